@@ -1,1 +1,1 @@
-"""Coverage: how many of a village's families are eligible for each service, and how many are served."""
+"""Coverage: the families of a village eligible for each service, and the families served."""

@@ -1,4 +1,4 @@
-"""Commands of coverage: a write of a province's villages takes about as many statements as a write of one."""
+"""Commands of coverage. The number of statements hardly grows with the villages of a batch."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -46,46 +46,47 @@ not_your_region = Kind(
 
 @dataclass(frozen=True)
 class Report:
-    """Coverage of one village as the client wants it, with its place in the request.
+    """Coverage of one village in a request, with its location for error messages.
 
-    The place is a pointer, or in a file the cell of each field (`/village`, `/services/{code}`).
+    The location is a JSON pointer, or in a file the cell of each field (`/village`, `/services/{code}`).
     """
 
     code: str
-    """The code of the village."""
+    """Code of the village."""
     content: CoverageIn
     pointer: str = ""
     cells: Mapping[str, Cell] = field(default_factory=dict)
 
-    def error(self, at: str, kind: Kind, *, service: str = "", **told: Any) -> FieldError:
+    def error(self, at: str, kind: Kind, *, service: str = "", **details: Any) -> FieldError:
+        """Return an error at a field of this report: at its cell in a file, else at its pointer."""
         if self.cells:
-            return FieldError(kind, cell=self.cells.get(f"/services/{service}" if service else at), **told)
-        return FieldError(kind, pointer=f"{self.pointer}{at}", **told)
+            return FieldError(kind, cell=self.cells.get(f"/services/{service}" if service else at), **details)
+        return FieldError(kind, pointer=f"{self.pointer}{at}", **details)
 
 
 def report_coverage(write: Write, period: str, batch: BatchWrite[Report]) -> list[Outcome]:
-    """Create or replace the coverage of villages in a quarter; a report that is equal stays untouched.
+    """Create or replace the coverage of villages in a quarter; skip reports equal to the stored ones.
 
-    Raises NotFound if the actor sees none of the villages; Forbidden or Invalid for all of them, unless the batch
-    takes `each` by itself.
+    Raises NotFound if the actor sees none of the villages. Raises Forbidden or Invalid if a village has errors,
+    unless the batch has `each`, which refuses only that village.
     """
     session, year = write.session, int(period[:4])
     reports = list(batch.items.values())
-    errors = _unseen(write, reports)
+    errors = _find_unseen(write, reports)
     seen = [report for report in reports if report.code not in errors]
     # The reply names an unknown village only to an actor that sees one of the regencies.
     is_near = any(write.actor.sees(regency_of(report.code)) for report in reports)
     if reports and not seen and not (batch.errors_before or is_near):
         raise NotFound()
     if any(not report.pointer and not report.cells for report in reports if report.code in errors):
-        raise NotFound()  # it stands in the address
-    forbidden = _forbidden(write.actor, seen)
+        raise NotFound()  # the village comes from the address of the request
+    forbidden = _find_forbidden(write.actor, seen)
     batch.forbid(forbidden)
     seen = [report for report in seen if report.code not in forbidden]
     by_regency: defaultdict[str, list[str]] = defaultdict(list)
     for report in seen:
         by_regency[regency_of(report.code)].append(report.code)
-    # Always in this order: two writers of several regencies wait for one another, never in a circle.
+    # Lock in sorted order, so that two writers of several regencies cannot deadlock.
     chains = {regency: hold(session, f"{COVERAGE_CHAIN}{regency}") for regency in sorted(by_regency)}
     editions = hold_choices(session, EDITIONS, by_regency, year) if by_regency else {}
     packages = services_of(session, {edition.service_package for edition in editions.values()})
@@ -94,11 +95,12 @@ def report_coverage(write: Write, period: str, batch: BatchWrite[Report]) -> lis
         versions = [stored[village].version for village in villages if village in stored]
         write.precondition.check_many(session, versions, f"{COVERAGE_CHAIN}{regency}")
     for report in seen:
-        if foreign := _foreign(report, packages[editions[regency_of(report.code)].service_package]):
+        package = packages[editions[regency_of(report.code)].service_package]
+        if foreign := _find_foreign_services(report, package):
             errors[report.code] = foreign
     batch.invalidate(errors)
-    wanted = {report.code: report.content.model_dump(mode="json") for report in seen}
-    changes = batch.changes(wanted, stored)
+    contents = {report.code: report.content.model_dump(mode="json") for report in seen}
+    changes = batch.changes(contents, stored)
     entries: list[Entry] = []
     written: dict[str, int] = {}
     if changes:
@@ -108,7 +110,7 @@ def report_coverage(write: Write, period: str, batch: BatchWrite[Report]) -> lis
         refresh_after_reports(session, period, changes)
     for village, content in changes.items():
         before = stored[village].content if village in stored else None
-        address = _address(period, village)
+        address = _format_address(period, village)
         entries.append(Entry.of("coverage", regency_of(village), address, written[village], before, content))
     of_region = attrgetter("region_code")
     for region, own in groupby(sorted(entries, key=of_region), of_region):
@@ -116,7 +118,7 @@ def report_coverage(write: Write, period: str, batch: BatchWrite[Report]) -> lis
     return batch.outcomes(stored, written)
 
 
-def _unseen(write: Write, reports: Sequence[Report]) -> dict[str, list[FieldError]]:
+def _find_unseen(write: Write, reports: Sequence[Report]) -> dict[str, list[FieldError]]:
     """Return the errors of villages that do not exist or that the actor cannot see."""
     known = regions_by_code(write.session, {report.code for report in reports})
     errors = {}
@@ -128,8 +130,9 @@ def _unseen(write: Write, reports: Sequence[Report]) -> dict[str, list[FieldErro
     return errors
 
 
-def _forbidden(actor: Actor, reports: Sequence[Report]) -> dict[str, list[FieldError]]:
-    found: dict[str, list[FieldError]] = {}
+def _find_forbidden(actor: Actor, reports: Sequence[Report]) -> dict[str, list[FieldError]]:
+    """Return the errors of villages in regencies where the actor may not write."""
+    errors: dict[str, list[FieldError]] = {}
     refused: dict[str, dict[str, Any] | None] = {}
     for report in reports:
         regency = regency_of(report.code)
@@ -141,7 +144,7 @@ def _forbidden(actor: Actor, reports: Sequence[Report]) -> dict[str, list[FieldE
                 refused[regency] = refusal.values
         values = refused[regency]
         if values is not None:
-            found[report.code] = [
+            errors[report.code] = [
                 report.error(
                     "/village",
                     not_your_region,
@@ -150,11 +153,11 @@ def _forbidden(actor: Actor, reports: Sequence[Report]) -> dict[str, list[FieldE
                     values=values,
                 )
             ]
-    return found
+    return errors
 
 
-def _foreign(report: Report, package: Mapping[str, Service]) -> list[FieldError]:
-    """Return the errors of services that the package does not have."""
+def _find_foreign_services(report: Report, package: Mapping[str, Service]) -> list[FieldError]:
+    """Return the errors of services that are not in the package."""
     return [
         report.error(
             f"/services/{n}/service",
@@ -178,14 +181,16 @@ def _write(
     editions: Mapping[str, Editions],
     packages: Mapping[str, Mapping[str, Service]],
 ) -> dict[str, int]:
-    """Write whole reports. Return their new versions, by village."""
+    """Upsert whole reports with their services. Return the new versions, by village."""
     session = write.session
-    thresholds = methods_of(session, {found.method for found in editions.values()})
+    thresholds = methods_of(session, {edition.method for edition in editions.values()})
     strategy_of = {
         edition: {code: service.strategy for code, service in services.items()}
         for edition, services in packages.items()
     }
-    versions = next_versions(session, {village: _address(period, village) for village in contents}, stored)
+    versions = next_versions(
+        session, {village: _format_address(period, village) for village in contents}, stored
+    )
     rows, lists = [], []
     for village, content in contents.items():
         edition = editions[regency_of(village)]
@@ -215,12 +220,12 @@ def _write(
     return versions
 
 
-def _address(period: str, village: str) -> str:
+def _format_address(period: str, village: str) -> str:
     return f"coverage/{period}/{village}"
 
 
 def delete_coverage(write: Write, period: str, village: str) -> None:
-    """Delete the coverage of a village in a quarter. Raises NotFound if there is none that the actor sees."""
+    """Delete the coverage of a village in a quarter. Raises NotFound if the actor sees none."""
     session = write.session
     regency = regency_of(village)
     if not is_village(village) or not write.actor.sees(regency) or not is_region(write.session, village):
@@ -232,6 +237,6 @@ def delete_coverage(write: Write, period: str, village: str) -> None:
     session.execute(sa.delete(cells).where(cells.c.period == period, cells.c.village == village))
     session.execute(sa.delete(coverage).where(coverage.c.period == period, coverage.c.village == village))
     refresh_after_reports(session, period, [village])
-    address, version = _address(period, village), stored.version + 1
+    address, version = _format_address(period, village), stored.version + 1
     entry = Entry.of("coverage", regency, address, version, stored.content, None)
     record(session, chain, write.author, [entry])

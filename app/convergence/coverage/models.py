@@ -1,4 +1,4 @@
-"""Coverage of a village in a quarter, and what it sums up to: fields declared once for table and wire."""
+"""Shapes and tables of coverage: villages in a quarter, and sums of regions."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -34,11 +34,11 @@ QuarterKey = Annotated[str, address("Quarter.", "2026-Q2")]
 VillageKey = Annotated[str, address("Kemendagri code of the village.", "63.02.05.2001")]
 
 LARGEST_BATCH = 10_000
-"""Villages in a call: the largest province has 8,563."""
+"""Villages in a batch: the largest province has 8,563."""
 
 
 class ServiceCoverageFields(BaseModel):
-    """One service in a village; figures count what the package's unit says."""
+    """One service in a village, counted in the unit of the service package."""
 
     service: Key = ShapeField(description="Code of the service in the package of the regency's year.")
     eligible: Count
@@ -60,7 +60,7 @@ class ServiceCoverage(ServiceCoverageFields, Shape):
 
 
 class CoverageFields(BaseModel):
-    """What a village reports of a quarter beside its services."""
+    """Fields of a village's report on a quarter, except its services."""
 
     target_families: Count
     complete_families: Count | None = ShapeField(
@@ -115,7 +115,7 @@ class CoverageItem(CoverageIn):
 class CoverageBatch(Batch):
     """Coverage of up to 10,000 villages."""
 
-    # Validated item by item, so that with `each` one bad item does not refuse the others.
+    # Commands validate item by item: with `each` a bad item does not refuse the others.
     items: list[SkipValidation[CoverageItem]] = ShapeField(min_length=1, max_length=LARGEST_BATCH)
 
     model_config = show_example(items=[{"village": "63.02.05.2001", **COVERAGE_EXAMPLE}])
@@ -183,7 +183,7 @@ class StrategyCoverage(BaseModel):
 
     @classmethod
     def from_counts(cls, strategies: Mapping[str, tuple[int, int]]) -> list["StrategyCoverage"]:
-        """Return the figures of strategies from their E and C."""
+        """Return the figures of strategies from their E and C, in their order."""
         return [
             cls.model_construct(
                 strategy=name, eligible=eligible, served=served, coverage_percent=percent(served, eligible)
@@ -209,7 +209,7 @@ class CoverageReply(CoverageOut):
 
 
 class CoverageSums(BaseModel):
-    """Sums over the villages of a region in a quarter, and what they say."""
+    """Sums over the villages of a region in a quarter, and the percentages that follow."""
 
     eligible: int = ShapeField(description="Of all services together.")
     served: int
@@ -334,7 +334,7 @@ class RegionCoverage(CoverageSums):
 
 
 class CoverageListQuery(PageQuery):
-    """Which villages."""
+    """Filter and order of the list of villages."""
 
     region: RegionCode = ShapeField(description="This region and everything below it.")
     sort: Literal["village", "-village", "reported_at", "-reported_at"] = "village"
@@ -349,7 +349,7 @@ class ChildrenQuery(PageQuery, FiguresQuery):
 
 
 class CoverageImportQuery(BaseModel):
-    """How a file is to be read."""
+    """Options of an import."""
 
     code_system: Literal["kemendagri", "bps"] = ShapeField(
         description="Whose codes the file has. With `bps` only the regency is taken from the code; the village is "
@@ -398,7 +398,7 @@ class CoverageImportReport(BaseModel):
 
 
 class CoverageRow(CoverageFields, Table, table=True):
-    """A village in a quarter, with what follows from its services."""
+    """A village in a quarter, with totals and status that follow from its services."""
 
     __tablename__ = "coverage"
     __table_args__ = (sa.Index(None, "region_code", "period"), sa.Index(None, "district_code", "period"))
@@ -434,7 +434,7 @@ class ServiceCoverageRow(ServiceCoverageFields, Table, table=True):
 
 
 class CoverageRegionRow(Table, table=True):
-    """Sums over the villages of a district or a regency: kept, never computed on request."""
+    """Sums over the villages of a district or a regency; each write updates them, requests read them."""
 
     __tablename__ = "coverage_region"
 
@@ -462,7 +462,7 @@ class CoverageRegionRow(Table, table=True):
 
 
 class CoverageTotalRow(Table, table=True):
-    """The same of one service."""
+    """Sums of one service over the villages of a district or a regency."""
 
     __tablename__ = "coverage_total"
 

@@ -1,4 +1,4 @@
-"""Reading coverage of villages; every SELECT starts from the regencies that the actor sees."""
+"""Queries of villages' coverage; every query for an actor is limited to the regencies that the actor sees."""
 
 from collections.abc import Collection
 from functools import cache
@@ -34,14 +34,14 @@ coverage, cells, regions = table_of(CoverageRow), table_of(ServiceCoverageRow), 
 def percent_of(
     part: sa.SQLColumnExpression[object], whole: sa.SQLColumnExpression[object]
 ) -> ColumnElement[Any]:
-    """`rules.percent` in the database: the same digits on both engines."""
+    """Return the SQL expression of `rules.percent`: equal digits on both engines."""
     hundredths = (20_000 * part + whole) // (2 * sa.func.nullif(whole, 0, type_=sa.BigInteger()))
     return sa.cast(hundredths, sa.Double) / sa.literal_column("100.0", sa.Double)
 
 
 @cache
 def coverage_columns() -> list[ColumnElement[Any]]:
-    """Columns of a village's coverage as `CoverageOut` declares them."""
+    """Return the columns of a village's coverage, one for each field of `CoverageOut`."""
     c = coverage.c
     services = (
         sa.select(*fields_of(ServiceCoverage, cells))
@@ -71,38 +71,38 @@ def coverage_columns() -> list[ColumnElement[Any]]:
 
 
 def list_coverage(actor: Actor, period: str, query: CoverageListQuery) -> Listing:
-    """The villages of a region that report; NotFound where the actor does not see the region."""
+    """Return the villages of a region that report. Raises NotFound if the actor cannot see the region."""
     actor.require_seen(regency_of(query.region))
     c = coverage.c
-    found = sa.select(*coverage_columns()).where(
+    statement = sa.select(*coverage_columns()).where(
         visible(actor, c.region_code), c.period == period, within(c.village, query.region)
     )
-    return Listing(found, {"village": c.village, "reported_at": c.reported_at}, {"village": c.village})
+    return Listing(statement, {"village": c.village, "reported_at": c.reported_at}, {"village": c.village})
 
 
 def coverage_text(session: Session, actor: Actor, period: str, village: str) -> str:
-    """A village's coverage as JSON (`CoverageOut`); NotFound where none is seen."""
+    """Return a village's coverage as JSON (`CoverageOut`). Raises NotFound if the actor sees none."""
     bound = {"period": period, "village": village}
     actor.require_seen(regency_of(village))
-    text = require_found(session.connection().execute(_one(session), bound).scalar_one_or_none())
+    text = require_found(session.connection().execute(_select_one(session), bound).scalar_one_or_none())
     return str(text)
 
 
 @built_once
-def _one(session: Session) -> Select[Any]:
+def _select_one(session: Session) -> Select[Any]:
     chosen = (coverage.c.period == sa.bindparam("period"), coverage.c.village == sa.bindparam("village"))
     return json_texts(sa.select(*coverage_columns()).where(*chosen))
 
 
 def stored_coverage(session: Session, period: str, villages: Collection[str]) -> dict[str, Stored]:
-    """Village → what is reported of it in a quarter."""
+    """Return the stored coverage of villages in a quarter, by village."""
     bound = {"period": period, "records": to_json([{"village": village} for village in villages])}
-    rows = session.connection().execute(_stored(session), bound)
+    rows = session.connection().execute(_select_stored(session), bound)
     return {village: Stored.parse(text) for text, village in rows}
 
 
 @built_once
-def _stored(session: Session) -> Select[Any]:
+def _select_stored(session: Session) -> Select[Any]:
     given = records(session, {"village": coverage.c.village.type})
     columns = [c for c in coverage_columns() if c.name in {*CoverageIn.model_fields, "version"}]
     query = sa.select(*columns, coverage.c.village.label("_village")).where(
@@ -113,8 +113,8 @@ def _stored(session: Session) -> Select[Any]:
 
 
 def has_coverage(session: Session, region: str, year: int) -> bool:
-    """Whether anything was reported of a regency's year, so that its editions stand."""
-    found = sa.select(sa.literal(1)).where(
+    """Return whether a regency has coverage of a year, which fixes its editions."""
+    statement = sa.select(sa.literal(1)).where(
         coverage.c.region_code == region, coverage.c.period.between(f"{year}-Q1", f"{year}-Q4")
     )
-    return session.execute(found.limit(1)).first() is not None
+    return session.execute(statement.limit(1)).first() is not None

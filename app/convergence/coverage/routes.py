@@ -42,8 +42,8 @@ from app.reference.models import RegionKey
 router = house_router(tags=["convergence"])
 
 
-def _quarter(text: str) -> str:
-    """A quarter in an address; BadRequest for anything else."""
+def _parse_quarter(text: str) -> str:
+    """Return the quarter in a path. Raises BadRequest if the text is not a quarter."""
     if not is_quarter(text):
         raise BadRequest(
             errors=[FieldError(malformed_period, parameter="period", value=text, allowed=["2026-Q2"])]
@@ -57,9 +57,9 @@ def list_coverage(call: Caller, period: QuarterKey, query: FromQuery[CoverageLis
 
     404 for a region that the caller does not see. Who does not report is shown by the children of a district.
     """
-    listing = queries.list_coverage(call.actor, _quarter(period), query)
+    listing = queries.list_coverage(call.actor, _parse_quarter(period), query)
     body = read_page(call.session, call.request, listing, query, sort=query.sort)
-    # what changes with any write to the regency's coverage; empty where there was none
+    # The ETag changes with every write to the regency's coverage; before the first write the stamp is empty.
     state = stamp(call.session, f"{COVERAGE_CHAIN}{regency_of(query.region)}")[:STATE]
     return answer_page(call.request, body, tag=tag_of(body, version=state or None))
 
@@ -75,7 +75,7 @@ def put_region_coverage(
     refused with them and the others are written. Where one of the villages reports already, `If-Match` is required:
     the tags of the lists of their regencies, or `*`.
     """
-    quarter = _quarter(period)
+    quarter = _parse_quarter(period)
     items, refused = read_items(CoverageItem, batch.items, key="village")
     reports = [
         Report(item.village, CoverageIn.model_construct(**dict(item)), pointer=f"/items/{n}")
@@ -101,7 +101,7 @@ def import_coverage(call: Caller, period: QuarterKey, query: FromQuery[CoverageI
     written). A name beside a code must be the one that the code has. What villages reported before is replaced;
     the same file twice changes nothing.
     """
-    quarter = _quarter(period)
+    quarter = _parse_quarter(period)
     if not call.actor.grants:
         raise NotFound()
     call.actor.require_anywhere("write_coverage")
@@ -117,14 +117,14 @@ def import_coverage(call: Caller, period: QuarterKey, query: FromQuery[CoverageI
 @router.get("/coverage/{period}/{village}", response_model=CoverageReply)
 def read_coverage(call: Caller, period: QuarterKey, village: VillageKey) -> Response:
     """Coverage of one village in a quarter, by strategy, with what the caller may do with it."""
-    return _reply(call, _quarter(period), village)
+    return _reply(call, _parse_quarter(period), village)
 
 
 @router.put("/coverage/{period}/{village}", response_model=CoverageReply, responses=created(CoverageReply))
 def put_coverage(call: Caller, period: QuarterKey, village: VillageKey, content: CoverageIn) -> Response:
     """Report the coverage of a village in a quarter: eligible and served by service, target families, those
     of them with everything, and the source. Replaces all of it; served above eligible is refused (E08)."""
-    quarter = _quarter(period)
+    quarter = _parse_quarter(period)
     (done,) = commands.report_coverage(call.write, quarter, BatchWrite([Report(village, content)]))
     return _reply(call, quarter, village, done=done)
 
@@ -132,7 +132,7 @@ def put_coverage(call: Caller, period: QuarterKey, village: VillageKey, content:
 @router.delete("/coverage/{period}/{village}", status_code=204)
 def delete_coverage(call: Caller, period: QuarterKey, village: VillageKey) -> Response:
     """Take the coverage of a village in a quarter back."""
-    commands.delete_coverage(call.write, _quarter(period), village)
+    commands.delete_coverage(call.write, _parse_quarter(period), village)
     return no_content()
 
 
@@ -147,7 +147,7 @@ def _reply(call: Call, period: str, village: str, *, done: Outcome | None = None
     text = queries.coverage_text(call.session, call.actor, period, village)
     strategies, version = village_strategies(call.session, text)
     fields = {
-        "by_strategy": [one.model_dump() for one in strategies],
+        "by_strategy": [strategy.model_dump() for strategy in strategies],
         "allowed": ["edit", "delete"] if call.actor.may("write_coverage", regency_of(village)) else [],
     }
     status = 201 if done is not None and done.status == "created" else 200
@@ -163,8 +163,8 @@ def read_region_coverage(call: Caller, region: RegionKey, query: FromQuery[Figur
     Counts are pooled over villages, percentages never averaged. What has no denominator is null, never 0
     or 100. 404 for a region that the caller does not see.
     """
-    found = region_coverage(call.session, call.actor, region, query.period)
-    return answer(call.request, found.model_dump_json().encode())
+    coverage = region_coverage(call.session, call.actor, region, query.period)
+    return answer(call.request, coverage.model_dump_json().encode())
 
 
 @router.get("/regions/{region}/coverage/children", response_model=Page[RegionSums])

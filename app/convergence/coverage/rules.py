@@ -1,7 +1,7 @@
 """The formulas of coverage (domain, section 7), on whole counts. Pure.
 
-E is who is eligible, C who of them is served, H a village's target families, F those of them that have every
-service they are eligible for. What has no denominator is undefined (None): never 0, never 100.
+E counts the eligible, C the served among them, H a village's target families, F the target families that have
+every service they are eligible for. A percentage without a denominator is None: never 0, never 100.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from app.convergence.editions.methods.models import MethodFields
 from app.convergence.editions.methods.rules import BASE
 
 QUARTERS_BACK = 4
-"""How many quarters back a village's report still says who is to be expected: data older than that is stale."""
+"""Quarters for which a report makes its village expected; an older report is stale."""
 
 
 class VillageStatus(StrEnum):
@@ -25,24 +25,24 @@ class VillageStatus(StrEnum):
 
 
 class Count(NamedTuple):
-    """E and C: of one service, or pooled."""
+    """E and C of one service, or of several pooled."""
 
     eligible: int
     served: int
 
 
 def percent(part: int, whole: int) -> float | None:
-    """part / whole × 100, two decimals, halves up; None where there is no whole.
+    """Return part / whole × 100, two decimals, halves up. Returns None if `whole` is 0.
 
-    In whole numbers to the last step, so that a database gives the same digits (`figures.percent_of`).
+    Integer arithmetic up to the last step, so that both databases give equal digits (`queries.percent_of`).
     """
     return ((20_000 * part + whole) // (2 * whole)) / 100 if whole else None
 
 
 def pooled(counts: Iterable[Count]) -> Count:
-    """ΣE and ΣC: how counts of services, villages or regions are put together (K). Percentages are never averaged.
+    """Return ΣE and ΣC of services, villages or regions (K). Pool counts; never average percentages.
 
-    The result lies between the lowest and the highest of what is pooled, whatever the order.
+    The pooled percentage lies between the lowest and the highest, in any order.
     """
     eligible = served = 0
     for count in counts:
@@ -52,11 +52,13 @@ def pooled(counts: Iterable[Count]) -> Count:
 
 
 def by_strategy(counts: Mapping[str, Count], strategy_of: Mapping[str, str]) -> dict[str, Count]:
-    """Service → E and C, pooled by strategy (KD_vs = ΣC / ΣE over its services), in the order of the strategies of
-    the package; one without a report has E = 0."""
+    """Pool E and C of services by strategy (KD_vs = ΣC / ΣE over its services).
+
+    Strategies keep the order of the package; a strategy without a report has E = 0.
+    """
     return {
         strategy: pooled(
-            counts[code] for code, of in strategy_of.items() if of == strategy and code in counts
+            counts[code] for code, own in strategy_of.items() if own == strategy and code in counts
         )
         for strategy in dict.fromkeys(strategy_of.values())
     }
@@ -64,7 +66,7 @@ def by_strategy(counts: Mapping[str, Count], strategy_of: Mapping[str, str]) -> 
 
 @dataclass(frozen=True)
 class Balance:
-    """B: the lowest coverage of a strategy, as E and C of that strategy; and the strategies without any E."""
+    """B: the strategy of the lowest coverage with its E and C, and the strategies without any E."""
 
     lowest: Count | None
     strategy: str | None
@@ -76,15 +78,15 @@ class Balance:
 
 
 def balance(strategies: Mapping[str, Count]) -> Balance:
-    """B_v = min over s of KD_vs: shows the strategy that is missing.
+    """Return B_v = min over s of KD_vs: the strategy that the village lacks most.
 
-    Over the strategies that have somebody eligible; the others are left out and named, since nobody there lacks
-    them. `base` is no strategy and does not take part. Of equal ones the first.
+    Strategies without any E do not count, since no family lacks them; the result lists them. `base` is no strategy
+    and does not count. Of equal strategies the first is the lowest.
     """
     real = {name: count for name, count in strategies.items() if name != BASE}
     undefined = tuple(name for name, count in real.items() if not count.eligible)
     defined = [name for name in real if real[name].eligible]
-    # Compared as fractions of whole numbers: C/E < c/e where C·e < c·E.
+    # Compare fractions in whole numbers: C/E < c/e if C·e < c·E.
     lowest: str | None = None
     for name in defined:
         if (
@@ -96,10 +98,10 @@ def balance(strategies: Mapping[str, Count]) -> Balance:
 
 
 def status_of(total: Count, lowest: Balance, method: MethodFields) -> VillageStatus | None:
-    """Converged: KD ≥ 80 and B ≥ 60; partial: KD ≥ 50; not yet: below (the thresholds are the method's).
+    """Return a village's status: converged if KD ≥ 80 and B ≥ 60, partial if KD ≥ 50, else not yet.
 
-    Judged on the counts, not on rounded percentages. None where nobody is eligible for anything; where no strategy
-    has anybody eligible there is no balance, and no village converges on `base` alone.
+    The method sets the thresholds. Counts decide, not rounded percentages. Returns None if E is 0. Without any E in a
+    strategy there is no balance: no village converges on `base` alone.
     """
     if not total.eligible:
         return None
@@ -114,25 +116,30 @@ def _reaches(count: Count, threshold: float) -> bool:
 
 
 class Expected(NamedTuple):
-    """What reach is computed from: H of those that report, H of all that are expected, how many were foreseen."""
+    """Input of reach."""
 
     reporting: int
+    """H of the villages that report."""
     families: int
+    """H of all expected villages."""
     foreseen: int
+    """Villages that the plan or an earlier report names."""
 
 
 def reach(expected: Expected) -> float | None:
-    """R = Σ H of the villages that report / Σ H of all expected ones × 100.
+    """Return R = Σ H of the villages that report / Σ H of all expected villages × 100.
 
-    None where nothing says who is expected (no priority location, no earlier report), since those that report
-    would be measured by themselves, and where they have no families.
+    Returns None if no village is foreseen (no priority location, no earlier report), since the villages that report
+    would then be their own denominator, and if the expected villages have no families.
     """
     return percent(expected.reporting, expected.families) if expected.foreseen else None
 
 
 def target_of(reported: int | None, planned: int | None, earlier: Iterable[int]) -> int | None:
-    """H of an expected village: as it reports; else as the plan names it; else as it reported latest, `earlier`
-    beginning with the quarter before. None: nobody says; the village is left out of R and counted."""
+    """Return H of an expected village from its report, else from the plan, else from its latest earlier report.
+
+    `earlier` begins with the quarter before. Returns None if no source gives H: the village counts, but not in R.
+    """
     return next((h for h in (reported, planned, *earlier) if h is not None), None)
 
 
@@ -140,7 +147,7 @@ def target_of(reported: int | None, planned: int | None, earlier: Iterable[int])
 
 
 def quarters_from(period: str, steps: int) -> str:
-    """The quarter so many quarters after (or before) another."""
+    """Return the quarter that lies `steps` quarters after `period` (before it if negative)."""
     number = int(period[:4]) * 4 + int(period[-1]) - 1 + steps
     return f"{number // 4}-Q{number % 4 + 1}"
 
@@ -149,13 +156,15 @@ def quarters_from(period: str, steps: int) -> str:
 
 
 def regency_of(code: str) -> str:
-    """The regency that a village or a district lies in; a province and the nation as they are."""
+    """Return the regency of a village or a district; a province and the nation unchanged."""
     return ".".join(code.split(".")[:2])
 
 
 def district_of(village: str) -> str:
+    """Return the code of a village's district."""
     return ".".join(village.split(".")[:3])
 
 
 def is_village(code: str) -> bool:
+    """Return whether a region code has the depth of a village."""
     return code.count(".") == 3

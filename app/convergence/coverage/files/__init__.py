@@ -1,1 +1,1 @@
-"""Coverage from files: tables read cell by cell, and the villages that they name."""
+"""Imports of coverage: read a table cell by cell, resolve its villages."""

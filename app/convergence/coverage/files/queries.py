@@ -1,8 +1,8 @@
-"""Coverage from a file: opening it, finding its villages, saying what became of it.
+"""Imports of coverage: open the file, resolve its villages, report the result.
 
-A Kemendagri code names its village; where the file has names too they must be the village's, since most BPS
-codes are valid codes of another place. Of a BPS code only the first four digits, the regency's, have an official
-counterpart: the village is then the one of exactly that name in the district of exactly that name, or none.
+A Kemendagri code identifies its village. If the file has names too, they must match, since most BPS codes are valid
+Kemendagri codes of another place. Of a BPS code only the first four digits, the regency, have an official
+counterpart: district and village must match by exact name.
 """
 
 import re
@@ -54,7 +54,7 @@ unresolved_village = Kind(
 
 @dataclass(frozen=True)
 class ReadCoverage:
-    """A file as read: the reports in it, what is wrong with the others, and how many those are."""
+    """Content of a file: its valid reports and the errors of the other villages."""
 
     sheet: str
     table: Table
@@ -69,11 +69,11 @@ class ReadCoverage:
 def read_coverage_file(
     session: Session, year: int, data: bytes, filename: str, query: CoverageImportQuery
 ) -> ReadCoverage:
-    """The reports in a file. UnreadableFile, TooLarge, or Invalid where it has no such table."""
+    """Return the reports of a file. Raises UnreadableFile, TooLarge, or Invalid if it has no such table."""
     book = open_book(data, filename, most_rows=LARGEST_TABLE)
-    sheet, header = _sheet(book, query.sheet)
+    sheet, header = _find_sheet(book, query.sheet)
     table = read_table(sheet, header, services_until(session, year))
-    find = _by_bps_code if query.code_system == "bps" else _by_code
+    find = _find_by_bps_code if query.code_system == "bps" else _find_by_code
     villages = find(session, [village for village in table.villages if village.code])
     defaults = {"source": query.source, "source_period": query.source_period}
     reports, errors, seen = [], [], set[str]()
@@ -90,10 +90,10 @@ def read_coverage_file(
     return ReadCoverage(sheet.name, table, reports, errors)
 
 
-def _sheet(book: Book, name: str | None) -> tuple[Sheet, int]:
-    """The sheet asked for, or the first that has the header, with the header's row."""
-    if found := book.find_header(name, is_code_heading):
-        return found
+def _find_sheet(book: Book, name: str | None) -> tuple[Sheet, int]:
+    """Return the named sheet, or the first with the header, and the header's row. Raises Invalid if there is none."""
+    if header := book.find_header(name, is_code_heading):
+        return header
     error = FieldError(
         missing_heading,
         cell=Cell(name or (book.visible or book.names)[0], HEADER_WITHIN, "A"),
@@ -103,28 +103,28 @@ def _sheet(book: Book, name: str | None) -> tuple[Sheet, int]:
     raise Invalid(errors=[error])
 
 
-def _by_code(session: Session, villages: Sequence[TableVillage]) -> dict[str, str]:
-    """Code as written → code. What is no village's code, or has another name, is marked."""
-    codes = {village.code: _dotted(village.code) for village in villages}
+def _find_by_code(session: Session, villages: Sequence[TableVillage]) -> dict[str, str]:
+    """Return code as written → code. Mark rows whose code is no village's or whose names do not match."""
+    codes = {village.code: _normalize_code(village.code) for village in villages}
     known = regions_by_code(session, {code for code in codes.values() if code})
     above = regions_by_code(session, {district_of(code) for code in known})
     for village in villages:
         code = codes[village.code]
         if not code or not is_village(code):
-            _malformed(village, "Kemendagri", "63.02.05.2001")
+            _mark_malformed(village, "Kemendagri", "63.02.05.2001")
         elif code in known:
             for name, region in (("village", known[code]), ("district", above.get(district_of(code)))):
                 _check_name(village, name, region)
     return codes
 
 
-def _dotted(code: str) -> str:
-    """`6302052001` as `63.02.05.2001`; empty where it is no code."""
+def _normalize_code(code: str) -> str:
+    """Return `6302052001` as `63.02.05.2001`, "" for a text that is no code."""
     code = add_dots(code)
     return code if re.fullmatch(REGION_PATTERN, code) else ""
 
 
-def _malformed(village: TableVillage, system: str, example: str) -> None:
+def _mark_malformed(village: TableVillage, system: str, example: str) -> None:
     cell = village.cells["/village"]
     village.wrong(
         malformed_village_code, cell, value=village.code, allowed=example, values={"system": system}
@@ -132,6 +132,7 @@ def _malformed(village: TableVillage, system: str, example: str) -> None:
 
 
 def _check_name(village: TableVillage, name: str, region: FoundRegion | None) -> None:
+    """Mark a row whose name of the village or district differs from the name of the code."""
     text = village.names.get(name)
     if text is None or region is None:
         return
@@ -140,40 +141,43 @@ def _check_name(village: TableVillage, name: str, region: FoundRegion | None) ->
         village.wrong(name_of_another, cell, value=text, allowed=region.name, values={"code": region.code})
 
 
-def _by_bps_code(session: Session, villages: Sequence[TableVillage]) -> dict[str, str]:
-    """BPS code → the village's code, by its regency's code and by name. What fits nothing is marked."""
+def _find_by_bps_code(session: Session, villages: Sequence[TableVillage]) -> dict[str, str]:
+    """Return BPS code → village code, by the regency's code and by names. Mark rows without a match."""
     regencies = regencies_by_bps(session, {village.code[:4] for village in villages})
     labels = {regency: region_labels(session, regency) for regency in sorted(set(regencies.values()))}
-    found: dict[str, str] = {}
+    codes: dict[str, str] = {}
     for village in villages:
         if not re.fullmatch(r"[0-9]{10}", village.code):
-            _malformed(village, "BPS", "6302050001")
+            _mark_malformed(village, "BPS", "6302050001")
             continue
         regency = regencies.get(village.code[:4])
         if regency is None:
             cell = village.cells["/village"]
             village.errors.append(describe_unknown(village.code[:4], "BPS", regencies, cell=cell))
             continue
-        district = _named(village, "district", labels[regency], regency)
-        code = _named(village, "village", labels[regency], district) if district else None
+        district = _find_by_name(village, "district", labels[regency], regency)
+        code = _find_by_name(village, "village", labels[regency], district) if district else None
         if code:
-            found[village.code] = code
-    return found
+            codes[village.code] = code
+    return codes
 
 
-def _named(village: TableVillage, name: str, labels: Mapping[str, str], above: str) -> str | None:
-    """The one region of that name directly below another; marked where the file has no name, or it fits not once."""
+def _find_by_name(village: TableVillage, name: str, labels: Mapping[str, str], above: str) -> str | None:
+    """Return the only region of that name directly below `above`.
+
+    Mark the row and return None if the name is blank or does not match exactly once.
+    """
     text = village.names.get(name)
     cell = village.cells.get(f"/{name}_name", village.cells["/village"])
     if text is None:
         village.wrong(blank_cell, cell, value=HEADINGS[name][1])
         return None
     forms = {form.folded for form in forms_of(text)}
-    beside = {code: label for code, label in labels.items() if code.rpartition(".")[0] == above}
-    codes = [code for code, label in beside.items() if folded(label) in forms]
+    children = {code: label for code, label in labels.items() if code.rpartition(".")[0] == above}
+    codes = [code for code, label in children.items() if folded(label) in forms]
     if len(codes) == 1:
         return codes[0]
-    near = nearest(text, [f"{code} {label}" for code, label in beside.items()])
+    near = nearest(text, [f"{code} {label}" for code, label in children.items()])
     village.wrong(
         unresolved_village, cell, value=text, nearest=near, values={"place": labels.get(above, above)}
     )
@@ -183,17 +187,18 @@ def _named(village: TableVillage, name: str, labels: Mapping[str, str], above: s
 def import_report(
     period: str, read: ReadCoverage, done: Sequence[Outcome], language: Language
 ) -> CoverageImportReport:
-    """Return the report on a file."""
+    """Return the report on an import: counts of villages by outcome, and the errors."""
     counts: dict[str, Any] = {
-        status: sum(one.status == status for one in done) for status in ("created", "updated", "unchanged")
+        status: sum(outcome.status == status for outcome in done)
+        for status in ("created", "updated", "unchanged")
     }
-    refused = [error for one in done for error in one.errors]
+    refused = [error for outcome in done for error in outcome.errors]
     return CoverageImportReport(
         period=period,
         sheet=read.sheet,
         layout=read.table.layout,
         villages=len(read.table.villages),
         **counts,
-        refused=read.refused + sum(one.status == "refused" for one in done),
+        refused=read.refused + sum(outcome.status == "refused" for outcome in done),
         errors=[error.shown(language) for error in [*read.errors, *refused]],
     )

@@ -1,7 +1,7 @@
-"""Tables of coverage as offices keep them, read cell by cell. Pure; villages are resolved elsewhere (`queries`).
+"""Parser of coverage tables, cell by cell. Pure; `queries` resolves the villages.
 
 Wide: a row for each village, two columns for each service. Long: a row for each village and service. The header
-is the first row that names the code's column; above it may stand titles, and empty rows mean nothing.
+is the first row that names the code's column; titles may precede it. The parser skips empty rows.
 """
 
 import re
@@ -43,7 +43,7 @@ row_differs = Kind(
 )
 
 LARGEST_TABLE = 100_000
-"""Rows: 10,000 villages with a row for each service, and then some."""
+"""Rows: 10,000 villages with ten services each."""
 
 HEADINGS: dict[str, Sequence[str]] = {
     "village_code": ("village_code", "kode desa", "kode desa/kelurahan", "kode wilayah", "kode"),
@@ -57,7 +57,7 @@ HEADINGS: dict[str, Sequence[str]] = {
     "eligible": ("eligible", "sasaran", "berhak"),
     "served": ("served", "terlayani"),
 }
-"""Column → how its heading may be written; case and punctuation do not matter."""
+"""Column → its headings, in any case and punctuation."""
 
 _KEY_OF = {folded(text): key for key, texts in HEADINGS.items() for text in texts}
 _IGNORED = {"no", "nomor"}
@@ -71,7 +71,7 @@ Layout = Literal["wide", "long"]
 
 @dataclass
 class TableVillage:
-    """What a table says of one village, with the cell of each statement."""
+    """One village of a table: its values, the cell of each, and its errors."""
 
     code: str
     names: dict[str, str] = field(default_factory=dict)
@@ -80,11 +80,12 @@ class TableVillage:
     cells: dict[str, Cell] = field(default_factory=dict)
     errors: list[FieldError] = field(default_factory=list)
 
-    def wrong(self, kind: Kind, cell: Cell, **told: Any) -> None:
-        self.errors.append(FieldError(kind, cell=cell, **told))
+    def wrong(self, kind: Kind, cell: Cell, **details: Any) -> None:
+        """Mark a cell with an error."""
+        self.errors.append(FieldError(kind, cell=cell, **details))
 
     def checked(self, defaults: Mapping[str, Any]) -> CoverageIn | None:
-        """The report, where nothing is wrong with it."""
+        """Return the valid report, `defaults` filling blank fields. Returns None if the village has errors."""
         here = self.cells["/village"]
         content = {**defaults, **self.content}
         for name in ("target_families", "source", "source_period"):
@@ -110,14 +111,14 @@ class TableVillage:
             return None
 
     def _is_marked(self, name: str) -> bool:
-        """Whether its cell was found wrong already."""
+        """Return whether the cell of a field has an error already."""
         cell = self.cells.get(f"/{name}")
         return cell is not None and any(error.cell == cell for error in self.errors)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as read: its villages in their order."""
+    """Parsed table: its villages in order of their rows."""
 
     sheet: str
     layout: Layout
@@ -125,10 +126,12 @@ class Table:
 
 
 class _Columns(NamedTuple):
-    """Which column holds what."""
+    """Indexes of the columns, from the header."""
 
     plain: dict[str, int]
+    """Key of `HEADINGS` → index."""
     services: dict[tuple[str, str], int]
+    """(service, eligible or served) → index; empty in a long table."""
 
     @property
     def layout(self) -> Layout:
@@ -141,23 +144,23 @@ def is_code_heading(text: str) -> bool:
 
 
 def read_table(sheet: Sheet, header: int, services: Iterable[Service]) -> Table:
-    """The villages below a header. Invalid where a heading is unknown, double or missing."""
+    """Return the table below a header. Raises Invalid if a heading is unknown, double or missing."""
     known = list(services)
-    columns = _columns(sheet, header, known)
-    found: dict[str, TableVillage] = {}
-    codes = {folded(text): one.code for one in known for text in (one.name_english, one.name, one.code)}
+    columns = _map_columns(sheet, header, known)
+    villages: dict[str, TableVillage] = {}
+    codes = {folded(text): item.code for item in known for text in (item.name_english, item.name, item.code)}
     for r in range(header + 1, len(sheet.rows)):
         row = _Row(sheet, r)
         if all(value is None for value in sheet.rows[r]):
             continue
-        village = _village(row, columns, found)
+        village = _read_village(row, columns, villages)
         if columns.layout == "long":
             _read_service_row(row, columns, village, codes)
         else:
             for code in dict.fromkeys(code for code, _ in columns.services):
                 at = {figure: columns.services[code, figure] for figure in ("eligible", "served")}
                 _read_service(row, village, code, at, is_optional=True)
-    return Table(sheet.name, columns.layout, list(found.values()))
+    return Table(sheet.name, columns.layout, list(villages.values()))
 
 
 class _Row(NamedTuple):
@@ -173,11 +176,12 @@ class _Row(NamedTuple):
         return self.sheet.cell(self.r, c)
 
 
-def _columns(sheet: Sheet, header: int, services: Sequence[Service]) -> _Columns:
+def _map_columns(sheet: Sheet, header: int, services: Sequence[Service]) -> _Columns:
+    """Return the columns that a header names. Raises Invalid with an error for each wrong heading."""
     of_services = {
-        f"{folded(text)} {folded(heading)}": (one.code, figure)
-        for one in services
-        for text in (one.name_english, one.name, one.code)
+        f"{folded(text)} {folded(heading)}": (service.code, figure)
+        for service in services
+        for text in (service.name_english, service.name, service.code)
         for figure in ("eligible", "served")
         for heading in HEADINGS[figure]
     }
@@ -189,23 +193,23 @@ def _columns(sheet: Sheet, header: int, services: Sequence[Service]) -> _Columns
         if not text or text in _IGNORED:
             continue
         cell = sheet.cell(header, c)
-        key, service = _KEY_OF.get(text), of_services.get(text)
-        if key in plain or service in wide:
+        key, figures = _KEY_OF.get(text), of_services.get(text)
+        if key in plain or figures in wide:
             errors.append(FieldError(duplicate_key, cell=cell, value=as_text(value)))
         elif key is not None:
             plain[key] = c
-        elif service is not None:
-            wide[service] = c
+        elif figures is not None:
+            wide[figures] = c
         else:
             names = [*(texts[0] for texts in HEADINGS.values()), *of_services]
             near = nearest(as_text(value), names)
             errors.append(FieldError(unknown_heading, cell=cell, value=as_text(value), nearest=near))
-    errors += _missing(sheet, header, plain, wide)
+    errors += _find_missing(sheet, header, plain, wide)
     refuse(errors)
     return _Columns(plain, wide)
 
 
-def _missing(
+def _find_missing(
     sheet: Sheet, header: int, plain: Mapping[str, int], wide: Mapping[tuple[str, str], int]
 ) -> list[FieldError]:
     if "service" in plain:
@@ -219,18 +223,20 @@ def _missing(
     return [FieldError(missing_heading, cell=cell, value=name, allowed=known) for name in names]
 
 
-def _village(row: _Row, columns: _Columns, found: dict[str, TableVillage]) -> TableVillage:
-    """The village that a row speaks of, with what the row says beside its services."""
+def _read_village(row: _Row, columns: _Columns, villages: dict[str, TableVillage]) -> TableVillage:
+    """Return the village of a row, with the row's values except its services; add a new one to `villages`."""
     c = columns.plain["village_code"]
     code = as_text(row.value(c)) if why_unusable(row.value(c)) is None else ""
     if not code:
         village = TableVillage("", cells={"/village": row.cell(c)})
-        village.wrong(why_unusable(row.value(c)) or blank_cell, row.cell(c), value=_shown(row.value(c)))
-        found[f"row {row.r}"] = village
-    elif code not in found:
-        village = found[code] = TableVillage(code, cells={"/village": row.cell(c)})
+        village.wrong(
+            why_unusable(row.value(c)) or blank_cell, row.cell(c), value=_format_value(row.value(c))
+        )
+        villages[f"row {row.r}"] = village
+    elif code not in villages:
+        village = villages[code] = TableVillage(code, cells={"/village": row.cell(c)})
     else:
-        village = found[code]
+        village = villages[code]
         if columns.layout == "wide":
             village.wrong(duplicate_key, row.cell(c), value=code)
             village = TableVillage(code, cells={"/village": row.cell(c)})
@@ -242,23 +248,23 @@ def _village(row: _Row, columns: _Columns, found: dict[str, TableVillage]) -> Ta
                 village.names.setdefault(name, text)
     for name in _OF_VILLAGE:
         if name in columns.plain:
-            _read_of_village(row, village, name, columns.plain[name])
+            _read_field(row, village, name, columns.plain[name])
     return village
 
 
-def _read_of_village(row: _Row, village: TableVillage, name: str, c: int) -> None:
+def _read_field(row: _Row, village: TableVillage, name: str, c: int) -> None:
     value, cell = row.value(c), row.cell(c)
     village.cells.setdefault(f"/{name}", cell)
     if value is None:
         return
     read: Any
     if name.endswith("_families"):
-        read = _count(village, value, cell)
+        read = _read_count(village, value, cell)
     else:
         kind = why_unusable(value)
         read = None if kind else as_text(value)
         if kind:
-            village.wrong(kind, cell, value=_shown(value))
+            village.wrong(kind, cell, value=_format_value(value))
         elif name == "source_period" and not re.fullmatch(PERIOD_PATTERN, read):
             allowed = ["2026-Q2", "2026-S1", "2026"]
             village.wrong(malformed_period, cell, value=read, allowed=allowed)
@@ -290,7 +296,7 @@ def _read_service_row(row: _Row, columns: _Columns, village: TableVillage, codes
 def _read_service(
     row: _Row, village: TableVillage, code: str, at: Mapping[str, int], *, is_optional: bool
 ) -> None:
-    """E and C of a service; in a wide table both may be blank: nothing is reported of it."""
+    """Read E and C of a service. In a wide table both may be blank: no report on the service."""
     values = {"eligible": at["eligible"], "served": at["served"]}
     if is_optional and all(row.value(c) is None for c in values.values()):
         return
@@ -300,7 +306,7 @@ def _read_service(
         if row.value(c) is None:
             village.wrong(blank_cell, row.cell(c))
         else:
-            read[name] = _count(village, row.value(c), row.cell(c))
+            read[name] = _read_count(village, row.value(c), row.cell(c))
     if read.get("eligible") is None or read.get("served") is None:
         return
     if read["served"] > read["eligible"]:
@@ -315,8 +321,8 @@ def _read_service(
     village.services[code] = read
 
 
-def _count(village: TableVillage, value: Value, cell: Cell) -> int | None:
-    """A whole number from 0: digits, thousands parted by threes, a dash for zero. What else it is, is marked."""
+def _read_count(village: TableVillage, value: Value, cell: Cell) -> int | None:
+    """Return a count from digits, grouped thousands or a dash for 0. Mark any other cell and return None."""
     kind = why_unusable(value)
     count: int | None = None
     if kind is None:
@@ -330,10 +336,10 @@ def _count(village: TableVillage, value: Value, cell: Cell) -> int | None:
         elif isinstance(value, str) and _GROUPED.match(text):
             count = int(re.sub(r"\D", "", text))
     if count is None or not 0 <= count <= _LARGEST:
-        village.wrong(kind or not_a_count, cell, value=_shown(value), allowed=f"0 … {_LARGEST}")
+        village.wrong(kind or not_a_count, cell, value=_format_value(value), allowed=f"0 … {_LARGEST}")
         return None
     return count
 
 
-def _shown(value: Value) -> str | None:
+def _format_value(value: Value) -> str | None:
     return None if value is None else str(value)

@@ -1,1 +1,1 @@
-"""Coverage of regions, read from the sums that are kept."""
+"""Coverage of regions, from the stored sums."""

@@ -1,4 +1,4 @@
-"""Figures of regions, read from the sums that are kept: a province and the nation pool those of their regencies."""
+"""Queries of regions' coverage from the stored sums; a province and the nation pool their regencies."""
 
 import json
 from collections.abc import Sequence
@@ -54,27 +54,27 @@ from app.reference.models import RegionLevel
 from app.reference.queries import check_region
 from app.reference.rules import level_of
 
-_KEPT = (RegionLevel.district, RegionLevel.regency)
+_STORED_LEVELS = (RegionLevel.district, RegionLevel.regency)
 
 
 def region_coverage(session: Session, actor: Actor, region: str, period: str) -> RegionCoverage:
-    """A region in a quarter with everything that its figures were computed from; one statement reads it all.
+    """Return a region's coverage in a quarter with the input of its figures, from one SQL statement.
 
-    NotFound where the actor does not see it, or for a village, which has its own address.
+    Raises NotFound if the actor cannot see the region, and for a village, which has its own address.
     """
     actor.require_seen(regency_of(region))
-    read = _read(session, region, period)
+    read = _read_source(session, region, period)
     if read.level in (None, RegionLevel.village):
         raise NotFound()
-    package, method = _own_editions(read, int(period[:4]))
+    package, method = _choose_editions(read, int(period[:4]))
     counted = {row.service_package for row in read.services}
-    known = _known(read.packages, {*counted, package}, package)
+    known = _index_services(read.packages, {*counted, package}, package)
     counts = {row.code: Count(0, 0) for row in read.packages if row.edition == package}
     for row in read.services:
         counts[row.service] = pooled([counts.get(row.service, Count(0, 0)), Count(row.eligible, row.served)])
     strategies = by_strategy(counts, {code: known[code].strategy for code in counts})
     lowest = balance(strategies)
-    figures = _figures(read.sums)
+    figures = _build_sums(read.sums)
     return RegionCoverage.model_construct(
         **dict(figures),
         region_code=region,
@@ -84,15 +84,15 @@ def region_coverage(session: Session, actor: Actor, region: str, period: str) ->
         undefined_strategies=list(lowest.undefined),
         is_rankable=figures.reach_percent is not None and figures.reach_percent >= method.rank_reach,
         by_strategy=StrategyCoverage.from_counts(strategies),
-        by_service=[_service_sums(known[code], count) for code, count in counts.items()],
+        by_service=[_build_service_sums(known[code], count) for code, count in counts.items()],
         service_packages=sorted(counted),
         methods=sorted(read.methods_used) if counted else [],
         method=method.edition,
     )
 
 
-class _Counted(NamedTuple):
-    """E and C of a service of a package, in the whole region."""
+class _ServiceCount(NamedTuple):
+    """E and C of a service in a region."""
 
     service_package: str
     service: str
@@ -101,7 +101,7 @@ class _Counted(NamedTuple):
 
 
 class _PackageService(Service):
-    """A service, with the package that has it."""
+    """A service with its package."""
 
     edition: str
     first_year: int
@@ -113,53 +113,57 @@ class _MethodEdition(NamedTuple):
     rank_reach: float
 
 
-class _Read(NamedTuple):
-    """What the figures of a region are made of."""
+class _Source(NamedTuple):
+    """Input of a region's figures."""
 
     level: RegionLevel | None
-    """None where there is no such region."""
+    """None if the region does not exist."""
     sums: dict[str, int]
-    services: list[_Counted]
+    services: list[_ServiceCount]
     own: tuple[str, str] | None
-    """Package and method of the region's own year, where they were chosen."""
+    """Package and method chosen for the region's year; None without a choice."""
     methods_used: list[str]
     packages: list[_PackageService]
     methods: list[_MethodEdition]
 
 
-def _read(session: Session, region: str, period: str) -> _Read:
-    """Return the region, its sums and those of its services, its editions and every edition there is."""
+def _read_source(session: Session, region: str, period: str) -> _Source:
+    """Return the region, its sums in total and by service, its editions and all editions."""
     level = RegionLevel(level_of(region))
     low, high = (
-        (region, region) if level in _KEPT else ("", "~") if region == "0" else (f"{region}.", f"{region}/")
+        (region, region)
+        if level in _STORED_LEVELS
+        else ("", "~")
+        if region == "0"
+        else (f"{region}.", f"{region}/")
     )
     own = regency_of(region)
     bound = {
         "region": region,
         "period": period,
-        "level": level if level in _KEPT else RegionLevel.regency,
+        "level": level if level in _STORED_LEVELS else RegionLevel.regency,
         "low": low,
         "high": high,
         "own": own,
-        "own_low": own if level in _KEPT else low,
-        "own_high": own if level in _KEPT else high,
+        "own_low": own if level in _STORED_LEVELS else low,
+        "own_high": own if level in _STORED_LEVELS else high,
         "year": int(period[:4]),
     }
-    row = session.connection().execute(_parts(session), bound).one()
+    row = session.connection().execute(_select_parts(session), bound).one()
     levels, sums, counted, chosen, used, services_known, methods_known = map(json.loads, row)
-    return _Read(
+    return _Source(
         RegionLevel(levels[0]["level"]) if levels else None,
         sums[0],
-        [_Counted(**one) for one in counted],
+        [_ServiceCount(**item) for item in counted],
         (chosen[0]["service_package"], chosen[0]["method"]) if chosen else None,
-        [one["method"] for one in used],
-        [_PackageService.model_construct(**one) for one in services_known],
-        [_MethodEdition(**one) for one in methods_known],
+        [item["method"] for item in used],
+        [_PackageService.model_construct(**item) for item in services_known],
+        [_MethodEdition(**item) for item in methods_known],
     )
 
 
 @built_once
-def _parts(session: Session) -> sa.Select[*tuple[str, ...]]:
+def _select_parts(session: Session) -> sa.Select[*tuple[str, ...]]:
     year = sa.bindparam("year", type_=sa.BigInteger)
 
     def inside(table: sa.Table) -> Sequence[ColumnElement[bool]]:
@@ -201,8 +205,8 @@ def _parts(session: Session) -> sa.Select[*tuple[str, ...]]:
     return json_tables(queries)
 
 
-def _own_editions(read: _Read, year: int) -> tuple[str, _MethodEdition]:
-    """(package, method) that the region's year is measured by. NoEdition where there is none."""
+def _choose_editions(read: _Source, year: int) -> tuple[str, _MethodEdition]:
+    """Return the package and the method of the region's year. Raises NoEdition if there is none."""
     if read.own is not None:
         package_chosen, method_chosen = read.own
         return package_chosen, next(row for row in read.methods if row.edition == method_chosen)
@@ -212,13 +216,13 @@ def _own_editions(read: _Read, year: int) -> tuple[str, _MethodEdition]:
     return package.edition, method
 
 
-def _known(rows: Sequence[_PackageService], editions: set[str], own: str) -> dict[str, Service]:
-    """Code → service. Where editions differ in what a code means, the region's own says it, else the latest by name."""
-    found = [row for row in rows if row.edition in editions]
-    return {row.code: row for row in [*found, *(row for row in found if row.edition == own)]}
+def _index_services(rows: Sequence[_PackageService], editions: set[str], own: str) -> dict[str, Service]:
+    """Return the services of editions by code. If editions differ, `own` wins, else the last by name."""
+    known = [row for row in rows if row.edition in editions]
+    return {row.code: row for row in [*known, *(row for row in known if row.edition == own)]}
 
 
-def _service_sums(service: Service, count: Count) -> ServiceSums:
+def _build_service_sums(service: Service, count: Count) -> ServiceSums:
     return ServiceSums.model_construct(
         service=service.code,
         name=service.name,
@@ -231,14 +235,14 @@ def _service_sums(service: Service, count: Count) -> ServiceSums:
 
 
 def level_seen(session: Session, actor: Actor, region: str) -> RegionLevel:
-    """Return the level of a region. Raises NotFound if there is no such region, or the actor does not see it."""
+    """Return the level of a region. Raises NotFound if it does not exist or the actor cannot see it."""
     actor.require_seen(regency_of(region))
     check_region(session, region)
     return RegionLevel(level_of(region))
 
 
-def _figures(sums: dict[str, int]) -> CoverageSums:
-    """Sums with what they say; `_said` is the same in the database, and a test holds the two together."""
+def _build_sums(sums: dict[str, int]) -> CoverageSums:
+    """Return sums with their percentages. A test compares them with `_select_percentages`, the SQL of this."""
     expected = Expected(sums["families_reporting"], sums["families_expected"], sums["villages_foreseen"])
     return CoverageSums.model_construct(
         None,
@@ -250,20 +254,20 @@ def _figures(sums: dict[str, int]) -> CoverageSums:
 
 
 def list_children(session: Session, actor: Actor, region: str, query: ChildrenQuery) -> Listing:
-    """The regions one level below that the actor sees, those without any report too."""
+    """Return the visible regions one level below, with or without reports. Raises NotFound for a village."""
     level = level_seen(session, actor, region)
     if level is RegionLevel.village:
         raise NotFound()
     children = regions.alias("children")
     if level is RegionLevel.nation:
-        rows = _by_province(query.period)
+        rows = _sum_by_province(query.period)
     elif level is RegionLevel.district:
-        rows = _by_village(session, region, query.period)
+        rows = _sum_by_village(session, region, query.period)
     else:
-        kept = RegionLevel.regency if level is RegionLevel.province else RegionLevel.district
+        child_level = RegionLevel.regency if level is RegionLevel.province else RegionLevel.district
         rows = sa.select(region_sums).where(
             region_sums.c.period == query.period,
-            region_sums.c.level == kept,
+            region_sums.c.level == child_level,
             within(region_sums.c.region_code, region),
         )
     sums = rows.subquery("sums")
@@ -272,10 +276,10 @@ def list_children(session: Session, actor: Actor, region: str, query: ChildrenQu
         RegionSums,
         children,
         **{name: zeros[name] for name in SUMMED if name in RegionSums.model_fields},
-        **_said(sums),
+        **_select_percentages(sums),
         region_code=children.c.code,
     )
-    found = (
+    statement = (
         sa.select(*columns)
         .select_from(children.outerjoin(sums, sums.c.region_code == children.c.code))
         .where(
@@ -284,11 +288,11 @@ def list_children(session: Session, actor: Actor, region: str, query: ChildrenQu
         )
     )
     if level in (RegionLevel.nation, RegionLevel.province):
-        found = found.where(visible(actor, children.c.code))
-    return Listing(found, {"region_code": children.c.code}, {"region_code": children.c.code})
+        statement = statement.where(visible(actor, children.c.code))
+    return Listing(statement, {"region_code": children.c.code}, {"region_code": children.c.code})
 
 
-def _said(sums: sa.Subquery) -> dict[str, sa.SQLColumnExpression[object]]:
+def _select_percentages(sums: sa.Subquery) -> dict[str, sa.SQLColumnExpression[object]]:
     c = sums.c
     return {
         "coverage_percent": percent_of(c.served, c.eligible),
@@ -299,7 +303,7 @@ def _said(sums: sa.Subquery) -> dict[str, sa.SQLColumnExpression[object]]:
     }
 
 
-def _by_province(period: str) -> sa.SelectBase:
+def _sum_by_province(period: str) -> sa.SelectBase:
     c = region_sums.c
     province = sa.func.substr(c.region_code, 1, 2)
     return (
@@ -309,15 +313,16 @@ def _by_province(period: str) -> sa.SelectBase:
     )
 
 
-def _by_village(session: Session, district: str, period: str) -> sa.SelectBase:
-    """A district's villages as if each were a region: what it reports, and whether it was expected to."""
+def _sum_by_village(session: Session, district: str, period: str) -> sa.SelectBase:
+    """Return the sums of each village of a district, as if it were a region."""
     return sums_of_villages(session, "village").params(records=sources_of([period], [district]))
 
 
 def village_strategies(session: Session, text: str) -> tuple[list[StrategyCoverage], int]:
-    """(by strategy, version) of a village's coverage, given as JSON (`CoverageOut`)."""
-    found = json.loads(text)
-    package = services_of(session, [found["service_package"]])[found["service_package"]]
-    counts = {item["service"]: Count(item["eligible"], item["served"]) for item in found["services"]}
+    """Return figures by strategy and the version of a village's coverage, from its JSON (`CoverageOut`)."""
+    content = json.loads(text)
+    edition = content["service_package"]
+    package = services_of(session, [edition])[edition]
+    counts = {item["service"]: Count(item["eligible"], item["served"]) for item in content["services"]}
     strategies = by_strategy(counts, {code: service.strategy for code, service in package.items()})
-    return StrategyCoverage.from_counts(strategies), found["version"]
+    return StrategyCoverage.from_counts(strategies), content["version"]

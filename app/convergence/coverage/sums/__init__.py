@@ -1,1 +1,1 @@
-"""Sums over villages: the SELECTs that make them, and keeping them for districts and regencies."""
+"""Sums over villages: queries that compute them, commands that store them for districts and regencies."""

@@ -1,10 +1,10 @@
-"""Keeping the sums of districts and regencies: recomputed for the ancestors of the villages that were written.
+"""Commands that recompute the sums of districts and regencies above the written villages.
 
-A district is summed up from its villages, a regency from its districts; provinces and the nation are pooled
-from regencies when they are read (`regions`), so writers of different regencies share no row and wait for
-nobody. Whoever calls this holds the chains of the regencies concerned.
+A district sums its villages, a regency its districts. Queries pool provinces and the nation from regencies
+(`regions`), so writers of different regencies share no row and do not block each other. Callers hold the locks of
+the regencies' chains.
 
-A report says for the four quarters after it who is to be expected, so their sums follow too.
+A report makes its village expected for the next four quarters, so their sums change too.
 """
 
 from collections.abc import Collection, Iterable
@@ -36,14 +36,14 @@ cells = table_of(ServiceCoverageRow)
 
 
 def refresh_after_reports(session: Session, period: str, villages: Iterable[str]) -> None:
-    """Bring the sums above those villages to what is reported of a quarter now."""
+    """Recompute the sums above villages after writes to a quarter, and those of the four quarters after it."""
     districts = {district_of(village) for village in villages}
     _sum_services(session, period, districts)
     _sum_regions(session, [quarters_from(period, n) for n in range(QUARTERS_BACK + 1)], districts)
 
 
 def refresh_after_locations(session: Session, region: str, year: int, places: Collection[str]) -> None:
-    """The plan of a regency names other villages: who is expected in its quarters follows."""
+    """Recompute a year's sums after the regency's plan has changed its priority locations `places`."""
     districts = {district_of(place) for place in places if is_village(place)}
     if regency_of(region) != region or "." not in region or not districts:
         return
@@ -58,7 +58,7 @@ def _sum_services(session: Session, period: str, districts: Collection[str]) -> 
     for level, touched in ((RegionLevel.district, of_districts), (RegionLevel.regency, of_regencies)):
         bound = {"records": to_json(touched)}
         connection.execute(_clear(session, service_sums, level), bound)
-        connection.execute(_services_of(session, level), bound)
+        connection.execute(_insert_services(session, level), bound)
 
 
 def _sum_regions(session: Session, periods: list[str], districts: Collection[str]) -> None:
@@ -66,10 +66,10 @@ def _sum_regions(session: Session, periods: list[str], districts: Collection[str
     regencies = sorted({regency_of(code) for code in districts})
     of_districts = {"records": to_json([touched_by(p, code) for p in periods for code in sorted(districts)])}
     connection.execute(_clear(session, region_sums, RegionLevel.district), of_districts)
-    connection.execute(_districts(session), {"records": sources_of(periods, districts)})
+    connection.execute(_insert_districts(session), {"records": sources_of(periods, districts)})
     of_regencies = {"records": to_json([touched_by(p, code) for p in periods for code in regencies])}
     connection.execute(_clear(session, region_sums, RegionLevel.regency), of_regencies)
-    connection.execute(_regencies(session), of_regencies)
+    connection.execute(_insert_regencies(session), of_regencies)
 
 
 @built_once
@@ -82,14 +82,14 @@ def _clear(session: Session, table: sa.Table, level: RegionLevel) -> sa.Delete:
 
 
 def _join_districts(touched: sa.FromClause, sums: sa.FromClause) -> sa.Join:
-    """The regencies that were touched, each with the sums of its districts."""
+    """Join each touched regency with the sums of its districts."""
     s, t = sums.c, touched.c
     is_inside = sa.and_(s.period == t.period, s.level == RegionLevel.district, below(s.region_code, t.code))
     return touched.join(sums, is_inside)
 
 
 @built_once
-def _services_of(session: Session, level: RegionLevel) -> sa.Insert:
+def _insert_services(session: Session, level: RegionLevel) -> sa.Insert:
     touched = touched_records(session)
     names = [column.name for column in service_sums.c]
     if level is RegionLevel.district:
@@ -117,7 +117,7 @@ def _services_of(session: Session, level: RegionLevel) -> sa.Insert:
     query = (
         sa.select(
             touched.c.period,
-            _level(level),
+            _bind_level(level),
             touched.c.code,
             inner.c.service,
             package,
@@ -131,12 +131,12 @@ def _services_of(session: Session, level: RegionLevel) -> sa.Insert:
 
 
 @built_once
-def _regencies(session: Session) -> sa.Insert:
+def _insert_regencies(session: Session) -> sa.Insert:
     touched, inner = touched_records(session), region_sums.alias("below")
     query = (
         sa.select(
             touched.c.period,
-            _level(RegionLevel.regency),
+            _bind_level(RegionLevel.regency),
             touched.c.code,
             *[whole_sum(inner.c[name]) for name in SUMMED],
         )
@@ -147,13 +147,13 @@ def _regencies(session: Session) -> sa.Insert:
 
 
 @built_once
-def _districts(session: Session) -> sa.Insert:
-    of = sums_of_villages(session).subquery("of")
+def _insert_districts(session: Session) -> sa.Insert:
+    sums = sums_of_villages(session).subquery("sums")
     query = sa.select(
-        of.c.period, _level(RegionLevel.district), *[of.c[name] for name in ("region_code", *SUMMED)]
+        sums.c.period, _bind_level(RegionLevel.district), *[sums.c[name] for name in ("region_code", *SUMMED)]
     )
     return sa.insert(region_sums).from_select(["period", "level", "region_code", *SUMMED], query)
 
 
-def _level(level: RegionLevel) -> sa.SQLColumnExpression[object]:
+def _bind_level(level: RegionLevel) -> sa.SQLColumnExpression[object]:
     return sa.literal(level, region_sums.c.level.type)

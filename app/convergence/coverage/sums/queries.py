@@ -1,4 +1,4 @@
-"""The SELECTs that sums over villages are made of."""
+"""Queries that compute sums over villages."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -24,10 +24,12 @@ SUMMED = [name for name in CoverageRegionRow.model_fields if name not in ("perio
 
 
 def touched_by(period: str, code: str) -> dict[str, object]:
+    """Return the record of a region in a quarter whose sums a write changes."""
     return {"period": period, "code": code, "regency": regency_of(code), "year": int(period[:4])}
 
 
 def touched_records(session: Session, *more: str) -> Subquery:
+    """Return the bound records of `touched_by` as a subquery, with columns `more`."""
     c = coverage.c
     columns = {"code": c.village, "regency": c.village, "source": c.period, "back": c.year}
     names = ("period", "code", "regency", "year", *more)
@@ -35,7 +37,7 @@ def touched_records(session: Session, *more: str) -> Subquery:
 
 
 def sources_of(periods: Iterable[str], districts: Iterable[str]) -> str:
-    """JSON of the quarters that tell of districts: each quarter itself and those before it."""
+    """Return JSON records of districts with each quarter that can report on them: itself and the quarters before."""
     codes = sorted(districts)
     return to_json(
         [
@@ -50,51 +52,59 @@ def sources_of(periods: Iterable[str], districts: Iterable[str]) -> str:
 def sums_of_villages(
     session: Session, by: Literal["code", "village"] = "code"
 ) -> sa.Select[*tuple[object, ...]]:
-    """SELECT of the sums of districts (or of each of their villages) from what is reported, planned and was
-    reported before: of each village the figures that it reports, and as its target families the first that
-    somebody says (`rules.target_of`). Takes `sources_of` as its records."""
-    one = _villages(touched_records(session, "source", "back"))
-    is_reported, first = one.c.rank == 0, one.c.place == 1
+    """Return the query of the sums of districts, or of each of their villages.
+
+    A village contributes its reported figures; its target families come from the first source that gives them
+    (`rules.target_of`). The records are those of `sources_of`.
+    """
+    ranked = _rank_sources(touched_records(session, "source", "back"))
+    is_reported, first = ranked.c.rank == 0, ranked.c.place == 1
 
     def reported(status: VillageStatus | None) -> ColumnElement[bool]:
-        return sa.and_(is_reported, one.c.status.is_(None) if status is None else one.c.status == status)
+        return sa.and_(
+            is_reported, ranked.c.status.is_(None) if status is None else ranked.c.status == status
+        )
 
-    is_counted = sa.and_(is_reported, one.c.complete_families.is_not(None))
+    is_counted = sa.and_(is_reported, ranked.c.complete_families.is_not(None))
     sums = {
-        "eligible": sum_where(is_reported, one.c.eligible),
-        "served": sum_where(is_reported, one.c.served),
+        "eligible": sum_where(is_reported, ranked.c.eligible),
+        "served": sum_where(is_reported, ranked.c.served),
         "villages_reporting": sum_where(is_reported),
         "villages_expected": sum_where(first),
-        "villages_foreseen": sum_where(sa.and_(first, one.c.last_rank > 0)),
-        "villages_without_target": sum_where(sa.and_(first, one.c.target_families.is_(None))),
-        "families_reporting": sum_where(is_reported, one.c.target_families),
-        "families_expected": sum_where(first, one.c.target_families),
-        "complete_families": sum_where(is_reported, one.c.complete_families),
-        "families_counted": sum_where(is_counted, one.c.target_families),
+        "villages_foreseen": sum_where(sa.and_(first, ranked.c.last_rank > 0)),
+        "villages_without_target": sum_where(sa.and_(first, ranked.c.target_families.is_(None))),
+        "families_reporting": sum_where(is_reported, ranked.c.target_families),
+        "families_expected": sum_where(first, ranked.c.target_families),
+        "complete_families": sum_where(is_reported, ranked.c.complete_families),
+        "families_counted": sum_where(is_counted, ranked.c.target_families),
         "converged": sum_where(reported(VillageStatus.converged)),
         "partial": sum_where(reported(VillageStatus.partial)),
         "not_yet": sum_where(reported(VillageStatus.not_yet)),
         "undefined": sum_where(reported(None)),
     }
     return (
-        sa.select(one.c.period, one.c[by].label("region_code"), *[sums[name].label(name) for name in SUMMED])
-        .select_from(one)
-        .group_by(one.c.period, one.c[by])
+        sa.select(
+            ranked.c.period, ranked.c[by].label("region_code"), *[sums[name].label(name) for name in SUMMED]
+        )
+        .select_from(ranked)
+        .group_by(ranked.c.period, ranked.c[by])
     )
 
 
-def _villages(touched: Subquery) -> Subquery:
-    """Every word on every expected village: `rank` 0 its report, 1 the plan's, 2 … its earlier reports; `place` 1 the
-    word that says its target families, `last_rank` > 0 where it was foreseen."""
+def _rank_sources(touched: Subquery) -> Subquery:
+    """Return all sources for each expected village, ranked: 0 this report, 1 the plan, 2+ earlier reports.
+
+    `place` 1 is the source of the village's target families; `last_rank` > 0 if the village is foreseen.
+    """
     c = coverage.c
-    told = ("eligible", "served", "complete_families", "status")
+    figures = ("eligible", "served", "complete_families", "status")
     reports = sa.select(
         touched.c.period,
         touched.c.code,
         c.village,
         c.target_families,
         sa.case((touched.c.back == 0, 0), else_=touched.c.back + 1).label("rank"),
-        *[c[name] for name in told],
+        *[c[name] for name in figures],
     ).select_from(
         touched.join(coverage, sa.and_(c.period == touched.c.source, c.district_code == touched.c.code))
     )
@@ -105,7 +115,7 @@ def _villages(touched: Subquery) -> Subquery:
             _locations.c.region_code,
             _locations.c.target_families,
             sa.literal_column("1").label("rank"),
-            *[sa.cast(sa.null(), c[name].type) for name in told],
+            *[sa.cast(sa.null(), c[name].type) for name in figures],
         )
         .select_from(
             touched.join(
@@ -117,12 +127,12 @@ def _villages(touched: Subquery) -> Subquery:
         )
         .where(touched.c.back == 0)
     )
-    words = reports.union_all(planned).subquery("words")
-    village = (words.c.period, words.c.village)
+    sources = reports.union_all(planned).subquery("sources")
+    village = (sources.c.period, sources.c.village)
     return sa.select(
-        *words.c,
+        *sources.c,
         sa.func.row_number()
-        .over(partition_by=village, order_by=(words.c.target_families.is_(None), words.c.rank))
+        .over(partition_by=village, order_by=(sources.c.target_families.is_(None), sources.c.rank))
         .label("place"),
-        sa.func.max(words.c.rank).over(partition_by=village).label("last_rank"),
-    ).subquery("one")
+        sa.func.max(sources.c.rank).over(partition_by=village).label("last_rank"),
+    ).subquery("ranked")
