@@ -1,1 +1,1 @@
-"""What has editions: service packages, methods and step templates, and which of them a region's year follows."""
+"""Editions: service packages, methods and step templates, and each region's choice of them for a year."""

@@ -1,6 +1,6 @@
-"""Writing editions by the nation's administrator, and choosing those that a region's year is measured by.
+"""Commands of editions: the nation's administrator writes them, a region's administrator chooses them for a year.
 
-An edition that something was measured by is superseded, never changed.
+An edition in use never changes; a new edition supersedes it.
 """
 
 import json
@@ -40,7 +40,7 @@ class EditionInUse(Problem):
 
 
 def put_edition(write: Write, kind: EditionKind, edition: str, content: EditionFields) -> bool:
-    """Create (True) or replace (False) an edition that may be written; one in use is refused."""
+    """Create or replace an edition. Return whether it is new. Raises EditionInUse if a region's year follows it."""
     write.actor.require("write_editions", "0")
     if kind.find_errors is not None and (errors := kind.find_errors(write.session, content)):
         raise Invalid(errors=errors)
@@ -81,7 +81,7 @@ def _store(
 
 
 def load_editions(session: Session, author: Author, kinds: Collection[EditionKind]) -> list[str]:
-    """Add the editions that this version brings and the database has not, and name them; what is there stays."""
+    """Insert the editions of this release that the database lacks; change no other. Return their labels."""
     return [name for kind in kinds for name in _load(session, author, kind)]
 
 
@@ -100,11 +100,14 @@ def _load(session: Session, author: Author, kind: EditionKind) -> list[str]:
     return done
 
 
-# Which editions a region's year is measured by
+# The editions of a region's year
 
 
 def put_choice(write: Write, kind: ChoiceKind[Chosen], region: str, year: int, content: BaseModel) -> bool:
-    """Choose the editions of a region's year; True where none were chosen or used before."""
+    """Choose the editions of a region's year. Return whether this is its first stored choice.
+
+    Raises the kind's problem `settled` (409) if data follow other editions.
+    """
     kind.check_region(write.session, write.actor, region)
     write.actor.require("choose_editions", region)
     chain = hold(write.session, f"{kind.chain}{region}")
@@ -125,19 +128,20 @@ def put_choice(write: Write, kind: ChoiceKind[Chosen], region: str, year: int, c
 
 def _check_known(session: Session, kind: ChoiceKind[Chosen], content: Mapping[str, Any]) -> None:
     errors = []
-    for field, of in kind.kinds.items():
-        known, edition = known_editions(session, of), content[field]
+    for field, edition_kind in kind.kinds.items():
+        known, edition = known_editions(session, edition_kind), content[field]
         if edition not in known:
-            errors.append(describe_unknown(edition, of.address, known, allowed=known, pointer=f"/{field}"))
+            address = edition_kind.address
+            errors.append(describe_unknown(edition, address, known, allowed=known, pointer=f"/{field}"))
     refuse(errors)
 
 
 def hold_choices(
     session: Session, kind: ChoiceKind[Chosen], regions: Collection[str], year: int
 ) -> dict[str, Chosen]:
-    """Return the editions of the regions' year, for a writer that holds their chains and is about to measure by them.
+    """Return the editions of the regions' year, for a writer that holds the locks of their chains.
 
-    The first writer locks the editions, so that none changes while it comes into use.
+    The first writer also locks the chain of editions, so that no edition changes while it comes into use.
     """
     choices = choices_of(session, kind, regions, year)
     if any(choice.version is None for choice in choices.values()):
@@ -149,8 +153,10 @@ def hold_choices(
 def pin_choices(
     session: Session, author: Author, kind: ChoiceKind[Chosen], regions: Mapping[str, Chosen], year: int
 ) -> list[Entry]:
-    """Keep the editions by which something is now written where nothing kept them yet: later editions do
-    not change what was measured. Return the entries for the writer, which holds the regions' chains."""
+    """Store the choices of regions that have none yet, so that later editions do not change written data.
+
+    Return the journal entries; the writer, which holds the locks of the regions' chains, appends them.
+    """
     drafts = {
         (region, year): choice.content for region, choice in sorted(regions.items()) if choice.version is None
     }

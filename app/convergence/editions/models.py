@@ -1,4 +1,4 @@
-"""Editions: data with a status and a legal basis, never constants in code."""
+"""Editions: rules as data with a status and a legal basis, never constants in code."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -19,7 +19,7 @@ class EditionStatus(StrEnum):
 
 
 class EditionFields(BaseModel):
-    """What every edition says of itself."""
+    """Fields of every edition."""
 
     name: Line
     status: EditionStatus = EditionStatus.proposal
@@ -34,7 +34,7 @@ class EditionFields(BaseModel):
 
 
 class EditionTable(EditionFields, Table):
-    """An edition as it is stored."""
+    """Columns of every edition's table."""
 
     edition: str = Field(primary_key=True, max_length=40)
     status: EditionStatus
@@ -43,7 +43,7 @@ class EditionTable(EditionFields, Table):
 
 
 class Told(BaseModel):
-    """What the service adds to an edition."""
+    """Fields that the service adds to an edition in a reply."""
 
     edition: str
     version: Version

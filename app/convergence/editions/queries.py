@@ -1,4 +1,4 @@
-"""Reading editions of any kind, and which of them hold for a region's year."""
+"""Queries of editions of any kind, and of the editions of a region's year."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
@@ -22,44 +22,45 @@ from app.reference.queries import check_region
 
 @dataclass(frozen=True)
 class EditionPart:
-    """Rows of a table of their own that an edition consists of: a field of its shape, and their columns."""
+    """A list of an edition that has its own table."""
 
     field: str
+    """Field of the edition's shape."""
     table: sa.Table
 
 
 @dataclass(frozen=True)
 class EditionKind:
-    """A kind of editions, declared by its room."""
+    """Declaration of a kind of editions."""
 
     table: sa.Table
     noun: str
     """Name in the journal."""
     address: str
-    """Address below /v1/."""
+    """Path below /v1/."""
     shape: type[EditionFields]
-    """Shape as it is written."""
+    """Shape of the request body."""
     shipped: Path
-    """File of the editions that this version brings."""
+    """File with the editions of this release."""
     reply: type[BaseModel]
-    """Shape as it is read."""
+    """Shape of the response."""
     columns: Mapping[str, sa.SQLColumnExpression[object]]
-    """Fields of the reply that the table does not have."""
+    """Fields of the reply that are no columns of the table."""
     part: EditionPart | None = None
     find_errors: Callable[[Session, Any], list[FieldError]] | None = None
-    """Checks of a written edition that need the database."""
+    """Validation that needs the database."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The editions of a region's year; `version` None where neither chosen nor used yet."""
+    """The editions of a region's year; `version` is None before the first choice or use."""
 
     legal_basis: str | None = None
     version: int | None = None
 
     @property
     def content(self) -> dict[str, Any]:
-        """The choice as it is written: all but its version."""
+        """Return the stored fields: all but the version."""
         return {name: value for name, value in asdict(self).items() if name != "version"}
 
 
@@ -68,84 +69,87 @@ Chosen = TypeVar("Chosen", bound=Choice)
 
 @dataclass(frozen=True)
 class ChoiceKind(Generic[Chosen]):
-    """A kind of choice that a region makes for a year, declared by its room."""
+    """Declaration of a kind of choice that a region makes for a year."""
 
     resource: Resource
     """Rows by region and year."""
     chain: str
-    """With a region's code behind it: the journal's chain of the choice, and of what is measured by it."""
+    """Prefix of the journal chain of a region: its choice, and the data that follow the choice."""
     record: type[Chosen]
     reply: type[BaseModel]
     kinds: Mapping[str, EditionKind]
-    """Field of the choice → the kind of edition that it names."""
+    """Field of the choice → kind of its edition."""
     missing: type[Problem]
-    """Raised where no edition is for the year."""
+    """Problem (409) if no edition applies to the year."""
     settled: type[Problem]
-    """Raised where the choice may not change any more."""
+    """Problem (409) if the choice is settled."""
     check_region: Callable[[Session, Actor, str], None]
-    """Raises NotFound if the actor cannot see the region, or it makes no such choice."""
+    """Hook that raises NotFound if the actor cannot see the region, or it makes no such choice."""
     settled_by: list[Callable[[Session, str, int], bool]] = field(default_factory=list, compare=False)
-    """Whether something was written by the choice of a region's year already: what writes adds its own question."""
+    """Predicates, each true if its data already follow the choice of a region's year; their modules add them."""
 
     def is_settled(self, session: Session, region: str, year: int) -> bool:
-        """Return whether the choice may not change any more."""
-        return any(ask(session, region, year) for ask in self.settled_by)
+        """Return whether data follow the choice of a region's year, which therefore may not change."""
+        return any(has_data(session, region, year) for has_data in self.settled_by)
 
 
 def is_chosen(column: sa.SQLColumnExpression[object], edition: sa.Column[str]) -> ColumnElement[bool]:
-    """Predicate: some region's year is measured by the edition."""
+    """Return the SQL predicate that a region's year follows the edition."""
     return sa.exists().where(column == edition).correlate(edition.table)
 
 
 def check_seen(session: Session, actor: Actor, region: str) -> None:
-    """Raises NotFound if there is no such region, or the actor does not see it."""
+    """Raise NotFound if the region does not exist or the actor cannot see it."""
     actor.require_seen(region)
     check_region(session, region)
 
 
 def list_editions(kind: EditionKind) -> Listing:
+    """Return all editions of a kind, by edition."""
     key = {"edition": kind.table.c.edition}
-    return Listing(_editions(kind), key, key)
+    return Listing(_select_editions(kind), key, key)
 
 
 def edition_json(session: Session, kind: EditionKind, edition: str) -> ResourceText:
-    """Return an edition as it is read. Raises NotFound if there is none."""
-    return read_text(session, _editions(kind).where(kind.table.c.edition == edition))
+    """Return an edition as the JSON of its reply. Raises NotFound if there is none."""
+    return read_text(session, _select_editions(kind).where(kind.table.c.edition == edition))
 
 
 def stored_edition(session: Session, kind: EditionKind, edition: str) -> Stored | None:
-    """An edition as it is read, also whether it is in use; None where there is none."""
-    text = session.scalar(json_texts(_editions(kind).where(kind.table.c.edition == edition)))
+    """Return the fields of an edition's reply, with `in_use`. Returns None if there is none."""
+    text = session.scalar(json_texts(_select_editions(kind).where(kind.table.c.edition == edition)))
     return Stored.parse(text) if text else None
 
 
 def known_editions(session: Session, kind: EditionKind) -> list[str]:
+    """Return the names of all editions of a kind, sorted."""
     return list(session.scalars(sa.select(kind.table.c.edition).order_by(kind.table.c.edition)))
 
 
-def _editions(kind: EditionKind) -> Select[Any]:
+def _select_editions(kind: EditionKind) -> Select[Any]:
     return sa.select(*fields_of(kind.reply, kind.table, **kind.columns))
 
 
 def choices_of(
     session: Session, kind: ChoiceKind[Chosen], regions: Collection[str], year: int
 ) -> dict[str, Chosen]:
-    """Region → the editions that its year is measured by: those chosen or used, else the newest for the year.
+    """Return region → the editions of its year: the stored choice, else the newest for the year.
 
-    Raises the kind's problem (409) where there is none.
+    Raises the kind's problem (409) if no edition applies to the year.
     """
     stored = kind.resource.read(session, [(region, year) for region in regions])
-    found = {region: kind.record(**row.content, version=row.version) for (region, _), row in stored.items()}
-    if len(found) < len(set(regions)):
-        newest = kind.record(**_newest(session, kind, year))
-        found |= {code: newest for code in regions if code not in found}
-    return found
+    choices = {region: kind.record(**row.content, version=row.version) for (region, _), row in stored.items()}
+    if len(choices) < len(set(regions)):
+        newest = kind.record(**_find_newest(session, kind, year))
+        choices |= {code: newest for code in regions if code not in choices}
+    return choices
 
 
-def _newest(session: Session, kind: ChoiceKind[Chosen], year: int) -> dict[str, Any]:
+def _find_newest(session: Session, kind: ChoiceKind[Chosen], year: int) -> dict[str, Any]:
     names = {}
-    for name, of in kind.kinds.items():
-        known = session.execute(sa.select(of.table.c.edition, of.table.c.first_year))
+    for name, edition_kind in kind.kinds.items():
+        columns = edition_kind.table.c
+        known = session.execute(sa.select(columns.edition, columns.first_year))
         newest = edition_for(year, [FirstYear(*row) for row in known])
         if newest is None:
             raise kind.missing(year=year)
@@ -154,6 +158,6 @@ def _newest(session: Session, kind: ChoiceKind[Chosen], year: int) -> dict[str, 
 
 
 def choice_of(session: Session, kind: ChoiceKind[Chosen], actor: Actor, region: str, year: int) -> Chosen:
-    """The editions of a region's year; NotFound where the actor does not see the region or there is none."""
+    """Return the editions of a region's year. Raises NotFound if `check_region` of the kind does."""
     kind.check_region(session, actor, region)
     return choices_of(session, kind, [region], year)[region]

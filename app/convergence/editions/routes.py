@@ -57,7 +57,7 @@ def _put(call: Call, kind: EditionKind, edition: str, content: EditionFields) ->
     return _read(call, kind, edition, is_new=is_new)
 
 
-def _history(call: Call, kind: EditionKind, edition: str, query: History) -> Response:
+def _list_history(call: Call, kind: EditionKind, edition: str, query: History) -> Response:
     return history_page(call, CHAIN, f"{kind.address}/{edition}", query)
 
 
@@ -82,7 +82,9 @@ def _put_choice(call: Call, kind: ChoiceKind[Chosen], region: str, year: int, co
     return _read_choice(call, kind, region, year, is_new=is_new)
 
 
-def _choice_history(call: Call, kind: ChoiceKind[Chosen], region: str, year: str, query: History) -> Response:
+def _list_choice_history(
+    call: Call, kind: ChoiceKind[Chosen], region: str, year: str, query: History
+) -> Response:
     return history_page(call, f"{kind.chain}{region}", kind.resource.format_subject(region, year), query)
 
 
@@ -116,7 +118,7 @@ def put_service_package(call: Caller, edition: PackageKey, content: ServicePacka
 @router.get(f"{_PACKAGE}/history", response_model=Page[HistoryEntry])
 def list_service_package_history(call: Caller, edition: PackageKey, query: History) -> Response:
     """Every write to an edition of the service package."""
-    return _history(call, PACKAGE, edition, query)
+    return _list_history(call, PACKAGE, edition, query)
 
 
 # Methods
@@ -149,7 +151,7 @@ def put_method(call: Caller, edition: MethodKey, content: MethodIn) -> Response:
 @router.get(f"{_METHOD}/history", response_model=Page[HistoryEntry])
 def list_method_history(call: Caller, edition: MethodKey, query: History) -> Response:
     """Every write to an edition of the method."""
-    return _history(call, METHOD, edition, query)
+    return _list_history(call, METHOD, edition, query)
 
 
 # Step templates
@@ -182,7 +184,7 @@ def put_step_template(call: Caller, template: TemplateKey, content: StepTemplate
 @router.get(f"{_TEMPLATE}/history", response_model=Page[HistoryEntry])
 def list_step_template_history(call: Caller, template: TemplateKey, query: History) -> Response:
     """Every write to a template."""
-    return _history(call, TEMPLATE, template, query)
+    return _list_history(call, TEMPLATE, template, query)
 
 
 # The editions of a region's year
@@ -207,7 +209,7 @@ def put_region_editions(call: Caller, region: RegionKey, year: YearKey, content:
 @choices.get(f"{_REGION_EDITIONS}/history", response_model=Page[HistoryEntry])
 def list_region_edition_history(call: Caller, region: RegionKey, year: YearKey, query: History) -> Response:
     """Who chose the editions of a region's year, or by which write they were settled."""
-    return _choice_history(call, EDITIONS, region, year, query)
+    return _list_choice_history(call, EDITIONS, region, year, query)
 
 
 @choices.get(_REGION_TEMPLATE, response_model=RegionTemplateReply, openapi_extra={"x-problems": [409]})
@@ -233,4 +235,4 @@ def list_region_step_template_history(
     call: Caller, region: RegionKey, year: StepYearKey, query: History
 ) -> Response:
     """Who chose the template of a region's year, or by which write it was settled."""
-    return _choice_history(call, TEMPLATES, region, year, query)
+    return _list_choice_history(call, TEMPLATES, region, year, query)

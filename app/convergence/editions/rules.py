@@ -1,4 +1,4 @@
-"""Which edition holds for a year. Pure."""
+"""Choice of the edition for a year. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from app.kit.problems import NotFound
 
 CHAIN = "editions"
-"""Chain of the journal in which editions are written."""
+"""Journal chain of editions of all kinds."""
 
 
 class Edition(Protocol):
@@ -18,7 +18,7 @@ class Edition(Protocol):
 
 
 class FirstYear(NamedTuple):
-    """An edition, and the first year that it is for."""
+    """An edition with the first year that it applies to."""
 
     edition: str
     first_year: int
@@ -28,7 +28,7 @@ _YEAR = re.compile(r"20[0-9]{2}\Z")
 
 
 def year_in(text: str) -> int:
-    """A year in an address; NotFound where it is none."""
+    """Return the year in a path. Raises NotFound if the text is not a year from 2000 to 2099."""
     if not _YEAR.match(text):
         raise NotFound()
     return int(text)
@@ -38,6 +38,6 @@ One = TypeVar("One", bound=Edition)
 
 
 def edition_for(year: int, editions: Iterable[One]) -> One | None:
-    """The edition that a year is measured by where none was chosen; None where all are for later years."""
-    fitting = [one for one in editions if one.first_year <= year]
-    return max(fitting, key=lambda one: (one.first_year, one.edition), default=None)
+    """Return the default edition of a year, the newest that applies. Returns None if all are for later years."""
+    fitting = [edition for edition in editions if edition.first_year <= year]
+    return max(fitting, key=lambda edition: (edition.first_year, edition.edition), default=None)

@@ -1,1 +1,1 @@
-"""Service packages and methods: what counts, and how it is weighed."""
+"""Service packages and methods: the services that count, and the weights of the index."""

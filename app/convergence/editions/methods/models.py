@@ -1,4 +1,4 @@
-"""Service packages and methods: data with an edition and a legal basis, never constants in code."""
+"""Shapes and tables of service packages and methods."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -38,7 +38,7 @@ Weight = Annotated[float, ShapeField(ge=0, le=1, allow_inf_nan=False, descriptio
 
 
 class ServiceFields(BaseModel):
-    """A service that a family should have where it is eligible."""
+    """A service that an eligible family should have."""
 
     code: Key
     name: Line
@@ -86,7 +86,7 @@ class ServicePackageIn(EditionFields, Shape):
         return self
 
 
-_TOLD = {
+_STORED = {
     "edition": "2",
     "version": 1,
     "in_use": False,
@@ -97,7 +97,7 @@ _TOLD = {
 class ServicePackageOut(ServicePackageIn, Told):
     """A service package as it is read."""
 
-    model_config = show_example(_PACKAGE, _TOLD)
+    model_config = show_example(_PACKAGE, _STORED)
 
 
 class ServicePackageRow(EditionTable, table=True):
@@ -166,7 +166,7 @@ _METHOD = {
 
 
 class Method(MethodFields):
-    """A method as regions are measured by it."""
+    """A method with its edition, for calculations."""
 
     edition: str
 
@@ -199,18 +199,18 @@ class MethodIn(MethodFields, Shape):
 class MethodOut(MethodIn, Told):
     """A method as it is read."""
 
-    model_config = show_example(_METHOD, _TOLD)
+    model_config = show_example(_METHOD, _STORED)
 
 
 class MethodRow(EditionTable, MethodFields, table=True):
     __tablename__ = "convergence_method"
 
 
-# Which of them a region's year is measured by
+# The editions of a region's year
 
 
 class RegionEditionFields(BaseModel):
-    """The editions that a region's year is measured by."""
+    """The editions of a region's year."""
 
     service_package: Key
     method: Key

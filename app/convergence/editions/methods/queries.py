@@ -1,4 +1,4 @@
-"""Service packages and methods: their declarations, and reading what a package has and how a method weighs."""
+"""Service packages and methods: their declarations and queries."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ _SERVICES = (
 )
 
 
-def _unknown_strategies(session: Session, content: ServicePackageIn) -> list[FieldError]:
+def _find_unknown_strategies(session: Session, content: ServicePackageIn) -> list[FieldError]:
     known = [*strategy_labels(session), BASE]
     return [
         describe_unknown(
@@ -94,7 +94,7 @@ PACKAGE = EditionKind(
         "in_use": is_chosen(region_editions.c.service_package, packages.c.edition),
     },
     part=EditionPart("services", services),
-    find_errors=_unknown_strategies,
+    find_errors=_find_unknown_strategies,
 )
 METHOD = EditionKind(
     table=methods,
@@ -135,20 +135,20 @@ EDITIONS = ChoiceKind(
 
 
 def services_of(session: Session, editions: Collection[str]) -> dict[str, dict[str, Service]]:
-    """Package edition → code → service, in the package's order."""
+    """Return package edition → code → service, in the package's order."""
     rows = session.execute(
         sa.select(services.c.edition, *fields_of(Service, services))
         .where(services.c.edition.in_(set(editions)))
         .order_by(services.c.edition, services.c.position)
     )
-    found: dict[str, dict[str, Service]] = {edition: {} for edition in editions}
+    packages_by_edition: dict[str, dict[str, Service]] = {edition: {} for edition in editions}
     for row in rows:
-        found[row.edition][row.code] = Service.model_construct(**row._mapping)
-    return found
+        packages_by_edition[row.edition][row.code] = Service.model_construct(**row._mapping)
+    return packages_by_edition
 
 
 def services_until(session: Session, year: int) -> list[Service]:
-    """The services of every package that a region's year may be measured by, those of the latest last."""
+    """Return the services of every package that a region's year may follow, those of the latest package last."""
     rows = session.execute(
         sa.select(*fields_of(Service, services))
         .join_from(services, packages, packages.c.edition == services.c.edition)
@@ -159,6 +159,6 @@ def services_until(session: Session, year: int) -> list[Service]:
 
 
 def methods_of(session: Session, editions: Collection[str]) -> dict[str, Method]:
-    """Edition → method."""
+    """Return the methods of editions, by edition."""
     chosen = sa.select(*fields_of(Method, methods)).where(methods.c.edition.in_(set(editions)))
     return {row.edition: Method.model_construct(**row._mapping) for row in session.execute(chosen)}

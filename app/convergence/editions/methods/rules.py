@@ -1,21 +1,21 @@
-"""What adds up to one in a method. Pure."""
+"""Constants and sums of methods. Pure."""
 
 from collections.abc import Sequence
 
 COVERAGE_CHAIN = "coverage:"
-"""With a region's code behind it: the journal's chain of its coverage, and of what that is measured by."""
+"""Prefix of the journal chain of a region's coverage and its choice of editions."""
 
 BASE = "base"
-"""In the place of a strategy: a service that all strategies rest on."""
+"""Value instead of a strategy for a service that all strategies rest on."""
 
 WEIGHTS = (
     ("weight_process", "weight_coverage", "weight_targeting", "weight_spending", "weight_outcome"),
     ("share_direct", "share_indirect", "share_supporting"),
 )
-"""Fields of a method that sum to one."""
+"""Groups of a method's fields; each group sums to 1."""
 
 
 def not_one(shares: Sequence[float]) -> float | None:
-    """Their sum where it is not 1; None where it is."""
+    """Return the sum of shares, rounded to six decimals. Returns None if it is 1."""
     total = round(sum(shares), 6)
     return None if total == 1 else total

@@ -1,1 +1,1 @@
-"""Step templates: what the steps of a year are."""
+"""Step templates: the convergence steps of a year."""

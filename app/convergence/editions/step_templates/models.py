@@ -228,18 +228,18 @@ class StepTemplateRow(EditionTable, StepTemplateFields, table=True):
 
 
 class Template(NamedTuple):
-    """A template as steps are judged by it."""
+    """A template with what the assessment of steps needs."""
 
     edition: str
     grades_counted: GradesCounted
     steps: tuple[TemplateStep, ...]
 
     def step(self, code: str) -> TemplateStep:
-        """NotFound where the template has none of that code."""
+        """Return the step of a code. Raises NotFound if there is none."""
         return require_found(next((step for step in self.steps if step.code == code), None))
 
 
-# Which of them a region's year follows
+# The template of a region's year
 
 
 class RegionTemplateFields(BaseModel):

@@ -1,4 +1,4 @@
-"""Step templates: their declaration, and reading their steps."""
+"""Step templates: their declaration and queries."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ TEMPLATE = EditionKind(
 
 
 def template_steps(session: Session, editions: Collection[str]) -> dict[str, Template]:
-    """Edition → template."""
+    """Return the templates of editions, by edition."""
     c = templates.c
     rows = session.execute(
         sa.select(c.edition, c.grades_counted, c.steps).where(c.edition.in_(set(editions)))
@@ -76,7 +76,7 @@ def template_steps(session: Session, editions: Collection[str]) -> dict[str, Tem
 
 
 def home_of_steps(session: Session, actor: Actor, region: str) -> None:
-    """NotFound where the actor does not see the region, or it is none that plans."""
+    """Raise NotFound if the actor cannot see the region, or if the region writes no plans."""
     if not is_home(region):
         raise NotFound()
     check_seen(session, actor, region)

@@ -1,4 +1,4 @@
-"""What the service can measure of a step, and on which days a step is open. Pure."""
+"""Measures of steps, and the window of a step. Pure."""
 
 from calendar import monthrange
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 STEPS_CHAIN = "steps:"
-"""With a region's code behind it: the journal's chain of its steps: templates, evidence, grades."""
+"""Prefix of the journal chain of a region's steps: template, evidence, grades."""
 
 
 class MeasureName(StrEnum):
@@ -45,7 +45,7 @@ class Unit(StrEnum):
 
 
 class Measure(NamedTuple):
-    """The unit of a figure, and whether less of it is better."""
+    """Unit and direction of a figure."""
 
     unit: Unit
     less_is_better: bool = False
@@ -62,15 +62,17 @@ MEASURES: Mapping[MeasureName, Measure] = {
 
 
 class Window(NamedTuple):
-    """First and last day of a step, in the zone of the region."""
+    """First and last day of a step, in the region's time zone."""
 
     opens_on: date
     due_on: date
 
 
 def window_of(year: int, opens_month: int, due_month: int) -> Window:
-    """The days of a step of a plan year, from months counted from its January: -12 is January of the year before,
-    12 that of the year after. The last month counts whole."""
+    """Return the window of a step of a plan year, through the end of its last month.
+
+    Months count from January of the plan year: -12 is January of the year before, 12 of the year after.
+    """
     first_year, first = divmod(year * 12 + opens_month, 12)
     last_year, last = divmod(year * 12 + due_month, 12)
     return Window(
