@@ -1,1 +1,1 @@
-"""Outcome indicators: definitions, observations as their publisher tells them, targets."""
+"""Outcome indicators: definitions, published observations, targets."""

@@ -1,4 +1,4 @@
-"""Writing definitions, observations and targets; five thousand observations are as many statements as one."""
+"""Commands of definitions, observations and targets; a batch of observations takes as many statements as one."""
 
 import csv
 from collections import Counter
@@ -61,7 +61,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "minimum": float,
     "maximum": float,
 }
-"""Columns of the shipped file that are no texts."""
+"""Parsers of the shipped file's columns that are not plain text."""
 
 malformed_indicator = Kind(
     "malformed_indicator_code",
@@ -89,9 +89,9 @@ class IndicatorInUse(Problem):
 
 
 def load_indicators(session: Session, author: Author, file: Path = SHIPPED) -> list[str]:
-    """Bring the definitions to what the product ships, and name what was loaded; nothing where nothing changed.
+    """Upsert the shipped definitions, except those that an administrator has replaced.
 
-    What an administrator has replaced stays as he said it.
+    Return `["indicators"]`, or an empty list if nothing changed.
     """
     chain = hold(session, INDICATORS)
     known = all_indicators(session)
@@ -106,19 +106,22 @@ def load_indicators(session: Session, author: Author, file: Path = SHIPPED) -> l
 
 
 def shipped_indicators(file: Path = SHIPPED) -> dict[str, IndicatorIn]:
-    """Code → definition, as the file says."""
+    """Return code → definition from a file."""
     with file.open(encoding="utf-8", newline="") as lines:
         rows = [{name: value for name, value in line.items() if value} for line in csv.DictReader(lines)]
-    found = {}
+    definitions = {}
     for row in rows:
         code = row.pop("code")
-        told: dict[str, object] = {name: _PARSERS.get(name, str)(value) for name, value in row.items()}
-        found[code] = IndicatorIn.model_validate(told)
-    return found
+        content: dict[str, object] = {name: _PARSERS.get(name, str)(value) for name, value in row.items()}
+        definitions[code] = IndicatorIn.model_validate(content)
+    return definitions
 
 
 def put_indicator(write: Write, code: str, content: IndicatorIn) -> bool:
-    """Create a definition (True) or replace it (False); the same content changes nothing."""
+    """Create or replace a definition; equal content changes nothing. Return whether it is new.
+
+    Raises IndicatorInUse if the frequency changes and the indicator has observations.
+    """
     write.actor.require("write_indicators", NATION)
     chain = hold(write.session, INDICATORS)
     stored = all_indicators(write.session)
@@ -130,9 +133,9 @@ def put_indicator(write: Write, code: str, content: IndicatorIn) -> bool:
         raise IndicatorInUse(indicator=code)
     others = stored.keys() - {code}
     errors = [
-        describe_unknown(one, "indicators", others, pointer=f"/related/{n}")
-        for n, one in enumerate(content.related)
-        if one not in others
+        describe_unknown(related, "indicators", others, pointer=f"/related/{n}")
+        for n, related in enumerate(content.related)
+        if related not in others
     ]
     refuse(errors)
     key, after = (code,), content.model_dump(mode="json")
@@ -156,65 +159,71 @@ def _make_stored(indicator: Indicator) -> Stored:
 # Observations
 
 
-def put_observations(write: Write, told: Sequence[Told]) -> ObservationsWritten:
-    """Create or replace observations, all of them or none; unchanged ones are not written.
+def put_observations(write: Write, items: Sequence[Told]) -> ObservationsWritten:
+    """Create or replace observations, all of them or none; skip unchanged ones.
 
     Raises Invalid with every unknown region, indicator or period, and every value outside its unit.
     """
     write.actor.require("write_observations", NATION)
     chain = hold(write.session, OBSERVATIONS)
-    drafts = {one.key: one.content for one in told}
+    drafts = {item.key: item.content for item in items}
     stored = OBSERVATION.read(write.session, drafts)
-    write.precondition.check_many(write.session, [one.version for one in stored.values()], OBSERVATIONS)
-    refuse(_errors(write.session, told))
-    return _written(told, OBSERVATION.put(write.session, write.author, chain, drafts, stored))
+    write.precondition.check_many(write.session, [row.version for row in stored.values()], OBSERVATIONS)
+    refuse(_find_errors(write.session, items))
+    return _count_outcomes(items, OBSERVATION.put(write.session, write.author, chain, drafts, stored))
 
 
-def _errors(session: Session, told: Sequence[Told]) -> list[FieldError]:
-    known, regions = all_indicators(session), regions_by_code(session, {one.region for one in told})
+def _find_errors(session: Session, items: Sequence[Told]) -> list[FieldError]:
+    known, regions = all_indicators(session), regions_by_code(session, {item.region for item in items})
     errors = []
-    for one in told:
-        indicator = known.get(one.indicator)
-        if one.region not in regions:
-            errors.append(describe_unknown(one.region, "regions", (), **one.place("region_code")))
+    for item in items:
+        indicator = known.get(item.indicator)
+        if item.region not in regions:
+            errors.append(describe_unknown(item.region, "regions", (), **item.place("region_code")))
         if indicator is None:
-            errors.append(describe_unknown(one.indicator, "indicators", known, **one.place("indicator")))
+            errors.append(describe_unknown(item.indicator, "indicators", known, **item.place("indicator")))
             continue
-        if not is_period_of(indicator, one.period):
+        if not is_period_of(indicator, item.period):
             errors.append(
                 FieldError(
                     wrong_period,
-                    **one.place("period"),
-                    value=one.period,
+                    **item.place("period"),
+                    value=item.period,
                     allowed=periods_of(indicator),
-                    values={"indicator": one.indicator},
+                    values={"indicator": item.indicator},
                 )
             )
-        value = one.content["value"]
-        if value is not None and (wrong := wrong_value(one.indicator, indicator, value)):
+        value = item.content["value"]
+        if value is not None and (wrong := wrong_value(item.indicator, indicator, value)):
             kind, allowed, values = wrong
-            errors.append(FieldError(kind, **one.place("value"), value=value, allowed=allowed, values=values))
+            errors.append(
+                FieldError(kind, **item.place("value"), value=value, allowed=allowed, values=values)
+            )
     return errors
 
 
-def _written(told: Sequence[Told], outcomes: Mapping[tuple[str, str, str], Outcome]) -> ObservationsWritten:
-    def counts(some: Sequence[Told]) -> dict[str, int]:
-        found = Counter(outcomes[one.key] for one in some)
-        return {outcome: found[outcome] for outcome in ("created", "updated", "unchanged")}
+def _count_outcomes(
+    items: Sequence[Told], outcomes: Mapping[tuple[str, str, str], Outcome]
+) -> ObservationsWritten:
+    """Return the numbers of created, updated and unchanged observations, in total and by series."""
 
-    def series(one: Told) -> tuple[str, str]:
-        return one.indicator, one.period
+    def count(some: Sequence[Told]) -> dict[str, int]:
+        numbers = Counter(outcomes[item.key] for item in some)
+        return {outcome: numbers[outcome] for outcome in ("created", "updated", "unchanged")}
+
+    def get_series(item: Told) -> tuple[str, str]:
+        return item.indicator, item.period
 
     by_series = []
-    for (indicator, period), group in groupby(sorted(told, key=series), key=series):
+    for (indicator, period), group in groupby(sorted(items, key=get_series), key=get_series):
         some = list(group)
-        symbols = sum(one.content["symbol"] is not None for one in some)
-        by_series.append(SeriesWritten(indicator=indicator, period=period, symbols=symbols, **counts(some)))
-    return ObservationsWritten(**counts(told), series=by_series)
+        symbols = sum(item.content["symbol"] is not None for item in some)
+        by_series.append(SeriesWritten(indicator=indicator, period=period, symbols=symbols, **count(some)))
+    return ObservationsWritten(**count(items), series=by_series)
 
 
 def delete_observation(write: Write, region: str, indicator: str, period: str) -> None:
-    """Take back an observation that was reported by mistake. Raises NotFound if nothing is stored."""
+    """Delete an observation. Raises NotFound if there is none."""
     write.actor.require("write_observations", NATION)
     chain, key = hold(write.session, OBSERVATIONS), (region, indicator, period)
     stored = write.precondition.check_existing(OBSERVATION.read(write.session, [key]).get(key))
@@ -225,7 +234,7 @@ def delete_observation(write: Write, region: str, indicator: str, period: str) -
 
 
 def put_target(write: Write, region: str, indicator: str, year: int, content: TargetIn) -> bool:
-    """Set (True) or replace (False) the target of a region for a year; the same content changes nothing."""
+    """Create or replace the target of a region for a year; equal content changes nothing. Return whether it is new."""
     check_seen(write.session, write.actor, region)
     write.actor.require("write_targets", region)
     definition = require_found(all_indicators(write.session).get(indicator))
@@ -233,28 +242,28 @@ def put_target(write: Write, region: str, indicator: str, year: int, content: Ta
     key = (region, indicator, year)
     stored = TARGET.read(write.session, [key])
     write.precondition.check(stored[key].version if stored else None)
-    refuse(_target_errors(indicator, definition, year, content))
+    refuse(_find_target_errors(indicator, definition, year, content))
     TARGET.put(write.session, write.author, chain, {key: content.model_dump(mode="json")}, stored)
     return not stored
 
 
-def _target_errors(code: str, indicator: Indicator, year: int, content: TargetIn) -> list[FieldError]:
+def _find_target_errors(code: str, indicator: Indicator, year: int, content: TargetIn) -> list[FieldError]:
     errors = []
     if content.baseline_year >= year:
         errors.append(
             FieldError(not_before, pointer="/baseline_year", value=content.baseline_year, allowed=year)
         )
     for name in ("value", "baseline"):
-        found = wrong_value(code, indicator, getattr(content, name))
-        if found and found[0] is not too_many_decimals:  # a target may be finer than what is published
-            kind, allowed, values = found
+        wrong = wrong_value(code, indicator, getattr(content, name))
+        if wrong and wrong[0] is not too_many_decimals:  # a target may have more decimals than observations
+            kind, allowed, values = wrong
             value = getattr(content, name)
             errors.append(FieldError(kind, pointer=f"/{name}", value=value, allowed=allowed, values=values))
     return errors
 
 
 def delete_target(write: Write, region: str, indicator: str, year: int) -> None:
-    """Take back a target. Raises NotFound if nothing is stored."""
+    """Delete a target. Raises NotFound if there is none."""
     check_seen(write.session, write.actor, region)
     write.actor.require("write_targets", region)
     chain, key = hold(write.session, targets_chain(region)), (region, indicator, year)

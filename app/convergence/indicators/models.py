@@ -1,4 +1,4 @@
-"""Definitions, observations and targets of outcome indicators: tables and wire shapes, each field declared once."""
+"""Shapes and tables of definitions, observations and targets of outcome indicators."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -88,7 +88,7 @@ class Flag(StrEnum):
 
 
 class IndicatorFields(BaseModel):
-    """What is measured, by whom, how often."""
+    """Definition of an indicator: unit, publisher, frequency."""
 
     name: Line = ShapeField(description="Indonesian name.")
     name_english: Line
@@ -146,7 +146,7 @@ class IndicatorIn(IndicatorFields, Shape):
     model_config = show_example(INDICATOR_EXAMPLE)
 
     @model_validator(mode="after")
-    def _fits_together(self) -> "IndicatorIn":
+    def _check_consistency(self) -> "IndicatorIn":
         first, second = [*self.months, 0, 0][:2]
         if self.frequency is Frequency.half_yearly:
             if not (len(self.months) == 2 and first <= 6 < second):
@@ -198,7 +198,7 @@ class IndicatorRow(IndicatorFields, Table, table=True):
 
 
 class ObservationFields(BaseModel):
-    """A number or the symbol in its place, as the publisher told it."""
+    """A number or a symbol instead of it, as published."""
 
     value: Figure | None = ShapeField(
         default=None, description="In the indicator's unit; null where a symbol stands."
@@ -232,10 +232,10 @@ class ObservationIn(ObservationFields, Shape):
     model_config = show_example(_OBSERVED)
 
     @model_validator(mode="after")
-    def _says_one_thing(self) -> "ObservationIn":
+    def _check_value_or_symbol(self) -> "ObservationIn":
         if (self.value is None) == (self.symbol is None):
             raise RuleBroken(
-                value_or_symbol, at="/value", value=self.value, allowed=[one.value for one in Symbol]
+                value_or_symbol, at="/value", value=self.value, allowed=[symbol.value for symbol in Symbol]
             )
         refuse_repeated(self.flags, at="/flags")
         return self
@@ -333,7 +333,7 @@ class ObservationRow(ObservationFields, Table, table=True):
 
 
 class TargetFields(BaseModel):
-    """What a region means to reach in a year, and from where."""
+    """Target of a region for a year, and its baseline."""
 
     value: Figure = ShapeField(description="In the indicator's unit.")
     baseline: Figure = ShapeField(description="Where the region stood, in the indicator's unit.")
@@ -389,7 +389,7 @@ class TargetRow(TargetFields, Table, table=True):
 
 
 class IndicatorQuery(PageQuery):
-    """Which definitions."""
+    """Filter of the list of definitions."""
 
     retired: bool = ShapeField(
         default=False, description="Those published no longer (`true`) or still (`false`)."
@@ -397,7 +397,7 @@ class IndicatorQuery(PageQuery):
 
 
 class ObservationQuery(PageQuery):
-    """Which observations; all conditions hold together."""
+    """Filters of the list of observations, joined by AND."""
 
     region: RegionCode | None = ShapeField(default=None, description="This region and everything below it.")
     level: RegionLevel | None = ShapeField(default=None, description="Only regions of this level.")
@@ -409,7 +409,7 @@ class ObservationQuery(PageQuery):
 
 
 class TargetQuery(PageQuery):
-    """Which targets; all conditions hold together."""
+    """Filters of the list of targets, joined by AND."""
 
     region: RegionCode | None = ShapeField(default=None, description="This region and everything below it.")
     indicator: IndicatorCode | None = None
@@ -425,7 +425,7 @@ class CodeSystem(StrEnum):
 
 
 class TableQuery(BaseModel):
-    """How a publisher's table is to be read."""
+    """Options of an import of a publisher's table."""
 
     code_system: CodeSystem = ShapeField(
         description="Whose codes the file has. They differ for 199 of 514 regencies: BPS 1802 is Tanggamus, "

@@ -1,7 +1,7 @@
-"""Reading definitions, observations and targets.
+"""Queries of definitions, observations and targets.
 
-Definitions and observations are published: every valid token reads all of them. Targets are the region's:
-they start from what the actor sees.
+Definitions and observations are public: every valid token reads all of them. Targets belong to a region: their queries
+cover only the regions that the actor sees.
 """
 
 from collections.abc import Collection
@@ -63,7 +63,7 @@ TARGET = Resource(
 
 
 class Indicator(IndicatorIn):
-    """A definition as it is stored."""
+    """A stored definition."""
 
     code: str
     shipped: bool
@@ -71,18 +71,20 @@ class Indicator(IndicatorIn):
 
 
 def list_indicators(query: IndicatorQuery) -> Listing:
-    found = sa.select(*fields_of(IndicatorOut, indicators)).where(indicators.c.retired.is_(query.retired))
-    return Listing(found, {"code": indicators.c.code}, {"code": indicators.c.code})
+    """Return the definitions that match a query, by code."""
+    statement = sa.select(*fields_of(IndicatorOut, indicators)).where(indicators.c.retired.is_(query.retired))
+    return Listing(statement, {"code": indicators.c.code}, {"code": indicators.c.code})
 
 
 def all_indicators(session: Session) -> dict[str, Indicator]:
-    """Code → definition of every indicator, retired ones too."""
+    """Return code → definition of every indicator, with retired ones."""
     names = list(Indicator.model_fields)
     rows = session.execute(sa.select(*[indicators.c[name] for name in names]).order_by(indicators.c.code))
     return {row.code: Indicator.model_construct(**row._mapping) for row in rows}
 
 
 def is_observed(session: Session, code: str) -> bool:
+    """Return whether an indicator has observations."""
     return (
         session.scalar(sa.select(sa.literal(1)).where(observations.c.indicator == code).limit(1)) is not None
     )
@@ -92,40 +94,41 @@ def is_observed(session: Session, code: str) -> bool:
 
 
 def list_observations(query: ObservationQuery) -> Listing:
+    """Return the observations that match a query."""
     c = observations.c
-    found = _observed().where(
+    statement = _select_observations().where(
         within(c.region_code, query.region),
         *equal((_regions.c.level, query.level), (c.indicator, query.indicator)),
-        _in_period(query.period) if query.period else sa.true(),
+        _match_period(query.period) if query.period else sa.true(),
     )
     key = {"region_code": c.region_code, "indicator": c.indicator, "period": c.period}
-    return Listing(found, {"region_code": c.region_code, "period": c.period}, key)
+    return Listing(statement, {"region_code": c.region_code, "period": c.period}, key)
 
 
-def _observed() -> Select[Any]:
+def _select_observations() -> Select[Any]:
     columns = fields_of(ObservationOut, observations, region_name=_regions.c.name)
     return sa.select(*columns).select_from(
         observations.join(_regions, _regions.c.code == observations.c.region_code)
     )
 
 
-def _in_period(period: str) -> ColumnElement[bool]:
-    """Predicate: of this period, or of a part of this year."""
+def _match_period(period: str) -> ColumnElement[bool]:
+    """Return the predicate of a period; a year includes its halves."""
     if len(period) > 4:
         return observations.c.period == period
-    # "." is the character behind "-", so this is the year and everything that begins with "2021-".
+    # "." is the next character after "-": the range holds "2021" and each text that begins with "2021-".
     return sa.and_(observations.c.period >= period, observations.c.period < f"{period}.")
 
 
 def observation_text(session: Session, region: str, indicator: str, period: str) -> ResourceText:
-    """One observation. NotFound: there is none."""
+    """Return an observation as JSON (`ObservationOut`). Raises NotFound if there is none."""
     c = observations.c
     chosen = (c.region_code == region, c.indicator == indicator, c.period == period)
-    return read_text(session, _observed().where(*chosen))
+    return read_text(session, _select_observations().where(*chosen))
 
 
 def check_place(session: Session, region: str, indicator: str) -> None:
-    """NotFound: there is no such region, or no such indicator."""
+    """Raise NotFound if the region or the indicator does not exist."""
     INDICATOR.read_reply(session, IndicatorOut, indicator)
     check_region(session, region)
 
@@ -134,21 +137,22 @@ def check_place(session: Session, region: str, indicator: str) -> None:
 
 
 def list_targets(actor: Actor, query: TargetQuery) -> Listing:
+    """Return the targets that match a query, of regions that the actor sees."""
     c = targets.c
-    found = sa.select(*fields_of(TargetOut, targets)).where(
+    statement = sa.select(*fields_of(TargetOut, targets)).where(
         visible(actor, c.region_code),
         within(c.region_code, query.region),
         *equal((c.indicator, query.indicator), (c.year, query.year)),
     )
     key = {"region_code": c.region_code, "indicator": c.indicator, "year": c.year}
-    return Listing(found, {"region_code": c.region_code, "year": c.year}, key)
+    return Listing(statement, {"region_code": c.region_code, "year": c.year}, key)
 
 
-# What an outcome is computed from
+# Input of the outcome
 
 
 class OutcomeInput(NamedTuple):
-    """A target of a year and what was observed of it; `actual` None: nothing since the baseline."""
+    """A target of a year with its newest observation; `actual` is None if there is none since the baseline."""
 
     region_code: str
     indicator: str
@@ -161,17 +165,17 @@ class OutcomeInput(NamedTuple):
 
 
 def outcome_inputs(session: Session, regions: Collection[str], year: int) -> list[OutcomeInput]:
-    """What the outcome `O` of many regions is computed from (domain, section 7), in one SELECT.
+    """Return the input of the outcome `O` of regions (domain, section 7), from one SQL statement.
 
-    Each target of the year, with the newest value observed after its baseline and up to the year; a symbol
-    is no value. `regions` are those that the caller was found to see.
+    Each target of the year has the newest value after its baseline year and up to the year; a symbol is no value.
+    The caller has checked that the actor sees `regions`.
     """
     o, t = observations.c, targets.c
     newer = observations.alias("newer")
     text_of = sa.String(7)
     after, until = sa.cast(t.baseline_year + 1, text_of), sa.cast(t.year + 1, text_of)
 
-    def in_time(c: Any) -> ColumnElement[bool]:
+    def is_in_time(c: Any) -> ColumnElement[bool]:
         return sa.and_(
             c.region_code == t.region_code,
             c.indicator == t.indicator,
@@ -180,8 +184,8 @@ def outcome_inputs(session: Session, regions: Collection[str], year: int) -> lis
             c.period < until,
         )
 
-    newest = sa.select(sa.func.max(newer.c.period)).where(in_time(newer.c)).correlate(targets)
-    found = (
+    newest = sa.select(sa.func.max(newer.c.period)).where(is_in_time(newer.c)).correlate(targets)
+    statement = (
         sa.select(
             t.region_code,
             t.indicator,
@@ -194,20 +198,20 @@ def outcome_inputs(session: Session, regions: Collection[str], year: int) -> lis
         )
         .select_from(
             targets.join(indicators, indicators.c.code == t.indicator).outerjoin(
-                observations, sa.and_(in_time(o), o.period == newest.scalar_subquery())
+                observations, sa.and_(is_in_time(o), o.period == newest.scalar_subquery())
             )
         )
         .where(t.year == year, among(session, t.region_code, regions))
         .order_by(t.region_code, t.indicator)
     )
-    return [OutcomeInput(*row) for row in session.execute(found)]
+    return [OutcomeInput(*row) for row in session.execute(statement)]
 
 
 # Tables
 
 
 def places_of(session: Session) -> Places:
-    """Nation, provinces and regencies by code, with their names and BPS codes."""
+    """Return the nation, provinces and regencies in force, with their names and BPS codes."""
     c = _regions.c
     levels = (RegionLevel.nation, RegionLevel.province, RegionLevel.regency)
     rows = session.execute(
@@ -219,6 +223,6 @@ def places_of(session: Session) -> Places:
 
 
 def read_sheet(data: bytes, filename: str, name: str | None) -> Sheet:
-    """The sheet of a file that is asked for, or its first visible one; UnreadableFile where it is no table."""
+    """Return the named sheet of a file, or its first visible one. Raises UnreadableFile if the file is no table."""
     book = open_book(data, filename)
     return book.sheet(name if name is not None else (book.visible or book.names)[0])

@@ -64,7 +64,7 @@ def list_indicators(call: Caller, query: FromQuery[IndicatorQuery]) -> Response:
 @router.get("/indicators/{indicator}", response_model=IndicatorReply)
 def read_indicator(call: Caller, indicator: IndicatorKey) -> Response:
     """One definition; 404 where there is none of that code."""
-    return _indicator(call, indicator)
+    return _reply_indicator(call, indicator)
 
 
 @router.put("/indicators/{indicator}", response_model=IndicatorReply, responses=created(IndicatorReply))
@@ -75,7 +75,7 @@ def put_indicator(call: Caller, indicator: IndicatorKey, content: IndicatorIn) -
     observations that are there.
     """
     is_new = commands.put_indicator(call.write, indicator, content)
-    return _indicator(call, indicator, status=201 if is_new else 200)
+    return _reply_indicator(call, indicator, status=201 if is_new else 200)
 
 
 @router.get("/indicators/{indicator}/history", response_model=Page[HistoryEntry])
@@ -84,7 +84,7 @@ def list_indicator_history(call: Caller, indicator: IndicatorKey, query: History
     return history_page(call, INDICATORS, f"indicators/{indicator}", query)
 
 
-def _indicator(call: Call, code: str, *, status: int = 200) -> Response:
+def _reply_indicator(call: Call, code: str, *, status: int = 200) -> Response:
     text, version = queries.INDICATOR.read_reply(call.session, IndicatorOut, code)
     allowed = ["edit"] if call.actor.may("write_indicators", NATION) else []
     return answer_resource(call.request, text, version, f"indicators/{code}", status=status, allowed=allowed)
@@ -94,9 +94,9 @@ def _indicator(call: Call, code: str, *, status: int = 200) -> Response:
 
 
 def observations_tag(call: Call) -> str:
-    """Tag of a list of observations: nothing but writes of observations, and names of regions, can change it.
+    """Return the ETag of a list of observations, from the state of observations and of regions' names.
 
-    The state of all observations stands before the dash, so that a write of many can name it.
+    The state of observations precedes the dash, so that a batch can send it as its precondition.
     """
     state = stamp(call.session, OBSERVATIONS)[:STATE]
     return tag_of(call.request.url, stamp(call.session, REFERENCE), version=state)
@@ -110,8 +110,8 @@ def list_observations(call: Caller, query: FromQuery[ObservationQuery]) -> Respo
     `value` in the indicator's unit, or the publisher's `symbol` in its place: `...` not available, `-` none,
     `NA` not shown. A symbol is never a zero. Open to every valid token: official statistics are the same for all.
     """
-    found = queries.list_observations(query)
-    body = read_page(call.session, call.request, found, query, sort=query.sort)
+    listing = queries.list_observations(query)
+    body = read_page(call.session, call.request, listing, query, sort=query.sort)
     return answer_page(call.request, body, tag=observations_tag(call))
 
 
@@ -123,28 +123,34 @@ def put_observations(call: Caller, batch: ObservationBatch) -> Response:
     A value outside what the unit allows, or with more decimals than are published, is refused by its pointer.
     """
     call.actor.require("write_observations", NATION)
-    told = [
-        Told(item.region_code, item.indicator, item.period, _content(item), _in_body(f"/items/{n}"))
+    items = [
+        Told(
+            item.region_code,
+            item.indicator,
+            item.period,
+            _dump_content(item),
+            _point_into_body(f"/items/{n}"),
+        )
         for n, item in enumerate(
             read_each(
                 ObservationItem, batch.items, key=lambda item: (item.region_code, item.indicator, item.period)
             )
         )
     ]
-    return _written(call, commands.put_observations(call.write_of_list, told))
+    return _reply_written(call, commands.put_observations(call.write_of_list, items))
 
 
-def _written(call: Call, done: ObservationsWritten) -> Response:
-    """What became of many, with the state of the list in front of its tag: the next write of many can name it."""
+def _reply_written(call: Call, done: ObservationsWritten) -> Response:
+    """Return the reply to a batch, with the state of observations in its ETag for the next batch's precondition."""
     body = done.model_dump_json().encode()
     return answer(call.request, body, version=stamp(call.session, OBSERVATIONS)[:STATE])
 
 
-def _content(item: ObservationIn) -> dict[str, object]:
+def _dump_content(item: ObservationIn) -> dict[str, object]:
     return item.model_dump(mode="json", include=set(ObservationIn.model_fields))
 
 
-def _in_body(prefix: str) -> Callable[[str], ErrorPlace]:
+def _point_into_body(prefix: str) -> Callable[[str], ErrorPlace]:
     return lambda name: {"pointer": f"{prefix}/{name}"}
 
 
@@ -166,8 +172,8 @@ def import_observations(call: Caller, query: FromQuery[TableQuery]) -> Response:
     reading = call.unit.reading
     filename = table.filename or "-"
     sheet = queries.read_sheet(table.data, filename, query.sheet)
-    told = read_table(sheet, filename, queries.all_indicators(reading), queries.places_of(reading), query)
-    return _written(call, commands.put_observations(call.write.unconditional(), told))
+    items = read_table(sheet, filename, queries.all_indicators(reading), queries.places_of(reading), query)
+    return _reply_written(call, commands.put_observations(call.write.unconditional(), items))
 
 
 @router.get(_OBSERVATION, response_model=ObservationReply)
@@ -175,7 +181,7 @@ def read_observation(
     call: Caller, region: RegionKey, indicator: IndicatorKey, period: ObservedKey
 ) -> Response:
     """One observation; 404 where nothing was told of that period."""
-    return _observation(call, region, indicator, period)
+    return _reply_observation(call, region, indicator, period)
 
 
 @router.put(_OBSERVATION, response_model=ObservationReply, responses=created(ObservationReply))
@@ -188,15 +194,15 @@ def put_observation(
     """
     call.actor.require("write_observations", NATION)
     queries.check_place(call.session, region, indicator)
-    told = Told(
+    item = Told(
         region,
         indicator,
         period,
-        _content(content),
+        _dump_content(content),
         lambda name: {"pointer": f"/{name}"} if name in ObservationIn.model_fields else {"parameter": name},
     )
-    done = commands.put_observations(call.write, [told])
-    return _observation(call, region, indicator, period, status=201 if done.created else 200)
+    done = commands.put_observations(call.write, [item])
+    return _reply_observation(call, region, indicator, period, status=201 if done.created else 200)
 
 
 @router.delete(_OBSERVATION, status_code=204)
@@ -217,7 +223,9 @@ def list_observation_history(
     return history_page(call, OBSERVATIONS, subject, query)
 
 
-def _observation(call: Call, region: str, indicator: str, period: str, *, status: int = 200) -> Response:
+def _reply_observation(
+    call: Call, region: str, indicator: str, period: str, *, status: int = 200
+) -> Response:
     text, version = queries.observation_text(call.session, region, indicator, period)
     allowed = ["edit", "delete"] if call.actor.may("write_observations", NATION) else []
     address = queries.OBSERVATION.format_subject(region, indicator, period)
@@ -237,7 +245,7 @@ def list_targets(call: Caller, query: FromQuery[TargetQuery]) -> Response:
 def read_target(call: Caller, region: RegionKey, indicator: IndicatorKey, year: TargetYearKey) -> Response:
     """One target of a region; 404 for a region that the caller does not see."""
     check_seen(call.session, call.actor, region)
-    return _target(call, region, indicator, _year(year))
+    return _reply_target(call, region, indicator, _parse_year(year))
 
 
 @router.put(_TARGET, response_model=TargetReply, responses=created(TargetReply))
@@ -248,14 +256,14 @@ def put_target(
 
     The outcome of a region is how much of the way from baseline to target it has made.
     """
-    is_new = commands.put_target(call.write, region, indicator, _year(year), content)
-    return _target(call, region, indicator, _year(year), status=201 if is_new else 200)
+    is_new = commands.put_target(call.write, region, indicator, _parse_year(year), content)
+    return _reply_target(call, region, indicator, _parse_year(year), status=201 if is_new else 200)
 
 
 @router.delete(_TARGET, status_code=204)
 def delete_target(call: Caller, region: RegionKey, indicator: IndicatorKey, year: TargetYearKey) -> Response:
     """Take back the target of a region for a year; 404 where none was set."""
-    commands.delete_target(call.write, region, indicator, _year(year))
+    commands.delete_target(call.write, region, indicator, _parse_year(year))
     return no_content()
 
 
@@ -264,18 +272,18 @@ def list_target_history(
     call: Caller, region: RegionKey, indicator: IndicatorKey, year: TargetYearKey, query: History
 ) -> Response:
     """Every write to a target: who set it, from what to what. Stays after it was taken back."""
-    subject = queries.TARGET.format_subject(region, indicator, _year(year))
+    subject = queries.TARGET.format_subject(region, indicator, _parse_year(year))
     return history_page(call, targets_chain(region), subject, query)
 
 
-def _year(text: str) -> int:
-    """The year of an address; what cannot be one is not found."""
+def _parse_year(text: str) -> int:
+    """Return the year in a path. Raises NotFound if the text is not a year from 2015 to 2100."""
     if not (text.isascii() and text.isdecimal() and len(text) == 4 and "2015" <= text <= "2100"):
         raise NotFound()
     return int(text)
 
 
-def _target(call: Call, region: str, indicator: str, year: int, *, status: int = 200) -> Response:
+def _reply_target(call: Call, region: str, indicator: str, year: int, *, status: int = 200) -> Response:
     text, version = queries.TARGET.read_reply(call.session, TargetOut, region, indicator, year)
     allowed = ["edit", "delete"] if call.actor.may("write_targets", region) else []
     address = queries.TARGET.format_subject(region, indicator, year)

@@ -1,4 +1,4 @@
-"""Periods of observations, what a unit allows, and what was achieved of a target. Pure."""
+"""Periods of observations, limits of units, and achievement of targets. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from app.convergence.indicators.models import OBSERVED_PATTERN, Direction, Frequ
 from app.kit.problems import Kind
 
 INDICATORS = "indicators"
-"""Chain of the journal in which definitions are written."""
+"""Journal chain of definitions."""
 
 NATION = "0"
-"""Region of the definitions and observations in the journal: every reader of the feed gets them."""
+"""Region of definitions and observations in the journal, so that every reader of the feed gets them."""
 OBSERVATIONS = "observations"
-"""Chain of the journal in which observations are written, all of them: they have one author, the nation's
-administrator, and its head is the state of every list of them."""
+"""Journal chain of all observations: only the nation's administrators write them, and the chain's head is the state of
+every list of them."""
 
 outside_unit = Kind(
     "outside_unit",
@@ -28,13 +28,13 @@ too_many_decimals = Kind(
 )
 
 LARGEST = 1e11
-"""What a figure can be where its unit sets no bound: SQLite shows 15 digits in full."""
+"""Bound of a figure without limits of its own: SQLite shows 15 digits in full."""
 
 _PERIOD = re.compile(OBSERVED_PATTERN)
 
 
 def targets_chain(region: str) -> str:
-    """Chain of the journal in which the targets of a region are written."""
+    """Return the journal chain of a region's targets."""
     return f"targets:{region}"
 
 
@@ -47,7 +47,7 @@ class Observed:
 
     @classmethod
     def parse(cls, text: str) -> "Observed":
-        """Read `2021` or `2021-S1`; ValueError for anything else."""
+        """Parse `2021` or `2021-S1`. Raises ValueError for any other text."""
         if not _PERIOD.match(text):
             raise ValueError(text)
         year, _, half = text.partition("-S")
@@ -58,27 +58,27 @@ class Observed:
 
 
 def periods_of(indicator: IndicatorFields, year: int | str = "2021") -> list[str]:
-    """The periods of a year for which an indicator has observations."""
+    """Return the periods of a year for which an indicator has observations."""
     return [f"{year}-S1", f"{year}-S2"] if indicator.frequency is Frequency.half_yearly else [str(year)]
 
 
 def is_period_of(indicator: IndicatorFields, period: str) -> bool:
-    """Whether an indicator has observations of a period of this form."""
+    """Return whether a period has the form of the indicator's frequency."""
     return bool(_PERIOD.match(period)) and period in periods_of(indicator, period[:4])
 
 
 def half_of_month(indicator: IndicatorFields, month: int) -> int | None:
-    """Half of the year that a survey of that month stands for; 0: the year; None: there is no such survey."""
+    """Return the half of the year of a survey in that month, 0 for a year. Returns None if there is no such survey."""
     if indicator.frequency is Frequency.half_yearly:
         return indicator.months.index(month) + 1 if month in indicator.months else None
     return 0 if not indicator.months or month in indicator.months else None
 
 
 def period_meant(indicator: IndicatorFields, period: Observed) -> Observed:
-    """The indicator's own period for one that another indicator, or a table, was asked for.
+    """Return the indicator's own period for a period from a query, a table or another indicator.
 
-    A year means, of a half-yearly indicator, the half that tables name by the year alone: poverty of 2021
-    is that of March, unemployment of 2021 that of August. A half-year means, of a yearly one, its year.
+    For a half-yearly indicator a year is the half that tables name by the year alone: poverty of 2021 is that of
+    March, unemployment of 2021 that of August. For a yearly indicator a half-year is its year.
     """
     if indicator.frequency is Frequency.yearly:
         return Observed(period.year, 0)
@@ -91,7 +91,7 @@ def period_meant(indicator: IndicatorFields, period: Observed) -> Observed:
 def wrong_value(
     code: str, indicator: IndicatorFields, value: float
 ) -> tuple[Kind, object, dict[str, object]] | None:
-    """(kind, what is allowed, values) of what the definition does not allow; None where all is well."""
+    """Return (kind, allowed, values) of the error in a value. Returns None if the definition allows the value."""
     low = -LARGEST if indicator.minimum is None else indicator.minimum
     high = LARGEST if indicator.maximum is None else indicator.maximum
     if not low <= value <= high:
@@ -103,17 +103,16 @@ def wrong_value(
 
 
 def sign_of(direction: Direction) -> int:
-    """1 where more is worse, -1 where more is better, 0 where neither is."""
+    """Return 1 if more is worse, -1 if more is better, 0 if the indicator is neutral."""
     return {Direction.lower_is_better: 1, Direction.higher_is_better: -1, Direction.neutral: 0}[direction]
 
 
 def achievement(baseline: float, target: float, actual: float, direction: Direction) -> float | None:
-    """Share of the way from baseline to target that was made, in percent from 0 to 100, not rounded.
+    """Return the achieved share of the way from baseline to target, in percent from 0 to 100, not rounded.
 
-    `clamp((baseline − actual) / (baseline − target), 0, 1) × 100` (domain, section 7: the term of the outcome
-    `O`). The direction decides whether the target is one: None where it is no better than the baseline
-    (equal to it, or on the wrong side), or where the indicator is neutral. Negative figures are
-    figures like others. All three in the unit of the indicator.
+    `clamp((baseline − actual) / (baseline − target), 0, 1) × 100` (domain, section 7: the term of the outcome `O`).
+    All three figures are in the indicator's unit and may be negative. Returns None if the target is no better than
+    the baseline in this direction, or if the indicator is neutral.
     """
     sign = sign_of(direction)
     if sign * (baseline - target) <= 0:

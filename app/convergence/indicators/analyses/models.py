@@ -1,4 +1,4 @@
-"""What the analyses answer: each figure with the series behind it, and a reason where there is none."""
+"""Query and reply shapes of the analyses: each figure with its series, or with the reason why it is null."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,7 @@ Why = Annotated[Undefined | None, Field(description="Why a figure is null; null 
 
 
 class AnalysisQuery(BaseModel):
-    """As of when, since when, beside which other indicators."""
+    """Period, base year and related indicators of an analysis."""
 
     period: ObservedPeriod | None = Field(
         default=None,
@@ -33,7 +33,7 @@ class AnalysisQuery(BaseModel):
 
 
 class QuadrantQuery(BaseModel):
-    """Which regions, from when to when."""
+    """Regions and periods of the quadrants."""
 
     region: RegionCode = Field(
         default="0",
@@ -177,7 +177,7 @@ class Linkage(BaseModel):
 
 
 _NAMED = {"region_code": "73.22", "region_name": "Kabupaten Luwu Utara"}
-_TOLD: dict[str, object] = {"symbol": None, "flags": []}
+_NO_SYMBOL: dict[str, object] = {"symbol": None, "flags": []}
 _ANALYSIS = {
     **_NAMED,
     "indicator": "p0",
@@ -191,7 +191,7 @@ _ANALYSIS = {
             "region_code": "73",
             "region_name": "Sulawesi Selatan",
             "value": 8.78,
-            **_TOLD,
+            **_NO_SYMBOL,
             "difference": 4.81,
             "is_worse": True,
             "reason": None,
@@ -199,7 +199,7 @@ _ANALYSIS = {
         "nation": None,
         "rank": 23,
         "ranked": 24,
-        "siblings": [{**_NAMED, "value": 13.59, **_TOLD}],
+        "siblings": [{**_NAMED, "value": 13.59, **_NO_SYMBOL}],
         "reason": None,
     },
     "change_over_time": {
@@ -207,7 +207,7 @@ _ANALYSIS = {
             {
                 "period": "2021-S1",
                 "value": 13.59,
-                **_TOLD,
+                **_NO_SYMBOL,
                 "change": 0.18,
                 "change_percent": 1.34,
                 "reason": None,
@@ -308,7 +308,7 @@ class Quadrants(BaseModel):
         indicator="p0",
         direction="lower_is_better",
         to="2021-S1",
-        reference={"region_code": "73", "region_name": "Sulawesi Selatan", "value": 8.78, **_TOLD},
+        reference={"region_code": "73", "region_name": "Sulawesi Selatan", "value": 8.78, **_NO_SYMBOL},
         items=[
             {
                 **_NAMED,

@@ -1,4 +1,4 @@
-"""The analyses of a region, put together from what was published: a constant number of SELECTs."""
+"""Queries of the analyses of a region, with a constant number of SQL statements."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,7 +57,7 @@ _regions = table_of(RegionRow)
 
 @dataclass(frozen=True)
 class Value:
-    """What was published of a region and period."""
+    """A published observation of a region and period."""
 
     value: float | None
     symbol: Symbol | None
@@ -69,61 +69,62 @@ _NOTHING = Value(None, None, [])
 
 @dataclass
 class Published:
-    """Names of regions in force, and what was published of them: (region, indicator) → period → value."""
+    """Names of regions in force, and their observations: (region, indicator) → period → value."""
 
     names: dict[str, str]
     values: dict[tuple[str, str], dict[str, Value]] = field(default_factory=dict)
 
-    def at(self, region: str, indicator: str, period: Observed | None) -> Value:
+    def find_value(self, region: str, indicator: str, period: Observed | None) -> Value:
+        """Return an observation, or an empty value if there is none."""
         return self.values.get((region, indicator), {}).get(str(period), _NOTHING)
 
-    def series(self, region: str, indicator: str, until: Observed) -> dict[int, float]:
-        """Year → value of the same half of every year up to this one; symbols are no values."""
+    def find_series(self, region: str, indicator: str, until: Observed) -> dict[int, float]:
+        """Return year → value up to a period, from periods of equal half; symbols are no values."""
         return {
-            period.year: told.value
-            for text, told in self.values.get((region, indicator), {}).items()
+            period.year: value.value
+            for text, value in self.values.get((region, indicator), {}).items()
             if (period := Observed.parse(text)).half == until.half
             and period.year <= until.year
-            and told.value is not None
+            and value.value is not None
         }
 
-    def place(self, region: str, indicator: str, period: Observed | None) -> PlaceValue:
-        told = self.at(region, indicator, period)
-        return PlaceValue(region_code=region, region_name=self.names[region], **vars(told))
+    def describe_place(self, region: str, indicator: str, period: Observed | None) -> PlaceValue:
+        value = self.find_value(region, indicator, period)
+        return PlaceValue(region_code=region, region_name=self.names[region], **vars(value))
 
 
-def _published(
+def _read_published(
     session: Session, regions: sa.ColumnElement[bool], series: sa.ColumnElement[bool]
 ) -> Published:
-    """The regions in force that match, each with those of its observations that match; one SELECT."""
+    """Return matching regions in force with their matching observations, from one SQL statement."""
     o, r = observations.c, _regions.c
     columns = (r.code, r.name, o.indicator, o.period, o.value, o.symbol, o.flags)
     joined = _regions.outerjoin(observations, sa.and_(o.region_code == r.code, series))
-    found = Published({})
+    published = Published({})
     for row in session.execute(
         sa.select(*columns)
         .select_from(joined)
         .where(regions, r.retired.is_(False))
         .order_by(r.code, o.indicator, o.period)
     ):
-        found.names[row.code] = row.name
+        published.names[row.code] = row.name
         if row.indicator is not None:
-            of_region = found.values.setdefault((row.code, row.indicator), {})
+            of_region = published.values.setdefault((row.code, row.indicator), {})
             of_region[row.period] = Value(row.value, row.symbol, row.flags)
-    return found
+    return published
 
 
-def _newest(values: Mapping[str, Value]) -> Observed | None:
-    periods = [period for period, told in values.items() if told.value is not None]
+def _find_newest(values: Mapping[str, Value]) -> Observed | None:
+    periods = [period for period, value in values.items() if value.value is not None]
     return Observed.parse(max(periods)) if periods else None
 
 
-def _rounded(value: float | None, digits: int = 4) -> float | None:
+def _round(value: float | None, digits: int = 4) -> float | None:
     return None if value is None else round(value, digits) + 0.0
 
 
-def _difference(value: float | None, other: float | None) -> float | None:
-    return None if value is None or other is None else _rounded(value - other)
+def _subtract(value: float | None, other: float | None) -> float | None:
+    return None if value is None or other is None else _round(value - other)
 
 
 # The five analyses
@@ -142,35 +143,34 @@ class _Case:
 
     @property
     def value(self) -> float | None:
-        return self.published.at(self.region, self.code, self.period).value
+        return self.published.find_value(self.region, self.code, self.period).value
 
-    def series(self, region: str) -> dict[int, float]:
-        return self.published.series(region, self.code, self.period) if self.period else {}
+    def find_series(self, region: str) -> dict[int, float]:
+        return self.published.find_series(region, self.code, self.period) if self.period else {}
 
 
 def analysis(session: Session, actor: Actor, region: str, code: str, query: AnalysisQuery) -> Analysis:
-    """The five analyses. NotFound: no such region or indicator. A target is shown to whoever sees the region."""
+    """Return the five analyses. Raises NotFound if the region or the indicator does not exist."""
     known = all_indicators(session)
     if code not in known:
         raise NotFound()
-    related = _related(known, code, query)
+    related = _choose_related(known, code, query)
     parent = parent_of(region)
-    above = [one for one in (parent, "0") if one is not None]
+    above = [code for code in (parent, "0") if code is not None]
     places: sa.ColumnElement[bool] = _regions.c.code.in_([region, *above])
     if parent is not None:
         places = sa.or_(places, _regions.c.parent_code == parent)
-    published = _published(session, places, observations.c.indicator.in_([code, *related]))
+    published = _read_published(session, places, observations.c.indicator.in_([code, *related]))
     if region not in published.names:
         raise NotFound()
-    asked = Observed.parse(query.period) if query.period else None
-    newest = _newest(published.values.get((region, code), {}))
+    newest = _find_newest(published.values.get((region, code), {}))
     case = _Case(
         region,
         code,
         known[code],
-        period_meant(known[code], asked) if asked else newest,
+        _parse_period(known[code], query.period) or newest,
         published,
-        sorted(one for one in published.names if parent_of(one) == parent),
+        sorted(sibling for sibling in published.names if parent_of(sibling) == parent),
     )
     return Analysis(
         region_code=region,
@@ -181,45 +181,44 @@ def analysis(session: Session, actor: Actor, region: str, code: str, query: Anal
         direction=known[code].direction,
         period=str(case.period) if case.period else None,
         value=case.value,
-        relative_position=_relative_position(case),
-        change_over_time=_change_over_time(case),
-        effectiveness=_effectiveness(case, _next_target(session, actor, case), query.since),
-        relevance=_relevance(case),
-        linkage=[_linkage(case, one, known[one]) for one in related],
+        relative_position=_build_relative_position(case),
+        change_over_time=_build_change_over_time(case),
+        effectiveness=_build_effectiveness(case, _read_next_target(session, actor, case), query.since),
+        relevance=_build_relevance(case),
+        linkage=[_build_linkage(case, other, known[other]) for other in related],
     )
 
 
-def _related(known: Mapping[str, Indicator], code: str, query: AnalysisQuery) -> list[str]:
-    unknown = [one for one in query.related if one not in known or one == code]
+def _choose_related(known: Mapping[str, Indicator], code: str, query: AnalysisQuery) -> list[str]:
+    unknown = [other for other in query.related if other not in known or other == code]
     if unknown:
         others = known.keys() - {code}
         raise BadRequest(errors=[describe_unknown(unknown[0], "indicators", others, parameter="related")])
-    asked = query.related or [one for one in known[code].related if one in known]
-    return list(dict.fromkeys(asked))
+    related = query.related or [other for other in known[code].related if other in known]
+    return list(dict.fromkeys(related))
 
 
-def _relative_position(case: _Case) -> RelativePosition:
-    def reference(region: str | None) -> Reference | None:
+def _build_relative_position(case: _Case) -> RelativePosition:
+    def compare(region: str | None) -> Reference | None:
         if region is None or region == case.region:
             return None
-        told = case.published.place(region, case.code, case.period)
-        if case.value is None or told.value is None:
+        place = case.published.describe_place(region, case.code, case.period)
+        if case.value is None or place.value is None:
             reason = Undefined.no_observation if case.value is None else Undefined.no_reference
-            return Reference(**dict(told), difference=None, is_worse=None, reason=reason)
-        worse = is_worse(case.value, told.value, case.indicator.direction)
-        difference = _difference(case.value, told.value)
-        return Reference(**dict(told), difference=difference, is_worse=worse, reason=None)
+            return Reference(**dict(place), difference=None, is_worse=None, reason=reason)
+        worse = is_worse(case.value, place.value, case.indicator.direction)
+        difference = _subtract(case.value, place.value)
+        return Reference(**dict(place), difference=difference, is_worse=worse, reason=None)
 
     parent = parent_of(case.region)
-    siblings = [
-        case.published.place(one, case.code, case.period) for one in case.siblings if parent is not None
-    ]
-    values = [one.value for one in siblings if one.value is not None]
+    codes = case.siblings if parent is not None else []
+    siblings = [case.published.describe_place(code, case.code, case.period) for code in codes]
+    values = [place.value for place in siblings if place.value is not None]
     unplaced = Undefined.no_observation if case.value is None else Undefined.neutral
     rank = None if case.value is None else rank_of(case.value, values, case.indicator.direction)
     return RelativePosition(
-        province=reference(parent if parent != "0" else None),
-        nation=reference("0"),
+        province=compare(parent if parent != "0" else None),
+        nation=compare("0"),
         rank=rank if parent is not None else None,
         ranked=len(values),
         siblings=siblings,
@@ -227,30 +226,30 @@ def _relative_position(case: _Case) -> RelativePosition:
     )
 
 
-def _change_over_time(case: _Case) -> ChangeOverTime:
-    told = case.published.values.get((case.region, case.code), {})
+def _build_change_over_time(case: _Case) -> ChangeOverTime:
+    values = case.published.values.get((case.region, case.code), {})
     until = case.period
-    shown, before = [], None
-    for text in sorted(told):
+    items, before = [], None
+    for text in sorted(values):
         period = Observed.parse(text)
         if until is None or period.half != until.half or period.year > until.year:
             continue
-        one = told[text]
-        share: Found[float] = Found(None, Undefined.no_observation if one.value is None else None)
+        item = values[text]
+        share: Found[float] = Found(None, Undefined.no_observation if item.value is None else None)
         change = None
-        if one.value is not None and before is not None:
-            change, share = one.value - before, percent_change(before, one.value)
-        shown.append(
+        if item.value is not None and before is not None:
+            change, share = item.value - before, percent_change(before, item.value)
+        items.append(
             YearChange(
                 period=text,
-                **vars(one),
-                change=_rounded(change),
-                change_percent=_rounded(share.value, 2),
+                **vars(item),
+                change=_round(change),
+                change_percent=_round(share.value, 2),
                 reason=share.reason,
             )
         )
-        before = one.value if one.value is not None else before
-    series = case.series(case.region)
+        before = item.value if item.value is not None else before
+    series = case.find_series(case.region)
     change, per_year = None, None
     share = Found(None, Undefined.too_few if series else Undefined.no_observation)
     if len(series) > 1:
@@ -258,26 +257,26 @@ def _change_over_time(case: _Case) -> ChangeOverTime:
         change, per_year = series[last] - series[first], speed(series, first, last).value
         share = percent_change(series[first], series[last])
     return ChangeOverTime(
-        series=shown,
-        change=_rounded(change),
-        change_percent=_rounded(share.value, 2),
-        change_per_year=_rounded(per_year),
-        trend=trend_of(_rounded(change), case.indicator.direction),
+        series=items,
+        change=_round(change),
+        change_percent=_round(share.value, 2),
+        change_per_year=_round(per_year),
+        trend=trend_of(_round(change), case.indicator.direction),
         reason=share.reason,
     )
 
 
-def _next_target(session: Session, actor: Actor, case: _Case) -> TargetState | None:
-    """The first target of the year of the period or later."""
+def _read_next_target(session: Session, actor: Actor, case: _Case) -> TargetState | None:
+    """Return the first target for the period's year or later. Returns None if the actor sees none."""
     c = targets.c
-    found = (
+    statement = (
         sa.select(c.year, c.value, c.baseline, c.baseline_year)
         .where(visible(actor, c.region_code), c.region_code == case.region, c.indicator == case.code)
         .where(c.year >= case.period.year if case.period else sa.true())
         .order_by(c.year)
         .limit(1)
     )
-    row = session.execute(found).one_or_none()
+    row = session.execute(statement).one_or_none()
     if row is None:
         return None
     made, reason = None, Undefined.no_observation
@@ -285,13 +284,13 @@ def _next_target(session: Session, actor: Actor, case: _Case) -> TargetState | N
         made = achievement(row.baseline, row.value, case.value, case.indicator.direction)
         reason = Undefined.target_not_better
     return TargetState(
-        **row._mapping, achievement_percent=_rounded(made, 2), reason=reason if made is None else None
+        **row._mapping, achievement_percent=_round(made, 2), reason=reason if made is None else None
     )
 
 
-def _effectiveness(case: _Case, target: TargetState | None, since: int | None) -> Effectiveness:
+def _build_effectiveness(case: _Case, target: TargetState | None, since: int | None) -> Effectiveness:
     base = since if since is not None else target.baseline_year if target else None
-    series, direction = case.series(case.region), case.indicator.direction
+    series, direction = case.find_series(case.region), case.indicator.direction
     last = case.period.year if case.period else 0
     if base is None:
         before = after = Found[float](None, Undefined.no_base)
@@ -300,20 +299,20 @@ def _effectiveness(case: _Case, target: TargetState | None, since: int | None) -
         after = speed(series, base, last)
     return Effectiveness(
         since=base,
-        per_year_before=_rounded(before.value),
-        per_year_after=_rounded(after.value),
-        trend=trend_of(_rounded(after.value), direction),
-        is_faster=is_faster(_rounded(before.value), _rounded(after.value), direction),
+        per_year_before=_round(before.value),
+        per_year_after=_round(after.value),
+        trend=trend_of(_round(after.value), direction),
+        is_faster=is_faster(_round(before.value), _round(after.value), direction),
         reason=after.reason or before.reason,
         target=target,
     )
 
 
-def _relevance(case: _Case) -> Relevance:
+def _build_relevance(case: _Case) -> Relevance:
     parent = parent_of(case.region)
     half = case.period.half if case.period else 0
-    above = changes(case.series(parent)) if parent is not None else {}
-    both = paired(changes(case.series(case.region)), above)
+    above = changes(case.find_series(parent)) if parent is not None else {}
+    both = paired(changes(case.find_series(case.region)), above)
     pairs = [(round(own, 4), round(theirs, 4)) for _, own, theirs in both]
     same, moved = agreement(pairs), correlation(pairs)
     return Relevance(
@@ -322,41 +321,39 @@ def _relevance(case: _Case) -> Relevance:
             ChangePair(period=str(Observed(year, half)), change=own, reference_change=theirs)
             for (year, _, _), (own, theirs) in zip(both, pairs, strict=True)
         ],
-        same_direction_percent=_rounded(same.value, 2),
-        correlation=_rounded(moved.value),
+        same_direction_percent=_round(same.value, 2),
+        correlation=_round(moved.value),
         reason=Undefined.no_reference if parent is None else same.reason or moved.reason,
     )
 
 
-def _linkage(case: _Case, code: str, other: Indicator) -> Linkage:
+def _build_linkage(case: _Case, code: str, other: Indicator) -> Linkage:
     over_time: list[tuple[str, float, float]] = []
     over_regions: list[tuple[str, float, float]] = []
     if case.period is not None:
-        meant = period_meant(other, case.period)
-        theirs = case.published.series(case.region, code, meant)
-        over_time = [(str(year), a, b) for year, a, b in paired(case.series(case.region), theirs)]
+        period = period_meant(other, case.period)
+        theirs = case.published.find_series(case.region, code, period)
+        over_time = [(str(year), a, b) for year, a, b in paired(case.find_series(case.region), theirs)]
         for region in case.siblings:
-            own, told = (
-                case.published.at(region, case.code, case.period),
-                case.published.at(region, code, meant),
-            )
-            if own.value is not None and told.value is not None:
-                over_regions.append((region, own.value, told.value))
+            own = case.published.find_value(region, case.code, case.period).value
+            related = case.published.find_value(region, code, period).value
+            if own is not None and related is not None:
+                over_regions.append((region, own, related))
     return Linkage(
         indicator=code,
         name=other.name,
         expected=expected_sign(case.indicator.direction, other.direction),
-        across_time=_correlated(over_time),
-        across_siblings=_correlated(over_regions),
+        across_time=_build_correlation(over_time),
+        across_siblings=_build_correlation(over_regions),
     )
 
 
-def _correlated(pairs: Sequence[tuple[str, float, float]]) -> Correlated:
-    found = correlation([(a, b) for _, a, b in pairs])
+def _build_correlation(pairs: Sequence[tuple[str, float, float]]) -> Correlated:
+    figure = correlation([(a, b) for _, a, b in pairs])
     return Correlated(
         pairs=[Pair(key=key, value=a, related_value=b) for key, a, b in pairs],
-        correlation=_rounded(found.value),
-        reason=found.reason,
+        correlation=_round(figure.value),
+        reason=figure.reason,
     )
 
 
@@ -364,32 +361,33 @@ def _correlated(pairs: Sequence[tuple[str, float, float]]) -> Correlated:
 
 
 def quadrants(session: Session, code: str, query: QuadrantQuery) -> Quadrants:
-    """The regions one level below, each in its priority quadrant. NotFound: no such region or indicator."""
+    """Return the regions one level below, in their quadrants. Raises NotFound if region or indicator does not exist."""
     indicator = require_found(all_indicators(session).get(code))
     r = _regions.c
     chosen = sa.or_(r.code == query.region, r.parent_code == query.region)
-    published = _published(session, chosen, observations.c.indicator == code)
+    published = _read_published(session, chosen, observations.c.indicator == code)
     if query.region not in published.names:
         raise NotFound()
     below = sorted(published.names.keys() - {query.region})
     to = (
-        _meant(indicator, query.to)
-        or _newest_of(published, code, [query.region])
-        or _newest_of(published, code, below)
+        _parse_period(indicator, query.to)
+        or _find_newest_of(published, code, [query.region])
+        or _find_newest_of(published, code, below)
     )
-    since = _meant(indicator, query.from_) or (Observed(to.year - 1, to.half) if to else None)
-    reference = published.place(query.region, code, to)
+    since = _parse_period(indicator, query.from_) or (Observed(to.year - 1, to.half) if to else None)
+    reference = published.describe_place(query.region, code, to)
 
-    def item(region: str) -> QuadrantItem:
-        before, after = published.at(region, code, since).value, published.at(region, code, to).value
+    def build_item(region: str) -> QuadrantItem:
+        before = published.find_value(region, code, since).value
+        after = published.find_value(region, code, to).value
         placed = quadrant(before, after, reference.value, indicator.direction)
         return QuadrantItem(
             region_code=region,
             region_name=published.names[region],
             value_from=before,
             value=after,
-            difference=_difference(after, reference.value),
-            change=_difference(after, before),
+            difference=_subtract(after, reference.value),
+            change=_subtract(after, before),
             quadrant=placed.value,
             reason=placed.reason,
         )
@@ -400,15 +398,15 @@ def quadrants(session: Session, code: str, query: QuadrantQuery) -> Quadrants:
         **{"from": str(since) if since else None},
         to=str(to) if to else None,
         reference=reference,
-        items=[item(region) for region in below],
+        items=[build_item(region) for region in below],
     )
 
 
-def _meant(indicator: Indicator, period: str | None) -> Observed | None:
+def _parse_period(indicator: Indicator, period: str | None) -> Observed | None:
     return period_meant(indicator, Observed.parse(period)) if period else None
 
 
-def _newest_of(published: Published, code: str, regions: Iterable[str]) -> Observed | None:
-    found = [_newest(published.values.get((region, code), {})) for region in regions]
-    periods = [one for one in found if one is not None]
-    return max(periods, key=lambda one: (one.year, one.half)) if periods else None
+def _find_newest_of(published: Published, code: str, regions: Iterable[str]) -> Observed | None:
+    newest = [_find_newest(published.values.get((region, code), {})) for region in regions]
+    periods = [period for period in newest if period is not None]
+    return max(periods, key=lambda period: (period.year, period.half)) if periods else None

@@ -18,14 +18,14 @@ router = house_router(tags=["convergence"])
 
 
 def analysis_tag(call: Call) -> str:
-    """Tag of an analysis: the state of what is published, and of the region's targets."""
+    """Return the ETag of an analysis, from the state of regions, indicators, observations and the region's targets."""
     chain = targets_chain(call.request.path_params["region"])
     state = stamp(call.session, REFERENCE, INDICATORS, OBSERVATIONS, chain)
     return tag_of(call.request.url, call.actor.fingerprint, state)
 
 
 def quadrants_tag(call: Call) -> str:
-    """Tag of quadrants: the state of what is published."""
+    """Return the ETag of quadrants, from the state of regions, indicators and observations."""
     return tag_of(call.request.url, stamp(call.session, REFERENCE, INDICATORS, OBSERVATIONS))
 
 
@@ -40,8 +40,8 @@ def read_analysis(
     published, never averages of regions below; what is undefined is null with a `reason`, never zero. Open to every
     valid token; the region's target is shown to whoever sees the region.
     """
-    found = queries.analysis(call.session, call.actor, region, indicator, query)
-    return answer(call.request, found.model_dump_json().encode(), tag=analysis_tag(call))
+    analysis = queries.analysis(call.session, call.actor, region, indicator, query)
+    return answer(call.request, analysis.model_dump_json().encode(), tag=analysis_tag(call))
 
 
 @router.get("/indicators/{indicator}/quadrants", response_model=Quadrants)
@@ -52,5 +52,5 @@ def read_quadrants(call: Caller, indicator: IndicatorKey, query: FromQuery[Quadr
     The reference is the published value of `region`, the change that since `from`. A region without either value has
     no quadrant and says why. Open to every valid token.
     """
-    found = queries.quadrants(call.session, indicator, query)
-    return answer(call.request, found.model_dump_json(by_alias=True).encode(), tag=quadrants_tag(call))
+    quadrants = queries.quadrants(call.session, indicator, query)
+    return answer(call.request, quadrants.model_dump_json(by_alias=True).encode(), tag=quadrants_tag(call))

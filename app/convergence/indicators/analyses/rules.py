@@ -1,10 +1,9 @@
 """The five standard analyses of TNP2K and the priority quadrant, as functions of series. Pure.
 
 The framework (posisi relatif, perkembangan antarwaktu, efektivitas, relevansi, keterkaitan: TNP2K's guides to
-the regions' poverty reports, LP2KD) says what to look at, not with which figure; the figures are this
-project's own. A series is year → value, of one and the same survey: March is compared with March. What is
-undefined is None and says why by a `Undefined`, never 0. Nothing is averaged: a province's and the nation's values are
-those that were published.
+the regions' poverty reports, LP2KD) names the questions; this project chose the figures. A series is year → value of
+one survey: compare March only with March. An undefined figure is None with an `Undefined` as its reason, never 0.
+Values of a province and of the nation are the published ones, never averages.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ Series = Mapping[int, float]
 Figure = TypeVar("Figure")
 
 LEAST_PAIRS = 3
-"""Two points always lie on a line: from three on a correlation says something."""
+"""Minimum of pairs for a correlation: two points always lie on a line."""
 
 
 class Undefined(StrEnum):
@@ -49,15 +48,15 @@ class Found(Generic[Figure]):
 
 
 def is_worse(value: float, reference: float, direction: Direction) -> bool | None:
-    """Whether a value is worse than a reference; equal is not worse; None where nothing is better or worse."""
+    """Return whether a value is worse than a reference; equal is not worse. Returns None for a neutral indicator."""
     sign = sign_of(direction)
     return sign * (value - reference) > 0 if sign else None
 
 
 def rank_of(value: float, others: Sequence[float], direction: Direction) -> int | None:
-    """Place among the regions (1 the best), those of equal value sharing it; `others` may hold the value itself.
+    """Return the rank among regions, 1 + the number of strictly better ones; equal values share a rank.
 
-    `1 + number of others that are strictly better`. Analysis 1, relative position.
+    `others` may contain the value itself. Returns None for a neutral indicator. Analysis 1, relative position.
     """
     if not sign_of(direction):
         return None
@@ -65,16 +64,16 @@ def rank_of(value: float, others: Sequence[float], direction: Direction) -> int 
 
 
 def percent_change(before: float, after: float) -> Found[float]:
-    """`(after − before) / |before| × 100`; undefined from zero. Analysis 2, change over time."""
+    """Return `(after − before) / |before| × 100`, undefined if `before` is 0. Analysis 2, change over time."""
     if before == 0:
         return Found(None, Undefined.zero_base)
     return Found((after - before) / abs(before) * 100)
 
 
 def speed(series: Series, first: int, last: int) -> Found[float]:
-    """Change per year in the indicator's unit between two years of a series: `(v_last − v_first) / (last − first)`.
+    """Return the change per year between two years, in the indicator's unit: `(v_last − v_first) / (last − first)`.
 
-    Analyses 2 and 3. A missing year between them does no harm; one at the ends leaves it undefined.
+    Analyses 2 and 3. The series needs the first and the last year, but no year between them.
     """
     if first >= last:
         return Found(None, Undefined.too_few)
@@ -84,7 +83,7 @@ def speed(series: Series, first: int, last: int) -> Found[float]:
 
 
 def trend_of(change: float | None, direction: Direction) -> Trend | None:
-    """What a change means; None where there is none, or where nothing is better or worse."""
+    """Return the trend of a change. Returns None without a change, or for a neutral indicator."""
     sign = sign_of(direction)
     if change is None or not sign:
         return None
@@ -94,7 +93,10 @@ def trend_of(change: float | None, direction: Direction) -> Trend | None:
 
 
 def is_faster(before: float | None, after: float | None, direction: Direction) -> bool | None:
-    """Whether it improves faster (or worsens slower) after the base year than before it. Analysis 3, effectiveness."""
+    """Return whether the value improves faster (or worsens slower) after the base year than before it.
+
+    Returns None without both speeds, or for a neutral indicator. Analysis 3, effectiveness.
+    """
     sign = sign_of(direction)
     if before is None or after is None or not sign:
         return None
@@ -102,19 +104,19 @@ def is_faster(before: float | None, after: float | None, direction: Direction) -
 
 
 def changes(series: Series) -> dict[int, float]:
-    """Year → change from the year before, for years that follow one another."""
+    """Return year → change from the year before, for consecutive years."""
     return {year: series[year] - series[year - 1] for year in sorted(series) if year - 1 in series}
 
 
-def paired(one: Series, other: Series) -> list[tuple[int, float, float]]:
-    """(year, value of the one, of the other) of the years that both have."""
-    return [(year, one[year], other[year]) for year in sorted(one.keys() & other.keys())]
+def paired(own: Series, other: Series) -> list[tuple[int, float, float]]:
+    """Return (year, own value, other value) of the years in both series."""
+    return [(year, own[year], other[year]) for year in sorted(own.keys() & other.keys())]
 
 
 def agreement(pairs: Sequence[tuple[float, float]]) -> Found[float]:
-    """Share of pairs of changes with the same sign, in percent. Analysis 4, relevance: does the region follow?
+    """Return the share of pairs of changes with equal sign, in percent. Analysis 4, relevance.
 
-    Standing still agrees with standing still alone.
+    No change agrees only with no change.
     """
     if not pairs:
         return Found(None, Undefined.too_few)
@@ -123,9 +125,9 @@ def agreement(pairs: Sequence[tuple[float, float]]) -> Found[float]:
 
 
 def correlation(pairs: Sequence[tuple[float, float]]) -> Found[float]:
-    """Pearson's r: `Σ(x−x̄)(y−ȳ) / √(Σ(x−x̄)² Σ(y−ȳ)²)`, from -1 to 1. Analyses 4 and 5, linkage.
+    """Return Pearson's r: `Σ(x−x̄)(y−ȳ) / √(Σ(x−x̄)² Σ(y−ȳ)²)`, from -1 to 1. Analyses 4 and 5, linkage.
 
-    Undefined for fewer than three pairs, and where either does not vary.
+    It needs three pairs, and two variables that vary.
     """
     if len(pairs) < LEAST_PAIRS:
         return Found(None, Undefined.too_few)
@@ -134,15 +136,15 @@ def correlation(pairs: Sequence[tuple[float, float]]) -> Found[float]:
         return Found(None, Undefined.no_variation)
     mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
     below = sqrt(sum((x - mean_x) ** 2 for x in xs)) * sqrt(sum((y - mean_y) ** 2 for y in ys))
-    if below == 0:  # so little that it vanishes in the squares
+    if below == 0:  # the squares of tiny differences underflow
         return Found(None, Undefined.no_variation)
     above = sum((x - mean_x) * (y - mean_y) for x, y in pairs)
     return Found(min(max(above / below, -1.0), 1.0))
 
 
-def expected_sign(one: Direction, other: Direction) -> Literal["positive", "negative"] | None:
-    """How two indicators are expected to move together: both get better, or both get worse."""
-    signs = sign_of(one) * sign_of(other)
+def expected_sign(own: Direction, other: Direction) -> Literal["positive", "negative"] | None:
+    """Return the sign of the correlation of two indicators that improve together. Returns None if one is neutral."""
+    signs = sign_of(own) * sign_of(other)
     return {1: "positive", -1: "negative"}.get(signs)  # type: ignore[return-value]  # the two that it can be
 
 
@@ -152,10 +154,10 @@ Quadrant = Literal[1, 2, 3, 4]
 def quadrant(
     before: float | None, after: float | None, reference: float | None, direction: Direction
 ) -> Found[Quadrant]:
-    """Priority quadrant of a region (domain, section 8): worse than the reference and worsening comes first.
+    """Return the priority quadrant of a region (domain, section 8), 1 the most urgent.
 
-    1 worse and worsening · 2 worse, not worsening · 3 not worse, but worsening · 4 neither. Equal to the
-    reference is not worse, standing still is not worsening.
+    1 worse than the reference and worsening · 2 worse, not worsening · 3 not worse, but worsening · 4 neither.
+    A value equal to the reference is not worse; an unchanged value is not worsening.
     """
     if not sign_of(direction):
         return Found(None, Undefined.neutral)

@@ -1,1 +1,1 @@
-"""Publishers' tables of indicators: one cell, and a table of them."""
+"""Parsers of publishers' tables of indicators: a cell, and a table."""

@@ -1,8 +1,8 @@
-"""One cell of a publisher's table: a number with its flags, a symbol, or what a spreadsheet made of it. Pure.
+"""Parser of one cell of a publisher's table: a number with its flags, or a symbol. Pure.
 
-A decimal mark is never guessed: `1.250` is 1250 or 1.25 until another cell of its column says which mark
-the column uses. A number that a spreadsheet has turned into a time or a date is refused, and where it can be told
-what it was, that is said: in Indonesian settings `13.59` is read as 13:59 o'clock.
+The parser never guesses a decimal mark: `1.250` is 1250 or 1.25 until another cell of its column shows the mark. It
+refuses a number that a spreadsheet has turned into a time or a date, and suggests the original number if it can:
+with Indonesian settings a spreadsheet turns `13.59` into 13:59 o'clock.
 """
 
 import re
@@ -78,7 +78,7 @@ _MONTH = re.compile(r"([a-z]{3})[a-z]*[-/ ](\d{2,4})")
 
 @dataclass(frozen=True)
 class Figure:
-    """What a cell says: a number or a symbol, with flags."""
+    """Content of a cell: a number or a symbol, with flags."""
 
     value: float | None
     symbol: Symbol | None = None
@@ -86,7 +86,7 @@ class Figure:
 
 
 class Unread(Exception):
-    """A cell that says neither; `candidates` are what it may have been or may mean."""
+    """A cell that is neither a number nor a symbol; `candidates` are the numbers that it may stand for."""
 
     def __init__(self, kind: Kind, candidates: Iterable[str] = ()) -> None:
         super().__init__(kind.code)
@@ -94,9 +94,10 @@ class Unread(Exception):
 
 
 def read_figure(value: Value, mark: str | None) -> Figure | None:
-    """The figure in a cell; None where it is blank. Unread: a formula, an error, a time, any other text.
+    """Return the figure in a cell. Returns None if it is blank.
 
-    `mark` is the decimal mark of the column where its other cells show it.
+    Raises Unread for a formula, an error, a time or any other text. `mark` is the decimal mark of the column, None if
+    its cells do not show one.
     """
     if value is None:
         return None
@@ -108,38 +109,38 @@ def read_figure(value: Value, mark: str | None) -> Figure | None:
         raise Unread(became_time, probable_numbers(value))
     if kind := why_unusable(value):
         raise Unread(kind)
-    text, flags = _without_flags(clean(str(value)))
+    text, flags = _split_flags(clean(str(value)))
     if not text:
         return None
     if (symbol := SYMBOLS.get(text.lower())) is not None:
         return Figure(None, symbol, flags)
-    return Figure(float(_number(text, mark)), None, flags)
+    return Figure(float(_parse_number(text, mark)), None, flags)
 
 
-def _without_flags(text: str) -> tuple[str, tuple[Flag, ...]]:
+def _split_flags(text: str) -> tuple[str, tuple[Flag, ...]]:
     flags: list[Flag] = []
-    while found := _FLAG.search(text):
-        flags.insert(0, Flag(found[1]))
-        text = text[: found.start()].rstrip()
+    while match := _FLAG.search(text):
+        flags.insert(0, Flag(match[1]))
+        text = text[: match.start()].rstrip()
     return text, tuple(dict.fromkeys(flags))
 
 
-def _number(text: str, mark: str | None) -> Decimal:
+def _parse_number(text: str, mark: str | None) -> Decimal:
     readings = readings_of(text)
     if not readings:
         is_time = _TIME.fullmatch(text) or _DATE.fullmatch(text)
         raise Unread(became_time, probable_numbers(text)) if is_time else Unread(not_a_figure)
     if len(readings) > 1 and mark is not None:
-        readings = {found: number for found, number in readings.items() if found == mark}
+        readings = {own: number for own, number in readings.items() if own == mark}
     if len(readings) > 1:
         raise Unread(unclear_mark, sorted({f"{number:f}" for number in readings.values()}, key=len))
     return next(iter(readings.values()))
 
 
 def readings_of(text: str) -> dict[str, Decimal]:
-    """Decimal mark → the number that a text is with it; empty where it is none, two where it is unclear.
+    """Return decimal mark → number of a text: two entries if the mark is unclear, none if the text is no number.
 
-    A number without any mark is the same with either: it is given under the empty mark.
+    A number without a decimal mark has the key "".
     """
     if _SPACED.fullmatch(text):
         text = re.sub(r"[  ]", "", text)
@@ -148,7 +149,7 @@ def readings_of(text: str) -> dict[str, Decimal]:
     sign, digits = (-1, text[1:]) if text[0] in "-−" else (1, text)
     if not re.search(r"[.,]", digits):
         return {"": sign * Decimal(digits)}
-    found = {}
+    readings = {}
     for mark, other in ((".", ","), (",", ".")):
         whole, _, fraction = digits.partition(mark)
         if not re.fullmatch(r"\d*", fraction) or (mark in digits and not fraction):
@@ -157,16 +158,16 @@ def readings_of(text: str) -> dict[str, Decimal]:
             if not re.fullmatch(r"[1-9]\d{0,2}(\%s\d{3})+" % other, whole):  # noqa: UP031
                 continue
             whole = whole.replace(other, "")
-        found[mark] = sign * Decimal(f"{whole}.{fraction or 0}")
-    return found
+        readings[mark] = sign * Decimal(f"{whole}.{fraction or 0}")
+    return readings
 
 
 def decimal_mark(values: Iterable[Value]) -> str | None:
-    """The decimal mark that the texts of a column show; None where none does, or both."""
+    """Return the decimal mark that the texts of a column show. Returns None if they show none, or both."""
     shown: set[str] = set()
     for value in values:
         if isinstance(value, str):
-            readings = readings_of(_without_flags(clean(value))[0])
+            readings = readings_of(_split_flags(clean(value))[0])
             if len(readings) == 1:
                 shown |= readings.keys()
     shown.discard("")
@@ -174,43 +175,43 @@ def decimal_mark(values: Iterable[Value]) -> str | None:
 
 
 def probable_numbers(value: str | date | time | timedelta) -> list[str]:
-    """The numbers of which a spreadsheet may have made this time or date, the likeliest first; none: it cannot be told.
+    """Return the numbers that a spreadsheet may have turned into this time or date, the likeliest first.
 
-    `13:59:00` was 13.59 (hour and minute); 18 January 1900, 23:31:12 is the number 18.98 shown as a time; 13 May
+    `13:59:00` was 13.59 (hour and minute); 18 January 1900, 23:31:12 is the number 18.98 in a time format; 13 May
     was 13.5 or 13.05; January 1998 was 1.98.
     """
-    found: list[str] = []
+    numbers: list[str] = []
     if isinstance(value, str):
-        if (shown := _TIME.fullmatch(value)) and int(shown[3] or 0) == 0:
-            found = _clock(int(shown[1]), int(shown[2]))
-        elif (shown := _DAY.fullmatch(value.lower())) and shown[2] in MONTHS:
-            found = [f"{int(shown[1])}.{MONTHS[shown[2]]}", f"{int(shown[1])}.{MONTHS[shown[2]]:02}"]
-        elif (shown := _MONTH.fullmatch(value.lower())) and shown[1] in MONTHS:
-            found = [f"{MONTHS[shown[1]]}.{shown[2][-2:]}"]
-        return found
+        if (match := _TIME.fullmatch(value)) and int(match[3] or 0) == 0:
+            numbers = _undo_clock(int(match[1]), int(match[2]))
+        elif (match := _DAY.fullmatch(value.lower())) and match[2] in MONTHS:
+            numbers = [f"{int(match[1])}.{MONTHS[match[2]]}", f"{int(match[1])}.{MONTHS[match[2]]:02}"]
+        elif (match := _MONTH.fullmatch(value.lower())) and match[1] in MONTHS:
+            numbers = [f"{MONTHS[match[1]]}.{match[2][-2:]}"]
+        return numbers
     if isinstance(value, time):
-        return _clock(value.hour, value.minute) if value.second == value.microsecond == 0 else []
+        return _undo_clock(value.hour, value.minute) if value.second == value.microsecond == 0 else []
     if isinstance(value, timedelta) or (isinstance(value, datetime) and value.year <= 1900):
-        serial = _serial(value)
+        serial = _compute_serial(value)
         if abs(serial * 100 - round(serial * 100)) < 1e-3 and round(serial, 2) != int(serial):
-            found.append(f"{serial:.2f}")
+            numbers.append(f"{serial:.2f}")
         minutes = value.total_seconds() / 60 if isinstance(value, timedelta) else serial * 1440
         if abs(minutes - round(minutes)) < 1e-3:
-            found += _clock(*divmod(round(minutes), 60))
-        return list(dict.fromkeys(found))
+            numbers += _undo_clock(*divmod(round(minutes), 60))
+        return list(dict.fromkeys(numbers))
     if value.day == 1 and value.year >= 1932:
-        found.append(f"{value.month}.{value.year % 100:02}")
-    return [*found, f"{value.day}.{value.month}", f"{value.day}.{value.month:02}"]
+        numbers.append(f"{value.month}.{value.year % 100:02}")
+    return [*numbers, f"{value.day}.{value.month}", f"{value.day}.{value.month:02}"]
 
 
-def _clock(hours: int, minutes: int) -> list[str]:
-    """The numbers that are read as that time: 13:04 was 13.4 or 13.04."""
+def _undo_clock(hours: int, minutes: int) -> list[str]:
+    """Return the numbers that a spreadsheet turns into that time: 13:04 was 13.4 or 13.04."""
     short = [f"{hours}.{minutes}"] if 0 < minutes < 10 else []
     return [*short, f"{hours}.{minutes:02}"]
 
 
-def _serial(value: datetime | timedelta) -> float:
-    """The number behind a cell that a spreadsheet shows as a date; its calendar has a 29 February 1900."""
+def _compute_serial(value: datetime | timedelta) -> float:
+    """Return the serial number that a spreadsheet shows as this date; its calendar has a 29 February 1900."""
     if isinstance(value, timedelta):
         return value.total_seconds() / 86_400
     days = (value.replace(tzinfo=None) - datetime(1899, 12, 30)).total_seconds() / 86_400  # noqa: DTZ001 - a spreadsheet's calendar has no zone
@@ -218,14 +219,14 @@ def _serial(value: datetime | timedelta) -> float:
 
 
 LEAST_CELLS = 30
-"""From how many cells on a whole column is judged."""
+"""Minimum of cells for a judgement on a whole column."""
 
 
 def looks_like_times(values: Iterable[float]) -> bool:
-    """Whether a column of numbers is one of times: no hour above 23, no minute above 59.
+    """Return whether a column of numbers consists of times: no hour above 23, no minute above 59.
 
-    A table that went through time-formatted cells has lost every value that is no clock time: of thirty honest
-    figures with two decimals, all with a fraction below .60 occur once in some millions of columns.
+    A table that passed through cells with a time format has lost every value that is no clock time. Thirty genuine
+    figures of two decimals have only fractions below .60 in one of some millions of columns.
     """
     numbers = [Decimal(repr(value)) for value in values]
     fractional = [number for number in numbers if number % 1]
@@ -239,6 +240,6 @@ def looks_like_times(values: Iterable[float]) -> bool:
 
 
 def looks_like_fractions(values: Iterable[float]) -> bool:
-    """Whether a column of percentages holds shares of one: none above 1, and not all zero."""
+    """Return whether a column of percentages holds shares of one: none above 1, and not all zero."""
     numbers = list(values)
     return len(numbers) >= LEAST_CELLS and 0 < max(numbers) <= 1

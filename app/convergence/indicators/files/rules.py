@@ -1,7 +1,7 @@
-"""A publisher's table, read: regions by indicators, by periods, or one observation a row. Pure.
+"""Parser of publishers' tables: regions by indicators, by periods, or one observation a row. Pure.
 
-Nothing is guessed. Which columns there are is told by their headers, whose codes they are by the caller; a
-cell that cannot be used is reported with sheet, row and column, and all of them at once.
+The parser never guesses. Headers name the columns, the caller names the code system, and one error reports all
+unusable cells, each with sheet, row and column.
 """
 
 import re
@@ -74,7 +74,7 @@ column_of_fractions = Kind(
 
 HEADER_ROWS = 30
 MOST = 50_000
-"""Observations of a file: every regency by ten indicators and ten years. All are written in one transaction."""
+"""Observations of a file: every regency by ten indicators and ten years. One transaction writes all of them."""
 
 _WORDS = {
     "code": "code;kode;kode wilayah;kode kabupaten kota;kode kab kota;kode provinsi;kode bps;kode kemendagri;"
@@ -96,14 +96,14 @@ _NUMBERED = re.compile(r"\(\d{1,3}\)")
 
 @dataclass(frozen=True)
 class Told:
-    """An observation as somebody told it, and where each of its fields was said."""
+    """An observation in a request or a file, with the location of its fields for error messages."""
 
     region: str
     indicator: str
     period: str
     content: dict[str, Any]
     place: Callable[[str], ErrorPlace]
-    """Field → keyword of a FieldError that says where it stands."""
+    """Field → keyword argument of FieldError that locates it."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -117,29 +117,29 @@ class Places:
     names: Mapping[str, str]
     bps: Mapping[str, str]
 
-    def of_kemendagri(self, digits: str) -> str | None:
-        """The region of a Kemendagri code of two or four digits; None where there is none."""
+    def find_by_kemendagri(self, digits: str) -> str | None:
+        """Return the region of a Kemendagri code of two or four digits. Returns None if there is none."""
         code = digits if len(digits) == 2 else f"{digits[:2]}.{digits[2:]}"
         return code if code in self.names else None
 
-    def of_bps(self, digits: str) -> str | None:
-        """The region of a BPS code; of a province (`18`, `1800`) where all its regencies are of one.
+    def find_by_bps(self, digits: str) -> str | None:
+        """Return the region of a BPS code. Returns None if there is none, or if its regencies lie in two provinces.
 
-        BPS and Kemendagri number the provinces of Papua differently, and older tables mean the undivided ones.
+        BPS and Kemendagri number the provinces of Papua differently, and older tables have the undivided ones.
         """
         if len(digits) == 4 and not digits.endswith("00"):
             return self.bps.get(digits)
-        found = {ours[:2] for theirs, ours in self.bps.items() if theirs.startswith(digits[:2])}
-        return found.pop() if len(found) == 1 else None
+        provinces = {ours[:2] for theirs, ours in self.bps.items() if theirs.startswith(digits[:2])}
+        return provinces.pop() if len(provinces) == 1 else None
 
 
 class _Column(NamedTuple):
-    """A column of values: of which indicator and period, where its header says so."""
+    """A column of values, with the indicator and the period from its header, if any."""
 
     place: int
     indicator: str | None
     period: Observed | None
-    """A year alone: what it means depends on the indicator."""
+    """A bare year stands for a half-year too, depending on the indicator."""
 
 
 @dataclass
@@ -154,8 +154,8 @@ class _Reader:
     def __post_init__(self) -> None:
         self.spellings = {
             folded(word): code
-            for code, one in self.indicators.items()
-            for word in (code, one.name, one.name_english, *one.aliases)
+            for code, item in self.indicators.items()
+            for word in (code, item.name, item.name_english, *item.aliases)
         }
         self.skipped = {folded(word) for word in self.query.skip}
 
@@ -167,24 +167,23 @@ class _Reader:
 
     # Headers
 
-    def header(self) -> int:
-        """The row of the headers; Invalid where there is none."""
+    def find_header(self) -> int:
+        """Return the row of the headers. Raises Invalid if there is none."""
         for r in range(min(HEADER_ROWS, len(self.sheet.rows))):
             words = [folded(self.text(r, c)) for c in range(len(self.sheet.rows[r]))]
             roles = {_ROLES.get(word) for word in words}
             if "code" in roles and (
-                "value" in roles or any(word in self.spellings or _period_in(word) for word in words)
+                "value" in roles or any(word in self.spellings or _parse_period(word) for word in words)
             ):
                 return r
-        values = {"rows": HEADER_ROWS}
-        allowed = _WORDS["code"].split(";")
+        allowed, values = _WORDS["code"].split(";"), {"rows": HEADER_ROWS}
         error = FieldError(no_table, cell=self.sheet.cell(0, 0), allowed=allowed, values=values)
         raise Invalid(errors=[error])
 
-    def columns(self, header: int) -> tuple[dict[str, int], list[_Column]]:
-        """Role → column, and the columns that hold values; what a header says and nobody knows is an error."""
+    def read_columns(self, header: int) -> tuple[dict[str, int], list[_Column]]:
+        """Return role → column, and the columns of values; report unknown headers."""
         roles: dict[str, int] = {}
-        found: list[_Column] = []
+        columns: list[_Column] = []
         for c in range(self.sheet.width):
             text = self.text(header, c)
             word = folded(text)
@@ -192,27 +191,27 @@ class _Reader:
                 continue
             role = _ROLES.get(word)
             if role == "value":
-                found.append(_Column(c, self.query.indicator, None))
+                columns.append(_Column(c, self.query.indicator, None))
             elif role is not None:
                 if role in roles and role != "name":
                     self.fail(duplicate_key, header, c, text)
                 roles[role] = c
             elif word in self.spellings:
-                found.append(_Column(c, self.spellings[word], None))
-            elif period := _period_in(word):
-                found.append(_Column(c, self.query.indicator, period))
+                columns.append(_Column(c, self.spellings[word], None))
+            elif period := _parse_period(word):
+                columns.append(_Column(c, self.query.indicator, period))
             else:
                 self.fail(unknown_header, header, c, text, nearest=nearest(text, self.spellings))
-        return roles, found
+        return roles, columns
 
     def _is_blank(self, header: int, c: int) -> bool:
         return all(self.sheet.value(r, c) is None for r in range(header + 1, len(self.sheet.rows)))
 
     # Rows
 
-    def region(self, r: int, c: int, name: str) -> str | None:
-        """The region of a row, by the code system that was declared."""
-        code, digits = _code_of(self.sheet.value(r, c))
+    def find_region(self, r: int, c: int, name: str) -> str | None:
+        """Return the region of a row by the declared code system. Returns None after reporting a wrong code."""
+        code, digits = _parse_code(self.sheet.value(r, c))
         if code in _NATION:
             return "0"
         is_bps = self.query.code_system == "bps"
@@ -221,51 +220,52 @@ class _Reader:
             allowed = ["1806", "18"] if is_bps else ["18.06", "18"]
             self.fail(wrong_code, r, c, code, allowed=allowed, values=values)
             return None
-        as_ours, as_theirs = self.places.of_kemendagri(digits), self.places.of_bps(digits)
-        found, other = (as_theirs, as_ours) if is_bps else (as_ours, as_theirs)
+        as_ours, as_theirs = self.places.find_by_kemendagri(digits), self.places.find_by_bps(digits)
+        region, other = (as_theirs, as_ours) if is_bps else (as_ours, as_theirs)
         names = self.places.names
-        if found is None:
+        if region is None:
             source = f"{values['system']}, provinsi dan kabupaten/kota"
             self.errors.append(describe_unknown(code, source, (), cell=self.sheet.cell(r, c)))
             return None
-        if name and other and _bare(name) == _bare(names[other]) != _bare(names[found]):
-            more = {"region": names[found], "name": name, "other": _SYSTEMS[not is_bps]}
+        if name and other and _strip_type(name) == _strip_type(names[other]) != _strip_type(names[region]):
+            more = {"region": names[region], "name": name, "other": _SYSTEMS[not is_bps]}
             self.fail(other_system, r, c, code, values={**values, **more})
             return None
-        return found
+        return region
 
-    def period(self, r: int, roles: Mapping[str, int], column: _Column, code: str) -> str | None:
-        """The period of a cell: from its header, its row, or the call."""
-        one = self.indicators[code]
-        where, shown, said = self._period(r, roles, column, one)
-        found = str(said if said is None or said.half else period_meant(one, said))
-        if is_period_of(one, found):
-            return found
-        allowed = periods_of(one)
-        self.fail(wrong_period, r, where, shown, allowed=allowed, values={"indicator": code})
+    def read_period(self, r: int, roles: Mapping[str, int], column: _Column, code: str) -> str | None:
+        """Return the period of a cell from its header, its row or the query. Returns None after reporting an error."""
+        indicator = self.indicators[code]
+        c, text, parsed = self._locate_period(r, roles, column, indicator)
+        period = str(parsed if parsed is None or parsed.half else period_meant(indicator, parsed))
+        if is_period_of(indicator, period):
+            return period
+        allowed = periods_of(indicator)
+        self.fail(wrong_period, r, c, text, allowed=allowed, values={"indicator": code})
         return None
 
-    def _period(
-        self, r: int, roles: Mapping[str, int], column: _Column, one: IndicatorIn
+    def _locate_period(
+        self, r: int, roles: Mapping[str, int], column: _Column, indicator: IndicatorIn
     ) -> tuple[int, str, Observed | None]:
-        """(column that says it, as it says it, the period where it is one)."""
+        """Return the column of the period, its text, and the period (None if the text is no period)."""
         if column.period is not None:
             return column.place, str(column.period), column.period
         if "period" in roles:
             text = self.text(r, roles["period"])
-            return roles["period"], text, _period_in(folded(text))
+            return roles["period"], text, _parse_period(folded(text))
         if "year" not in roles:
             text = self.query.period or ""
-            return column.place, text, _period_in(folded(text))
+            return column.place, text, _parse_period(folded(text))
         text = self.text(r, roles["year"])
-        year = _period_in(folded(text))
-        for role, half_of in (("month", _half_of_month), ("half", lambda _, word: _HALVES.get(word))):
+        year = _parse_period(folded(text))
+        for role, half_of in (("month", _find_half), ("half", lambda _, word: _HALVES.get(word))):
             if year is not None and role in roles and (part := self.text(r, roles[role])):
-                half = half_of(one, folded(part))
+                half = half_of(indicator, folded(part))
                 return roles[role], part, None if half is None else Observed(year.year, half)
         return roles["year"], text, year
 
-    def rows(self, header: int, roles: Mapping[str, int], columns: list[_Column]) -> Iterator[Told]:
+    def read_rows(self, header: int, roles: Mapping[str, int], columns: list[_Column]) -> Iterator[Told]:
+        """Yield the valid observations below the header; report unusable cells and repeated observations."""
         marks = {
             column.place: decimal_mark(
                 self.sheet.value(r, column.place) for r in range(header + 1, len(self.sheet.rows))
@@ -277,28 +277,30 @@ class _Reader:
             cells = [c for c in (column.place for column in columns) if self.sheet.value(r, c) is not None]
             if not cells or self._is_numbering(r):
                 continue  # a blank row, a note below the table, the numbers of the columns
-            region = self.region(r, roles["code"], self.text(r, roles["name"]) if "name" in roles else "")
+            region = self.find_region(
+                r, roles["code"], self.text(r, roles["name"]) if "name" in roles else ""
+            )
             for column in columns:
                 if column.place in cells:
-                    told = self._told(r, roles, column, region, marks[column.place])
-                    if told is not None and seen.setdefault(told.key, r) != r:
-                        self.fail(duplicate_key, r, column.place, " ".join(told.key))
-                    elif told is not None:
-                        yield told
+                    item = self._read_cell(r, roles, column, region, marks[column.place])
+                    if item is not None and seen.setdefault(item.key, r) != r:
+                        self.fail(duplicate_key, r, column.place, " ".join(item.key))
+                    elif item is not None:
+                        yield item
 
     def _is_numbering(self, r: int) -> bool:
         return all(
             _NUMBERED.fullmatch(as_text(cell).strip()) for cell in self.sheet.rows[r] if cell is not None
         )
 
-    def _told(
+    def _read_cell(
         self, r: int, roles: Mapping[str, int], column: _Column, region: str | None, mark: str | None
     ) -> Told | None:
-        code = self._indicator(r, roles, column)
-        figure = self._figure(r, column.place, mark)
+        code = self._find_indicator(r, roles, column)
+        figure = self._read_figure(r, column.place, mark)
         if code is None or figure is None:
             return None
-        period = self.period(r, roles, column, code)
+        period = self.read_period(r, roles, column, code)
         if period is None or region is None:
             return None
         cell = self.sheet.cell(r, column.place)
@@ -310,23 +312,23 @@ class _Reader:
         }
         return Told(region, code, period, content, lambda _: {"cell": cell})
 
-    def _indicator(self, r: int, roles: Mapping[str, int], column: _Column) -> str | None:
+    def _find_indicator(self, r: int, roles: Mapping[str, int], column: _Column) -> str | None:
         if column.indicator is not None:
             return column.indicator
         text = self.text(r, roles["indicator"])
-        found = self.spellings.get(folded(text))
-        if found is None:
+        code = self.spellings.get(folded(text))
+        if code is None:
             cell = self.sheet.cell(r, roles["indicator"])
             self.errors.append(describe_unknown(text, "indicators", self.spellings, cell=cell))
-        return found
+        return code
 
-    def _figure(self, r: int, c: int, mark: str | None) -> Figure | None:
+    def _read_figure(self, r: int, c: int, mark: str | None) -> Figure | None:
         value = self.sheet.value(r, c)
         try:
             return read_figure(value, mark)
-        except Unread as why:
-            allowed = [one.value for one in Symbol]
-            self.fail(why.kind, r, c, str(value), allowed=allowed, nearest=why.candidates)
+        except Unread as error:
+            allowed = [symbol.value for symbol in Symbol]
+            self.fail(error.kind, r, c, str(value), allowed=allowed, nearest=error.candidates)
             return None
 
 
@@ -340,44 +342,42 @@ def read_table(
     places: Places,
     query: TableQuery,
 ) -> list[Told]:
-    """The observations of a sheet, each with its cell. Invalid: every cell that cannot be used."""
+    """Return the observations of a sheet, each with its cell. Raises Invalid with every unusable cell."""
     if query.indicator is not None and query.indicator not in indicators:
         error = describe_unknown(query.indicator, "indicators", indicators, parameter="indicator")
         raise Invalid(errors=[error])
     reader = _Reader(sheet, filename, indicators, places, query)
-    header = reader.header()
-    roles, columns = reader.columns(header)
+    header = reader.find_header()
+    roles, columns = reader.read_columns(header)
     if any(column.indicator is None for column in columns) and "indicator" not in roles:
-        reader.errors.append(_not_said("indicator"))
+        reader.errors.append(_describe_missing("indicator"))
     if (
         any(column.period is None for column in columns)
         and not {"period", "year"} & roles.keys()
         and not query.period
     ):
-        reader.errors.append(_not_said("period"))
+        reader.errors.append(_describe_missing("period"))
     refuse(reader.errors)
-    told = list(islice(reader.rows(header, roles, columns), MOST + 1))
-    if len(told) > MOST:
+    items = list(islice(reader.read_rows(header, roles, columns), MOST + 1))
+    if len(items) > MOST:
         raise TooLarge(allowed=f"{MOST} observations")
-    _judge_columns(reader, header, columns, told)
+    _check_columns(reader, header, columns, items)
     refuse(reader.errors)
-    return told
+    return items
 
 
-def _not_said(what: str) -> FieldError:
-    return FieldError(not_said, parameter=what, values={"what": what, "parameter": what})
+def _describe_missing(parameter: str) -> FieldError:
+    return FieldError(not_said, parameter=parameter, values={"what": parameter, "parameter": parameter})
 
 
-def _judge_columns(reader: _Reader, header: int, columns: list[_Column], told: list[Told]) -> None:
-    """What no cell shows by itself: a column that went through times, percentages that are shares of one."""
-    found: dict[tuple[str, str], list[float]] = {}
-    for one in told:
-        if one.content["value"] is not None:
-            found.setdefault((one.place("value")["cell"].column, one.indicator), []).append(
-                one.content["value"]
-            )
+def _check_columns(reader: _Reader, header: int, columns: list[_Column], items: list[Told]) -> None:
+    """Report errors that only a whole column shows: numbers turned into times, percentages as shares of one."""
+    numbers: dict[tuple[str, str], list[float]] = {}
+    for item in items:
+        if (value := item.content["value"]) is not None:
+            numbers.setdefault((item.place("value")["cell"].column, item.indicator), []).append(value)
     places = {reader.sheet.cell(header, column.place).column: column.place for column in columns}
-    for (letter, code), values in found.items():
+    for (letter, code), values in numbers.items():
         indicator, more = reader.indicators[code], {"indicator": code}
         if indicator.decimals == 2 and looks_like_times(values):
             reader.fail(column_of_times, header, places[letter], values[0])
@@ -385,8 +385,8 @@ def _judge_columns(reader: _Reader, header: int, columns: list[_Column], told: l
             reader.fail(column_of_fractions, header, places[letter], max(values), values=more)
 
 
-def _code_of(value: Value) -> tuple[str, str]:
-    """A region's code as it is written, and its digits; a spreadsheet's number 11.1 was the text 11.10."""
+def _parse_code(value: Value) -> tuple[str, str]:
+    """Return a region's code as written, and its digits ("" if malformed); the number 11.1 was the text 11.10."""
     if isinstance(value, float) and round(value, 2) == value:
         text = f"{value:.2f}"
     else:
@@ -394,16 +394,16 @@ def _code_of(value: Value) -> tuple[str, str]:
     return text, text.replace(".", "") if re.fullmatch(r"\d{2}(\.?\d{2})?", text) else ""
 
 
-def _bare(name: str) -> str:
+def _strip_type(name: str) -> str:
     return re.sub(r"^(kabupaten|kab|kota) ", "", folded(name))
 
 
-def _half_of_month(indicator: IndicatorIn, word: str) -> int | None:
+def _find_half(indicator: IndicatorIn, word: str) -> int | None:
     month = int(word) if word.isdecimal() else MONTHS.get(word[:3], 0)
     return half_of_month(indicator, month)
 
 
-def _period_in(word: str) -> Observed | None:
-    """The period that a folded header names: `2021`, `2021 s1`."""
-    found = re.fullmatch(r"((?:19|20)\d\d)(?: s([12]))?", word)
-    return Observed(int(found[1]), int(found[2] or 0)) if found else None
+def _parse_period(word: str) -> Observed | None:
+    """Return the period in a folded text such as `2021` or `2021 s1`. Returns None if it is no period."""
+    match = re.fullmatch(r"((?:19|20)\d\d)(?: s([12]))?", word)
+    return Observed(int(match[1]), int(match[2] or 0)) if match else None
