@@ -57,7 +57,7 @@ class Report:
     pointer: str = ""
     cells: Mapping[str, Cell] = field(default_factory=dict)
 
-    def error(self, at: str, kind: Kind, *, service: str = "", **details: Any) -> FieldError:
+    def build_error(self, at: str, kind: Kind, *, service: str = "", **details: Any) -> FieldError:
         """Return an error at a field of this report: at its cell in a file, else at its pointer."""
         if self.cells:
             return FieldError(kind, cell=self.cells.get(f"/services/{service}" if service else at), **details)
@@ -126,12 +126,12 @@ def _find_unseen(write: Write, reports: Sequence[Report]) -> dict[str, list[Fiel
         code = report.code
         if code not in known or not is_village(code) or not write.actor.sees(regency_of(code)):
             source = {"source": "regions (villages)"}
-            errors[code] = [report.error("/village", unknown_reference, value=code, values=source)]
+            errors[code] = [report.build_error("/village", unknown_reference, value=code, values=source)]
     return errors
 
 
 def _find_forbidden(actor: Actor, reports: Sequence[Report]) -> dict[str, list[FieldError]]:
-    """Return the errors of villages in regencies where the actor may not write."""
+    """Return the errors of villages in regencies that the actor may not write."""
     errors: dict[str, list[FieldError]] = {}
     refused: dict[str, dict[str, Any] | None] = {}
     for report in reports:
@@ -145,7 +145,7 @@ def _find_forbidden(actor: Actor, reports: Sequence[Report]) -> dict[str, list[F
         values = refused[regency]
         if values is not None:
             errors[report.code] = [
-                report.error(
+                report.build_error(
                     "/village",
                     not_your_region,
                     value=report.code,
@@ -159,7 +159,7 @@ def _find_forbidden(actor: Actor, reports: Sequence[Report]) -> dict[str, list[F
 def _find_foreign_services(report: Report, package: Mapping[str, Service]) -> list[FieldError]:
     """Return the errors of services that are not in the package."""
     return [
-        report.error(
+        report.build_error(
             f"/services/{n}/service",
             unknown_reference,
             service=item.service,

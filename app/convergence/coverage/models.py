@@ -47,7 +47,7 @@ class ServiceCoverageFields(BaseModel):
 
 class ServiceCoverage(ServiceCoverageFields, Shape):
     @model_validator(mode="after")
-    def _is_part(self) -> "ServiceCoverage":
+    def _check_served(self) -> "ServiceCoverage":
         if self.served > self.eligible:
             raise RuleBroken(
                 served_over_eligible,
@@ -91,7 +91,7 @@ class CoverageIn(CoverageFields, Shape):
     model_config = show_example(COVERAGE_EXAMPLE)
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> "CoverageIn":
+    def _check_consistency(self) -> "CoverageIn":
         refuse_repeated((service.service for service in self.services), at="/services")
         if self.complete_families is not None and self.complete_families > self.target_families:
             raise RuleBroken(

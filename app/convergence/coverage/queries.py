@@ -1,4 +1,4 @@
-"""Queries of villages' coverage; every query for an actor is limited to the regencies that the actor sees."""
+"""Queries of villages' coverage; a query for an actor covers only the regencies that the actor sees."""
 
 from collections.abc import Collection
 from functools import cache

@@ -129,8 +129,8 @@ class Expected(NamedTuple):
 def reach(expected: Expected) -> float | None:
     """Return R = Σ H of the villages that report / Σ H of all expected villages × 100.
 
-    Returns None if no village is foreseen (no priority location, no earlier report), since the villages that report
-    would then be their own denominator, and if the expected villages have no families.
+    Returns None if neither the plan nor an earlier report names a village, since the villages that report would then be
+    their own denominator, and if the expected villages have no families.
     """
     return percent(expected.reporting, expected.families) if expected.foreseen else None
 

@@ -80,8 +80,8 @@ def read_coverage_file(
     for village in table.villages:
         code = villages.get(village.code, "")
         if code in seen:
-            village.wrong(duplicate_key, village.cells["/village"], value=village.code)
-        content = village.checked(defaults)
+            village.add_error(duplicate_key, village.cells["/village"], value=village.code)
+        content = village.build_content(defaults)
         if content is None:
             errors += village.errors
         else:
@@ -104,7 +104,7 @@ def _find_sheet(book: Book, name: str | None) -> tuple[Sheet, int]:
 
 
 def _find_by_code(session: Session, villages: Sequence[TableVillage]) -> dict[str, str]:
-    """Return code as written → code. Mark rows whose code is no village's or whose names do not match."""
+    """Return code as written → code. Mark rows without a village's code, and rows with names of another code."""
     codes = {village.code: _normalize_code(village.code) for village in villages}
     known = regions_by_code(session, {code for code in codes.values() if code})
     above = regions_by_code(session, {district_of(code) for code in known})
@@ -126,19 +126,21 @@ def _normalize_code(code: str) -> str:
 
 def _mark_malformed(village: TableVillage, system: str, example: str) -> None:
     cell = village.cells["/village"]
-    village.wrong(
+    village.add_error(
         malformed_village_code, cell, value=village.code, allowed=example, values={"system": system}
     )
 
 
 def _check_name(village: TableVillage, name: str, region: FoundRegion | None) -> None:
-    """Mark a row whose name of the village or district differs from the name of the code."""
+    """Mark a row if its name of the village or district differs from the name of its code."""
     text = village.names.get(name)
     if text is None or region is None:
         return
     if folded(region.name) not in {form.folded for form in forms_of(text)}:
         cell = village.cells[f"/{name}_name"]
-        village.wrong(name_of_another, cell, value=text, allowed=region.name, values={"code": region.code})
+        village.add_error(
+            name_of_another, cell, value=text, allowed=region.name, values={"code": region.code}
+        )
 
 
 def _find_by_bps_code(session: Session, villages: Sequence[TableVillage]) -> dict[str, str]:
@@ -170,7 +172,7 @@ def _find_by_name(village: TableVillage, name: str, labels: Mapping[str, str], a
     text = village.names.get(name)
     cell = village.cells.get(f"/{name}_name", village.cells["/village"])
     if text is None:
-        village.wrong(blank_cell, cell, value=HEADINGS[name][1])
+        village.add_error(blank_cell, cell, value=HEADINGS[name][1])
         return None
     forms = {form.folded for form in forms_of(text)}
     children = {code: label for code, label in labels.items() if code.rpartition(".")[0] == above}
@@ -178,7 +180,7 @@ def _find_by_name(village: TableVillage, name: str, labels: Mapping[str, str], a
     if len(codes) == 1:
         return codes[0]
     near = nearest(text, [f"{code} {label}" for code, label in children.items()])
-    village.wrong(
+    village.add_error(
         unresolved_village, cell, value=text, nearest=near, values={"place": labels.get(above, above)}
     )
     return None

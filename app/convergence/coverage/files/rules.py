@@ -80,20 +80,20 @@ class TableVillage:
     cells: dict[str, Cell] = field(default_factory=dict)
     errors: list[FieldError] = field(default_factory=list)
 
-    def wrong(self, kind: Kind, cell: Cell, **details: Any) -> None:
+    def add_error(self, kind: Kind, cell: Cell, **details: Any) -> None:
         """Mark a cell with an error."""
         self.errors.append(FieldError(kind, cell=cell, **details))
 
-    def checked(self, defaults: Mapping[str, Any]) -> CoverageIn | None:
+    def build_content(self, defaults: Mapping[str, Any]) -> CoverageIn | None:
         """Return the valid report, `defaults` filling blank fields. Returns None if the village has errors."""
         here = self.cells["/village"]
         content = {**defaults, **self.content}
         for name in ("target_families", "source", "source_period"):
             if content.get(name) is None and not self._is_marked(name):
-                self.wrong(blank_cell, self.cells.get(f"/{name}", here), values={"value": name})
+                self.add_error(blank_cell, self.cells.get(f"/{name}", here), values={"value": name})
         target, complete = content.get("target_families"), content.get("complete_families")
         if target is not None and complete is not None and complete > target:
-            self.wrong(
+            self.add_error(
                 complete_over_target,
                 self.cells["/complete_families"],
                 value=complete,
@@ -101,13 +101,13 @@ class TableVillage:
                 values={"target": target},
             )
         if not self.services and not self.errors:
-            self.wrong(blank_cell, here, values={"value": "service"})
+            self.add_error(blank_cell, here, values={"value": "service"})
         if self.errors:
             return None
         try:
             return CoverageIn.model_validate({**content, "services": list(self.services.values())})
         except ValidationError as error:
-            self.wrong(not_a_count, here, value=str(error.errors()[0].get("input"))[:100])
+            self.add_error(not_a_count, here, value=str(error.errors()[0].get("input"))[:100])
             return None
 
     def _is_marked(self, name: str) -> bool:
@@ -229,7 +229,7 @@ def _read_village(row: _Row, columns: _Columns, villages: dict[str, TableVillage
     code = as_text(row.value(c)) if why_unusable(row.value(c)) is None else ""
     if not code:
         village = TableVillage("", cells={"/village": row.cell(c)})
-        village.wrong(
+        village.add_error(
             why_unusable(row.value(c)) or blank_cell, row.cell(c), value=_format_value(row.value(c))
         )
         villages[f"row {row.r}"] = village
@@ -238,7 +238,7 @@ def _read_village(row: _Row, columns: _Columns, villages: dict[str, TableVillage
     else:
         village = villages[code]
         if columns.layout == "wide":
-            village.wrong(duplicate_key, row.cell(c), value=code)
+            village.add_error(duplicate_key, row.cell(c), value=code)
             village = TableVillage(code, cells={"/village": row.cell(c)})
     for name in ("district", "village"):
         if name in columns.plain:
@@ -264,15 +264,15 @@ def _read_field(row: _Row, village: TableVillage, name: str, c: int) -> None:
         kind = why_unusable(value)
         read = None if kind else as_text(value)
         if kind:
-            village.wrong(kind, cell, value=_format_value(value))
+            village.add_error(kind, cell, value=_format_value(value))
         elif name == "source_period" and not re.fullmatch(PERIOD_PATTERN, read):
             allowed = ["2026-Q2", "2026-S1", "2026"]
-            village.wrong(malformed_period, cell, value=read, allowed=allowed)
+            village.add_error(malformed_period, cell, value=read, allowed=allowed)
             read = None
     if read is None:
         return
     if village.content.setdefault(name, read) != read:
-        village.wrong(row_differs, cell, value=read, allowed=village.content[name])
+        village.add_error(row_differs, cell, value=read, allowed=village.content[name])
     village.cells[f"/{name}"] = cell
 
 
@@ -281,13 +281,13 @@ def _read_service_row(row: _Row, columns: _Columns, village: TableVillage, codes
     text, cell = as_text(row.value(c)), row.cell(c)
     code = codes.get(folded(text))
     if not text:
-        village.wrong(blank_cell, cell)
+        village.add_error(blank_cell, cell)
     elif code is None:
         known = sorted(set(codes.values()))
         error = describe_unknown(text, "service-packages", codes, allowed=known, cell=cell)
         village.errors.append(error)
     elif code in village.services or f"/services/{code}" in village.cells:
-        village.wrong(duplicate_key, cell, value=text)
+        village.add_error(duplicate_key, cell, value=text)
     else:
         village.cells[f"/services/{code}"] = cell
         _read_service(row, village, code, columns.plain, is_optional=False)
@@ -304,13 +304,13 @@ def _read_service(
     read: dict[str, Any] = {"service": code}
     for name, c in values.items():
         if row.value(c) is None:
-            village.wrong(blank_cell, row.cell(c))
+            village.add_error(blank_cell, row.cell(c))
         else:
             read[name] = _read_count(village, row.value(c), row.cell(c))
     if read.get("eligible") is None or read.get("served") is None:
         return
     if read["served"] > read["eligible"]:
-        village.wrong(
+        village.add_error(
             served_over_eligible,
             row.cell(at["served"]),
             value=read["served"],
@@ -336,7 +336,7 @@ def _read_count(village: TableVillage, value: Value, cell: Cell) -> int | None:
         elif isinstance(value, str) and _GROUPED.match(text):
             count = int(re.sub(r"\D", "", text))
     if count is None or not 0 <= count <= _LARGEST:
-        village.wrong(kind or not_a_count, cell, value=_format_value(value), allowed=f"0 … {_LARGEST}")
+        village.add_error(kind or not_a_count, cell, value=_format_value(value), allowed=f"0 … {_LARGEST}")
         return None
     return count
 

@@ -24,7 +24,7 @@ SUMMED = [name for name in CoverageRegionRow.model_fields if name not in ("perio
 
 
 def touched_by(period: str, code: str) -> dict[str, object]:
-    """Return the record of a region in a quarter whose sums a write changes."""
+    """Return the record of a region in a quarter, for sums that a write changes."""
     return {"period": period, "code": code, "regency": regency_of(code), "year": int(period[:4])}
 
 
@@ -54,13 +54,13 @@ def sums_of_villages(
 ) -> sa.Select[*tuple[object, ...]]:
     """Return the query of the sums of districts, or of each of their villages.
 
-    A village contributes its reported figures; its target families come from the first source that gives them
+    A village contributes its has_status figures; its target families come from the first source that gives them
     (`rules.target_of`). The records are those of `sources_of`.
     """
     ranked = _rank_sources(touched_records(session, "source", "back"))
     is_reported, first = ranked.c.rank == 0, ranked.c.place == 1
 
-    def reported(status: VillageStatus | None) -> ColumnElement[bool]:
+    def has_status(status: VillageStatus | None) -> ColumnElement[bool]:
         return sa.and_(
             is_reported, ranked.c.status.is_(None) if status is None else ranked.c.status == status
         )
@@ -77,10 +77,10 @@ def sums_of_villages(
         "families_expected": sum_where(first, ranked.c.target_families),
         "complete_families": sum_where(is_reported, ranked.c.complete_families),
         "families_counted": sum_where(is_counted, ranked.c.target_families),
-        "converged": sum_where(reported(VillageStatus.converged)),
-        "partial": sum_where(reported(VillageStatus.partial)),
-        "not_yet": sum_where(reported(VillageStatus.not_yet)),
-        "undefined": sum_where(reported(None)),
+        "converged": sum_where(has_status(VillageStatus.converged)),
+        "partial": sum_where(has_status(VillageStatus.partial)),
+        "not_yet": sum_where(has_status(VillageStatus.not_yet)),
+        "undefined": sum_where(has_status(None)),
     }
     return (
         sa.select(
@@ -94,7 +94,7 @@ def sums_of_villages(
 def _rank_sources(touched: Subquery) -> Subquery:
     """Return all sources for each expected village, ranked: 0 this report, 1 the plan, 2+ earlier reports.
 
-    `place` 1 is the source of the village's target families; `last_rank` > 0 if the village is foreseen.
+    `place` 1 is the source of the village's target families; `last_rank` > 0 if a source other than its report has it.
     """
     c = coverage.c
     figures = ("eligible", "served", "complete_families", "status")

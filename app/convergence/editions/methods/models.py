@@ -81,7 +81,7 @@ class ServicePackageIn(EditionFields, Shape):
     model_config = show_example(_PACKAGE)
 
     @model_validator(mode="after")
-    def _each_service_once(self) -> "ServicePackageIn":
+    def _refuse_repeated_services(self) -> "ServicePackageIn":
         refuse_repeated((service.code for service in self.services), at="/services")
         return self
 
@@ -177,7 +177,7 @@ class MethodIn(MethodFields, Shape):
     model_config = show_example(_METHOD)
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> "MethodIn":
+    def _check_consistency(self) -> "MethodIn":
         for names in WEIGHTS:
             total = not_one([getattr(self, name) for name in names])
             if total is not None:

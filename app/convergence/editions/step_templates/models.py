@@ -80,7 +80,7 @@ class StepCriterion(Shape):
     thresholds: GradeThresholds | None = None
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> "StepCriterion":
+    def _check_consistency(self) -> "StepCriterion":
         if (self.measure is None) != (self.thresholds is None):
             raise RuleBroken(thresholds_of_measure, at="/thresholds")
         if self.measure is not None and self.thresholds is not None:
@@ -124,7 +124,7 @@ class TemplateStep(Shape):
     criteria: list[StepCriterion] = ShapeField(min_length=1, max_length=20)
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> "TemplateStep":
+    def _check_consistency(self) -> "TemplateStep":
         if self.due_month < self.opens_month:
             raise RuleBroken(
                 due_before_opening, at="/due_month", value=self.due_month, allowed=self.opens_month
@@ -198,7 +198,7 @@ class StepTemplateIn(StepTemplateFields, Shape):
     model_config = show_example(_TEMPLATE)
 
     @model_validator(mode="after")
-    def _each_once(self) -> "StepTemplateIn":
+    def _refuse_repeated_codes(self) -> "StepTemplateIn":
         refuse_repeated((step.code for step in self.steps), at="/steps")
         seen: set[str] = set()
         for n, step in enumerate(self.steps):
