@@ -92,8 +92,8 @@ def read_coverage_file(
 
 def _find_sheet(book: Book, name: str | None) -> tuple[Sheet, int]:
     """Return the named sheet, or the first with the header, and the header's row. Raises Invalid if there is none."""
-    if header := book.find_header(name, is_code_heading):
-        return header
+    if location := book.find_header(name, is_code_heading):
+        return location
     error = FieldError(
         missing_heading,
         cell=Cell(name or (book.visible or book.names)[0], HEADER_WITHIN, "A"),

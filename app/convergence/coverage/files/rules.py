@@ -81,7 +81,7 @@ class TableVillage:
     errors: list[FieldError] = field(default_factory=list)
 
     def add_error(self, kind: Kind, cell: Cell, **details: Any) -> None:
-        """Mark a cell with an error."""
+        """Add an error at a cell."""
         self.errors.append(FieldError(kind, cell=cell, **details))
 
     def build_content(self, defaults: Mapping[str, Any]) -> CoverageIn | None:

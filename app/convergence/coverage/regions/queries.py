@@ -54,7 +54,7 @@ from app.reference.models import RegionLevel
 from app.reference.queries import check_region
 from app.reference.rules import level_of
 
-_STORED_LEVELS = (RegionLevel.district, RegionLevel.regency)
+_STORED = (RegionLevel.district, RegionLevel.regency)
 
 
 def region_coverage(session: Session, actor: Actor, region: str, period: str) -> RegionCoverage:
@@ -131,22 +131,18 @@ def _read_source(session: Session, region: str, period: str) -> _Source:
     """Return the region, its sums in total and by service, its editions and all editions."""
     level = RegionLevel(level_of(region))
     low, high = (
-        (region, region)
-        if level in _STORED_LEVELS
-        else ("", "~")
-        if region == "0"
-        else (f"{region}.", f"{region}/")
+        (region, region) if level in _STORED else ("", "~") if region == "0" else (f"{region}.", f"{region}/")
     )
     own = regency_of(region)
     bound = {
         "region": region,
         "period": period,
-        "level": level if level in _STORED_LEVELS else RegionLevel.regency,
+        "level": level if level in _STORED else RegionLevel.regency,
         "low": low,
         "high": high,
         "own": own,
-        "own_low": own if level in _STORED_LEVELS else low,
-        "own_high": own if level in _STORED_LEVELS else high,
+        "own_low": own if level in _STORED else low,
+        "own_high": own if level in _STORED else high,
         "year": int(period[:4]),
     }
     row = session.connection().execute(_select_parts(session), bound).one()

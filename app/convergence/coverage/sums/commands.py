@@ -1,8 +1,8 @@
 """Commands that recompute the sums of districts and regencies above the written villages.
 
 A district sums its villages, a regency its districts. Queries pool provinces and the nation from regencies
-(`regions`), so writers of different regencies share no row and do not block each other. Callers hold the locks of
-the regencies' chains.
+(`regions`), so writers of different regencies share no row and do not block each other. The lock of a regency's chain
+protects its sums.
 
 A report makes its village expected for the next four quarters, so their sums change too.
 """
@@ -36,14 +36,17 @@ cells = table_of(ServiceCoverageRow)
 
 
 def refresh_after_reports(session: Session, period: str, villages: Iterable[str]) -> None:
-    """Recompute the sums above villages after writes to a quarter, and those of the four quarters after it."""
+    """Recompute the sums above villages after writes to a quarter, and those of the four quarters after it.
+
+    The caller holds the locks of the regencies' chains.
+    """
     districts = {district_of(village) for village in villages}
     _sum_services(session, period, districts)
     _sum_regions(session, [quarters_from(period, n) for n in range(QUARTERS_BACK + 1)], districts)
 
 
 def refresh_after_locations(session: Session, region: str, year: int, places: Collection[str]) -> None:
-    """Recompute a year's sums after the regency's plan has changed its priority locations `places`."""
+    """Lock a regency's chain and recompute a year's sums after its plan has changed the priority locations `places`."""
     districts = {district_of(place) for place in places if is_village(place)}
     if regency_of(region) != region or "." not in region or not districts:
         return

@@ -54,7 +54,7 @@ def sums_of_villages(
 ) -> sa.Select[*tuple[object, ...]]:
     """Return the query of the sums of districts, or of each of their villages.
 
-    A village contributes its has_status figures; its target families come from the first source that gives them
+    A village contributes its reported figures; its target families come from the first source that gives them
     (`rules.target_of`). The records are those of `sources_of`.
     """
     ranked = _rank_sources(touched_records(session, "source", "back"))

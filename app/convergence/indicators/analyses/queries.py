@@ -371,8 +371,8 @@ def quadrants(session: Session, code: str, query: QuadrantQuery) -> Quadrants:
     below = sorted(published.names.keys() - {query.region})
     to = (
         _parse_period(indicator, query.to)
-        or _find_newest_of(published, code, [query.region])
-        or _find_newest_of(published, code, below)
+        or _find_newest_in(published, code, [query.region])
+        or _find_newest_in(published, code, below)
     )
     since = _parse_period(indicator, query.from_) or (Observed(to.year - 1, to.half) if to else None)
     reference = published.describe_place(query.region, code, to)
@@ -406,7 +406,7 @@ def _parse_period(indicator: Indicator, period: str | None) -> Observed | None:
     return period_meant(indicator, Observed.parse(period)) if period else None
 
 
-def _find_newest_of(published: Published, code: str, regions: Iterable[str]) -> Observed | None:
+def _find_newest_in(published: Published, code: str, regions: Iterable[str]) -> Observed | None:
     newest = [_find_newest(published.values.get((region, code), {})) for region in regions]
     periods = [period for period in newest if period is not None]
     return max(periods, key=lambda period: (period.year, period.half)) if periods else None

@@ -123,9 +123,9 @@ class Places:
         return code if code in self.names else None
 
     def find_by_bps(self, digits: str) -> str | None:
-        """Return the region of a BPS code. Returns None if there is none, or if its regencies lie in two provinces.
+        """Return the region of a BPS code. Returns None if there is none.
 
-        BPS and Kemendagri number the provinces of Papua differently, and older tables have the undivided ones.
+        A province (`18`, `1800`) needs all its regencies in one Kemendagri province: the numbers differ in Papua.
         """
         if len(digits) == 4 and not digits.endswith("00"):
             return self.bps.get(digits)
