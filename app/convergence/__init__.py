@@ -1,1 +1,1 @@
-"""What came of the plans: outcomes, and how a region stands beside others."""
+"""Results of the plans: outcomes of a region, and its place among other regions."""

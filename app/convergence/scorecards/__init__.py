@@ -1,1 +1,1 @@
-"""Scorecards of convergence: how regions stand in a quarter, with everything that it was computed from."""
+"""Scorecards of convergence: the index of a region in a quarter, with all its inputs."""

@@ -1,8 +1,8 @@
-"""What was computed for scorecards is kept: noted by requests that had to compute it, written behind them.
+"""Write-behind cache of the figures of scorecards, and cache of replies.
 
-A write of reports must not pay for scorecards. So a request that meets figures that are not of the journal's present
-state computes them and notes them. Until they are written, this process answers from what is noted. What a killed
-process had noted is computed again.
+A write of reports must not pay for scorecards. So a request that meets stale figures computes them and adds them to
+the cache; a thread writes them to the database. Until then this process answers from the cache. When a process dies,
+the next one computes its unwritten figures again.
 """
 
 import threading
@@ -18,13 +18,13 @@ from app.kit.database.upsert import upsert
 from app.kit.write_behind import WriteBehind
 
 ANSWERS = 512
-"""Replies that a process keeps at hand; the one that was asked for longest ago goes first."""
+"""Size of the cache of replies of a process; the least recently used reply leaves first."""
 
 Row = dict[str, Any]
 
 
 class Kept(WriteBehind[tuple[str, str], Row]):
-    """What one process has computed: figures that are not written yet, by period and region, and replies."""
+    """Cache of one process: unwritten figures by period and region, and replies by cache key."""
 
     name = "figures"
     pause = 0.5
@@ -32,32 +32,32 @@ class Kept(WriteBehind[tuple[str, str], Row]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._answers: OrderedDict[Hashable, bytes] = OrderedDict()
-        self._guard_of_answers = threading.Lock()
+        self._replies: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._reply_guard = threading.Lock()
 
     def note(self, rows: Collection[Row]) -> None:
-        """Remember figures that were computed: columns of `scorecard_figures`, as JSON has them."""
+        """Add computed figures: columns of `scorecard_figures`, with values as in JSON."""
         self.add({(row["period"], row["region_code"]): row for row in rows})
 
     def save(self, session: Session, values: Mapping[tuple[str, str], Row]) -> None:
-        """Write the figures in place of those of an older state."""
+        """Upsert the figures."""
         upsert(session, table_of(ScorecardFiguresRow), list(values.values()), key=["period", "region_code"])
 
     def find(self, region: str, period: str, stamp: str) -> Row | None:
-        """Figures that are noted and of that state."""
+        """Return unwritten figures, None if there are none with this stamp."""
         row = self.get((period, region))
         return row if row is not None and row["stamp"] == stamp else None
 
-    def answered(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
-        """The reply that was made of this state before, else a new one. The key holds all that decides its bytes."""
-        with self._guard_of_answers:
-            found = self._answers.get(key)
-            if found is not None:
-                self._answers.move_to_end(key)
-                return found
-        made = make()
-        with self._guard_of_answers:
-            self._answers[key] = made
-            while len(self._answers) > ANSWERS:
-                self._answers.popitem(last=False)
+    def get_reply(self, key: Hashable, compute: Callable[[], bytes]) -> bytes:
+        """Return the cached reply, else compute and cache it. The key must hold everything that decides its bytes."""
+        with self._reply_guard:
+            reply = self._replies.get(key)
+            if reply is not None:
+                self._replies.move_to_end(key)
+                return reply
+        made = compute()
+        with self._reply_guard:
+            self._replies[key] = made
+            while len(self._replies) > ANSWERS:
+                self._replies.popitem(last=False)
         return made

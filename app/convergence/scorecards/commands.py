@@ -1,4 +1,4 @@
-"""Keeping scorecards of frozen quarters, in the transaction that freezes them."""
+"""Commands that store the scorecards of frozen quarters, in the transaction that freezes them."""
 
 import json
 
@@ -13,11 +13,13 @@ from app.tracking.quarters.snapshots.rules import EXACT
 
 
 def store_scorecard(session: Session, frozen: Frozen) -> None:
-    """Keep the scorecard of a region's quarter beside its snapshot, as canonical JSON with its hash. The journal
-    tells of both by the entry of the quarter; the plan's chain is held."""
+    """Store the scorecard of a region's quarter with its snapshot, as canonical JSON with its hash.
+
+    The journal entry of the quarter covers both. The caller holds the lock of the plan's chain.
+    """
     region, period = frozen.plan.region_code, frozen.period
     figures, scorecard = freezing(session, region, period, frozen.amendment, frozen.at)
-    answer = canonical(_exact(json.loads(scorecard.model_dump_json())))
+    answer = canonical(_drop_inexact(json.loads(scorecard.model_dump_json())))
     highest = scorecard.inputs.highest_spending_percent
     session.execute(
         sa.insert(frozen_scorecards).values(
@@ -36,10 +38,10 @@ def store_scorecard(session: Session, frozen: Frozen) -> None:
     )
 
 
-def _exact(value: object) -> object:
-    """A reply with null for whole numbers that canonical JSON cannot say."""
+def _drop_inexact(value: object) -> object:
+    """Return a reply with null for integers beyond the range of canonical JSON."""
     if isinstance(value, dict):
-        return {name: _exact(one) for name, one in value.items()}
+        return {name: _drop_inexact(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_exact(one) for one in value]
+        return [_drop_inexact(item) for item in value]
     return None if isinstance(value, int) and abs(value) > EXACT else value

@@ -1,4 +1,4 @@
-"""Scorecards: what is kept of regions and quarters, what was frozen, and the replies."""
+"""Tables and shapes of scorecards: stored figures, frozen scorecards, queries and replies."""
 
 from datetime import datetime
 from typing import Annotated, NotRequired, TypedDict
@@ -23,7 +23,7 @@ Points = Annotated[
 ]
 
 
-# What is kept
+# Stored figures
 
 
 class SumFields(BaseModel):
@@ -56,7 +56,7 @@ SUMS = tuple(SumFields.model_fields)
 
 
 class FiguresFields(SumFields):
-    """What the scorecards of a region and of those around it are made of."""
+    """The stored figures of a region: sums, and everything else as JSON."""
 
     in_force: bool = ShapeField(description="Whether its plan is; if not, the sums are of a draft.")
     spending_percent: float | None = ShapeField(
@@ -67,8 +67,7 @@ class FiguresFields(SumFields):
 
 
 class ScorecardFiguresRow(FiguresFields, Table, table=True):
-    """A region's figures as they were computed last, with what they were computed from. They can always be
-    computed anew; nothing is lost with a row."""
+    """A region's newest figures and their stamp. A cache: a lost row costs one computation."""
 
     __tablename__ = "scorecard_figures"
 
@@ -78,7 +77,7 @@ class ScorecardFiguresRow(FiguresFields, Table, table=True):
 
 
 class ScorecardRow(FiguresFields, Table, table=True):
-    """A scorecard as it was frozen with its quarter; never changed, never deleted."""
+    """A frozen scorecard, immutable as the snapshot of its quarter."""
 
     __tablename__ = "scorecard"
     __table_args__ = (sa.PrimaryKeyConstraint("region_code", "period", "amendment"),)
@@ -99,7 +98,7 @@ class ServiceContent(TypedDict):
 
 
 class CoverageContent(TypedDict):
-    """What scorecards keep of the coverage of a region."""
+    """The coverage of a region, as stored for scorecards."""
 
     services: list[ServiceContent]
     families_reporting: int
@@ -110,7 +109,7 @@ NO_COVERAGE = CoverageContent(services=[], families_reporting=0, families_expect
 
 
 class Content(CoverageContent):
-    """What is kept of a region beside the sums of its plan."""
+    """The stored content of a region besides the sums of its plan."""
 
     has_plan: bool
     process_percent: float | None
@@ -121,7 +120,7 @@ class Content(CoverageContent):
     p0_period: str | None
     population: int | None
     highest: NotRequired[float | None]
-    """Highest spending figure of the group when the quarter was frozen."""
+    """Highest spending figure of the group at the time of the freeze."""
 
 
 # Queries
@@ -369,7 +368,7 @@ _MONEY_EXAMPLE = {
 
 
 class WhereOut(BaseModel):
-    """Of what a scorecard is."""
+    """The region, the quarter and the origin of a scorecard."""
 
     region_code: RegionCode
     name: str

@@ -1,5 +1,7 @@
-"""Reading scorecards. Figures of regions are read as they are kept; what is not of the present state is computed
-anew, for all regions that need it at once. What the caller sees decides which of them are shown.
+"""Queries for scorecards.
+
+The figures of a region come from `scorecard_figures`. The stale ones are recomputed, for all regions in one batch.
+The rights of the actor decide only which figures a reply shows.
 """
 
 import json
@@ -67,50 +69,50 @@ _RANKED = (RegionLevel.province, RegionLevel.regency)
 
 @dataclass(frozen=True)
 class Group:
-    """Figures of a region and of those that it is set beside, of some quarters."""
+    """The figures of a region and of its comparison group, by region and quarter."""
 
     own: str
-    found: dict[tuple[str, str], Figures]
+    figures: dict[tuple[str, str], Figures]
 
-    def of(self, region: str, period: str) -> Figures:
-        return self.found[region, period]
+    def get(self, region: str, period: str) -> Figures:
+        return self.figures[region, period]
 
-    def regencies(self, period: str) -> list[Figures]:
-        return self._level(RegionLevel.regency, period)
+    def list_regencies(self, period: str) -> list[Figures]:
+        return self._list_level(RegionLevel.regency, period)
 
-    def _level(self, level: RegionLevel, period: str) -> list[Figures]:
-        return [one for (_, of), one in self.found.items() if of == period and one.level is level]
+    def _list_level(self, level: RegionLevel, period: str) -> list[Figures]:
+        return [row for (_, quarter), row in self.figures.items() if quarter == period and row.level is level]
 
-    def highest(self, period: str) -> float | None:
-        """The highest spending figure of the group, over plans in force: of the regencies of the province; of
-        the nation, of its provinces, each with its regencies pooled."""
+    def find_highest(self, period: str) -> float | None:
+        """Return the highest spending figure among plans in force: of the province's regencies, or of the nation's
+        provinces, each pooled with its regencies. None if there is no figure."""
         if self.own != NATION:
-            found = [one.spending_percent for one in self.regencies(period) if one.in_force]
+            shares = [figures.spending_percent for figures in self.list_regencies(period) if figures.in_force]
         else:
-            method = method_of(self.of(NATION, period).content)
-            found = [own_spending(sums, method) for sums in self._by_province(period)]
-        return max((one for one in found if one is not None), default=None)
+            method = method_of(self.get(NATION, period).content)
+            shares = [own_spending(sums, method) for sums in self._pool_provinces(period)]
+        return max((share for share in shares if share is not None), default=None)
 
-    def _by_province(self, period: str) -> list[dict[str, int]]:
+    def _pool_provinces(self, period: str) -> list[dict[str, int]]:
         by_province: dict[str, list[Figures]] = {}
-        for one in (*self._level(RegionLevel.province, period), *self.regencies(period)):
-            by_province.setdefault(one.region_code[:2], []).append(one)
-        return [pooled_sums(figures) for figures in by_province.values()]
+        for figures in (*self._list_level(RegionLevel.province, period), *self.list_regencies(period)):
+            by_province.setdefault(figures.region_code[:2], []).append(figures)
+        return [pooled_sums(group) for group in by_province.values()]
 
-    def pooled(self, period: str) -> dict[str, int]:
-        below = (*self._level(RegionLevel.province, period), *self.regencies(period))
+    def pool_sums(self, period: str) -> dict[str, int]:
+        below = (*self._list_level(RegionLevel.province, period), *self.list_regencies(period))
         return pooled_sums(below)
 
 
 class GroupRow(NamedTuple):
-    """A region in a quarter: what is frozen of it, else what is kept."""
+    """A region in a quarter, with its frozen figures, else its stored ones."""
 
     code: str
     name: str
     level: str
     period: str
     stamp: str
-    """The state that figures computed now would be of."""
+    """The stamp that figures computed now would get."""
     kept_stamp: str | None
     amendment: int | None
     json: str
@@ -119,7 +121,7 @@ class GroupRow(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """What the database has of a group now: a row for each region and quarter (`_group`)."""
+    """The rows of a group in the database, one for each region and quarter (`_select_group`)."""
 
     own: str
     first: str
@@ -127,48 +129,51 @@ class State:
 
     @property
     def key(self) -> int:
-        """The same as long as nothing that the group's figures are of has changed."""
-        told = tuple((r.code, r.period, r.stamp, r.amendment) for r in self.rows)
-        return hash(told)
+        """Return a cache key: equal until a source of the group's figures changes."""
+        versions = tuple((row.code, row.period, row.stamp, row.amendment) for row in self.rows)
+        return hash(versions)
 
-    def own_row(self) -> GroupRow:
-        """The row of the region asked for, in the quarter asked for. NotFound: there is no such region."""
+    def find_own_row(self) -> GroupRow:
+        """Return the row of the group's own region and first quarter. Raises NotFound if there is no such region."""
         own = (self.own, self.first)
         return require_found(next((row for row in self.rows if (row.code, row.period) == own), None))
 
-    def group(self, session: Session, kept: Kept, now: datetime, *, anew: str | None = None) -> Group:
-        """The figures: frozen or kept ones as they are, the others computed. `anew`: computed in any case."""
-        found: dict[tuple[str, str], Figures] = {}
+    def load(self, session: Session, cache: Kept, now: datetime, *, recompute: str | None = None) -> Group:
+        """Return the group with frozen, stored or cached figures; compute the stale ones and cache them.
+
+        `recompute`: a region whose figures to compute in any case, without caching them.
+        """
+        figures: dict[tuple[str, str], Figures] = {}
         stale: dict[str, dict[str, GroupRow]] = {}
         for row in self.rows:
-            if row.code == anew and row.period == self.first:
+            if row.code == recompute and row.period == self.first:
                 stale.setdefault(row.period, {})[row.code] = row
             elif row.amendment is not None or row.kept_stamp == row.stamp:
-                found[row.code, row.period] = _figures(row, json.loads(row.json), row.content, row.amendment)
-            elif noted := kept.find(row.code, row.period, row.stamp):
-                found[row.code, row.period] = _figures(row, noted, noted["content"], None)
+                figures[row.code, row.period] = _parse(row, json.loads(row.json), row.content, row.amendment)
+            elif values := cache.find(row.code, row.period, row.stamp):
+                figures[row.code, row.period] = _parse(row, values, values["content"], None)
             else:
                 stale.setdefault(row.period, {})[row.code] = row
-        for period, of_period in stale.items():
+        for period, rows_by_code in stale.items():
             try:
-                computed = compute_figures(session, of_period, period, now)
+                computed = compute_figures(session, rows_by_code, period, now)
             except NoEdition:
                 if period == self.first:
                     raise
-                continue  # nothing was measured in the year before
-            made = [_row_of(computed[code], row.stamp, now) for code, row in of_period.items()]
-            kept.note([one for one in made if one["region_code"] != anew])
-            for one in made:
-                row = of_period[one["region_code"]]
-                found[row.code, period] = _figures(row, one, one["content"], None)
-        return Group(self.own, found)
+                continue  # the year before has no edition of the method
+            rows = [_build_row(computed[code], row.stamp, now) for code, row in rows_by_code.items()]
+            cache.note([item for item in rows if item["region_code"] != recompute])
+            for item in rows:
+                row = rows_by_code[item["region_code"]]
+                figures[row.code, period] = _parse(row, item, item["content"], None)
+        return Group(self.own, figures)
 
 
 def state_of(
     session: Session, region: str, periods: Sequence[str], now: datetime, *, whole: bool = False
 ) -> State:
-    """Of a province and its regencies (for the nation, of all of them) in one or two quarters. `whole`: with the
-    content of all of them, not of `region` alone."""
+    """Return the rows of a region's province and its regencies, for the nation of all, in one or two quarters.
+    `whole`: with the content of every region, not only of `region`."""
     bound = {
         "above": NATION if region == NATION else region[:2],
         "own": region,
@@ -177,68 +182,71 @@ def state_of(
         "before": periods[-1],
         **clock(now),
     }
-    rows = session.connection().execute(_group(session, region == NATION), bound)
+    rows = session.connection().execute(_select_group(session, region == NATION), bound)
     return State(region, periods[0], [GroupRow._make(row) for row in rows])
 
 
-def _figures(row: GroupRow, told: Row, content: str | None, amendment: int | None) -> Figures:
+def _parse(row: GroupRow, values: Row, content: str | None, amendment: int | None) -> Figures:
     return Figures(
         row.code,
         row.name,
         RegionLevel(row.level),
         row.period,
-        {name: told[name] for name in SUMS},
-        told["in_force"],
-        told["spending_percent"],
-        datetime.fromisoformat(told["computed_at"]),
+        {name: values[name] for name in SUMS},
+        values["in_force"],
+        values["spending_percent"],
+        datetime.fromisoformat(values["computed_at"]),
         amendment,
         content,
     )
 
 
-def _row_of(one: Computed, stamp: str, now: datetime) -> Row:
+def _build_row(computed: Computed, stamp: str, now: datetime) -> Row:
     return {
-        "period": one.period,
-        "region_code": one.region_code,
+        "period": computed.period,
+        "region_code": computed.region_code,
         "stamp": stamp,
-        **one.sums,
-        "in_force": one.in_force,
-        "spending_percent": own_spending(one.sums, method_of(one.content))
-        if one.content["has_plan"]
+        **computed.sums,
+        "in_force": computed.in_force,
+        "spending_percent": own_spending(computed.sums, method_of(computed.content))
+        if computed.content["has_plan"]
         else None,
-        "content": to_json(one.content),
+        "content": to_json(computed.content),
         "computed_at": now.isoformat(),
     }
 
 
 @built_once
-def _group(session: Session, is_nation: bool) -> sa.Select[*tuple[object, ...]]:
-    """One row for each region and quarter: what is frozen of it, else what is kept, with the stamp that it bears and
-    the one that it would bear now: the newest entry of the journal that tells of the region, of its province and
-    of the nation, and the day in its zone."""
+def _select_group(session: Session, is_nation: bool) -> sa.Select[*tuple[object, ...]]:
+    """Select a row for each region and quarter: the frozen figures, else the stored ones, with their stamp and the
+    present stamp. That consists of the newest journal entries on the region, its province and the nation, and of the
+    day in the region's zone; figures with another stamp are stale."""
     f = kept_figures.c
     frozen = frozen_scorecards.alias("frozen")
-    of, newest = _scope(is_nation), frozen_scorecards.alias("newest")
+    scope, newest = _select_regions(is_nation), frozen_scorecards.alias("newest")
     periods = sa.union_all(
         *[sa.select(sa.bindparam(name, type_=sa.String).label("period")) for name in ("period", "before")]
     )
     period = sa.select(periods.subquery("both").c.period).distinct().subquery("of_period").c.period
     latest = (
         sa.select(sa.func.max(newest.c.amendment))
-        .where(newest.c.region_code == of.c.code, newest.c.period == period)
-        .correlate(of, period.table)
+        .where(newest.c.region_code == scope.c.code, newest.c.period == period)
+        .correlate(scope, period.table)
         .scalar_subquery()
     )
     is_frozen = frozen.c.region_code.is_not(None)
-    stamps = [_entry(of, code) for code in (of.c.code, sa.func.substr(of.c.code, 1, 2), sa.literal(NATION))]
-    stamp = stamps[0] + stamps[1] + stamps[2] + today(of.c.timezone)
-    is_wanted = sa.or_(sa.bindparam("whole", type_=sa.Boolean), of.c.code == sa.bindparam("own"))
+    stamps = [
+        _select_newest_entry(scope, code)
+        for code in (scope.c.code, sa.func.substr(scope.c.code, 1, 2), sa.literal(NATION))
+    ]
+    stamp = stamps[0] + stamps[1] + stamps[2] + today(scope.c.timezone)
+    is_wanted = sa.or_(sa.bindparam("whole", type_=sa.Boolean), scope.c.code == sa.bindparam("own"))
     shown = [sa.case((is_frozen, frozen.c[name]), else_=f[name]).label(name) for name in _COLUMNS]
     content = sa.case((is_wanted, sa.case((is_frozen, frozen.c.content), else_=f.content)))
     return sa.select(
-        of.c.code,
-        of.c.name,
-        sa.cast(of.c.level, sa.Text).label("level"),
+        scope.c.code,
+        scope.c.name,
+        sa.cast(scope.c.level, sa.Text).label("level"),
         period.label("period"),
         stamp.label("stamp"),
         f.stamp.label("kept_stamp"),
@@ -246,12 +254,12 @@ def _group(session: Session, is_nation: bool) -> sa.Select[*tuple[object, ...]]:
         fixed_object("scorecard_figures", shown),
         content.label("content"),
     ).select_from(
-        of.join(period.table, sa.true())
-        .outerjoin(kept_figures, sa.and_(f.region_code == of.c.code, f.period == period))
+        scope.join(period.table, sa.true())
+        .outerjoin(kept_figures, sa.and_(f.region_code == scope.c.code, f.period == period))
         .outerjoin(
             frozen,
             sa.and_(
-                frozen.c.region_code == of.c.code,
+                frozen.c.region_code == scope.c.code,
                 frozen.c.period == period,
                 frozen.c.amendment == latest,
             ),
@@ -259,15 +267,15 @@ def _group(session: Session, is_nation: bool) -> sa.Select[*tuple[object, ...]]:
     )
 
 
-def _scope(is_nation: bool) -> Subquery:
-    """A region and those one level below it; for the nation, two."""
+def _select_regions(is_nation: bool) -> Subquery:
+    """Select a region and the level below it; for the nation, two levels."""
     above: ColumnElement[str] = sa.bindparam("above", type_=sa.String)
 
-    def select(of: sa.FromClause) -> sa.Select[*tuple[object, ...]]:
-        return sa.select(*[of.c[name] for name in ("code", "name", "level", "timezone")])
+    def select(table: sa.FromClause) -> sa.Select[*tuple[object, ...]]:
+        return sa.select(*[table.c[name] for name in ("code", "name", "level", "timezone")])
 
-    def is_ranked(of: sa.FromClause) -> ColumnElement[bool]:
-        return sa.and_(of.c.level.in_(_RANKED), of.c.retired.is_(False))
+    def is_ranked(table: sa.FromClause) -> ColumnElement[bool]:
+        return sa.and_(table.c.level.in_(_RANKED), table.c.retired.is_(False))
 
     parts = [
         select(regions).where(regions.c.code == above),
@@ -281,25 +289,27 @@ def _scope(is_nation: bool) -> Subquery:
     return sa.union_all(*parts).subquery("of")
 
 
-def _entry(of: Subquery, code: sa.SQLColumnExpression[object]) -> sa.SQLColumnExpression[object]:
-    """What tells the newest entry of the journal on a region from any other."""
+def _select_newest_entry(
+    scope: Subquery, code: sa.SQLColumnExpression[object]
+) -> sa.SQLColumnExpression[object]:
+    """Select a prefix of the hash of the newest journal entry on a region, `-` without one."""
     newest = (
         sa.select(sa.func.substr(_journal.c.hash, 1, 20))
         .where(_journal.c.region_code == code)
         .order_by(_journal.c.sequence.desc())
         .limit(1)
-        .correlate(of)
+        .correlate(scope)
         .scalar_subquery()
     )
     return sa.func.coalesce(newest, "-")
 
 
-# What a scorecard is made of
+# Subjects of scorecards
 
 
-def _subject(session: Session, actor: Actor, group: Group, region: str, period: str) -> Subject:
-    """A regency from what is its own; a province and the nation with coverage and plans of those below."""
-    figures = group.of(region, period)
+def _build_subject(session: Session, actor: Actor, group: Group, region: str, period: str) -> Subject:
+    """Build the subject of a regency from its own figures, of a province or the nation from pooled ones."""
+    figures = group.get(region, period)
     content = figures.content
     sums: dict[str, int] | None
     if figures.level is RegionLevel.regency:
@@ -308,12 +318,12 @@ def _subject(session: Session, actor: Actor, group: Group, region: str, period: 
         if shows_draft:
             content["process_percent"] = content["process_draft_percent"]
     else:
-        sums = group.pooled(period)
+        sums = group.pool_sums(period)
         sums = sums if sums["lines"] else None
-        _set_coverage(content, _pooled_coverage(session, actor, region, period))
-        latest = max(one.computed_at for one in group.found.values() if one.period == period)
+        _set_coverage(content, _pool_coverage(session, actor, region, period))
+        latest = max(row.computed_at for row in group.figures.values() if row.period == period)
         figures = replace(figures, computed_at=latest, amendment=None)
-    highest = content["highest"] if "highest" in content else group.highest(period)
+    highest = content["highest"] if "highest" in content else group.find_highest(period)
     return Subject(figures, inputs_of(content, sums, highest), method_of(content), sums, content)
 
 
@@ -323,63 +333,66 @@ def _set_coverage(content: Content, coverage: CoverageContent) -> None:
     content["families_expected"] = coverage["families_expected"]
 
 
-def _pooled_coverage(session: Session, actor: Actor, region: str, period: str) -> CoverageContent:
-    found = region_coverage(session, actor, region, period)
+def _pool_coverage(session: Session, actor: Actor, region: str, period: str) -> CoverageContent:
+    coverage = region_coverage(session, actor, region, period)
     return CoverageContent(
         services=[
             ServiceContent(
-                service=one.service, strategy=one.strategy, eligible=one.eligible, served=one.served
+                service=row.service,
+                strategy=row.strategy,
+                eligible=row.eligible,
+                served=row.served,
             )
-            for one in found.by_service
+            for row in coverage.by_service
         ],
-        families_reporting=found.families_reporting,
-        families_expected=None if found.reach_percent is None else found.families_expected,
+        families_reporting=coverage.families_reporting,
+        families_expected=None if coverage.reach_percent is None else coverage.families_expected,
     )
 
 
-def _below_regency(
-    session: Session, actor: Actor, kept: Kept, region: str, period: str, now: datetime
+def _build_coverage_subject(
+    session: Session, actor: Actor, cache: Kept, region: str, period: str, now: datetime
 ) -> Subject:
-    """A district or a village: coverage alone, by the method of its regency, of the instant of its figures."""
+    """Build the subject of a district or a village: coverage only, by the method of its regency."""
     regency = regency_of(region)
     state = state_of(session, regency, [period], now)
-    above = state.group(session, kept, now).of(regency, period)
+    regency_figures = state.load(session, cache, now).get(regency, period)
     status = None
     if is_village(region):
-        told, status = _village(session, actor, region, period)
+        coverage, status = _read_village(session, actor, region, period)
     else:
-        told = _pooled_coverage(session, actor, region, period)
+        coverage = _pool_coverage(session, actor, region, period)
     name = str(session.scalar(sa.select(regions.c.name).where(regions.c.code == region)))
     figures = replace(
-        above, region_code=region, name=name, level=RegionLevel(level_of(region)), amendment=None
+        regency_figures, region_code=region, name=name, level=RegionLevel(level_of(region)), amendment=None
     )
-    content: Content = {**above.content, "process_percent": None, "indicators": []}
-    _set_coverage(content, told)
+    content: Content = {**regency_figures.content, "process_percent": None, "indicators": []}
+    _set_coverage(content, coverage)
     inputs = inputs_of(content, None, None)
     return Subject(figures, inputs, method_of(content), None, content, only_coverage=True, status=status)
 
 
-def _village(
+def _read_village(
     session: Session, actor: Actor, village: str, period: str
 ) -> tuple[CoverageContent, VillageStatus | None]:
     try:
-        found = json.loads(coverage_text(session, actor, period, village))
+        report = json.loads(coverage_text(session, actor, period, village))
     except NotFound:
         return NO_COVERAGE, None
-    package = services_of(session, [found["service_package"]])[found["service_package"]]
-    told = [
+    package = services_of(session, [report["service_package"]])[report["service_package"]]
+    services = [
         ServiceContent(
-            service=one["service"],
-            strategy=package[one["service"]].strategy,
-            eligible=one["eligible"],
-            served=one["served"],
+            service=row["service"],
+            strategy=package[row["service"]].strategy,
+            eligible=row["eligible"],
+            served=row["served"],
         )
-        for one in found["services"]
-        if one["service"] in package
+        for row in report["services"]
+        if row["service"] in package
     ]
-    status = VillageStatus(found["status"]) if found["status"] else None
-    families = found["target_families"]
-    return CoverageContent(services=told, families_reporting=families, families_expected=families), status
+    status = VillageStatus(report["status"]) if report["status"] else None
+    families = report["target_families"]
+    return CoverageContent(services=services, families_reporting=families, families_expected=families), status
 
 
 # Scorecards
@@ -387,77 +400,74 @@ def _village(
 
 @dataclass(frozen=True)
 class FrozenScorecard:
-    """A scorecard as it was frozen."""
+    """The canonical JSON of a frozen scorecard, and its hash."""
 
     answer: bytes
     sha256: str
 
 
 def scorecard_json(
-    session: Session, actor: Actor, kept: Kept, region: str, period: str, now: datetime
+    session: Session, actor: Actor, cache: Kept, region: str, period: str, now: datetime
 ) -> bytes | FrozenScorecard:
-    """A region in a quarter, explained (`Scorecard`), or as it was frozen. NotFound where the actor does not see it."""
+    """Return the `Scorecard` of a region, frozen or computed. Raises NotFound if the actor cannot see the region."""
     actor.require_seen(regency_of(region))
     if RegionLevel(level_of(region)) in (RegionLevel.district, RegionLevel.village):
         level_seen(session, actor, region)
-        below = _below_regency(session, actor, kept, region, period, now)
-        return explained(below, None, "", frozen=None).model_dump_json().encode()
+        subject = _build_coverage_subject(session, actor, cache, region, period, now)
+        return explained(subject, None, "", frozen=None).model_dump_json().encode()
     state = state_of(session, region, [period, quarters_from(period, -1)], now)
-    if state.own_row().amendment is not None:
+    if state.find_own_row().amendment is not None:
         return frozen_scorecard(session, actor, region, period, None)
     key = ("scorecard", region, period, actor.may("read_drafts", region), state.key)
 
     def compute() -> bytes:
-        group = state.group(session, kept, now)
-        return (
-            _explained(session, actor, group, state.own, state.first, frozen=None).model_dump_json().encode()
-        )
+        group = state.load(session, cache, now)
+        return _explain(session, actor, group, state.own, state.first, frozen=None).model_dump_json().encode()
 
-    return kept.answered(key, compute)
+    return cache.get_reply(key, compute)
 
 
 def freezing(
     session: Session, region: str, period: str, amendment: int, now: datetime
 ) -> tuple[Figures, Scorecard]:
-    """The own figures of a regency or a province and its scorecard as they are to be frozen: of what the transaction
-    has written, with all that the plan says, for whoever sees the region."""
+    """Compute the figures and the scorecard of a regency or a province for the snapshot of its quarter, from the
+    writes of this transaction too, with everything that the plan says."""
     state = state_of(session, region, [period, quarters_from(period, -1)], now)
-    group = state.group(session, Kept(), now, anew=region)
-    scorecard = _explained(session, CONSOLE, group, region, period, frozen=amendment)
-    return group.of(region, period), scorecard
+    group = state.load(session, Kept(), now, recompute=region)
+    scorecard = _explain(session, CONSOLE, group, region, period, frozen=amendment)
+    return group.get(region, period), scorecard
 
 
-def _explained(
+def _explain(
     session: Session, actor: Actor, group: Group, region: str, period: str, *, frozen: int | None
 ) -> Scorecard:
     before = quarters_from(period, -1)
-    subject = _subject(session, actor, group, region, period)
-    is_measured = (region, before) in group.found
-    earlier = _subject(session, actor, group, region, before).evaluated() if is_measured else None
+    subject = _build_subject(session, actor, group, region, period)
+    is_measured = (region, before) in group.figures
+    earlier = _build_subject(session, actor, group, region, before).evaluate() if is_measured else None
     return explained(subject, earlier, before, frozen=frozen)
 
 
 def frozen_scorecard(
     session: Session, actor: Actor, region: str, period: str, amendment: int | None
 ) -> FrozenScorecard:
-    """What was frozen of a region's quarter: that amendment, or the one in force. NotFound where the actor does not see
-    the region, or there is no such."""
+    """Return the scorecard that an amendment froze, without a number the one in force. Raises NotFound if the actor
+    cannot see the region or there is no such scorecard."""
     actor.require_seen(regency_of(region))
     c = frozen_scorecards.c
-    found = sa.select(c.answer, c.sha256).where(c.region_code == region, c.period == period)
+    query = sa.select(c.answer, c.sha256).where(c.region_code == region, c.period == period)
     if amendment is not None:
-        found = found.where(c.amendment == amendment)
-    row = require_found(session.execute(found.order_by(c.amendment.desc()).limit(1)).one_or_none())
+        query = query.where(c.amendment == amendment)
+    row = require_found(session.execute(query.order_by(c.amendment.desc()).limit(1)).one_or_none())
     return FrozenScorecard(row.answer.encode(), row.sha256)
 
 
 def ranking_json(
-    session: Session, actor: Actor, kept: Kept, region: str, period: str, now: datetime
+    session: Session, actor: Actor, cache: Kept, region: str, period: str, now: datetime
 ) -> bytes:
-    """The regencies of a province by rank, or one of them with its rank (`Ranking`). NotFound where the actor does not
-    see it.
+    """Return the `Ranking` of a province, or of one regency with its rank. Raises NotFound if the actor cannot see it.
 
-    Ranks are the same for every caller: a plan counts once it is in force.
+    Every caller gets equal ranks: only plans in force count.
     """
     actor.require_seen(regency_of(region))
     if RegionLevel(level_of(region)) not in _RANKED:
@@ -465,19 +475,19 @@ def ranking_json(
         error = FieldError(unknown_value, parameter="region", value=region, allowed=["73", "73.22"])
         raise BadRequest(errors=[error])
     state = state_of(session, region, [period], now, whole=True)
-    state.own_row()
+    state.find_own_row()
     key = ("ranking", region, period, state.key)
-    return kept.answered(key, lambda: _ranking_json(session, kept, state, now))
+    return cache.get_reply(key, lambda: _compute_ranking(session, cache, state, now))
 
 
-def _ranking_json(session: Session, kept: Kept, state: State, now: datetime) -> bytes:
+def _compute_ranking(session: Session, cache: Kept, state: State, now: datetime) -> bytes:
     region, period, province = state.own, state.first, state.own[:2]
-    group = state.group(session, kept, now)
-    highest = group.highest(period)
-    found = [_ranked_subject(one, highest) for one in group.regencies(period)]
-    evaluated = [(one, one.evaluated()) for one in found]
+    group = state.load(session, cache, now)
+    highest = group.find_highest(period)
+    subjects = [_build_ranked_subject(figures, highest) for figures in group.list_regencies(period)]
+    evaluated = [(subject, subject.evaluate()) for subject in subjects]
     places = ranks(standing_of(*pair) for pair in evaluated)
-    shown = [
+    ranked = [
         ranked_regency(subject, result, places.get(subject.figures.region_code))
         for subject, result in evaluated
         if region in (province, subject.figures.region_code)
@@ -488,12 +498,12 @@ def _ranking_json(session: Session, kept: Kept, state: State, now: datetime) -> 
         period=period,
         ranked=len(places),
         highest_spending_percent=highest,
-        regencies=sorted(shown, key=lambda one: (one.rank is None, one.rank or 0, one.region_code)),
+        regencies=sorted(ranked, key=lambda row: (row.rank is None, row.rank or 0, row.region_code)),
     )
     return ranking.model_dump_json().encode()
 
 
-def _ranked_subject(figures: Figures, highest: float | None) -> Subject:
+def _build_ranked_subject(figures: Figures, highest: float | None) -> Subject:
     content = figures.content
     sums = figures.sums if figures.in_force else None
     inputs = inputs_of(content, sums, content.get("highest", highest))
@@ -501,18 +511,19 @@ def _ranked_subject(figures: Figures, highest: float | None) -> Subject:
 
 
 def read_subject(
-    session: Session, actor: Actor, kept: Kept, region: str, period: str, now: datetime
+    session: Session, actor: Actor, cache: Kept, region: str, period: str, now: datetime
 ) -> Subject:
-    """Return what the scorecard of a region's quarter is computed from. Raises NotFound if the actor sees none."""
+    """Return the subject of a region's scorecard. Raises NotFound if the actor cannot see the region."""
     level = level_seen(session, actor, region)
     if level in (RegionLevel.district, RegionLevel.village):
-        return _below_regency(session, actor, kept, region, period, now)
-    group = state_of(session, region, [period], now).group(session, kept, now)
-    return _subject(session, actor, group, region, period)
+        return _build_coverage_subject(session, actor, cache, region, period, now)
+    group = state_of(session, region, [period], now).load(session, cache, now)
+    return _build_subject(session, actor, group, region, period)
 
 
 def try_changes(subject: Subject, changes: ScorecardChanges) -> WhatIf:
-    """Compare a scorecard with the one of other inputs. Raises Invalid for an input that it does not have."""
+    """Compare a scorecard with the one of other inputs. Raises Invalid for an unknown service or indicator,
+    or a part above its whole."""
     inputs, errors = changed(subject.inputs, changes.model_dump(exclude_none=True))
     refuse(errors)
-    return compared(subject, subject.evaluated(), replace(subject, inputs=inputs).evaluated())
+    return compared(subject, subject.evaluate(), replace(subject, inputs=inputs).evaluate())

@@ -23,10 +23,10 @@ from app.reference.models import RegionKey
 router = house_router(prefix="/scorecards", tags=["convergence"])
 
 
-def _kept(call: Call) -> Kept:
-    """Where the process notes what it computes."""
-    kept: Kept = call.request.app.state.kept
-    return kept
+def _get_cache(call: Call) -> Kept:
+    """Return the cache of this process."""
+    cache: Kept = call.request.app.state.kept
+    return cache
 
 
 @router.get("", response_model=Ranking, openapi_extra={"x-problems": [404, 409]})
@@ -37,7 +37,9 @@ def rank_scorecards(call: Caller, query: FromQuery[RankingQuery]) -> Response:
     ties are decided by K, then P. They are the same for every caller: plans count once they are in force, and
     quarters that are frozen count as they were frozen. 404 for a region that the caller does not see.
     """
-    body = queries.ranking_json(call.session, call.actor, _kept(call), query.region, query.period, call.now)
+    body = queries.ranking_json(
+        call.session, call.actor, _get_cache(call), query.region, query.period, call.now
+    )
     return answer(call.request, body)
 
 
@@ -57,10 +59,10 @@ def read_scorecard(call: Caller, region: RegionKey, query: FromQuery[ScorecardQu
         if is_unchanged(call.request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return Response(frozen.answer, headers=headers, media_type="application/json")
-    found = queries.scorecard_json(call.session, call.actor, _kept(call), region, query.period, call.now)
-    if isinstance(found, queries.FrozenScorecard):
-        return answer(call.request, found.answer, tag=f'"{found.sha256}"')
-    return answer(call.request, found)
+    body = queries.scorecard_json(call.session, call.actor, _get_cache(call), region, query.period, call.now)
+    if isinstance(body, queries.FrozenScorecard):
+        return answer(call.request, body.answer, tag=f'"{body.sha256}"')
+    return answer(call.request, body)
 
 
 @router.post("/{region}/what-if", response_model=WhatIf, openapi_extra=STORES_NOTHING)
@@ -72,6 +74,8 @@ def try_scorecard(
 
     422 for a service or an indicator that the scorecard does not have, and for a part above its whole.
     """
-    subject = queries.read_subject(call.unit.reading, call.actor, _kept(call), region, query.period, call.now)
-    found = queries.try_changes(subject, changes)
-    return answer(call.request, found.model_dump_json().encode())
+    subject = queries.read_subject(
+        call.unit.reading, call.actor, _get_cache(call), region, query.period, call.now
+    )
+    result = queries.try_changes(subject, changes)
+    return answer(call.request, result.model_dump_json().encode())

@@ -1,4 +1,4 @@
-"""What a scorecard says: replies put together from figures. Pure."""
+"""Replies of scorecards, built from figures. Pure."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -64,14 +64,14 @@ FORMULAS = {
 }
 LEGAL_BASIS = "PMK 97/2023 pasal 3 ayat (3)"
 LARGEST_GAINS = 10
-"""How many of the next units are told."""
+"""Number of next units in a scorecard."""
 
 _OF_PLAN = tuple(name for name in SUMS if name in ScorecardInputs.model_fields)
 
 
 @dataclass(frozen=True)
 class Figures:
-    """A region in a quarter: what is kept of it, computed anew, or frozen."""
+    """The figures of a region in a quarter: stored, computed or frozen."""
 
     region_code: str
     name: str
@@ -82,24 +82,24 @@ class Figures:
     spending_percent: float | None
     computed_at: datetime
     amendment: int | None = None
-    """Number of what was frozen last; None while nothing is."""
+    """Number of the newest frozen amendment; None before the first."""
     text: str | None = field(default=None, repr=False)
 
     @property
     def content(self) -> Content:
-        found: Content = json.loads(self.text or "{}")
-        return found
+        content: Content = json.loads(self.text or "{}")
+        return content
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a scorecard is made of: a region's own figures, or those pooled over the regions below it."""
+    """The source of a scorecard: a region's own figures, or the pooled figures of the regions below it."""
 
     figures: Figures
     inputs: ScorecardInputs
     method: Method
     sums: Mapping[str, int] | None
-    """None where there is no plan in force that the caller may see."""
+    """None without a plan in force that the caller may see."""
     content: Content
     only_coverage: bool = False
     status: VillageStatus | None = None
@@ -111,33 +111,33 @@ class Subject:
 
     @property
     def strategies(self) -> dict[str, Count]:
-        """E and C by strategy."""
+        """Return E and C by strategy."""
         services = self.inputs.services
-        counts = {one.service: Count(one.eligible, one.served) for one in services}
-        return by_strategy(counts, {one.service: one.strategy for one in services})
+        counts = {service.service: Count(service.eligible, service.served) for service in services}
+        return by_strategy(counts, {service.service: service.strategy for service in services})
 
-    def evaluated(self) -> Evaluated:
+    def evaluate(self) -> Evaluated:
         return evaluate(self.inputs, self.method, only_coverage=self.only_coverage)
 
 
 def pooled_sums(figures: Iterable[Figures]) -> dict[str, int]:
-    """Sums of the plans in force, added up from region to region."""
-    found = [one.sums for one in figures if one.in_force]
-    return {name: sum(sums[name] for sums in found) for name in SUMS}
+    """Add up the sums of the plans in force of several regions."""
+    in_force = [row.sums for row in figures if row.in_force]
+    return {name: sum(sums[name] for sums in in_force) for name in SUMS}
 
 
 def inputs_of(content: Content, sums: Mapping[str, int] | None, highest: float | None) -> ScorecardInputs:
-    """What is kept, as the inputs that are published."""
+    """Build the published inputs from stored content and sums; `highest`: highest spending figure of the group."""
     return ScorecardInputs.model_construct(
         None,
         process_percent=content["process_percent"],
-        services=[ServiceInput.model_construct(None, **one) for one in content["services"]],
+        services=[ServiceInput.model_construct(None, **row) for row in content["services"]],
         families_reporting=content["families_reporting"],
         families_expected=content["families_expected"],
         highest_spending_percent=highest,
         indicators=[
-            IndicatorInput.model_construct(None, **{**one, "direction": Direction(str(one["direction"]))})
-            for one in content["indicators"]
+            IndicatorInput.model_construct(None, **{**row, "direction": Direction(str(row["direction"]))})
+            for row in content["indicators"]
         ],
         **{name: None if sums is None else sums[name] for name in _OF_PLAN},
     )
@@ -148,7 +148,7 @@ def method_of(content: Content) -> Method:
 
 
 def own_spending(sums: Mapping[str, int], method: Method) -> float | None:
-    """The spending figure of a region's sums, by a method."""
+    """Return the spending figure of a region's sums in percent, None if it is undefined."""
     return spending_figure(ScorecardInputs.model_construct(None, **sums), method).percent
 
 
@@ -160,7 +160,7 @@ def core_of(now: Evaluated) -> ScorecardCore:
         index_percent=now.index,
         index_class=now.classed,
         complete=now.is_complete,
-        missing=_missing(now),
+        missing=_list_missing(now),
         components=[
             ComponentOut.model_construct(
                 None,
@@ -177,15 +177,15 @@ def core_of(now: Evaluated) -> ScorecardCore:
     )
 
 
-def _missing(now: Evaluated) -> list[MissingOut]:
-    return [MissingOut.model_construct(of=name, reason=why) for name, why in now.missing.items()]
+def _list_missing(evaluated: Evaluated) -> list[MissingOut]:
+    return [MissingOut.model_construct(of=name, reason=why) for name, why in evaluated.missing.items()]
 
 
 def explained(
     subject: Subject, before: Evaluated | None, before_period: str, *, frozen: int | None
 ) -> Scorecard:
-    """The scorecard of a region, beside that of the quarter before. `frozen`: number of the amendment."""
-    now, figures, sums = subject.evaluated(), subject.figures, subject.sums
+    """Build the scorecard of a region, compared with the quarter before. `frozen`: number of the amendment."""
+    now, figures, sums = subject.evaluate(), subject.figures, subject.sums
     strategies = subject.strategies
     lowest = balance(strategies)
     return Scorecard.model_construct(
@@ -204,20 +204,20 @@ def explained(
         reach_percent=subject.reach,
         is_rankable=not_ranked(standing_of(subject, now)) is None,
         status=subject.status,
-        change=_change(now, before, before_period) if before is not None else None,
+        change=_build_change(now, before, before_period) if before is not None else None,
         raise_most=[
-            GainOut.model_construct(None, **one.step._asdict(), index_percent=one.ikpk, gain=one.gain)
-            for one in gains(now, subject.method)[:LARGEST_GAINS]
+            GainOut.model_construct(None, **gain.step._asdict(), index_percent=gain.ikpk, gain=gain.gain)
+            for gain in gains(now, subject.method)[:LARGEST_GAINS]
         ],
-        money=_money(subject, now) if sums is not None else None,
+        money=_build_money(subject, now) if sums is not None else None,
         lines=sums["lines"] if sums is not None else None,
         loci_without_target=sums["loci_without_target"] if sums is not None else None,
         spent_travel=sums["spent_travel"] if sums is not None else None,
-        spent_unclassified=_unclassified(sums) if sums is not None else None,
+        spent_unclassified=_compute_unclassified(sums) if sums is not None else None,
     )
 
 
-def _change(now: Evaluated, before: Evaluated, period: str) -> ChangeOut:
+def _build_change(now: Evaluated, before: Evaluated, period: str) -> ChangeOut:
     return ChangeOut.model_construct(
         period=period,
         index_before=before.index,
@@ -233,12 +233,12 @@ def _change(now: Evaluated, before: Evaluated, period: str) -> ChangeOut:
     )
 
 
-def _unclassified(sums: Mapping[str, int]) -> int:
-    classed = sum(sums[f"spent_{one}"] for one in ComponentClass)
+def _compute_unclassified(sums: Mapping[str, int]) -> int:
+    classed = sum(sums[f"spent_{name}"] for name in ComponentClass)
     return sums["spent"] - classed - sums["spent_travel"]
 
 
-def _money(subject: Subject, now: Evaluated) -> MoneyOut:
+def _build_money(subject: Subject, now: Evaluated) -> MoneyOut:
     sums, content = subject.sums or {}, subject.content
     p0, population = content["p0_percent"], content["population"]
     poor = None if p0 is None or population is None else (hundredths(p0) * population + 5_000) // 10_000
@@ -252,30 +252,30 @@ def _money(subject: Subject, now: Evaluated) -> MoneyOut:
         p0_period=content["p0_period"],
         population=population,
         poor=poor,
-        per_poor=_each(budget, poor),
+        per_poor=_divide_money(budget, poor),
         families=sums["recipients_families"],
-        per_family=_each(sums["budget_families"], sums["recipients_families"]),
+        per_family=_divide_money(sums["budget_families"], sums["recipients_families"]),
         persons=sums["recipients_persons"],
-        per_person=_each(sums["budget_persons"], sums["recipients_persons"]),
-        by_class=_by_class(sums),
-        incentive=_incentive(subject, now),
+        per_person=_divide_money(sums["budget_persons"], sums["recipients_persons"]),
+        by_class=_share_by_class(sums),
+        incentive=_build_incentive(subject, now),
     )
 
 
-def _each(amount: int, heads: int | None) -> int | None:
-    """Whole rupiah for each, halves up; None where there is nobody."""
+def _divide_money(amount: int, heads: int | None) -> int | None:
+    """Return the whole rupiah per head, halves up; None without heads."""
     return (2 * amount + heads) // (2 * heads) if heads else None
 
 
-def _by_class(sums: Mapping[str, int]) -> list[ClassShare]:
+def _share_by_class(sums: Mapping[str, int]) -> list[ClassShare]:
     budget = sums["budget"]
-    found: list[tuple[ComponentClass | None, int, int]] = [
-        (one, sums[f"planned_{one}"], sums[f"spent_{one}"]) for one in ComponentClass
+    rows: list[tuple[ComponentClass | None, int, int]] = [
+        (name, sums[f"planned_{name}"], sums[f"spent_{name}"]) for name in ComponentClass
     ]
-    planned = budget - sum(row[1] for row in found)
-    unclassified = _unclassified(sums)
+    planned = budget - sum(row[1] for row in rows)
+    unclassified = _compute_unclassified(sums)
     if planned or unclassified:
-        found.append((None, planned, unclassified))
+        rows.append((None, planned, unclassified))
     return [
         ClassShare.model_construct(
             component_class=name,
@@ -284,17 +284,17 @@ def _by_class(sums: Mapping[str, int]) -> list[ClassShare]:
             spent=spent,
             spent_percent=percent(spent, budget) if spent >= 0 else None,
         )
-        for name, amount, spent in found
+        for name, amount, spent in rows
     ]
 
 
-def _incentive(subject: Subject, now: Evaluated) -> Incentive:
+def _build_incentive(subject: Subject, now: Evaluated) -> Incentive:
     sums, method = subject.sums or {}, subject.method
     return Incentive.model_construct(
         None,
         legal_basis=LEGAL_BASIS,
-        **{f"{one}_percent": percent(sums[f"spent_{one}"], sums["budget"]) for one in ComponentClass},
-        **{f"share_{one}": getattr(method, f"share_{one}") for one in ComponentClass},
+        **{f"{name}_percent": percent(sums[f"spent_{name}"], sums["budget"]) for name in ComponentClass},
+        **{f"share_{name}": getattr(method, f"share_{name}") for name in ComponentClass},
         travel=sums["spent_travel"],
         figure_percent=now.spending_figure.percent,
         highest_percent=now.inputs.highest_spending_percent,
@@ -328,7 +328,7 @@ def ranked_regency(subject: Subject, now: Evaluated, rank: int | None) -> Ranked
         index_percent=now.index,
         index_class=now.classed,
         complete=now.is_complete,
-        missing=_missing(now),
+        missing=_list_missing(now),
         **{f"{name}_percent": term.value.percent for name, term in now.terms.items()},
         balance_percent=lowest.percent,
         reach_percent=subject.reach,
@@ -339,21 +339,21 @@ def ranked_regency(subject: Subject, now: Evaluated, rank: int | None) -> Ranked
     )
 
 
-# What is tried out
+# What-if
 
 
-def compared(subject: Subject, now: Evaluated, then: Evaluated) -> WhatIf:
+def compared(subject: Subject, now: Evaluated, changed: Evaluated) -> WhatIf:
     return WhatIf.model_construct(
         region_code=subject.figures.region_code,
         period=subject.figures.period,
         method=subject.method.edition,
         now=core_of(now),
-        then=core_of(then),
-        difference=difference(then.index, now.index),
+        then=core_of(changed),
+        difference=difference(changed.index, now.index),
         components=[
             ComponentDifference.model_construct(
                 component=name, difference=difference(term.value.percent, now.terms[name].value.percent)
             )
-            for name, term in then.terms.items()
+            for name, term in changed.terms.items()
         ],
     )

@@ -1,1 +1,1 @@
-"""The figures that scorecards are made of, computed for many regions at once."""
+"""Figures of scorecards, computed for many regions in one batch."""

@@ -1,10 +1,9 @@
-"""The figures that scorecards are made of, computed for many regions at once: as many statements for one as
-for a whole province.
+"""Queries that compute the figures of scorecards, with as many statements for a province as for one region.
 
-What is written here of money: a line's allocation counts at each of its locations with the amount stated there;
-what it does not state is split evenly over its locations without an amount, in whole rupiah, rounded down.
-Spending counts in the class that the report gives it; where it gives none, in the class of the line's
-components if they have one only. Of a class that is partly travel, travel is taken to be spent as planned.
+Money: a line's allocation counts at each of its locations with the amount stated there; the remainder splits evenly
+over its locations without an amount, in whole rupiah, rounded down. Spending counts in the class that the report
+gives; without one, in the only class of the line's components. In a class with travel and other costs, travel takes
+its planned share of the spending.
 """
 
 import json
@@ -47,17 +46,17 @@ _progress, _spent = table_of(ProgressRow), table_of(ComponentSpendingRow)
 _coverage = table_of(CoverageRow)
 
 _READER = Actor("reader", "reader", frozenset(TokenScope), (Grant(Role.reader, "0", None),))
-"""Whoever sees what is in force everywhere, and no draft."""
+"""Reader of all plans in force, and of no draft."""
 
 P0 = "p0"
-"""Code of the indicator by which the poor are counted."""
+"""Code of the poverty rate."""
 
 VILLAGE_LENGTH = 13
 """Characters of a village's code."""
 
 
 class Computed(NamedTuple):
-    """Figures of a region in a quarter, computed anew."""
+    """The computed figures of a region in a quarter."""
 
     region_code: str
     period: str
@@ -69,29 +68,28 @@ class Computed(NamedTuple):
 def compute_figures(
     session: Session, codes: Collection[str], period: str, now: datetime
 ) -> dict[str, Computed]:
-    """Region → its own figures in a quarter, of provinces and regencies, and of the nation: those of its plan, of
-    its own coverage (regencies), steps and targets. Nobody is asked for; who may see which part is decided where
-    they are shown."""
+    """Return the own figures of provinces, regencies and the nation in a quarter, by region code: of the plan, of the
+    coverage (regencies only), of the steps and of the targets. No rights apply here; the reply applies them."""
     if not codes:
         return {}
     year = int(period[:4])
-    money = _sums_of_plans(session, codes, period)
-    covered = _coverage_of(session, codes, period)
-    poor = _poor(session, codes, year)
-    process = _process(session, _READER, codes, year, now)
-    drafts = [code for code, (_, in_force) in money.items() if not in_force]
-    of_drafts = _process(session, CONSOLE, drafts, year, now)
+    plan_sums = _sum_plans(session, codes, period)
+    coverages = _sum_coverage(session, codes, period)
+    poverties = _read_poverty(session, codes, year)
+    process = _read_process(session, _READER, codes, year, now)
+    drafts = [code for code, (_, in_force) in plan_sums.items() if not in_force]
+    of_drafts = _read_process(session, CONSOLE, drafts, year, now)
     editions = choices_of(session, EDITIONS, codes, year)
-    methods = methods_of(session, {one.method for one in editions.values()})
+    methods = methods_of(session, {choice.method for choice in editions.values()})
     indicators: dict[str, list[dict[str, object]]] = defaultdict(list)
-    for one in outcome_inputs(session, codes, year):
-        told = ("indicator", "direction", "baseline", "target", "actual")
-        indicators[one.region_code].append({name: getattr(one, name) for name in told})
-    found = {}
+    for row in outcome_inputs(session, codes, year):
+        names = ("indicator", "direction", "baseline", "target", "actual")
+        indicators[row.region_code].append({name: getattr(row, name) for name in names})
+    figures = {}
     for code in codes:
-        sums, in_force = money.get(code, (dict.fromkeys(SUMS, 0), None))
-        method, poverty = methods[editions[code].method], poor.get(code, _Poverty(None, None, None))
-        coverage = covered.get(code, NO_COVERAGE)
+        sums, in_force = plan_sums.get(code, (dict.fromkeys(SUMS, 0), None))
+        method, poverty = methods[editions[code].method], poverties.get(code, _Poverty(None, None, None))
+        coverage = coverages.get(code, NO_COVERAGE)
         content: Content = {
             "has_plan": in_force is not None,
             "process_percent": process.get(code),
@@ -105,64 +103,64 @@ def compute_figures(
             "p0_period": poverty.period,
             "population": poverty.population,
         }
-        found[code] = Computed(code, period, sums, bool(in_force), content)
-    return found
+        figures[code] = Computed(code, period, sums, bool(in_force), content)
+    return figures
 
 
-def _process(
+def _read_process(
     session: Session, actor: Actor, codes: Collection[str], year: int, now: datetime
 ) -> dict[str, float | None]:
-    """Region → P as the actor sees it; empty for a year that has no steps."""
+    """Return P by region, as the actor sees it; empty for a year without steps."""
     if not codes:
         return {}
     try:
-        found = process_scores(session, actor, codes, year, now)
+        scores = process_scores(session, actor, codes, year, now)
     except NoTemplate:
         return {}
-    return {code: None if one.score is None else round(one.score, 2) for code, one in found.items()}
+    return {code: None if score.score is None else round(score.score, 2) for code, score in scores.items()}
 
 
 # Plans
 
 
-def _sums_of_plans(
+def _sum_plans(
     session: Session, codes: Collection[str], period: str
 ) -> dict[str, tuple[dict[str, int], bool]]:
-    """Region → (`SumFields`, whether its plan is in force), of those that have a plan of the year."""
+    """Return `SumFields` and the flag `in_force` for each region with a plan of the year."""
     chosen = (
         sa.select(plans.c.id, plans.c.region_code, plans.c.revision)
         .where(plans.c.year == int(period[:4]), among(session, plans.c.region_code, codes))
         .cte("chosen")
     )
     lines = lines_of(actions.c.plan_id.in_(sa.select(chosen.c.id)), period)
-    classes = _classes(lines)
-    spending = _spending(lines, classes)
+    classes = _select_classes(lines)
+    spending = _select_spending(lines, classes)
     queries: dict[str, sa.SelectBase] = {
         "plans": sa.select(chosen.c.id, chosen.c.region_code, chosen.c.revision),
-        "money": _money(lines),
-        "planned": _planned(lines),
-        "spent": _spent_by_class(spending, classes),
-        "travel": _partly_travel(spending, classes),
-        "places": _at_places(lines),
-        "loci": _loci_reached(chosen, lines, period),
-        "recipients": _recipients_of_one_kind(lines),
+        "money": _select_money(lines),
+        "planned": _select_planned(lines),
+        "spent": _sum_spending(spending, classes),
+        "travel": _select_partial_travel(spending, classes),
+        "places": _sum_located(lines),
+        "loci": _sum_loci(chosen, lines, period),
+        "recipients": _sum_recipients(lines),
     }
     row = session.execute(json_tables(queries)).one()
-    found, money, planned, spent, travel, places, loci, recipients = map(json.loads, row)
-    by_plan: dict[int, dict[str, int]] = {one["id"]: dict.fromkeys(SUMS, 0) for one in found}
+    plan_rows, money, planned, spent, travel, places, loci, recipients = map(json.loads, row)
+    by_plan: dict[int, dict[str, int]] = {plan["id"]: dict.fromkeys(SUMS, 0) for plan in plan_rows}
     for sums in (*money, *places, *loci):
         by_plan[sums.pop("plan_id")].update(sums)
     for amount in planned:
         by_plan[amount["plan_id"]][f"planned_{amount['component_class']}"] = amount["amount"]
-    _add_spending(by_plan, [_Spending(**one) for one in spent], [_PartlyTravel(**one) for one in travel])
+    _add_spending(by_plan, [_Spending(**item) for item in spent], [_PartlyTravel(**item) for item in travel])
     for aimed in recipients:
         by_plan[aimed["plan_id"]][f"recipients_{aimed['kind']}"] = aimed["recipients"]
         by_plan[aimed["plan_id"]][f"budget_{aimed['kind']}"] = aimed["budget"]
-    return {one["region_code"]: (by_plan[one["id"]], one["revision"] is not None) for one in found}
+    return {plan["region_code"]: (by_plan[plan["id"]], plan["revision"] is not None) for plan in plan_rows}
 
 
 class _Spending(NamedTuple):
-    """Money spent on a class of components of a plan, and how much of it was all travel."""
+    """Spending on a class of components of a plan, and the part of it on lines with travel only."""
 
     plan_id: int
     component_class: str
@@ -171,7 +169,7 @@ class _Spending(NamedTuple):
 
 
 class _PartlyTravel(NamedTuple):
-    """Money spent on a class of a line, with the amounts planned of that: for travel, and in all."""
+    """Spending on a class of a line, with its planned amounts: for travel, and in total."""
 
     plan_id: int
     component_class: str
@@ -181,22 +179,22 @@ class _PartlyTravel(NamedTuple):
 
 
 def _add_spending(
-    by_plan: Mapping[int, dict[str, int]], spent: Iterable[_Spending], mixed: Iterable[_PartlyTravel]
+    by_plan: Mapping[int, dict[str, int]], spent: Iterable[_Spending], partial: Iterable[_PartlyTravel]
 ) -> None:
-    for one in spent:
-        by_plan[one.plan_id][f"spent_{one.component_class}"] += one.spent - one.travel
-        by_plan[one.plan_id]["spent_travel"] += one.travel
-    for part in mixed:
+    for item in spent:
+        by_plan[item.plan_id][f"spent_{item.component_class}"] += item.spent - item.travel
+        by_plan[item.plan_id]["spent_travel"] += item.travel
+    for part in partial:
         travel = part.spent * part.travel // part.amount
         by_plan[part.plan_id][f"spent_{part.component_class}"] -= travel
         by_plan[part.plan_id]["spent_travel"] += travel
 
 
-def _reported(lines: sa.CTE, table: sa.Table) -> ColumnElement[bool]:
+def _is_report(lines: sa.CTE, table: sa.Table) -> ColumnElement[bool]:
     return sa.and_(table.c.action_id == lines.c.id, table.c.period == lines.c.period)
 
 
-def _money(lines: sa.CTE) -> sa.SelectBase:
+def _select_money(lines: sa.CTE) -> sa.SelectBase:
     return (
         sa.select(
             lines.c.plan_id,
@@ -205,12 +203,12 @@ def _money(lines: sa.CTE) -> sa.SelectBase:
             whole_sum(lines.c.allocation).label("budget"),
             whole_sum(_progress.c.spent).label("spent"),
         )
-        .select_from(lines.outerjoin(_progress, _reported(lines, _progress)))
+        .select_from(lines.outerjoin(_progress, _is_report(lines, _progress)))
         .group_by(lines.c.plan_id)
     )
 
 
-def _planned(lines: sa.CTE) -> sa.SelectBase:
+def _select_planned(lines: sa.CTE) -> sa.SelectBase:
     c = _components.c
     return (
         sa.select(lines.c.plan_id, c.component_class, whole_sum(c.amount).label("amount"))
@@ -219,8 +217,8 @@ def _planned(lines: sa.CTE) -> sa.SelectBase:
     )
 
 
-def _classes(lines: sa.CTE) -> sa.CTE:
-    """(line, class) → its amount, how much of that is travel, and whether it is nothing but travel."""
+def _select_classes(lines: sa.CTE) -> sa.CTE:
+    """Select for each line and class the amount, the travel in it, and a flag for travel only."""
     c = _components.c
     amount = sa.func.coalesce(c.amount, 0)
     return (
@@ -237,18 +235,18 @@ def _classes(lines: sa.CTE) -> sa.CTE:
     )
 
 
-def _spending(lines: sa.CTE, classes: sa.CTE) -> sa.CTE:
-    """(plan, line, class) → spent: as the report splits it; else, of a line of one class, all of it."""
+def _select_spending(lines: sa.CTE, classes: sa.CTE) -> sa.CTE:
+    """Select the spending by line and class: as the report splits it, else all of it for a line of one class."""
     split = sa.select(
         lines.c.plan_id, lines.c.id, _spent.c.component_class, _spent.c.amount.label("spent")
-    ).select_from(lines.join(_spent, _reported(lines, _spent)))
+    ).select_from(lines.join(_spent, _is_report(lines, _spent)))
     alone = (
         sa.select(classes.c.action_id, sa.func.min(classes.c.component_class).label("component_class"))
         .group_by(classes.c.action_id)
         .having(sa.func.count() == 1)
         .subquery("alone")
     )
-    is_split = sa.exists().where(_reported(lines, _spent)).correlate(lines)
+    is_split = sa.exists().where(_is_report(lines, _spent)).correlate(lines)
     whole = (
         sa.select(
             lines.c.plan_id,
@@ -257,45 +255,47 @@ def _spending(lines: sa.CTE, classes: sa.CTE) -> sa.CTE:
             _progress.c.spent,
         )
         .select_from(
-            lines.join(_progress, _reported(lines, _progress)).join(alone, alone.c.action_id == lines.c.id)
+            lines.join(_progress, _is_report(lines, _progress)).join(alone, alone.c.action_id == lines.c.id)
         )
         .where(sa.not_(is_split))
     )
     return sa.union_all(split, whole).cte("spending")
 
 
-def _spent_by_class(one: sa.CTE, classes: sa.CTE) -> sa.SelectBase:
-    """(plan, class) → spent, and what of it is travel because all of the line's class is."""
-    of = sa.and_(classes.c.action_id == one.c.id, classes.c.component_class == one.c.component_class)
+def _sum_spending(spending: sa.CTE, classes: sa.CTE) -> sa.SelectBase:
+    """Select the spending by plan and class, and its part on lines with travel only in that class."""
+    c, s = classes.c, spending.c
+    is_class = sa.and_(c.action_id == s.id, c.component_class == s.component_class)
     return (
         sa.select(
-            one.c.plan_id,
-            one.c.component_class,
-            whole_sum(one.c.spent).label("spent"),
-            sum_where(classes.c.all_travel == 1, one.c.spent).label("travel"),
+            s.plan_id,
+            s.component_class,
+            whole_sum(s.spent).label("spent"),
+            sum_where(c.all_travel == 1, s.spent).label("travel"),
         )
-        .select_from(one.outerjoin(classes, of))
-        .group_by(one.c.plan_id, one.c.component_class)
+        .select_from(spending.outerjoin(classes, is_class))
+        .group_by(s.plan_id, s.component_class)
     )
 
 
-def _partly_travel(one: sa.CTE, classes: sa.CTE) -> sa.SelectBase:
-    """Spending on classes of lines that are travel in part, for arithmetic in whole numbers of any size."""
-    of = sa.and_(classes.c.action_id == one.c.id, classes.c.component_class == one.c.component_class)
+def _select_partial_travel(spending: sa.CTE, classes: sa.CTE) -> sa.SelectBase:
+    """Select the spending on classes with partial travel. Python splits it, in integers of any size."""
+    c, s = classes.c, spending.c
+    is_class = sa.and_(c.action_id == s.id, c.component_class == s.component_class)
     return (
-        sa.select(one.c.plan_id, one.c.component_class, one.c.spent, classes.c.travel, classes.c.amount)
-        .select_from(one.join(classes, of))
-        .where(classes.c.travel > 0, classes.c.all_travel == 0)
+        sa.select(s.plan_id, s.component_class, s.spent, c.travel, c.amount)
+        .select_from(spending.join(classes, is_class))
+        .where(c.travel > 0, c.all_travel == 0)
     )
 
 
-def _places(code: ColumnElement[str]) -> list[sa.SQLColumnExpression[object]]:
-    """A region's code and those of the district and the regency that it lies in."""
+def _list_places(code: ColumnElement[str]) -> list[sa.SQLColumnExpression[object]]:
+    """Return the codes of a region and of the district and the regency that contain it."""
     return [code, sa.func.substr(code, 1, 8), sa.func.substr(code, 1, 5)]
 
 
-def _at_places(lines: sa.CTE) -> sa.SelectBase:
-    """plan → budget placed at villages, and of that in priority locations."""
+def _sum_located(lines: sa.CTE) -> sa.SelectBase:
+    """Select for each plan its budget at villages, and the part of it in priority locations."""
     c = _locations.c
     stated = (
         sa.select(
@@ -307,11 +307,11 @@ def _at_places(lines: sa.CTE) -> sa.SelectBase:
         .group_by(c.action_id)
         .subquery("stated")
     )
-    rest = lines.c.allocation - stated.c.amount
-    share = sa.case((rest > 0, rest // sa.func.nullif(stated.c.open, 0)), else_=0)
+    unstated = lines.c.allocation - stated.c.amount
+    share = sa.case((unstated > 0, unstated // sa.func.nullif(stated.c.open, 0)), else_=0)
     placed = sa.func.coalesce(c.amount, share)
     is_locus = sa.exists().where(
-        _loci.c.plan_id == lines.c.plan_id, _loci.c.region_code.in_(_places(c.region_code))
+        _loci.c.plan_id == lines.c.plan_id, _loci.c.region_code.in_(_list_places(c.region_code))
     )
     return (
         sa.select(
@@ -327,16 +327,18 @@ def _at_places(lines: sa.CTE) -> sa.SelectBase:
     )
 
 
-def _loci_reached(chosen: sa.CTE, lines: sa.CTE, period: str) -> sa.SelectBase:
-    """plan → its priority locations, their families, and those of loci that a funded line of each strategy names
-    or works inside of (as W04 judges it)."""
+def _sum_loci(chosen: sa.CTE, lines: sa.CTE, period: str) -> sa.SelectBase:
+    """Select for each plan its priority locations, their families, and the families of those where each strategy has a
+    funded line that names the location or a place in it (as finding W04)."""
     c = _locations.c
     reached = (
         sa.select(_loci.c.plan_id, _loci.c.region_code)
         .select_from(
             lines.join(_locations, c.action_id == lines.c.id).join(
                 _loci,
-                sa.and_(_loci.c.plan_id == lines.c.plan_id, _loci.c.region_code.in_(_places(c.region_code))),
+                sa.and_(
+                    _loci.c.plan_id == lines.c.plan_id, _loci.c.region_code.in_(_list_places(c.region_code))
+                ),
             )
         )
         .where(lines.c.allocation > 0)
@@ -345,13 +347,13 @@ def _loci_reached(chosen: sa.CTE, lines: sa.CTE, period: str) -> sa.SelectBase:
         .subquery("reached")
     )
     families = sa.func.coalesce(
-        _reported_families(_loci.c.region_code, [period]),
+        _read_families(_loci.c.region_code, [period]),
         _loci.c.target_families,
-        _reported_families(
+        _read_families(
             _loci.c.region_code, [quarters_from(period, -back) for back in range(1, QUARTERS_BACK + 1)]
         ),
     )
-    one = (
+    locus = (
         sa.select(
             _loci.c.plan_id, families.label("families"), reached.c.region_code.is_not(None).label("funded")
         )
@@ -361,19 +363,19 @@ def _loci_reached(chosen: sa.CTE, lines: sa.CTE, period: str) -> sa.SelectBase:
                 sa.and_(reached.c.plan_id == _loci.c.plan_id, reached.c.region_code == _loci.c.region_code),
             )
         )
-        .subquery("one")
+        .subquery("locus")
     )
     return sa.select(
-        one.c.plan_id,
+        locus.c.plan_id,
         sa.func.count().label("loci"),
-        (sa.func.count() - sa.func.count(one.c.families)).label("loci_without_target"),
-        whole_sum(one.c.families).label("families_in_loci"),
-        sum_where(one.c.funded, one.c.families).label("families_in_funded_loci"),
-    ).group_by(one.c.plan_id)
+        (sa.func.count() - sa.func.count(locus.c.families)).label("loci_without_target"),
+        whole_sum(locus.c.families).label("families_in_loci"),
+        sum_where(locus.c.funded, locus.c.families).label("families_in_funded_loci"),
+    ).group_by(locus.c.plan_id)
 
 
-def _reported_families(village: ColumnElement[str], periods: list[str]) -> sa.SQLColumnExpression[object]:
-    """Target families as a village reported them latest in these quarters."""
+def _read_families(village: ColumnElement[str], periods: list[str]) -> sa.SQLColumnExpression[object]:
+    """Select the latest reported target families of a village in these quarters."""
     return (
         sa.select(_coverage.c.target_families)
         .where(_coverage.c.village == village, _coverage.c.period.in_(periods))
@@ -384,8 +386,8 @@ def _reported_families(village: ColumnElement[str], periods: list[str]) -> sa.SQ
     )
 
 
-def _recipients_of_one_kind(lines: sa.CTE) -> sa.SelectBase:
-    """(plan, kind) → recipients and budget of the lines that aim at that kind alone, of families and of persons."""
+def _sum_recipients(lines: sa.CTE) -> sa.SelectBase:
+    """Select by plan the recipients and the budget of lines with families only, and of lines with persons only."""
     c = _recipients.c
     of_line = (
         sa.select(c.action_id, sa.func.min(c.kind).label("kind"), whole_sum(c["count"]).label("recipients"))
@@ -408,11 +410,11 @@ def _recipients_of_one_kind(lines: sa.CTE) -> sa.SelectBase:
     )
 
 
-# Coverage, and who is poor
+# Coverage and poverty
 
 
-def _coverage_of(session: Session, codes: Collection[str], period: str) -> dict[str, CoverageContent]:
-    """Regency → its services and the families that reach is computed from, of those that have any."""
+def _sum_coverage(session: Session, codes: Collection[str], period: str) -> dict[str, CoverageContent]:
+    """Return the services and the families of each regency with coverage in the quarter."""
     s, r = service_sums.c, region_sums.c
     of_services = (
         sa.select(
@@ -431,30 +433,30 @@ def _coverage_of(session: Session, codes: Collection[str], period: str) -> dict[
         .group_by(s.region_code, s.service, services.c.strategy)
         .order_by(s.region_code, sa.func.min(services.c.position), s.service)
     )
-    found: dict[str, CoverageContent] = {}
+    result: dict[str, CoverageContent] = {}
     families = sa.select(r.region_code, r.families_reporting, r.families_expected, r.villages_foreseen).where(
         r.period == period, r.level == RegionLevel.regency, among(session, r.region_code, codes)
     )
     for region, reporting, expected, foreseen in session.execute(families):
-        found[region] = CoverageContent(
+        result[region] = CoverageContent(
             services=[], families_reporting=reporting, families_expected=expected if foreseen else None
         )
     for region, service, strategy, eligible, served in session.execute(of_services):
-        if region in found:
+        if region in result:
             counts = ServiceContent(service=service, strategy=strategy, eligible=eligible, served=served)
-            found[region]["services"].append(counts)
-    return found
+            result[region]["services"].append(counts)
+    return result
 
 
 class _Poverty(NamedTuple):
-    """Newest P0 published up to a year, its period, and the population."""
+    """The newest P0 up to a year, its period, and the population."""
 
     value: float | None
     period: str | None
     population: int | None
 
 
-def _poor(session: Session, codes: Collection[str], year: int) -> dict[str, _Poverty]:
+def _read_poverty(session: Session, codes: Collection[str], year: int) -> dict[str, _Poverty]:
     o = observations.c
     newest = (
         sa.select(sa.func.max(o.period))
@@ -468,10 +470,12 @@ def _poor(session: Session, codes: Collection[str], year: int) -> dict[str, _Pov
         .scalar_subquery()
     )
     value = observations.alias("value")
-    here = sa.and_(value.c.region_code == regions.c.code, value.c.indicator == P0, value.c.period == newest)
-    found = (
+    is_newest = sa.and_(
+        value.c.region_code == regions.c.code, value.c.indicator == P0, value.c.period == newest
+    )
+    query = (
         sa.select(regions.c.code, value.c.value, value.c.period, regions.c.population)
-        .select_from(regions.outerjoin(value, here))
+        .select_from(regions.outerjoin(value, is_newest))
         .where(among(session, regions.c.code, codes))
     )
-    return {code: _Poverty(*poverty) for code, *poverty in session.execute(found)}
+    return {code: _Poverty(*poverty) for code, *poverty in session.execute(query)}

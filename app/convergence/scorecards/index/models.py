@@ -1,4 +1,4 @@
-"""What a scorecard is computed from: the numbers that it shows, and that a trial may change."""
+"""Inputs of the convergence index, and the changes to them that a client may try."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -153,11 +153,11 @@ class ScorecardChanges(Shape):
     )
 
     @model_validator(mode="after")
-    def _each_once(self) -> "ScorecardChanges":
-        refuse_repeated((one.service for one in self.services), at="/services")
-        refuse_repeated((one.indicator for one in self.indicators), at="/indicators")
+    def _refuse_repeats(self) -> "ScorecardChanges":
+        refuse_repeated((item.service for item in self.services), at="/services")
+        refuse_repeated((item.indicator for item in self.indicators), at="/indicators")
         return self
 
 
 PARTS = (("budget_in_loci", "budget_at_villages"), ("families_in_funded_loci", "families_in_loci"))
-"""(part, whole) of inputs."""
+"""Pairs of inputs (part, whole)."""

@@ -1,8 +1,8 @@
-"""The formulas of the index (domain, section 7), from published inputs to published figures. Pure.
+"""Formulas of the index (domain, section 7), from published inputs to published figures. Pure.
 
-Each step starts from what the step before publishes, at two decimals, halves up, and works in whole
-numbers: whoever recomputes from a scorecard meets the same digits, by hand or in any language. What has no
-denominator is undefined (None) with the reason why: never 0, never 100.
+Each step starts from the published result of the step before, at two decimals, halves up, and computes in whole
+numbers. So a client that recomputes a scorecard gets equal digits in any language. A figure without a denominator
+is undefined (None) and has a reason: never 0, never 100.
 """
 
 import math
@@ -30,25 +30,25 @@ _MILLION = 1_000_000
 
 
 class Value(NamedTuple):
-    """A figure in percent, two decimals; or why there is none."""
+    """A figure in percent, two decimals, or the reason for its absence."""
 
     percent: float | None
     missing: Missing | None = None
 
 
 def hundredths(value: float) -> int:
-    """A figure in percent as a whole number of hundredths, halves up."""
+    """Return a figure in percent as a whole number of hundredths, halves up."""
     return math.floor(value * 100 + 0.5)
 
 
-def _quotient(part: int, whole: int) -> float:
-    """part / whole hundredths of a percent as percent: halves up, in whole numbers."""
+def _divide(part: int, whole: int) -> float:
+    """Return part / whole hundredths of a percent as percent: halves up, in whole numbers."""
     return ((2 * part + whole) // (2 * whole)) / 100
 
 
 def mean(figures: Collection[float]) -> float:
-    """Arithmetic mean of published percentages, two decimals; there must be one."""
-    return _quotient(sum(map(hundredths, figures)), len(figures))
+    """Return the arithmetic mean of published percentages, two decimals. `figures` must not be empty."""
+    return _divide(sum(map(hundredths, figures)), len(figures))
 
 
 # Components
@@ -56,7 +56,7 @@ def mean(figures: Collection[float]) -> float:
 
 @dataclass(frozen=True)
 class Targeting:
-    """T and what it is the mean of."""
+    """T and the two shares with T as their mean."""
 
     total: Value
     budget: Value
@@ -64,10 +64,10 @@ class Targeting:
 
 
 def targeting(inputs: ScorecardInputs) -> Targeting:
-    """T in percent: the mean of budget in loci / budget at villages (rupiah) and H of loci that a funded line of
-    each strategy reaches / H of all loci (families). Domain, section 7.
+    """Return T in percent: the mean of budget in loci / budget at villages (rupiah) and H of loci that a funded line
+    of each strategy reaches / H of all loci (families). Domain, section 7.
 
-    Where one of the two is undefined, T is the other; where no locus is named, both are.
+    If one share is undefined, T is the other. Without loci all three are undefined.
     """
     at_villages, in_loci = inputs.budget_at_villages, inputs.budget_in_loci
     families, funded = inputs.families_in_loci, inputs.families_in_funded_loci
@@ -78,14 +78,14 @@ def targeting(inputs: ScorecardInputs) -> Targeting:
         Value(percent(in_loci or 0, at_villages)) if at_villages else Value(None, Missing.no_village_budget)
     )
     reached = Value(percent(funded or 0, families)) if families else Value(None, Missing.no_families)
-    defined = [one.percent for one in (budget, reached) if one.percent is not None]
+    defined = [value.percent for value in (budget, reached) if value.percent is not None]
     total = Value(mean(defined)) if defined else Value(None, budget.missing)
     return Targeting(total, budget, reached)
 
 
 def spending_figure(inputs: ScorecardInputs, method: Method) -> Value:
-    """What is spent of the total budget in percent, weighted by class: 0.50·direct/B + 0.30·indirect/B +
-    0.20·supporting/B (the shares are the method's), travel left out. PMK 97/2023 article 3 (3) a and b: `Xi`.
+    """Return spending in percent of the total budget, weighted by class: 0.50·direct/B + 0.30·indirect/B +
+    0.20·supporting/B (shares of the method), without travel. PMK 97/2023 article 3 (3) a and b: `Xi`.
     """
     if inputs.budget is None:
         return Value(None, Missing.no_plan)
@@ -103,44 +103,43 @@ def spending_figure(inputs: ScorecardInputs, method: Method) -> Value:
         return Value(None, Missing.no_report)
     if not spent and inputs.spent:
         return Value(None, Missing.no_classes)
-    return Value(_quotient(10_000 * weighted, inputs.budget * _MILLION))
+    return Value(_divide(10_000 * weighted, inputs.budget * _MILLION))
 
 
 def spending(figure: Value, highest: float | None) -> Value:
-    """X: the spending figure in percent of the highest of its group. PMK 97/2023 article 3 (3) c: `Xi × 100 / Xmaks`.
-
-    Never above 100: a region outside of the group is measured by itself where it is higher.
+    """Return X: the spending figure in percent of the highest of its group. PMK 97/2023 article 3 (3) c:
+    `Xi × 100 / Xmaks`. Never above 100: a region outside of the group may be the highest itself.
     """
     if figure.percent is None:
         return figure
     top = max(highest or 0.0, figure.percent)
     if not top:
         return Value(None, Missing.nobody_spent)
-    return Value(_quotient(10_000 * hundredths(figure.percent), hundredths(top)))
+    return Value(_divide(10_000 * hundredths(figure.percent), hundredths(top)))
 
 
 def outcome(indicators: Sequence[IndicatorInput]) -> Value:
-    """O: the mean over the indicators of the share of the way from baseline to target that was made, in percent
-    (`indicators.rules.achievement`). Indicators without a value, or whose target is no better, are left out."""
+    """Return O: the mean achievement of the indicators, from baseline (0) to target (100 percent), without those that
+    have no value or no better target (`indicators.rules.achievement`)."""
     if not indicators:
         return Value(None, Missing.no_targets)
-    made = [one for one in map(achieved, indicators) if one is not None]
-    return Value(mean(made)) if made else Value(None, Missing.no_observation)
+    shares = [share for share in map(achieved, indicators) if share is not None]
+    return Value(mean(shares)) if shares else Value(None, Missing.no_observation)
 
 
-def achieved(one: IndicatorInput) -> float | None:
-    """Share of the way that one indicator made, in percent, two decimals; None where it is undefined."""
-    if one.actual is None:
+def achieved(indicator: IndicatorInput) -> float | None:
+    """Return the achievement of an indicator in percent, two decimals. Returns None if it is undefined."""
+    if indicator.actual is None:
         return None
-    made = achievement(one.baseline, one.target, one.actual, one.direction)
-    return None if made is None else hundredths(made) / 100
+    share = achievement(indicator.baseline, indicator.target, indicator.actual, indicator.direction)
+    return None if share is None else hundredths(share) / 100
 
 
 def coverage(services: Iterable[ServiceInput]) -> Value:
-    """K in percent: served of eligible families, all services pooled."""
-    total = pooled(Count(one.eligible, one.served) for one in services)
-    found = percent(total.served, total.eligible)
-    return Value(found, None if found is not None else Missing.nobody_eligible)
+    """Return K in percent: served of eligible families, over all services."""
+    total = pooled(Count(service.eligible, service.served) for service in services)
+    share = percent(total.served, total.eligible)
+    return Value(share, None if share is not None else Missing.nobody_eligible)
 
 
 # The index
@@ -148,7 +147,7 @@ def coverage(services: Iterable[ServiceInput]) -> Value:
 
 @dataclass(frozen=True)
 class Term:
-    """A component in the index: its value, its weight among those that are there, and what the two give."""
+    """A component in the index: its value, its weight, its share of the weights in use, and its points."""
 
     component: IndexComponent
     value: Value
@@ -159,7 +158,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Inputs with everything that follows from them by a method."""
+    """Inputs, and everything that a method computes from them."""
 
     inputs: ScorecardInputs
     terms: dict[IndexComponent, Term]
@@ -174,17 +173,19 @@ class Evaluated:
 
     @property
     def missing(self) -> dict[str, Missing]:
-        """What is undefined → why: components, and the part of targeting that the other stands in for."""
-        found = {str(one.component): one.value.missing for one in self.terms.values() if one.value.missing}
-        if "targeting" not in found:
+        """Return the reason for each undefined component, and for an undefined part of a defined targeting."""
+        reasons = {
+            str(term.component): term.value.missing for term in self.terms.values() if term.value.missing
+        }
+        if "targeting" not in reasons:
             parts = {"targeting.budget": self.targeting.budget, "targeting.families": self.targeting.families}
-            found |= {name: part.missing for name, part in parts.items() if part.missing}
-        return found
+            reasons |= {name: part.missing for name, part in parts.items() if part.missing}
+        return reasons
 
 
 def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = False) -> Evaluated:
-    """Every component, the index IKPK = Σ weight·component / Σ weight over the components that are there, and its
-    class. `only_coverage`: of a district or a village, for which nobody plans."""
+    """Compute all components, the index IKPK = Σ weight·component / Σ weight over the defined components, and its
+    class. `only_coverage`: for districts and villages, which have no plans."""
     places, figure = targeting(inputs), spending_figure(inputs, method)
     if figure.percent is not None:
         top = max(inputs.highest_spending_percent or 0.0, figure.percent)
@@ -204,16 +205,16 @@ def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = F
         }
         places, figure = Targeting(nowhere, nowhere, nowhere), nowhere
     weights = {name: round(getattr(method, f"weight_{name}") * _MILLION) for name in values}
-    there = {name: hundredths(one.percent) for name, one in values.items() if one.percent is not None}
-    whole = sum(weights[name] for name in there)
-    index = _quotient(sum(weights[name] * there[name] for name in there), whole) if whole else None
+    defined = {name: hundredths(value.percent) for name, value in values.items() if value.percent is not None}
+    whole = sum(weights[name] for name in defined)
+    index = _divide(sum(weights[name] * defined[name] for name in defined), whole) if whole else None
     terms = {
         name: Term(
             name,
             value,
             weights[name] / _MILLION,
-            round(weights[name] / whole, 6) if name in there and whole else 0.0,
-            _quotient(weights[name] * there[name], whole) if name in there and whole else None,
+            round(weights[name] / whole, 6) if name in defined and whole else 0.0,
+            _divide(weights[name] * defined[name], whole) if name in defined and whole else None,
         )
         for name, value in values.items()
     }
@@ -221,8 +222,8 @@ def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = F
 
 
 def class_of(index: float | None, method: Method) -> str | None:
-    """Berdaya from 80, Berkembang from 60, Bertumbuh below (names and thresholds are the method's), judged on
-    the published index."""
+    """Return the class of the published index by the names and thresholds of the method: Berdaya from 80, Berkembang
+    from 60, Bertumbuh below. Returns None without an index."""
     if index is None:
         return None
     if index >= method.class_high_from:
@@ -234,7 +235,7 @@ def class_of(index: float | None, method: Method) -> str | None:
 
 
 class Standing(NamedTuple):
-    """What a rank is decided by."""
+    """The figures of a region that decide its rank."""
 
     region: str
     ikpk: float | None
@@ -244,45 +245,45 @@ class Standing(NamedTuple):
     rank_reach: float
 
 
-def not_ranked(one: Standing) -> NotRanked | None:
-    """Why a region gets no rank: reach R below the method's 70, or nothing to measure it by."""
-    if one.ikpk is None:
+def not_ranked(standing: Standing) -> NotRanked | None:
+    """Return the reason why a region gets no rank: no index, no reach R, or R below the method's 70. Else None."""
+    if standing.ikpk is None:
         return NotRanked.no_index
-    if one.reach is None:
+    if standing.reach is None:
         return NotRanked.reach_unknown
-    return NotRanked.reach_too_low if one.reach < one.rank_reach else None
+    return NotRanked.reach_too_low if standing.reach < standing.rank_reach else None
 
 
 def ranks(group: Iterable[Standing]) -> dict[str, int]:
-    """Region → rank by the index, ties by K, then P; equal in all three is the same rank, and the next is left out."""
+    """Rank regions by the index, ties by K, then P. Equals in all three share a rank; the next stays free."""
 
-    def key(one: Standing) -> tuple[float, float, float]:
-        return (one.ikpk or 0.0, _or_below(one.coverage), _or_below(one.process))
+    def key(standing: Standing) -> tuple[float, float, float]:
+        return (standing.ikpk or 0.0, _fill_gap(standing.coverage), _fill_gap(standing.process))
 
-    found = sorted((one for one in group if not_ranked(one) is None), key=key, reverse=True)
+    ranking = sorted((standing for standing in group if not_ranked(standing) is None), key=key, reverse=True)
     ranked: dict[str, int] = {}
-    for place, one in enumerate(found, start=1):
-        is_tied = place > 1 and key(found[place - 2]) == key(one)
-        ranked[one.region] = ranked[found[place - 2].region] if is_tied else place
+    for place, standing in enumerate(ranking, start=1):
+        is_tied = place > 1 and key(ranking[place - 2]) == key(standing)
+        ranked[standing.region] = ranked[ranking[place - 2].region] if is_tied else place
     return ranked
 
 
-def _or_below(value: float | None) -> float:
+def _fill_gap(value: float | None) -> float:
     return -1.0 if value is None else value
 
 
-# What is tried out
+# What-if
 
 
 def changed(inputs: ScorecardInputs, changes: Mapping[str, Any]) -> tuple[ScorecardInputs, list[FieldError]]:
-    """The inputs with others in their place (`ScorecardChanges`, without nulls), and what cannot be tried: an unknown
-    service or indicator, a part above its whole."""
-    told = dict(changes)
+    """Apply `ScorecardChanges` (without nulls) to inputs. Return the result, with an error for each unknown service or
+    indicator and each part above its whole."""
+    values = dict(changes)
     errors: list[FieldError] = []
     given: dict[str, object] = {}
     for name, key in (("services", "service"), ("indicators", "indicator")):
-        known = {getattr(one, key): one for one in getattr(inputs, name)}
-        for n, item in enumerate(told.pop(name, ())):
+        known = {getattr(row, key): row for row in getattr(inputs, name)}
+        for n, item in enumerate(values.pop(name, ())):
             if item[key] not in known:
                 place, source = f"/{name}/{n}/{key}", f"inputs.{name}"
                 errors.append(
@@ -291,24 +292,24 @@ def changed(inputs: ScorecardInputs, changes: Mapping[str, Any]) -> tuple[Scorec
                 continue
             known[item[key]] = known[item[key]].model_copy(update=item)
         given[name] = list(known.values())
-    found = inputs.model_copy(update={**told, **given})
+    result = inputs.model_copy(update={**values, **given})
     for part, whole in PARTS:
-        value, limit = getattr(found, part), getattr(found, whole)
+        value, limit = getattr(result, part), getattr(result, whole)
         if value is not None and limit is not None and value > limit:
             errors.append(
                 FieldError(
                     part_over_whole,
-                    pointer=f"/{part if part in told else whole}",
+                    pointer=f"/{part if part in values else whole}",
                     value=value,
                     allowed=f"≤ {limit}",
                     values={"whole": whole, "limit": limit},
                 )
             )
-    return found, errors
+    return result, errors
 
 
 class Step(NamedTuple):
-    """A unit that a region can achieve next: what changes in the inputs, and which one of several."""
+    """The next unit of an input, as the changes for `what-if`. `of`: the service, the indicator or the input."""
 
     component: IndexComponent
     of: str | None
@@ -316,37 +317,37 @@ class Step(NamedTuple):
 
 
 def next_steps(inputs: ScorecardInputs) -> Iterator[Step]:
-    """The next unit of every input that can still rise: one percent of what is not reached yet counts as one, at
-    least one family or rupiah, at most what is left; of the steps one point of their score."""
+    """Yield the next unit of each input that can still rise: one percent of its whole, at least one family or rupiah,
+    at most the remainder. The unit of the process is one point of its score."""
     if inputs.process_percent is not None and inputs.process_percent < 100:
         raised = min(100.0, round(inputs.process_percent + 1, 2))
         yield Step(IndexComponent.process, None, {"process_percent": raised})
-    for one in inputs.services:
-        if one.served < one.eligible:
-            served = one.served + _unit(one.eligible, one.eligible - one.served)
-            change = {"service": one.service, "eligible": one.eligible, "served": served}
-            yield Step(IndexComponent.coverage, one.service, {"services": [change]})
+    for service in inputs.services:
+        if service.served < service.eligible:
+            served = service.served + _size_unit(service.eligible, service.eligible - service.served)
+            change = {"service": service.service, "eligible": service.eligible, "served": served}
+            yield Step(IndexComponent.coverage, service.service, {"services": [change]})
     for part, whole in PARTS:
         value, limit = getattr(inputs, part), getattr(inputs, whole)
         if limit and (value or 0) < limit:
-            raised = (value or 0) + _unit(limit, limit - (value or 0))
+            raised = (value or 0) + _size_unit(limit, limit - (value or 0))
             yield Step(IndexComponent.targeting, part, {part: raised})
     if inputs.budget and (inputs.spent or 0) < inputs.budget:
-        more = _unit(inputs.budget, inputs.budget - (inputs.spent or 0))
+        more = _size_unit(inputs.budget, inputs.budget - (inputs.spent or 0))
         yield Step(
             IndexComponent.spending, "spent_direct", {"spent_direct": (inputs.spent_direct or 0) + more}
         )
     for indicator in inputs.indicators:
-        made = achieved(indicator)
-        if made is not None and made < 100 and indicator.actual is not None:
-            way = (indicator.target - indicator.baseline) / 100
-            actual = round(indicator.actual + way, 6)
+        share = achieved(indicator)
+        if share is not None and share < 100 and indicator.actual is not None:
+            point = (indicator.target - indicator.baseline) / 100
+            actual = round(indicator.actual + point, 6)
             change = {"indicator": indicator.indicator, "actual": actual}
             yield Step(IndexComponent.outcome, indicator.indicator, {"indicators": [change]})
 
 
-def _unit(whole: int, left: int) -> int:
-    """One percent of the whole, rounded up, at most what is left."""
+def _size_unit(whole: int, left: int) -> int:
+    """Return one percent of the whole, rounded up, at most the remainder."""
     return min(-(-whole // 100), left)
 
 
@@ -357,22 +358,22 @@ class Gain(NamedTuple):
 
 
 def gains(now: Evaluated, method: Method) -> list[Gain]:
-    """What each next unit would add to the index, most first; those that add nothing at two decimals are left out."""
+    """Return the gain of each next unit in points of the index, largest first, without gains below two decimals."""
     if now.index is None:
         return []
-    found = []
+    result = []
     for step in next_steps(now.inputs):
         inputs, _ = changed(now.inputs, step.changes)
         after = evaluate(inputs, method).index
         if after is not None and after > now.index:
-            found.append(Gain(step, after, _difference(after, now.index)))
-    return sorted(found, key=lambda one: -one.gain)
+            result.append(Gain(step, after, _subtract(after, now.index)))
+    return sorted(result, key=lambda gain: -gain.gain)
 
 
-def _difference(after: float, before: float) -> float:
+def _subtract(after: float, before: float) -> float:
     return (hundredths(after) - hundredths(before)) / 100
 
 
 def difference(after: float | None, before: float | None) -> float | None:
-    """Percentage points from one figure to another; None where one of them is undefined."""
-    return None if after is None or before is None else _difference(after, before)
+    """Return the percentage points from one figure to another. Returns None if one is undefined."""
+    return None if after is None or before is None else _subtract(after, before)
