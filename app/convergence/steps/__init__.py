@@ -1,1 +1,1 @@
-"""Where regions stand on the steps of a year: evidence, grades of machine and panel, the score of the process."""
+"""Progress of regions on the steps of a year: evidence, grades of machine and panel, score of the process."""

@@ -1,4 +1,4 @@
-"""Writing evidence, by the region, and grades, by the panel of the province."""
+"""Commands for evidence, written by the region, and grades, written by the panel of the province."""
 
 from app.access.commands import Write
 from app.access.rules import is_within
@@ -43,27 +43,24 @@ class StepNotOpen(Problem):
 
 
 def put_part(write: Write, part: StepPart, key: PartKey, content: EvidenceIn | PanelGradeIn) -> bool:
-    """Create (True) or replace (False) evidence, or the panel's grade of a criterion next to the machine's.
-
-    The same content changes nothing.
-    """
+    """Create (True) or replace (False) evidence or the panel's grade of a criterion. Idempotent."""
     session, (region, year, step, code) = write.session, key
     home_of_steps(session, write.actor, region)
     write.actor.require(part.right, region)
     chain = hold(session, f"{STEPS_CHAIN}{region}")
     chosen = hold_choices(session, TEMPLATES, [region], year)
     template = chosen[region].template
-    asked = template_steps(session, [template])[template].step(step)
+    definition = template_steps(session, [template])[template].step(step)
     if isinstance(content, PanelGradeIn):
-        _check_criterion(asked, code)
+        _check_criterion(definition, code)
     stored = part.resource.read(session, [key])
     write.precondition.check(stored[key].version if stored else None)
     if isinstance(content, PanelGradeIn):
-        _check_open(write, region, year, asked)
+        _check_open(write, region, year, definition)
     else:
         if not stored:
             checked_key(code)
-        refuse(_evidence_errors(write, region, asked, content))
+        refuse(_check_evidence(write, region, definition, content))
     after = content.model_dump(mode="json")
     if stored and stored[key].content == after:
         return False
@@ -72,7 +69,7 @@ def put_part(write: Write, part: StepPart, key: PartKey, content: EvidenceIn | P
     return not stored
 
 
-def _evidence_errors(write: Write, region: str, step: TemplateStep, content: EvidenceIn) -> list[FieldError]:
+def _check_evidence(write: Write, region: str, step: TemplateStep, content: EvidenceIn) -> list[FieldError]:
     errors = []
     kinds = {kind.code: kind for kind in step.evidence_kinds}
     kind = kinds.get(content.kind)
@@ -92,7 +89,7 @@ def _evidence_errors(write: Write, region: str, step: TemplateStep, content: Evi
 
 
 def _check_criterion(step: TemplateStep, criterion: str) -> None:
-    if criterion not in {one.code for one in step.criteria}:
+    if criterion not in {item.code for item in step.criteria}:
         raise NotFound()
 
 
@@ -104,13 +101,13 @@ def _check_open(write: Write, region: str, year: int, step: TemplateStep) -> Non
 
 
 def delete_evidence(write: Write, key: PartKey) -> None:
-    """Take back a piece of evidence. Raises NotFound if nothing is stored."""
+    """Delete a piece of evidence. Raises NotFound if it does not exist."""
     home_of_steps(write.session, write.actor, key[0])
     _delete(write, EVIDENCE, key)
 
 
 def delete_grade(write: Write, key: PartKey) -> None:
-    """Take back a grade that was given by mistake. Raises NotFound if nothing is stored."""
+    """Delete the panel's grade of a criterion. Raises NotFound if it does not exist."""
     region, year, step, criterion = key
     _check_criterion(step_at(write.session, write.actor, region, year, step), criterion)
     _delete(write, GRADE, key)

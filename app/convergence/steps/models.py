@@ -1,4 +1,4 @@
-"""Evidence and grades of convergence steps, and what they sum up to: fields declared once for table and wire."""
+"""Evidence, grades and scores of convergence steps: fields declared once for table and wire."""
 
 import datetime as dt
 from datetime import datetime
@@ -86,7 +86,7 @@ class NoFigure(StrEnum):
 
 
 class EvidenceFields(BaseModel):
-    """A document that shows that something of a step was done."""
+    """A document as proof of work on a step."""
 
     kind: Key = ShapeField(description="Code of one of the kinds that the step asks for.")
     title: Line
@@ -123,7 +123,7 @@ class EvidenceIn(EvidenceFields, Shape):
     model_config = show_example(_EVIDENCE)
 
     @model_validator(mode="after")
-    def _can_be_looked_at(self) -> "EvidenceIn":
+    def _require_source(self) -> "EvidenceIn":
         if self.url is None and self.document_number is None:
             raise RuleBroken(nothing_shown, at="/url")
         return self
@@ -172,7 +172,7 @@ class StepEvidenceRow(EvidenceFields, Table, table=True):
 
 
 class PanelGradeFields(BaseModel):
-    """What the panel of the province says of a criterion."""
+    """The grade of a criterion by the panel of the province, with the reason."""
 
     grade: Grade
     reason: Statement = ShapeField(description="Why; names positions, never persons.")
@@ -223,7 +223,7 @@ class PanelGradeReply(PanelGrade):
 
 
 class StepGradeRow(PanelGradeFields, Table, table=True):
-    """By criterion alone: its code is unique in a template."""
+    """Grades by criterion, without the step: a criterion's code is unique in a template."""
 
     __tablename__ = "step_grade"
     __table_args__ = (sa.PrimaryKeyConstraint("region_code", "year", "criterion"),)
@@ -422,7 +422,7 @@ class StepsReply(BaseModel):
 
 
 class StepsQuery(BaseModel):
-    """Whose steps of which year."""
+    """Region and year of an overview."""
 
     region: str = ShapeField(
         pattern=r"^[0-9]{2}(\.[0-9]{2})?$",

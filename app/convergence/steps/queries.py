@@ -1,4 +1,4 @@
-"""Reading where regions stand: every SELECT starts from the regions, and the plans, that the actor sees."""
+"""Queries for the steps of regions. Each SELECT starts from the regions and the plans that the actor sees."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -49,7 +49,7 @@ PartKey = tuple[str, int, str, str]
 
 
 class StepPart(NamedTuple):
-    """What is written to a step: its rows, its shape as it is read, the right to write it."""
+    """A kind of writable part of a step: its rows, its reply, and the right to write it."""
 
     resource: Resource
     shape: type[BaseModel]
@@ -88,16 +88,16 @@ _HOMES = (RegionLevel.province, RegionLevel.regency)
 def process_scores(
     session: Session, actor: Actor, codes: Collection[str], year: int, now: datetime
 ) -> dict[str, ProcessScore]:
-    """P of those of the regions that the actor sees and that plan; as many statements for many as for one.
+    """Return P of each planning region that the actor sees, with as many statements for many regions as for one.
 
-    A plan that the actor does not see counts as none. NoTemplate (409) where no template is for the year.
+    An invisible plan counts as missing. Raises NoTemplate (409) if the year has no template.
     """
-    judged = _judged(session, actor, among(session, regions.c.code, codes), year, now)
-    return {code: scored(one.template, one.steps) for code, one in judged.items()}
+    reviews = _review_regions(session, actor, among(session, regions.c.code, codes), year, now)
+    return {code: scored(review.template, review.steps) for code, review in reviews.items()}
 
 
-class _Judged(NamedTuple):
-    """A region with its steps."""
+class _Review(NamedTuple):
+    """A region with its template and its steps."""
 
     home: Home
     template: Template
@@ -108,7 +108,7 @@ class _Judged(NamedTuple):
         return sum(step.deadline_missed for step in self.steps)
 
 
-def _judged(
+def _review_regions(
     session: Session,
     actor: Actor,
     chosen: ColumnElement[bool],
@@ -116,20 +116,20 @@ def _judged(
     now: datetime,
     *,
     with_evidence: bool = False,
-) -> dict[str, _Judged]:
-    """The regions that a predicate chooses, in the order of their codes."""
-    homes = _homes(session, actor, chosen, year)
+) -> dict[str, _Review]:
+    """Return the chosen regions with their steps, ordered by code."""
+    homes = _read_homes(session, actor, chosen, year)
     if not homes:
         return {}
-    found = choices_of(session, TEMPLATES, homes, year)
-    by_edition = template_steps(session, {one.template for one in found.values()})
-    templates = {code: by_edition[one.template] for code, one in found.items()}
+    choices = choices_of(session, TEMPLATES, homes, year)
+    by_edition = template_steps(session, {choice.template for choice in choices.values()})
+    templates = {code: by_edition[choice.template] for code, choice in choices.items()}
     counts = counts_of(session, homes.values(), year, now)
-    held = meetings_of(session, homes.values(), templates, year, now)
+    meetings = meetings_of(session, homes.values(), templates, year, now)
     villages = villages_of(session, homes.values(), templates, year)
-    shown, panel = _shown(session, homes, year), _panel(session, homes, year)
-    documents = _evidence(session, homes, year) if with_evidence else {}
-    judged = {}
+    shown, panel = _count_evidence(session, homes, year), _read_panel(session, homes, year)
+    documents = _read_evidence(session, homes, year) if with_evidence else {}
+    reviews = {}
     for code, home in homes.items():
         facts = Facts(
             year=year,
@@ -140,14 +140,14 @@ def _judged(
             counts=counts[code],
             shown=shown.get(code, {}),
             villages_shown=villages.get(code, {}),
-            meetings=held.get(code, {}),
+            meetings=meetings.get(code, {}),
         )
         steps = standings(templates[code], facts, panel.get(code, {}), documents.get(code, {}))
-        judged[code] = _Judged(home, templates[code], steps)
-    return judged
+        reviews[code] = _Review(home, templates[code], steps)
+    return reviews
 
 
-def _homes(session: Session, actor: Actor, chosen: ColumnElement[bool], year: int) -> dict[str, Home]:
+def _read_homes(session: Session, actor: Actor, chosen: ColumnElement[bool], year: int) -> dict[str, Home]:
     c = regions.c
     planned = sa.and_(plans.c.region_code == c.code, plans.c.year == year, seen(actor))
     first = sa.and_(_revisions.c.plan_id == plans.c.id, _revisions.c.number == 0)
@@ -165,116 +165,120 @@ def _homes(session: Session, actor: Actor, chosen: ColumnElement[bool], year: in
     return {row.code: Home(*row) for row in rows}
 
 
-def _shown(session: Session, codes: Collection[str], year: int) -> dict[str, dict[tuple[str, str], Shown]]:
+def _count_evidence(
+    session: Session, codes: Collection[str], year: int
+) -> dict[str, dict[tuple[str, str], Shown]]:
     c = evidence.c
     rows = session.execute(
         sa.select(c.region_code, c.step, c.kind, sa.func.count(), sa.func.min(c.date))
         .where(c.year == year, among(session, c.region_code, codes))
         .group_by(c.region_code, c.step, c.kind)
     )
-    found: dict[str, dict[tuple[str, str], Shown]] = {}
+    result: dict[str, dict[tuple[str, str], Shown]] = {}
     for region, step, kind, count, first in rows:
-        found.setdefault(region, {})[step, kind] = Shown(count, first)
-    return found
+        result.setdefault(region, {})[step, kind] = Shown(count, first)
+    return result
 
 
-def _panel(session: Session, codes: Collection[str], year: int) -> dict[str, dict[str, PanelGrade]]:
+def _read_panel(session: Session, codes: Collection[str], year: int) -> dict[str, dict[str, PanelGrade]]:
     c = grades.c
     rows = session.execute(
         sa.select(c.region_code, c.criterion, *fields_of(PanelGrade, grades)).where(
             c.year == year, among(session, c.region_code, codes)
         )
     )
-    found: dict[str, dict[str, PanelGrade]] = {}
+    result: dict[str, dict[str, PanelGrade]] = {}
     for row in rows:
         grade = PanelGrade.model_construct(**row._mapping)
-        found.setdefault(row.region_code, {})[row.criterion] = grade
-    return found
+        result.setdefault(row.region_code, {})[row.criterion] = grade
+    return result
 
 
-def _evidence(session: Session, codes: Collection[str], year: int) -> dict[str, dict[str, list[EvidenceOut]]]:
+def _read_evidence(
+    session: Session, codes: Collection[str], year: int
+) -> dict[str, dict[str, list[EvidenceOut]]]:
     c = evidence.c
     rows = session.execute(
         sa.select(c.region_code, c.step, *fields_of(EvidenceOut, evidence))
         .where(c.year == year, among(session, c.region_code, codes))
         .order_by(c.region_code, c.step, c.key)
     )
-    found: dict[str, dict[str, list[EvidenceOut]]] = {}
+    result: dict[str, dict[str, list[EvidenceOut]]] = {}
     for row in rows:
-        shown = EvidenceOut.model_construct(**row._mapping)
-        found.setdefault(row.region_code, {}).setdefault(row.step, []).append(shown)
-    return found
+        document = EvidenceOut.model_construct(**row._mapping)
+        result.setdefault(row.region_code, {}).setdefault(row.step, []).append(document)
+    return result
 
 
 # One region
 
 
 def region_steps(session: Session, actor: Actor, region: str, year: int, now: datetime) -> StepsReply:
-    """All steps of a region's year. NotFound where the actor does not see it, or it is none that plans."""
-    found = _one(session, actor, region, year, now)
-    result = scored(found.template, found.steps)
+    """Return all steps of a region's year. Raises NotFound if the actor cannot see the region or it does not plan."""
+    review = _review_region(session, actor, region, year, now)
+    result = scored(review.template, review.steps)
     return StepsReply.model_construct(
         region_code=region,
-        region_name=found.home.name,
+        region_name=review.home.name,
         year=year,
-        timezone=Timezone(found.home.zone),
-        template=found.template.edition,
-        grades_counted=found.template.grades_counted,
+        timezone=Timezone(review.home.zone),
+        template=review.template.edition,
+        grades_counted=review.template.grades_counted,
         score=result.score,
         missing=result.missing,
-        deadlines_missed=found.deadlines_missed,
-        steps=found.steps,
-        allowed=_allowed(actor, region),
+        deadlines_missed=review.deadlines_missed,
+        steps=review.steps,
+        allowed=_list_allowed(actor, region),
     )
 
 
 def region_step(
     session: Session, actor: Actor, region: str, year: int, code: str, now: datetime
 ) -> StepReply:
-    """One step of a region's year. NotFound where its template has none of that code, too."""
-    found = _one(session, actor, region, year, now)
-    step = require_found(next((one for one in found.steps if one.step == code), None))
+    """Return one step of a region's year. Raises NotFound as `region_steps`, and if the template lacks the step."""
+    review = _review_region(session, actor, region, year, now)
+    step = require_found(next((item for item in review.steps if item.step == code), None))
     return StepReply.model_construct(
         **dict(step),
         region_code=region,
         year=year,
-        template=found.template.edition,
-        allowed=_allowed(actor, region),
+        template=review.template.edition,
+        allowed=_list_allowed(actor, region),
     )
 
 
-def _one(session: Session, actor: Actor, region: str, year: int, now: datetime) -> _Judged:
+def _review_region(session: Session, actor: Actor, region: str, year: int, now: datetime) -> _Review:
     actor.require_seen(region)
-    found = _judged(session, actor, regions.c.code == region, year, now, with_evidence=True)
-    if region not in found:
+    reviews = _review_regions(session, actor, regions.c.code == region, year, now, with_evidence=True)
+    if region not in reviews:
         raise NotFound()
-    return found[region]
+    return reviews[region]
 
 
-def _allowed(actor: Actor, region: str) -> list[object]:
+def _list_allowed(actor: Actor, region: str) -> list[object]:
     return [verb for verb in ("write_evidence", "grade_steps") if actor.may(verb, region)]
 
 
 def steps_overview(session: Session, actor: Actor, query: StepsQuery, now: datetime) -> StepsOverview:
-    """The region and those below it that the actor sees. NotFound: it sees none of them."""
+    """Return the region and the regions below it that the actor sees. Raises NotFound if there are none."""
     chosen = within(regions.c.code, query.region)
-    found = require_found(_judged(session, actor, chosen, query.year, now) or None)
+    reviews = require_found(_review_regions(session, actor, chosen, query.year, now) or None)
     return StepsOverview.model_construct(
         region_code=query.region,
         year=query.year,
-        regions=[_in_overview(one) for one in found.values()],
+        regions=[_summarise(review) for review in reviews.values()],
     )
 
 
-def _in_overview(found: _Judged) -> RegionSteps:
-    result = scored(found.template, found.steps)
+def _summarise(review: _Review) -> RegionSteps:
+    result = scored(review.template, review.steps)
     return RegionSteps.model_construct(
-        region_code=found.home.code,
-        region_name=found.home.name,
-        level=found.home.level,
-        template=found.template.edition,
+        region_code=review.home.code,
+        region_name=review.home.name,
+        level=review.home.level,
+        template=review.template.edition,
         score=result.score,
-        deadlines_missed=found.deadlines_missed,
+        deadlines_missed=review.deadlines_missed,
         missing=result.missing,
         steps=[
             StepOverview.model_construct(
@@ -282,33 +286,33 @@ def _in_overview(found: _Judged) -> RegionSteps:
                 state=step.state,
                 deadline_missed=step.deadline_missed,
             )
-            for step in found.steps
+            for step in review.steps
         ],
     )
 
 
-# Evidence and grades by themselves
+# Single evidence and grades
 
 
 def step_at(session: Session, actor: Actor, region: str, year: int, step: str) -> TemplateStep:
-    """A step of a region that the actor sees, as its template has it. NotFound where there is no such."""
+    """Return a step of a region's template. Raises NotFound if the actor cannot see it or there is none."""
     home_of_steps(session, actor, region)
     edition = choices_of(session, TEMPLATES, [region], year)[region].template
     return template_steps(session, [edition])[edition].step(step)
 
 
 def part_text(session: Session, actor: Actor, part: StepPart, key: PartKey) -> ResourceText:
-    """Return evidence or a grade as its reply without `allowed`. Raises NotFound if the actor sees none."""
+    """Return evidence or a grade as its reply without `allowed`. Raises NotFound if the actor cannot see it."""
     home_of_steps(session, actor, key[0])
     return part.resource.read_reply(session, part.shape, *key)
 
 
 def steps_have_begun(session: Session, region: str, year: int) -> bool:
-    """Whether evidence or a grade of a region's year is there, so that its template stands."""
-    found = sa.union_all(
+    """Return whether a region's year has evidence or a grade, which fixes its template."""
+    query = sa.union_all(
         *[
             sa.select(sa.literal(1)).where(table.c.region_code == region, table.c.year == year)
             for table in (evidence, grades)
         ]
     )
-    return session.execute(found.limit(1)).first() is not None
+    return session.execute(query.limit(1)).first() is not None

@@ -44,8 +44,8 @@ def read_steps_overview(call: Caller, query: FromQuery[StepsQuery]) -> Response:
 
     Computed from the data as it is; a day that passes changes it as well. 404 where the caller sees none of them.
     """
-    found = queries.steps_overview(call.session, call.actor, query, call.now)
-    return answer(call.request, found.model_dump_json().encode())
+    overview = queries.steps_overview(call.session, call.actor, query, call.now)
+    return answer(call.request, overview.model_dump_json().encode())
 
 
 @router.get(_YEAR, response_model=StepsReply, openapi_extra={"x-problems": [409]})
@@ -56,22 +56,22 @@ def read_region_steps(call: Caller, region: RegionKey, year: StepYearKey) -> Res
     A figure for which there is no data is null and says why by `no_figure`; its criterion is left out of the scores
     and named in `missing`. A plan that the caller does not see counts as none.
     """
-    found = queries.region_steps(call.session, call.actor, region, year_in(year), call.now)
-    return answer(call.request, found.model_dump_json().encode())
+    steps = queries.region_steps(call.session, call.actor, region, year_in(year), call.now)
+    return answer(call.request, steps.model_dump_json().encode())
 
 
 @router.get(f"{_YEAR}/{{step}}", response_model=StepReply, openapi_extra={"x-problems": [409]})
 def read_region_step(call: Caller, region: RegionKey, year: StepYearKey, step: StepKey) -> Response:
     """One step of a region's year; 404 where its template has none of that code."""
-    found = queries.region_step(call.session, call.actor, region, year_in(year), step, call.now)
-    return answer(call.request, found.model_dump_json().encode())
+    reply = queries.region_step(call.session, call.actor, region, year_in(year), step, call.now)
+    return answer(call.request, reply.model_dump_json().encode())
 
 
 # Evidence, and grades of the panel
 
 
 class PartAt(NamedTuple):
-    """The keys of evidence or a grade in an address."""
+    """The path parameters of evidence or a grade."""
 
     region: str
     year: str
@@ -80,7 +80,7 @@ class PartAt(NamedTuple):
 
     @property
     def key(self) -> PartKey:
-        """The key of its row. Raises NotFound if the year is none."""
+        """Return the key of the row. Raises NotFound if the year is invalid."""
         return self.region, year_in(self.year), self.step, self.code
 
 

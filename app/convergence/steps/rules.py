@@ -1,6 +1,6 @@
-"""From what was counted to figures, grades and scores (domain, section 6). Pure.
+"""Rules from counts to figures, grades and scores (domain, section 6). Pure.
 
-A figure is rounded to two decimals, and graded as it is shown, so that whoever has the inputs gets the same grade.
+A figure has two decimals, and its grade depends on these, so a client with the inputs computes an equal grade.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,13 +34,13 @@ from app.convergence.steps.models import (
 from app.kit.periods import end_of
 
 Inputs = Mapping[str, Any]
-"""Name → what was counted; whole numbers of rupiah and families, and a rate."""
+"""Counts by name: whole numbers of rupiah and families, and a rate."""
 
 POINTS = {Grade.a: 4, Grade.b: 3, Grade.c: 2, Grade.d: 1, Grade.none: 0}
 
 
 class Shown(NamedTuple):
-    """Evidence of one kind: how many pieces, the date of the earliest."""
+    """Evidence of one kind: number of pieces, date of the earliest."""
 
     pieces: int
     first_date: date
@@ -48,10 +48,7 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """What was counted of a region's year: what figures are computed from.
-
-    `counts` by name; a name that is not there was not counted for want of data.
-    """
+    """The counts of a region's year, the source of all figures. `counts` lacks the names that have no data."""
 
     year: int
     zone: str
@@ -60,37 +57,38 @@ class Facts:
     adopted_on: date | None = None
     counts: Inputs = field(default_factory=dict)
     shown: Mapping[tuple[str, str], Shown] = field(default_factory=dict)
-    """(step, kind) → evidence."""
+    """Evidence by step and kind."""
     villages_shown: Mapping[str, int] = field(default_factory=dict)
-    """Step → priority locations with evidence of each kind that is given per village."""
+    """Priority locations with evidence of each kind required per village, by step."""
     meetings: Mapping[str, Inputs] = field(default_factory=dict)
-    """Step → what was counted of the meetings in its window."""
+    """Counts of the meetings in a step's window, by step."""
 
     def count(self, name: str) -> Any:
         return self.counts.get(name) or 0
 
     def pick(self, *names: str) -> dict[str, Any]:
-        """Return counts by name, 0 for what was not counted."""
+        """Return counts by name, 0 for a missing one."""
         return {name: self.count(name) for name in names}
 
 
 class Measured(NamedTuple):
-    """A figure with what it was computed from; without one, why."""
+    """A figure with its inputs, or the reason for its absence."""
 
     value: float | None
     inputs: Inputs
     no_figure: NoFigure | None = None
     measured_at: str | None = None
-    """The quarter, survey or day that it is of, where there was one to choose."""
+    """The quarter, survey or day of the figure, if there was a choice."""
 
 
-def _none(why: NoFigure, inputs: Inputs | None = None) -> Measured:
+def _omit(why: NoFigure, inputs: Inputs | None = None) -> Measured:
+    """Return no figure, with the reason."""
     return Measured(None, inputs or {}, why)
 
 
-def _part(part: int, whole: int, why: NoFigure, inputs: Inputs) -> Measured:
-    """part / whole × 100; without a whole no figure."""
-    return Measured(percent(part, whole), inputs) if whole else _none(why, inputs)
+def _divide(part: int, whole: int, why: NoFigure, inputs: Inputs) -> Measured:
+    """Return part / whole × 100; without a whole, the reason."""
+    return Measured(percent(part, whole), inputs) if whole else _omit(why, inputs)
 
 
 # The measures
@@ -98,149 +96,148 @@ def _part(part: int, whole: int, why: NoFigure, inputs: Inputs) -> Measured:
 Measuring = Callable[[Facts, TemplateStep], Measured]
 
 
-def _of_plan(measure: Measuring) -> Measuring:
-    """The measure where there is a plan; without one no figure."""
-    return lambda facts, step: measure(facts, step) if facts.has_plan else _none(NoFigure.no_plan)
+def _require_plan(measure: Measuring) -> Measuring:
+    """Make a measure give no figure without a plan."""
+    return lambda facts, step: measure(facts, step) if facts.has_plan else _omit(NoFigure.no_plan)
 
 
-def _evidence_given(facts: Facts, step: TemplateStep) -> Measured:
-    """Required kinds of which there is evidence / all required kinds."""
+def _measure_evidence(facts: Facts, step: TemplateStep) -> Measured:
+    """Measure required kinds with evidence / all required kinds."""
     required = [kind.code for kind in step.evidence_kinds if kind.required]
     given = sum((step.code, code) in facts.shown for code in required)
     return Measured(percent(given, len(required)), {"required": len(required), "given": given})
 
 
-def _loci(name: str, part: Callable[[Facts, TemplateStep], int]) -> Measuring:
-    """Priority locations of which something holds / all of the plan."""
+def _make_loci(name: str, part: Callable[[Facts, TemplateStep], int]) -> Measuring:
+    """Build the measure: priority locations that fulfil a condition / all of the plan."""
 
     def measure(facts: Facts, step: TemplateStep) -> Measured:
-        loci, found = facts.count("priority_locations"), part(facts, step)
-        inputs = {"priority_locations": loci, name: found}
-        return _part(found, loci, NoFigure.no_priority_locations, inputs)
+        total, count = facts.count("priority_locations"), part(facts, step)
+        inputs = {"priority_locations": total, name: count}
+        return _divide(count, total, NoFigure.no_priority_locations, inputs)
 
-    return _of_plan(measure)
+    return _require_plan(measure)
 
 
-def _share(part: str, whole: str, why: NoFigure, *beside: str) -> Measuring:
-    """One count of a plan / another; `beside` are shown with them."""
+def _make_share(part: str, whole: str, why: NoFigure, *others: str) -> Measuring:
+    """Build the measure: one count of a plan / another. `others`: further counts among the inputs."""
 
     def measure(facts: Facts, step: TemplateStep) -> Measured:
-        inputs = facts.pick(whole, *beside, part)
-        return _part(inputs[part], inputs[whole], why, inputs)
+        inputs = facts.pick(whole, *others, part)
+        return _divide(inputs[part], inputs[whole], why, inputs)
 
-    return _of_plan(measure)
-
-
-def _lines(name: str, *beside: str) -> Measuring:
-    """Lines of which something holds / all lines of the plan; `beside` are shown with it."""
-    return _share(name, "lines", NoFigure.no_lines, *beside)
+    return _require_plan(measure)
 
 
-def _data_age(facts: Facts, step: TemplateStep) -> Measured:
-    """Mean of the quarters from the end of the source's period to the end of the plan year's first quarter, over
-    the recipients of the lines that name a period."""
+def _make_lines(name: str, *others: str) -> Measuring:
+    """Build the measure: lines that fulfil a condition / all lines of the plan."""
+    return _make_share(name, "lines", NoFigure.no_lines, *others)
+
+
+def _measure_data_age(facts: Facts, step: TemplateStep) -> Measured:
+    """Measure the mean age of recipient data with a period: quarters from the end of the source's period to the end of
+    the plan year's first quarter."""
     inputs = facts.pick("recipients", "recipients_dated", "quarters_of_age")
     if not inputs["recipients_dated"]:
-        return _none(NoFigure.no_recipient_data, inputs)
+        return _omit(NoFigure.no_recipient_data, inputs)
     return Measured(rounded(Fraction(inputs["quarters_of_age"], inputs["recipients_dated"])), inputs)
 
 
-def _meetings_held(facts: Facts, step: TemplateStep) -> Measured:
-    held = facts.meetings.get(step.code, {}).get("meetings_held") or 0
-    return Measured(float(held), {"meetings_held": held})
+def _count_meetings(facts: Facts, step: TemplateStep) -> Measured:
+    count = facts.meetings.get(step.code, {}).get("meetings_held") or 0
+    return Measured(float(count), {"meetings_held": count})
 
 
-def _agencies_attending(facts: Facts, step: TemplateStep) -> Measured:
-    """Agencies that lead a line and attended a meeting / all that lead a line."""
-    told: Inputs = facts.meetings.get(step.code, {})
+def _measure_attendance(facts: Facts, step: TemplateStep) -> Measured:
+    """Measure lead agencies that attended a meeting / all lead agencies."""
+    counts: Inputs = facts.meetings.get(step.code, {})
     names = ("meetings_held", "leading_agencies", "agencies_attending")
-    inputs = {name: told.get(name) or 0 for name in names}
+    inputs = {name: counts.get(name) or 0 for name in names}
     if not inputs["meetings_held"]:
-        return _none(NoFigure.no_meetings, inputs)
-    return _part(inputs["agencies_attending"], inputs["leading_agencies"], NoFigure.no_lines, inputs)
+        return _omit(NoFigure.no_meetings, inputs)
+    return _divide(inputs["agencies_attending"], inputs["leading_agencies"], NoFigure.no_lines, inputs)
 
 
-def _commitments_closed(facts: Facts, step: TemplateStep) -> Measured:
-    """Commitments that are done / those that are done or whose last day is over; cancelled ones are left out."""
-    told: Inputs = facts.meetings.get(step.code, {})
-    inputs = {name: told.get(name) or 0 for name in ("commitments_due", "commitments_done")}
-    return _part(inputs["commitments_done"], inputs["commitments_due"], NoFigure.no_commitments_due, inputs)
+def _measure_commitments(facts: Facts, step: TemplateStep) -> Measured:
+    """Measure done commitments / done or overdue commitments, without cancelled ones."""
+    counts: Inputs = facts.meetings.get(step.code, {})
+    inputs = {name: counts.get(name) or 0 for name in ("commitments_due", "commitments_done")}
+    return _divide(inputs["commitments_done"], inputs["commitments_due"], NoFigure.no_commitments_due, inputs)
 
 
-def _days_before_year(facts: Facts, step: TemplateStep) -> Measured:
-    """Days from the instrument's date to 1 January of the plan year; negative after it."""
+def _count_days_before_year(facts: Facts, step: TemplateStep) -> Measured:
+    """Count the days from the instrument's date to 1 January of the plan year; negative after it."""
     start = date(facts.year, 1, 1)
     if facts.adopted_on is None:
-        return _none(NoFigure.not_adopted_yet if facts.today < start else NoFigure.not_adopted)
+        return _omit(NoFigure.not_adopted_yet if facts.today < start else NoFigure.not_adopted)
     days = (start - facts.adopted_on).days
     return Measured(float(days), {}, measured_at=facts.adopted_on.isoformat())
 
 
-def _open_overlaps(facts: Facts, step: TemplateStep) -> Measured:
-    """Pairs of lines that overlap and that nobody explained, for each hundred lines that can be compared: those
-    that say where, to whom and in which form."""
+def _measure_overlaps(facts: Facts, step: TemplateStep) -> Measured:
+    """Measure the unexplained overlaps per hundred comparable lines: lines with location, recipients and form."""
     inputs = facts.pick("lines_comparable", "overlaps", "overlaps_explained")
     open_ones = inputs["overlaps"] - inputs["overlaps_explained"]
-    return _part(open_ones, inputs["lines_comparable"], NoFigure.no_comparable_lines, inputs)
+    return _divide(open_ones, inputs["lines_comparable"], NoFigure.no_comparable_lines, inputs)
 
 
-def _service_coverage(facts: Facts, step: TemplateStep) -> Measured:
-    """K of the latest quarter of the plan year that was reported (domain, section 7)."""
+def _measure_coverage(facts: Facts, step: TemplateStep) -> Measured:
+    """Measure K of the latest quarter of the plan year with coverage reports (domain, section 7)."""
     period = facts.counts.get("coverage_period")
     if period is None:
-        return _none(NoFigure.no_coverage)
+        return _omit(NoFigure.no_coverage)
     inputs = facts.pick("eligible", "served")
-    found = _part(inputs["served"], inputs["eligible"], NoFigure.nobody_eligible, inputs)
-    return found._replace(measured_at=period)
+    measured = _divide(inputs["served"], inputs["eligible"], NoFigure.nobody_eligible, inputs)
+    return measured._replace(measured_at=period)
 
 
-def _coverage_reach(facts: Facts, step: TemplateStep) -> Measured:
-    """R of the same quarter."""
+def _measure_reach(facts: Facts, step: TemplateStep) -> Measured:
+    """Measure R of the latest quarter of the plan year with coverage reports (domain, section 7)."""
     period = facts.counts.get("coverage_period")
     if period is None:
-        return _none(NoFigure.no_coverage)
+        return _omit(NoFigure.no_coverage)
     inputs = facts.pick("families_reporting", "families_expected", "villages_foreseen")
-    found = reach(Expected(*inputs.values()))
-    return Measured(found, inputs, None if found is not None else NoFigure.nobody_expected, period)
+    share = reach(Expected(*inputs.values()))
+    return Measured(share, inputs, None if share is not None else NoFigure.nobody_expected, period)
 
 
-def _target_achievement(facts: Facts, step: TemplateStep) -> Measured:
-    """Mean over the outputs with a target and a report of achieved / target, at most 1, as last reported."""
+def _measure_achievement(facts: Facts, step: TemplateStep) -> Measured:
+    """Measure the mean of achieved / target, at most 1, in the latest report of each output with a target."""
     inputs = facts.pick("outputs", "outputs_reported", "achieved_of_targets_percent")
     if not inputs["outputs_reported"]:
-        return _none(NoFigure.no_reports, inputs)
+        return _omit(NoFigure.no_reports, inputs)
     return Measured(round(inputs["achieved_of_targets_percent"] / inputs["outputs_reported"], 2), inputs)
 
 
-def _absorption(facts: Facts, step: TemplateStep) -> Measured:
-    """Spent, as last reported / allocation of all lines."""
+def _measure_absorption(facts: Facts, step: TemplateStep) -> Measured:
+    """Measure spending in the latest reports / allocation of all lines."""
     inputs = facts.pick("lines_reported", "spent", "allocation")
     if not inputs["lines_reported"]:
-        return _none(NoFigure.no_reports, inputs)
-    return _part(inputs["spent"], inputs["allocation"], NoFigure.no_lines, inputs)
+        return _omit(NoFigure.no_reports, inputs)
+    return _divide(inputs["spent"], inputs["allocation"], NoFigure.no_lines, inputs)
 
 
-def _poverty_change(facts: Facts, step: TemplateStep) -> Measured:
-    """P0 of the plan year less that of the year before, by the same survey, in points."""
+def _measure_poverty_change(facts: Facts, step: TemplateStep) -> Measured:
+    """Measure P0 of the plan year less P0 of the year before, by the same survey, in points."""
     survey = facts.counts.get("observed")
     if survey is None:
-        return _none(NoFigure.no_observations)
+        return _omit(NoFigure.no_observations)
     inputs = facts.pick("p0", "p0_before")
     return Measured(round(inputs["p0"] - inputs["p0_before"], 2), inputs, measured_at=survey)
 
 
 FIGURES: Mapping[MeasureName, Measuring] = {
-    MeasureName.evidence_given: _evidence_given,
-    MeasureName.loci_with_evidence: _loci(
+    MeasureName.evidence_given: _measure_evidence,
+    MeasureName.loci_with_evidence: _make_loci(
         "with_evidence", lambda facts, step: facts.villages_shown.get(step.code, 0)
     ),
-    MeasureName.loci_with_fresh_data: _loci(
+    MeasureName.loci_with_fresh_data: _make_loci(
         "with_fresh_data", lambda facts, step: facts.count("loci_with_fresh_data")
     ),
-    MeasureName.loci_by_all_strategies: _loci(
+    MeasureName.loci_by_all_strategies: _make_loci(
         "by_all_strategies", lambda facts, step: facts.count("loci_by_all_strategies")
     ),
-    MeasureName.complete_lines: _lines(
+    MeasureName.complete_lines: _make_lines(
         "complete",
         "with_code",
         "with_output",
@@ -249,20 +246,20 @@ FIGURES: Mapping[MeasureName, Measuring] = {
         "with_deciles",
         "with_source",
     ),
-    MeasureName.lines_with_usable_places: _lines("with_usable_place"),
-    MeasureName.data_age: _of_plan(_data_age),
-    MeasureName.meetings_held: _meetings_held,
-    MeasureName.agencies_attending: _of_plan(_agencies_attending),
-    MeasureName.commitments_closed: _commitments_closed,
-    MeasureName.days_before_year: _of_plan(_days_before_year),
-    # submitted in time / submitted, or the deadline is over
-    MeasureName.quarters_on_time: _share("quarters_on_time", "quarters_due", NoFigure.no_quarter_due),
-    MeasureName.open_overlaps: _of_plan(_open_overlaps),
-    MeasureName.service_coverage: _service_coverage,
-    MeasureName.coverage_reach: _coverage_reach,
-    MeasureName.target_achievement: _of_plan(_target_achievement),
-    MeasureName.absorption: _of_plan(_absorption),
-    MeasureName.poverty_change: _poverty_change,
+    MeasureName.lines_with_usable_places: _make_lines("with_usable_place"),
+    MeasureName.data_age: _require_plan(_measure_data_age),
+    MeasureName.meetings_held: _count_meetings,
+    MeasureName.agencies_attending: _require_plan(_measure_attendance),
+    MeasureName.commitments_closed: _measure_commitments,
+    MeasureName.days_before_year: _require_plan(_count_days_before_year),
+    # quarters submitted in time / quarters submitted or past the deadline
+    MeasureName.quarters_on_time: _make_share("quarters_on_time", "quarters_due", NoFigure.no_quarter_due),
+    MeasureName.open_overlaps: _require_plan(_measure_overlaps),
+    MeasureName.service_coverage: _measure_coverage,
+    MeasureName.coverage_reach: _measure_reach,
+    MeasureName.target_achievement: _require_plan(_measure_achievement),
+    MeasureName.absorption: _require_plan(_measure_absorption),
+    MeasureName.poverty_change: _measure_poverty_change,
 }
 
 
@@ -270,8 +267,8 @@ FIGURES: Mapping[MeasureName, Measuring] = {
 
 
 def grade_of(measured: Measured, thresholds: GradeThresholds, *, less_is_better: bool) -> Grade | None:
-    """The first grade whose threshold the figure reaches; None without a figure. A plan that is still not adopted
-    in its own year has no figure, and no grade to hope for either."""
+    """Return the first grade whose threshold the figure reaches. Returns None without a figure, except that a plan
+    without adoption in its own year gets the grade `none`."""
     if measured.no_figure is NoFigure.not_adopted:
         return Grade.none
     if measured.value is None:
@@ -283,7 +280,7 @@ def grade_of(measured: Measured, thresholds: GradeThresholds, *, less_is_better:
 
 
 def counted(machine: Grade | None, panel: Grade | None, counts: GradesCounted) -> Grade | None:
-    """The grade that counts: the one that the template puts first, where there is none the other."""
+    """Return the grade that counts: by the template's order, the other one if the first is missing."""
     first, second = (panel, machine) if counts is GradesCounted.panel_first else (machine, panel)
     return first if first is not None else second
 
@@ -292,28 +289,28 @@ def counted(machine: Grade | None, panel: Grade | None, counts: GradesCounted) -
 
 
 def rounded(value: Fraction) -> float:
-    """Two decimals, halves up."""
+    """Round to two decimals, halves up."""
     return (value * 100 + Fraction(1, 2)).__floor__() / 100
 
 
 def step_score(graded: Iterable[tuple[int, Grade | None]]) -> float | None:
-    """Σ w·grade/4 × 100 / Σ w over the criteria (weight, grade) that have a grade; None where none has."""
-    found = [(weight, POINTS[grade]) for weight, grade in graded if grade is not None]
-    if not found:
+    """Return Σ w·grade/4 × 100 / Σ w over the criteria (weight, grade) with a grade. Returns None if none has one."""
+    pairs = [(weight, POINTS[grade]) for weight, grade in graded if grade is not None]
+    if not pairs:
         return None
-    points = sum(weight * point for weight, point in found)
-    return rounded(Fraction(points * 100, 4 * sum(weight for weight, _ in found)))
+    points = sum(weight * point for weight, point in pairs)
+    return rounded(Fraction(points * 100, 4 * sum(weight for weight, _ in pairs)))
 
 
 def process_score(scores: Iterable[tuple[int, float | None]]) -> float | None:
-    """P: mean of the step scores (weight, score) by their weights, over the steps that have one; from 0 to 100."""
-    found = [(weight, Fraction(round(score * 100), 100)) for weight, score in scores if score is not None]
-    if not found:
+    """Return P, 0 to 100: the weighted mean of the step scores (weight, score). Returns None if no step has a score."""
+    pairs = [(weight, Fraction(round(score * 100), 100)) for weight, score in scores if score is not None]
+    if not pairs:
         return None
-    return rounded(sum((weight * score for weight, score in found), Fraction()) / sum(w for w, _ in found))
+    return rounded(sum((weight * score for weight, score in pairs), Fraction()) / sum(w for w, _ in pairs))
 
 
-# Where a region stands
+# Steps
 
 
 def state_of(opens_on: date, due_on: date, today: date, done_on: date | None) -> StepState:
@@ -330,14 +327,14 @@ def standings(
     panel: Mapping[str, PanelGrade],
     evidence: Mapping[str, Sequence[EvidenceOut]],
 ) -> list[StepStanding]:
-    """Where a region stands on each step; `panel` by criterion, `evidence` by step."""
+    """Return a region's state on each step; `panel` by criterion, `evidence` by step."""
     return [
-        _standing(number, step, template.grades_counted, facts, panel, evidence.get(step.code, ()))
+        _describe_step(number, step, template.grades_counted, facts, panel, evidence.get(step.code, ()))
         for number, step in enumerate(template.steps, 1)
     ]
 
 
-def _standing(
+def _describe_step(
     number: int,
     step: TemplateStep,
     counts: GradesCounted,
@@ -347,9 +344,9 @@ def _standing(
 ) -> StepStanding:
     window = window_of(facts.year, step.opens_month, step.due_month)
     is_open = facts.today >= window.opens_on
-    criteria = [_graded(one, step, counts, facts, panel, is_open=is_open) for one in step.criteria]
+    criteria = [_grade_criterion(item, step, counts, facts, panel, is_open=is_open) for item in step.criteria]
     first = [facts.shown.get((step.code, kind.code)) for kind in step.evidence_kinds if kind.required]
-    done_on = None if None in first else max(one.first_date for one in first if one is not None)
+    done_on = None if None in first else max(shown.first_date for shown in first if shown is not None)
     return StepStanding.model_construct(
         step=step.code,
         number=number,
@@ -364,21 +361,21 @@ def _standing(
         deadline_missed=facts.today > window.due_on and (done_on is None or done_on > window.due_on),
         criteria=criteria,
         evidence_kinds=[
-            _asked(kind, facts.shown.get((step.code, kind.code))) for kind in step.evidence_kinds
+            _describe_evidence(kind, facts.shown.get((step.code, kind.code))) for kind in step.evidence_kinds
         ],
         evidence=list(evidence),
-        machine_score=step_score((one.weight, one.machine_grade) for one in criteria),
-        panel_score=step_score((one.weight, one.panel.grade if one.panel else None) for one in criteria),
-        score=step_score((one.weight, one.grade) for one in criteria),
+        machine_score=step_score((item.weight, item.machine_grade) for item in criteria),
+        panel_score=step_score((item.weight, item.panel.grade if item.panel else None) for item in criteria),
+        score=step_score((item.weight, item.grade) for item in criteria),
     )
 
 
-def _asked(kind: StepEvidenceKind, shown: Shown | None) -> AskedEvidence:
+def _describe_evidence(kind: StepEvidenceKind, shown: Shown | None) -> AskedEvidence:
     count, first_date = shown or (0, None)
     return AskedEvidence.model_construct(**dict(kind), count=count, first_date=first_date)
 
 
-def _graded(
+def _grade_criterion(
     criterion: StepCriterion,
     step: TemplateStep,
     counts: GradesCounted,
@@ -389,15 +386,15 @@ def _graded(
 ) -> GradedCriterion:
     name, machine = criterion.measure, None
     if not is_open:
-        measured = _none(NoFigure.not_open)
+        measured = _omit(NoFigure.not_open)
     elif name is None:
-        measured = _none(NoFigure.panel_only)
+        measured = _omit(NoFigure.panel_only)
     else:
         measured = FIGURES[name](facts, step)
         less = MEASURES[name].less_is_better
         if criterion.thresholds is not None:
             machine = grade_of(measured, criterion.thresholds, less_is_better=less)
-    given = panel.get(criterion.code) if is_open else None
+    panel_grade = panel.get(criterion.code) if is_open else None
     return GradedCriterion.model_construct(
         **dict(criterion),
         value=measured.value,
@@ -406,24 +403,24 @@ def _graded(
         measured_at=measured.measured_at,
         no_figure=measured.no_figure,
         machine_grade=machine,
-        panel=given,
-        grade=counted(machine, given.grade if given else None, counts),
+        panel=panel_grade,
+        grade=counted(machine, panel_grade.grade if panel_grade else None, counts),
     )
 
 
-def scored(template: Template, found: Sequence[StepStanding]) -> ProcessScore:
-    """P of those steps, each as it stands."""
+def scored(template: Template, steps: Sequence[StepStanding]) -> ProcessScore:
+    """Return P of a region's steps, with the scores of the steps and the criteria without a grade."""
     return ProcessScore.model_construct(
         template=template.edition,
-        score=process_score((one.weight, one.score) for one in found),
+        score=process_score((step.weight, step.score) for step in steps),
         steps=[
-            StepScore.model_construct(**{name: getattr(one, name) for name in StepScore.model_fields})
-            for one in found
+            StepScore.model_construct(**{name: getattr(step, name) for name in StepScore.model_fields})
+            for step in steps
         ],
         missing=[
             criterion.code
-            for one in found
-            for criterion in one.criteria
+            for step in steps
+            for criterion in step.criteria
             if criterion.grade is None and criterion.no_figure is not NoFigure.not_open
         ],
     )

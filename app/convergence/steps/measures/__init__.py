@@ -1,1 +1,1 @@
-"""What the figures of steps are computed from, counted in the database."""
+"""Counts behind the figures of steps."""

@@ -1,6 +1,6 @@
-"""What figures are computed from, counted in the database: as many statements for a province as for one region.
+"""Queries that count the inputs of figures, with as many statements for a province as for one region.
 
-Every statement takes the plans and regions that the caller was found to see as one JSON parameter.
+The caller chooses the visible plans and regions; each statement takes them as one JSON parameter.
 """
 
 import json
@@ -40,10 +40,10 @@ _locations, _recipients, _outputs = table_of(LocationRow), table_of(RecipientRow
 _priorities, _achieved = table_of(PriorityLocationRow), table_of(OutputProgressRow)
 
 FRESH = 4
-"""Quarters up to which data is fresh (finding W09)."""
+"""Maximum age of fresh data in quarters (finding W09)."""
 
 POVERTY = "p0"
-"""The indicator whose change the annual review looks at."""
+"""The indicator of the annual review: the poverty rate."""
 
 _LEVELS = (2, 5, 8)
 """Lengths of the codes above a village: province, regency, district."""
@@ -51,25 +51,25 @@ _LEVELS = (2, 5, 8)
 
 @dataclass(frozen=True)
 class Home:
-    """A region that plans, as its steps are judged."""
+    """A planning region, with the plan of the year."""
 
     code: str
     name: str
     level: RegionLevel
     zone: str
     plan_id: int | None
-    """Of the year's plan, where there is one that the caller sees."""
+    """The year's plan, None if there is none that the caller sees."""
     adopted_on: date | None
 
 
 def counts_of(
     session: Session, homes: Collection[Home], year: int, now: datetime
 ) -> dict[str, dict[str, object]]:
-    """Region → what was counted of its plan, its coverage and its poverty rate, by name."""
-    found: dict[str, dict[str, object]] = {home.code: {} for home in homes}
-    by_plan = {home.plan_id: found[home.code] for home in homes if home.plan_id is not None}
+    """Return the counts of each region by name: of its plan, its coverage and its poverty rate."""
+    result: dict[str, dict[str, object]] = {home.code: {} for home in homes}
+    by_plan = {home.plan_id: result[home.code] for home in homes if home.plan_id is not None}
     bound = {
-        "records": to_json([_place(home) for home in homes]),
+        "records": to_json([_build_record(home) for home in homes]),
         "year": year,
         "first": f"{year}-Q1",
         "last": f"{year}-Q4",
@@ -78,18 +78,18 @@ def counts_of(
         "before": str(year - 1),
         **clock(now),
     }
-    row = session.connection().execute(_counted(session), bound).one()
+    row = session.connection().execute(_select_counts(session), bound).one()
     for name, text in row._mapping.items():
         for counts in json.loads(text):
             key = counts.pop("of")
             if name in _OF_REGIONS:
-                _keep_latest(found[key], counts)
+                _keep_latest(result[key], counts)
             else:
                 by_plan[key].update(counts)
-    return found
+    return result
 
 
-def _place(home: Home) -> dict[str, object]:
+def _build_record(home: Home) -> dict[str, object]:
     is_province = home.level is RegionLevel.province
     return {
         "region": home.code,
@@ -100,60 +100,62 @@ def _place(home: Home) -> dict[str, object]:
 
 
 _OF_REGIONS = {"coverage": "coverage_period", "poverty": "observed"}
-"""Parts with a row for each period of a region → the name of the period."""
+"""Name of the period, by part with a row for each period of a region."""
 
 
-def _keep_latest(found: dict[str, object], counts: dict[str, object]) -> None:
+def _keep_latest(result: dict[str, object], counts: dict[str, object]) -> None:
     period = next(name for name in _OF_REGIONS.values() if name in counts)
-    if str(counts[period]) > str(found.get(period, "")):
-        found.update(counts)
+    if str(counts[period]) > str(result.get(period, "")):
+        result.update(counts)
 
 
 @built_once
-def _counted(session: Session) -> sa.Select[*tuple[str, ...]]:
+def _select_counts(session: Session) -> sa.Select[*tuple[str, ...]]:
     kinds = {"region": regions.c.code.type, "plan_id": BigInt}
     given = records(session, {**kinds, "low": regions.c.code.type, "high": regions.c.code.type})
     chosen = sa.select(given.c.plan_id).where(given.c.plan_id.is_not(None)).scalar_subquery()
     queries: dict[str, sa.SelectBase] = {
-        "lines": _lines(chosen),
-        "recipients": _recipients_of(chosen),
-        "loci": _loci(chosen),
-        "outputs": _outputs_of(chosen),
-        "quarters": _quarters(chosen),
-        "overlaps": _overlaps(session, chosen),
-        "coverage": _coverage(given),
-        "poverty": _poverty(given),
+        "lines": _count_lines(chosen),
+        "recipients": _count_recipients(chosen),
+        "loci": _count_loci(chosen),
+        "outputs": _count_outputs(chosen),
+        "quarters": _count_quarters(chosen),
+        "overlaps": _count_overlaps(session, chosen),
+        "coverage": _sum_coverage(given),
+        "poverty": _select_poverty(given),
     }
     return json_tables(queries)
 
 
-# Of plans
+# Plans
 
 
-def _by_plan(
+def _group_by_plan(
     chosen: sa.ScalarSelect[int],
     source: sa.FromClause,
     *columns: ColumnElement[int] | ColumnElement[float],
     plan_id: sa.Column[int] = actions.c.plan_id,
 ) -> sa.Select[*tuple[object, ...]]:
-    """A row for each of the chosen plans in a source, with its id as `of`."""
+    """Select a row for each chosen plan in a source, with its id as `of`."""
     grouped = sa.select(plan_id.label("of"), *columns).select_from(source).group_by(plan_id)
     return grouped.where(plan_id.in_(chosen))
 
 
-def _counts(**conditions: ColumnElement[bool]) -> list[ColumnElement[int]]:
-    """How many rows fulfil each condition, by name."""
+def _count(**conditions: ColumnElement[bool]) -> list[ColumnElement[int]]:
+    """Count the rows that fulfil each condition, by name."""
     return [sum_where(condition).label(name) for name, condition in conditions.items()]
 
 
-def _by_line(chosen: sa.ScalarSelect[int], table: sa.Table, **conditions: ColumnElement[bool]) -> Subquery:
-    """The lines that have parts of a kind, and whether one of a line's fulfils each condition. Grouped and joined,
-    not asked line by line: the parts' keys begin with their own code."""
-    found = [
+def _group_parts(
+    chosen: sa.ScalarSelect[int], table: sa.Table, **conditions: ColumnElement[bool]
+) -> Subquery:
+    """Select the lines with parts of a kind, with a flag for each condition that one of a line's parts fulfils.
+    Grouped and joined, not correlated: the primary keys of parts begin with their own code."""
+    flags = [
         sa.func.max(sa.case((condition, 1), else_=0)).label(name) for name, condition in conditions.items()
     ]
     return (
-        sa.select(table.c.action_id, *found)
+        sa.select(table.c.action_id, *flags)
         .select_from(table.join(actions, actions.c.id == table.c.action_id))
         .where(actions.c.plan_id.in_(chosen))
         .group_by(table.c.action_id)
@@ -161,18 +163,18 @@ def _by_line(chosen: sa.ScalarSelect[int], table: sa.Table, **conditions: Column
     )
 
 
-def _lines(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
+def _count_lines(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
     c, r, place = actions.c, _recipients.c, _locations.c.region_code
     retired = sa.select(regions.c.code).where(regions.c.retired.is_(True))
-    outputs = _by_line(chosen, _outputs, with_target=_outputs.c.target > 0)
-    recipients = _by_line(
+    outputs = _group_parts(chosen, _outputs, with_target=_outputs.c.target > 0)
+    recipients = _group_parts(
         chosen,
         _recipients,
         with_deciles=sa.and_(r.decile_from.is_not(None), r.decile_to.is_not(None)),
         with_source=r.source.is_not(None),
     )
     is_usable = sa.and_(below(place, c.region_code), place.not_in(retired))
-    locations = _by_line(chosen, _locations, with_usable_place=is_usable)
+    locations = _group_parts(chosen, _locations, with_usable_place=is_usable)
     parts = {
         "with_code": c.subactivity_code.is_not(None),
         "with_output": outputs.c.action_id.is_not(None),
@@ -193,19 +195,19 @@ def _lines(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
     joined: sa.FromClause = actions
     for table in (outputs, recipients, locations):
         joined = joined.outerjoin(table, table.c.action_id == c.id)
-    return _by_plan(
+    return _group_by_plan(
         chosen,
         joined,
         sa.func.count().label("lines"),
         sa.func.count(c.progress_period).label("lines_reported"),
-        *_counts(complete=sa.and_(*parts.values()), **flags),
+        *_count(complete=sa.and_(*parts.values()), **flags),
         *[whole_sum(c[name]).label(name) for name in ("allocation", "spent")],
     )
 
 
-def _age(period: sa.SQLColumnExpression[object]) -> ColumnElement[int]:
-    """Quarters from the end of a period to the end of the plan year's first quarter, as finding W09 counts them;
-    0 for data that is newer."""
+def _compute_age(period: sa.SQLColumnExpression[object]) -> ColumnElement[int]:
+    """Compute the quarters from the end of a period to the end of the plan year's first quarter (finding W09); 0 for
+    newer data."""
     part = sa.func.substr(period, 6)
     last = sa.case((part == "Q1", 1), (part.in_(["Q2", "S1"]), 2), (part == "Q3", 3), else_=4)
     start = sa.bindparam("year", type_=BigInt) * 4 + 1
@@ -213,10 +215,10 @@ def _age(period: sa.SQLColumnExpression[object]) -> ColumnElement[int]:
     return sa.case((age > 0, age), else_=0)
 
 
-def _recipients_of(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
+def _count_recipients(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
     period = _recipients.c.source_period
-    age = sa.case((period.is_not(None), _age(period)), else_=0)
-    return _by_plan(
+    age = sa.case((period.is_not(None), _compute_age(period)), else_=0)
+    return _group_by_plan(
         chosen,
         actions.join(_recipients, _recipients.c.action_id == actions.c.id),
         sa.func.count().label("recipients"),
@@ -225,20 +227,20 @@ def _recipients_of(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
     )
 
 
-def _loci(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
-    """A line reaches a priority location by naming it, or a place inside it, as finding W04 has it."""
+def _count_loci(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
+    """Count priority locations. A line reaches one if it names it or a place in it (finding W04)."""
     place = _locations.c.region_code
 
-    def named(at: sa.SQLColumnExpression[object]) -> sa.Select[int, Strategy, str]:
+    def select_named(place_code: sa.SQLColumnExpression[object]) -> sa.Select[int, Strategy, str]:
         joined = actions.join(_locations, _locations.c.action_id == actions.c.id)
         return (
-            sa.select(actions.c.plan_id, actions.c.strategy, at.label("place"))
+            sa.select(actions.c.plan_id, actions.c.strategy, place_code.label("place"))
             .select_from(joined)
             .where(actions.c.plan_id.in_(chosen))
         )
 
-    higher = [named(sa.func.substr(place, 1, n)).where(sa.func.length(place) > n) for n in _LEVELS]
-    all_places = sa.union_all(named(place), *higher).subquery("named")
+    higher = [select_named(sa.func.substr(place, 1, n)).where(sa.func.length(place) > n) for n in _LEVELS]
+    all_places = sa.union_all(select_named(place), *higher).subquery("named")
     reached = (
         sa.select(
             all_places.c.plan_id,
@@ -253,25 +255,25 @@ def _loci(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
         c.target_families.is_not(None),
         c.source.is_not(None),
         c.source_period.is_not(None),
-        _age(c.source_period) <= FRESH,
+        _compute_age(c.source_period) <= FRESH,
     )
     joined = _priorities.outerjoin(
         reached, sa.and_(reached.c.plan_id == c.plan_id, reached.c.place == c.region_code)
     )
-    return _by_plan(
+    return _group_by_plan(
         chosen,
         joined,
         sa.func.count().label("priority_locations"),
-        *_counts(loci_with_fresh_data=is_fresh, loci_by_all_strategies=reached.c.strategies == len(Strategy)),
+        *_count(loci_with_fresh_data=is_fresh, loci_by_all_strategies=reached.c.strategies == len(Strategy)),
         plan_id=c.plan_id,
     )
 
 
-def _outputs_of(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
+def _count_outputs(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
     o, a = _outputs.c, _achieved.c
     is_latest = sa.and_(a.action_id == actions.c.id, a.code == o.code, a.period == actions.c.progress_period)
     share = sa.case((a.achieved >= o.target, 100.0), else_=a.achieved * 100.0 / o.target)
-    return _by_plan(
+    return _group_by_plan(
         chosen,
         actions.join(_outputs, o.action_id == actions.c.id).outerjoin(_achieved, is_latest),
         sa.func.count().label("outputs"),
@@ -280,16 +282,16 @@ def _outputs_of(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
     ).where(o.target > 0)
 
 
-def _quarters(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
-    of = plan_quarters()
-    is_submitted = of.state.in_([one.value for one in SUBMITTED])
-    is_over = today(regions.c.timezone) > of.due
+def _count_quarters(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
+    source = plan_quarters()
+    is_submitted = source.state.in_([state.value for state in SUBMITTED])
+    is_over = today(regions.c.timezone) > source.due
     in_time = sa.and_(is_submitted, sa.func.coalesce(quarters.c.late_by_days, 0) == 0)
-    counts = _counts(quarters_due=sa.or_(is_submitted, is_over), quarters_on_time=in_time)
-    return _by_plan(chosen, of.source, *counts, plan_id=plans.c.id)
+    counts = _count(quarters_due=sa.or_(is_submitted, is_over), quarters_on_time=in_time)
+    return _group_by_plan(chosen, source.source, *counts, plan_id=plans.c.id)
 
 
-def _overlaps(session: Session, chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
+def _count_overlaps(session: Session, chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
     pairs = overlapping(session, actions.c.plan_id.in_(chosen))
     return (
         sa.select(
@@ -302,14 +304,14 @@ def _overlaps(session: Session, chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
     )
 
 
-# Of regions
+# Regions
 
 
 _COVERED = ("eligible", "served", "families_reporting", "families_expected", "villages_foreseen")
 
 
-def _coverage(given: Subquery) -> sa.SelectBase:
-    """Each quarter of the year in which villages reported; of a province pooled from its regencies."""
+def _sum_coverage(given: Subquery) -> sa.SelectBase:
+    """Select each quarter of the year with reports of villages; a province pools its regencies."""
     c = region_sums.c
     inside = sa.and_(
         c.level == RegionLevel.regency,
@@ -328,16 +330,16 @@ def _coverage(given: Subquery) -> sa.SelectBase:
     )
 
 
-def _poverty(given: Subquery) -> sa.SelectBase:
-    """The surveys of the year that have a value, as that of the year before has."""
-    now, then = observations.alias("now"), observations.alias("then")
-    same = sa.and_(
-        then.c.region_code == now.c.region_code,
-        then.c.indicator == POVERTY,
-        then.c.period == sa.bindparam("before", type_=sa.Text) + sa.func.substr(now.c.period, 5),
-        then.c.value.is_not(None),
+def _select_poverty(given: Subquery) -> sa.SelectBase:
+    """Select the surveys of the year that have a value in this year and the year before."""
+    now, previous = observations.alias("now"), observations.alias("then")
+    is_same_survey = sa.and_(
+        previous.c.region_code == now.c.region_code,
+        previous.c.indicator == POVERTY,
+        previous.c.period == sa.bindparam("before", type_=sa.Text) + sa.func.substr(now.c.period, 5),
+        previous.c.value.is_not(None),
     )
-    asked = sa.and_(
+    is_in_year = sa.and_(
         now.c.region_code == given.c.region,
         now.c.indicator == POVERTY,
         now.c.period >= sa.bindparam("observed", type_=sa.Text),
@@ -348,11 +350,11 @@ def _poverty(given: Subquery) -> sa.SelectBase:
         given.c.region.label("of"),
         now.c.period.label("observed"),
         now.c.value.label("p0"),
-        then.c.value.label("p0_before"),
-    ).select_from(given.join(now, asked).join(then, same))
+        previous.c.value.label("p0_before"),
+    ).select_from(given.join(now, is_in_year).join(previous, is_same_survey))
 
 
-# Of the meetings in the windows of steps
+# Meetings in the windows of steps
 
 
 def meetings_of(
@@ -362,7 +364,7 @@ def meetings_of(
     year: int,
     now: datetime,
 ) -> dict[str, dict[str, dict[str, object]]]:
-    """Region → step → what was counted of the meetings in its window, and of what was promised there."""
+    """Return the counts of meetings and commitments in the window of each step, by region and step."""
     rows = [
         {
             "region": home.code,
@@ -377,21 +379,21 @@ def meetings_of(
         for window in [window_of(year, step.opens_month, step.due_month)]
         if any(criterion.measure in _OF_MEETINGS for criterion in step.criteria)
     ]
-    found: dict[str, dict[str, dict[str, object]]] = {}
+    result: dict[str, dict[str, dict[str, object]]] = {}
     if rows:
-        row = session.connection().execute(_of_windows(session), {"records": to_json(rows)}).one()
+        row = session.connection().execute(_select_meetings(session), {"records": to_json(rows)}).one()
         for text in row:
             for counts in json.loads(text):
-                by_step = found.setdefault(counts.pop("region"), {})
+                by_step = result.setdefault(counts.pop("region"), {})
                 by_step.setdefault(counts.pop("step"), {}).update(counts)
-    return found
+    return result
 
 
 _OF_MEETINGS = frozenset({"meetings_held", "agencies_attending", "commitments_closed"})
 
 
 @built_once
-def _of_windows(session: Session) -> sa.Select[*tuple[str, ...]]:
+def _select_meetings(session: Session) -> sa.Select[*tuple[str, ...]]:
     kinds = {
         "region": regions.c.code.type,
         "plan_id": BigInt,
@@ -416,36 +418,36 @@ def _of_windows(session: Session) -> sa.Select[*tuple[str, ...]]:
         .distinct()
         .cte("leading")
     )
-    came = sa.and_(attended.c.meeting_id == held.c.id, attended.c.agency_code == leading.c.lead_agency)
-    there = leading.join(
+    attends = sa.and_(attended.c.meeting_id == held.c.id, attended.c.agency_code == leading.c.lead_agency)
+    attendance = leading.join(
         held, sa.and_(held.c.region == leading.c.region, held.c.step == leading.c.step)
-    ).join(attended, came)
+    ).join(attended, attends)
     attending = sa.func.count(leading.c.lead_agency.distinct()).label("agencies_attending")
     queries = (
-        _by_step(held, sa.func.count().label("meetings_held")),
-        _by_step(leading, sa.func.count().label("leading_agencies")),
-        _by_step(leading, attending).select_from(there),
-        _commitments(given),
+        _group_by_step(held, sa.func.count().label("meetings_held")),
+        _group_by_step(leading, sa.func.count().label("leading_agencies")),
+        _group_by_step(leading, attending).select_from(attendance),
+        _count_commitments(given),
     )
     return json_tables({f"part_{n}": query for n, query in enumerate(queries)})
 
 
-def _by_step(of: sa.FromClause, *counts: ColumnElement[int]) -> sa.Select[*tuple[object, ...]]:
-    """A row for each region and step of a source: both, and what is counted of them."""
-    key = (of.c.region, of.c.step)
+def _group_by_step(source: sa.FromClause, *counts: ColumnElement[int]) -> sa.Select[*tuple[object, ...]]:
+    """Select a row for each region and step of a source, with counts."""
+    key = (source.c.region, source.c.step)
     return sa.select(*key, *counts).group_by(*key)
 
 
-def _commitments(given: Subquery) -> sa.SelectBase:
-    """Made at a meeting in the window, or without a meeting and with the last day in it; done, or that day over."""
+def _count_commitments(given: Subquery) -> sa.SelectBase:
+    """Count the done or overdue commitments of meetings in the window, and those due in it without a meeting."""
     g, c, m = given.c, commitments.c, meetings.c
     is_done = c.state == CommitmentState.done
-    there = sa.and_(m.region_code == c.region_code, m.code == c.meeting)
+    is_meeting = sa.and_(m.region_code == c.region_code, m.code == c.meeting)
     day = sa.case((c.meeting.is_(None), c.due), else_=m.date)
-    counts = (sa.func.count().label("commitments_due"), *_counts(commitments_done=is_done))
+    counts = (sa.func.count().label("commitments_due"), *_count(commitments_done=is_done))
     return (
-        _by_step(given, *counts)
-        .select_from(given.join(commitments, c.region_code == g.region).outerjoin(meetings, there))
+        _group_by_step(given, *counts)
+        .select_from(given.join(commitments, c.region_code == g.region).outerjoin(meetings, is_meeting))
         .where(
             c.state != CommitmentState.cancelled,
             day.between(g.first, g.last),
@@ -454,29 +456,29 @@ def _commitments(given: Subquery) -> sa.SelectBase:
     )
 
 
-# Of evidence that names villages
+# Evidence of villages
 
 
 def villages_of(
     session: Session, homes: Iterable[Home], templates: Mapping[str, Template], year: int
 ) -> dict[str, dict[str, int]]:
-    """Region → step → its priority locations with evidence of each kind that the step asks of a village."""
+    """Return by region and step the number of priority locations with evidence of each kind required per village."""
     rows = []
     for home in homes:
         for step in templates[home.code].steps:
             kinds = [kind.code for kind in step.evidence_kinds if kind.per_village]
             place = {"region": home.code, "plan_id": home.plan_id, "step": step.code, "asked": len(kinds)}
             rows += [{**place, "kind": kind} for kind in kinds if home.plan_id is not None]
-    found: dict[str, dict[str, int]] = {}
+    result: dict[str, dict[str, int]] = {}
     if rows:
         bound = {"records": to_json(rows), "year": year}
-        for region, code, count in session.connection().execute(_of_villages(session), bound):
-            found.setdefault(region, {})[code] = count
-    return found
+        for region, code, count in session.connection().execute(_select_villages(session), bound):
+            result.setdefault(region, {})[code] = count
+    return result
 
 
 @built_once
-def _of_villages(session: Session) -> sa.Select[str, str, int]:
+def _select_villages(session: Session) -> sa.Select[str, str, int]:
     e = evidence.c
     kinds = {"region": e.region_code.type, "plan_id": BigInt, "step": e.step.type, "kind": e.kind.type}
     given = records(session, {**kinds, "asked": BigInt})
@@ -488,12 +490,12 @@ def _of_villages(session: Session) -> sa.Select[str, str, int]:
         e.kind == g.kind,
     )
     is_locus = sa.and_(_priorities.c.plan_id == g.plan_id, _priorities.c.region_code == e.village)
-    one = (
+    complete = (
         sa.select(g.region, g.step, e.village)
         .select_from(given.join(evidence, matches).join(_priorities, is_locus))
         .group_by(g.region, g.step, g.asked, e.village)
         .having(sa.func.count(e.kind.distinct()) == g.asked)
-        .subquery("one")
+        .subquery("complete")
     )
     count = sa.func.count().label("villages")
-    return sa.select(one.c.region, one.c.step, count).group_by(one.c.region, one.c.step)
+    return sa.select(complete.c.region, complete.c.step, count).group_by(complete.c.region, complete.c.step)
