@@ -1,7 +1,7 @@
 """Queries for scorecards.
 
-The figures of a region come from `scorecard_figures`. The stale ones are recomputed, for all regions in one batch.
-The rights of the actor decide only which figures a reply shows.
+The figures of a region come from `scorecard_figures`. A request recomputes stale ones, for all regions in one
+batch. The rights of the actor decide only which figures a reply shows.
 """
 
 import json

@@ -148,7 +148,7 @@ def method_of(content: Content) -> Method:
 
 
 def own_spending(sums: Mapping[str, int], method: Method) -> float | None:
-    """Return the spending figure of a region's sums in percent, None if it is undefined."""
+    """Return the spending figure of a region's sums in percent, None without a budget or spending data."""
     return spending_figure(ScorecardInputs.model_construct(None, **sums), method).percent
 
 

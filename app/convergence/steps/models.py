@@ -256,7 +256,7 @@ class StepScore(BaseModel):
 
 
 class ProcessScore(BaseModel):
-    """P of a region's year, with what it is made of."""
+    """P of a region's year, with the scores of its steps and the criteria without a grade."""
 
     template: Key = ShapeField(description="Template and edition.")
     score: Score = ShapeField(description="P: mean of the steps that have a score, by their weights.")

@@ -1,1 +1,1 @@
-"""Where efforts meet: what plans, money and reports bring to each village, and what is missing there."""
+"""Efforts in villages: lines, money and reports for each village, and the gaps."""

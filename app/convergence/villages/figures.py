@@ -1,7 +1,7 @@
-"""What lines, plans and reports say of each village, as SELECTs.
+"""SELECTs for the figures of each village, from lines, plans and reports.
 
-A line counts in a village that it names itself. One that names a district or more says nothing of the single village.
-Everything starts from the plans and the coverage that the actor sees.
+A line counts only in a village that it names itself, not in the villages of a district that it names. Every SELECT
+starts from the plans and the coverage that the actor sees.
 """
 
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ EFFORTS = tuple(Efforts.model_fields)
 
 
 def figure_of(strategy: Strategy, name: str) -> str:
-    """Column of a strategy's figure."""
+    """Return the column name of a strategy's figure."""
     return f"{strategy.value}_{name}"
 
 
@@ -60,7 +60,7 @@ NUMBERS = (*EFFORTS, "late", *(figure_of(strategy, name) for strategy in Strateg
 
 
 class Asked(NamedTuple):
-    """Of which plans and of which time something is asked."""
+    """The plans, the region and the quarter of a query."""
 
     actor: Actor
     region: str
@@ -71,7 +71,7 @@ class Asked(NamedTuple):
         return int(self.quarter[:4])
 
     def is_in_plans(self) -> ColumnElement[bool]:
-        """Predicate: the action is of a plan of the year that the actor sees."""
+        """Return the predicate: a plan of the year that the actor sees has the action."""
         c = actions.c
         return sa.and_(
             c.year == self.year, visible(self.actor, c.region_code), seen_lines(self.actor, c.plan_id)
@@ -81,54 +81,54 @@ class Asked(NamedTuple):
         return sa.and_(within(code, self.region), sa.func.length(code) == VILLAGE_LENGTH)
 
 
-def standing_of(asked: Asked, line: FromClause) -> dict[str, ColumnElement[Any]]:
-    """`Efforts` of one line, as 0 and 1, given its id, allocation and latest report."""
+def standing_of(scope: Asked, line: FromClause) -> dict[str, ColumnElement[Any]]:
+    """Return the `Efforts` of one line as 0 and 1, given its id, allocation and latest report."""
     c = line.c
 
-    def there(table: sa.Table, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    def has_part(table: sa.Table, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
         return sa.exists().where(table.c.action_id == c.id, *conditions).correlate_except(table)
 
-    def told(table: sa.Table, condition: ColumnElement[bool]) -> ColumnElement[bool]:
-        return there(table, table.c.period == c.latest, condition)
+    def is_reported(table: sa.Table, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+        return has_part(table, table.c.period == c.latest, condition)
 
-    last_day = Period.parse(asked.quarter).last_day
+    last_day = Period.parse(scope.quarter).last_day
     is_done = sa.and_(_done.c.code == _milestones.c.code, _done.c.state == MilestoneState.done)
-    done = told(_done, is_done)
+    done = is_reported(_done, is_done)
     is_due = _milestones.c.due <= last_day
     conditions = {
         "lines": sa.true(),
-        "funded": sa.and_(c.allocation > 0, there(_budget_lines)),
+        "funded": sa.and_(c.allocation > 0, has_part(_budget_lines)),
         "delivering": sa.or_(
-            told(progress, progress.c.spent > 0),
-            told(_outputs, _outputs.c.achieved > 0),
-            told(_reached, _reached.c.reached > 0),
+            is_reported(progress, progress.c.spent > 0),
+            is_reported(_outputs, _outputs.c.achieved > 0),
+            is_reported(_reached, _reached.c.reached > 0),
         ),
         "on_time": sa.case(
-            (there(_milestones, is_due), ~there(_milestones, is_due, ~done)),
-            else_=sa.func.coalesce(c.latest == asked.quarter, sa.false()),
+            (has_part(_milestones, is_due), ~has_part(_milestones, is_due, ~done)),
+            else_=sa.func.coalesce(c.latest == scope.quarter, sa.false()),
         ),
     }
     return {name: sa.case((condition, 1), else_=0) for name, condition in conditions.items()}
 
 
-def lines_of(asked: Asked, *conditions: ColumnElement[bool]) -> Select[Any]:
-    """The actions of visible plans for which the conditions hold, with the latest quarter reported on."""
-    c, latest = actions.c, newest_period(asked.quarter).label("latest")
+def lines_of(scope: Asked, *conditions: ColumnElement[bool]) -> Select[Any]:
+    """Select the lines of visible plans that fulfil the conditions, with the quarter of the latest report."""
+    c, latest = actions.c, newest_period(scope.quarter).label("latest")
     columns = (c.id, c.region_code, c.lead_agency, c.strategy, c.allocation, latest)
-    return sa.select(*columns).where(asked.is_in_plans(), *conditions)
+    return sa.select(*columns).where(scope.is_in_plans(), *conditions)
 
 
 # Villages
 
 
-def _counts(asked: Asked) -> sa.SelectBase:
-    """Village → its lines by strategy and in all."""
-    there = places.c.region_code
-    named = sa.select(places.c.action_id).where(asked.is_village(there))
-    line = lines_of(asked, actions.c.id.in_(named)).subquery("line")
-    each = sa.select(line.c.id, line.c.strategy, *labelled(standing_of(asked, line)))
-    # Computed once for each line; an engine that folds it into the sums below looks a line up for every sum.
-    standing = each.cte("standing").prefix_with("MATERIALIZED")
+def _count_lines(scope: Asked) -> sa.SelectBase:
+    """Select the number of lines of each village, by strategy and in total."""
+    village = places.c.region_code
+    named = sa.select(places.c.action_id).where(scope.is_village(village))
+    line = lines_of(scope, actions.c.id.in_(named)).subquery("line")
+    flags = sa.select(line.c.id, line.c.strategy, *labelled(standing_of(scope, line)))
+    # Materialized: computed once for each line. An engine that inlines it looks a line up for each sum below.
+    standing = flags.cte("standing").prefix_with("MATERIALIZED")
     s = standing.c
     is_late = sa.and_(s.funded == 1, s.on_time == 0)
     of_strategies = [
@@ -138,14 +138,14 @@ def _counts(asked: Asked) -> sa.SelectBase:
     ]
     return (
         sa.select(
-            there.label("village"),
+            village.label("village"),
             *[whole_sum(s[name]).label(name) for name in EFFORTS],
             sum_where(is_late).label("late"),
             *of_strategies,
         )
         .select_from(places.join(standing, s.id == places.c.action_id))
-        .where(asked.is_village(there))
-        .group_by(there)
+        .where(scope.is_village(village))
+        .group_by(village)
     )
 
 
@@ -153,44 +153,52 @@ def labelled(columns: Mapping[str, sa.SQLColumnExpression[object]]) -> list[sa.S
     return [column.label(name) for name, column in columns.items()]
 
 
-def _named(asked: Asked) -> sa.SelectBase:
-    """Village that a plan names as a priority location → its target families; the larger number of two plans."""
+def _select_named(scope: Asked) -> sa.SelectBase:
+    """Select each village that plans name as a priority location, with its target families (the larger of two)."""
     c = _priorities.c
     families = sa.func.max(c.target_families).label("planned_families")
     return (
         sa.select(c.region_code.label("village"), sa.literal(1).label("is_named"), families)
         .select_from(_priorities.join(plans, plans.c.id == c.plan_id))
-        .where(seen(asked.actor), plans.c.year == asked.year, asked.is_village(c.region_code))
+        .where(seen(scope.actor), plans.c.year == scope.year, scope.is_village(c.region_code))
         .group_by(c.region_code)
     )
 
 
-def _covered(asked: Asked) -> sa.SelectBase:
-    """Villages that report their coverage of the quarter."""
+def _select_coverage(scope: Asked) -> sa.SelectBase:
+    """Select the villages with a coverage report of the quarter."""
     c = coverage.c
-    told = (c.eligible, c.served, c.balance_percent, c.status)
-    return sa.select(c.village, c.target_families.label("reported_families"), *told).where(
-        visible(asked.actor, c.region_code), c.period == asked.quarter, within(c.village, asked.region)
+    columns = (c.eligible, c.served, c.balance_percent, c.status)
+    return sa.select(c.village, c.target_families.label("reported_families"), *columns).where(
+        visible(scope.actor, c.region_code), c.period == scope.quarter, within(c.village, scope.region)
     )
 
 
-def _overlapping(session: Session, asked: Asked) -> sa.SelectBase:
-    """Village → the most agencies that overlap in it, all with all."""
-    here = sa.and_(asked.is_in_plans(), asked.is_village(places.c.region_code))
-    found = agencies_at_once(session, here).subquery("at_once")
-    most = sa.func.max(found.c.agencies).label("overlapping_agencies")
-    return sa.select(found.c.place.label("village"), most).group_by(found.c.place)
+def _select_overlaps(session: Session, scope: Asked) -> sa.SelectBase:
+    """Select for each village the largest number of agencies that all overlap with each other."""
+    is_in_scope = sa.and_(scope.is_in_plans(), scope.is_village(places.c.region_code))
+    overlaps = agencies_at_once(session, is_in_scope).subquery("at_once")
+    most = sa.func.max(overlaps.c.agencies).label("overlapping_agencies")
+    return sa.select(overlaps.c.place.label("village"), most).group_by(overlaps.c.place)
 
 
-def said_of(session: Session, asked: Asked) -> CTE:
-    """What lines, plans and reports say of each village, a row for each. Put below one another and grouped, not
-    joined: the work is that of reading them, whatever an engine expects of their number."""
-    sources = [_counts(asked), _named(asked), _covered(asked), _overlapping(session, asked)]
+def said_of(session: Session, scope: Asked) -> CTE:
+    """Select a row for each village with the figures of lines, plans and reports.
+
+    UNION ALL and GROUP BY instead of joins: the cost stays that of reading the parts, even if an engine misjudges
+    their number of rows.
+    """
+    sources = [
+        _count_lines(scope),
+        _select_named(scope),
+        _select_coverage(scope),
+        _select_overlaps(session, scope),
+    ]
     parts = [
         source.cte(name) for source, name in zip(sources, ("counted", "named", "covered", "met"), strict=True)
     ]
     kinds = {column.name: column.type for part in parts for column in part.c if column.name != "village"}
-    words = sa.union_all(
+    facts = sa.union_all(
         *[
             sa.select(
                 part.c.village,
@@ -201,6 +209,6 @@ def said_of(session: Session, asked: Asked) -> CTE:
             )
             for part in parts
         ]
-    ).subquery("words")
-    most = [sa.func.max(words.c[name]).label(name) for name in kinds]
-    return sa.select(words.c.village, *most).group_by(words.c.village).cte("said")
+    ).subquery("facts")
+    most = [sa.func.max(facts.c[name]).label(name) for name in kinds]
+    return sa.select(facts.c.village, *most).group_by(facts.c.village).cte("village_facts")

@@ -1,4 +1,4 @@
-"""A village and the efforts in it: shapes, filters, and the same as a map. Nothing of it is stored."""
+"""Shapes and filters of villages and the efforts in them, as a list and as a map. No tables."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ from app.plans.actions.models import Strategy
 
 
 class Efforts(BaseModel):
-    """Lines that name the village itself, and how far they are; each is counted once in each of these."""
+    """Lines that name the village itself, by progress; a line counts in each state that it has reached."""
 
     lines: int
     funded: int = ShapeField(description="With an allocation and a funding source.")
@@ -196,7 +196,7 @@ class VillageMap(BaseModel):
 
 
 class VillageFilters(BaseModel):
-    """Which villages; all conditions hold together."""
+    """Filters of villages; a village must fulfil all."""
 
     region: RegionCode = ShapeField(description="This region and everything below it.")
     period: Quarter
@@ -225,7 +225,7 @@ class VillageFilters(BaseModel):
 
 
 class VillagesQuery(PageQuery, VillageFilters):
-    """Which villages, in which order."""
+    """Filters, order and page of villages."""
 
     sort: Literal[
         "village",
@@ -240,4 +240,4 @@ class VillagesQuery(PageQuery, VillageFilters):
 
 
 class VillageMapQuery(VillageFilters):
-    """Which villages a map shows."""
+    """Filters of a map of villages."""

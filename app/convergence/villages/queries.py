@@ -1,7 +1,7 @@
-"""The villages that somebody asks for, and their JSON; aggregated by the database.
+"""Queries for the villages that match filters, and for their JSON. The database aggregates.
 
-A line that names a district or more is counted beside a village (`wider`), never spread. Every SELECT starts from the
-plans and the coverage that the actor sees (`figures`).
+A line that names a district or more counts in `wider`, never in its villages. Every SELECT starts from the plans and
+the coverage that the actor sees (`figures`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -51,34 +51,33 @@ _agencies = table_of(AgencyRow)
 Predicate = Callable[[Any, Any], ColumnElement[bool]]
 
 FILTERS: Mapping[str, Predicate] = {
-    "is_priority": lambda village, wanted: village.is_priority.is_(wanted),
+    "is_priority": lambda village, value: village.is_priority.is_(value),
     "strategy": lambda village, strategy: village[figure_of(strategy, "lines")] > 0,
     "missing_strategy": lambda village, strategy: village[figure_of(strategy, "lines")] == 0,
-    "not_funded": lambda village, wanted: _is(village.lines > village.funded, wanted),
-    "late": lambda village, wanted: _is(village.late > 0, wanted),
-    "overlap": lambda village, wanted: _is(village.overlapping_agencies > 0, wanted),
+    "not_funded": lambda village, value: _match(village.lines > village.funded, value),
+    "late": lambda village, value: _match(village.late > 0, value),
+    "overlap": lambda village, value: _match(village.overlapping_agencies > 0, value),
     "min_agencies": lambda village, number: village.overlapping_agencies >= number,
     "status": lambda village, status: village.status == status,
 }
 
 
-def _is(condition: ColumnElement[bool], wanted: bool) -> ColumnElement[bool]:
-    return condition if wanted else sa.not_(condition)
+def _match(condition: ColumnElement[bool], value: bool) -> ColumnElement[bool]:
+    return condition if value else sa.not_(condition)
 
 
 class Villages(NamedTuple):
-    """Villages with their figures, as columns, and what was asked."""
+    """Villages with their figures as columns, and the scope of the query."""
 
-    asked: Asked
+    scope: Asked
     table: CTE
 
 
 def villages_of(session: Session, actor: Actor, filters: VillageFilters) -> Villages:
-    """The villages of a region that a line, a plan or a report speaks of, and that fulfil the filters: of the plans
-    and the coverage that the actor sees."""
-    asked = Asked(actor, filters.region, filters.period)
-    said = said_of(session, asked)
-    v, c = said.c, coordinates.c
+    """Return the villages of a region with a line, a priority location or a report that the actor sees, filtered."""
+    scope = Asked(actor, filters.region, filters.period)
+    facts = said_of(session, scope)
+    v, c = facts.c, coordinates.c
     numbers = [sa.func.coalesce(v[name], 0).label(name) for name in (*NUMBERS, "overlapping_agencies")]
     whole = (
         sa.select(
@@ -92,25 +91,25 @@ def villages_of(session: Session, actor: Actor, filters: VillageFilters) -> Vill
             c.longitude,
             c.latitude,
         )
-        .select_from(said.outerjoin(coordinates, c.region_code == v.village))
+        .select_from(facts.outerjoin(coordinates, c.region_code == v.village))
         .cte("village_efforts")
     )
-    return Villages(asked, sa.select(whole).where(*_conditions(whole, filters)).cte("village_found"))
+    return Villages(scope, sa.select(whole).where(*_list_conditions(whole, filters)).cte("matching_villages"))
 
 
-def _conditions(villages: CTE, filters: VillageFilters) -> Iterator[ColumnElement[bool]]:
+def _list_conditions(villages: CTE, filters: VillageFilters) -> Iterator[ColumnElement[bool]]:
     for name, predicate in FILTERS.items():
-        wanted = getattr(filters, name)
-        if wanted is not None:
-            yield predicate(villages.c, wanted)
+        value = getattr(filters, name)
+        if value is not None:
+            yield predicate(villages.c, value)
 
 
 # Their JSON
 
 
-def _items(found: Villages) -> Select[Any]:
-    """`VillageOut` of each."""
-    asked, villages = found
+def _select_items(matching: Villages) -> Select[Any]:
+    """Select a `VillageOut` for each village."""
+    scope, villages = matching
     v = villages.c
 
     def name_of(length: int) -> sa.SQLColumnExpression[object]:
@@ -124,14 +123,14 @@ def _items(found: Villages) -> Select[Any]:
             village_name=name_of(VILLAGE_LENGTH),
             district_name=name_of(ABOVE[0]),
             region_code=sa.func.substr(v.village, 1, ABOVE[1]),
-            strategies=json_rows(_of_strategies(villages), name="strategy_efforts"),
-            agencies=json_rows(_of_agencies(asked, villages), name="agency_efforts"),
-            wider=json_rows(_wider(asked, villages), name="wider_efforts"),
+            strategies=json_rows(_select_strategies(villages), name="strategy_efforts"),
+            agencies=json_rows(_select_agencies(scope, villages), name="agency_efforts"),
+            wider=json_rows(_select_wider(scope, villages), name="wider_efforts"),
         )
     )
 
 
-def _of_strategies(villages: CTE) -> Any:
+def _select_strategies(villages: CTE) -> Any:
     rows = [
         sa.select(
             *fields_of(
@@ -146,56 +145,56 @@ def _of_strategies(villages: CTE) -> Any:
     return sa.union_all(*rows)
 
 
-def _of_agencies(asked: Asked, villages: CTE) -> Select[Any]:
-    here = places.c.region_code == villages.c.village
-    named = lines_of(asked, actions.c.id == places.c.action_id, here).correlate(villages)
+def _select_agencies(scope: Asked, villages: CTE) -> Select[Any]:
+    is_village = places.c.region_code == villages.c.village
+    named = lines_of(scope, actions.c.id == places.c.action_id, is_village).correlate(villages)
     line = named.subquery("line_there")
-    there = sa.select(line.c.region_code, line.c.lead_agency, *labelled(standing_of(asked, line))).subquery(
-        "there"
+    efforts = sa.select(line.c.region_code, line.c.lead_agency, *labelled(standing_of(scope, line))).subquery(
+        "efforts"
     )
-    key = [there.c.region_code, there.c.lead_agency]
+    key = [efforts.c.region_code, efforts.c.lead_agency]
     columns = fields_of(
         AgencyEfforts,
-        there,
-        agency_code=there.c.lead_agency,
+        efforts,
+        agency_code=efforts.c.lead_agency,
         agency_name=_agencies.c.name,
-        **{name: whole_sum(there.c[name]) for name in EFFORTS},
+        **{name: whole_sum(efforts.c[name]) for name in EFFORTS},
     )
     is_lead = sa.and_(_agencies.c.region_code == key[0], _agencies.c.code == key[1])
     return (
         sa.select(*columns)
-        .select_from(there.join(_agencies, is_lead))
+        .select_from(efforts.join(_agencies, is_lead))
         .group_by(*key, _agencies.c.name)
         .order_by(*key)
     )
 
 
-def _wider(asked: Asked, villages: CTE) -> Select[Any]:
+def _select_wider(scope: Asked, villages: CTE) -> Select[Any]:
     place = places.c.region_code
     above = [sa.func.substr(villages.c.village, 1, length) for length in ABOVE]
     columns = fields_of(WiderEfforts, places, strategy=actions.c.strategy, lines=sa.func.count())
     return (
         sa.select(*columns)
         .select_from(places.join(actions, actions.c.id == places.c.action_id))
-        .where(place.in_(above), asked.is_in_plans())
+        .where(place.in_(above), scope.is_in_plans())
         .group_by(place, actions.c.strategy)
         .order_by(place, actions.c.strategy)
         .correlate(villages)
     )
 
 
-# What routes ask
+# Replies
 
 
-def list_villages(found: Villages) -> Listing:
-    """The villages as a list."""
-    v = found.table.c
+def list_villages(villages: Villages) -> Listing:
+    """Return the villages as a listing for pages."""
+    v = villages.table.c
     sorts = {name: v[name] for name in ("village", "lines", "late", "overlapping_agencies")}
-    return Listing(_items(found), sorts, {"village": v.village})
+    return Listing(_select_items(villages), sorts, {"village": v.village})
 
 
 def totals_text(session: Session, villages: Villages) -> str:
-    """`VillageTotals` of all of them, as JSON."""
+    """Return the `VillageTotals` of all villages as JSON."""
     v = villages.table.c
 
     def number(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
@@ -211,12 +210,12 @@ def totals_text(session: Session, villages: Villages) -> str:
         "late": number(v.late > 0),
         "without_coordinates": number(v.longitude.is_(None)),
     }
-    found = sa.select(*fields_of(VillageTotals, places, **given))
-    return str(session.connection().execute(json_texts(found)).scalar_one())
+    query = sa.select(*fields_of(VillageTotals, places, **given))
+    return str(session.connection().execute(json_texts(query)).scalar_one())
 
 
 class Placed(NamedTuple):
-    """A village as JSON (`VillageOut`), and where it lies."""
+    """A village as JSON (`VillageOut`), with its coordinates."""
 
     json: str
     village: str
@@ -225,8 +224,8 @@ class Placed(NamedTuple):
 
 
 def placed_villages(session: Session, villages: Villages) -> Iterator[Placed]:
-    """Those whose point is known, by code."""
+    """Yield the villages with coordinates, by code."""
     v = villages.table.c
-    found = _items(villages).where(v.longitude.is_not(None)).order_by(v.village)
-    for row in session.connection().execute(json_texts(found, *Placed._fields[1:])):
+    query = _select_items(villages).where(v.longitude.is_not(None)).order_by(v.village)
+    for row in session.connection().execute(json_texts(query, *Placed._fields[1:])):
         yield Placed._make(row)

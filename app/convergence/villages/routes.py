@@ -1,4 +1,4 @@
-"""Where efforts meet, over HTTP."""
+"""Villages and the efforts in them over HTTP."""
 
 from fastapi import Response
 from fastapi.responses import JSONResponse
@@ -17,7 +17,7 @@ router = house_router(tags=["convergence"])
 
 
 class GeoJson(JSONResponse):
-    """What the document says of a reply that is a map."""
+    """Media type of maps in the OpenAPI document."""
 
     media_type = "application/geo+json"
 
@@ -37,9 +37,9 @@ def list_villages(call: Caller, query: FromQuery[VillagesQuery]) -> Response:
     but late: `late=true`.
     """
     check_region(query.region)
-    found = queries.villages_of(call.session, call.actor, query)
-    page = read_page(call.session, call.request, queries.list_villages(found), query, sort=query.sort)
-    totals = queries.totals_text(call.session, found)
+    villages = queries.villages_of(call.session, call.actor, query)
+    page = read_page(call.session, call.request, queries.list_villages(villages), query, sort=query.sort)
+    totals = queries.totals_text(call.session, villages)
     return answer_page(call.request, page[:-1] + f',"totals":{totals}}}'.encode())
 
 
@@ -58,13 +58,13 @@ def read_village_map(call: Caller, query: FromQuery[VillageMapQuery]) -> Respons
     check_region(query.region)
     if not sees_of(call.actor, query.region):
         raise NotFound()
-    found = queries.villages_of(call.session, call.actor, query)
+    villages = queries.villages_of(call.session, call.actor, query)
     features = ",".join(
-        f'{{"type":"Feature","id":"{one.village}",'
-        f'"geometry":{{"type":"Point","coordinates":{to_json([one.longitude, one.latitude])}}},'
-        f'"properties":{one.json}}}'
-        for one in queries.placed_villages(call.session, found)
+        f'{{"type":"Feature","id":"{village.village}",'
+        f'"geometry":{{"type":"Point","coordinates":{to_json([village.longitude, village.latitude])}}},'
+        f'"properties":{village.json}}}'
+        for village in queries.placed_villages(call.session, villages)
     )
-    totals = queries.totals_text(call.session, found)
+    totals = queries.totals_text(call.session, villages)
     body = f'{{"type":"FeatureCollection","features":[{features}],"totals":{totals}}}'
     return answer(call.request, body.encode(), media_type=GeoJson.media_type)

@@ -1,4 +1,4 @@
-"""Of which region villages are shown, and what of a region somebody sees. Pure."""
+"""Rules for the region of a query of villages. Pure."""
 
 from app.access.models import TokenScope
 from app.access.rules import Actor, is_within
@@ -13,14 +13,14 @@ province_at_most = Kind(
 
 
 def check_region(region: str) -> None:
-    """BadRequest for the nation: efforts of 84,000 villages are read province by province."""
+    """Refuse the nation with BadRequest: clients read its 84,000 villages province by province."""
     if region == "0":
         error = FieldError(province_at_most, parameter="region", value=region, allowed=["63", "63.02"])
         raise BadRequest(errors=[error])
 
 
 def sees_of(actor: Actor, region: str) -> bool:
-    """Whether the actor sees the region, what it lies in, or something in it."""
+    """Return whether the actor sees the region, a region above it, or a part of it."""
     home = regency_of(region)
     return TokenScope.read in actor.scopes and any(
         grant.reaches(home) or is_within(grant.region, region) for grant in actor.grants

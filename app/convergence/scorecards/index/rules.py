@@ -2,7 +2,7 @@
 
 Each step starts from the published result of the step before, at two decimals, halves up, and computes in whole
 numbers. So a client that recomputes a scorecard gets equal digits in any language. A figure without a denominator
-is undefined (None) and has a reason: never 0, never 100.
+is None and has a reason: never 0, never 100.
 """
 
 import math
@@ -67,7 +67,7 @@ def targeting(inputs: ScorecardInputs) -> Targeting:
     """Return T in percent: the mean of budget in loci / budget at villages (rupiah) and H of loci that a funded line
     of each strategy reaches / H of all loci (families). Domain, section 7.
 
-    If one share is undefined, T is the other. Without loci all three are undefined.
+    Without a denominator for one share, T is the other. Without loci, T and both shares have no value.
     """
     at_villages, in_loci = inputs.budget_at_villages, inputs.budget_in_loci
     families, funded = inputs.families_in_loci, inputs.families_in_funded_loci
@@ -128,7 +128,7 @@ def outcome(indicators: Sequence[IndicatorInput]) -> Value:
 
 
 def achieved(indicator: IndicatorInput) -> float | None:
-    """Return the achievement of an indicator in percent, two decimals. Returns None if it is undefined."""
+    """Return the achievement of an indicator in percent, two decimals. Returns None without one."""
     if indicator.actual is None:
         return None
     share = achievement(indicator.baseline, indicator.target, indicator.actual, indicator.direction)
@@ -375,5 +375,5 @@ def _subtract(after: float, before: float) -> float:
 
 
 def difference(after: float | None, before: float | None) -> float | None:
-    """Return the percentage points from one figure to another. Returns None if one is undefined."""
+    """Return the percentage points from one figure to another. Returns None without both."""
     return None if after is None or before is None else _subtract(after, before)
