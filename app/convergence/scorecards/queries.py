@@ -113,7 +113,7 @@ class GroupRow(NamedTuple):
     period: str
     stamp: str
     """The stamp that figures computed now would get."""
-    kept_stamp: str | None
+    stored_stamp: str | None
     amendment: int | None
     json: str
     content: str | None
@@ -148,7 +148,7 @@ class State:
         for row in self.rows:
             if row.code == recompute and row.period == self.first:
                 stale.setdefault(row.period, {})[row.code] = row
-            elif row.amendment is not None or row.kept_stamp == row.stamp:
+            elif row.amendment is not None or row.stored_stamp == row.stamp:
                 figures[row.code, row.period] = _parse(row, json.loads(row.json), row.content, row.amendment)
             elif values := cache.find(row.code, row.period, row.stamp):
                 figures[row.code, row.period] = _parse(row, values, values["content"], None)
@@ -249,7 +249,7 @@ def _select_group(session: Session, is_nation: bool) -> sa.Select[*tuple[object,
         sa.cast(scope.c.level, sa.Text).label("level"),
         period.label("period"),
         stamp.label("stamp"),
-        f.stamp.label("kept_stamp"),
+        f.stamp.label("stored_stamp"),
         frozen.c.amendment,
         fixed_object("scorecard_figures", shown),
         content.label("content"),

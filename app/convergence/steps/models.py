@@ -271,7 +271,7 @@ Counted = Annotated[
     PlainSerializer(lambda value: int(value) if value == int(value) else value),
     WithJsonSchema({"type": "number"}),
 ]
-"""A number as it was counted: rupiah and families stay whole."""
+"""A count as a JSON number: rupiah and families stay whole."""
 
 
 class GradedCriterion(BaseModel):
