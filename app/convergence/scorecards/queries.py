@@ -39,7 +39,7 @@ from app.convergence.scorecards.rules import (
     Figures,
     Subject,
     compared,
-    explained,
+    explain_scorecard,
     inputs_of,
     method_of,
     own_spending,
@@ -414,7 +414,7 @@ def scorecard_json(
     if RegionLevel(level_of(region)) in (RegionLevel.district, RegionLevel.village):
         level_seen(session, actor, region)
         subject = _build_coverage_subject(session, actor, cache, region, period, now)
-        return explained(subject, None, "", frozen=None).model_dump_json().encode()
+        return explain_scorecard(subject, None, "", frozen=None).model_dump_json().encode()
     state = state_of(session, region, [period, quarters_from(period, -1)], now)
     if state.find_own_row().amendment is not None:
         return frozen_scorecard(session, actor, region, period, None)
@@ -445,7 +445,7 @@ def _explain(
     subject = _build_subject(session, actor, group, region, period)
     is_measured = (region, before) in group.figures
     earlier = _build_subject(session, actor, group, region, before).evaluate() if is_measured else None
-    return explained(subject, earlier, before, frozen=frozen)
+    return explain_scorecard(subject, earlier, before, frozen=frozen)
 
 
 def frozen_scorecard(

@@ -152,7 +152,7 @@ def own_spending(sums: Mapping[str, int], method: Method) -> float | None:
     return spending_figure(ScorecardInputs.model_construct(None, **sums), method).percent
 
 
-# The explained scorecard
+# Scorecards
 
 
 def core_of(now: Evaluated) -> ScorecardCore:
@@ -181,7 +181,7 @@ def _list_missing(evaluated: Evaluated) -> list[MissingOut]:
     return [MissingOut.model_construct(of=name, reason=why) for name, why in evaluated.missing.items()]
 
 
-def explained(
+def explain_scorecard(
     subject: Subject, before: Evaluated | None, before_period: str, *, frozen: int | None
 ) -> Scorecard:
     """Build the scorecard of a region, compared with the quarter before. `frozen`: number of the amendment."""

@@ -140,7 +140,7 @@ def _measure_data_age(facts: Facts, step: TemplateStep) -> Measured:
     inputs = facts.pick("recipients", "recipients_dated", "quarters_of_age")
     if not inputs["recipients_dated"]:
         return _omit(NoFigure.no_recipient_data, inputs)
-    return Measured(rounded(Fraction(inputs["quarters_of_age"], inputs["recipients_dated"])), inputs)
+    return Measured(round_score(Fraction(inputs["quarters_of_age"], inputs["recipients_dated"])), inputs)
 
 
 def _count_meetings(facts: Facts, step: TemplateStep) -> Measured:
@@ -288,7 +288,7 @@ def counted(machine: Grade | None, panel: Grade | None, counts: GradesCounted) -
 # Scores
 
 
-def rounded(value: Fraction) -> float:
+def round_score(value: Fraction) -> float:
     """Round to two decimals, halves up."""
     return (value * 100 + Fraction(1, 2)).__floor__() / 100
 
@@ -299,7 +299,7 @@ def step_score(graded: Iterable[tuple[int, Grade | None]]) -> float | None:
     if not pairs:
         return None
     points = sum(weight * point for weight, point in pairs)
-    return rounded(Fraction(points * 100, 4 * sum(weight for weight, _ in pairs)))
+    return round_score(Fraction(points * 100, 4 * sum(weight for weight, _ in pairs)))
 
 
 def process_score(scores: Iterable[tuple[int, float | None]]) -> float | None:
@@ -307,7 +307,9 @@ def process_score(scores: Iterable[tuple[int, float | None]]) -> float | None:
     pairs = [(weight, Fraction(round(score * 100), 100)) for weight, score in scores if score is not None]
     if not pairs:
         return None
-    return rounded(sum((weight * score for weight, score in pairs), Fraction()) / sum(w for w, _ in pairs))
+    return round_score(
+        sum((weight * score for weight, score in pairs), Fraction()) / sum(w for w, _ in pairs)
+    )
 
 
 # Steps

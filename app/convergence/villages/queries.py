@@ -46,7 +46,7 @@ from app.reference.coordinates.queries import coordinates
 
 _agencies = table_of(AgencyRow)
 
-# Filters: parameter → predicate over the columns of `villages_of`, given its value
+# Filters: parameter → predicate over the columns of a village, given its value
 
 Predicate = Callable[[Any, Any], ColumnElement[bool]]
 

@@ -135,7 +135,7 @@ def achieved(indicator: IndicatorInput) -> float | None:
     return None if share is None else hundredths(share) / 100
 
 
-def coverage(services: Iterable[ServiceInput]) -> Value:
+def compute_coverage(services: Iterable[ServiceInput]) -> Value:
     """Return K in percent: served of eligible families, over all services."""
     total = pooled(Count(service.eligible, service.served) for service in services)
     share = percent(total.served, total.eligible)
@@ -193,7 +193,7 @@ def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = F
     process = Value(inputs.process_percent, None if inputs.process_percent is not None else Missing.no_score)
     values = {
         IndexComponent.process: process,
-        IndexComponent.coverage: coverage(inputs.services),
+        IndexComponent.coverage: compute_coverage(inputs.services),
         IndexComponent.targeting: places.total,
         IndexComponent.spending: spending(figure, inputs.highest_spending_percent),
         IndexComponent.outcome: outcome(inputs.indicators),
