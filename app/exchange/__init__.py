@@ -1,1 +1,1 @@
-"""The matrix in and out, pulls, snapshots, jobs."""
+"""Import and export of the matrix, pulls of a quarter, IATI, and the catalogue."""

@@ -1,1 +1,1 @@
-"""The matrix as bytes and as checked lines, pure; `queries` shows a plan as lines, `imports` writes lines into it."""
+"""The matrix as bytes and as checked lines, pure; `queries` reads a plan as lines, `imports` writes lines into it."""

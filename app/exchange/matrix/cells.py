@@ -1,10 +1,10 @@
-"""The cells of a line: how each kind of column is read and written, and what an action says in them.
+"""Reader and writer of a line's cells, and the conversion of an action to a line.
 
-One pair of functions for each `Holds`: `written(read(cell))` is the cell again for everything that could be
-read, and for everything else the cell's own words are kept and written.
+Each `Holds` has a pair of functions: `written(read(cell))` gives the cell again; where a reader does not understand
+a cell, the line keeps its text and the writer returns that.
 
-The matrix has fewer columns than an action has fields: what no column shows is not here, and an import
-never touches it (see `imports/rules.py`).
+The matrix has fewer columns than an action has fields. An import never changes a field without a column (see
+`imports/rules.py`).
 """
 
 import re
@@ -56,20 +56,20 @@ from app.kit.files.books import Value
 from app.kit.files.cells import as_text, clean
 from app.kit.problems import Cell, FieldError
 
-# In a column whose blank cells mean "as above", this says "none" (see `rules.py`).
+# Means "none" in a column whose blank cells mean "as above" (see `rules.py`).
 NONE = "-"
 
 
 def read_ordinal(value: Value) -> Reading[int | None]:
-    """The running number of a row (`7`, `7.`, `(7)`); nothing depends on it, so nothing is wrong with it."""
+    """Read the running number of a row (`7`, `7.`, `(7)`). Nothing depends on it, so it never gives a remark."""
     if unusable(value) is not None or isinstance(value, bool):
         return Reading(None)
-    found = re.fullmatch(r"\(?(\d{1,6})(?:\.0+)?[.)]*", as_text(value))
-    return Reading(int(found[1]) if found else None)
+    match = re.fullmatch(r"\(?(\d{1,6})(?:\.0+)?[.)]*", as_text(value))
+    return Reading(int(match[1]) if match else None)
 
 
 class Form(NamedTuple):
-    """How cells of one meaning are read and written."""
+    """Reader and writer for the cells of one meaning."""
 
     read: Callable[[Value], Reading[Any]]
     write: Callable[[Any], str | int | None] = lambda value: value
@@ -97,7 +97,7 @@ FORMS: Mapping[Holds, Form] = {
 
 
 def read(column: Column, value: Value, known_sources: Collection[str] = ()) -> Reading[Any]:
-    """What a cell of this column says."""
+    """Read a cell of this column."""
     if column.holds is Holds.SOURCES:
         return read_sources(value, known_sources)
     return FORMS[column.holds].read(value)
@@ -106,23 +106,23 @@ def read(column: Column, value: Value, known_sources: Collection[str] = ()) -> R
 def remarks_at(
     reading: Reading[object], cell: Cell, value: Value
 ) -> tuple[list[FieldError], list[FieldError]]:
-    """(errors, warnings) of a reading, each naming its cell and the value seen."""
+    """Return (errors, warnings) of a reading, each with its cell and the value there."""
     errors = [remark.at(cell, value) for remark in reading.remarks if remark.blocking]
     warnings = [remark.at(cell, value) for remark in reading.remarks if not remark.blocking]
     return errors, warnings
 
 
 def written(column: Column, line: Line) -> str | int | None:
-    """A line's cell of this column: its own words where they are kept, else its value in words.
+    """Return a line's cell of this column: its kept text, else its value as text or a number.
 
-    Where blank means "as above", a line that has nothing says so with a dash. The agency's code
-    stands in the column of codes, as offices write it, unless that column holds another one.
+    Where blank means "as above", a line without a value has a dash. The agency's code is in the column of codes, as
+    offices write it, unless that column holds another code.
     """
     if column.key in line.texts:
         return clean(line.texts[column.key])
     value = line[column.key]
     if column.holds is Holds.CODE:
-        value = _code_column(line)
+        value = _format_code(line)
     elif (
         column.holds is Holds.AGENCY
         and value is not None
@@ -136,7 +136,7 @@ def written(column: Column, line: Line) -> str | int | None:
     return clean(text) if isinstance(text, str) else text
 
 
-def _code_column(line: Line) -> str | None:
+def _format_code(line: Line) -> str | None:
     code: Code | None = line["code"]
     agency: Named | None = line["agency"]
     if code is not None:
@@ -148,7 +148,7 @@ def _code_column(line: Line) -> str | None:
 
 
 CLASSES: Mapping[str, str] = {"direct": "D", "indirect": "I", "supporting": "S"}
-"""Component class, which is its column too → the letter that its components' codes begin with."""
+"""Component class, also the key of its column → first letter of its components' codes."""
 
 OF_WORDS: Mapping[str, str] = {
     "location": "locations",
@@ -157,12 +157,12 @@ OF_WORDS: Mapping[str, str] = {
     "benefit_form": "benefit_forms",
     "duration": "benefit_months",
 }
-"""Column → the field that fills it. Where the field is empty, the column shows the words kept of a cell."""
+"""Column → the field that fills it. If the field is empty, the column shows the kept text of a cell."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """Names that a matrix shows for codes."""
+    """Names that the matrix shows for codes."""
 
     agencies: Mapping[str, str] = field(default_factory=dict)
     regions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -171,18 +171,18 @@ class Names:
 
 
 def line_of(content: Content, names: Names, spent: Mapping[str, int | None] | None = None) -> Line:
-    """An action as a line of the matrix; `spent` are its realisation columns."""
+    """Convert an action to a line of the matrix; `spent` are its realisation columns."""
     agency = content["lead_agency"]
     values: dict[str, object] = {
         "strategy": content["strategy"],
         "agency": Named(agency if _is_official(agency) else None, names.agencies.get(agency, agency)),
-        "program": _named(None, content["program"]),
-        "activity": _named(None, content["activity"]),
-        "subactivity": _named(content["subactivity_code"], content["subactivity"] or content["title"]),
+        "program": _make_named(None, content["program"]),
+        "activity": _make_named(None, content["activity"]),
+        "subactivity": _make_named(content["subactivity_code"], content["subactivity"] or content["title"]),
         "allocation": content["allocation"],
         "funding_sources": _source_shares(content, names),
         "regularity": content["benefit_regularity"],
-        "location": tuple(_place(item["region_code"], names) for item in content["locations"]),
+        "location": tuple(_make_place(item["region_code"], names) for item in content["locations"]),
         "recipients": tuple(
             Recipient(item["count"], item["unit"] or "", item["kind"])
             for item in content["recipients"]
@@ -194,13 +194,13 @@ def line_of(content: Content, names: Names, spent: Mapping[str, int | None] | No
         **{key: _component_shares(content, key) for key in CLASSES},
         **(spent or {}),
     }
-    return Line(values, _texts(content, values))
+    return Line(values, _select_texts(content, values))
 
 
 def cells_of(line: Line) -> dict[str, set[str | int | None]]:
-    """Column → what its cell says: as it is written, and as it is written once it was read back.
+    """Return column → the text of its cell, before and after a round trip through the reader.
 
-    The two differ where a text of an action looks like something else to a reader (a lone dash).
+    The two differ where the reader takes a text of an action for something else (a lone dash).
     """
     cells: dict[str, set[str | int | None]] = {}
     for column in PLANNING:
@@ -208,20 +208,20 @@ def cells_of(line: Line) -> dict[str, set[str | int | None]]:
             continue
         cell = written(column, line)
         reading = read(column, cell, tuple(share.name for share in line["funding_sources"] or ()))
-        again = Line({column.key: reading.value}, {column.key: reading.text} if reading.text else {})
-        cells[column.key] = {cell, written(column, again)}
+        reread = Line({column.key: reading.value}, {column.key: reading.text} if reading.text else {})
+        cells[column.key] = {cell, written(column, reread)}
     return cells
 
 
 def in_order(codes: Iterable[str]) -> list[str]:
-    """Codes of lines as a person counts: A-999 before A-1000."""
+    """Sort codes of lines with numbers by value: A-999 before A-1000."""
     return sorted(
         codes, key=lambda code: [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", code)]
     )
 
 
-def _texts(content: Content, values: Mapping[str, object]) -> dict[str, str]:
-    """Words kept of cells, by column, as long as the action has no value of its own for them."""
+def _select_texts(content: Content, values: Mapping[str, object]) -> dict[str, str]:
+    """Return the kept texts of cells by column, without those for which the action has a value."""
     kept = content["matrix_texts"]
     texts = {key: kept[key] for key in OF_WORDS if kept.get(key) and not values[key]}
     amount = content["benefit_amount"]
@@ -233,16 +233,16 @@ def _texts(content: Content, values: Mapping[str, object]) -> dict[str, str]:
 
 
 def _is_official(code: str) -> bool:
-    found = normalise(code)
-    return found is not None and found.kind is CodeKind.AGENCY and found.text == code
+    parsed = normalise(code)
+    return parsed is not None and parsed.kind is CodeKind.AGENCY and parsed.text == code
 
 
-def _named(code: str | None, name: str | None) -> Named | None:
+def _make_named(code: str | None, name: str | None) -> Named | None:
     return Named(code, name) if code or name else None
 
 
 def _source_shares(content: Content, names: Names) -> tuple[Share, ...]:
-    """One source with the whole allocation is shown by its name alone, as offices write it."""
+    """Return the funding sources; a single source of the whole allocation has no amount, as offices write it."""
     lines = content["budget_lines"]
     is_whole = len(lines) == 1 and lines[0]["amount"] == content["allocation"]
     return tuple(
@@ -262,6 +262,6 @@ def _component_shares(content: Content, component_class: str) -> tuple[Share, ..
     )
 
 
-def _place(code: str, names: Names) -> Place:
+def _make_place(code: str, names: Names) -> Place:
     name, level = names.regions.get(code, (code, None))
     return place_of(place_text(name, cast("PlaceLevel | None", level), code))

@@ -1,10 +1,10 @@
 """Codes of agencies and of the nomenclature, alone or with a name behind them.
 
-The number of groups tells what a code is (Permendagri 90/2019): eight groups are an agency
+The number of groups gives the kind of a code (Permendagri 90/2019): eight groups are an agency
 (`1.06.0.00.0.00.08.0000`), three a programme (`1.06.05`), five an activity, six a sub-activity; two
-are only a field of government. Each group has a fixed width, so zeros that a spreadsheet dropped
-from the front of a group come back without guessing. A number of two groups loses zeros from its
-*end* (1.10 becomes 1.1), and those nobody can put back.
+are only a field of government. Each group has a fixed width, so the parser can restore zeros that a
+spreadsheet dropped from the front of a group. A number of two groups loses zeros from its *end*
+(1.10 becomes 1.1), which no parser can restore.
 """
 
 import re
@@ -62,7 +62,7 @@ _SIGN_IN_FRONT = re.compile(r"[-–—:|]\s")
 
 
 def normalise(text: str) -> Code | None:
-    """A code in full width, or None when its shape is not one of the five."""
+    """Return a code in full width. Returns None if its shape is not one of the five."""
     groups = text.upper().split(".")
     known = _BY_GROUPS.get(len(groups))
     if known is None:
@@ -81,24 +81,24 @@ def normalise(text: str) -> Code | None:
 
 
 def split_code(text: str) -> tuple[Code | None, str, str]:
-    """(code, the code as written, the name behind it); no code: (None, "", text).
+    """Return (code, the code as written, the name behind it); without a code (None, "", text).
 
     Fewer than three groups in front of a name are an enumeration (`1.1 Bantuan …`), not a code.
     """
     alone = _ALONE.fullmatch(text)
-    found = alone or _IN_FRONT.match(text)
-    if found is None:
+    match = alone or _IN_FRONT.match(text)
+    if match is None:
         return None, "", text
-    code = normalise(found[1])
+    code = normalise(match[1])
     if code is None or (code.kind is CodeKind.FIELD and not alone):
         return None, "", text
-    return code, found[1], "" if alone else text[found.end() :].strip()
+    return code, match[1], "" if alone else text[match.end() :].strip()
 
 
 def read_code(value: Value) -> Reading[Named | None]:
-    """The code column: a code with perhaps a name. `Named.code` is in full width.
+    """Read a cell of the code column: a code, perhaps with a name. `Named.code` has full width.
 
-    What is no code is kept as the cell's text with a blocking remark.
+    Anything else stays the cell's text, with a blocking remark.
     """
     text = read_usable_text(value, None, blank=("",))
     if isinstance(text, Reading):
@@ -108,11 +108,11 @@ def read_code(value: Value) -> Reading[Named | None]:
     code, seen, name = split_code(text)
     if code is None:
         return Reading(None, text, (Remark(CODE_UNREADABLE, blocking=True),))
-    return Reading(Named(code.text, name or None), "", _padded(code, seen))
+    return Reading(Named(code.text, name or None), "", _describe_padding(code, seen))
 
 
 def read_named(value: Value, level: CodeKind) -> Reading[Named | None]:
-    """A name column: a name, at times with its code in front, at times the code alone."""
+    """Read a cell of a name column: a name, a code and a name, or a code alone."""
     text = read_usable_text(value, None, blank=("",))
     if isinstance(text, Reading):
         return text
@@ -122,43 +122,43 @@ def read_named(value: Value, level: CodeKind) -> Reading[Named | None]:
     if code.kind is not level:
         remark = Remark(CODE_WRONG_LEVEL, blocking=True, values={"level": level.value})
         return Reading(Named(None, text), "", (remark,))
-    return Reading(Named(code.text, name or None), "", _padded(code, seen))
+    return Reading(Named(code.text, name or None), "", _describe_padding(code, seen))
 
 
-def _padded(code: Code, seen: str) -> tuple[Remark, ...]:
+def _describe_padding(code: Code, seen: str) -> tuple[Remark, ...]:
     return () if code.text == seen.upper() else (Remark(CODE_PADDED, values={"code": code.text}),)
 
 
 def write_named(named: Named | None) -> str | None:
-    """The inverse of `read_named`."""
+    """Format a name and its code so that `read_named` can parse them."""
     if named is None:
         return None
     if named.code and named.name and _SIGN_IN_FRONT.match(named.name):
-        return f"{named.code} - {named.name}"  # or its own dash would be taken for the one between
+        return f"{named.code} - {named.name}"  # otherwise the name's own dash would be the separator
     return " ".join(part for part in (named.code, named.name) if part)
 
 
 def place_code(values: dict[str, Any], given: Named) -> str | None:
-    """Give the code of the fourth column to the agency or the level it belongs to.
+    """Move the code of the fourth column to the agency or the level it belongs to, in `values`.
 
-    Changes `values`. A field's code names nothing and stays in `values["code"]`. Returns the other
-    code when the row already carries a different one for the same level; nothing is changed then.
+    A code of a field of government stays in `values["code"]`. Returns the row's other code, and changes nothing, if
+    the row already has a different code for the same level.
     """
     code = normalise(given.code or "")
     if code is None or code.kind is CodeKind.FIELD:
         values["code"] = code
         return None
     key = code.kind.value
-    there: Named | None = values.get(key)
-    if there is not None and there.code is not None and there.code != code.text:
-        return there.code
-    name = there.name if there is not None else None
+    previous: Named | None = values.get(key)
+    if previous is not None and previous.code is not None and previous.code != code.text:
+        return previous.code
+    name = previous.name if previous is not None else None
     values[key] = Named(code.text, name or given.name)
     return None
 
 
 def broken_chain(line: Line) -> tuple[str, str, str] | None:
-    """(column key, its code, the code it contradicts) where a level's code lies outside the one above."""
+    """Return (column key, its code, the code it contradicts) if a level's code is not below that of the level above."""
     above: str | None = None
     for key in ("program", "activity", "subactivity"):
         named: Named | None = line[key]

@@ -1,8 +1,8 @@
-"""Finding the table in a sheet: its header by labels, by the row that numbers the columns, or both.
+"""Finder of the header in a sheet: by labels, by the row that numbers the columns, or both.
 
-Labels are what people read, so where there are labels they decide and columns may be moved or left
-out. The numbering row (1, 2, 3, …) settles the columns whose label is not known, and a table that
-has no readable label at all, if it numbers exactly 18 or 21 columns.
+Labels decide where there are any, since people read them; columns may then be in any order, or missing. The
+numbering row (1, 2, 3, …) decides for columns with an unknown label, and for a table without any known label if it
+numbers exactly 18 or 21 columns.
 """
 
 import re
@@ -33,9 +33,9 @@ UNKNOWN_COLUMN = Kind(
     "The column headed {value} is not known; its content was not read.",
 )
 
-# A header lies near the top; below this only data is expected.
+# A header is near the top; rows below this are data.
 DEEPEST_HEADER = 60
-# No label is longer; names of sub-activities, which are looked at for every row, often are.
+# No label is longer, but names of sub-activities often are, and the search looks at every row.
 LONGEST_LABEL = 60
 # Fewer known labels than this are a coincidence, not a header.
 FEWEST_LABELS = 5
@@ -43,7 +43,7 @@ FEWEST_LABELS = 5
 
 @dataclass(frozen=True)
 class Header:
-    """Where the table is: column index by key, first data row (both from 0), titles above it."""
+    """Position of a table: column index by key, first data row (both from 0), titles above it."""
 
     first_row: int
     data_row: int
@@ -53,47 +53,47 @@ class Header:
     warnings: tuple[FieldError, ...]
 
 
-def _plain(label: str) -> str:
+def _normalise_label(label: str) -> str:
     if len(label) > LONGEST_LABEL:
         return ""
     text = re.sub(r"\(.*?\)", " ", label.casefold())
     return " ".join(re.findall(r"[a-z0-9]+", text))
 
 
-def _known_labels() -> dict[str, str]:
+def _index_labels() -> dict[str, str]:
     known: dict[str, str] = {}
     for column in COLUMNS:
-        labels = {_plain(label) for label in column.labels}
-        # "Total" and "Jumlah" alone are too common a word to find a header by; see `_labelled`.
+        labels = {_normalise_label(label) for label in column.labels}
+        # "Total" and "Jumlah" alone are too common to identify a header; see `_match_labels`.
         known |= dict.fromkeys(labels, column.key)
         if column.group:
-            groups = (_plain(column.group), *GROUP_VARIANTS[column.group])
+            groups = (_normalise_label(column.group), *GROUP_VARIANTS[column.group])
             known |= {f"{group} {label}": column.key for group in groups for label in labels}
     return known
 
 
-LABELS = _known_labels()
-_GROUPS = {_plain(group) for group in GROUP_VARIANTS} | {
+LABELS = _index_labels()
+_GROUPS = {_normalise_label(group) for group in GROUP_VARIANTS} | {
     v for variants in GROUP_VARIANTS.values() for v in variants
 }
 
 
 def find_header(sheet: Sheet) -> Header | None:
-    """The header of the matrix in a sheet, or None when it has none."""
+    """Find the header of the matrix in a sheet. Returns None if the sheet has none."""
     for r in range(min(len(sheet.rows), DEEPEST_HEADER)):
-        labelled = _labelled(sheet, r)
+        labelled = _match_labels(sheet, r)
         if len(labelled) >= FEWEST_LABELS:
-            return _by_labels(sheet, r)
+            return _make_header(sheet, r)
     for r in range(min(len(sheet.rows), DEEPEST_HEADER)):
         numbered = numbering(sheet, r)
         if len(numbered) in (len(PLANNING), len(COLUMNS)):
             columns = {COLUMNS[n - 1].key: c for c, n in numbered.items()}
-            return Header(r, r + 1, columns, _titles(sheet, r), (), ())
+            return Header(r, r + 1, columns, _collect_titles(sheet, r), (), ())
     return None
 
 
 def numbering(sheet: Sheet, r: int) -> dict[int, int]:
-    """Column index → its number, if the row does nothing but number its columns 1, 2, 3, …; else {}."""
+    """Return column index → number if the row only numbers its columns 1, 2, 3, …; else {}."""
     cells = [(c, value) for c, value in enumerate(sheet.rows[r]) if value is not None]
     if len(cells) < FEWEST_LABELS:
         return {}
@@ -104,35 +104,35 @@ def numbering(sheet: Sheet, r: int) -> dict[int, int]:
 
 
 def is_header_again(sheet: Sheet, r: int) -> bool:
-    """Whether a row repeats the header, as offices do on every printed page."""
-    return bool(numbering(sheet, r)) or len(_labelled(sheet, r)) >= FEWEST_LABELS or _is_second_row(sheet, r)
+    """Return whether a row repeats the header, as offices do on every printed page."""
+    return bool(numbering(sheet, r)) or len(_match_labels(sheet, r)) >= FEWEST_LABELS or _is_second_row(sheet, r)
 
 
-def _label(sheet: Sheet, r: int, c: int) -> str:
+def _read_label(sheet: Sheet, r: int, c: int) -> str:
     value = sheet.value(r, c) if r < len(sheet.rows) else None
     return as_text(value) if isinstance(value, str) else ""
 
 
-def _labelled(sheet: Sheet, r: int) -> dict[int, str]:
-    found = {
+def _match_labels(sheet: Sheet, r: int) -> dict[int, str]:
+    keys = {
         c: LABELS[plain]
         for c in range(len(sheet.rows[r]))
-        if (plain := _plain(_label(sheet, r, c))) in LABELS
+        if (plain := _normalise_label(_read_label(sheet, r, c))) in LABELS
     }
-    return found if len(set(found.values())) >= FEWEST_LABELS else {}
+    return keys if len(set(keys.values())) >= FEWEST_LABELS else {}
 
 
 def _is_second_row(sheet: Sheet, r: int) -> bool:
-    """The lower row of a two-row header: only labels of grouped columns, or a label from above."""
-    texts = [plain for c in range(len(sheet.rows[r])) if (plain := _plain(_label(sheet, r, c)))]
+    """Return whether a row is the lower one of a header: at least two labels of grouped columns, no other words."""
+    texts = [plain for c in range(len(sheet.rows[r])) if (plain := _normalise_label(_read_label(sheet, r, c)))]
     grouped = [text for text in texts if text in LABELS and BY_KEY[LABELS[text]].group]
     return len(grouped) >= 2 and all(text in LABELS for text in texts)
 
 
-def _by_labels(sheet: Sheet, r: int) -> Header:
+def _make_header(sheet: Sheet, r: int) -> Header:
     top = r
-    # The labels may stand in the lower of two rows, with only the group words above them.
-    if r > 0 and any(_plain(_label(sheet, r - 1, c)) in _GROUPS for c in range(sheet.width)):
+    # The labels may be in the lower of two rows, with only the group's words above them.
+    if r > 0 and any(_normalise_label(_read_label(sheet, r - 1, c)) in _GROUPS for c in range(sheet.width)):
         top = r - 1
     bottom = r
     if r + 1 < len(sheet.rows) and _is_second_row(sheet, r + 1):
@@ -145,11 +145,11 @@ def _by_labels(sheet: Sheet, r: int) -> Header:
     errors: list[FieldError] = []
     unknown: list[tuple[int, int, str]] = []
     for c in range(sheet.width):
-        words = [(row, text) for row in range(top, bottom + 1) if (text := _label(sheet, row, c))]
+        words = [(row, text) for row in range(top, bottom + 1) if (text := _read_label(sheet, row, c))]
         # The lower label is the narrower one: "Langsung" below "Aktifitas Real".
-        keys = [LABELS[plain] for _, text in reversed(words) if (plain := _plain(text)) in LABELS]
+        keys = [LABELS[plain] for _, text in reversed(words) if (plain := _normalise_label(text)) in LABELS]
         if not keys:
-            if words and not all(_plain(text) in _GROUPS for _, text in words):
+            if words and not all(_normalise_label(text) in _GROUPS for _, text in words):
                 unknown.append((c, *words[-1]))
             continue
         if keys[0] in columns:
@@ -180,13 +180,13 @@ def _by_labels(sheet: Sheet, r: int) -> Header:
         for column in COLUMNS
         if column.required and column.key not in columns
     ]
-    return Header(top, data_row, columns, _titles(sheet, top), tuple(errors), tuple(warnings))
+    return Header(top, data_row, columns, _collect_titles(sheet, top), tuple(errors), tuple(warnings))
 
 
-def _titles(sheet: Sheet, before: int) -> tuple[str, ...]:
+def _collect_titles(sheet: Sheet, before: int) -> tuple[str, ...]:
     titles = []
     for r in range(before):
-        texts = dict.fromkeys(text for c in range(len(sheet.rows[r])) if (text := _label(sheet, r, c)))
+        texts = dict.fromkeys(text for c in range(len(sheet.rows[r])) if (text := _read_label(sheet, r, c)))
         if texts:
             titles.append(" ".join(texts))
     return tuple(titles)

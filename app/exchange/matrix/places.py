@@ -1,8 +1,8 @@
-"""Locations as offices write them, taken apart into candidate names to look up.
+"""Parser of locations: splits a cell into candidate names to look up.
 
-Nothing is looked up here and no level is assumed: `Desa A, B` gives a village A and a B of unknown
-level. A Kemendagri code in front of a name (`63.02.07.2001 Desa A`) is kept with it; this is how
-an exported location finds its way back without a name search.
+It looks nothing up and assumes no level: `Desa A, B` gives a village A and a B of unknown level. A Kemendagri
+code in front of a name (`63.02.07.2001 Desa A`) stays with the name, so that the import of an exported location
+needs no search by name.
 """
 
 import re
@@ -29,33 +29,33 @@ _CODE = re.compile(r"(\d{2}(?:\.\d{2}(?:\.\d{2}(?:\.\d{4})?)?)?)(?:\s+[-–]?\s*
 _WITHIN = re.compile(
     r"^(?P<name>.*?)[\s,]*\(?\b(?:kecamatan|kec\.?|distrik)\s+(?P<within>[^()]+?)\)?$", re.IGNORECASE
 )
-_LISTED = re.compile(
+_GROUP = re.compile(
     r"^(?P<outer>(?:kecamatan|kec\.?|distrik)\s+[^():]+?)\s*(?:\((?P<a>[^()]*)\)|:\s*(?P<b>.+))$",
     re.IGNORECASE,
 )
-# Alternatives that begin with a parenthesis keep what stands inside it together.
+# The alternative that begins with a parenthesis keeps its content in one piece.
 _STRONG = re.compile(r"\([^()]*\)|([;\n])")
 _CODED = re.compile(r"\([^()]*\)|(,\s*(?=\d{2}\.\d{2}))")
 _WEAK = re.compile(r"\([^()]*\)|([,/&]|\bdan\b|\bserta\b)", re.IGNORECASE)
-# A longer piece is no name; it is kept whole and not looked into.
+# A longer piece is not a name; the parser leaves it whole.
 LONGEST_NAME = 200
 
 
 def read_places(value: Value) -> Reading[tuple[Place, ...]]:
-    """The places of a cell, in its order; blank and `-` are none."""
+    """Return the places of a cell, in its order; none for a blank cell or `-`."""
     text = read_usable_text(value, ())
     if isinstance(text, Reading):
         return text
     places: list[Place] = []
     for group in _split(text, _STRONG):
         group = re.sub(r"^(?:\d{1,3}[.)]|[-•*])\s+", "", group.strip())
-        places += _listed(group)
+        places += _read_group(group)
     return Reading(tuple(places), text)
 
 
-def _listed(group: str) -> list[Place]:
-    """The places of one group; with a code in front, only another code begins another place."""
-    if listed := _LISTED.match(group):
+def _read_group(group: str) -> list[Place]:
+    """Return the places of one group; with a code in front, only another code begins another place."""
+    if listed := _GROUP.match(group):
         district = place_of(listed["outer"])
         inner = _split(listed["a"] or listed["b"] or "", _WEAK)
         places = [place_of(piece) for piece in inner]
@@ -64,41 +64,41 @@ def _listed(group: str) -> list[Place]:
 
 
 def _split(text: str, parting: re.Pattern[str]) -> list[str]:
-    """The pieces between the partings that stand outside parentheses."""
+    """Split a text at the separators outside parentheses."""
     pieces, start = [], 0
-    for found in parting.finditer(text):
-        if found[1]:
-            pieces.append(text[start : found.start()].strip())
-            start = found.end()
+    for match in parting.finditer(text):
+        if match[1]:
+            pieces.append(text[start : match.start()].strip())
+            start = match.end()
     pieces.append(text[start:].strip())
     return [piece for piece in pieces if piece]
 
 
 def place_of(text: str) -> Place:
-    """One place from its words: level, code, "all of", district it lies in."""
+    """Parse one place from its words: level, code, "all of", the district around it."""
     text = text.strip().rstrip(".")
     if len(text) > LONGEST_NAME:
         return Place(text, text)
-    rest, code = text, None
-    if found := _CODE.match(rest):
-        code, rest = found[1], rest[found.end() :]
+    remainder, code = text, None
+    if match := _CODE.match(remainder):
+        code, remainder = match[1], remainder[match.end() :]
     every = False
-    if found := _EVERY.match(rest):
-        every, rest = True, rest[found.end() :]
+    if match := _EVERY.match(remainder):
+        every, remainder = True, remainder[match.end() :]
     within = None
     level: PlaceLevel | None = None
-    if found := _LEVEL.match(rest):
-        level = next(key for key in _LEVELS if found[key])
-        rest = re.sub(r"^di\s+", "", rest[found.end() :], flags=re.IGNORECASE)
-    if (found := _WITHIN.match(rest)) and level != "district":
-        rest, within = found["name"], found["within"].strip()
-    return Place(text, rest.strip(), level, code, within, every)
+    if match := _LEVEL.match(remainder):
+        level = next(key for key in _LEVELS if match[key])
+        remainder = re.sub(r"^di\s+", "", remainder[match.end() :], flags=re.IGNORECASE)
+    if (match := _WITHIN.match(remainder)) and level != "district":
+        remainder, within = match["name"], match["within"].strip()
+    return Place(text, remainder.strip(), level, code, within, every)
 
 
 def place_text(
     name: str, level: PlaceLevel | None = None, code: str | None = None, within: str | None = None
 ) -> str:
-    """Words for a place that `place_of` reads back: `63.02.07.2001 Desa A (Kec. B)`."""
+    """Format a place so that `place_of` can parse it: `63.02.07.2001 Desa A (Kec. B)`."""
     word = (
         {"village": "Desa", "district": "Kec.", "regency": "Kab.", "province": "Prov."}[level]
         if level
@@ -109,5 +109,5 @@ def place_text(
 
 
 def write_places(places: tuple[Place, ...]) -> str | None:
-    """The words of the places, parted by `;`, which no name contains."""
+    """Return the places' texts, separated by `;`, which no name contains."""
     return "; ".join(place.text for place in places) or None

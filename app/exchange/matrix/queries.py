@@ -1,4 +1,4 @@
-"""Reading a plan as the matrix shows it."""
+"""Reads a plan as lines of the matrix."""
 
 from collections.abc import Sequence
 
@@ -15,24 +15,24 @@ from app.tracking.progress.queries import latest_spent
 
 
 def names_for(session: Session, plan: Plan, contents: Sequence[Content]) -> Names:
-    """The names that lines of these contents show for their codes."""
+    """Return the names that lines with these contents show for their codes."""
     places = {item["region_code"] for content in contents for item in content["locations"]}
     regions = {
-        code: (found.name, found.level.value) for code, found in regions_by_code(session, places).items()
+        code: (region.name, region.level.value) for code, region in regions_by_code(session, places).items()
     }
     return Names(agency_labels(session, plan.region_code), regions, funding_source_words(session))
 
 
 def matrix_lines(session: Session, plan: Plan, period: Period | None, basis: Basis) -> list[Line]:
-    """Every line of a visible plan by code; with a period, what was spent by the end of each half-year."""
+    """Return every line of a visible plan, ordered by code; with a period, also its spending by half-year."""
     stored = stored_actions(session, plan)
     contents = {code: dict(action.content) for code, action in stored.items()}
     names = names_for(session, plan, list(contents.values()))
-    spent = _spent(session, [action.id for action in stored.values()], period, basis) if period else {}
+    spent = _read_spent(session, [action.id for action in stored.values()], period, basis) if period else {}
     return [line_of(contents[code], names, spent.get(stored[code].id)) for code in in_order(stored)]
 
 
-def _spent(
+def _read_spent(
     session: Session, ids: list[int], period: Period, basis: Basis
 ) -> dict[int, dict[str, int | None]]:
     first = latest_spent(session, ids, f"{period.year}-Q2")

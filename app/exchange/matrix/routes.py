@@ -1,4 +1,4 @@
-"""The matrix in and out over HTTP."""
+"""Routes of the import and export of the matrix."""
 
 from fastapi import Response
 
@@ -75,7 +75,7 @@ def import_plan_matrix(call: Caller, plan: PlanKey, query: FromQuery[ImportQuery
 )
 def read_matrix_xlsx(call: Caller, plan: PlanKey, query: FromQuery[MatrixQuery]) -> Response:
     """The plan as the matrix that offices know: 18 columns, or 21 with a period. Importing it changes nothing."""
-    return _matrix(call, plan, query, XLSX)
+    return _answer_matrix(call, plan, query, XLSX)
 
 
 @router.get(
@@ -85,12 +85,12 @@ def read_matrix_xlsx(call: Caller, plan: PlanKey, query: FromQuery[MatrixQuery])
 )
 def read_matrix_csv(call: Caller, plan: PlanKey, query: FromQuery[MatrixQuery]) -> Response:
     """The same matrix as CSV in UTF-8 with a byte order mark, as Excel opens it."""
-    return _matrix(call, plan, query, "text/csv")
+    return _answer_matrix(call, plan, query, "text/csv")
 
 
-def _matrix(call: Call, code: str, query: MatrixQuery, media_type: str) -> Response:
+def _answer_matrix(call: Call, code: str, query: MatrixQuery, media_type: str) -> Response:
     plan = plan_of(call.session, call.actor, code)
-    period = _half_years(query.period)
+    period = _parse_period(query.period)
     if period is not None:
         check_period(plan.year, period.last_quarter)
     tag = tag_of(
@@ -104,7 +104,7 @@ def _matrix(call: Call, code: str, query: MatrixQuery, media_type: str) -> Respo
         require_extra("xlsx")
     lines = matrix_lines(call.session, plan, period, query.basis)
     make, ending = (matrix_xlsx, "xlsx") if media_type == XLSX else (matrix_csv, "csv")
-    titles = _titles(region_name(call.session, plan.region_code), plan.year, period, query.basis)
+    titles = _make_titles(region_name(call.session, plan.region_code), plan.year, period, query.basis)
     response = answer(
         call.request,
         make(lines, titles, realisation=period is not None),
@@ -116,7 +116,7 @@ def _matrix(call: Call, code: str, query: MatrixQuery, media_type: str) -> Respo
     return response
 
 
-def _half_years(text: str | None) -> Period | None:
+def _parse_period(text: str | None) -> Period | None:
     if text is None:
         return None
     period = period_in(text)
@@ -126,8 +126,8 @@ def _half_years(text: str | None) -> Period | None:
     raise BadRequest(errors=[FieldError(half_year_only, parameter="period", value=text, allowed=allowed)])
 
 
-def _titles(region: str, year: int, period: Period | None, basis: str) -> list[str]:
-    """The two title rows: what it is, and whose; a report says what its half-years hold."""
+def _make_titles(region: str, year: int, period: Period | None, basis: str) -> list[str]:
+    """Return the two title rows: the document, and region and year; a report also says what its half-years hold."""
     if period is None:
         return ["RENCANA AKSI TAHUNAN (RAT) PENANGGULANGAN KEMISKINAN", f"{region} TAHUN {year}".upper()]
     span = {"S1": "SEMESTER I", "S2": "SEMESTER I DAN II", "": "SEMESTER I DAN II"}[period.part]

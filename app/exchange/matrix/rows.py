@@ -1,7 +1,6 @@
-"""The rows below the header: a section, a total, a heading, a line or nothing, and what a line takes from above.
+"""Rows below the header: a section, a total, a heading, a line or nothing, and the values a line inherits.
 
-The levels are strategy, agency, programme, activity, sub-activity; `rules.py` says how blanks are
-understood.
+The levels are strategy, agency, programme, activity, sub-activity; `rules.py` explains blank cells.
 """
 
 import re
@@ -24,7 +23,7 @@ LEVELS = ("agency", "program", "activity", "subactivity")
 AMOUNTS = ("allocation", *(column.key for column in SPENT))
 _HEADINGS = ("number", "strategy", "agency", "code", "program", "activity")
 
-# "Catatan Sipil" is an office's business, not a note below the table.
+# "Catatan Sipil" (civil registration) is a name, not a note below the table.
 _FOOTER = re.compile(
     r"(keterangan|catatan(?!\s+sipil)|ket\s*[.:]|mengetahui|sumber data|nb\s*[.:]|nip\b)", re.IGNORECASE
 )
@@ -41,40 +40,40 @@ class RowKind(Enum):
 
 
 class Table:
-    """A sheet seen through its header; rows and columns from 0."""
+    """A sheet with its header; rows and columns from 0."""
 
     def __init__(self, sheet: Sheet, header: Header) -> None:
         self.sheet = sheet
         self.at: Mapping[str, int] = header.columns
         self.first = header.data_row
-        self.end = self._end()
+        self.end = self._find_end()
 
     def value(self, r: int, key: str) -> Value:
-        """The cell of a column, None where the file has no such column or cell."""
+        """Return the value of a cell. Returns None if the file has no such column or cell."""
         c = self.at.get(key)
         return self.sheet.value(r, c) if c is not None else None
 
     def text(self, r: int, key: str) -> str:
-        """The text of a cell; empty for a blank one and for a formula, an error or a date."""
+        """Return the text of a cell; "" for a blank cell, a formula, an error or a date."""
         value = self.value(r, key)
         return "" if unusable(value) else as_text(value)
 
     def is_from_above(self, r: int, key: str) -> bool:
-        """Whether the cell belongs to a merged range that began in a row above."""
+        """Return whether the cell belongs to a merged range that begins in a row above."""
         c = self.at.get(key)
         return c is not None and self.sheet.merged.get((r, c), (r, c))[0] < r
 
     def filled(self, r: int) -> list[int]:
-        """The columns that hold anything."""
+        """Return the columns with a value."""
         return [c for c, value in enumerate(self.sheet.rows[r]) if unusable(value) or as_text(value)]
 
     def first_text(self, r: int) -> str:
-        """The leftmost text of a row."""
+        """Return the leftmost text of a row, or ""."""
         texts = (as_text(value) for value in self.sheet.rows[r] if isinstance(value, str))
         return next((text for text in texts if text), "")
 
     def kind(self, r: int) -> RowKind:
-        """What a row within the table is."""
+        """Classify a row of the table."""
         filled = self.filled(r)
         if not filled or is_header_again(self.sheet, r):
             return RowKind.NOTHING
@@ -84,33 +83,33 @@ class Table:
             return RowKind.SECTION
         known = [key for key, c in self.at.items() if c in filled]
         if all(key in _HEADINGS for key in known):
-            # A row with nothing but its number was prepared and never filled in.
+            # A row with only its number is a prepared row that has stayed empty.
             return RowKind.HEADING if set(known) - {"number"} else RowKind.NOTHING
         return RowKind.LINE
 
     def has_amount(self, r: int) -> bool:
-        """Whether a row has an amount other than a dash, or a formula in its place."""
+        """Return whether a row has an amount other than a dash, or a formula in its place."""
         values = [self.value(r, key) for key in AMOUNTS]
         return any(isinstance(value, Formula) or bool(read_rupiah(value).value) for value in values)
 
     def is_footer(self, r: int) -> bool:
-        """Whether a row begins the notes or signatures below the table."""
+        """Return whether a row begins the notes or signatures below the table."""
         return bool(_FOOTER.match(self.first_text(r))) and not self.has_amount(r) and not self._is_numbered(r)
 
     def is_lost_line(self, r: int) -> bool:
-        """Whether a row below the end looks like a line of a table."""
+        """Return whether a row below the end looks like a line."""
         return self.has_amount(r) and bool(self.text(r, "subactivity")) and not self._is_total(r)
 
     def _is_numbered(self, r: int) -> bool:
         return read_ordinal(self.value(r, "number")).value is not None
 
-    def _lone_text(self, r: int, filled: list[int]) -> str:
-        """The text of a row that says one thing only: in one cell, or merged over all it fills."""
+    def _find_lone_text(self, r: int, filled: list[int]) -> str:
+        """Return the text of a row with a single filled cell or merged range, else ""."""
         places = {self.sheet.merged.get((r, c), (r, c)) for c in filled}
         return self.first_text(r) if len(places) == 1 else ""
 
     def _is_total(self, r: int) -> bool:
-        """A total says "Jumlah" somewhere left of the amounts, and names no sub-activity beside it."""
+        """Return whether a row has "Jumlah" left of the amounts, and no sub-activity."""
         words = [self.first_text(r), *(self.text(r, key) for key in LEVELS)]
         own = self.text(r, "subactivity")
         return any(_TOTAL.match(word) for word in words) and (
@@ -118,15 +117,15 @@ class Table:
         )
 
     def _is_section(self, r: int, filled: list[int]) -> bool:
-        """A lone text that spans columns, stands at the left edge, or names a strategy."""
-        text = self._lone_text(r, filled)
+        """Return whether a row is a lone text that spans columns, is at the left edge, or names a strategy."""
+        text = self._find_lone_text(r, filled)
         if not text:
             return False
         edge = {self.at[key] for key in ("number", "strategy") if key in self.at} | {min(self.at.values())}
         return len(filled) > 1 or filled[0] in edge or strategy_of(text) is not None
 
-    def _end(self) -> int:
-        """The row that ends the table: a footer, or the gap below the last row with a number in it."""
+    def _find_end(self) -> int:
+        """Return the row that ends the table: a footer, or the gap below the last row with a number or an amount."""
         last, gap = self.first - 1, False
         for r in range(self.first, len(self.sheet.rows)):
             filled = self.filled(r)
@@ -138,13 +137,13 @@ class Table:
                 not gap
                 or self.has_amount(r)
                 or self._is_numbered(r)
-                or strategy_of(self._lone_text(r, filled))
+                or strategy_of(self._find_lone_text(r, filled))
             ):
                 last, gap = r, False
         return last + 1
 
 
-# What a row takes from the rows above it
+# Values that a row inherits from the rows above it
 
 
 NO_SUBACTIVITY = Kind(
@@ -161,10 +160,10 @@ NO_AGENCY = Kind(
 
 @dataclass
 class Block:
-    """A strategy's block: what its rows may take from above, and what its section row says."""
+    """State of a strategy's block: the values that its rows may inherit, and its section row."""
 
     strategy: Strategy | None = None
-    # The section row's words when they name no strategy, and where they stand.
+    # The warning about a section row that names no strategy.
     unknown: FieldError | None = None
     section: bool = False
     above: dict[str, Named | None] = field(default_factory=dict)
@@ -178,7 +177,10 @@ def inherit(
     by_code: str | None,
     has_code_cell: bool,
 ) -> set[str]:
-    """Fill blank levels from above, down to the first that differs; remember the row for those below."""
+    """Fill blank levels from the row above, down to the first that differs, and keep the row for the next one.
+
+    Returns the keys of the inherited levels.
+    """
     above, inherited, same = block.above, set(), True
     for key in LEVELS:
         before = above.get(key)
@@ -202,7 +204,7 @@ def inherit(
 
 
 def row_errors(row: MatrixRow) -> list[FieldError]:
-    """What is wrong with a row as a whole."""
+    """Return the errors of a row as a whole."""
     errors: list[FieldError] = []
     amount = next((row[key] for key in AMOUNTS if row[key]), None)
     if row["subactivity"] is None and amount is not None and "subactivity" not in row.texts:
@@ -219,46 +221,46 @@ def row_errors(row: MatrixRow) -> list[FieldError]:
 
 
 def joined_lines(rows: Sequence[MatrixRow]) -> list[MatrixRow]:
-    """The lines of a file, each with the rows that continue it."""
+    """Join each line of a file with the rows that continue it."""
     lines: dict[int, list[MatrixRow]] = {}
     for row in rows:
         if row.continues is None:
             lines[row.row] = [row]
         else:
             lines[row.continues].append(row)
-    return [_joined(*span) for span in lines.values()]
+    return [_join_rows(*span) for span in lines.values()]
 
 
 _PARTS = (*CLASSES, "location", "recipients", "funding_sources")
 _SINGLE = ("regularity", "benefit_amount", "benefit_form", "duration")
 
 
-def _joined(first: MatrixRow, *more: MatrixRow) -> MatrixRow:
-    """Parts are put together, amounts added up; of what a line has once, different words are all kept.
+def _join_rows(first: MatrixRow, *more: MatrixRow) -> MatrixRow:
+    """Concatenate parts and add up amounts; differing values of a single-valued column all become text.
 
-    A row with an allocation of its own gives it to its only funding source.
+    A row's own allocation goes to its only funding source.
     """
     if not more:
         return first
     rows = (first, *more)
     values, texts = dict(first.values), dict(first.texts)
     for key in _PARTS:
-        values[key] = tuple(part for row in rows for part in _parts(row, key))
+        values[key] = tuple(part for row in rows for part in _split_parts(row, key))
     for key in AMOUNTS:
         amounts = [row[key] for row in rows if row[key] is not None]
         values[key] = sum(amounts) if amounts else None
     for key in ("location", "recipients", *_SINGLE):
-        said = {str(cell): row for row in rows if (cell := written(BY_KEY[key], row)) is not None}
-        if key in _SINGLE and len(said) == 1:
-            (only,) = said.values()
+        rows_by_text = {str(cell): row for row in rows if (cell := written(BY_KEY[key], row)) is not None}
+        if key in _SINGLE and len(rows_by_text) == 1:
+            (only,) = rows_by_text.values()
             values[key], texts = only[key], texts | {k: t for k, t in only.texts.items() if k == key}
-        elif any(key in row.texts for row in rows) or (key in _SINGLE and said):
-            texts[key] = "; ".join(said)
+        elif any(key in row.texts for row in rows) or (key in _SINGLE and rows_by_text):
+            texts[key] = "; ".join(rows_by_text)
             values[key] = values[key] if key == "location" else None
     return replace(first, values=values, texts=texts)
 
 
-def _parts(row: MatrixRow, key: str) -> tuple[object, ...]:
+def _split_parts(row: MatrixRow, key: str) -> tuple[object, ...]:
     parts: tuple[Any, ...] = row[key] or ()
     if (
         key == "funding_sources"

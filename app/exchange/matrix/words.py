@@ -1,11 +1,11 @@
 """Words with a fixed meaning: strategies, routine or incidental, the form of a benefit, months, recipients.
 
-Each reads a number, an English key or Indonesian words in the spellings offices use, and nothing
-else: a word that is not known is kept as it stands and reported with what is allowed.
+Each reader takes a number, an English key or Indonesian words in the spellings offices use. It leaves an unknown
+word unchanged and reports it with the allowed ones.
 
-A recipients cell (`500 KK, 20 kelompok`) is read only if every part of it begins with a number; otherwise all of
-it stays text, because half a count is worse than none. `1.200` is a thousand two hundred. The first known
-word behind the number gives the kind; an unknown word gives none and is reported.
+A recipients cell (`500 KK, 20 kelompok`) has a value only if every part begins with a number; otherwise all of it
+stays text, because half a count is worse than none. `1.200` is a thousand two hundred. The first known word behind
+the number gives the kind; an unknown word gives no kind and a remark.
 """
 
 import re
@@ -101,25 +101,25 @@ _DURATION = re.compile(
 
 
 def strategy_of(text: str) -> Strategy | None:
-    """The strategy that a text names by number, key or words; None if none or more than one."""
+    """Return the strategy that a text names by number, key or words. Returns None if it names none or several."""
     plain = " ".join(text.split()).casefold()
     if plain in STRATEGY_NAMES:
         return cast(Strategy, plain)
     by_number: Strategy | None = None
-    if found := _ENUMERATED.match(plain):
-        by_number, plain = _NUMERALS[found[1]], found[2].strip()
+    if match := _ENUMERATED.match(plain):
+        by_number, plain = _NUMERALS[match[1]], match[2].strip()
         if not plain:
             return by_number
     plain = _LETTERED.sub("", plain)
     by_words = [strategy for strategy, words in _STRATEGY_WORDS.items() if words.match(plain)]
     if len(by_words) != 1:
         return None
-    # "2. Pengurangan Beban …" is how a list of blocks is numbered in some offices: words win.
+    # Some offices number their blocks ("2. Pengurangan Beban …"), so words win over the number.
     return by_words[0]
 
 
 def read_strategy(value: Value) -> Reading[Strategy | None]:
-    """A strategy by number, English key or Indonesian words; anything else is a blocking remark."""
+    """Read a strategy by number, English key or Indonesian words; anything else gives a blocking remark."""
     text = read_usable_text(value, None, blank=("",))
     if isinstance(text, Reading):
         return text
@@ -133,18 +133,18 @@ def read_strategy(value: Value) -> Reading[Strategy | None]:
 
 
 def read_regularity(value: Value) -> Reading[Regularity | None]:
-    """Routine or incidental; other words are kept as text with a remark."""
+    """Read routine or incidental; other words stay text with a remark."""
     text = read_usable_text(value, None)
     if isinstance(text, Reading):
         return text
-    found = _REGULARITY_WORDS.get(text.casefold().rstrip("."))
-    if found is not None:
-        return Reading(found)
+    regularity = _REGULARITY_WORDS.get(text.casefold().rstrip("."))
+    if regularity is not None:
+        return Reading(regularity)
     return Reading(None, text, (Remark(UNKNOWN_REGULARITY, allowed=list(REGULARITY_NAMES.values())),))
 
 
 def read_benefit_form(value: Value) -> Reading[tuple[BenefitForm, ...]]:
-    """One or several forms of benefit; if one word is not known, all stay text with a remark."""
+    """Read one or several forms of benefit; with an unknown word among them, all stay text with a remark."""
     text = read_usable_text(value, ())
     if isinstance(text, Reading):
         return text
@@ -157,13 +157,13 @@ def read_benefit_form(value: Value) -> Reading[tuple[BenefitForm, ...]]:
 
 
 def read_months(value: Value) -> Reading[int | None]:
-    """A duration in months (`12 bulan`, `1 tahun 6 bln`); a bare number has no unit and stays text."""
+    """Read a duration in months (`12 bulan`, `1 tahun 6 bln`); a bare number has no unit and stays text."""
     text = read_usable_text(value, None)
     if isinstance(text, Reading):
         return text
-    found = _DURATION.fullmatch(text.strip())
-    if found is not None:
-        years, half, months = found.groups()
+    match = _DURATION.fullmatch(text.strip())
+    if match is not None:
+        years, half, months = match.groups()
         total = int(years or 0) * 12 + (6 if half == "5" else 0) + int(months or 0)
         if total > 0 and not (half == "5" and months):
             return Reading(total)
@@ -171,12 +171,12 @@ def read_months(value: Value) -> Reading[int | None]:
 
 
 def write_benefit_form(forms: tuple[BenefitForm, ...]) -> str | None:
-    """The Indonesian words, parted by commas."""
+    """Return the Indonesian words, separated by commas."""
     return ", ".join(BENEFIT_FORM_NAMES[form] for form in forms) or None
 
 
 def write_months(months: int | None) -> str | None:
-    """`12 bulan`."""
+    """Return months as text: `12 bulan`."""
     return None if months is None else f"{months} bulan"
 
 
@@ -217,7 +217,7 @@ _KIND_WORDS: dict[RecipientKind, str] = {
         "meter km ruas umkm ikm usaha puskesmas pasar gedung ruang units"
     ),
 }
-# A longer text is a story; the pattern for an amount would take quadratic time on it.
+# A longer text is not an amount, and the pattern would take quadratic time on it.
 LONGEST_AMOUNT = 200
 _KIND_OF = {word: kind for kind, words in _KIND_WORDS.items() for word in words.split()}
 _TWO_WORDS = re.compile(r"\b(rumah|kepala)\s+(tangga|keluarga)\b")
@@ -231,7 +231,7 @@ _PER_RECIPIENT = re.compile(
 
 
 def kind_of(unit: str) -> RecipientKind | None:
-    """The kind that the first known word of a unit stands for."""
+    """Return the kind of the first known word in a unit. Returns None if no word is known."""
     plain = _TWO_WORDS.sub(r"\1\2", unit.casefold())
     for word in re.findall(r"[a-z]+", plain):
         if word in _KIND_OF:
@@ -240,26 +240,26 @@ def kind_of(unit: str) -> RecipientKind | None:
 
 
 def read_recipients(value: Value) -> Reading[tuple[Recipient, ...]]:
-    """Counts with their units, in the order of the cell, or the cell's text when a part has no count."""
+    """Read counts with their units, in the order of the cell; the cell stays text if a part has no count."""
     text = read_usable_text(value, ())
     if isinstance(text, Reading):
         return text
     recipients: list[Recipient] = []
     remarks: list[Remark] = []
     for part in _PARTS.split(text):
-        found = _PART.fullmatch(part.strip().rstrip(",;"))
-        unit = (found[2] or "").strip() if found else ""
-        if found is None or unit[:1] in {"-", "–", "/"}:
+        match = _PART.fullmatch(part.strip().rstrip(",;"))
+        unit = (match[2] or "").strip() if match else ""
+        if match is None or unit[:1] in {"-", "–", "/"}:
             return Reading((), text, (Remark(UNREAD_RECIPIENTS),))
         kind = kind_of(unit)
         if kind is None:
             remarks.append(Remark(UNKNOWN_RECIPIENT_UNIT, values={"unit": unit or "–"}))
-        recipients.append(Recipient(int(re.sub(r"[.,]", "", found[1])), unit, kind))
+        recipients.append(Recipient(int(re.sub(r"[.,]", "", match[1])), unit, kind))
     return Reading(tuple(recipients), "", tuple(remarks))
 
 
 def write_recipients(recipients: tuple[Recipient, ...]) -> str | None:
-    """The inverse of `read_recipients`; a recipient without words gets its kind's usual unit."""
+    """Format recipients so that `read_recipients` can parse them; one without a unit gets its kind's usual unit."""
     parts = []
     for recipient in recipients:
         unit = recipient.unit or (KIND_UNITS[recipient.kind] if recipient.kind else "")
@@ -268,15 +268,15 @@ def write_recipients(recipients: tuple[Recipient, ...]) -> str | None:
 
 
 def read_benefit_amount(value: Value) -> Reading[int | None]:
-    """Rupiah per recipient; `Rp 500.000/KK` too, its words kept. Other words stay text with a remark."""
+    """Read rupiah per recipient, also `Rp 500.000/KK`, which stays as text too. Other words get a remark."""
     text = read_usable_text(value, None)
     if isinstance(text, Reading):
         return text
     amount = read_rupiah(value)
     if amount.value is not None:
         return amount
-    if len(text) <= LONGEST_AMOUNT and (found := _PER_RECIPIENT.fullmatch(text)):
-        amount = read_rupiah(found["amount"])
+    if len(text) <= LONGEST_AMOUNT and (match := _PER_RECIPIENT.fullmatch(text)):
+        amount = read_rupiah(match["amount"])
         if amount.value is not None:
             return Reading(amount.value, text, amount.remarks)
     return Reading(None, text, (Remark(UNREAD_BENEFIT_AMOUNT),))

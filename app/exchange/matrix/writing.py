@@ -1,9 +1,8 @@
-"""The matrix laid out as the offices know it, in .xlsx and in CSV.
+"""Writer of the matrix in the offices' layout, as .xlsx and as CSV.
 
-Two title rows, a blank one, a header of two rows with its merged cells, the row that numbers the
-columns, and for each strategy a full-width section row with its lines numbered from 1. What is
-written reads back as it was (`rules.read_matrix`). The same lines give the same bytes, so that an
-export can carry an ETag.
+Two title rows, a blank one, a header of two rows with merged cells, the row that numbers the columns, and for each
+strategy a full-width section row with its lines numbered from 1. `rules.read_matrix` reads an export without loss.
+Equal lines give equal bytes, so that an export can have an ETag.
 """
 
 import io
@@ -39,23 +38,23 @@ class Unwritable(Problem):
 
 
 def in_blocks(lines: Iterable[Line]) -> list[tuple[Strategy | None, list[Line]]]:
-    """(strategy, its lines in their order), in the order of the strategies; lines without one first."""
+    """Group lines by strategy, in the order of the strategies; lines without a strategy come first."""
     blocks: dict[Strategy | None, list[Line]] = {key: [] for key in (None, *STRATEGY_NAMES)}
     for line in lines:
         blocks[line["strategy"]].append(line)
-    return [(strategy, found) for strategy, found in blocks.items() if found]
+    return [(strategy, block) for strategy, block in blocks.items() if block]
 
 
 def matrix_xlsx(lines: Iterable[Line], titles: Sequence[str], *, realisation: bool) -> bytes:
-    """A workbook of one sheet. `titles` are at most two; amounts are numbers, all else is text.
+    """Return a workbook of one sheet, with at most two `titles`; amounts are numbers, all else is text.
 
-    Raises `Unwritable` for a text that is longer than a cell of Excel can hold.
+    Raises Unwritable if a text is longer than a cell of Excel can hold.
     """
     import xlsxwriter
 
     columns = COLUMNS if realisation else PLANNING
     out = io.BytesIO()
-    # Texts are written with write_string alone, so none becomes a formula, a link or a number.
+    # Only write_string writes texts, so none becomes a formula, a link or a number.
     with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
         book.set_properties({"title": titles[0] if titles else SHEET_NAME, "created": MADE})
         sheet = book.add_worksheet(SHEET_NAME)
@@ -64,10 +63,10 @@ def matrix_xlsx(lines: Iterable[Line], titles: Sequence[str], *, realisation: bo
 
 
 def matrix_csv(lines: Iterable[Line], titles: Sequence[str], *, realisation: bool) -> bytes:
-    """The same rows as `matrix_xlsx` in CSV, a merged cell's text in its first cell."""
+    """Return the rows of `matrix_xlsx` as CSV, a merged cell's text in its first cell."""
     columns = COLUMNS if realisation else PLANNING
     blank: list[str | int | None] = [None] * len(columns)
-    rows: list[list[str | int | None]] = [[title, *blank[1:]] for title in _two(titles)]
+    rows: list[list[str | int | None]] = [[title, *blank[1:]] for title in _pad_titles(titles)]
     rows.append(blank)
     rows.append([_upper_label(columns, i) for i in range(len(columns))])
     rows.append([column.labels[0] if column.group else None for column in columns])
@@ -75,11 +74,11 @@ def matrix_csv(lines: Iterable[Line], titles: Sequence[str], *, realisation: boo
     for strategy, block in in_blocks(lines):
         if strategy is not None:
             rows.append([STRATEGY_NAMES[strategy].upper(), *blank[1:]])
-        rows += [_cells(columns, line, number) for number, line in enumerate(block, 1)]
+        rows += [_row_cells(columns, line, number) for number, line in enumerate(block, 1)]
     return write_delimited(rows)
 
 
-def _two(titles: Sequence[str]) -> list[str]:
+def _pad_titles(titles: Sequence[str]) -> list[str]:
     return [*titles, "", ""][: HEADER_ROW - 1]
 
 
@@ -90,12 +89,12 @@ def _upper_label(columns: Sequence[Column], i: int) -> str | None:
     return group if columns[i - 1].group != group else None
 
 
-def _cells(columns: Sequence[Column], line: Line, number: int) -> list[str | int | None]:
+def _row_cells(columns: Sequence[Column], line: Line, number: int) -> list[str | int | None]:
     return [number if column.holds is Holds.ORDINAL else written(column, line) for column in columns]
 
 
 class _Layout:
-    """Formats and places of one sheet."""
+    """Writer of one sheet, with its cell formats."""
 
     def __init__(self, book: Any, sheet: Any, columns: tuple[Column, ...]) -> None:
         self.sheet, self.columns, self.last = sheet, columns, len(columns) - 1
@@ -112,17 +111,17 @@ class _Layout:
     def write(self, lines: Iterable[Line], titles: Sequence[str]) -> None:
         for i, column in enumerate(self.columns):
             self.sheet.set_column(i, i, column.width)
-        for r, title in enumerate(_two(titles)):
+        for r, title in enumerate(_pad_titles(titles)):
             if title:
-                self._merged(r, 0, r, self.last, title, self.title)
-        self._header()
+                self._write_merged(r, 0, r, self.last, title, self.title)
+        self._write_header()
         r = FIRST_DATA_ROW
         for strategy, block in in_blocks(lines):
             if strategy is not None:
-                self._merged(r, 0, r, self.last, STRATEGY_NAMES[strategy].upper(), self.section)
+                self._write_merged(r, 0, r, self.last, STRATEGY_NAMES[strategy].upper(), self.section)
                 r += 1
             for number, line in enumerate(block, 1):
-                self._row(r, _cells(self.columns, line, number))
+                self._write_row(r, _row_cells(self.columns, line, number))
                 r += 1
         self.sheet.freeze_panes(FIRST_DATA_ROW, 0)
         self.sheet.set_landscape()
@@ -130,32 +129,32 @@ class _Layout:
         self.sheet.fit_to_pages(1, 0)
         self.sheet.repeat_rows(HEADER_ROW, FIRST_DATA_ROW - 1)
 
-    def _header(self) -> None:
+    def _write_header(self) -> None:
         groups: dict[str, list[int]] = {}
         for i, column in enumerate(self.columns):
             if column.group is None:
-                self._merged(HEADER_ROW, i, HEADER_ROW + 1, i, column.labels[0], self.head)
+                self._write_merged(HEADER_ROW, i, HEADER_ROW + 1, i, column.labels[0], self.head)
             else:
                 groups.setdefault(column.group, []).append(i)
                 self.sheet.write_string(HEADER_ROW + 1, i, column.labels[0], self.head)
             self.sheet.write_number(HEADER_ROW + 2, i, column.number, self.count)
         for group, members in groups.items():
-            self._merged(HEADER_ROW, members[0], HEADER_ROW, members[-1], group, self.head)
+            self._write_merged(HEADER_ROW, members[0], HEADER_ROW, members[-1], group, self.head)
 
-    def _merged(self, top: int, left: int, bottom: int, right: int, text: str, how: object) -> None:
+    def _write_merged(self, top: int, left: int, bottom: int, right: int, text: str, how: object) -> None:
         self.sheet.merge_range(top, left, bottom, right, "", how)
-        self._text(top, left, text, how)
+        self._write_text(top, left, text, how)
 
-    def _row(self, r: int, cells: Sequence[str | int | None]) -> None:
+    def _write_row(self, r: int, cells: Sequence[str | int | None]) -> None:
         for c, cell in enumerate(cells):
             if cell is None:
                 self.sheet.write_blank(r, c, None, self.words)
             elif isinstance(cell, int):
                 self.sheet.write_number(r, c, cell, self.amount)
             else:
-                self._text(r, c, cell, self.words)
+                self._write_text(r, c, cell, self.words)
 
-    def _text(self, r: int, c: int, text: str, how: object) -> None:
+    def _write_text(self, r: int, c: int, text: str, how: object) -> None:
         if len(text) > LONGEST_CELL:
             where = Cell(SHEET_NAME, r + 1, column_letter(c))
             raise Unwritable(errors=[FieldError(CELL_TOO_LONG, cell=where, values={"length": len(text)})])

@@ -1,1 +1,1 @@
-"""A quarter in one go: every line with its report, of one state, in four formats, and the hashes to compare by."""
+"""Export of a quarter: every line with its report, from one snapshot, in four formats, and digests of the lines."""

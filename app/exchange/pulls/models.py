@@ -1,4 +1,4 @@
-"""What a pull is asked for and what it gives."""
+"""Query, lines and summary of a pull."""
 
 import json
 from enum import StrEnum
@@ -38,7 +38,7 @@ class SheetFull(Problem):
 
 
 class PullQuery(BaseModel):
-    """Of which regions."""
+    """Filter of the regions in a pull."""
 
     region: RegionCode | None = ShapeField(
         default=None, description="This region and everything below it; without it all that the token sees."
@@ -82,7 +82,7 @@ _CURSOR = "WyI2NTVmYzUyNjYzZWYiLCJwbGFuOjYzLjAyLTIwMjYiLDE3LCI5ZmYwYjU3ZSJd"
 
 
 class PullContent(BaseModel):
-    """What a pull says of itself."""
+    """Facts that a pull and its digests share."""
 
     period: str
     region: RegionCode | None = ShapeField(description="The region that was asked for; null: none.")
@@ -118,15 +118,15 @@ class PullEnd(BaseModel):
 
 
 def client_shapes() -> bytes:
-    """What the client makes tables of, as it is committed beside it; without what only documentation needs."""
+    """Return the JSON Schema of which the client makes tables, without examples. The repository has a copy of it."""
     shapes: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         (PullLine, "serialization"),
         (PullSummary, "serialization"),
     ]
-    _, found = models_json_schema(shapes)
-    for shape in found["$defs"].values():
+    _, schema = models_json_schema(shapes)
+    for shape in schema["$defs"].values():
         shape.pop("examples", None)
-    return (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(schema, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 class AgencyDigest(BaseModel):

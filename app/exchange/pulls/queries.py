@@ -1,7 +1,7 @@
-"""The lines of a quarter with their reports, of all plans that an actor sees, in a few rows at a time.
+"""Reads the lines of a quarter with their reports, of all plans that an actor sees, in chunks.
 
-Where a quarter was frozen, its lines are those of the latest snapshot; elsewhere those of the live tables. Both
-come as the same JSON in the same order: region by region, and in a region by the code of the action.
+A frozen quarter's lines come from its latest snapshot, all others from the live tables. Both are the same JSON,
+ordered by region and by the action's code.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -32,23 +32,23 @@ from app.tracking.quarters.snapshots.queries import is_latest, report_of_line, s
 _heads, _journal = table_of(JournalHead), table_of(JournalRow)
 
 CHUNK = 2000
-"""Lines that are in memory at a time."""
+"""Lines in memory at a time."""
 _TOGETHER = CHUNK
-"""Lines that one statement is for: few enough to be put in order at once, so that the first come soon."""
+"""Lines of one statement: few enough that the database sorts them quickly and the first lines come soon."""
 
 
 class Source(NamedTuple):
-    """A plan whose lines are pulled, and what decides them."""
+    """A plan in a pull, and the state of its lines."""
 
     region_code: str
     plan: str
     revision: int | None
     amendment: int | None
-    """Of its latest snapshot; None: its lines are in the live tables."""
+    """Amendment of its latest snapshot; None: its lines are in the live tables."""
     mark: str
-    """Changes whenever its lines may: the head of the plan's chain, or the hash of its snapshot."""
+    """Head of the plan's chain, or the snapshot's hash: changes whenever the lines may have changed."""
     plan_id: int
-    """Of no snapshot: 0."""
+    """0 for a snapshot."""
 
     @property
     def shown(self) -> PulledPlan:
@@ -56,10 +56,10 @@ class Source(NamedTuple):
 
 
 def sources(session: Session, actor: Actor, period: str, region: str | None) -> list[Source]:
-    """Whose lines a pull has, by region; none where the actor sees nothing of the quarter there.
+    """Return the plans in a pull, ordered by region; an empty list if the actor sees nothing of the quarter.
 
-    What was frozen is seen by whoever sees the region and where it is opened, as snapshots are; other plans as plans
-    are, and never because something is opened: what is reported and not frozen is not anybody's.
+    A frozen quarter is visible to readers of the region and, where the region is public, to everyone. Lines of a
+    quarter that is not frozen are visible to readers of the plan only, never to the public.
     """
     s = snapshots.c
     frozen = sa.select(
@@ -82,16 +82,16 @@ def sources(session: Session, actor: Actor, period: str, region: str | None) -> 
     return [Source(*row) for row in session.execute(sa.select(both).order_by(both.c.region_code))]
 
 
-def counts(session: Session, found: Sequence[Source], period: str) -> dict[str, int]:
-    """Region → how many lines it has in the pull."""
+def counts(session: Session, plan_sources: Sequence[Source], period: str) -> dict[str, int]:
+    """Return region → number of its lines in the pull."""
     s = snapshots.c
     of_plans = (
         sa.select(plans.c.region_code, sa.func.count())
         .join_from(plans, actions, actions.c.plan_id == plans.c.id)
-        .where(plans.c.id.in_([one.plan_id for one in found if one.amendment is None]))
+        .where(plans.c.id.in_([source.plan_id for source in plan_sources if source.amendment is None]))
         .group_by(plans.c.region_code)
     )
-    keys = [(one.region_code, one.amendment) for one in found if one.amendment is not None]
+    keys = [(source.region_code, source.amendment) for source in plan_sources if source.amendment is not None]
     of_snapshots = sa.select(s.region_code, s.row_count).where(
         s.period == period, sa.tuple_(s.region_code, s.amendment).in_(keys)
     )
@@ -99,19 +99,19 @@ def counts(session: Session, found: Sequence[Source], period: str) -> dict[str, 
     return {row[0]: row[1] for row in rows}
 
 
-def last_place(session: Session, found: Sequence[Source], period: str) -> Place:
-    """The last row of the feed that the lines can depend on: whoever goes on behind it misses nothing.
+def last_place(session: Session, plan_sources: Sequence[Source], period: str) -> Place:
+    """Return the last journal row on which the lines can depend; a reader of the feed after it misses nothing.
 
-    It is one that the reader sees: the latest of a plan's own chain, or that of a snapshot.
+    The reader sees this row: it is the latest of a plan's chain, or that of a snapshot.
     """
     j = _journal.c
-    chains = [PLAN_CHAIN + one.plan for one in found if one.amendment is None]
+    chains = [PLAN_CHAIN + source.plan for source in plan_sources if source.amendment is None]
     of_plans = (
         sa.select(j.sequence)
         .join_from(_heads, _journal, sa.and_(j.chain == _heads.c.chain, j.position == _heads.c.position))
         .where(_heads.c.chain.in_(chains))
     )
-    subjects = [_subject(one, period) for one in found if one.amendment is not None]
+    subjects = [_format_subject(source, period) for source in plan_sources if source.amendment is not None]
     of_snapshots = sa.select(j.sequence).where(j.subject.in_(subjects), j.kind == "snapshot.created")
     both = sa.union_all(of_plans, of_snapshots).subquery("both")
     last = sa.select(sa.func.max(both.c.sequence)).scalar_subquery()
@@ -119,86 +119,90 @@ def last_place(session: Session, found: Sequence[Source], period: str) -> Place:
     return Place(*row) if row else BEGINNING
 
 
-def _subject(one: Source, period: str) -> str:
-    plain = f"snapshots/{period}/{one.region_code}"
-    return f"{plain}/amendments/{one.amendment}" if one.amendment else plain
+def _format_subject(source: Source, period: str) -> str:
+    plain = f"snapshots/{period}/{source.region_code}"
+    return f"{plain}/amendments/{source.amendment}" if source.amendment else plain
 
 
 def lines(
-    sessions: Sequence[Session], found: Sequence[Source], counted: dict[str, int], period: str
+    sessions: Sequence[Session], plan_sources: Sequence[Source], counted: dict[str, int], period: str
 ) -> Generator[list[str], None, None]:
-    """The lines of these sources as JSON (`PullLine`), at most `CHUNK` at a time. The sessions, which see the same
-    state, read in turns, each one part ahead."""
-    batches = list(_together(found, counted))
+    """Yield the lines of these plans as JSON (`PullLine`), at most `CHUNK` at a time.
+
+    The sessions share one snapshot and take turns; each prefetches one part.
+    """
+    batches = list(_batch_sources(plan_sources, counted))
     with ExitStack() as opened:
         turns = [
-            opened.enter_context(closing(ahead(_parts(session, batches[n :: len(sessions)], period))))
+            opened.enter_context(closing(ahead(_read_parts(session, batches[n :: len(sessions)], period))))
             for n, session in enumerate(sessions)
         ]
         for n in range(len(batches)):
-            yield from iter(partial(next, turns[n % len(turns)]), _END)
+            yield from iter(partial(next, turns[n % len(turns)]), _END_OF_STATEMENT)
 
 
-_END: list[str] = []
-"""Behind the last part of a statement."""
+_END_OF_STATEMENT: list[str] = []
+"""Marks the end of one statement's parts."""
 
 
-def _parts(
+def _read_parts(
     session: Session, batches: Sequence[tuple[bool, list[Source]]], period: str
 ) -> Generator[list[str], None, None]:
     for is_frozen, together in batches:
         bound: dict[str, object] = {"period": period}
         if is_frozen:
-            keys = [{"region_code": one.region_code, "amendment": one.amendment} for one in together]
+            keys = [{"region_code": source.region_code, "amendment": source.amendment} for source in together]
             statement, bound["records"] = _frozen_lines(session), to_json(keys)
         else:
-            statement, bound["plan_ids"] = _live_lines(session), [one.plan_id for one in together]
-        # read through the database's own cursor: a plan may have more lines than should be in memory
+            statement, bound["plan_ids"] = _live_lines(session), [source.plan_id for source in together]
+        # A server-side cursor: a plan may have more lines than fit in memory.
         options = {"yield_per": CHUNK}
         with session.connection().execute(statement, bound, execution_options=options) as result:
             for part in result.partitions():
                 yield [row[0] for row in part]
-        yield _END
+        yield _END_OF_STATEMENT
 
 
-def _together(found: Sequence[Source], counted: dict[str, int]) -> Iterator[tuple[bool, list[Source]]]:
-    """Neighbours of the same kind, with as many lines as one statement is for; a larger plan by itself."""
-    for is_frozen, neighbours in groupby(found, key=lambda one: one.amendment is not None):
+def _batch_sources(
+    plan_sources: Sequence[Source], counted: dict[str, int]
+) -> Iterator[tuple[bool, list[Source]]]:
+    """Yield (is frozen, neighbouring plans) with at most `_TOGETHER` lines; a larger plan is alone in its batch."""
+    for is_frozen, group in groupby(plan_sources, key=lambda source: source.amendment is not None):
         batch: list[Source] = []
         size = 0
-        for one in neighbours:
-            count = counted.get(one.region_code, 0)
+        for source in group:
+            count = counted.get(source.region_code, 0)
             if batch and size + count > _TOGETHER:
                 yield is_frozen, batch
                 batch, size = [], 0
-            batch.append(one)
+            batch.append(source)
             size += count
         yield is_frozen, batch
 
 
 @built_once
 def _live_lines(session: Session) -> TextSelect:
-    # Few ids in the statement itself: of a list in a parameter PostgreSQL expects so many that it reads the table.
+    # Ids as literals: PostgreSQL overestimates a list in a parameter and scans the whole table.
     chosen = actions.c.plan_id.in_(sa.bindparam("plan_ids", expanding=True))
-    given: dict[str, ColumnElement[Any]] = {
-        **{one.name: one for one in action_columns() if one.name in ActionIn.model_fields},
+    columns: dict[str, ColumnElement[Any]] = {
+        **{column.name: column for column in action_columns() if column.name in ActionIn.model_fields},
         "region_code": actions.c.region_code,
         "plan": plans.c.code,
         "action": actions.c.code,
         "report": report_of_line(),
     }
-    found = (
-        sa.select(*[given[name].label(name) for name in PullLine.model_fields])
+    query = (
+        sa.select(*[columns[name].label(name) for name in PullLine.model_fields])
         .join_from(actions, plans, plans.c.id == actions.c.plan_id)
         .where(chosen)
         .order_by(actions.c.region_code, actions.c.code)
     )
-    return json_texts(found)
+    return json_texts(query)
 
 
 @built_once
 def _frozen_lines(session: Session) -> Select[str]:
-    """The lines of snapshots, character by character as they were frozen, behind the same prefix."""
+    """Return the query of snapshots' lines: the frozen text unchanged, after the prefix of live lines."""
     s = snapshots.c
     chosen = records(session, {"region_code": s.region_code.type, "amendment": s.amendment.type})
     rows = members(session, s.content, "rows", name="line")

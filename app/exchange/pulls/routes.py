@@ -1,4 +1,4 @@
-"""A quarter in one go, over HTTP; and the hashes by which a copy finds where it differs."""
+"""Routes of pulls and digests."""
 
 from functools import partial
 from typing import Annotated
@@ -27,23 +27,25 @@ _HEADERS: dict[str, object] = {
     name: {} for name in ("Rata-Rows", "Rata-Cursor", "Repr-Digest", "Accept-Ranges")
 }
 _FILES: dict[str, object] = {
-    **{MEDIA_TYPES[one]: {"schema": {}} for one in (Format.parquet, Format.xlsx)},
+    **{MEDIA_TYPES[format]: {"schema": {}} for format in (Format.parquet, Format.xlsx)},
     MEDIA_TYPES[Format.csv]: {"schema": {"type": "string"}},
 }
-_PULLED: dict[int | str, dict[str, object]] = {
+_PULL_RESPONSES: dict[int | str, dict[str, object]] = {
     200: {"content": _FILES, "headers": _HEADERS},
     206: {
-        "content": {MEDIA_TYPES[one]: {"schema": {}, "example": '"spent":120000000}'} for one in Format},
+        "content": {
+            MEDIA_TYPES[format]: {"schema": {}, "example": '"spent":120000000}'} for format in Format
+        },
         "headers": {**_HEADERS, "Content-Range": {}},
     },
 }
-_HASHED: dict[int | str, dict[str, object]] = {
+_DIGEST_RESPONSES: dict[int | str, dict[str, object]] = {
     200: {"headers": {name: {} for name in _HEADERS if name != "Accept-Ranges"}}
 }
 
 
 class Ndjson(JSONResponse):
-    """Declares the media type of lines that are JSON each."""
+    """Declares the media type of NDJSON."""
 
     media_type = MEDIA_TYPES[Format.ndjson]
 
@@ -52,7 +54,7 @@ _pull = partial(
     router.get,
     response_model=PullLine | PullEnd,
     response_class=Ndjson,
-    responses=_PULLED,
+    responses=_PULL_RESPONSES,
     openapi_extra={"x-problems": [406, 416, 501], **PUBLIC, **FROZEN},
 )
 
@@ -70,7 +72,7 @@ def read_pull_as(
         raise NotFound(
             errors=[FieldError(unknown_value, parameter="format", value=format, allowed=list(Format))]
         )
-    return _pulled(call, format, period, query, VARY)
+    return _answer_pull(call, format, period, query, VARY)
 
 
 @_pull("/pulls/{period}")
@@ -92,35 +94,35 @@ def read_pull(
     """
     format = format_for(call.request.headers.get("accept"))
     if format is None:
-        raise NotAcceptable(allowed=", ".join(MEDIA_TYPES[one] for one in Format))
-    return _pulled(call, format, period, query, f"{VARY}, Accept")
+        raise NotAcceptable(allowed=", ".join(MEDIA_TYPES[other] for other in Format))
+    return _answer_pull(call, format, period, query, f"{VARY}, Accept")
 
 
-@router.get("/digests/{period}", response_model=Digests, responses=_HASHED, openapi_extra=PUBLIC)
+@router.get("/digests/{period}", response_model=Digests, responses=_DIGEST_RESPONSES, openapi_extra=PUBLIC)
 def read_digests(call: Caller, period: PullPeriod, query: FromQuery[PullQuery]) -> Response:
     """Proof of sameness: rows and SHA-256 of a quarter's lines, plan by plan and agency by agency. Whoever keeps
     the lines of a pull hashes its own and finds where they differ, without another pull. 404 where there is nothing."""
-    return _pulled(call, "digests", period, query, VARY)
+    return _answer_pull(call, "digests", period, query, VARY)
 
 
-def _pulled(call: Call, kind: str, period: str, query: PullQuery, vary: str) -> Response:
+def _answer_pull(call: Call, kind: str, period: str, query: PullQuery, vary: str) -> Response:
     if not is_quarter(period):
         raise NotFound(
             errors=[FieldError(malformed_period, parameter="period", value=period, allowed=["2026-Q2"])]
         )
     request, state = call.request, call.request.app.state
-    found = require_found(sources(call.session, call.actor, period, query.region) or None)
+    plans = require_found(sources(call.session, call.actor, period, query.region) or None)
     if kind in LIBRARIES:
         require_extra(kind)
     coding = coding_for(request.headers.get("accept-encoding"), kind)
     in_parts = kind != "digests"
-    begun = request.headers.get("if-range", "") if in_parts and "range" in request.headers else None
-    if begun is not None and not begun.endswith(f'-{coding}"'):
-        # a client decodes by itself what it gets, and can make nothing of a piece from the middle: only who
-        # has the beginning of these coded bytes gets their rest
+    partial_tag = request.headers.get("if-range", "") if in_parts and "range" in request.headers else None
+    if partial_tag is not None and not partial_tag.endswith(f'-{coding}"'):
+        # Clients decode a reply on their own and cannot decode a part from the middle: only a client that has
+        # the beginning of these compressed bytes gets the remainder compressed.
         coding = None
-    asked = Asked(call.actor, kind, period, query.region, coding)
-    tag = asked.tag(found)
+    pull = Asked(call.actor, kind, period, query.region, coding)
+    tag = pull.tag(plans)
     if is_unchanged(request, tag):
         return unchanged(tag, vary=vary)
     headers = {"Cache-Control": "private, no-cache", "Vary": vary}
@@ -130,16 +132,16 @@ def _pulled(call: Call, kind: str, period: str, query: PullQuery, vary: str) -> 
     if coding is not None:
         headers["Content-Encoding"] = coding
     spool: Spool = state.spool
-    kept = None
-    if begun:
-        # what somebody has a part of goes on in its own state while that is kept
-        kept = spool.find(asked.name(begun.replace(f'-{coding}"', '"')))
-    kept = kept or spool.find(asked.name(tag))
+    stored = None
+    if partial_tag:
+        # A client that has a part resumes the export it began, as long as the cache has it.
+        stored = spool.find(pull.name(partial_tag.replace(f'-{coding}"', '"')))
+    stored = stored or spool.find(pull.name(tag))
     return Transfer(
         request,
         spool,
-        Wanted(asked.name(tag), partial(asked.make, state.database)),
-        kept,
+        Wanted(pull.name(tag), partial(pull.make, state.database)),
+        stored,
         headers=headers,
         media_type=MEDIA_TYPES[kind],
         seconds=state.settings.exports_wait_seconds,

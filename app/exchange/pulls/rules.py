@@ -1,8 +1,8 @@
-"""What a pull is, without reading any: its tag, name, format and coding, and its columns as a table. Pure.
+"""ETag, cache key, format, content coding and table columns of a pull. Pure.
 
-Columns are named after the Fiscal Data Package where it has a name. A field of the lines is a column, a report's
-under `report_`; what is a list or an object stands as its JSON. They follow from the declared shape. A field that
-is younger than the first release is a column at the end, empty where a line was frozen before.
+Column names are those of the Fiscal Data Package where it has one. Each field of a line is a column, each field of
+its report a column with the prefix `report_`; lists and objects become JSON. Fields younger than the first release
+come last, and are empty in lines frozen before them.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ from app.kit.openapi.schemas import count_younger, release_of
 from app.tracking.quarters.snapshots.models import SnapshotReport
 
 FORM = 1 + count_younger(PullLine)
-"""Raised when the same lines would be written with other bytes than before: a copy then fetches them again. A field
-that is younger than the first release, which is a column more, raises it by itself; any other reason raises the 1."""
+"""Version of the bytes, part of the ETag: raise the 1 when equal lines would give other bytes, so that copies fetch
+them again. A field younger than the first release counts by itself, as it adds a column."""
 
 MEDIA_TYPES: dict[str, str] = {
     Format.ndjson: "application/x-ndjson",
@@ -33,10 +33,10 @@ MEDIA_TYPES: dict[str, str] = {
     "digests": "application/json",
 }
 CODED = frozenset({Format.ndjson, Format.csv, "digests"})
-"""Formats that are worth compressing; the others are compressed already."""
+"""Formats worth compressing; the others are compressed already."""
 
 CODINGS = ("zstd", "gzip") if is_installed("zstd") else ("gzip",)
-"""What content is compressed with, the better first."""
+"""Content codings, best first."""
 
 
 def pull_tag(
@@ -47,48 +47,48 @@ def pull_tag(
     marks: Iterable[Sequence[object]],
     made_by: str = "",
 ) -> str:
-    """The tag of a pull: of everything that decides its bytes, and of nothing else.
+    """Return the ETag of a pull, made of everything that decides its bytes and of nothing else.
 
-    `marks` say where the lines are from, `made_by` which version of a library writes them.
+    `marks` are the states of its plans, `made_by` is the version of the library that writes the format.
     """
     return tag_of(FORM, kind, made_by, period, region, rights, *[repr(tuple(mark)) for mark in marks])
 
 
 def name_in_spool(tag: str, *owner: object) -> str:
-    """Under which name a content is kept: a tag alone, which anybody can send, opens nothing to other rights."""
+    """Return the cache key of an export. It includes the owner's rights, since any client can send a tag."""
     return hashlib.sha256("\0".join([tag, *map(str, owner)]).encode()).hexdigest()[:40]
 
 
 def format_for(accept: str | None) -> Format | None:
-    """The format that `Accept` prefers, NDJSON before others; None: it takes none of them."""
+    """Return the format that `Accept` prefers, NDJSON first. Returns None if it accepts none of them."""
     if accept is None:
         return Format.ndjson
     weights = read_weights(accept)
 
     def quality(media_type: str) -> float:
-        # the most specific range decides
-        for wanted in (media_type, media_type.partition("/")[0] + "/*", "*/*"):
-            said = [weight for value, weight in weights if value == wanted]
-            if said:
-                return max(said)
+        # The most specific range decides.
+        for media_range in (media_type, media_type.partition("/")[0] + "/*", "*/*"):
+            matches = [weight for value, weight in weights if value == media_range]
+            if matches:
+                return max(matches)
         return 0.0
 
-    # what is plainly named goes before what `*/*` lets through
-    best = max(Format, key=lambda one: (quality(MEDIA_TYPES[one]), -list(Format).index(one)))
+    # An exact media type wins over `*/*`.
+    best = max(Format, key=lambda format: (quality(MEDIA_TYPES[format]), -list(Format).index(format)))
     return best if quality(MEDIA_TYPES[best]) > 0 else None
 
 
 def coding_for(accept_encoding: str | None, kind: str) -> str | None:
-    """The coding in which content of that kind is sent; None: as it is."""
+    """Return the content coding to send, None for uncompressed."""
     if kind not in CODED or accept_encoding is None:
         return None
     weights: Mapping[str, float] = dict(read_weights(accept_encoding))
-    offered = [(weights.get(one, 0.0), one) for one in CODINGS]
+    offered = [(weights.get(coding, 0.0), coding) for coding in CODINGS]
     best = max(weight for weight, _ in offered)
     plain = weights.get("identity", 0.0)
     if best <= 0 or plain > best:
         return None
-    return next(one for weight, one in offered if weight == best)
+    return next(coding for weight, coding in offered if weight == best)
 
 
 def file_name(period: str, region: str | None, kind: str) -> str:
@@ -113,7 +113,7 @@ FISCAL = {
 
 
 class Column(NamedTuple):
-    """A column, what a line has in it, and the release that brought it."""
+    """A column with its name, its value in a line, and the release that introduced it."""
 
     name: str
     value: Callable[[dict[str, Any]], object]
@@ -125,17 +125,17 @@ def columns_of(line: type[BaseModel], report: type[BaseModel]) -> list[Column]:
     columns = [
         Column("budget-line-id", lambda line: f"{line['plan']}/{line['action']}"),
         Column("date:fiscal-year", lambda line: int(line["plan"].rpartition("-")[2])),
-        *[_of_line(name, field) for name, field in line.model_fields.items() if name != "report"],
-        *[_of_report(name, field) for name, field in report.model_fields.items()],
+        *[_make_line_column(name, field) for name, field in line.model_fields.items() if name != "report"],
+        *[_make_report_column(name, field) for name, field in report.model_fields.items()],
     ]
     return sorted(columns, key=lambda column: column.release)
 
 
-def _of_line(name: str, field: FieldInfo) -> Column:
+def _make_line_column(name: str, field: FieldInfo) -> Column:
     return Column(FISCAL.get(name, name), lambda line: line.get(name), release_of(field))
 
 
-def _of_report(name: str, field: FieldInfo) -> Column:
+def _make_report_column(name: str, field: FieldInfo) -> Column:
     return Column(
         f"report_{name}", lambda line: line["report"] and line["report"].get(name), release_of(field)
     )
@@ -145,12 +145,12 @@ COLUMNS = columns_of(PullLine, SnapshotReport)
 
 
 def cells(text: str) -> list[Cell]:
-    """A line of a pull as the cells of its row."""
+    """Return a line of a pull as the cells of its row."""
     line = json.loads(text)
-    return [_cell(column.value(line)) for column in COLUMNS]
+    return [_format_cell(column.value(line)) for column in COLUMNS]
 
 
-def _cell(value: Any) -> Cell:
+def _format_cell(value: Any) -> Cell:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, dict)):

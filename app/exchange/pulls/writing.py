@@ -1,7 +1,6 @@
-"""A pull on its way from the database into a file: NDJSON, CSV, a workbook, Parquet, hashes to compare by.
+"""Writes a pull as NDJSON, CSV, XLSX or Parquet, or its digests.
 
-Each takes the lines a few at a time and forgets them. Nothing in the bytes tells when they were made, so that the
-same lines give the same bytes.
+Each writer takes the lines in chunks and keeps none. The bytes hold no time stamp, so equal lines give equal bytes.
 """
 
 import csv
@@ -39,25 +38,25 @@ from app.kit.problems import require_found
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Parquet: typed as the lines' shape declares, texts in dictionaries, what is said of it in the footer
+# Parquet: columns typed by the lines' shape, texts in dictionaries, the summary in the footer
 
 
-_GROUP = 10_000
-"""Lines of a row group: what is in memory at a time."""
+_GROUP_LINES = 10_000
+"""Lines of a row group, all in memory at once."""
 
-#: The one field whose names are not declared: words of the matrix by column. Kept as its JSON text.
-_OPEN = re.compile(rb'"matrix_texts":\s*(\{(?:[^"{}]|"(?:[^"\\]|\\.)*")*\})')
+#: The only field without declared names (texts of the matrix by column). A column holds its JSON.
+_MATRIX_TEXTS = re.compile(rb'"matrix_texts":\s*(\{(?:[^"{}]|"(?:[^"\\]|\\.)*")*\})')
 
 
-def write_parquet(making: Making, lines: Iterator[list[str]], told: dict[str, object]) -> None:
-    """Write the lines; `told` goes into the footer, each value as JSON under `rata.` and its name."""
-    # Half as large as all else of a worker together: loaded by the first who asks for it.
+def write_parquet(making: Making, chunks: Iterator[list[str]], facts: dict[str, object]) -> None:
+    """Write the lines; `facts` go into the footer, each value as JSON under `rata.` and its name."""
+    # Imported on first use: pyarrow takes half as much memory as the remainder of a worker.
     import pyarrow as pa
     import pyarrow.json
     import pyarrow.parquet
 
     schema = schema_of(PullLine)
-    reading = pa.json.ParseOptions(explicit_schema=_read_as(schema), unexpected_field_behavior="error")
+    reading = pa.json.ParseOptions(explicit_schema=_json_schema(schema), unexpected_field_behavior="error")
     with pa.parquet.ParquetWriter(
         pa.PythonFile(Written(making), "w"),
         schema,
@@ -65,51 +64,51 @@ def write_parquet(making: Making, lines: Iterator[list[str]], told: dict[str, ob
         use_dictionary=True,
         store_schema=True,
     ) as writer:
-        for group in _groups(lines):
-            data = _OPEN.sub(_as_text, "\n".join(group).encode())
+        for group in _group_lines(chunks):
+            data = _MATRIX_TEXTS.sub(_quote_matrix_texts, "\n".join(group).encode())
             options = pa.json.ReadOptions(use_threads=False, block_size=len(data) + 1)
             table = pa.json.read_json(io.BytesIO(data), read_options=options, parse_options=reading)
             writer.write_table(table.cast(schema))
-        writer.add_key_value_metadata({f"rata.{name}": to_json(value) for name, value in told.items()})
+        writer.add_key_value_metadata({f"rata.{name}": to_json(value) for name, value in facts.items()})
 
 
-def _groups(lines: Iterator[list[str]]) -> Iterator[list[str]]:
+def _group_lines(chunks: Iterator[list[str]]) -> Iterator[list[str]]:
     group: list[str] = []
-    for part in lines:
-        group += part
-        if len(group) >= _GROUP:
+    for chunk in chunks:
+        group += chunk
+        if len(group) >= _GROUP_LINES:
             yield group
             group = []
     if group:
         yield group
 
 
-def _as_text(found: re.Match[bytes]) -> bytes:
-    return b'"matrix_texts":' + to_json(to_json(json.loads(found[1]))).encode()
+def _quote_matrix_texts(match: re.Match[bytes]) -> bytes:
+    return b'"matrix_texts":' + to_json(to_json(json.loads(match[1]))).encode()
 
 
 def schema_of(shape: type[BaseModel]) -> "pa.Schema":
-    """The columns of a shape: a list is a list, an object a struct, money and counts 64-bit integers."""
+    """Return the Arrow schema of a shape: lists as lists, objects as structs, money and counts as 64-bit integers."""
     import pyarrow as pa
 
-    return pa.schema([(name, _type_of(of.annotation)) for name, of in fields_by_age(shape).items()])
+    return pa.schema([(name, _arrow_type(of.annotation)) for name, of in fields_by_age(shape).items()])
 
 
-def _type_of(kind: Any) -> "pa.DataType":
+def _arrow_type(kind: Any) -> "pa.DataType":
     import pyarrow as pa
 
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return _type_of(inner[0])
+        return _arrow_type(inner[0])
     if origin in (Union, UnionType):
-        (only,) = (one for one in inner if one is not NoneType)
-        return _type_of(only)
+        (only,) = (member for member in inner if member is not NoneType)
+        return _arrow_type(only)
     if origin is list:
-        return pa.list_(_type_of(inner[0]))
+        return pa.list_(_arrow_type(inner[0]))
     if origin is dict:
         return pa.string()
     if issubclass(kind, BaseModel):
-        return pa.struct([(name, _type_of(of.annotation)) for name, of in fields_by_age(kind).items()])
+        return pa.struct([(name, _arrow_type(of.annotation)) for name, of in fields_by_age(kind).items()])
     plain = {
         bool: pa.bool_(),
         int: pa.int64(),
@@ -120,31 +119,31 @@ def _type_of(kind: Any) -> "pa.DataType":
     return plain.get(kind, pa.string())
 
 
-def _read_as(schema: "pa.Schema") -> "pa.Schema":
-    """The same with days and instants as the texts that JSON has for them."""
+def _json_schema(schema: "pa.Schema") -> "pa.Schema":
+    """Return the schema with dates and times as strings, as JSON has them."""
     import pyarrow as pa
 
-    return pa.schema([(field.name, _read_type(field.type)) for field in schema])
+    return pa.schema([(field.name, _json_type(field.type)) for field in schema])
 
 
-def _read_type(kind: "pa.DataType") -> "pa.DataType":
+def _json_type(kind: "pa.DataType") -> "pa.DataType":
     import pyarrow as pa
 
     if pa.types.is_list(kind):
-        return pa.list_(_read_type(kind.value_type))
+        return pa.list_(_json_type(kind.value_type))
     if pa.types.is_struct(kind):
-        return pa.struct([(field.name, _read_type(field.type)) for field in kind])
+        return pa.struct([(field.name, _json_type(field.type)) for field in kind])
     return pa.string() if pa.types.is_temporal(kind) else kind
 
 
 LONG = 2000
-"""Lines beyond which the first are sent before the last are read."""
+"""Above this number of lines, the export streams: it sends the first lines before it has read the last."""
 _AGENCY = re.compile(r'"lead_agency":"([^"]*)"')
 
 
 @dataclass(frozen=True)
 class Pull:
-    """What a pull says of itself before its lines are read."""
+    """The facts of a pull before its lines are read."""
 
     period: str
     region: str | None
@@ -152,79 +151,79 @@ class Pull:
     cursor: str
     sources: list[Source]
 
-    def told(self, **found: object) -> dict[str, object]:
-        """`PullContent`, with what was found out on the way."""
+    def summarise(self, **more: object) -> dict[str, object]:
+        """Return the fields of `PullContent` known so far, with `more`."""
         plain = {"period": self.period, "region": self.region, "rows": self.rows, "cursor": self.cursor}
-        return {**plain, **found}
+        return {**plain, **more}
 
     def plans(self) -> list[dict[str, str | int | None]]:
-        return [one.shown.model_dump() for one in self.sources]
+        return [source.shown.model_dump() for source in self.sources]
 
 
 class Sink(Protocol):
-    """Where the bytes of a content go."""
+    """Target of an export's bytes."""
 
     def write(self, data: bytes) -> int: ...
 
 
-def write_ndjson(sink: Sink, lines: Iterator[list[str]], pull: Pull) -> None:
-    """A line each, then the end: without it, a transfer was cut."""
+def write_ndjson(sink: Sink, chunks: Iterator[list[str]], pull: Pull) -> None:
+    """Write one line each, then the end line, which shows that the transfer is complete."""
     digest = hashlib.sha256()
-    for part in lines:
-        data = ("\n".join(part) + "\n").encode()
+    for chunk in chunks:
+        data = ("\n".join(chunk) + "\n").encode()
         digest.update(data)
         sink.write(data)
-    end = pull.told(sha256=digest.hexdigest(), plans=pull.plans())
+    end = pull.summarise(sha256=digest.hexdigest(), plans=pull.plans())
     sink.write(to_json({"end": end}).encode() + b"\n")
 
 
-def write_digests(sink: Sink, lines: Iterator[list[str]], pull: Pull) -> None:
-    """Rows and SHA-256 of all lines, of each plan's, and of those that each of its agencies leads."""
+def write_digests(sink: Sink, chunks: Iterator[list[str]], pull: Pull) -> None:
+    """Write number and SHA-256 of all lines, by plan, and by lead agency within each plan."""
     whole = hashlib.sha256()
-    by_region = {one.region_code: _Hashed() for one in pull.sources}
-    for part in lines:
-        for text in part:
+    by_region = {source.region_code: _Digest() for source in pull.sources}
+    for chunk in chunks:
+        for text in chunk:
             data = f"{text}\n".encode()
             whole.update(data)
-            found = _AGENCY.search(text)
-            assert found is not None
-            # the line begins {"region_code":"…
-            by_region[text[16 : text.index('"', 16)]].add(data, found[1])
-    plans = [{**told, **by_region[str(told["region_code"])].told()} for told in pull.plans()]
-    sink.write(to_json(pull.told(sha256=whole.hexdigest(), plans=plans)).encode())
+            match = _AGENCY.search(text)
+            assert match is not None
+            # The line begins {"region_code":"…
+            by_region[text[16 : text.index('"', 16)]].add(data, match[1])
+    plans = [{**plan, **by_region[str(plan["region_code"])].summarise()} for plan in pull.plans()]
+    sink.write(to_json(pull.summarise(sha256=whole.hexdigest(), plans=plans)).encode())
 
 
-class _Hashed:
-    """The lines of a plan, counted and hashed, and by agency."""
+class _Digest:
+    """Row count and hash of a plan's lines, in all and by lead agency."""
 
     def __init__(self, *, agencies: bool = True) -> None:
         self.rows, self.digest = 0, hashlib.sha256()
-        self.agencies: dict[str, _Hashed] | None = {} if agencies else None
+        self.agencies: dict[str, _Digest] | None = {} if agencies else None
 
     def add(self, data: bytes, agency: str) -> None:
         self.rows += 1
         self.digest.update(data)
         if self.agencies is not None:
             if agency not in self.agencies:
-                self.agencies[agency] = _Hashed(agencies=False)
+                self.agencies[agency] = _Digest(agencies=False)
             self.agencies[agency].add(data, agency)
 
-    def told(self) -> dict[str, object]:
-        told: dict[str, object] = {"rows": self.rows, "sha256": self.digest.hexdigest()}
+    def summarise(self) -> dict[str, object]:
+        result: dict[str, object] = {"rows": self.rows, "sha256": self.digest.hexdigest()}
         if self.agencies is not None:
-            told["agencies"] = [
-                {"lead_agency": code, **self.agencies[code].told()} for code in sorted(self.agencies)
+            result["agencies"] = [
+                {"lead_agency": code, **self.agencies[code].summarise()} for code in sorted(self.agencies)
             ]
-        return told
+        return result
 
 
-def write_csv(sink: Sink, lines: Iterator[list[str]], pull: Pull) -> None:
-    """RFC 4180 in UTF-8; a text that a spreadsheet would run has an apostrophe in front."""
+def write_csv(sink: Sink, chunks: Iterator[list[str]], pull: Pull) -> None:
+    """Write RFC 4180 in UTF-8; a text that a spreadsheet would run as a formula gets an apostrophe in front."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow([column.name for column in COLUMNS])
-    for part in lines:
-        for text in part:
+    for chunk in chunks:
+        for text in chunk:
             writer.writerow([escaped(cell) if isinstance(cell, str) else cell for cell in cells(text)])
         sink.write(out.getvalue().encode())
         out.seek(0)
@@ -232,14 +231,14 @@ def write_csv(sink: Sink, lines: Iterator[list[str]], pull: Pull) -> None:
     sink.write(out.getvalue().encode())
 
 
-def write_xlsx(sink: Making, lines: Iterator[list[str]], pull: Pull) -> None:
-    """A sheet with a row for each line, and one that says where they are from. SheetFull: there are too many."""
+def write_xlsx(sink: Making, chunks: Iterator[list[str]], pull: Pull) -> None:
+    """Write a sheet with a row for each line, and a sheet about the pull. Raises SheetFull if there are too many."""
     if pull.rows >= LARGEST_ROW:
-        others = ", ".join(one for one in Format if one != Format.xlsx)
+        others = ", ".join(format for format in Format if format != Format.xlsx)
         raise SheetFull(rows=pull.rows, most=LARGEST_ROW - 1, allowed=others)
     import xlsxwriter
 
-    # Texts are written with write_string alone, so none becomes a formula, a link or a number.
+    # Only write_string writes texts, so none becomes a formula, a link or a number.
     with xlsxwriter.Workbook(Written(sink), {"constant_memory": True}) as book:
         book.set_properties({"title": f"Rata {pull.period}", "created": MADE})
         bold = book.add_format({"bold": True})
@@ -248,17 +247,17 @@ def write_xlsx(sink: Making, lines: Iterator[list[str]], pull: Pull) -> None:
         for place, column in enumerate(COLUMNS):
             sheet.write_string(0, place, column.name, bold)
         row = 0
-        for part in lines:
-            for text in part:
+        for chunk in chunks:
+            for text in chunk:
                 row += 1
                 _write_row(sheet, row, cells(text))
-        told = pull.told()
+        facts = pull.summarise()
         plans = pull.plans()
         about = book.add_worksheet("rata")
-        for row, (name, value) in enumerate(told.items()):
+        for row, (name, value) in enumerate(facts.items()):
             _write_row(about, row, [name, value])
-        _write_row(about, len(told) + 1, list(plans[0]))
-        for row, plan in enumerate(plans, len(told) + 2):
+        _write_row(about, len(facts) + 1, list(plans[0]))
+        for row, plan in enumerate(plans, len(facts) + 2):
             _write_row(about, row, list(plan.values()))
 
 
@@ -282,7 +281,7 @@ class _Coder(Protocol):
 
 
 class Coded:
-    """A sink that compresses what goes through it."""
+    """A sink that compresses its bytes with a content coding."""
 
     def __init__(self, sink: Making, coding: str) -> None:
         self._sink = sink
@@ -298,19 +297,19 @@ class Coded:
 
 def _make_coder(coding: str) -> _Coder:
     if coding == "gzip":
-        # 31: with the header of a gzip file, in which no clock stands
+        # 31: with a gzip header, which zlib writes without a time
         return zlib.compressobj(5, zlib.DEFLATED, 31)
     import zstandard
 
     return zstandard.ZstdCompressor(level=3).compressobj()
 
 
-# Making one
+# Writing an export
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A pull as somebody asks for it."""
+    """A requested pull: format, period, filter and coding, with the actor's rights."""
 
     actor: Actor
     kind: str
@@ -319,35 +318,35 @@ class Asked:
     region: str | None
     coding: str | None
 
-    def tag(self, found: Sequence[Source]) -> str:
-        """Its tag where its lines are from these."""
+    def tag(self, plan_sources: Sequence[Source]) -> str:
+        """Return the ETag for the current states of these plans."""
         rights = self.actor.fingerprint
         made_by = version(LIBRARIES[self.kind]) if self.kind in LIBRARIES else ""
-        return pull_tag(self.kind, self.period, self.region, rights, found, made_by)
+        return pull_tag(self.kind, self.period, self.region, rights, plan_sources, made_by)
 
     def name(self, tag: str) -> str:
-        """Under which the spool keeps it in the state of that tag."""
+        """Return the cache key for the state of that tag."""
         return name_in_spool(
             tag, self.actor.fingerprint, self.kind, self.period, self.region or "", self.coding or ""
         )
 
     def make(self, database: Database, making: Making) -> str:
-        """Write it as the database is now; its name in the spool. NotFound: there is nothing to be seen (any more)."""
+        """Write the export from one snapshot and return its cache key. Raises NotFound if the actor sees nothing."""
         return database.in_one_state(partial(self._write, database, making))
 
     def _write(self, database: Database, making: Making, session: Session) -> str:
-        found = require_found(sources(session, self.actor, self.period, self.region) or None)
-        counted = counts(session, found, self.period)
-        # The feed is nobody's who only reads what is opened: there it begins at the beginning.
-        followed = [one for one in found if self.actor.sees(one.region_code)]
+        plans = require_found(sources(session, self.actor, self.period, self.region) or None)
+        counted = counts(session, plans, self.period)
+        # The feed has no public rows: a reader of published regions only gets the cursor of the beginning.
+        followed = [plan for plan in plans if self.actor.sees(plan.region_code)]
         cursor = cursor_of(last_place(session, followed, self.period), [self.region, []])
-        pull = Pull(self.period, self.region, sum(counted.values()), cursor, found)
-        tag = self.tag(found)
+        pull = Pull(self.period, self.region, sum(counted.values()), cursor, plans)
+        tag = self.tag(plans)
         is_long = self.kind == Format.ndjson and pull.rows > LONG and may_leave(session)
         making.begin(About(tag, {"Rata-Rows": str(pull.rows), "Rata-Cursor": cursor}, is_long))
         with (
             database.shared_state(session) if pull.rows > LONG else nullcontext([session]) as sessions,
-            closing(lines(sessions, found, counted, self.period)) as texts,
+            closing(lines(sessions, plans, counted, self.period)) as texts,
         ):
             if self.coding is None:
                 _WRITERS[self.kind](making, texts, pull)
@@ -361,9 +360,9 @@ class Asked:
 _WRITERS: dict[str, Callable[[Any, Iterator[list[str]], Pull], None]] = {
     Format.ndjson: write_ndjson,
     Format.csv: write_csv,
-    Format.parquet: lambda sink, texts, pull: write_parquet(sink, texts, pull.told(plans=pull.plans())),
+    Format.parquet: lambda sink, texts, pull: write_parquet(sink, texts, pull.summarise(plans=pull.plans())),
     Format.xlsx: write_xlsx,
     "digests": write_digests,
 }
 LIBRARIES: dict[str, str] = {Format.parquet: "pyarrow", Format.xlsx: "xlsxwriter"}
-"""Formats that an extra of the same name writes, with the package whose next version may write other bytes."""
+"""Format that needs the extra of its name → the package, whose versions may write different bytes."""
