@@ -1,1 +1,1 @@
-"""What is in force and what was frozen, as a catalogue that data portals harvest (DCAT-AP)."""
+"""Catalogue (DCAT-AP) of plans in force and frozen quarters, for data portals to harvest."""

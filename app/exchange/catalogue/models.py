@@ -1,4 +1,4 @@
-"""The shapes of the catalogue. They read as plain JSON; `CONTEXT` says what each name means as linked data."""
+"""Shapes of the catalogue. They are plain JSON; `CONTEXT` maps each name to its meaning as linked data."""
 
 from datetime import date, datetime
 from typing import Literal, NamedTuple
@@ -9,7 +9,7 @@ from app.kit.fields import RegionCode, show_example
 from app.kit.http.pagination import Page, PageQuery
 
 
-def _address(term: str) -> dict[str, JsonValue]:
+def _make_link(term: str) -> dict[str, JsonValue]:
     return {"@id": term, "@type": "@id"}
 
 
@@ -27,26 +27,26 @@ CONTEXT: dict[str, JsonValue] = {
     "description": {"@id": "dct:description", "@language": "id"},
     "publisher": "dct:publisher",
     "name": "foaf:name",
-    "license": _address("dct:license"),
-    "language": _address("dct:language"),
+    "license": _make_link("dct:license"),
+    "language": _make_link("dct:language"),
     "identifier": "dct:identifier",
     "issued": {"@id": "dct:issued", "@type": "xsd:dateTime"},
     "modified": {"@id": "dct:modified", "@type": "xsd:dateTime"},
-    "frequency": _address("dct:accrualPeriodicity"),
+    "frequency": _make_link("dct:accrualPeriodicity"),
     "temporal": "dct:temporal",
     "start_date": {"@id": "dcat:startDate", "@type": "xsd:date"},
     "end_date": {"@id": "dcat:endDate", "@type": "xsd:date"},
     "spatial": "dct:spatial",
     "label": "skos:prefLabel",
     "distributions": "dcat:distribution",
-    "access_url": _address("dcat:accessURL"),
-    "download_url": _address("dcat:downloadURL"),
-    "media_type": _address("dcat:mediaType"),
+    "access_url": _make_link("dcat:accessURL"),
+    "download_url": _make_link("dcat:downloadURL"),
+    "media_type": _make_link("dcat:mediaType"),
     "checksum": "spdx:checksum",
-    "algorithm": _address("spdx:algorithm"),
+    "algorithm": _make_link("spdx:algorithm"),
     "checksum_value": {"@id": "spdx:checksumValue", "@type": "xsd:hexBinary"},
     "view": "hydra:view",
-    "next_page": _address("hydra:nextPage"),
+    "next_page": _make_link("hydra:nextPage"),
     "items": "dcat:dataset",
     "next": None,
     "count": None,
@@ -54,7 +54,7 @@ CONTEXT: dict[str, JsonValue] = {
 
 
 class CatalogueQuery(PageQuery):
-    """Which datasets."""
+    """Filter of the datasets."""
 
     region: RegionCode | None = Field(default=None, description="This region and everything below it.")
     sort: Literal["identifier", "-identifier"] = "identifier"
@@ -180,7 +180,7 @@ _DATASET: dict[str, JsonValue] = {
 
 
 class Catalogue(BaseModel):
-    """What every page of the catalogue begins with."""
+    """Fields of the catalogue itself, on every page."""
 
     context: dict[str, object] = Field(alias="@context", description="What each name means as linked data.")
     id: str
@@ -214,18 +214,18 @@ class CataloguePage(Page[Dataset], Catalogue):
 
 
 class Listed(NamedTuple):
-    """A dataset as the database lists it."""
+    """Database row of a dataset."""
 
     identifier: str
     region_code: str
     region_name: str
     year: int
     period: str
-    """The frozen quarter; empty of a plan."""
+    """The frozen quarter; "" for a plan."""
 
 
 class File(NamedTuple):
-    """Bytes that were adopted or frozen, and never change."""
+    """An adopted revision or a frozen amendment; its bytes never change."""
 
     number: int
     sha256: str
@@ -233,7 +233,7 @@ class File(NamedTuple):
 
 
 class Publication(NamedTuple):
-    """Where the catalogue is, and on what terms: what its operator says."""
+    """The operator's settings of the catalogue: address, licence and publisher."""
 
     base: str
     license: str

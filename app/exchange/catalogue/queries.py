@@ -1,6 +1,4 @@
-"""What the catalogue lists: plans that the actor sees in force, and what was frozen of regions that it sees; both
-also where they are anybody's to read.
-"""
+"""Reads the catalogue: plans in force and frozen quarters that the actor sees or that are public."""
 
 from collections.abc import Sequence
 
@@ -17,7 +15,7 @@ from app.tracking.quarters.snapshots.queries import snapshots
 
 
 def list_datasets(actor: Actor, query: CatalogueQuery) -> Listing:
-    """Each as `Listed`, without its files."""
+    """List the datasets as `Listed`, without their files."""
     p, s = plans.c, snapshots.c
     in_force = sa.select(
         p.code.label("identifier"), p.region_code, p.year, sa.literal("", sa.Text).label("period")
@@ -26,33 +24,33 @@ def list_datasets(actor: Actor, query: CatalogueQuery) -> Listing:
         published(actor, s.region_code), s.amendment == 0
     )
     both = sa.union_all(in_force, frozen).subquery("both")
-    given = {**both.c, "region_name": regions.c.name}
-    found = (
-        sa.select(*[given[name].label(name) for name in Listed._fields])
+    columns = {**both.c, "region_name": regions.c.name}
+    statement = (
+        sa.select(*[columns[name].label(name) for name in Listed._fields])
         .join_from(both, regions, regions.c.code == both.c.region_code)
         .where(within(both.c.region_code, query.region))
     )
     key = {"identifier": both.c.identifier}
-    return Listing(found, key, key)
+    return Listing(statement, key, key)
 
 
 def files_of(session: Session, listed: Sequence[Listed]) -> dict[str, list[File]]:
-    """Identifier → revisions or amendments of what was listed, from the first; in two SELECTs."""
+    """Return identifier → its revisions or amendments, from the first; two SELECTs."""
     r, s = revisions.c, snapshots.c
     adopted = (
         sa.select(plans.c.code, r.number, r.sha256, r.adopted_at)
         .join_from(plans, revisions, r.plan_id == plans.c.id)
-        .where(plans.c.code.in_([one.identifier for one in listed if not one.period]))
+        .where(plans.c.code.in_([item.identifier for item in listed if not item.period]))
         .order_by(r.number)
     )
-    quarters = [(one.region_code, one.period) for one in listed if one.period]
+    quarters = [(item.region_code, item.period) for item in listed if item.period]
     frozen = (
         sa.select(s.region_code + "-" + s.period, s.amendment, s.sha256, s.frozen_at)
         .where(sa.tuple_(s.region_code, s.period).in_(quarters))
         .order_by(s.amendment)
     )
-    found: dict[str, list[File]] = {}
+    files: dict[str, list[File]] = {}
     for statement in (adopted, frozen):
         for identifier, *file in session.execute(statement):
-            found.setdefault(identifier, []).append(File(*file))
-    return found
+            files.setdefault(identifier, []).append(File(*file))
+    return files

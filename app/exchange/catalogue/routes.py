@@ -1,4 +1,4 @@
-"""The catalogue over HTTP."""
+"""Route of the catalogue."""
 
 import json
 from urllib.parse import urlencode
@@ -35,23 +35,25 @@ def read_catalogue(call: Caller, query: FromQuery[CatalogueQuery]) -> Response:
     """
     listing = list_datasets(call.actor, query)
     page = json.loads(read_page(call.session, call.request, listing, query, sort=query.sort))
-    listed = [Listed(**one) for one in page.pop("items")]
+    listed = [Listed(**item) for item in page.pop("items")]
     files = files_of(call.session, listed)
-    where = _publication(call.request)
-    datasets = [dataset(where, one, files[one.identifier]) for one in listed]
-    body = to_json(catalogue(where, datasets, _view(call.request, where, page["next"]), page))
+    publication = _get_publication(call.request)
+    datasets = [dataset(publication, item, files[item.identifier]) for item in listed]
+    body = to_json(
+        catalogue(publication, datasets, _make_view(call.request, publication, page["next"]), page)
+    )
     return answer_page(call.request, body.encode(), media_type=JsonLd.media_type)
 
 
-def _publication(request: Request) -> Publication:
+def _get_publication(request: Request) -> Publication:
     settings: Settings = request.app.state.settings
     base = settings.public_url or str(request.base_url)
     return Publication(base.rstrip("/"), settings.catalogue_license, settings.catalogue_publisher)
 
 
-def _view(request: Request, where: Publication, cursor: str | None) -> dict[str, str | None]:
-    """This page and the next, at the address by which others know the service."""
-    at = f"{where.base}/v1/catalogue"
-    asked = dict(request.query_params)
-    own = f"{at}?{urlencode(asked)}" if asked else at
-    return {"id": own, "next_page": cursor and f"{at}?{urlencode({**asked, 'after': cursor})}"}
+def _make_view(request: Request, publication: Publication, cursor: str | None) -> dict[str, str | None]:
+    """Return the addresses of this page and the next, under the service's public address."""
+    address = f"{publication.base}/v1/catalogue"
+    parameters = dict(request.query_params)
+    own = f"{address}?{urlencode(parameters)}" if parameters else address
+    return {"id": own, "next_page": cursor and f"{address}?{urlencode({**parameters, 'after': cursor})}"}

@@ -1,4 +1,4 @@
-"""The catalogue as DCAT-AP says it. Pure."""
+"""Catalogue and datasets in the terms of DCAT-AP. Pure."""
 
 from datetime import date
 from typing import Any
@@ -15,19 +15,19 @@ _MEDIA = "https://www.iana.org/assignments/media-types/"
 
 
 def catalogue(
-    where: Publication, datasets: list[dict[str, object]], view: dict[str, Any], page: dict[str, object]
+    publication: Publication, datasets: list[dict[str, object]], view: dict[str, Any], page: dict[str, object]
 ) -> dict[str, object]:
-    """A page of the catalogue (`CataloguePage`); `page` has its cursor, and the count if it was asked for."""
-    at = f"{where.base}/v1/catalogue"
+    """Make a page of the catalogue (`CataloguePage`); `page` has the cursor, and the count if requested."""
+    address = f"{publication.base}/v1/catalogue"
     return {
         "@context": CONTEXT,
-        "id": at,
+        "id": address,
         "type": "dcat:Catalog",
         "title": "Rencana Aksi Tahunan penanggulangan kemiskinan",
         "description": "Rencana aksi tahunan yang berlaku dengan semua revisinya, dan laporan triwulan yang "
         "dibekukan dengan semua koreksinya.",
-        "publisher": {"id": f"{at}#publisher", "type": "foaf:Agent", "name": where.publisher},
-        "license": where.license,
+        "publisher": {"id": f"{address}#publisher", "type": "foaf:Agent", "name": publication.publisher},
+        "license": publication.license,
         "language": INDONESIAN,
         "view": {"type": "hydra:PagedCollection", **view},
         "items": datasets,
@@ -35,77 +35,90 @@ def catalogue(
     }
 
 
-def dataset(where: Publication, one: Listed, files: list[File]) -> dict[str, object]:
-    """A plan or a frozen quarter (`Dataset`) with its files, of which there is at least one."""
-    place = f"{where.base}/v1/regions/{one.region_code}"
-    until = Period.parse(one.period or str(one.year)).last_day
-    told = _quarter(where, one, files) if one.period else _plan(where, one, files)
+def dataset(publication: Publication, listed: Listed, files: list[File]) -> dict[str, object]:
+    """Make a `Dataset` of a plan or a frozen quarter with its files, at least one."""
+    place = f"{publication.base}/v1/regions/{listed.region_code}"
+    until = Period.parse(listed.period or str(listed.year)).last_day
+    own = (
+        _describe_quarter(publication, listed, files)
+        if listed.period
+        else _describe_plan(publication, listed, files)
+    )
     return {
         "type": "dcat:Dataset",
-        "identifier": one.identifier,
-        "publisher": {"id": f"{place}#tkpk", "type": "foaf:Agent", "name": f"TKPK {one.region_name}"},
+        "identifier": listed.identifier,
+        "publisher": {"id": f"{place}#tkpk", "type": "foaf:Agent", "name": f"TKPK {listed.region_name}"},
         "language": INDONESIAN,
         "issued": files[0].at.isoformat(),
         "modified": files[-1].at.isoformat(),
         "frequency": IRREGULAR,
-        # figures of a quarter are cumulative, so they are of the year until its end
+        # A quarter's figures are cumulative, so the span begins with the year.
         "temporal": {
             "type": "dct:PeriodOfTime",
-            "start_date": date(one.year, 1, 1).isoformat(),
+            "start_date": date(listed.year, 1, 1).isoformat(),
             "end_date": until.isoformat(),
         },
         "spatial": {
             "id": place,
             "type": "dct:Location",
-            "identifier": one.region_code,
-            "label": one.region_name,
+            "identifier": listed.region_code,
+            "label": listed.region_name,
         },
-        **told,
+        **own,
     }
 
 
-def _plan(where: Publication, one: Listed, files: list[File]) -> dict[str, object]:
-    at = f"{where.base}/v1/plans/{one.identifier}"
-    held = [
-        _file(where, f"{at}/revisions/{file.number}", f"Revisi {file.number} (JSON)", file) for file in files
+def _describe_plan(publication: Publication, listed: Listed, files: list[File]) -> dict[str, object]:
+    address = f"{publication.base}/v1/plans/{listed.identifier}"
+    revisions = [
+        _make_distribution(
+            publication, f"{address}/revisions/{file.number}", f"Revisi {file.number} (JSON)", file
+        )
+        for file in files
     ]
-    iati = f"{where.base}/v1/exports/iati/{one.identifier}"
+    iati = f"{publication.base}/v1/exports/iati/{listed.identifier}"
     return {
-        "id": at,
-        "title": f"Rencana Aksi Tahunan {one.region_name} {one.year}",
-        "description": f"Rencana aksi penanggulangan kemiskinan {one.region_name} tahun {one.year}: kegiatan, "
+        "id": address,
+        "title": f"Rencana Aksi Tahunan {listed.region_name} {listed.year}",
+        "description": f"Rencana aksi penanggulangan kemiskinan {listed.region_name} tahun {listed.year}: kegiatan, "
         "anggaran, keluaran, sasaran dan lokasi, sebagaimana ditetapkan.",
-        "distributions": [*held, _file(where, iati, "Revisi yang berlaku (IATI 2.03)")],
-    }
-
-
-def _quarter(where: Publication, one: Listed, files: list[File]) -> dict[str, object]:
-    def at(number: int) -> str:
-        return f"{where.base}/v1/{address_of(one.region_code, one.period, number)}"
-
-    titles = ["Data yang dibekukan (JSON)", *(f"Koreksi {file.number} (JSON)" for file in files[1:])]
-    return {
-        "id": at(0),
-        "title": f"Laporan triwulan {one.period} {one.region_name}",
-        "description": f"Rencana aksi penanggulangan kemiskinan {one.region_name} dan realisasinya, kumulatif "
-        f"sampai akhir {one.period}, sebagaimana dibekukan.",
         "distributions": [
-            _file(where, at(file.number), title, file) for file, title in zip(files, titles, strict=True)
+            *revisions,
+            _make_distribution(publication, iati, "Revisi yang berlaku (IATI 2.03)"),
         ],
     }
 
 
-def _file(where: Publication, at: str, title: str, file: File | None = None) -> dict[str, object]:
-    """A distribution; without `file` it is made anew whenever it is asked for, as XML."""
+def _describe_quarter(publication: Publication, listed: Listed, files: list[File]) -> dict[str, object]:
+    def at(number: int) -> str:
+        return f"{publication.base}/v1/{address_of(listed.region_code, listed.period, number)}"
+
+    titles = ["Data yang dibekukan (JSON)", *(f"Koreksi {file.number} (JSON)" for file in files[1:])]
+    return {
+        "id": at(0),
+        "title": f"Laporan triwulan {listed.period} {listed.region_name}",
+        "description": f"Rencana aksi penanggulangan kemiskinan {listed.region_name} dan realisasinya, kumulatif "
+        f"sampai akhir {listed.period}, sebagaimana dibekukan.",
+        "distributions": [
+            _make_distribution(publication, at(file.number), title, file)
+            for file, title in zip(files, titles, strict=True)
+        ],
+    }
+
+
+def _make_distribution(
+    publication: Publication, address: str, title: str, file: File | None = None
+) -> dict[str, object]:
+    """Make a distribution; without `file` it is XML that the service generates on request."""
     checksum = file and {"type": "spdx:Checksum", "algorithm": SHA256, "checksum_value": file.sha256}
     return {
-        "id": f"{at}#file",
+        "id": f"{address}#file",
         "type": "dcat:Distribution",
         "title": title,
-        "access_url": at,
-        "download_url": at,
+        "access_url": address,
+        "download_url": address,
         "media_type": _MEDIA + ("application/json" if file else "application/xml"),
-        "license": where.license,
+        "license": publication.license,
         "issued": file and file.at.isoformat(),
         "checksum": checksum,
     }

@@ -1,1 +1,1 @@
-"""Plans in force as IATI 2.03 activities, for whoever follows public money in that standard."""
+"""Export of plans in force as IATI 2.03 activities."""

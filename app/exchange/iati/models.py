@@ -1,4 +1,4 @@
-"""What an export is made of, before it is XML; nothing of it has a table of its own."""
+"""Contents of an IATI export before the XML; none has a table."""
 
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ EXAMPLE = """<?xml version="1.0" encoding="utf-8"?>
 <activity-status code="2"/><activity-date type="1" iso-date="2026-01-01"/>
 </iati-activity></iati-activities>
 """
-"""Cut short: the least that the published schema takes."""
+"""Shortest document that is valid against the published schema."""
 
 
 class InForce(NamedTuple):
@@ -28,21 +28,21 @@ class InForce(NamedTuple):
     adopted_at: datetime
     is_closed: bool
     actions: list[dict[str, Any]]
-    """As `RevisionAction`, by code."""
+    """With the fields of `RevisionAction`, ordered by code."""
 
 
 class Report(NamedTuple):
-    """What was reported of a line at the end of a quarter; every figure cumulative from January."""
+    """Report on a line at the end of a quarter; every figure is cumulative from January."""
 
     period: str
     spent: int
     achieved: dict[str, float]
-    """By code of the output."""
+    """Code of the output → figure."""
     reported_at: datetime
 
 
 class Names(NamedTuple):
-    """The names and points of what lines refer to by code."""
+    """Names, and points of regions, for the codes in a plan's lines."""
 
     region: str
     agencies: dict[str, str]
@@ -50,15 +50,15 @@ class Names(NamedTuple):
     strategies: dict[str, str]
     places: dict[str, str]
     points: dict[str, tuple[float, float]]
-    """Region → latitude, longitude; where nobody says, missing."""
+    """Region → (latitude, longitude); regions without a known point are missing."""
 
 
 class Export(NamedTuple):
-    """All that an export says."""
+    """Everything in an export."""
 
     prefix: str
-    """What every identifier begins with: of the register in which the publisher stands."""
+    """Prefix of every identifier, from the register of the publisher."""
     in_force: InForce
     names: Names
     reports: dict[str, list[Report]]
-    """Line → its reports, in the order of the quarters."""
+    """Line → its reports, ordered by quarter."""

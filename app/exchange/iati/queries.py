@@ -1,6 +1,4 @@
-"""Reading the revision in force of a plan that the actor was found to see, with what was reported on its lines: to
-whoever sees it only because it is opened, what was frozen alone.
-"""
+"""Reads the revision in force of a visible plan, with the reports on its lines. The public gets frozen reports only."""
 
 import json
 from datetime import datetime
@@ -36,21 +34,21 @@ class NotAdopted(Problem):
 
 
 def export_of(session: Session, actor: Actor, plan: Plan, prefix: str) -> Export:
-    """The export of a plan. NotAdopted before its first revision."""
-    found = _in_force(session, plan)
-    told = _frozen(session, plan)
+    """Read the export of a plan. Raises NotAdopted before its first revision."""
+    in_force = _read_in_force(session, plan)
+    frozen = _read_frozen(session, plan)
     reports = [
         (line["action"], period, line["report"])
-        for period, lines in told.items()
+        for period, lines in frozen.items()
         for line in lines
         if line["report"] is not None
     ]
     if actor.sees(plan.region_code):
-        reports += [one for one in _live(session, plan) if one[1] not in told]
-    return Export(prefix, found, _names(session, found), _by_line(reports))
+        reports += [report for report in _read_live(session, plan) if report[1] not in frozen]
+    return Export(prefix, in_force, _read_names(session, in_force), _group_reports(reports))
 
 
-def _in_force(session: Session, plan: Plan) -> InForce:
+def _read_in_force(session: Session, plan: Plan) -> InForce:
     c = revisions.c
     columns = (c.number, c.content, c.instrument_date, c.adopted_at)
     row = session.execute(
@@ -71,51 +69,53 @@ def _in_force(session: Session, plan: Plan) -> InForce:
     )
 
 
-def _names(session: Session, found: InForce) -> Names:
-    codes = {place["region_code"] for line in found.actions for place in line["locations"]}
+def _read_names(session: Session, in_force: InForce) -> Names:
+    codes = {place["region_code"] for line in in_force.actions for place in line["locations"]}
     points = COORDINATES.read(session, [(code,) for code in codes])
     return Names(
-        region=region_name(session, found.region_code),
-        agencies=agency_labels(session, found.region_code),
+        region=region_name(session, in_force.region_code),
+        agencies=agency_labels(session, in_force.region_code),
         sources=funding_source_labels(session),
         strategies=strategy_labels(session),
-        places={code: one.name for code, one in regions_by_code(session, codes).items()},
-        points={code: (one.content["latitude"], one.content["longitude"]) for (code,), one in points.items()},
+        places={code: region.name for code, region in regions_by_code(session, codes).items()},
+        points={
+            code: (point.content["latitude"], point.content["longitude"]) for (code,), point in points.items()
+        },
     )
 
 
-def _frozen(session: Session, plan: Plan) -> dict[str, list[dict[str, Any]]]:
-    """Frozen quarter → its lines, as the latest snapshot says them."""
+def _read_frozen(session: Session, plan: Plan) -> dict[str, list[dict[str, Any]]]:
+    """Return frozen quarter → lines of its latest snapshot."""
     s = snapshots.c
-    found = session.execute(
+    rows = session.execute(
         sa.select(s.period, s.content).where(
             s.region_code == plan.region_code, s.year == plan.year, is_latest()
         )
     )
-    return {row.period: json.loads(row.content)["rows"] for row in found}
+    return {row.period: json.loads(row.content)["rows"] for row in rows}
 
 
-_Said = tuple[str, str, dict[str, Any]]
-"""(line, quarter, report) as JSON has it."""
+_ReportRow = tuple[str, str, dict[str, Any]]
+"""(line, quarter, report in JSON's types)."""
 
 
-def _live(session: Session, plan: Plan) -> list[_Said]:
-    """What was reported last, also of quarters that are frozen."""
-    columns = [one for one in progress_columns() if one.name in ("spent", "outputs", "reported_at")]
+def _read_live(session: Session, plan: Plan) -> list[_ReportRow]:
+    """Return the latest reports, also of frozen quarters."""
+    columns = [column for column in progress_columns() if column.name in ("spent", "outputs", "reported_at")]
     live = (
         sa.select(*columns, actions.c.code.label("_action"), progress.c.period.label("_period"))
         .select_from(progress.join(actions, actions.c.id == progress.c.action_id))
         .where(progress.c.plan_id == plan.id)
     )
-    found = session.execute(json_texts(live, "_action", "_period"))
-    return [(action, period, json.loads(text)) for text, action, period in found]
+    rows = session.execute(json_texts(live, "_action", "_period"))
+    return [(action, period, json.loads(text)) for text, action, period in rows]
 
 
-def _by_line(found: list[_Said]) -> dict[str, list[Report]]:
+def _group_reports(reports: list[_ReportRow]) -> dict[str, list[Report]]:
     result: dict[str, list[Report]] = {}
-    for action, period, said in sorted(found, key=lambda one: one[:2]):
-        achieved = {one["code"]: one["achieved"] for one in said["outputs"]}
+    for action, period, report in sorted(reports, key=lambda row: row[:2]):
+        achieved = {output["code"]: output["achieved"] for output in report["outputs"]}
         result.setdefault(action, []).append(
-            Report(period, said["spent"], achieved, datetime.fromisoformat(said["reported_at"]))
+            Report(period, report["spent"], achieved, datetime.fromisoformat(report["reported_at"]))
         )
     return result

@@ -1,4 +1,4 @@
-"""Plans in force as IATI activities, over HTTP."""
+"""Route of the IATI export."""
 
 from fastapi import Response
 

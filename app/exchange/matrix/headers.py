@@ -105,7 +105,9 @@ def numbering(sheet: Sheet, r: int) -> dict[int, int]:
 
 def is_header_again(sheet: Sheet, r: int) -> bool:
     """Return whether a row repeats the header, as offices do on every printed page."""
-    return bool(numbering(sheet, r)) or len(_match_labels(sheet, r)) >= FEWEST_LABELS or _is_second_row(sheet, r)
+    return (
+        bool(numbering(sheet, r)) or len(_match_labels(sheet, r)) >= FEWEST_LABELS or _is_second_row(sheet, r)
+    )
 
 
 def _read_label(sheet: Sheet, r: int, c: int) -> str:
@@ -123,8 +125,10 @@ def _match_labels(sheet: Sheet, r: int) -> dict[int, str]:
 
 
 def _is_second_row(sheet: Sheet, r: int) -> bool:
-    """Return whether a row is the lower one of a header: at least two labels of grouped columns, no other words."""
-    texts = [plain for c in range(len(sheet.rows[r])) if (plain := _normalise_label(_read_label(sheet, r, c)))]
+    """Return whether a row is the lower one of a header: only labels, at least two of them of grouped columns."""
+    texts = [
+        plain for c in range(len(sheet.rows[r])) if (plain := _normalise_label(_read_label(sheet, r, c)))
+    ]
     grouped = [text for text in texts if text in LABELS and BY_KEY[LABELS[text]].group]
     return len(grouped) >= 2 and all(text in LABELS for text in texts)
 

@@ -1,9 +1,8 @@
-"""The matrix as the offices know it, declared once for reading and for writing.
+"""Layout and values of the matrix, declared once for the reader and the writer.
 
-`COLUMNS` is the whole layout: position, header words, what a cell holds, how a blank one is
-understood, how wide it is written. What comes out of a file is a `Matrix` of `MatrixRow`s whose
-values know the cell they came from, so that whoever resolves names later can still say sheet, row
-and column.
+`COLUMNS` is the whole layout: position, header words, meaning of a cell and of a blank one, width. The reader
+returns a `Matrix` of `MatrixRow`s, which know the cells of their values, so that a later step can report an error
+with sheet, row and column.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,11 +19,11 @@ from app.kit.problems import Cell, FieldError, Kind
 Found = TypeVar("Found", covariant=True)
 
 Content = dict[str, Any]
-"""An action as `ActionIn` has it, in JSON's types."""
+"""An action with the fields of `ActionIn`, in JSON's types."""
 
 
 class Holds(StrEnum):
-    """What the cells of a column mean, hence how they are read and written."""
+    """Meaning of the cells of a column, which decides their reader and writer."""
 
     ORDINAL = "ordinal"
     STRATEGY = "strategy"
@@ -49,10 +48,9 @@ class Holds(StrEnum):
 class Column:
     """One column of the matrix.
 
-    `labels` are the header words, the first being the one that is written; with a `group`, the
-    group's words may stand above or before them. `inherits`: a blank cell means "as above".
-    `counts_once`: a cell merged over several rows counts in the first of them only, because its
-    value adds up. `required`: without the column a file is not a matrix.
+    `labels` are the header words; exports use the first. With a `group`, the group's words may be above or before
+    them. `inherits`: a blank cell means "as above". `counts_once`: a cell merged over several rows counts in the first
+    of them only, because its values add up. `required`: a file without the column is not a matrix.
     """
 
     number: int
@@ -210,7 +208,7 @@ Basis = Literal["cumulative", "period"]
 
 
 class CodeKind(StrEnum):
-    """What a code of the fourth column is, told by the number and the widths of its groups."""
+    """Kind of a code, given by the number and the widths of its groups."""
 
     FIELD = "field"
     PROGRAM = "program"
@@ -229,7 +227,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Named:
-    """A name with the code that stood with it; at least one of the two."""
+    """A name and its code; at least one of the two."""
 
     code: str | None
     name: str | None
@@ -237,11 +235,8 @@ class Named:
 
 @dataclass(frozen=True)
 class Share:
-    """A named part, with its whole rupiah where the cell gives them.
-
-    A funding source of a line (`DAK`), or a component (`Pelatihan 20 kelompok`). The amounts are in
-    the cell so that a line with several sources survives the way out and in again.
-    """
+    """A funding source of a line (`DAK`) or a component (`Pelatihan 20 kelompok`), with its whole rupiah if the cell
+    has them. The amounts in the cell let a line with several sources survive an export and an import."""
 
     name: str
     amount: int | None = None
@@ -249,7 +244,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Recipient:
-    """`count` of `unit` as the cell words it; `kind` is None where the word is not known."""
+    """`count` of `unit` in the cell's words; `kind` is None if the word is unknown."""
 
     count: int
     unit: str
@@ -258,10 +253,10 @@ class Recipient:
 
 @dataclass(frozen=True)
 class Place:
-    """A place as the cell words it (`text`), and what the words say about it.
+    """A place in the cell's words (`text`), parsed.
 
-    `name` has lost the word for its level and is the candidate to look up; `every` is "all of that
-    level"; `within` is the district named with a village; `code` a Kemendagri code in front.
+    `name` is the candidate to look up, without the word for its level; `every` means "all of that level"; `within` is
+    the district of a village; `code` is a Kemendagri code in front.
     """
 
     text: str
@@ -274,7 +269,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Remark:
-    """Something to say about a cell; `blocking` when the cell cannot be used as it is."""
+    """An error or warning about a cell; `blocking` if the cell has no usable value."""
 
     kind: Kind
     blocking: bool = False
@@ -296,7 +291,7 @@ class Remark:
 
 @dataclass(frozen=True)
 class Reading(Generic[Found]):
-    """What a cell says: its value, its own words where the value does not carry them, and remarks."""
+    """Result of reading a cell: its value, its text if the value does not hold all of it, and remarks."""
 
     value: Found
     text: str = ""
@@ -305,7 +300,7 @@ class Reading(Generic[Found]):
 
 @dataclass(frozen=True)
 class Line:
-    """The values of one line by column key, as they are read and as they are written.
+    """The values of one line by column key.
 
     | key | value |
     |---|---|
@@ -322,8 +317,8 @@ class Line:
     | benefit_form | tuple of BenefitForm |
     | duration | months or None |
 
-    `texts` keeps, by key, the cell's own words where the value does not carry all of them; where
-    there are such words they are what is written, so that nothing is lost on the way.
+    `texts` holds, by key, the cell's text if the value does not hold all of it. An export writes this text instead of
+    the value, so that nothing is lost.
     """
 
     values: Mapping[str, object]
@@ -335,12 +330,11 @@ class Line:
 
 @dataclass(frozen=True)
 class MatrixRow(Line):
-    """A line of a file, with the place of each of its cells.
+    """A line of a file, with the position of each of its cells.
 
-    `row` counts from 1 as the spreadsheet shows it. `inherited` are the keys taken from above,
-    `rounded` those whose amount lost a fraction of a rupiah. `continues` is the row whose line this
-    row goes on with: it has no number and no sub-activity of its own (a second funding source, more
-    activities), so it is not a line by itself.
+    `row` counts from 1 as in the spreadsheet. `inherited` are the keys with a value from above, `rounded` those with a
+    rounded amount. `continues` is the first row of the line to which this row belongs, if it has no number and no
+    sub-activity of its own (a second funding source, more activities).
     """
 
     sheet: str = ""
@@ -351,16 +345,15 @@ class MatrixRow(Line):
     continues: int | None = None
 
     def cell(self, key: str) -> Cell:
-        """The cell of a column; the sub-activity's where the file has no such column."""
+        """Return the cell of a column, or that of the sub-activity if the file has no such column."""
         return Cell(self.sheet, self.row, self.columns.get(key) or self.columns.get("subactivity") or "A")
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A matrix as read: nothing in it is resolved yet, everything wrong with it is listed.
+    """A matrix as the reader returns it, with its names not yet looked up.
 
-    `errors` are what must be settled before the rows may be used; `warnings` are what was
-    understood with a doubt or left out.
+    The rows are usable only without `errors`; `warnings` name cells that the reader doubts or ignored.
     """
 
     sheet: str
@@ -372,7 +365,7 @@ class Matrix:
 
 
 class MatrixQuery(BaseModel):
-    """Which layout."""
+    """Layout of an export."""
 
     period: PeriodText | None = ShapeField(
         default=None, description="A semester (`2026-S1`) or the year: adds the three columns of realisation."

@@ -245,7 +245,7 @@ def _join_rows(first: MatrixRow, *more: MatrixRow) -> MatrixRow:
     rows = (first, *more)
     values, texts = dict(first.values), dict(first.texts)
     for key in _PARTS:
-        values[key] = tuple(part for row in rows for part in _split_parts(row, key))
+        values[key] = tuple(part for row in rows for part in _list_parts(row, key))
     for key in AMOUNTS:
         amounts = [row[key] for row in rows if row[key] is not None]
         values[key] = sum(amounts) if amounts else None
@@ -260,7 +260,7 @@ def _join_rows(first: MatrixRow, *more: MatrixRow) -> MatrixRow:
     return replace(first, values=values, texts=texts)
 
 
-def _split_parts(row: MatrixRow, key: str) -> tuple[object, ...]:
+def _list_parts(row: MatrixRow, key: str) -> tuple[object, ...]:
     parts: tuple[Any, ...] = row[key] or ()
     if (
         key == "funding_sources"

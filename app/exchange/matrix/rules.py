@@ -1,17 +1,15 @@
-"""From a sheet to the rows of a matrix, with everything that is wrong or doubtful named by its cell.
+"""Reader of a matrix: from a sheet to rows, with errors and warnings at their cells.
 
-What a blank cell means. Strategy, agency, code, programme, activity and sub-activity are levels, in
-this order. A blank cell takes the value above within the same strategy block, down from the first
-level that the row gives itself: once a row names another agency, its blank programme is blank, not
-the other agency's. A new block (a section row, or another strategy in its own column) forgets
-everything. `-` says "none" where blank would say "as above". The sub-activity is taken from above
-only by a row that has content of its own; without a running number such a row continues the line
-above instead of being a new one. Amounts and recipients are never taken from above, and a cell
-merged over several rows gives its amount to the first of them only.
+Blank cells: strategy, agency, code, programme, activity and sub-activity are levels, in this order. A blank cell
+inherits the value above it in the same strategy block, unless the row gives a level before it a new value: a row
+with another agency and a blank programme has no programme. A new block (a section row, or another strategy in its
+own column) inherits nothing. `-` means "none" where blank would mean "as above". A row inherits the sub-activity
+only if it has content of its own; without a running number it continues the line above and is not a line itself.
+Rows never inherit amounts and recipients, and a cell merged over several rows gives its amount to the first row.
 
-Rows that are no lines: the header again on a new page, blank rows, rows that only name levels
-(headings), totals (checked against the lines above them, formulas allowed), and all that follows
-"Keterangan", or follows a gap below the last number.
+Rows that are not lines: a repeated header on a new page, blank rows, headings (rows that only name levels), totals
+(the reader compares them with the lines above; formulas are fine), and everything after "Keterangan", or after a
+gap below the last number.
 """
 
 from collections.abc import Collection, Sequence
@@ -83,11 +81,11 @@ LINES_AFTER_END = Kind(
 def read_matrix(
     data: bytes, filename: str, *, sheet: str | None = None, known_sources: Collection[str] = ()
 ) -> Matrix:
-    """The matrix of a file: of the sheet named, else of the first visible one that has its header.
+    """Read the matrix of a file, from the named sheet, else from the first visible sheet with the header.
 
-    `known_sources` are names of funding sources that are never taken apart at "dan" or a comma.
-    Raises `UnreadableFile` (unreadable in any way, `unknown_sheet`, `no_header`) and `TooLarge`;
-    everything inside the table is in the matrix's `errors` and `warnings`.
+    `known_sources` are names of funding sources that the reader never splits at "dan" or a comma.
+    Raises UnreadableFile if the file is not readable, the sheet is unknown or there is no header, and TooLarge;
+    problems inside the table are the matrix's `errors` and `warnings`.
     """
     book = open_book(data, filename)
     if sheet is not None:
@@ -96,26 +94,26 @@ def read_matrix(
         if header is None:
             raise unreadable(NO_HEADER, book.filename, sheet)
         return read_table(chosen, header, known_sources)
-    found: list[tuple[Sheet, Header]] = []
+    tables: list[tuple[Sheet, Header]] = []
     failures: list[UnreadableFile] = []
     for name in book.visible:
         try:
-            one = book.sheet(name)
+            candidate = book.sheet(name)
         except UnreadableFile as failure:
-            failures.append(failure)  # another sheet may be the one that is meant
+            failures.append(failure)  # another sheet may have the matrix
             continue
-        if (header := find_header(one)) is not None:
-            found.append((one, header))
-    if not found:
+        if (header := find_header(candidate)) is not None:
+            tables.append((candidate, header))
+    if not tables:
         raise failures[0] if failures else unreadable(NO_HEADER, book.filename)
-    others = [FieldError(OTHER_SHEETS, cell=s.cell(h.first_row, 0), value=s.name) for s, h in found[1:]]
-    return read_table(*found[0], known_sources, others)
+    others = [FieldError(OTHER_SHEETS, cell=s.cell(h.first_row, 0), value=s.name) for s, h in tables[1:]]
+    return read_table(*tables[0], known_sources, others)
 
 
 def read_table(
     sheet: Sheet, header: Header, known_sources: Collection[str] = (), also: Sequence[FieldError] = ()
 ) -> Matrix:
-    """The rows below a header. `also` are warnings to carry along."""
+    """Read the rows below a header. `also` are further warnings for the result."""
     reader = _TableReader(sheet, header, known_sources)
     reader.warnings += also
     if not header.errors:
@@ -131,7 +129,7 @@ def read_table(
 
 
 class _TableReader:
-    """One pass over the rows below a header."""
+    """Reader of the rows below a header, in one pass."""
 
     def __init__(self, sheet: Sheet, header: Header, known_sources: Collection[str]) -> None:
         self.sheet, self.at, self.known_sources = sheet, header.columns, known_sources
@@ -147,34 +145,34 @@ class _TableReader:
         for r in range(table.first, table.end):
             kind = table.kind(r)
             if kind is RowKind.SECTION:
-                self._section(r)
+                self._read_section(r)
             elif kind is RowKind.TOTAL:
-                self._total(r)
+                self._check_total(r)
             elif kind is RowKind.HEADING:
-                self._levels(r, {}, {}, heading=True)
+                self._read_levels(r, {}, {}, heading=True)
             elif kind is RowKind.LINE:
-                self._line(r)
+                self._read_line(r)
         self._close_block()
-        self._after(table.end)
+        self._report_rest(table.end)
         if not self.rows:
             self.errors.append(FieldError(NO_LINES, cell=self.sheet.cell(table.first, 0)))
 
-    def _after(self, end: int) -> None:
-        """Say what stands below the table, unless it is only a footer without amounts."""
-        rest = [r for r in range(end, len(self.sheet.rows)) if self.table.filled(r)]
-        if rest and not self.table.is_footer(rest[0]):
-            cell = self.sheet.cell(rest[0], self.table.filled(rest[0])[0])
+    def _report_rest(self, end: int) -> None:
+        """Warn about rows below the table unless they are a footer, and report those that look like lines."""
+        below = [r for r in range(end, len(self.sheet.rows)) if self.table.filled(r)]
+        if below and not self.table.is_footer(below[0]):
+            cell = self.sheet.cell(below[0], self.table.filled(below[0])[0])
             self.warnings.append(
-                FieldError(TEXT_AFTER_TABLE, cell=cell, value=self.table.first_text(rest[0]))
+                FieldError(TEXT_AFTER_TABLE, cell=cell, value=self.table.first_text(below[0]))
             )
-        for r in rest:
+        for r in below:
             if self.table.is_lost_line(r):
                 cell = self.sheet.cell(r, self.at["subactivity"])
                 self.errors.append(
                     FieldError(LINES_AFTER_END, cell=cell, value=self.table.text(r, "subactivity"))
                 )
 
-    def _section(self, r: int) -> None:
+    def _read_section(self, r: int) -> None:
         first, text = self.table.filled(r)[0], self.table.first_text(r)
         if self.sheet.merged.get((r, first), (r, first))[0] < r:
             return  # a lower row of a merged section
@@ -190,13 +188,13 @@ class _TableReader:
         self.block, self.block_from = block, len(self.rows)
 
     def _close_block(self) -> None:
-        """A section without meaning is harmless if all its rows name their strategy themselves."""
+        """End the block. A section that names no strategy is only a warning if all its rows name theirs."""
         if self.block.unknown is not None:
             self.warnings.append(self.block.unknown)
             self.block.unknown = None
 
-    def _total(self, r: int) -> None:
-        """A total sums up what came since the last total, its block, or the whole table."""
+    def _check_total(self, r: int) -> None:
+        """Compare a total with the sums since the last total, of its block, and of the whole table."""
         value = self.table.value(r, "allocation")
         stated = None if unusable(value) else read_rupiah(value).value
         if stated is not None:
@@ -208,15 +206,15 @@ class _TableReader:
                 self.warnings.append(FieldError(TOTAL_DIFFERS, cell=cell, value=stated, values=values))
         self.total_from = len(self.rows)
 
-    def _line(self, r: int) -> None:
+    def _read_line(self, r: int) -> None:
         values: dict[str, object] = {}
         texts: dict[str, str] = {}
         rounded: set[str] = set()
         for column in COLUMNS:
             if column.key not in ("strategy", "code", *LEVELS):
-                self._cell(r, column.key, values, texts, rounded)
+                self._read_cell(r, column.key, values, texts, rounded)
         own_number = values["number"] is not None and not self.table.is_from_above(r, "number")
-        inherited = self._levels(r, values, texts)
+        inherited = self._read_levels(r, values, texts)
         continues = self.block.last_line if "subactivity" in inherited and not own_number else None
         if continues is None:
             self.block.last_line = r + 1
@@ -233,23 +231,25 @@ class _TableReader:
         self.errors += row_errors(row)
         self.rows.append(row)
 
-    def _cell(
+    def _read_cell(
         self, r: int, key: str, values: dict[str, object], texts: dict[str, str], rounded: set[str]
     ) -> None:
         column, value = BY_KEY[key], self.table.value(r, key)
         if column.counts_once and self.table.is_from_above(r, key):
             if value is not None:
-                said = {"first": self.sheet.merged[r, self.at[key]][0] + 1}
+                first_row = self.sheet.merged[r, self.at[key]][0] + 1
                 cell = self.sheet.cell(r, self.at[key])
-                self.warnings.append(FieldError(MERGED_AMOUNT, cell=cell, value=str(value), values=said))
+                self.warnings.append(
+                    FieldError(MERGED_AMOUNT, cell=cell, value=str(value), values={"first": first_row})
+                )
             value = None
-        reading = self._read(r, key, value, texts)
+        reading = self._read_value(r, key, value, texts)
         values[key] = reading.value
         if column.holds in (Holds.RUPIAH, Holds.CHANGE) and reading.remarks and reading.value is not None:
             rounded.add(key)
 
-    def _read(self, r: int, key: str, value: Value, texts: dict[str, str]) -> Reading[Any]:
-        """Read a cell, and keep its words and what is to be said of it."""
+    def _read_value(self, r: int, key: str, value: Value, texts: dict[str, str]) -> Reading[Any]:
+        """Read a cell, and keep its text and its remarks."""
         reading = read(BY_KEY[key], value, self.known_sources)
         errors, warnings = remarks_at(reading, self.sheet.cell(r, self.at.get(key, 0)), value)
         self.errors += errors
@@ -258,21 +258,21 @@ class _TableReader:
             texts[key] = reading.text
         return reading
 
-    def _levels(
+    def _read_levels(
         self, r: int, values: dict[str, object], texts: dict[str, str], *, heading: bool = False
     ) -> set[str]:
-        """Strategy, agency and nomenclature of a row, its own or from above; returns the inherited keys.
+        """Read strategy, agency and nomenclature of a row, its own or from above. Return the inherited keys.
 
-        A heading only sets what the rows below it inherit.
+        A heading only sets the values that the rows below it inherit.
         """
-        inherited = self._strategy(r, values, texts, heading)
+        inherited = self._read_strategy(r, values, texts, heading)
         own: dict[str, Any] = {}
         for key in (*LEVELS, "code"):
             value = self.table.value(r, key)
             if self.table.text(r, key) == NONE:
                 own[key] = None
             elif unusable(value) or self.table.text(r, key):
-                own[key] = self._read(r, key, value, texts).value
+                own[key] = self._read_value(r, key, value, texts).value
                 if self.table.is_from_above(r, key):
                     inherited.add(key)
         has_code_cell = "code" in own
@@ -284,7 +284,7 @@ class _TableReader:
         return inherited | inherit(self.block, values, own, by_code, has_code_cell)
 
     def _give_code(self, r: int, own: dict[str, Any], given: Named) -> str | None:
-        """Hand the code of the fourth column to its level; returns the level that has nothing but it."""
+        """Move the code of the fourth column to its level. Return that level if it has no other value."""
         code = normalise(given.code or "")
         by_code = code.kind.value if code is not None and code.kind.value not in own else None
         if (other := place_code(own, given)) is not None:
@@ -294,12 +294,14 @@ class _TableReader:
             )
         return by_code
 
-    def _strategy(self, r: int, values: dict[str, object], texts: dict[str, str], heading: bool) -> set[str]:
+    def _read_strategy(
+        self, r: int, values: dict[str, object], texts: dict[str, str], heading: bool
+    ) -> set[str]:
         value, block = self.table.value(r, "strategy"), self.block
         if value is None or self.table.text(r, "strategy") == NONE:
             values["strategy"] = block.strategy
             if block.strategy is None and not heading:
-                self._without_strategy(r)
+                self._report_missing_strategy(r)
             return {"strategy"} if block.strategy is not None else set()
         reading = read(BY_KEY["strategy"], value)
         cell = self.sheet.cell(r, self.at["strategy"])
@@ -310,16 +312,16 @@ class _TableReader:
         if mine is None or mine == block.strategy:
             return set()
         if block.strategy is None:
-            block.strategy, block.section = mine, False  # keeps what headings above it have set
+            block.strategy, block.section = mine, False  # keeps the values that headings above have set
         elif block.section:
-            said = {"section": STRATEGY_NAMES[block.strategy]}
-            self.errors.append(FieldError(STRATEGY_CONFLICT, cell=cell, value=str(value), values=said))
+            conflict = {"section": STRATEGY_NAMES[block.strategy]}
+            self.errors.append(FieldError(STRATEGY_CONFLICT, cell=cell, value=str(value), values=conflict))
         else:
             self._open_block(Block(mine, block.unknown))
         return set()
 
-    def _without_strategy(self, r: int) -> None:
-        """One error for a section that names no strategy, else one for each line."""
+    def _report_missing_strategy(self, r: int) -> None:
+        """Report a missing strategy: once for a section that names none, else for each line."""
         if self.block.unknown is not None:
             self.errors.append(self.block.unknown)
             self.block.unknown = None

@@ -1,1 +1,1 @@
-"""A matrix written into a plan: what its cells name, which lines they are, and what becomes of them."""
+"""Import of a matrix into a plan: looks up names, matches lines with those of the plan, and writes them."""

@@ -1,4 +1,4 @@
-"""Importing the matrix: agencies, lines and realisation of a file, all of it or nothing."""
+"""Writes of an import: agencies, lines and realisation of a file, in one transaction."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,33 +75,33 @@ HALVES = (Half("q2", "spent_s1"), Half("q4", "spent_s2"))
 
 @dataclass(frozen=True)
 class Writing:
-    """One line of the file on its way into the plan."""
+    """A line of the file, and the action that it becomes."""
 
     code: str
-    found: Resolved
+    resolved: Resolved
     content: Content
-    """What the action shall be."""
+    """The action to store."""
     is_as_it_was: bool
 
     def cell(self, pointer: str) -> Cell:
-        return self.found.line.cell(column_of(pointer, self.content))
+        return self.resolved.line.cell(column_of(pointer, self.content))
 
 
 @dataclass(frozen=True)
 class Amended:
-    """The open amendment that a file goes into, where the plan is in force."""
+    """The open amendment of a plan in force, as the target of an import."""
 
     lines: Mapping[str, Content]
-    """As they shall be, by code."""
+    """Its drafted lines by code."""
     taken: Sequence[str]
-    """Codes that no new line can get."""
+    """Codes that new lines cannot have."""
     reason: Reason | None
-    """For every line that the file changes."""
+    """Reason for every line that the file changes."""
 
 
 @dataclass
 class _Import:
-    """The state that the steps of one import share."""
+    """State that the steps of one import share."""
 
     write: Write
     plan: Plan
@@ -120,10 +120,10 @@ def import_matrix(
     resolutions: Sequence[Resolution] = (),
     language: Language = "id",
 ) -> ImportReport:
-    """Write the lines of a file into a plan, and its realisation into the reports of Q2 and Q4.
+    """Write the lines of a file into a plan, and its realisation into the reports of Q2 and Q4. Idempotent.
 
-    The same file twice changes nothing. The lines of a plan in force go into its open amendment; the realisation is
-    reported on the lines in force. Raises Invalid with every cell that has to be settled, and writes nothing then.
+    The lines of a plan in force go into its open amendment, the realisation into reports on the lines in force.
+    Raises Invalid with every unresolved cell, before it writes anything.
     """
     session, actor = write.session, write.actor
     matrix, reason = file.matrix, f"import sha256:{file.sha256[:16]}"
@@ -133,11 +133,11 @@ def import_matrix(
         raise Invalid(errors=matrix.errors)
     chain = plan_chain(plan)
     if query.new_agencies == "create":
-        # Whoever merges agencies holds the region first and its plans after; so do we.
+        # The merge of agencies locks the region before its plans; the same order here prevents deadlocks.
         hold(session, f"region:{row.region_code}")
     hold(session, chain)
     row = plan_of(session, actor, plan)
-    amended = _amended(session, row, reason_of(query.category, query.reason))
+    amended = _find_amendment(session, row, reason_of(query.category, query.reason))
     run = _Import(write, row, reason, language, amended)
     stored = (
         amended.lines
@@ -145,17 +145,17 @@ def import_matrix(
         else {code: dict(action.content) for code, action in stored_actions(session, row).items()}
     )
     looked = resolve(session, run.plan, matrix.rows, stored.values(), resolutions, query)
-    errors = [*matrix.errors, *_basis_errors(matrix, query)]
-    told = {error.cell for error in errors}
-    errors += [error for error in looked.errors if error.cell is None or error.cell not in told]
-    agencies, wrong_agencies = _agencies(looked)
+    errors = [*matrix.errors, *_check_basis(matrix, query)]
+    cells_with_errors = {error.cell for error in errors}
+    errors += [error for error in looked.errors if error.cell is None or error.cell not in cells_with_errors]
+    agencies, wrong_agencies = _make_agencies(looked)
     refuse([*errors, *wrong_agencies])
     for code, content in agencies.items():
         put_agency(write.unconditional(), run.plan.region_code, code, content)
     names = names_for(session, run.plan, list(stored.values()))
-    writings = _writings(looked.lines, stored, names, amended.taken if amended else list(stored))
-    counts = _write(run, writings)
-    progress = _progress(run, writings, query.basis) if matrix.has_realisation and query.basis else []
+    writings = _match_lines(looked.lines, stored, names, amended.taken if amended else list(stored))
+    counts = _write_lines(run, writings)
+    progress = _report_halves(run, writings, query.basis) if matrix.has_realisation and query.basis else []
     return ImportReport(
         plan=plan,
         sheet=matrix.sheet,
@@ -175,7 +175,7 @@ def import_matrix(
     )
 
 
-def _amended(session: Session, plan: Plan, reason: Reason | None) -> Amended | None:
+def _find_amendment(session: Session, plan: Plan, reason: Reason | None) -> Amended | None:
     """Return the open amendment of a plan in force. Returns None if the file goes into the plan itself."""
     amendment = open_amendment(session, plan)
     if amendment is None:
@@ -187,7 +187,7 @@ def _amended(session: Session, plan: Plan, reason: Reason | None) -> Amended | N
     return Amended(lines, [*{**before.actions, **reasons}], reason)
 
 
-def _basis_errors(matrix: Matrix, query: ImportQuery) -> list[FieldError]:
+def _check_basis(matrix: Matrix, query: ImportQuery) -> list[FieldError]:
     if not matrix.has_realisation:
         return []
     if query.basis is None:
@@ -198,14 +198,14 @@ def _basis_errors(matrix: Matrix, query: ImportQuery) -> list[FieldError]:
 # Agencies that the file names and the region does not have
 
 
-def _agencies(looked: Resolving) -> tuple[dict[str, AgencyIn], list[FieldError]]:
+def _make_agencies(looked: Resolving) -> tuple[dict[str, AgencyIn], list[FieldError]]:
     made: dict[str, AgencyIn] = {}
     errors: list[FieldError] = []
     for code, (name, cell) in looked.new_agencies.items():
         try:
             made[code] = AgencyIn(name=name, kind=kind_of_agency(name))
         except ValidationError as error:
-            errors += [_at(cell, found) for found in body_errors(error)]
+            errors += [_relocate(cell, problem) for problem in body_errors(error)]
     return made, errors
 
 
@@ -226,7 +226,7 @@ def kind_of_agency(name: str) -> AgencyKind:
 # Lines
 
 
-def _writings(
+def _match_lines(
     lines: Sequence[Resolved], stored: Mapping[str, Content], names: Names, taken: Sequence[str]
 ) -> list[Writing]:
     def says_the_same(code: str, line: Resolved) -> bool:
@@ -242,7 +242,7 @@ def _writings(
     return writings
 
 
-def _write(run: _Import, writings: Sequence[Writing]) -> Counter[str]:
+def _write_lines(run: _Import, writings: Sequence[Writing]) -> Counter[str]:
     """Write the lines that changed. Raises Invalid with the cell of each value that an action cannot hold."""
     changed = [writing for writing in writings if not writing.is_as_it_was]
     errors: list[FieldError] = []
@@ -251,93 +251,97 @@ def _write(run: _Import, writings: Sequence[Writing]) -> Counter[str]:
         try:
             drafts.append(Draft(writing.code, ActionIn.model_validate(writing.content), pointer=f"/{n}"))
         except ValidationError as error:
-            errors += [_at(writing.cell(found.pointer or ""), found) for found in body_errors(error)]
-    with _by_cell(changed):
-        outcomes = _put(run, drafts, errors)
-    _check(run, writings)
+            errors += [
+                _relocate(writing.cell(problem.pointer or ""), problem) for problem in body_errors(error)
+            ]
+    with _locate_errors(changed):
+        outcomes = _put_drafts(run, drafts, errors)
+    _collect_findings(run, writings)
     counts = Counter(str(outcome.status) for outcome in outcomes)
     counts["unchanged"] += len(writings) - len(changed)
     return counts
 
 
-def _put(run: _Import, drafts: Sequence[Draft], errors: Sequence[FieldError]) -> Sequence[Outcome]:
+def _put_drafts(run: _Import, drafts: Sequence[Draft], errors: Sequence[FieldError]) -> Sequence[Outcome]:
     """Write drafts into the plan, or into its open amendment with the import's reason for each line."""
     batch = BatchWrite(drafts, errors_before=errors)
     if run.amended is None:
         return put_actions(run.write, run.plan, batch, reason=run.reason).outcomes
     if not drafts and not errors:
-        return []  # Nothing to draft: what was spent is taken whatever state the amendment is in.
-    reasons = _reasons(run, drafts)
+        return []  # Nothing to draft: the realisation does not depend on the amendment's state.
+    reasons = _collect_reasons(run, drafts)
     return put_amended_actions(run.write, run.plan.code, batch, reasons, note=run.reason).outcomes
 
 
-def _reasons(run: _Import, drafts: Sequence[Draft]) -> dict[str, list[Reason]]:
-    """Return the reasons of drafted lines: those they have, and the import's for the whole of each."""
+def _collect_reasons(run: _Import, drafts: Sequence[Draft]) -> dict[str, list[Reason]]:
+    """Return the reasons of drafted lines: the stored ones, and the import's reason for the whole line."""
     rows = amended_rows(run.write.session, run.plan, [draft.code for draft in drafts])
-    said = {code: [Reason.model_validate(reason) for reason in row.reasons] for code, row in rows.items()}
+    reasons = {code: [Reason.model_validate(reason) for reason in row.reasons] for code, row in rows.items()}
     own = run.amended.reason if run.amended else None
     if own is None:
-        return said
+        return reasons
     return {
-        draft.code: [own, *(one for one in said.get(draft.code, ()) if one.field != own.field)]
+        draft.code: [own, *(reason for reason in reasons.get(draft.code, ()) if reason.field != own.field)]
         for draft in drafts
     }
 
 
-def _check(run: _Import, writings: Sequence[Writing]) -> None:
-    """Collect the findings of the file's lines at their cells, and those of the plan."""
+def _collect_findings(run: _Import, writings: Sequence[Writing]) -> None:
+    """Collect the findings of the file's lines with their cells, and those of the plan."""
     by_code = {writing.code: writing for writing in writings}
     if run.amended is None:
-        found = check_plan(run.write.session, run.plan).found
+        findings = check_plan(run.write.session, run.plan).found
     else:
-        found = check_lines(run.write.session, run.plan, lines_to_submit(run.write.session, run.plan))
-    for placed in found:
+        findings = check_lines(run.write.session, run.plan, lines_to_submit(run.write.session, run.plan))
+    for placed in findings:
         if placed.period is None and placed.action in by_code and placed.finding.kind is not W07:
             writing = by_code[placed.action]
-            _tell(run, writing.code, writing.cell(placed.finding.pointer), placed.finding)
+            _add_finding(run, writing.code, writing.cell(placed.finding.pointer), placed.finding)
         elif placed.period is None and (placed.action is None or placed.finding.kind is W07):
             run.plan_findings.append(placed_shown(placed, run.language))
 
 
 @contextmanager
-def _by_cell(writings: Sequence[Writing], column: str | None = None) -> Iterator[None]:
+def _locate_errors(writings: Sequence[Writing], column: str | None = None) -> Iterator[None]:
     """Turn the pointers of errors into cells of the file, all in `column` or by field."""
     try:
         yield
-    except Problem as refused:
+    except Problem as problem:
         errors = []
-        for error in refused.errors:
-            place, slash, rest = (error.pointer or "").removeprefix("/").partition("/")
+        for error in problem.errors:
+            place, slash, remainder = (error.pointer or "").removeprefix("/").partition("/")
             if place.isdecimal():
                 writing = writings[int(place)]
-                error = _at(writing.found.line.cell(column) if column else writing.cell(slash + rest), error)
+                error = _relocate(
+                    writing.resolved.line.cell(column) if column else writing.cell(slash + remainder), error
+                )
             errors.append(error)
-        refused.errors = tuple(_once(errors))
+        problem.errors = tuple(_drop_duplicates(errors))
         raise
 
 
-def _at(cell: Cell, error: FieldError) -> FieldError:
+def _relocate(cell: Cell, error: FieldError) -> FieldError:
     return replace(error, pointer=None, parameter=None, header=None, cell=cell)
 
 
-def _once(errors: Sequence[FieldError]) -> list[FieldError]:
-    """Return the first error of each kind and cell: a name that is too long is so as title and as name."""
+def _drop_duplicates(errors: Sequence[FieldError]) -> list[FieldError]:
+    """Return the first error of each kind and cell: too long a name gives one error as title and one as name."""
     return list(
         {(error.kind.code, error.cell or error.pointer): error for error in reversed(errors)}.values()
     )[::-1]
 
 
-def _tell(run: _Import, code: str, cell: Cell, finding: Finding) -> None:
-    said = finding.shown(run.language)
+def _add_finding(run: _Import, code: str, cell: Cell, finding: Finding) -> None:
+    texts = finding.shown(run.language)
     run.findings.append(
         ImportFinding(
             line=code,
             cell=CellShape(**cell._asdict()),
             code=finding.code,
             severity=finding.severity,
-            type=said["type"],
-            message=said["message"],
-            hint=said["hint"],
+            type=texts["type"],
+            message=texts["message"],
+            hint=texts["hint"],
         )
     )
 
@@ -345,19 +349,19 @@ def _tell(run: _Import, code: str, cell: Cell, finding: Finding) -> None:
 # Realisation
 
 
-def _progress(run: _Import, writings: Sequence[Writing], basis: Basis) -> list[ImportedProgress]:
-    """Report what the file says was spent by the end of each half-year."""
+def _report_halves(run: _Import, writings: Sequence[Writing], basis: Basis) -> list[ImportedProgress]:
+    """Report the file's cumulative spending for each half-year."""
     ids = action_ids(run.write.session, run.plan)
     result = []
     for half in HALVES:
         period = f"{run.plan.year}-{half.name.upper()}"
-        done, findings = _report(run, period, half, basis, writings, ids)
-        cells = {writing.code: writing.found.line.cell(half.column) for writing in writings}
+        done, findings = _report_half(run, period, half, basis, writings, ids)
+        cells = {writing.code: writing.resolved.line.cell(half.column) for writing in writings}
         for code, of_line in findings.items():
             for finding in of_line:
-                _tell(run, code, cells[code], finding)
+                _add_finding(run, code, cells[code], finding)
         if done:
-            kinds = Counter(one.status for one in done)
+            kinds = Counter(outcome.status for outcome in done)
             result.append(
                 ImportedProgress(
                     period=period,
@@ -369,7 +373,7 @@ def _progress(run: _Import, writings: Sequence[Writing], basis: Basis) -> list[I
     return result
 
 
-def _report(
+def _report_half(
     run: _Import,
     period: str,
     half: Half,
@@ -377,39 +381,41 @@ def _report(
     writings: Sequence[Writing],
     ids: Mapping[str, int],
 ) -> tuple[Sequence[Outcome], Mapping[str, Sequence[Finding]]]:
-    """Report the figures of a half-year that its latest reports do not have. Return the outcomes and the findings."""
+    """Report the figures of a half-year that differ from the latest reports. Return the outcomes and the findings."""
     session, column = run.write.session, half.column
     after = f"{run.plan.year}-Q2" if half.name == "q4" else None
     known = latest_spent(session, list(ids.values()), period, after=after)
-    there, _ = stored_and_before(session, list(ids.values()), period)
+    stored, _ = stored_and_before(session, list(ids.values()), period)
     reports: list[Report] = []
-    told: list[Writing] = []
+    reported: list[Writing] = []
     errors: list[FieldError] = []
     for writing in writings:
-        figure = getattr(cumulative_spent(writing.found.line, basis), half.name)
+        figure = getattr(cumulative_spent(writing.resolved.line, basis), half.name)
         id = ids.get(writing.code)
         if id is None:
             if figure is not None:
                 errors.append(
-                    FieldError(not_in_force_yet, cell=writing.found.line.cell(column), value=figure)
+                    FieldError(not_in_force_yet, cell=writing.resolved.line.cell(column), value=figure)
                 )
             continue
-        if figure is None or (id not in there and known.get(id) == figure):
+        if figure is None or (id not in stored and known.get(id) == figure):
             continue
-        content = dict(there[id].content) if id in there else {}
+        content = dict(stored[id].content) if id in stored else {}
         if content.get("spent") != figure:
-            # A total of the file leaves the split open: what was split before no longer adds up.
+            # The file has no split of a total, and the stored split no longer adds up to it.
             content |= {"spent": figure, "spending": [], "components": []}
         try:
             reports.append(
                 Report(writing.code, ProgressIn.model_validate(content), pointer=f"/{len(reports)}")
             )
         except ValidationError as error:
-            errors += [_at(writing.found.line.cell(column), found) for found in body_errors(error)]
-        told.append(writing)
+            errors += [
+                _relocate(writing.resolved.line.cell(column), problem) for problem in body_errors(error)
+            ]
+        reported.append(writing)
     refuse(errors)
     if not reports:
         return [], {}
-    with _by_cell(told, column):
+    with _locate_errors(reported, column):
         done = report_progress(run.write, run.plan, period, BatchWrite(reports), reason=run.reason)
     return done.outcomes, done.findings

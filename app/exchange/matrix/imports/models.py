@@ -1,4 +1,4 @@
-"""What an import is told, and what it reports."""
+"""Query, resolutions and report of an import."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -61,7 +61,7 @@ _RESOLUTIONS = TypeAdapter(Annotated[list[Resolution], ShapeField(max_length=5_0
 
 
 def settled(text: str | bytes) -> list[Resolution]:
-    """The resolutions in a JSON list. Invalid names what is wrong with it."""
+    """Parse a JSON list of resolutions. Raises Invalid if it is malformed."""
     try:
         return _RESOLUTIONS.validate_json(text)
     except ValidationError as error:
@@ -69,7 +69,7 @@ def settled(text: str | bytes) -> list[Resolution]:
 
 
 class ImportQuery(BaseModel):
-    """How a file is to be read."""
+    """Options of an import."""
 
     category: ReasonCategory | None = ShapeField(
         default=None,
@@ -163,7 +163,7 @@ class ImportReport(BaseModel):
     )
 
 
-# What can be wrong or doubtful about a cell of a file, or about what the caller says of it
+# Errors and warnings about a cell of a file, or about a resolution
 
 
 ambiguous_name = Kind(

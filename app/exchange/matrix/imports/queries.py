@@ -1,4 +1,4 @@
-"""Reading a file, and everything that it names at once: as many statements for many lines as for one."""
+"""Reads a file, and looks up everything that it names in a fixed number of statements."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,16 +34,16 @@ from app.reference.queries import (
 
 @dataclass(frozen=True)
 class ReadFile:
-    """A matrix as read from a file, nothing in it resolved yet, and the SHA-256 (hex) of that file."""
+    """A matrix from a file, with its names not yet looked up, and the SHA-256 (hex) of the file."""
 
     matrix: Matrix
     sha256: str
 
 
 def read_file(session: Session, data: bytes, filename: str, sheet: str | None = None) -> ReadFile:
-    """The matrix in a file. UnreadableFile where it is none, TooLarge above 20 MB.
+    """Read the matrix in a file. Raises UnreadableFile if there is none, TooLarge above 20 MB.
 
-    A large file takes its time: read it with a reading session, before anything is locked.
+    A large file takes seconds: call this with a reading session, before taking locks.
     """
     known_sources = list(funding_source_labels(session).values())
     return ReadFile(
@@ -52,7 +52,7 @@ def read_file(session: Session, data: bytes, filename: str, sheet: str | None = 
 
 
 def action_ids(session: Session, plan: Plan) -> dict[str, int]:
-    """Code → id of every line of a plan."""
+    """Return code → id of every line of a plan."""
     return {
         row.code: row.id
         for row in session.execute(
@@ -63,14 +63,14 @@ def action_ids(session: Session, plan: Plan) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Known:
-    """What there is of what a file and its resolutions name, by code and by name as written."""
+    """Stored items that a file and its resolutions name, by code and by name as written."""
 
     agencies: Mapping[str, StoredAgency]
     agencies_named: Mapping[str, Sequence[StoredAgency]]
     subs: Mapping[str, FoundSubactivity]
     subs_named: Mapping[Pair, Sequence[FoundSubactivity]]
     successors: Mapping[str, Sequence[FoundSubactivity]]
-    """Code that is unknown or retired → the codes that name it as predecessor."""
+    """Code that is unknown or retired → its successors."""
     sources: Mapping[str, FoundFundingSource]
     sources_named: Mapping[str, Sequence[FoundFundingSource]]
     regions: Mapping[str, FoundRegion]
@@ -80,24 +80,27 @@ class Known:
 def look_up(
     session: Session, plan: Plan, lines: Sequence[MatrixRow], resolutions: Sequence[Resolution]
 ) -> Known:
+    """Look up every name and code of the lines and of the resolutions."""
     region, edition, level = plan.region_code, plan.nomenclature_edition, government_level(plan.region_code)
 
-    def settled(column: str) -> set[str]:
+    def resolved_codes(column: str) -> set[str]:
         return {r.code for r in resolutions if r.column == column and r.code}
 
     named: list[Named] = [line["agency"] for line in lines if line["agency"]]
-    by_name = agencies_named(session, region, {one.name for one in named if one.name})
-    heirs = {one.merged_into for found in by_name.values() for one in found if one.merged_into}
+    by_name = agencies_named(session, region, {item.name for item in named if item.name})
+    merged_into = {
+        item.merged_into for same_name in by_name.values() for item in same_name if item.merged_into
+    }
     agencies = agencies_by_code(
-        session, region, {one.code for one in named if one.code} | settled("agency") | heirs
+        session, region, {item.code for item in named if item.code} | resolved_codes("agency") | merged_into
     )
-    heirs = {one.merged_into for one in agencies.values() if one.merged_into} - agencies.keys()
-    agencies |= agencies_by_code(session, region, heirs)
+    merged_into = {item.merged_into for item in agencies.values() if item.merged_into} - agencies.keys()
+    agencies |= agencies_by_code(session, region, merged_into)
 
     subs: list[Named] = [line["subactivity"] for line in lines if line["subactivity"]]
-    codes = {one.code for one in subs if one.code} | settled("subactivity")
+    codes = {item.code for item in subs if item.code} | resolved_codes("subactivity")
     known = subactivities_by_code(session, edition, level, codes)
-    in_force = {code for code, one in known.items() if not one.retired}
+    in_force = {code for code, item in known.items() if not item.retired}
 
     shares = {share.name for line in lines for share in line["funding_sources"] or ()}
     places: list[Place] = [place for line in lines for place in line["location"] or ()]
@@ -111,7 +114,7 @@ def look_up(
         ),
         successors=successors_of(session, edition, level, codes - in_force),
         sources=funding_sources_by_code(
-            session, {code_in(name) for name in shares} | settled("funding_sources")
+            session, {code_in(name) for name in shares} | resolved_codes("funding_sources")
         ),
         sources_named=funding_sources_named(session, shares),
         regions=regions_by_code(session, {place.code for place in places if place.code}),
@@ -120,8 +123,10 @@ def look_up(
 
 
 def pairs_of(line: MatrixRow) -> list[Pair]:
-    """(activity, sub-activity) names to look up, the activity's empty where it is known by its code;
-    without an activity no name is looked up, for it would be a guess."""
+    """Return the (activity, sub-activity) names to look up; the activity's is "" if the line has its code.
+
+    Returns an empty list without an activity, since a name alone would be a guess.
+    """
     activity: Named | None = line["activity"]
     named: Named | None = line["subactivity"]
     name = named.name if named else None
@@ -131,5 +136,5 @@ def pairs_of(line: MatrixRow) -> list[Pair]:
 
 
 def code_in(name: str) -> str:
-    """`1.01.01.15 Pajak Bumi dan Bangunan` → its code; a lone code is itself."""
+    """Return the code in front of a name (`1.01.01.15 Pajak Bumi dan Bangunan`); a lone code is itself."""
     return name.partition(" ")[0].rstrip(".")

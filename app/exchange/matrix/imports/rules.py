@@ -1,12 +1,12 @@
-"""What a line of the file makes of an action, and which line of the plan it is. Pure.
+"""Merge of a file's line into an action, and matching of the file's lines with those of the plan. Pure.
 
-A column changes an action only where its cell says something else than the action would write there,
-and then only what the column shows: a count that changes keeps its deciles, a place its amount. What no
-column shows, and what a file has no column for, is never touched.
+A column changes an action only if its cell differs from the one that the action would write, and then only the
+fields that the column shows: recipients with a new count keep their deciles, a place its amount. Fields without a
+column, and columns that the file lacks, never change.
 
-A line is known by strategy, lead agency and sub-activity: by its code, else by its names, else by the
-words that an earlier file had for it. Lines that are alike are matched with the one that already says
-the same, then in their order; so rows may be moved, added and taken out without any line changing.
+Strategy, lead agency and sub-activity identify a line: the sub-activity by its code, else by its names, else by the
+words that an earlier file had for it. Among similar lines, one with equal content matches first, the others in
+their order; so rows may move, come and go without changing any other line.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from app.kit.fields import folded
 
 @dataclass(frozen=True)
 class Subactivity:
-    """What a row's sub-activity was resolved to; without a code it is known by its names alone."""
+    """The sub-activity that a row names; without a code only its names identify it."""
 
     code: str | None
     name: str
@@ -29,12 +29,12 @@ class Subactivity:
     program: str | None
     edition: str | None
     successors: tuple[str, ...] | None = None
-    """Of a code that was retired; None: it is in force."""
+    """Successors of a retired code; None: the code is in force."""
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A line of the file with everything in it looked up."""
+    """A line of the file with the codes of everything that it names."""
 
     line: MatrixRow
     agency: str
@@ -42,16 +42,16 @@ class Resolved:
     sources: tuple[tuple[str, int | None], ...] = ()
     """(funding source, amount)."""
     places: tuple[str, ...] = field(default=())
-    """Region codes; empty where not every place of the cell was found."""
+    """Region codes; empty if any place of the cell is unknown."""
 
 
-# The action that a line makes
+# Merging a line into an action
 
 
-def content_of(found: Resolved, stored: Content | None, names: Names) -> Content:
-    """The action that a line of the file makes of what is stored (None: a new one)."""
-    line = found.line
-    content = dict(stored) if stored else _blank(found)
+def content_of(resolved: Resolved, stored: Content | None, names: Names) -> Content:
+    """Merge a line of the file into the stored action, or into a new one for None."""
+    line = resolved.line
+    content = dict(stored) if stored else _make_blank(resolved)
     before = cells_of(line_of(stored, names)) if stored else {}
     says = {
         key
@@ -60,25 +60,25 @@ def content_of(found: Resolved, stored: Content | None, names: Names) -> Content
     }
     content |= {
         "strategy": line["strategy"],
-        "lead_agency": found.agency,
+        "lead_agency": resolved.agency,
         "allocation": line["allocation"],
-        **_nomenclature(found, stored, says),
+        **_merge_nomenclature(resolved, stored, says),
     }
     if stored and "funding_sources" not in says:
-        content["budget_lines"] = _following(stored, line["allocation"])
-    texts = dict(content["matrix_texts"]) | _own_words(found)
+        content["budget_lines"] = _follow_allocation(stored, line["allocation"])
+    texts = dict(content["matrix_texts"]) | _collect_own_words(resolved)
     for key, setter in _SETTERS.items():
         if key not in says:
             continue
-        content |= setter(found, content)
+        content |= setter(resolved, content)
         texts.pop(key, None)
-        if key in line.texts and _keeps_words(key, found):
+        if key in line.texts and _has_kept_words(key, resolved):
             texts[key] = line.texts[key]
     content["matrix_texts"] = texts
     return content
 
 
-def _blank(found: Resolved) -> Content:
+def _make_blank(resolved: Resolved) -> Content:
     lists = (
         "supporting_agencies",
         "components",
@@ -93,26 +93,26 @@ def _blank(found: Resolved) -> Content:
     return {
         **{name: [] for name in lists},
         "matrix_texts": {},
-        "title": found.subactivity.name,
+        "title": resolved.subactivity.name,
         "benefit_amount": None,
         "benefit_description": "",
     }
 
 
-def _keeps_words(key: str, found: Resolved) -> bool:
-    """Whether a cell's words are kept because no field of the action carries them all."""
+def _has_kept_words(key: str, resolved: Resolved) -> bool:
+    """Return whether the action keeps a cell's text because no field holds all of it."""
     if key == "benefit_amount":
-        return found.line[key] is not None
-    return key in OF_WORDS and not (found.places if key == "location" else found.line[key])
+        return resolved.line[key] is not None
+    return key in OF_WORDS and not (resolved.places if key == "location" else resolved.line[key])
 
 
-def _nomenclature(found: Resolved, stored: Content | None, says: set[str]) -> Content:
-    """Code and names; a line whose code stays keeps its edition and its names as they are."""
-    sub = found.subactivity
+def _merge_nomenclature(resolved: Resolved, stored: Content | None, says: set[str]) -> Content:
+    """Return the changes of code and names; a line with an unchanged code keeps its edition and names."""
+    sub = resolved.subactivity
     if stored and stored["subactivity_code"] == sub.code:
         if sub.code is not None:
             return {}
-        # Known by its names alone: each is a cell of its own.
+        # Without a code, each name is a value of its own cell.
         named = {"subactivity": sub.name, "activity": sub.activity, "program": sub.program}
         changes: Content = {key: name for key, name in named.items() if key in says}
     else:
@@ -128,9 +128,9 @@ def _nomenclature(found: Resolved, stored: Content | None, says: set[str]) -> Co
     return changes
 
 
-def _own_words(found: Resolved) -> dict[str, str]:
-    """The file's names where a code was found that has others: by them it is known in the next file."""
-    sub, line = found.subactivity, found.line
+def _collect_own_words(resolved: Resolved) -> dict[str, str]:
+    """Return the file's names if those of the code differ, so that the next file with them matches the line."""
+    sub, line = resolved.subactivity, resolved.line
     named: Named | None = line["subactivity"]
     if sub.code is None or named is None or named.code == sub.code:
         return {}
@@ -145,8 +145,10 @@ def _own_words(found: Resolved) -> dict[str, str]:
 def paired(
     old: Sequence[Content], new: Sequence[Content], *alike: Callable[[Content], object]
 ) -> list[Content]:
-    """Each new item on top of the old one that it is: the first that is alike in the first respect, else
-    in the second, …; an item that is like none stays as it is."""
+    """Merge each new item over its old one: the first with an equal key by the first of `alike`, else by the second, ….
+
+    A new item without an old one stays unchanged.
+    """
     left, result = list(old), list(new)
     open_places = set(range(len(result)))
     for respect in alike:
@@ -159,76 +161,80 @@ def paired(
     return result
 
 
-def _coded(items: Sequence[Content], prefix: str, taken: set[str]) -> list[Content]:
-    """Items with a code each: `D1`, `D2`, … for new ones, never that of one that went."""
+def _add_codes(items: Sequence[Content], prefix: str, taken: set[str]) -> list[Content]:
+    """Give new items codes, `D1`, `D2`, …, none of them in `taken`: codes of removed items never return."""
     fresh: Iterator[str] = (code for n in range(1, 10_000) if (code := f"{prefix}{n}") not in taken)
     return [item if "code" in item else {"code": next(fresh), **item} for item in items]
 
 
 def _set_components(component_class: str, prefix: str) -> Callable[[Resolved, Content], Content]:
-    def setter(found: Resolved, content: Content) -> Content:
+    def setter(resolved: Resolved, content: Content) -> Content:
         is_own = [item["component_class"] == component_class for item in content["components"]]
-        own = [item for item, mine in zip(content["components"], is_own, strict=True) if mine]
-        others = [item for item, mine in zip(content["components"], is_own, strict=True) if not mine]
-        shares: tuple[Share, ...] = found.line[component_class] or ()
-        said = [
+        old = [item for item, is_match in zip(content["components"], is_own, strict=True) if is_match]
+        others = [item for item, is_match in zip(content["components"], is_own, strict=True) if not is_match]
+        shares: tuple[Share, ...] = resolved.line[component_class] or ()
+        new = [
             {"component_class": component_class, "description": share.name, "amount": share.amount}
             for share in shares
         ]
-        made = paired(own, said, lambda item: folded(item["description"]))
-        if len(own) == len(said):
-            made = paired(own, said, lambda item: folded(item["description"]), lambda item: None)
-        made = _coded(made, prefix, {item["code"] for item in content["components"]})
+        merged = paired(old, new, lambda item: folded(item["description"]))
+        if len(old) == len(new):
+            merged = paired(old, new, lambda item: folded(item["description"]), lambda item: None)
+        merged = _add_codes(merged, prefix, {item["code"] for item in content["components"]})
         order = list(CLASSES)
-        return {"components": sorted([*others, *made], key=lambda item: order.index(item["component_class"]))}
+        return {
+            "components": sorted([*others, *merged], key=lambda item: order.index(item["component_class"]))
+        }
 
     return setter
 
 
-def _set_sources(found: Resolved, content: Content) -> Content:
+def _set_sources(resolved: Resolved, content: Content) -> Content:
     amounts: dict[str, int | None] = {}
-    for code, amount in found.sources:
+    for code, amount in resolved.sources:
         before = amounts.get(code)
         amounts[code] = amount if before is None else before + (amount or 0)
     if len(amounts) == 1 and None in amounts.values():
-        amounts = dict.fromkeys(amounts, found.line["allocation"])
-    said = [{"funding_source": code, "amount": amount} for code, amount in amounts.items()]
-    return {"budget_lines": paired(content["budget_lines"], said, lambda item: item["funding_source"])}
+        amounts = dict.fromkeys(amounts, resolved.line["allocation"])
+    new = [{"funding_source": code, "amount": amount} for code, amount in amounts.items()]
+    return {"budget_lines": paired(content["budget_lines"], new, lambda item: item["funding_source"])}
 
 
-def _following(stored: Content, allocation: int) -> list[Content]:
-    """The budget lines of a cell that says what it said: a source that gives all of it still does."""
+def _follow_allocation(stored: Content, allocation: int) -> list[Content]:
+    """Return the budget lines of an unchanged cell: a single source of the whole allocation follows the new one."""
     lines: list[Content] = stored["budget_lines"]
     is_whole = len(lines) == 1 and lines[0]["amount"] == stored["allocation"]
     return [{**lines[0], "amount": allocation}] if is_whole else lines
 
 
-def _set_places(found: Resolved, content: Content) -> Content:
-    said = [{"region_code": code} for code in dict.fromkeys(found.places)]
-    return {"locations": paired(content["locations"], said, lambda item: item["region_code"])}
+def _set_places(resolved: Resolved, content: Content) -> Content:
+    new = [{"region_code": code} for code in dict.fromkeys(resolved.places)]
+    return {"locations": paired(content["locations"], new, lambda item: item["region_code"])}
 
 
-def _set_recipients(found: Resolved, content: Content) -> Content:
-    """Recipients without a count are not shown, so they stay."""
+def _set_recipients(resolved: Resolved, content: Content) -> Content:
+    """Set recipients. Those without a count have no cell, so they stay."""
     unseen = [item for item in content["recipients"] if item["count"] is None]
     shown = [item for item in content["recipients"] if item["count"] is not None]
-    said = [
+    new = [
         {"kind": item.kind or "units", "unit": item.unit or None, "count": item.count}
-        for item in found.line["recipients"] or ()
+        for item in resolved.line["recipients"] or ()
     ]
-    made = paired(
+    merged = paired(
         shown,
-        said,
+        new,
         lambda item: (item["kind"], item["unit"], item["count"]),
         lambda item: (item["kind"], item["unit"]),
         lambda item: item["kind"],
     )
-    return {"recipients": [*_coded(made, "R", {item["code"] for item in content["recipients"]}), *unseen]}
+    return {
+        "recipients": [*_add_codes(merged, "R", {item["code"] for item in content["recipients"]}), *unseen]
+    }
 
 
-def _set_benefit(found: Resolved, content: Content) -> Content:
-    """An amount, or words in its place; with an amount the description is not shown, so it stays."""
-    amount, words = found.line["benefit_amount"], found.line.texts.get("benefit_amount", "")
+def _set_benefit(resolved: Resolved, content: Content) -> Content:
+    """Set an amount, or text in its place. With an amount, the cell does not show the description, so it stays."""
+    amount, words = resolved.line["benefit_amount"], resolved.line.texts.get("benefit_amount", "")
     if amount is None or content["benefit_amount"] is None:
         return {"benefit_amount": amount, "benefit_description": words if amount is None else ""}
     return {"benefit_amount": amount}
@@ -237,16 +243,16 @@ def _set_benefit(found: Resolved, content: Content) -> Content:
 _SETTERS: Mapping[str, Callable[[Resolved, Content], Content]] = {
     **{name: _set_components(name, prefix) for name, prefix in CLASSES.items()},
     "funding_sources": _set_sources,
-    "regularity": lambda found, _: {"benefit_regularity": found.line["regularity"]},
+    "regularity": lambda resolved, _: {"benefit_regularity": resolved.line["regularity"]},
     "location": _set_places,
     "recipients": _set_recipients,
     "benefit_amount": _set_benefit,
-    "benefit_form": lambda found, _: {"benefit_forms": list(found.line["benefit_form"] or ())},
-    "duration": lambda found, _: {"benefit_months": found.line["duration"]},
+    "benefit_form": lambda resolved, _: {"benefit_forms": list(resolved.line["benefit_form"] or ())},
+    "duration": lambda resolved, _: {"benefit_months": resolved.line["duration"]},
 }
 
 
-# Where in the file a field of an action came from
+# The column of an action's field
 
 
 _COLUMN_OF = {
@@ -267,7 +273,7 @@ _COLUMN_OF = {
 
 
 def column_of(pointer: str, content: Content) -> str:
-    """The column that shows what a JSON Pointer into an action points at; else the sub-activity's."""
+    """Return the column of the field that a JSON Pointer into an action names, else that of the sub-activity."""
     parts = [*pointer.split("/"), "", "", ""]
     match parts[1], parts[2]:
         case "matrix_texts", key if key in BY_KEY:
@@ -281,7 +287,7 @@ def column_of(pointer: str, content: Content) -> str:
 
 
 def new_codes(taken: Sequence[str]) -> Iterator[str]:
-    """Codes for new lines: A-001, A-002, … behind the highest there is."""
+    """Yield codes for new lines: A-001, A-002, …, from the highest taken one on."""
     numbers = [int(code[2:]) for code in taken if code.startswith("A-") and code[2:].isdecimal()]
     last = max(numbers, default=0)
     while True:
@@ -289,14 +295,14 @@ def new_codes(taken: Sequence[str]) -> Iterator[str]:
         yield f"A-{last:03d}"
 
 
-# Which line of the plan a line of the file is
+# Matching the file's lines with the plan's
 
 
 Key = tuple[str, ...]
 
 
 def words_key(strategy: str, agency: str, activity: str | None, name: str | None) -> Key:
-    """What identifies a line by names."""
+    """Return the key of a line by names."""
     return strategy, agency, folded(activity or ""), folded(name or "")
 
 
@@ -304,7 +310,7 @@ _BY_NAME_ALONE = 3
 
 
 def keys_of(content: Content) -> tuple[Key | None, Key, Key, Key | None]:
-    """By code, by names, by the words of an earlier file, by name alone: what identifies a line of the plan."""
+    """Return the keys of a plan's line: by code, by names, by the words of an earlier file, by name alone."""
     strategy, agency, code = content["strategy"], content["lead_agency"], content["subactivity_code"]
     activity, name = content["activity"], content["subactivity"] or content["title"]
     kept = content["matrix_texts"]
@@ -316,14 +322,14 @@ def keys_of(content: Content) -> tuple[Key | None, Key, Key, Key | None]:
     )
 
 
-def _keys_of_line(found: Resolved) -> tuple[Key | None, Key, Key, Key | None]:
-    strategy, agency, sub = found.line["strategy"], found.agency, found.subactivity
-    named: Named = found.line["subactivity"]
+def _make_line_keys(resolved: Resolved) -> tuple[Key | None, Key, Key, Key | None]:
+    strategy, agency, sub = resolved.line["strategy"], resolved.agency, resolved.subactivity
+    named: Named = resolved.line["subactivity"]
     return (
         (strategy, agency, sub.code) if sub.code else None,
         words_key(strategy, agency, sub.activity, sub.name),
         words_key(
-            strategy, agency, write_named(found.line["activity"]), named.name if sub.code else sub.name
+            strategy, agency, write_named(resolved.line["activity"]), named.name if sub.code else sub.name
         ),
         (strategy, agency, folded((named.name if sub.code else sub.name) or "")),
     )
@@ -332,9 +338,9 @@ def _keys_of_line(found: Resolved) -> tuple[Key | None, Key, Key, Key | None]:
 def matched(
     stored: Mapping[str, Content], lines: Sequence[Resolved], says_the_same: Callable[[str, Resolved], bool]
 ) -> list[str | None]:
-    """For each line of the file the code of the plan's line that it is; None: a new one."""
+    """Return for each line of the file the code of the plan's line that it matches, None for a new line."""
     keys = {code: keys_of(stored[code]) for code in in_order(stored)}
-    of_lines = [_keys_of_line(line) for line in lines]
+    file_keys = [_make_line_keys(line) for line in lines]
     result: list[str | None] = [None] * len(lines)
     waiting = list(keys)
     for respect in range(_BY_NAME_ALONE + 1):
@@ -342,31 +348,31 @@ def matched(
         for code in waiting:
             groups.setdefault(keys[code][respect], []).append(code)
         claims: dict[Any, list[int]] = {}
-        for place, line_keys in enumerate(of_lines):
+        for place, line_keys in enumerate(file_keys):
             if result[place] is None and (key := line_keys[respect]) is not None and key in groups:
                 claims.setdefault(key, []).append(place)
         for key, places in claims.items():
             if respect == _BY_NAME_ALONE and len(groups[key]) + len(places) > 2:
                 continue
-            _share_out(groups[key], places, lines, result, says_the_same)
+            _assign_codes(groups[key], places, lines, result, says_the_same)
         waiting = [code for code in waiting if code not in set(result)]
     return result
 
 
-def _share_out(
+def _assign_codes(
     codes: list[str],
     places: list[int],
     lines: Sequence[Resolved],
     result: list[str | None],
     says_the_same: Callable[[str, Resolved], bool],
 ) -> None:
-    """Give the lines at `places` the codes of lines that are alike."""
+    """Assign the codes of similar lines to the lines at `places`."""
     if len(codes) > 1 or len(places) > 1:
         for place in places:
             code = next((code for code in codes if says_the_same(code, lines[place])), None)
             if code is not None:
                 result[place] = code
                 codes.remove(code)
-    rest = [place for place in places if result[place] is None]
-    for place, code in zip(rest, codes, strict=False):
+    open_places = [place for place in places if result[place] is None]
+    for place, code in zip(open_places, codes, strict=False):
         result[place] = code
