@@ -1,1 +1,1 @@
-"""What every area refers to: regions, nomenclature, funding sources, strategies."""
+"""Reference data for every area: regions, nomenclature, funding sources, strategies."""

@@ -1,4 +1,4 @@
-"""Loading the reference data that the product brings: by file, once for each content."""
+"""Loads the reference data that comes with the product, each version of a file once."""
 
 import csv
 import gzip
@@ -37,13 +37,13 @@ _CHUNK = 5_000
 _LEVELS = {"PROV": GovernmentLevel.province, "KABKOT": GovernmentLevel.regency}
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being loaded, rows done, rows in all."""
+"""Callback with the table's title, rows done, rows in all."""
 
 Row = Mapping[str, object]
 
 
 class _Loaded(NamedTuple):
-    """What the database says of a file that was loaded."""
+    """Database row of a loaded file."""
 
     name: str
     edition: str
@@ -53,12 +53,12 @@ class _Loaded(NamedTuple):
 
 
 class BrokenReference(ValueError):
-    """A reference file contradicts itself or another; nothing of it is loaded."""
+    """A contradiction within or between reference files; the load writes nothing."""
 
 
 @dataclass(frozen=True)
 class _File:
-    """A line of `editions.csv`, and the file it names."""
+    """A line of `editions.csv` with its file."""
 
     name: str
     edition: str
@@ -80,20 +80,20 @@ class _File:
         return [{name: " ".join(value.split()) for name, value in line.items()} for line in lines]
 
 
-def _files(folder: Path) -> dict[str, list[_File]]:
-    found: dict[str, list[_File]] = {}
+def _list_files(folder: Path) -> dict[str, list[_File]]:
+    files: dict[str, list[_File]] = {}
     with (folder / "editions.csv").open(encoding="utf-8", newline="") as lines:
         for line in csv.DictReader(lines):
             about = {name: line[name] or None for name in ("source", "legal_basis", "terms")}
-            one = _File(line["name"], line["edition"], folder / line["file"], about)
-            found.setdefault(one.name, []).append(one)
-    return found
+            file = _File(line["name"], line["edition"], folder / line["file"], about)
+            files.setdefault(file.name, []).append(file)
+    return files
 
 
-# What the files hold, as rows of the tables
+# From lines of the files to rows of the tables
 
 
-def _region_rows(*files: _File) -> list[Row]:
+def _make_region_rows(*files: _File) -> list[Row]:
     register, crosswalk, figures, zones = ([*file.rows()] for file in files)
     bps = {row["code"]: row["bps_code"] for row in crosswalk}
     figure = {row["code"]: row for row in figures}
@@ -105,11 +105,11 @@ def _region_rows(*files: _File) -> list[Row]:
         raise BrokenReference(
             f"regions without the region above them or without a time zone: {sorted(orphans)[:5]}"
         )
-    nation = _region("0", "Indonesia", bps, figure, zone)
-    return [nation, *(_region(row["code"], row["name"], bps, figure, zone) for row in register)]
+    nation = _make_region("0", "Indonesia", bps, figure, zone)
+    return [nation, *(_make_region(row["code"], row["name"], bps, figure, zone) for row in register)]
 
 
-def _region(
+def _make_region(
     code: str, name: str, bps: dict[str, str], figures: dict[str, dict[str, str]], zones: dict[str, str]
 ) -> Row:
     figure = figures.get(code, {})
@@ -127,10 +127,10 @@ def _region(
     }
 
 
-def _subactivity_rows(file: _File) -> list[Row]:
+def _make_subactivity_rows(file: _File) -> list[Row]:
     known: dict[str, str] = {}
 
-    def fold(text: str) -> str:  # the same 1,000 activities 7,581 times
+    def fold(text: str) -> str:  # 7,581 lines name only 1,000 activities
         if text not in known:
             known[text] = folded(text)
         return known[text]
@@ -156,7 +156,7 @@ def _subactivity_rows(file: _File) -> list[Row]:
                 "unit": line["unit"] or None,
                 "spm": line["spm"] == "SPM",
                 "kind": line["kind"],
-                "tags": _listed(line["tags"]),
+                "tags": _split_list(line["tags"]),
                 "predecessor_code": predecessor or None,
                 "predecessor_name": predecessor_name or None,
                 "folded_name": name,
@@ -168,23 +168,24 @@ def _subactivity_rows(file: _File) -> list[Row]:
     return rows
 
 
-def _funding_rows(official: _File, groups: _File) -> list[Row]:
+def _make_funding_rows(official: _File, groups: _File) -> list[Row]:
     lines = official.rows()
     codes = {line["code"] for line in lines}
     rows = [
-        _funding(line, FundingSourceKind.official, nearest_ancestor(line["code"], codes)) for line in lines
+        _make_funding_source(line, FundingSourceKind.official, nearest_ancestor(line["code"], codes))
+        for line in lines
     ]
     for line in groups.rows():
-        aliases, collects = _listed(line["aliases"]), _listed(line["collects"])
+        aliases, collects = _split_list(line["aliases"]), _split_list(line["collects"])
         unknown = [code for code in collects if code not in codes]
         if unknown:
             raise BrokenReference(f"{line['code']} collects codes that do not exist: {unknown}")
         parent = line["parent_code"] or None
-        rows.append(_funding(line, FundingSourceKind.group, parent, aliases, collects))
+        rows.append(_make_funding_source(line, FundingSourceKind.group, parent, aliases, collects))
     return rows
 
 
-def _funding(
+def _make_funding_source(
     line: Row,
     kind: FundingSourceKind,
     parent: str | None,
@@ -204,19 +205,19 @@ def _funding(
     }
 
 
-def _strategy_rows(file: _File) -> Sequence[Row]:
+def _make_strategy_rows(file: _File) -> Sequence[Row]:
     return [
         {
             **line,
-            "aliases": _listed(line["aliases"]),
-            "legal_basis": _listed(line["legal_basis"]),
+            "aliases": _split_list(line["aliases"]),
+            "legal_basis": _split_list(line["legal_basis"]),
             "retired": False,
         }
         for line in file.rows()
     ]
 
 
-def _calendar_rows(file: _File) -> Sequence[Row]:
+def _make_calendar_rows(file: _File) -> Sequence[Row]:
     return [
         {
             **line,
@@ -231,7 +232,7 @@ def _calendar_rows(file: _File) -> Sequence[Row]:
     ]
 
 
-def _listed(text: str) -> list[str]:
+def _split_list(text: str) -> list[str]:
     return [part.strip() for part in text.split(";") if part.strip()]
 
 
@@ -240,7 +241,7 @@ def _listed(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class _Load:
-    """A table, the files it is made of, and how."""
+    """A table with its files, and the function that makes its rows."""
 
     what: str
     address: str
@@ -249,11 +250,11 @@ class _Load:
     files: tuple[_File, ...]
     rows: Callable[..., Sequence[Row]]
     scope: dict[str, str] = field(default_factory=dict)
-    """The part of the table that these files decide alone; what is there and not in them is retired."""
+    """Columns that select the files' part of the table; rows there that the files lack become retired."""
 
 
-def _loads(folder: Path) -> Iterator[_Load]:
-    files = _files(folder)
+def _list_loads(folder: Path) -> Iterator[_Load]:
+    files = _list_files(folder)
 
     def named(*names: str) -> tuple[_File, ...]:
         return tuple(file for name in names for file in files[name])
@@ -264,7 +265,7 @@ def _loads(folder: Path) -> Iterator[_Load]:
         table_of(RegionRow),
         ("code",),
         named("regions", "region_bps_crosswalk", "region_population_area", "region_timezones"),
-        _region_rows,
+        _make_region_rows,
     )
     for file in files["nomenclature"]:
         yield _Load(
@@ -273,7 +274,7 @@ def _loads(folder: Path) -> Iterator[_Load]:
             table_of(SubactivityRow),
             ("edition", "government_level", "code"),
             (file,),
-            _subactivity_rows,
+            _make_subactivity_rows,
             {"edition": file.edition},
         )
     yield _Load(
@@ -282,10 +283,10 @@ def _loads(folder: Path) -> Iterator[_Load]:
         table_of(FundingSourceRow),
         ("code",),
         named("funding_sources", "funding_groups"),
-        _funding_rows,
+        _make_funding_rows,
     )
     yield _Load(
-        "strategies", "strategies", table_of(StrategyRow), ("key",), named("strategies"), _strategy_rows
+        "strategies", "strategies", table_of(StrategyRow), ("key",), named("strategies"), _make_strategy_rows
     )
     yield _Load(
         "reporting calendar",
@@ -293,16 +294,16 @@ def _loads(folder: Path) -> Iterator[_Load]:
         table_of(ReportingCalendarRow),
         ("quarter",),
         named("reporting_calendar"),
-        _calendar_rows,
+        _make_calendar_rows,
     )
 
 
 def load_reference(
     session: Session, progress: Progress | None = None, *, author: Author | None = None, folder: Path = DATA
 ) -> list[str]:
-    """Bring the tables to what the files say, and name what was loaded; nothing where no file changed.
+    """Load the files that changed, and return the titles of the tables; an empty list if no file changed.
 
-    Codes that are gone stay and are marked retired. BrokenReference: the files contradict each other.
+    Codes that the new files lack stay as retired. Raises BrokenReference if the files contradict each other.
     """
     author = author or Author(CONSOLE.token, datetime.now(UTC))
     chain = hold(session, CHAIN)
@@ -311,13 +312,13 @@ def load_reference(
     rows = [_Loaded(*row) for row in session.execute(sa.select(*columns))]
     loaded = {(row.name, row.edition): row for row in rows}
     done: list[str] = []
-    for load in _loads(folder):
+    for load in _list_loads(folder):
         changed = [file for file in load.files if not file.is_loaded(loaded)]
         if not changed:
             continue
         _store(session, load, progress)
         entries = [
-            _note(session, file, loaded.get((file.name, file.edition)), load.address, author)
+            _save_edition(session, file, loaded.get((file.name, file.edition)), load.address, author)
             for file in changed
         ]
         chain = record(session, chain, author, entries)
@@ -325,8 +326,10 @@ def load_reference(
     return done
 
 
-def _note(session: Session, file: _File, before: _Loaded | None, address: str, author: Author) -> Entry:
-    """Keep what was loaded, and the journal's entry of it."""
+def _save_edition(
+    session: Session, file: _File, before: _Loaded | None, address: str, author: Author
+) -> Entry:
+    """Save the file's edition, and return the entry for the journal."""
     version = before.version + 1 if before else 1
     after = {"name": file.name, "edition": file.edition, "sha256": file.sha256, "rows": len(file.rows())}
     upsert(
@@ -349,19 +352,19 @@ def _store(session: Session, load: _Load, progress: Progress | None) -> None:
 
 
 def _retire(session: Session, load: _Load, rows: Sequence[Row]) -> None:
-    """Mark what the new file no longer has."""
+    """Mark rows that the new files lack as retired."""
     table = load.table
     columns = [table.c[name] for name in load.key]
     inside = [table.c[name] == value for name, value in load.scope.items()]
-    there = {
+    stored = {
         tuple(row) for row in session.execute(sa.select(*columns).where(*inside, table.c.retired.is_(False)))
     }
-    gone = there - {tuple(row[name] for name in load.key) for row in rows}
+    gone = stored - {tuple(row[name] for name in load.key) for row in rows}
     if gone:
-        given = records(session, {name: sa.String() for name in load.key})
+        keys = records(session, {name: sa.String() for name in load.key})
         session.connection().execute(
             sa.update(table)
-            .where(*inside, sa.exists().where(*[given.c[name] == table.c[name] for name in load.key]))
+            .where(*inside, sa.exists().where(*[keys.c[name] == table.c[name] for name in load.key]))
             .values(retired=True),
             {"records": to_json([dict(zip(load.key, key, strict=True)) for key in sorted(gone)])},
         )

@@ -66,7 +66,7 @@ class EditionFields(BaseModel):
 
 
 class ReferenceEditionRow(EditionFields, Table, table=True):
-    """One file of reference data as it was last loaded."""
+    """The latest loaded version of one file of reference data."""
 
     __tablename__ = "reference_edition"
     __table_args__ = (sa.PrimaryKeyConstraint("name", "edition"),)
@@ -241,7 +241,7 @@ class StrategyOut(StrategyFields):
 
 
 class ReportingCalendarRow(Table, table=True):
-    """When a quarter of any year opens, is due and closes, where no region has set other days for it."""
+    """Default days on which a quarter of any year opens, is due and closes, unless a region has set its own."""
 
     __tablename__ = "reporting_calendar"
     __table_args__ = (sa.PrimaryKeyConstraint("quarter"),)
@@ -263,20 +263,20 @@ class ReportingCalendarRow(Table, table=True):
 # Queries
 
 
-def _searchable(text: str) -> str:
+def _check_words(text: str) -> str:
     if not words_of(text):
         raise RuleBroken(no_words, value=text)
     return text
 
 
-Words = Annotated[str, ShapeField(min_length=1, max_length=200), AfterValidator(_searchable)]
+Words = Annotated[str, ShapeField(min_length=1, max_length=200), AfterValidator(_check_words)]
 """Words to search for, in any order; case, punctuation and repeated spaces do not matter."""
 
 RETIRED = "Only what is no longer (`true`) or still (`false`, the default) in the newest edition."
 
 
 class RegionQuery(PageQuery):
-    """Which regions; all conditions hold together."""
+    """Filter of regions; all conditions apply together."""
 
     q: Words | None = ShapeField(default=None, description="Words that all occur in the name.")
     level: RegionLevel | None = ShapeField(default=None, description="Only regions of this level.")
@@ -296,7 +296,7 @@ class RegionQuery(PageQuery):
 
 
 class FundingSourceQuery(PageQuery):
-    """Which funding sources; all conditions hold together."""
+    """Filter of funding sources; all conditions apply together."""
 
     q: Words | None = ShapeField(default=None, description="Words that all occur in code, name or aliases.")
     kind: FundingSourceKind | None = ShapeField(default=None, description="Official codes or groups only.")

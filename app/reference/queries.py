@@ -1,6 +1,6 @@
-"""Reading reference data: lists and single resources as JSON, and look-ups of many at once for the other areas.
+"""Reads reference data: lists and single resources as JSON, and batch look-ups for the other areas.
 
-Reference data is nobody's secret: every valid token reads all of it, so nothing here takes an actor.
+Every valid token may read all reference data, so no query takes an actor.
 """
 
 from collections.abc import Collection, Iterable
@@ -40,7 +40,7 @@ _parent, _below, _above = (_region.alias(name) for name in ("parent", "below", "
 
 
 def has_words(column: ColumnElement[str], text: str | None) -> ColumnElement[bool]:
-    """Predicate: every word of `text` occurs in the folded `column`; true without text."""
+    """Return a predicate: every word of `text` occurs in the folded `column`; true without text."""
     return sa.and_(sa.true(), *[column.contains(word, autoescape=True) for word in words_of(text or "")])
 
 
@@ -53,28 +53,30 @@ _VALUES = {"value": sa.String()}
 
 
 def among(session: Session, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
-    """Predicate: the column is one of `values`, sent as one JSON parameter, so no number of them is too many.
+    """Return a predicate: the column is one of `values`, any number of them in a single JSON parameter.
 
-    Once in a statement: the parameter has one name.
+    A statement can use it once, since the parameter has a fixed name.
     """
-    given = records(session, _VALUES)
-    rows = to_json([{"value": one} for one in set(values)])
-    return column.in_(sa.select(given.c.value).params(records=rows))
+    parameter = records(session, _VALUES)
+    rows = to_json([{"value": value} for value in set(values)])
+    return column.in_(sa.select(parameter.c.value).params(records=rows))
 
 
 # Regions
 
 
-def _region_items(shape: type[RegionOut] = RegionOut, **given: sa.SQLColumnExpression[object]) -> Select[Any]:
+def _select_regions(
+    shape: type[RegionOut] = RegionOut, **given: sa.SQLColumnExpression[object]
+) -> Select[Any]:
     return sa.select(*fields_of(shape, _region, parent_name=_parent.c.name, **given)).select_from(
         _region.outerjoin(_parent, _parent.c.code == _region.c.parent_code)
     )
 
 
 def regions(query: RegionQuery) -> Listing:
-    """The regions that match."""
+    """List the regions that match."""
     c = _region.c
-    statement = _region_items().where(
+    statement = _select_regions().where(
         c.retired.is_(query.retired),
         has_words(c.folded, query.q),
         *equal((c.level, query.level), (c.parent_code, query.parent), (c.bps_code, query.bps_code)),
@@ -84,7 +86,7 @@ def regions(query: RegionQuery) -> Listing:
 
 
 def children_of(region: str) -> Listing:
-    """The regions one level below."""
+    """List the regions one level below."""
     return regions(RegionQuery(parent=region))
 
 
@@ -105,7 +107,7 @@ def region_json(session: Session, region: str) -> str:
     )
     return one_json(
         session,
-        _region_items(
+        _select_regions(
             RegionReply,
             ancestors=json_rows(ancestors, name="ancestors_of"),
             below=json_row(counts, name="counts"),
@@ -127,9 +129,9 @@ def check_region(session: Session, region: str) -> None:
 
 
 def missing_regions(session: Session, codes: Collection[str]) -> set[str]:
-    """Those of the codes that are no region's."""
-    there = session.scalars(sa.select(_region.c.code).where(among(session, _region.c.code, codes)))
-    return set(codes) - set(there)
+    """Return the codes without a region."""
+    existing = session.scalars(sa.select(_region.c.code).where(among(session, _region.c.code, codes)))
+    return set(codes) - set(existing)
 
 
 class FoundRegion(NamedTuple):
@@ -147,60 +149,59 @@ _FOUND_REGION = [_region.c[name] for name in FoundRegion._fields]
 
 
 def regions_by_code(session: Session, codes: Collection[str]) -> dict[str, FoundRegion]:
-    """Code → region, in one SELECT; codes that do not exist are missing, retired ones are there."""
+    """Return code → region, in one SELECT; without unknown codes, with retired ones."""
     if not codes:
         return {}
-    found = session.execute(sa.select(*_FOUND_REGION).where(among(session, _region.c.code, codes)))
-    return {row.code: FoundRegion(*row) for row in found}
+    rows = session.execute(sa.select(*_FOUND_REGION).where(among(session, _region.c.code, codes)))
+    return {row.code: FoundRegion(*row) for row in rows}
 
 
 def regencies_by_bps(session: Session, bps_codes: Collection[str]) -> dict[str, str]:
-    """BPS code of a regency or city → its Kemendagri code; unknown ones are missing."""
+    """Return BPS code of a regency or city → its Kemendagri code, without unknown ones."""
     if not bps_codes:
         return {}
-    found = session.execute(
+    rows = session.execute(
         sa.select(_region.c.bps_code, _region.c.code).where(among(session, _region.c.bps_code, bps_codes))
     )
-    return {row.bps_code: row.code for row in found}
+    return {row.bps_code: row.code for row in rows}
 
 
 def region_labels(session: Session, within_region: str) -> dict[str, str]:
-    """Code → name of the regions in force in `within_region`, itself included."""
+    """Return code → name of the regions in force in `within_region`, with the region itself."""
     c = _region.c
-    found = (
+    statement = (
         sa.select(c.code, c.name).where(within(c.code, within_region), c.retired.is_(False)).order_by(c.code)
     )
-    return {row.code: row.name for row in session.execute(found)}
+    return {row.code: row.name for row in session.execute(statement)}
 
 
 def regions_named(
     session: Session, within_region: str, names: Collection[str]
 ) -> dict[str, list[FoundRegion]]:
-    """Name as written → the regions of exactly that name in `within_region`, itself included; one SELECT.
+    """Return name as written → the regions in `within_region` with exactly that name; one SELECT.
 
-    `Kec. Pulau Sebuku`, `Desa Semaras`, `Kabupaten Kotabaru` are read by their first word where no
-    region is literally called so. No entry: no such region. Several regions: ambiguous, the caller's
-    to settle.
+    The first word of `Kec. Pulau Sebuku`, `Desa Semaras` or `Kabupaten Kotabaru` gives the level if no region has that
+    literal name. Names without a region are missing; with several, the caller has to choose.
     """
     forms = {name: forms_of(name) for name in names}
-    wanted = {form.folded for reading in forms.values() for form in reading}
-    if not wanted:
+    spellings = {form.folded for reading in forms.values() for form in reading}
+    if not spellings:
         return {}
     c = _region.c
     rows = session.execute(
         sa.select(c.folded, *_FOUND_REGION)
-        .where(among(session, c.folded, wanted), within(c.code, within_region), c.retired.is_(False))
+        .where(among(session, c.folded, spellings), within(c.code, within_region), c.retired.is_(False))
         .order_by(c.code)
     )
     by_folded: dict[str, list[FoundRegion]] = {}
-    for one, *row in rows:
-        by_folded.setdefault(one, []).append(FoundRegion(*row))
+    for spelling, *row in rows:
+        by_folded.setdefault(spelling, []).append(FoundRegion(*row))
     result: dict[str, list[FoundRegion]] = {}
     for name, reading in forms.items():
         for form in reading:
-            found = [r for r in by_folded.get(form.folded, ()) if not form.levels or r.level in form.levels]
-            if found:
-                result[name] = found
+            matches = [r for r in by_folded.get(form.folded, ()) if not form.levels or r.level in form.levels]
+            if matches:
+                result[name] = matches
                 break
     return result
 
@@ -209,7 +210,7 @@ def regions_named(
 
 
 def funding_sources(query: FundingSourceQuery) -> Listing:
-    """The funding sources that match."""
+    """List the funding sources that match."""
     c = _source.c
     statement = sa.select(*fields_of(FundingSourceOut, _source)).where(
         c.retired.is_(query.retired),
@@ -233,65 +234,68 @@ class FoundFundingSource(NamedTuple):
     retired: bool
 
 
-def _funding_sources(session: Session, *conditions: ColumnElement[bool]) -> list[FoundFundingSource]:
+def _read_funding_sources(session: Session, *conditions: ColumnElement[bool]) -> list[FoundFundingSource]:
     columns = [_source.c[name] for name in FoundFundingSource._fields]
     rows = session.execute(sa.select(*columns).where(*conditions).order_by(_source.c.code))
     return [FoundFundingSource(*row) for row in rows]
 
 
 def funding_sources_by_code(session: Session, codes: Collection[str]) -> dict[str, FoundFundingSource]:
-    """Code → funding source, in one SELECT; unknown codes are missing, retired ones are there."""
+    """Return code → funding source, in one SELECT; without unknown codes, with retired ones."""
     if not codes:
         return {}
     return {
-        source.code: source for source in _funding_sources(session, among(session, _source.c.code, codes))
+        source.code: source
+        for source in _read_funding_sources(session, among(session, _source.c.code, codes))
     }
 
 
 def funding_source_labels(session: Session) -> dict[str, str]:
-    """Code → name of every funding source, retired ones too."""
+    """Return code → name of every funding source, also of retired ones."""
     c = _source.c
     rows = session.execute(sa.select(c.code, c.name).order_by(c.code))
     return {row.code: row.name for row in rows}
 
 
 def funding_source_words(session: Session) -> dict[str, str]:
-    """Code → the words by which a matrix names the source, which `funding_sources_named` or the code in
-    front reads back: `APBD`, `Dana Desa`, `1.01.01 Pajak Daerah`."""
+    """Return code → the words for the source in a matrix: `APBD`, `Dana Desa`, `1.01.01 Pajak Daerah`.
+
+    An import finds the source by `funding_sources_named` or by the code in front.
+    """
     return {
-        found.code: f"{found.code} {found.name}"
-        if found.kind == FundingSourceKind.official
-        else found.code
-        if "-" not in found.code
-        else found.name
-        for found in _funding_sources(session)
+        source.code: f"{source.code} {source.name}"
+        if source.kind == FundingSourceKind.official
+        else source.code
+        if "-" not in source.code
+        else source.name
+        for source in _read_funding_sources(session)
     }
 
 
 def funding_sources_named(session: Session, names: Collection[str]) -> dict[str, list[FoundFundingSource]]:
-    """Name as written → the funding sources whose code, name or alias it is, in one SELECT.
+    """Return name as written → the funding sources with this code, name or alias, in one SELECT.
 
-    A group wins over official codes of the same name (`Dana Desa` is three of them). No entry: none;
-    several: ambiguous. Retired ones are left out.
+    A group wins over official codes with an equal name (`Dana Desa` has three). Names without a source are missing,
+    several sources are ambiguous. Retired sources do not count.
     """
     if not names:
         return {}
     groups: dict[str, list[FoundFundingSource]] = {}
     official: dict[str, list[FoundFundingSource]] = {}
-    for found in _funding_sources(session):
-        if not found.retired:
-            known = groups if found.kind == FundingSourceKind.group else official
-            for spelling in dict.fromkeys(folded(s) for s in (found.code, found.name, *found.aliases)):
-                known.setdefault(spelling, []).append(found)
+    for source in _read_funding_sources(session):
+        if not source.retired:
+            known = groups if source.kind == FundingSourceKind.group else official
+            for spelling in dict.fromkeys(folded(s) for s in (source.code, source.name, *source.aliases)):
+                known.setdefault(spelling, []).append(source)
     result = {name: groups.get(folded(name)) or official.get(folded(name)) or [] for name in names}
-    return {name: found for name, found in result.items() if found}
+    return {name: sources for name, sources in result.items() if sources}
 
 
 # Strategies
 
 
 def strategies() -> Listing:
-    """All strategies, retired ones too: old plans refer to them."""
+    """List all strategies, also retired ones, since old plans refer to them."""
     statement = sa.select(*fields_of(StrategyOut, _strategy))
     return Listing(statement, {"number": _strategy.c.number}, {"key": _strategy.c.key})
 
@@ -301,5 +305,5 @@ def strategy_json(session: Session, key: str) -> str:
 
 
 def strategy_labels(session: Session) -> dict[str, str]:
-    """Key → name of every strategy, retired ones too."""
+    """Return key → name of every strategy, also of retired ones."""
     return {row.key: row.name for row in session.execute(sa.select(_strategy.c.key, _strategy.c.name))}

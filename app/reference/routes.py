@@ -1,4 +1,4 @@
-"""Looking up regions, funding sources and strategies."""
+"""Routes of regions, funding sources and strategies."""
 
 from fastapi import Response
 

@@ -1,1 +1,1 @@
-"""Where regions lie: a point for each, told by administrators, so that lists of villages can be maps."""
+"""Points of regions, entered by administrators, so that lists of villages can be maps."""

@@ -1,4 +1,4 @@
-"""Writing where regions lie: by the administrators of them and of what they lie in."""
+"""Writes of the points of regions, by the administrators of the region or of a region above."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -23,37 +23,37 @@ name_of_other_region = Kind(
 )
 
 
-def put_coordinates(write: Write, told: Sequence[Told]) -> CoordinatesWritten:
-    """Create or replace points, all of them or none; unchanged ones are not written.
+def put_coordinates(write: Write, points: Sequence[Told]) -> CoordinatesWritten:
+    """Create or replace points, all of them or none, without writing unchanged ones.
 
     Raises Invalid with every unknown region, and every name that is not the region's.
     """
-    for code in sorted({one.region for one in told}):
+    for code in sorted({point.region for point in points}):
         write.actor.require("write_coordinates", code)
-    refuse(_errors(write.session, told))
+    refuse(_check_regions(write.session, points))
     chain = hold(write.session, CHAIN)
-    drafts = {(one.region,): one.content.model_dump(mode="json") for one in told}
+    drafts = {(point.region,): point.content.model_dump(mode="json") for point in points}
     stored = COORDINATES.read(write.session, drafts)
-    write.precondition.check_many(write.session, [one.version for one in stored.values()], CHAIN)
+    write.precondition.check_many(write.session, [point.version for point in stored.values()], CHAIN)
     outcomes = Counter(COORDINATES.put(write.session, write.author, chain, drafts, stored).values())
     return CoordinatesWritten(
         created=outcomes["created"], updated=outcomes["updated"], unchanged=outcomes["unchanged"]
     )
 
 
-def _errors(session: Session, told: Sequence[Told]) -> list[FieldError]:
-    regions = regions_by_code(session, {one.region for one in told})
+def _check_regions(session: Session, points: Sequence[Told]) -> list[FieldError]:
+    regions = regions_by_code(session, {point.region for point in points})
     errors = []
-    for one in told:
-        region = regions.get(one.region)
+    for point in points:
+        region = regions.get(point.region)
         if region is None or region.code == NATION:
-            errors.append(describe_unknown(one.region, "regions", (), **one.place("region_code")))
-        elif one.name and folded(region.name) not in {form.folded for form in forms_of(one.name)}:
+            errors.append(describe_unknown(point.region, "regions", (), **point.place("region_code")))
+        elif point.name and folded(region.name) not in {form.folded for form in forms_of(point.name)}:
             errors.append(
                 FieldError(
                     name_of_other_region,
-                    **one.place("name"),
-                    value=one.name,
+                    **point.place("name"),
+                    value=point.name,
                     allowed=region.name,
                     values={"code": region.code},
                 )
@@ -62,7 +62,7 @@ def _errors(session: Session, told: Sequence[Told]) -> list[FieldError]:
 
 
 def delete_coordinates(write: Write, region: str) -> None:
-    """Take back where a region lies. Raises NotFound if nothing is stored."""
+    """Delete the point of a region. Raises NotFound if there is none."""
     write.actor.require("write_coordinates", region)
     chain = hold(write.session, CHAIN)
     stored = COORDINATES.read(write.session, [(region,)]).get((region,))

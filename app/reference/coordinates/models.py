@@ -13,7 +13,7 @@ from app.reference.models import RegionLevel
 
 
 class CoordinatesFields(BaseModel):
-    """A point in the region, and who says so."""
+    """A point in the region, and its source."""
 
     longitude: Longitude
     latitude: Latitude
@@ -62,7 +62,7 @@ class CoordinatesReply(CoordinatesOut):
 
 
 class CoordinatesQuery(PageQuery):
-    """Of which regions."""
+    """Filter of regions."""
 
     region: RegionCode | None = ShapeField(default=None, description="This region and everything below it.")
     level: RegionLevel | None = ShapeField(default=None, description="Only regions of this level.")
@@ -70,7 +70,7 @@ class CoordinatesQuery(PageQuery):
 
 
 class CoordinatesImportQuery(BaseModel):
-    """How a table is to be read."""
+    """Options for reading a table."""
 
     code_system: Literal["kemendagri"] = ShapeField(
         description="Whose codes the table has. Codes of BPS are refused: those of villages have no official "
@@ -93,7 +93,7 @@ class CoordinatesWritten(BaseModel):
 
 
 class CoordinatesRow(CoordinatesFields, Table, table=True):
-    """A region without a row has no known point."""
+    """The point of a region; a region without a row has no known point."""
 
     __tablename__ = "region_coordinates"
 

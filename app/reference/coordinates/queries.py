@@ -1,4 +1,4 @@
-"""Reading where regions lie: reference data, which every valid token reads."""
+"""Reads the points of regions; every valid token may read them, as all reference data."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ COORDINATES = Resource(
 )
 
 
-def _told() -> Select[Any]:
+def _select_coordinates() -> Select[Any]:
     columns = fields_of(CoordinatesOut, coordinates, region_name=_regions.c.name, level=_regions.c.level)
     return sa.select(*columns).select_from(
         coordinates.join(_regions, _regions.c.code == coordinates.c.region_code)
@@ -30,12 +30,14 @@ def _told() -> Select[Any]:
 
 
 def list_coordinates(query: CoordinatesQuery) -> Listing:
-    """The regions whose point is known."""
+    """List the regions with a known point."""
     code = coordinates.c.region_code
-    found = _told().where(within(code, query.region), *equal((_regions.c.level, query.level)))
-    return Listing(found, {"region_code": code}, {"region_code": code})
+    statement = _select_coordinates().where(
+        within(code, query.region), *equal((_regions.c.level, query.level))
+    )
+    return Listing(statement, {"region_code": code}, {"region_code": code})
 
 
 def coordinates_text(session: Session, region: str) -> ResourceText:
     """Return the point of a region as `CoordinatesOut`. Raises NotFound if none is stored."""
-    return read_text(session, _told().where(coordinates.c.region_code == region))
+    return read_text(session, _select_coordinates().where(coordinates.c.region_code == region))

@@ -1,4 +1,4 @@
-"""Where regions lie, over HTTP."""
+"""Routes of the points of regions."""
 
 from fastapi import Response
 
@@ -53,8 +53,8 @@ def import_coordinates(call: Caller, query: FromQuery[CoordinatesImportQuery]) -
     call.actor.require_anywhere("write_coordinates")
     table = _TABLE.read(call.request)
     book = open_book(table.data, table.filename or "-", most_rows=LARGEST_TABLE)
-    told = read_table(book, query.sheet, query.source)
-    done = commands.put_coordinates(call.write.unconditional(), told)
+    points = read_table(book, query.sheet, query.source)
+    done = commands.put_coordinates(call.write.unconditional(), points)
     return answer(call.request, done.model_dump_json().encode())
 
 
@@ -74,8 +74,8 @@ def put_coordinates(call: Caller, region: RegionKey, content: CoordinatesIn) -> 
     call.actor.require("write_coordinates", region)
     if region == NATION or not is_region(call.session, region):
         raise NotFound()
-    told = Told(region, content, lambda name: {"pointer": f"/{name}"})
-    done = commands.put_coordinates(call.write, [told])
+    point = Told(region, content, lambda name: {"pointer": f"/{name}"})
+    done = commands.put_coordinates(call.write, [point])
     return _reply(call, region, status=201 if done.created else 200)
 
 

@@ -1,7 +1,7 @@
-"""Tables of coordinates, read cell by cell. Pure; regions are looked up elsewhere.
+"""Reader of tables of coordinates. Pure: it does not look up regions.
 
-The header is the first row that names the code's column. A comma or a point is the decimal mark; degrees, minutes
-and seconds are not guessed at.
+The header is the first row that names the code's column. A comma or a point is the decimal mark; degrees with
+minutes and seconds are an error.
 """
 
 import re
@@ -36,10 +36,10 @@ malformed_region_code = Kind(
 )
 
 CHAIN = "coordinates"
-"""Of the journal."""
+"""Chain of the journal."""
 
 NATION = "0"
-"""Where a region lies is told to everybody, as all reference data is."""
+"""Region of the journal's entries: all reference data is public to every token, hence the nation's."""
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "region_code": ("region_code", "village_code", "kode", "kode wilayah", "kode desa"),
@@ -48,7 +48,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "latitude": ("latitude", "lat", "lintang", "y"),
     "source": ("source", "sumber", "sumber data"),
 }
-"""Column → how its heading may be written; case and punctuation do not matter."""
+"""Column → accepted headings; case and punctuation do not matter."""
 
 LARGEST_TABLE = 100_000
 """Rows: the nation has 84,000 villages."""
@@ -56,79 +56,79 @@ LARGEST_TABLE = 100_000
 _KEY_OF = {folded(text): key for key, texts in COLUMNS.items() for text in texts}
 _IGNORED = {"", "no", "nomor"}
 _DEGREES = re.compile(r"[+-]?[0-9]{1,3}([.,][0-9]{1,15})?\Z")
-_NEEDED = ("region_code", "longitude", "latitude")
+_REQUIRED = ("region_code", "longitude", "latitude")
 
 Place = Callable[[str], ErrorPlace]
-"""Field → where a field error about it points to."""
+"""Function from a field to the place of an error about it."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """The point of a region, and where that was said."""
+    """The point of a region, and its place in the request for errors."""
 
     region: str
     content: CoordinatesIn
     place: Place
     name: str | None = None
-    """What the region is called there."""
+    """Name of the region in the table."""
 
 
 def read_table(book: Book, sheet: str | None, source: str | None) -> list[Told]:
-    """The points of a table. Invalid names each cell that is wrong, or the column that is missing."""
-    found, header, columns = _header(book, sheet)
-    told: list[Told] = []
+    """Read the points of a table. Raises Invalid with each wrong cell or missing column."""
+    table, header, columns = _find_header(book, sheet)
+    points: list[Told] = []
     errors: list[FieldError] = []
     seen: set[str] = set()
-    for r in range(header + 1, len(found.rows)):
-        row = _Row(found, r, columns)
+    for r in range(header + 1, len(table.rows)):
+        row = _TableRow(table, r, columns)
         if row.is_blank:
             continue
-        one = row.read(source)
-        if one is not None and one.region in seen:
-            row.wrong(duplicate_key, "region_code", value=one.region)
-        elif one is not None:
-            seen.add(one.region)
-            told.append(one)
+        point = row.read(source)
+        if point is not None and point.region in seen:
+            row.wrong(duplicate_key, "region_code", value=point.region)
+        elif point is not None:
+            seen.add(point.region)
+            points.append(point)
         errors += row.errors
     refuse(errors)
-    return told
+    return points
 
 
-def _header(book: Book, name: str | None) -> tuple[Sheet, int, dict[str, int]]:
-    if found := book.find_header(name, lambda text: _KEY_OF.get(folded(as_text(text))) == "region_code"):
-        return *found, _columns(*found)
+def _find_header(book: Book, name: str | None) -> tuple[Sheet, int, dict[str, int]]:
+    if position := book.find_header(name, lambda text: _KEY_OF.get(folded(as_text(text))) == "region_code"):
+        return *position, _map_columns(*position)
     cell = Cell(name or (book.visible or book.names)[0], 1, "A")
     known = [texts[0] for texts in COLUMNS.values()]
     raise Invalid(errors=[FieldError(no_such_column, cell=cell, value="region_code", allowed=known)])
 
 
-def _columns(sheet: Sheet, header: int) -> dict[str, int]:
-    found: dict[str, int] = {}
+def _map_columns(sheet: Sheet, header: int) -> dict[str, int]:
+    columns: dict[str, int] = {}
     errors = []
     known = [names[0] for names in COLUMNS.values()]
     for c, value in enumerate(sheet.rows[header]):
         shown = as_text(value)
         text = folded(shown) if isinstance(value, str) else ""
         key = _KEY_OF.get(text)
-        if key in found:
+        if key in columns:
             errors.append(FieldError(duplicate_key, cell=sheet.cell(header, c), value=shown))
         elif key is not None:
-            found[key] = c
+            columns[key] = c
         elif text not in _IGNORED:
             near = nearest(shown, _KEY_OF)
             cell = sheet.cell(header, c)
             errors.append(FieldError(unknown_value, cell=cell, value=shown, allowed=known, nearest=near))
     errors += [
         FieldError(no_such_column, cell=sheet.cell(header, 0), value=name, allowed=known)
-        for name in _NEEDED
-        if name not in found
+        for name in _REQUIRED
+        if name not in columns
     ]
     refuse(errors)
-    return found
+    return columns
 
 
-class _Row:
-    """One row of the sheet, with what is wrong in it."""
+class _TableRow:
+    """One row of the sheet, with its errors."""
 
     def __init__(self, sheet: Sheet, r: int, columns: Mapping[str, int]) -> None:
         self.sheet, self.r, self.columns = sheet, r, columns
@@ -139,11 +139,11 @@ class _Row:
         return all(value is None for value in self.sheet.rows[self.r])
 
     def read(self, source: str | None) -> Told | None:
-        code = self._code()
+        code = self._read_code()
         content = {
-            "longitude": self._degrees("longitude", "116,218"),
-            "latitude": self._degrees("latitude", "-3,2889"),
-            "source": self._text("source") or source,
+            "longitude": self._read_degrees("longitude", "116,218"),
+            "latitude": self._read_degrees("latitude", "-3,2889"),
+            "source": self._read_text("source") or source,
         }
         if content["source"] is None:
             self.wrong(unfilled, "source")
@@ -152,21 +152,21 @@ class _Row:
         try:
             point = CoordinatesIn.model_validate(content)
         except ValidationError as error:
-            for found in body_errors(error):
-                name = (found.pointer or "").removeprefix("/")
-                self.wrong(found.kind, name, value=found.value, allowed=found.allowed)
+            for problem in body_errors(error):
+                name = (problem.pointer or "").removeprefix("/")
+                self.wrong(problem.kind, name, value=problem.value, allowed=problem.allowed)
             return None
-        return Told(code, point, self.place, self._text("name"))
+        return Told(code, point, self.place, self._read_text("name"))
 
     def wrong(self, kind: Kind, name: str, *, value: object = None, allowed: object = None) -> None:
         self.errors.append(FieldError(kind, **self.place(name), value=value, allowed=allowed))
 
     def place(self, name: str) -> ErrorPlace:
-        """The cell of a column, of the code's where there is none of that name."""
+        """Return the cell of a column, or that of the code if there is no such column."""
         return {"cell": self.sheet.cell(self.r, self.columns.get(name, self.columns["region_code"]))}
 
-    def _value(self, name: str) -> Value:
-        """What a cell holds; None where it holds nothing, and where that is of no use, which is marked."""
+    def _read_value(self, name: str) -> Value:
+        """Return the value of a cell. Returns None if it is blank, or unusable, which adds an error."""
         c = self.columns.get(name)
         value = self.sheet.value(self.r, c) if c is not None else None
         kind = why_unusable(value)
@@ -175,11 +175,11 @@ class _Row:
             return None
         return value
 
-    def _text(self, name: str) -> str | None:
-        return as_text(self._value(name)) or None
+    def _read_text(self, name: str) -> str | None:
+        return as_text(self._read_value(name)) or None
 
-    def _code(self) -> str | None:
-        text = self._text("region_code")
+    def _read_code(self) -> str | None:
+        text = self._read_text("region_code")
         if text is None:
             if not self.errors:
                 self.wrong(unfilled, "region_code")
@@ -190,9 +190,9 @@ class _Row:
             return None
         return code
 
-    def _degrees(self, name: str, example: str) -> float | None:
+    def _read_degrees(self, name: str, example: str) -> float | None:
         before = len(self.errors)
-        value = self._value(name)
+        value = self._read_value(name)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value)
         text = as_text(value).replace("−", "-")

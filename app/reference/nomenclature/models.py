@@ -129,7 +129,7 @@ class SubactivityReply(SubactivityFields):
 
 
 class SubactivityQuery(PageQuery):
-    """Which sub-activities; all conditions hold together."""
+    """Filter of sub-activities; all conditions apply together."""
 
     q: Words | None = ShapeField(
         default=None, description="Words that all occur in the names of sub-activity, activity or programme."

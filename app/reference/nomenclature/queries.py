@@ -1,4 +1,4 @@
-"""Reading the nomenclature: lists and single codes as JSON, and look-ups of many at once for other areas."""
+"""Reads the nomenclature: lists and single codes as JSON, and batch look-ups for other areas."""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -43,27 +43,29 @@ _subactivity, _edition = table_of(SubactivityRow), table_of(ReferenceEditionRow)
 
 
 def nomenclatures() -> Listing:
-    """The editions that are loaded."""
+    """List the loaded editions."""
     statement = sa.select(*fields_of(NomenclatureOut, _edition)).where(_edition.c.name == NOMENCLATURE)
     return Listing(statement, {"edition": _edition.c.edition}, {"edition": _edition.c.edition})
 
 
 def editions(session: Session) -> list[str]:
-    """The names of the editions that are loaded, the newest last."""
-    found = sa.select(_edition.c.edition).where(_edition.c.name == NOMENCLATURE).order_by(_edition.c.edition)
-    return list(session.scalars(found))
+    """Return the names of the loaded editions, newest last."""
+    statement = (
+        sa.select(_edition.c.edition).where(_edition.c.name == NOMENCLATURE).order_by(_edition.c.edition)
+    )
+    return list(session.scalars(statement))
 
 
 def latest_edition(session: Session) -> str:
-    """The newest edition of the nomenclature. NotLoaded (503) while there is none."""
-    found = editions(session)
-    if not found:
+    """Return the newest edition of the nomenclature. Raises NotLoaded (503) if there is none."""
+    names = editions(session)
+    if not names:
         raise NotLoaded()
-    return found[-1]
+    return names[-1]
 
 
 def subactivities(edition: str, query: SubactivityQuery) -> Listing:
-    """The sub-activities of an edition that match."""
+    """List the sub-activities of an edition that match."""
     c = _subactivity.c
     statement = sa.select(*fields_of(SubactivityOut, _subactivity)).where(
         c.edition == edition,
@@ -115,7 +117,7 @@ class FoundSubactivity(NamedTuple):
 
     @property
     def label(self) -> str:
-        """As it is shown to a person who has to choose."""
+        """Code, name and activity, for a choice among candidates."""
         return f"{self.code} {self.name} ({self.activity})"
 
 
@@ -132,7 +134,7 @@ Pair = tuple[str, str]
 """(activity name, sub-activity name) as written."""
 
 
-def _of_level(edition: str, level: str) -> ColumnElement[bool]:
+def _has_level(edition: str, level: str) -> ColumnElement[bool]:
     return sa.and_(
         _subactivity.c.edition == edition, _subactivity.c.government_level == GovernmentLevel(level)
     )
@@ -141,75 +143,77 @@ def _of_level(edition: str, level: str) -> ColumnElement[bool]:
 def subactivities_by_code(
     session: Session, edition: str, level: str, codes: Collection[str]
 ) -> dict[str, FoundSubactivity]:
-    """Code → sub-activity, in one SELECT; unknown codes are missing, retired ones are there."""
+    """Return code → sub-activity, in one SELECT; without unknown codes, with retired ones."""
     if not codes:
         return {}
-    found = session.execute(
+    rows = session.execute(
         sa.select(*_FOUND_SUBACTIVITY).where(
-            _of_level(edition, level), among(session, _subactivity.c.code, codes)
+            _has_level(edition, level), among(session, _subactivity.c.code, codes)
         )
     )
-    return {row.code: FoundSubactivity(*row) for row in found}
+    return {row.code: FoundSubactivity(*row) for row in rows}
 
 
 def successors_of(
     session: Session, edition: str, level: str, codes: Collection[str]
 ) -> dict[str, list[FoundSubactivity]]:
-    """Code → the sub-activities of the edition that name it as predecessor, in one SELECT."""
+    """Return code → its successors: the sub-activities of the edition with it as predecessor; one SELECT."""
     if not codes:
         return {}
-    found = session.execute(
+    rows = session.execute(
         sa.select(_subactivity.c.predecessor_code, *_FOUND_SUBACTIVITY)
-        .where(_of_level(edition, level), among(session, _subactivity.c.predecessor_code, codes))
+        .where(_has_level(edition, level), among(session, _subactivity.c.predecessor_code, codes))
         .order_by(_subactivity.c.code)
     )
     result: dict[str, list[FoundSubactivity]] = {}
-    for predecessor, *row in found:
+    for predecessor, *row in rows:
         result.setdefault(predecessor, []).append(FoundSubactivity(*row))
     return result
 
 
-_ASKED = {"edition": sa.String(), "code": sa.String()}
+_PAIR_COLUMNS = {"edition": sa.String(), "code": sa.String()}
 
 
 def codes_not_in_force(
     session: Session, level: str, codes: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], list[FoundSubactivity]]:
-    """Of these (edition, code) pairs those that are unknown at this level or retired, each with the codes in its
-    edition that name it as predecessor; one SELECT for any number of editions."""
+    """Return the (edition, code) pairs that are unknown at this level or retired → their successors in the edition.
+
+    One SELECT for any number of editions.
+    """
     if not codes:
         return {}
-    asked = records(session, _ASKED)
+    pairs = records(session, _PAIR_COLUMNS)
     after = _subactivity.alias("after")
     of_level = _subactivity.c.government_level == GovernmentLevel(level)
     in_force = (
         sa.exists()
         .where(
             of_level,
-            _subactivity.c.edition == asked.c.edition,
-            _subactivity.c.code == asked.c.code,
+            _subactivity.c.edition == pairs.c.edition,
+            _subactivity.c.code == pairs.c.code,
             _subactivity.c.retired.is_(False),
         )
-        .correlate(asked)
+        .correlate(pairs)
     )
     follows = sa.and_(
         after.c.government_level == GovernmentLevel(level),
-        after.c.edition == asked.c.edition,
-        after.c.predecessor_code == asked.c.code,
+        after.c.edition == pairs.c.edition,
+        after.c.predecessor_code == pairs.c.code,
     )
-    found = (
+    statement = (
         sa.select(
-            asked.c.edition.label("of_edition"),
-            asked.c.code.label("of_code"),
+            pairs.c.edition.label("of_edition"),
+            pairs.c.code.label("of_code"),
             *[after.c[column.name] for column in _FOUND_SUBACTIVITY],
         )
-        .select_from(asked.outerjoin(after, follows))
+        .select_from(pairs.outerjoin(after, follows))
         .where(~in_force)
-        .order_by(asked.c.edition, asked.c.code, after.c.code)
+        .order_by(pairs.c.edition, pairs.c.code, after.c.code)
     )
-    sent = to_json([{"edition": edition, "code": code} for edition, code in sorted(codes)])
+    parameter = to_json([{"edition": edition, "code": code} for edition, code in sorted(codes)])
     result: dict[tuple[str, str], list[FoundSubactivity]] = {}
-    for edition, code, *row in session.connection().execute(found, {"records": sent}):
+    for edition, code, *row in session.connection().execute(statement, {"records": parameter}):
         successors = result.setdefault((edition, code), [])
         if row[0] is not None:
             successors.append(FoundSubactivity(*row))
@@ -219,10 +223,10 @@ def codes_not_in_force(
 def subactivities_named(
     session: Session, edition: str, level: str, pairs: Collection[Pair]
 ) -> dict[Pair, list[FoundSubactivity]]:
-    """Pair of names → the sub-activities of exactly these folded names, in one SELECT.
+    """Return pair of names → the sub-activities with exactly these folded names, in one SELECT.
 
-    Without an activity name (`("", name)`) the name alone decides. No entry: none; several: ambiguous.
-    Retired codes are left out.
+    Without an activity name (`("", name)`) the name alone decides. Pairs without a sub-activity are missing, several
+    are ambiguous. Retired codes do not count.
     """
     keys = {pair: (folded(pair[0]), folded(pair[1])) for pair in pairs if folded(pair[1])}
     if not keys:
@@ -231,7 +235,7 @@ def subactivities_named(
     rows = session.execute(
         sa.select(c.folded_activity, c.folded_name, *_FOUND_SUBACTIVITY)
         .where(
-            _of_level(edition, level),
+            _has_level(edition, level),
             among(session, c.folded_name, [name for _, name in keys.values()]),
             c.retired.is_(False),
         )
@@ -241,38 +245,38 @@ def subactivities_named(
     for activity, name, *row in rows:
         by_name.setdefault(name, []).append((activity, FoundSubactivity(*row)))
     result = {
-        pair: [found for of, found in by_name.get(name, ()) if not activity or of == activity]
+        pair: [item for of, item in by_name.get(name, ()) if not activity or of == activity]
         for pair, (activity, name) in keys.items()
     }
-    return {pair: found for pair, found in result.items() if found}
+    return {pair: item for pair, item in result.items() if item}
 
 
 _Folded = tuple[str, str, FoundSubactivity]
-_levels: dict[tuple[str, str, str], list[_Folded]] = {}
+_LEVEL_CACHE: dict[tuple[str, str, str], list[_Folded]] = {}
 
 
-def _whole_level(session: Session, edition: str, level: str) -> list[_Folded]:
-    """Every sub-activity of a level, kept in memory for as long as the edition's file is the same one."""
+def _read_level(session: Session, edition: str, level: str) -> list[_Folded]:
+    """Return every sub-activity of a level, from a cache with the hash of the edition's file in its key."""
     sha256 = session.scalar(
         sa.select(_edition.c.sha256).where(_edition.c.name == NOMENCLATURE, _edition.c.edition == edition)
     )
     if sha256 is None:
         return []
     key = (edition, level, sha256)
-    if key not in _levels:
+    if key not in _LEVEL_CACHE:
         rows = session.execute(
             sa.select(_subactivity.c.folded_activity, _subactivity.c.folded_name, *_FOUND_SUBACTIVITY)
-            .where(_of_level(edition, level), _subactivity.c.retired.is_(False))
+            .where(_has_level(edition, level), _subactivity.c.retired.is_(False))
             .order_by(_subactivity.c.code)
         )
-        for stale in [known for known in _levels if known[:2] == key[:2]]:
-            _levels.pop(stale, None)
-        _levels[key] = [(activity, name, FoundSubactivity(*row)) for activity, name, *row in rows]
-    return _levels[key]
+        for stale in [known for known in _LEVEL_CACHE if known[:2] == key[:2]]:
+            _LEVEL_CACHE.pop(stale, None)
+        _LEVEL_CACHE[key] = [(activity, name, FoundSubactivity(*row)) for activity, name, *row in rows]
+    return _LEVEL_CACHE[key]
 
 
 MOST_CANDIDATES = 3
-"""Sub-activities that are shown for a name that fits none."""
+"""Candidates for an unknown name."""
 
 
 def subactivities_like(
@@ -283,17 +287,17 @@ def subactivities_like(
     subactivity: str,
     activity: str | None = None,
 ) -> list[FoundSubactivity]:
-    """Candidates for a name that fits none, to show to a person, best first; never to be taken without asking.
+    """Return candidates for an unknown name, best first, for a person to choose from.
 
-    First those of the same name in the likest activities, then the likest names of the same activity,
-    then the likest names of all. 5 ms each.
+    Sub-activities with an equal name come first, by similarity of their activity, then similar names in the given
+    activity, then similar names anywhere. About 5 ms.
     """
-    known = _whole_level(session, edition, level)
+    known = _read_level(session, edition, level)
     activity, name = folded(activity or ""), folded(subactivity)
     same_name = sorted((k for k in known if k[1] == name), key=lambda k: -fuzz.ratio(k[0], activity))
-    found = [k[2] for k in same_name]
+    candidates = [k[2] for k in same_name]
     for choices in ([k for k in known if activity and k[0] == activity], known):
-        if len(found) < MOST_CANDIDATES:
+        if len(candidates) < MOST_CANDIDATES:
             ranked = process.extract(
                 name,
                 [k[1] for k in choices],
@@ -301,5 +305,5 @@ def subactivities_like(
                 limit=MOST_CANDIDATES,
                 score_cutoff=60,
             )
-            found += [choices[position][2] for _, _, position in ranked]
-    return list(dict.fromkeys(found))[:MOST_CANDIDATES]
+            candidates += [choices[position][2] for _, _, position in ranked]
+    return list(dict.fromkeys(candidates))[:MOST_CANDIDATES]

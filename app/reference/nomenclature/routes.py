@@ -1,4 +1,4 @@
-"""Looking up official programme codes."""
+"""Routes of the official programme codes."""
 
 from fastapi import Response
 

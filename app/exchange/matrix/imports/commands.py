@@ -144,16 +144,18 @@ def import_matrix(
         if amended
         else {code: dict(action.content) for code, action in stored_actions(session, row).items()}
     )
-    looked = resolve(session, run.plan, matrix.rows, stored.values(), resolutions, query)
+    resolved = resolve(session, run.plan, matrix.rows, stored.values(), resolutions, query)
     errors = [*matrix.errors, *_check_basis(matrix, query)]
     cells_with_errors = {error.cell for error in errors}
-    errors += [error for error in looked.errors if error.cell is None or error.cell not in cells_with_errors]
-    agencies, wrong_agencies = _make_agencies(looked)
+    errors += [
+        error for error in resolved.errors if error.cell is None or error.cell not in cells_with_errors
+    ]
+    agencies, wrong_agencies = _make_agencies(resolved)
     refuse([*errors, *wrong_agencies])
     for code, content in agencies.items():
         put_agency(write.unconditional(), run.plan.region_code, code, content)
     names = names_for(session, run.plan, list(stored.values()))
-    writings = _match_lines(looked.lines, stored, names, amended.taken if amended else list(stored))
+    writings = _match_lines(resolved.lines, stored, names, amended.taken if amended else list(stored))
     counts = _write_lines(run, writings)
     progress = _report_halves(run, writings, query.basis) if matrix.has_realisation and query.basis else []
     return ImportReport(
@@ -171,7 +173,7 @@ def import_matrix(
         progress=progress,
         findings=run.findings,
         plan_findings=run.plan_findings,
-        warnings=[warning.shown(language) for warning in (*matrix.warnings, *looked.warnings)],
+        warnings=[warning.shown(language) for warning in (*matrix.warnings, *resolved.warnings)],
     )
 
 
@@ -198,15 +200,15 @@ def _check_basis(matrix: Matrix, query: ImportQuery) -> list[FieldError]:
 # Agencies that the file names and the region does not have
 
 
-def _make_agencies(looked: Resolving) -> tuple[dict[str, AgencyIn], list[FieldError]]:
-    made: dict[str, AgencyIn] = {}
+def _make_agencies(resolved: Resolving) -> tuple[dict[str, AgencyIn], list[FieldError]]:
+    agencies: dict[str, AgencyIn] = {}
     errors: list[FieldError] = []
-    for code, (name, cell) in looked.new_agencies.items():
+    for code, (name, cell) in resolved.new_agencies.items():
         try:
-            made[code] = AgencyIn(name=name, kind=kind_of_agency(name))
+            agencies[code] = AgencyIn(name=name, kind=kind_of_agency(name))
         except ValidationError as error:
             errors += [_relocate(cell, problem) for problem in body_errors(error)]
-    return made, errors
+    return agencies, errors
 
 
 _KINDS = {
