@@ -256,7 +256,7 @@ class _Load:
 def _list_loads(folder: Path) -> Iterator[_Load]:
     files = _list_files(folder)
 
-    def named(*names: str) -> tuple[_File, ...]:
+    def pick_files(*names: str) -> tuple[_File, ...]:
         return tuple(file for name in names for file in files[name])
 
     yield _Load(
@@ -264,7 +264,7 @@ def _list_loads(folder: Path) -> Iterator[_Load]:
         "regions",
         table_of(RegionRow),
         ("code",),
-        named("regions", "region_bps_crosswalk", "region_population_area", "region_timezones"),
+        pick_files("regions", "region_bps_crosswalk", "region_population_area", "region_timezones"),
         _make_region_rows,
     )
     for file in files["nomenclature"]:
@@ -282,18 +282,23 @@ def _list_loads(folder: Path) -> Iterator[_Load]:
         "funding-sources",
         table_of(FundingSourceRow),
         ("code",),
-        named("funding_sources", "funding_groups"),
+        pick_files("funding_sources", "funding_groups"),
         _make_funding_rows,
     )
     yield _Load(
-        "strategies", "strategies", table_of(StrategyRow), ("key",), named("strategies"), _make_strategy_rows
+        "strategies",
+        "strategies",
+        table_of(StrategyRow),
+        ("key",),
+        pick_files("strategies"),
+        _make_strategy_rows,
     )
     yield _Load(
         "reporting calendar",
         "quarters",
         table_of(ReportingCalendarRow),
         ("quarter",),
-        named("reporting_calendar"),
+        pick_files("reporting_calendar"),
         _make_calendar_rows,
     )
 

@@ -179,7 +179,7 @@ class FundingSourceFields(BaseModel):
 
 
 class FundingSourceRow(FundingSourceFields, Table, table=True):
-    """Where the money of a budget line comes from."""
+    """A source of the money of budget lines: an official code or a group of codes."""
 
     __tablename__ = "funding_source"
     __table_args__ = (sa.PrimaryKeyConstraint("code"),)

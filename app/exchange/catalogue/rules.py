@@ -90,17 +90,17 @@ def _describe_plan(publication: Publication, listed: Listed, files: list[File]) 
 
 
 def _describe_quarter(publication: Publication, listed: Listed, files: list[File]) -> dict[str, object]:
-    def at(number: int) -> str:
+    def make_address(number: int) -> str:
         return f"{publication.base}/v1/{address_of(listed.region_code, listed.period, number)}"
 
     titles = ["Data yang dibekukan (JSON)", *(f"Koreksi {file.number} (JSON)" for file in files[1:])]
     return {
-        "id": at(0),
+        "id": make_address(0),
         "title": f"Laporan triwulan {listed.period} {listed.region_name}",
         "description": f"Rencana aksi penanggulangan kemiskinan {listed.region_name} dan realisasinya, kumulatif "
         f"sampai akhir {listed.period}, sebagaimana dibekukan.",
         "distributions": [
-            _make_distribution(publication, at(file.number), title, file)
+            _make_distribution(publication, make_address(file.number), title, file)
             for file, title in zip(files, titles, strict=True)
         ],
     }

@@ -180,7 +180,7 @@ def line_of(content: Content, names: Names, spent: Mapping[str, int | None] | No
         "activity": _make_named(None, content["activity"]),
         "subactivity": _make_named(content["subactivity_code"], content["subactivity"] or content["title"]),
         "allocation": content["allocation"],
-        "funding_sources": _source_shares(content, names),
+        "funding_sources": _list_sources(content, names),
         "regularity": content["benefit_regularity"],
         "location": tuple(_make_place(item["region_code"], names) for item in content["locations"]),
         "recipients": tuple(
@@ -191,7 +191,7 @@ def line_of(content: Content, names: Names, spent: Mapping[str, int | None] | No
         "benefit_amount": content["benefit_amount"],
         "benefit_form": tuple(content["benefit_forms"]),
         "duration": content["benefit_months"],
-        **{key: _component_shares(content, key) for key in CLASSES},
+        **{key: _list_components(content, key) for key in CLASSES},
         **(spent or {}),
     }
     return Line(values, _select_texts(content, values))
@@ -241,7 +241,7 @@ def _make_named(code: str | None, name: str | None) -> Named | None:
     return Named(code, name) if code or name else None
 
 
-def _source_shares(content: Content, names: Names) -> tuple[Share, ...]:
+def _list_sources(content: Content, names: Names) -> tuple[Share, ...]:
     """Return the funding sources; a single source of the whole allocation has no amount, as offices write it."""
     lines = content["budget_lines"]
     is_whole = len(lines) == 1 and lines[0]["amount"] == content["allocation"]
@@ -254,7 +254,7 @@ def _source_shares(content: Content, names: Names) -> tuple[Share, ...]:
     )
 
 
-def _component_shares(content: Content, component_class: str) -> tuple[Share, ...]:
+def _list_components(content: Content, component_class: str) -> tuple[Share, ...]:
     return tuple(
         Share(item["description"], item["amount"])
         for item in content["components"]

@@ -68,13 +68,13 @@ def matrix_csv(lines: Iterable[Line], titles: Sequence[str], *, realisation: boo
     blank: list[str | int | None] = [None] * len(columns)
     rows: list[list[str | int | None]] = [[title, *blank[1:]] for title in _pad_titles(titles)]
     rows.append(blank)
-    rows.append([_upper_label(columns, i) for i in range(len(columns))])
+    rows.append([_find_upper_label(columns, i) for i in range(len(columns))])
     rows.append([column.labels[0] if column.group else None for column in columns])
     rows.append([column.number for column in columns])
     for strategy, block in in_blocks(lines):
         if strategy is not None:
             rows.append([STRATEGY_NAMES[strategy].upper(), *blank[1:]])
-        rows += [_row_cells(columns, line, number) for number, line in enumerate(block, 1)]
+        rows += [_list_cells(columns, line, number) for number, line in enumerate(block, 1)]
     return write_delimited(rows)
 
 
@@ -82,14 +82,14 @@ def _pad_titles(titles: Sequence[str]) -> list[str]:
     return [*titles, "", ""][: HEADER_ROW - 1]
 
 
-def _upper_label(columns: Sequence[Column], i: int) -> str | None:
+def _find_upper_label(columns: Sequence[Column], i: int) -> str | None:
     group = columns[i].group
     if group is None:
         return columns[i].labels[0]
     return group if columns[i - 1].group != group else None
 
 
-def _row_cells(columns: Sequence[Column], line: Line, number: int) -> list[str | int | None]:
+def _list_cells(columns: Sequence[Column], line: Line, number: int) -> list[str | int | None]:
     return [number if column.holds is Holds.ORDINAL else written(column, line) for column in columns]
 
 
@@ -121,7 +121,7 @@ class _Layout:
                 self._write_merged(r, 0, r, self.last, STRATEGY_NAMES[strategy].upper(), self.section)
                 r += 1
             for number, line in enumerate(block, 1):
-                self._write_row(r, _row_cells(self.columns, line, number))
+                self._write_row(r, _list_cells(self.columns, line, number))
                 r += 1
         self.sheet.freeze_panes(FIRST_DATA_ROW, 0)
         self.sheet.set_landscape()

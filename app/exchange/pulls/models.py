@@ -53,12 +53,12 @@ LINE_EXAMPLE: dict[str, JsonValue] = {
 }
 
 
-class _OfPlan(BaseModel):
+class _PlanFields(BaseModel):
     region_code: RegionCode
     plan: str = ShapeField(description="Key of the plan.")
 
 
-class PullLine(SnapshotLine, _OfPlan):
+class PullLine(SnapshotLine, _PlanFields):
     """A line of a plan with its report of the quarter or null: as it is in force or, once the quarter was frozen
     there, as it was frozen last."""
 
@@ -118,7 +118,7 @@ class PullEnd(BaseModel):
 
 
 def client_shapes() -> bytes:
-    """Return the JSON Schema of which the client makes tables, without examples. The repository has a copy of it."""
+    """Return the JSON Schema from which the client creates its tables, without examples; the repository has a copy."""
     shapes: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         (PullLine, "serialization"),
         (PullSummary, "serialization"),

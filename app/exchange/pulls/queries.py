@@ -152,9 +152,12 @@ def _read_parts(
         bound: dict[str, object] = {"period": period}
         if is_frozen:
             keys = [{"region_code": source.region_code, "amendment": source.amendment} for source in together]
-            statement, bound["records"] = _frozen_lines(session), to_json(keys)
+            statement, bound["records"] = _select_frozen_lines(session), to_json(keys)
         else:
-            statement, bound["plan_ids"] = _live_lines(session), [source.plan_id for source in together]
+            statement, bound["plan_ids"] = (
+                _select_live_lines(session),
+                [source.plan_id for source in together],
+            )
         # A server-side cursor: a plan may have more lines than fit in memory.
         options = {"yield_per": CHUNK}
         with session.connection().execute(statement, bound, execution_options=options) as result:
@@ -181,7 +184,7 @@ def _batch_sources(
 
 
 @built_once
-def _live_lines(session: Session) -> TextSelect:
+def _select_live_lines(session: Session) -> TextSelect:
     # Ids as literals: PostgreSQL overestimates a list in a parameter and scans the whole table.
     chosen = actions.c.plan_id.in_(sa.bindparam("plan_ids", expanding=True))
     columns: dict[str, ColumnElement[Any]] = {
@@ -201,7 +204,7 @@ def _live_lines(session: Session) -> TextSelect:
 
 
 @built_once
-def _frozen_lines(session: Session) -> Select[str]:
+def _select_frozen_lines(session: Session) -> Select[str]:
     """Return the query of snapshots' lines: the frozen text unchanged, after the prefix of live lines."""
     s = snapshots.c
     chosen = records(session, {"region_code": s.region_code.type, "amendment": s.amendment.type})

@@ -56,7 +56,9 @@ def write_parquet(making: Making, chunks: Iterator[list[str]], facts: dict[str, 
     import pyarrow.parquet
 
     schema = schema_of(PullLine)
-    reading = pa.json.ParseOptions(explicit_schema=_json_schema(schema), unexpected_field_behavior="error")
+    reading = pa.json.ParseOptions(
+        explicit_schema=_make_json_schema(schema), unexpected_field_behavior="error"
+    )
     with pa.parquet.ParquetWriter(
         pa.PythonFile(Written(making), "w"),
         schema,
@@ -91,24 +93,26 @@ def schema_of(shape: type[BaseModel]) -> "pa.Schema":
     """Return the Arrow schema of a shape: lists as lists, objects as structs, money and counts as 64-bit integers."""
     import pyarrow as pa
 
-    return pa.schema([(name, _arrow_type(of.annotation)) for name, of in fields_by_age(shape).items()])
+    return pa.schema([(name, _make_arrow_type(of.annotation)) for name, of in fields_by_age(shape).items()])
 
 
-def _arrow_type(kind: Any) -> "pa.DataType":
+def _make_arrow_type(kind: Any) -> "pa.DataType":
     import pyarrow as pa
 
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return _arrow_type(inner[0])
+        return _make_arrow_type(inner[0])
     if origin in (Union, UnionType):
         (only,) = (member for member in inner if member is not NoneType)
-        return _arrow_type(only)
+        return _make_arrow_type(only)
     if origin is list:
-        return pa.list_(_arrow_type(inner[0]))
+        return pa.list_(_make_arrow_type(inner[0]))
     if origin is dict:
         return pa.string()
     if issubclass(kind, BaseModel):
-        return pa.struct([(name, _arrow_type(of.annotation)) for name, of in fields_by_age(kind).items()])
+        return pa.struct(
+            [(name, _make_arrow_type(of.annotation)) for name, of in fields_by_age(kind).items()]
+        )
     plain = {
         bool: pa.bool_(),
         int: pa.int64(),
@@ -119,20 +123,20 @@ def _arrow_type(kind: Any) -> "pa.DataType":
     return plain.get(kind, pa.string())
 
 
-def _json_schema(schema: "pa.Schema") -> "pa.Schema":
+def _make_json_schema(schema: "pa.Schema") -> "pa.Schema":
     """Return the schema with dates and times as strings, as JSON has them."""
     import pyarrow as pa
 
-    return pa.schema([(field.name, _json_type(field.type)) for field in schema])
+    return pa.schema([(field.name, _make_json_type(field.type)) for field in schema])
 
 
-def _json_type(kind: "pa.DataType") -> "pa.DataType":
+def _make_json_type(kind: "pa.DataType") -> "pa.DataType":
     import pyarrow as pa
 
     if pa.types.is_list(kind):
-        return pa.list_(_json_type(kind.value_type))
+        return pa.list_(_make_json_type(kind.value_type))
     if pa.types.is_struct(kind):
-        return pa.struct([(field.name, _json_type(field.type)) for field in kind])
+        return pa.struct([(field.name, _make_json_type(field.type)) for field in kind])
     return pa.string() if pa.types.is_temporal(kind) else kind
 
 

@@ -85,7 +85,7 @@ def read_table(book: Book, sheet: str | None, source: str | None) -> list[Told]:
             continue
         point = row.read(source)
         if point is not None and point.region in seen:
-            row.wrong(duplicate_key, "region_code", value=point.region)
+            row.add_error(duplicate_key, "region_code", value=point.region)
         elif point is not None:
             seen.add(point.region)
             points.append(point)
@@ -146,7 +146,7 @@ class _TableRow:
             "source": self._read_text("source") or source,
         }
         if content["source"] is None:
-            self.wrong(unfilled, "source")
+            self.add_error(unfilled, "source")
         if self.errors or code is None:
             return None
         try:
@@ -154,11 +154,11 @@ class _TableRow:
         except ValidationError as error:
             for problem in body_errors(error):
                 name = (problem.pointer or "").removeprefix("/")
-                self.wrong(problem.kind, name, value=problem.value, allowed=problem.allowed)
+                self.add_error(problem.kind, name, value=problem.value, allowed=problem.allowed)
             return None
         return Told(code, point, self.place, self._read_text("name"))
 
-    def wrong(self, kind: Kind, name: str, *, value: object = None, allowed: object = None) -> None:
+    def add_error(self, kind: Kind, name: str, *, value: object = None, allowed: object = None) -> None:
         self.errors.append(FieldError(kind, **self.place(name), value=value, allowed=allowed))
 
     def place(self, name: str) -> ErrorPlace:
@@ -171,7 +171,7 @@ class _TableRow:
         value = self.sheet.value(self.r, c) if c is not None else None
         kind = why_unusable(value)
         if kind is not None:
-            self.wrong(kind, name, value=str(value))
+            self.add_error(kind, name, value=str(value))
             return None
         return value
 
@@ -182,11 +182,11 @@ class _TableRow:
         text = self._read_text("region_code")
         if text is None:
             if not self.errors:
-                self.wrong(unfilled, "region_code")
+                self.add_error(unfilled, "region_code")
             return None
         code = add_dots(text)
         if not re.fullmatch(REGION_PATTERN, code):
-            self.wrong(malformed_region_code, "region_code", value=text, allowed="63.02.05.2001")
+            self.add_error(malformed_region_code, "region_code", value=text, allowed="63.02.05.2001")
             return None
         return code
 
@@ -199,5 +199,5 @@ class _TableRow:
         if _DEGREES.match(text):
             return float(text.replace(",", "."))
         if len(self.errors) == before:
-            self.wrong(not_degrees if text else unfilled, name, value=text or None, allowed=example)
+            self.add_error(not_degrees if text else unfilled, name, value=text or None, allowed=example)
         return None

@@ -231,12 +231,12 @@ def kind_of_agency(name: str) -> AgencyKind:
 def _match_lines(
     lines: Sequence[Resolved], stored: Mapping[str, Content], names: Names, taken: Sequence[str]
 ) -> list[Writing]:
-    def says_the_same(code: str, line: Resolved) -> bool:
+    def has_equal_content(code: str, line: Resolved) -> bool:
         return content_of(line, stored[code], names) == stored[code]
 
     fresh = new_codes(taken)
     writings = []
-    for line, known in zip(lines, matched(stored, lines, says_the_same), strict=True):
+    for line, known in zip(lines, matched(stored, lines, has_equal_content), strict=True):
         content = content_of(line, stored[known] if known else None, names)
         writings.append(
             Writing(known or next(fresh), line, content, known is not None and content == stored[known])

@@ -83,7 +83,7 @@ def look_up(
     """Look up every name and code of the lines and of the resolutions."""
     region, edition, level = plan.region_code, plan.nomenclature_edition, government_level(plan.region_code)
 
-    def resolved_codes(column: str) -> set[str]:
+    def list_codes(column: str) -> set[str]:
         return {r.code for r in resolutions if r.column == column and r.code}
 
     named: list[Named] = [line["agency"] for line in lines if line["agency"]]
@@ -92,13 +92,13 @@ def look_up(
         item.merged_into for same_name in by_name.values() for item in same_name if item.merged_into
     }
     agencies = agencies_by_code(
-        session, region, {item.code for item in named if item.code} | resolved_codes("agency") | merged_into
+        session, region, {item.code for item in named if item.code} | list_codes("agency") | merged_into
     )
     merged_into = {item.merged_into for item in agencies.values() if item.merged_into} - agencies.keys()
     agencies |= agencies_by_code(session, region, merged_into)
 
     subs: list[Named] = [line["subactivity"] for line in lines if line["subactivity"]]
-    codes = {item.code for item in subs if item.code} | resolved_codes("subactivity")
+    codes = {item.code for item in subs if item.code} | list_codes("subactivity")
     known = subactivities_by_code(session, edition, level, codes)
     in_force = {code for code, item in known.items() if not item.retired}
 
@@ -114,7 +114,7 @@ def look_up(
         ),
         successors=successors_of(session, edition, level, codes - in_force),
         sources=funding_sources_by_code(
-            session, {code_in(name) for name in shares} | resolved_codes("funding_sources")
+            session, {code_in(name) for name in shares} | list_codes("funding_sources")
         ),
         sources_named=funding_sources_named(session, shares),
         regions=regions_by_code(session, {place.code for place in places if place.code}),

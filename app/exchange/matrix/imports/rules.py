@@ -336,7 +336,9 @@ def _make_line_keys(resolved: Resolved) -> tuple[Key | None, Key, Key, Key | Non
 
 
 def matched(
-    stored: Mapping[str, Content], lines: Sequence[Resolved], says_the_same: Callable[[str, Resolved], bool]
+    stored: Mapping[str, Content],
+    lines: Sequence[Resolved],
+    has_equal_content: Callable[[str, Resolved], bool],
 ) -> list[str | None]:
     """Return for each line of the file the code of the plan's line that it matches, None for a new line."""
     keys = {code: keys_of(stored[code]) for code in in_order(stored)}
@@ -354,7 +356,7 @@ def matched(
         for key, places in claims.items():
             if respect == _BY_NAME_ALONE and len(groups[key]) + len(places) > 2:
                 continue
-            _assign_codes(groups[key], places, lines, result, says_the_same)
+            _assign_codes(groups[key], places, lines, result, has_equal_content)
         waiting = [code for code in waiting if code not in set(result)]
     return result
 
@@ -364,12 +366,12 @@ def _assign_codes(
     places: list[int],
     lines: Sequence[Resolved],
     result: list[str | None],
-    says_the_same: Callable[[str, Resolved], bool],
+    has_equal_content: Callable[[str, Resolved], bool],
 ) -> None:
     """Assign the codes of similar lines to the lines at `places`."""
     if len(codes) > 1 or len(places) > 1:
         for place in places:
-            code = next((code for code in codes if says_the_same(code, lines[place])), None)
+            code = next((code for code in codes if has_equal_content(code, lines[place])), None)
             if code is not None:
                 result[place] = code
                 codes.remove(code)
