@@ -37,7 +37,7 @@ from app.kit.files.books import Value
 from app.kit.files.cells import as_text, clean, why_unusable
 from app.kit.problems import FieldError, Kind
 
-Nothing = TypeVar("Nothing", None, tuple[()])
+Empty = TypeVar("Empty", None, tuple[()])
 
 NOT_A_NUMBER = Kind(
     "not_an_amount",
@@ -82,8 +82,8 @@ def unusable(value: Value) -> Remark | None:
 
 
 def read_usable_text(
-    value: Value, nothing: Nothing, blank: Collection[str] = ("", "-")
-) -> str | Reading[Nothing]:
+    value: Value, nothing: Empty, blank: Collection[str] = ("", "-")
+) -> str | Reading[Empty]:
     """Return a cell's text, or its whole reading if it is blank, a dash or unusable."""
     if (why := unusable(value)) is not None:
         return Reading(nothing, str(value), (why,))

@@ -71,8 +71,8 @@ def read_ordinal(value: Value) -> Reading[int | None]:
 class Form(NamedTuple):
     """Reader and writer for the cells of one meaning."""
 
-    read: Callable[[Value], Reading[Any]]
-    write: Callable[[Any], str | int | None] = lambda value: value
+    read_value: Callable[[Value], Reading[Any]]
+    write_value: Callable[[Any], str | int | None] = lambda value: value
 
 
 FORMS: Mapping[Holds, Form] = {
@@ -100,7 +100,7 @@ def read(column: Column, value: Value, known_sources: Collection[str] = ()) -> R
     """Read a cell of this column."""
     if column.holds is Holds.SOURCES:
         return read_sources(value, known_sources)
-    return FORMS[column.holds].read(value)
+    return FORMS[column.holds].read_value(value)
 
 
 def remarks_at(
@@ -130,7 +130,7 @@ def written(column: Column, line: Line) -> str | int | None:
         and "code" not in line.texts
     ):
         value = Named(None, value.name) if value.name else None
-    text = None if value is None else FORMS[column.holds].write(value)
+    text = None if value is None else FORMS[column.holds].write_value(value)
     if text is None and column.inherits:
         return NONE
     return clean(text) if isinstance(text, str) else text

@@ -16,7 +16,7 @@ from pydantic import Field as ShapeField
 from app.kit.periods import PeriodText
 from app.kit.problems import Cell, FieldError, Kind
 
-Found = TypeVar("Found", covariant=True)
+Parsed = TypeVar("Parsed", covariant=True)
 
 Content = dict[str, Any]
 """An action with the fields of `ActionIn`, in JSON's types."""
@@ -290,10 +290,10 @@ class Remark:
 
 
 @dataclass(frozen=True)
-class Reading(Generic[Found]):
+class Reading(Generic[Parsed]):
     """Result of reading a cell: its value, its text if the value does not hold all of it, and remarks."""
 
-    value: Found
+    value: Parsed
     text: str = ""
     remarks: tuple[Remark, ...] = ()
 

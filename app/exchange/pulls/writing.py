@@ -153,7 +153,7 @@ class Pull:
     region: str | None
     rows: int
     cursor: str
-    sources: list[Source]
+    plan_sources: list[Source]
 
     def summarise(self, **more: object) -> dict[str, object]:
         """Return the fields of `PullContent` known so far, with `more`."""
@@ -161,7 +161,7 @@ class Pull:
         return {**plain, **more}
 
     def plans(self) -> list[dict[str, str | int | None]]:
-        return [source.shown.model_dump() for source in self.sources]
+        return [source.shown.model_dump() for source in self.plan_sources]
 
 
 class Sink(Protocol):
@@ -184,7 +184,7 @@ def write_ndjson(sink: Sink, chunks: Iterator[list[str]], pull: Pull) -> None:
 def write_digests(sink: Sink, chunks: Iterator[list[str]], pull: Pull) -> None:
     """Write number and SHA-256 of all lines, by plan, and by lead agency within each plan."""
     whole = hashlib.sha256()
-    by_region = {source.region_code: _Digest() for source in pull.sources}
+    by_region = {source.region_code: _Digest() for source in pull.plan_sources}
     for chunk in chunks:
         for text in chunk:
             data = f"{text}\n".encode()

@@ -66,15 +66,15 @@ class Known:
     """Stored items that a file and its resolutions name, by code and by name as written."""
 
     agencies: Mapping[str, StoredAgency]
-    agencies_named: Mapping[str, Sequence[StoredAgency]]
+    agencies_by_name: Mapping[str, Sequence[StoredAgency]]
     subs: Mapping[str, FoundSubactivity]
-    subs_named: Mapping[Pair, Sequence[FoundSubactivity]]
+    subs_by_name: Mapping[Pair, Sequence[FoundSubactivity]]
     successors: Mapping[str, Sequence[FoundSubactivity]]
     """Code that is unknown or retired → its successors."""
     sources: Mapping[str, FoundFundingSource]
-    sources_named: Mapping[str, Sequence[FoundFundingSource]]
+    sources_by_name: Mapping[str, Sequence[FoundFundingSource]]
     regions: Mapping[str, FoundRegion]
-    regions_named: Mapping[str, Sequence[FoundRegion]]
+    regions_by_name: Mapping[str, Sequence[FoundRegion]]
 
 
 def look_up(
@@ -107,18 +107,18 @@ def look_up(
     words = {words for place in places for words in (place.text, place.name, place.within) if words}
     return Known(
         agencies=agencies,
-        agencies_named=by_name,
+        agencies_by_name=by_name,
         subs=known,
-        subs_named=subactivities_named(
+        subs_by_name=subactivities_named(
             session, edition, level, {pair for line in lines for pair in pairs_of(line)}
         ),
         successors=successors_of(session, edition, level, codes - in_force),
         sources=funding_sources_by_code(
             session, {code_in(name) for name in shares} | list_codes("funding_sources")
         ),
-        sources_named=funding_sources_named(session, shares),
+        sources_by_name=funding_sources_named(session, shares),
         regions=regions_by_code(session, {place.code for place in places if place.code}),
-        regions_named=regions_named(session, region, words),
+        regions_by_name=regions_named(session, region, words),
     )
 
 

@@ -200,7 +200,7 @@ class _Run:
             if named.name and agency.state == "active" and folded(named.name) != folded(agency.name):
                 self._add_warning(other_name, cell, named.name, code=agency.code, name=agency.name)
             return self._follow_merge(agency, cell, seen)
-        candidates = self.known.agencies_named.get(named.name or "", [])
+        candidates = self.known.agencies_by_name.get(named.name or "", [])
         if len(candidates) > 1:
             self._add_error(
                 ambiguous_name, cell, seen, allowed=[f"{item.code} {item.name}" for item in candidates]
@@ -283,7 +283,7 @@ class _Run:
         return [
             item
             for pair in pairs_of(line)
-            for item in self.known.subs_named.get(pair, [])
+            for item in self.known.subs_by_name.get(pair, [])
             if pair[0] or (activity and item.activity_code == activity.code)
         ]
 
@@ -315,7 +315,7 @@ class _Run:
             return self.known.sources.get(resolution.code or "")
         if by_code := self.known.sources.get(code_in(name)):
             return by_code
-        candidates = self.known.sources_named.get(name, [])
+        candidates = self.known.sources_by_name.get(name, [])
         if len(candidates) == 1:
             return candidates[0]
         if candidates:
@@ -347,14 +347,14 @@ class _Run:
         if place.code is not None:
             known = self.known.regions.get(place.code)
             return [known] if known and is_inside(known.code, self.plan.region_code) else []
-        named = self.known.regions_named
+        named = self.known.regions_by_name
         regions: Sequence[FoundRegion] = named.get(place.text) or named.get(place.name) or []
         if place.level is not None:
             regions = [region for region in regions if region.level == place.level]
         if place.within is not None:
             inside = {
                 region.code
-                for region in self.known.regions_named.get(place.within, [])
+                for region in self.known.regions_by_name.get(place.within, [])
                 if region.level == "district"
             }
             regions = [region for region in regions if region.parent_code in inside]
