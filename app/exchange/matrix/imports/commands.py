@@ -146,10 +146,8 @@ def import_matrix(
     )
     resolved = resolve(session, run.plan, matrix.rows, stored.values(), resolutions, query)
     errors = [*matrix.errors, *_check_basis(matrix, query)]
-    cells_with_errors = {error.cell for error in errors}
-    errors += [
-        error for error in resolved.errors if error.cell is None or error.cell not in cells_with_errors
-    ]
+    cells = {error.cell for error in errors}
+    errors += [error for error in resolved.errors if error.cell is None or error.cell not in cells]
     agencies, wrong_agencies = _make_agencies(resolved)
     refuse([*errors, *wrong_agencies])
     for code, content in agencies.items():
@@ -253,9 +251,7 @@ def _write_lines(run: _Import, writings: Sequence[Writing]) -> Counter[str]:
         try:
             drafts.append(Draft(writing.code, ActionIn.model_validate(writing.content), pointer=f"/{n}"))
         except ValidationError as error:
-            errors += [
-                _relocate(writing.cell(problem.pointer or ""), problem) for problem in body_errors(error)
-            ]
+            errors += [_relocate(writing.cell(item.pointer or ""), item) for item in body_errors(error)]
     with _locate_errors(changed):
         outcomes = _put_drafts(run, drafts, errors)
     _collect_findings(run, writings)
@@ -314,9 +310,8 @@ def _locate_errors(writings: Sequence[Writing], column: str | None = None) -> It
             place, slash, remainder = (error.pointer or "").removeprefix("/").partition("/")
             if place.isdecimal():
                 writing = writings[int(place)]
-                error = _relocate(
-                    writing.resolved.line.cell(column) if column else writing.cell(slash + remainder), error
-                )
+                cell = writing.resolved.line.cell(column) if column else writing.cell(slash + remainder)
+                error = _relocate(cell, error)
             errors.append(error)
         problem.errors = tuple(_drop_duplicates(errors))
         raise
@@ -393,12 +388,11 @@ def _report_half(
     errors: list[FieldError] = []
     for writing in writings:
         figure = getattr(cumulative_spent(writing.resolved.line, basis), half.name)
+        cell = writing.resolved.line.cell(column)
         id = ids.get(writing.code)
         if id is None:
             if figure is not None:
-                errors.append(
-                    FieldError(not_in_force_yet, cell=writing.resolved.line.cell(column), value=figure)
-                )
+                errors.append(FieldError(not_in_force_yet, cell=cell, value=figure))
             continue
         if figure is None or (id not in stored and known.get(id) == figure):
             continue
@@ -411,9 +405,7 @@ def _report_half(
                 Report(writing.code, ProgressIn.model_validate(content), pointer=f"/{len(reports)}")
             )
         except ValidationError as error:
-            errors += [
-                _relocate(writing.resolved.line.cell(column), problem) for problem in body_errors(error)
-            ]
+            errors += [_relocate(cell, problem) for problem in body_errors(error)]
         reported.append(writing)
     refuse(errors)
     if not reports:
