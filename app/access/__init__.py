@@ -1,1 +1,1 @@
-"""Who asks, and what they may see and do."""
+"""Authentication and rights: the caller of a request, and the regions and verbs its grants allow."""

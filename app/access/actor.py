@@ -1,5 +1,6 @@
-"""A call: a request of somebody who is known, or anybody's where that is open. Every route under /v1 takes one;
-there is no other way in.
+"""Authentication as a dependency. Every route under /v1 takes a `Caller`, so no route skips it.
+
+A public operation also accepts a request without a token.
 """
 
 from dataclasses import replace
@@ -43,7 +44,7 @@ class NotEnrolled(Problem):
 
 
 class Call:
-    """Who asks, in which unit of work."""
+    """A request with its actor and its unit of work."""
 
     __slots__ = ("_bearer", "actor", "request", "unit")
 
@@ -52,9 +53,9 @@ class Call:
 
     @property
     def bearer(self) -> Bearer:
-        """What the request came with; 401 where it came with nothing."""
+        """Bearer of the request's token. Raises Unauthenticated if it has no token."""
         if self._bearer is None:
-            raise _unauthenticated()
+            raise _make_unauthenticated()
         return self._bearer
 
     @property
@@ -71,30 +72,30 @@ class Call:
 
     @property
     def write(self) -> Write:
-        """The write that this request is, under its condition on one resource."""
+        """Write of this request, with its precondition on one resource."""
         return Write(self.session, self.author, self.actor, Precondition.of(self.request))
 
     def answer_list(self, listing: Listing, query: PageQuery, *, sort: str) -> Response:
-        """Answer with a page of a list that needs nothing else in its reply."""
+        """Return the response for one page of a list."""
         return answer_page(self.request, read_page(self.session, self.request, listing, query, sort=sort))
 
     @property
     def write_of_list(self) -> Write:
-        """The write that this request is, under its condition on a list."""
+        """Write of this request, with its precondition on a list."""
         return Write(self.session, self.author, self.actor, Precondition.of(self.request, is_of_list=True))
 
 
 def authenticate(request: HouseRequest) -> None:
-    """Find out who asks, in a worker thread, once for each attempt: before a body is parsed, or an endpoint runs.
+    """Authenticate the request in a worker thread, once for each attempt, before the endpoint or the body parser runs.
 
-    Raises Unauthenticated without a valid token, unless the operation is public. Raises Replay to repeat a stored
-    reply.
+    Raises Unauthenticated without a valid token, unless the operation is public. Raises Replay if the idempotency
+    key has a stored reply.
     """
     recognised(request).unit.rest()
 
 
 async def authenticated(request: HouseRequest) -> Call:
-    """The caller of this request (`authenticate`)."""
+    """Return the call of this request; authenticate it if no attempt has yet."""
     unit: Unit = request.state.unit
     if unit.call is None:
         await anyio.to_thread.run_sync(authenticate, request)
@@ -103,14 +104,14 @@ async def authenticated(request: HouseRequest) -> Call:
 
 
 def recognised(request: HouseRequest) -> Call:
-    """The caller, found by a thread that goes on reading with the same connection."""
+    """Authenticate the request in this thread, which goes on reading with the same connection."""
     unit: Unit = request.state.unit
-    call = unit.call = _call_of(request, unit)
+    call = unit.call = _authenticate_call(request, unit)
     return call
 
 
-def _call_of(request: HouseRequest, unit: Unit) -> Call:
-    opened = _opened(request)
+def _authenticate_call(request: HouseRequest, unit: Unit) -> Call:
+    opened = _find_opened_regions(request)
     if opened and is_sent_without_token(request):
         let_in(request)
         return Call(request, unit, anybody(opened), None)
@@ -128,50 +129,50 @@ def _call_of(request: HouseRequest, unit: Unit) -> Call:
             query=request.url.query,
             body=body,
         )
-        if not unit.dry_run:  # a trial stores nothing, yet refuses what would be refused
+        if not unit.dry_run:  # a dry run has no reply worth repeating
             unit.attempt = attempt
             attempt.begin(unit.reading, unit.now)
-    # Who sends a token sees at least what anybody does.
+    # A token never shows less than no token does.
     actor = replace(bearer.actor, opened=opened) if opened else bearer.actor
     return Call(request, unit, actor, bearer)
 
 
-def _unauthenticated() -> Unauthenticated:
+def _make_unauthenticated() -> Unauthenticated:
     return Unauthenticated(headers={"WWW-Authenticate": 'Bearer realm="rata"'})
 
 
-def _opened(request: HouseRequest) -> tuple[str, ...]:
-    """The regions that are opened to the public in this operation."""
+def _find_opened_regions(request: HouseRequest) -> tuple[str, ...]:
+    """Return the public regions of the settings. Returns none if the operation is not public."""
     settings: Settings = request.app.state.settings
     return tuple(words(settings.public_regions or "")) if is_public(request) else ()
 
 
 def _authenticate(request: HouseRequest, unit: Unit) -> Bearer:
-    """Return the owner of the request's token, and charge the request to its principal.
+    """Return the bearer of the request's token, and charge the request to its principal.
 
-    Raises Unauthenticated at the expense of the client's address, TooManyFailures if that has none left.
+    Raises Unauthenticated, charged to the client's address; TooManyFailures if that has no failures left.
     """
     secret, charge = read_secret(request.scope), _find_charge(request)
     if secret is None:
-        raise _unauthenticated()
+        raise _make_unauthenticated()
     with charge.look_up():
-        bearer = _bearer(request, unit, secret)
+        bearer = _find_bearer(request, unit, secret)
         if bearer is None:
-            raise _unauthenticated()
+            raise _make_unauthenticated()
         charge.recognise(bearer.actor.principal)
     return bearer
 
 
 def _find_charge(request: HouseRequest) -> Charge:
-    """Return the account of the request, which the middleware of the budgets opened."""
+    """Return the request's charge, which the rate-limit middleware created."""
     charge: Charge = request.scope["charge"]
     return charge
 
 
-def _bearer(request: HouseRequest, unit: Unit, secret: str) -> Bearer | None:
-    """Return the owner of a bearer token. Returns None if the token does not hold.
+def _find_bearer(request: HouseRequest, unit: Unit, secret: str) -> Bearer | None:
+    """Return the bearer of a token. Returns None if the token is not valid.
 
-    Raises NotEnrolled for an authentic token of a person without a position, at the expense of that person.
+    Raises NotEnrolled for an authentic token of a person without a position, charged to that person.
     """
     issuer: Issuer | None = request.app.state.issuer
     if issuer is None or secret.startswith("rata_") or secret.count(".") != 2:

@@ -1,10 +1,10 @@
-"""Writing principals, their memberships and their uses: over HTTP within the writer's regions, and from the console.
+"""Commands on principals, their memberships and their last uses: over HTTP and from the console.
 
-Each write holds the principal's chain first. Whoever administers a principal's home manages all of it: its memberships
-never lie outside, so nobody gives, by way of somebody else's position, what lies beyond his own regions.
+Each command locks the principal's chain first. All memberships of a principal lie in its home, so an administrator
+of the home can grant nothing beyond the regions that they administer.
 
-A request only notes the use that it saw, and only where the stored one is older than a few minutes. What a killed
-process had noted is lost: less than the time between two writings.
+A request only notes its use, and only if the stored one is older than a few minutes. A killed process loses the uses
+since the last write.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,22 +40,22 @@ from app.kit.write_behind import WriteBehind
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """The session, author, actor and condition of a write: what every command takes first."""
+    """The session, author, actor and precondition of a write: the first parameter of every command."""
 
     session: Session
     author: Author
-    """As the journal names the actor, with the instant and the request."""
+    """The journal's name for the actor, with the instant and the request."""
     actor: Actor
-    """Whose rights decide."""
+    """The holder of the rights that the command checks."""
     precondition: Precondition = UNCONDITIONAL
 
     def unconditional(self) -> "Write":
-        """Return the same write without its condition: for what follows from a write that was checked."""
+        """Return a copy without the precondition, for the consequences of a write that already met it."""
         return replace(self, precondition=UNCONDITIONAL)
 
 
 CHAIN = "access"
-"""Chain of what concerns the access of a whole region at once; of the nation's administrators alone."""
+"""Journal chain of changes to the access of a whole region; only the nation's administrators see it."""
 
 _principals, _tokens, _memberships = table_of(Principal), table_of(Token), table_of(Membership)
 
@@ -95,7 +95,7 @@ class NameTaken(Problem):
 
 
 class StoredPrincipal(NamedTuple):
-    """A principal as it is stored, without its memberships."""
+    """A row of the principals, without memberships."""
 
     id: int
     name: str
@@ -109,9 +109,9 @@ _STORED = [_principals.c[name] for name in StoredPrincipal._fields]
 
 
 def put_principal(write: Write, name: str, content: PrincipalIn, *, issuer: str | None) -> bool:
-    """Create a principal (True) or replace its subject and memberships (False); the same content changes nothing.
+    """Create a principal (True) or replace its subject and memberships (False). Equal content writes nothing.
 
-    `issuer` is the one that the service trusts now; subjects are of it.
+    `issuer` is the trusted issuer of the settings, to which `content.subject` belongs.
     """
     write.actor.require_somewhere("read_access")
     chain = hold(write.session, principal_chain(name))
@@ -123,7 +123,7 @@ def put_principal(write: Write, name: str, content: PrincipalIn, *, issuer: str 
     _check_content(write, content, home, issuer)
     identity = (issuer if content.subject is not None else None, content.subject)
     _check_subject_is_free(write.session, identity, stored)
-    grants = [Grant(one.role, one.region_code, one.agency_code) for one in content.memberships]
+    grants = [Grant(m.role, m.region_code, m.agency_code) for m in content.memberships]
     _store(write, chain, stored, StoredPrincipal(0, checked_key(name), home, *identity, 0), grants)
     return stored is None
 
@@ -132,39 +132,39 @@ def _store(
     write: Write,
     chain: Chain,
     stored: StoredPrincipal | None,
-    wanted: StoredPrincipal,
+    target: StoredPrincipal,
     grants: Sequence[Grant],
 ) -> tuple[Chain, StoredPrincipal]:
-    """Create or change a principal with its memberships. Id and version of `wanted` do not count."""
+    """Create or change a principal with its memberships. Ignores id and version of `target`."""
     session = write.session
-    said = {"region_code": wanted.region_code, "issuer": wanted.issuer, "subject": wanted.subject}
+    values = {"region_code": target.region_code, "issuer": target.issuer, "subject": target.subject}
     if stored is None:
-        version = next_version(session, principal_subject(wanted.name), None)
-        row = {"name": wanted.name, "created_at": write.author.at, "version": version, **said}
+        version = next_version(session, principal_subject(target.name), None)
+        row = {"name": target.name, "created_at": write.author.at, "version": version, **values}
         insert = sa.insert(_principals).values(**row).returning(_principals.c.id)
-        new = wanted._replace(id=session.execute(insert).scalar_one(), version=version)
+        new = target._replace(id=session.execute(insert).scalar_one(), version=version)
         _write_memberships(session, new.id, grants)
         return record(
-            session, chain, write.author, [_principal_entry("created", None, _Told(new, grants))]
+            session, chain, write.author, [_build_entry("created", None, _PrincipalState(new, grants))]
         ), new
-    before = _grants_of(session, stored.id)
-    new = wanted._replace(id=stored.id, version=stored.version)
+    before = _list_grants(session, stored.id)
+    new = target._replace(id=stored.id, version=stored.version)
     if new == stored and set(before) == set(grants):
         return chain, stored
-    new = new._replace(version=write_version(session, _principals, stored, said))
-    entry = _principal_entry("changed", _Told(stored, before), _Told(new, grants))
+    new = new._replace(version=write_version(session, _principals, stored, values))
+    entry = _build_entry("changed", _PrincipalState(stored, before), _PrincipalState(new, grants))
     chain = record(session, chain, write.author, [entry])
     _replace_memberships(write, stored, before, grants)
     return chain, new
 
 
 def delete_principal(write: Write, name: str) -> None:
-    """Delete a principal with its memberships and tokens, all of which end at once."""
+    """Delete a principal with its memberships and tokens, which end at once."""
     chain, stored = held(write, name)
     write.precondition.check(stored.version)
-    before = _grants_of(write.session, stored.id)
+    before = _list_grants(write.session, stored.id)
     names = write.session.scalars(sa.select(_tokens.c.name).where(_tokens.c.principal_id == stored.id))
-    entry = _principal_entry("deleted", _Told(stored, before, sorted(names)), None)
+    entry = _build_entry("deleted", _PrincipalState(stored, before, sorted(names)), None)
     record(write.session, chain, write.author, [entry])
     _replace_memberships(write, stored, before, [])
     write.session.execute(sa.delete(_tokens).where(_tokens.c.principal_id == stored.id))
@@ -172,7 +172,7 @@ def delete_principal(write: Write, name: str) -> None:
 
 
 def held(write: Write, name: str) -> tuple[Chain, StoredPrincipal]:
-    """A principal that the actor may write, with its chain."""
+    """Lock the chain of a principal and return both. Raises NotFound or Forbidden if the actor may not write it."""
     principal_id(write.session, write.actor, name)
     chain = hold(write.session, principal_chain(name))
     stored = require_found(stored_principal(write.session, name))
@@ -181,13 +181,13 @@ def held(write: Write, name: str) -> tuple[Chain, StoredPrincipal]:
 
 
 def stored_principal(session: Session, name: str) -> StoredPrincipal | None:
-    """Return a principal, without a look at rights. Returns None if there is none of that name."""
+    """Return a principal by name, without a check of rights. Returns None if it does not exist."""
     row = session.execute(sa.select(*_STORED).where(_principals.c.name == name)).one_or_none()
     return StoredPrincipal(*row) if row else None
 
 
 def _check_content(write: Write, content: PrincipalIn, home: str, issuer: str | None) -> None:
-    """Raise Invalid with each place outside the home, outside the actor's regions, or unknown."""
+    """Raise Invalid with every region that is unknown, outside the home or outside the actor's regions."""
     errors = []
     if not write.actor.may("write_access", content.region_code):
         errors.append(FieldError(not_administered, pointer="/region_code", value=content.region_code))
@@ -196,7 +196,7 @@ def _check_content(write: Write, content: PrincipalIn, home: str, issuer: str | 
     if content.subject is not None and issuer is None:
         errors.append(FieldError(no_issuer, pointer="/subject", value=content.subject))
     places = {"/region_code": content.region_code} | {
-        f"/memberships/{n}/region_code": one.region_code for n, one in enumerate(content.memberships)
+        f"/memberships/{n}/region_code": m.region_code for n, m in enumerate(content.memberships)
     }
     missing = {code for find in MISSING_REGIONS for code in find(write.session, set(places.values()))}
     for pointer, code in places.items():
@@ -220,7 +220,7 @@ def _check_subject_is_free(
         raise Invalid(errors=[FieldError(taken_subject, pointer="/subject", value=subject)])
 
 
-def _grants_of(session: Session, owner: int) -> list[Grant]:
+def _list_grants(session: Session, owner: int) -> list[Grant]:
     c = _memberships.c
     rows = session.execute(
         sa.select(_memberships).where(c.principal_id == owner).order_by(c.region_code, c.role, c.agency_code)
@@ -240,10 +240,10 @@ def _write_memberships(session: Session, owner: int, grants: Iterable[Grant]) ->
 def _replace_memberships(
     write: Write, stored: StoredPrincipal, before: Sequence[Grant], grants: Sequence[Grant]
 ) -> None:
-    """Make a principal's memberships what they shall be, and tell its readers of the feed what they see by it."""
+    """Replace a principal's memberships, and record each change of visibility for its feed."""
     write.session.execute(sa.delete(_memberships).where(_memberships.c.principal_id == stored.id))
     _write_memberships(write.session, stored.id, grants)
-    # Whoever saw nothing before has no copy to mend.
+    # A principal that saw nothing before has no copy to correct.
     changes = scope_changes(before, grants) if before else []
     if changes:
         chain = hold(write.session, scope_chain(stored.name))
@@ -261,32 +261,32 @@ def _replace_memberships(
         record(write.session, chain, write.author, entries)
 
 
-class _Told(NamedTuple):
-    """A principal as the journal records it."""
+class _PrincipalState(NamedTuple):
+    """The state of a principal for the journal."""
 
     row: StoredPrincipal
     grants: Sequence[Grant]
     tokens: Sequence[str] = ()
 
 
-def _principal_entry(what: str, before: _Told | None, after: _Told | None) -> Entry:
-    """Return the entry of the journal: of a person's subject a digest alone, since it stays for ever."""
+def _build_entry(what: str, before: _PrincipalState | None, after: _PrincipalState | None) -> Entry:
+    """Return the journal entry; of a person's subject only a digest, since the journal stays for ever."""
 
-    def said(told: _Told | None) -> dict[str, object] | None:
-        if told is None:
+    def describe(state: _PrincipalState | None) -> dict[str, object] | None:
+        if state is None:
             return None
         return {
-            "region_code": told.row.region_code,
-            "identity": identity_digest(told.row.issuer, told.row.subject),
-            "memberships": sorted([g.role, g.region, g.agency or ""] for g in told.grants),
-            **({"tokens": list(told.tokens)} if told.tokens else {}),
+            "region_code": state.row.region_code,
+            "identity": identity_digest(state.row.issuer, state.row.subject),
+            "memberships": sorted([g.role, g.region, g.agency or ""] for g in state.grants),
+            **({"tokens": list(state.tokens)} if state.tokens else {}),
         }
 
-    there = after or before
-    assert there is not None
-    row, version = there.row, there.row.version + (after is None)
+    latest = after or before
+    assert latest is not None
+    row, version = latest.row, latest.row.version + (after is None)
     subject = principal_subject(row.name)
-    return Entry(f"principal.{what}", row.region_code, subject, version, said(before), said(after))
+    return Entry(f"principal.{what}", row.region_code, subject, version, describe(before), describe(after))
 
 
 # From the console
@@ -295,10 +295,10 @@ def _principal_entry(what: str, before: _Told | None, after: _Told | None) -> En
 def enrol(
     write: Write, *, principal: str, grants: Sequence[Grant], identity: tuple[str, str] | None = None
 ) -> None:
-    """Give a principal (made if new) exactly these memberships, and the person of (issuer, subject) who holds it.
+    """Give a principal exactly these memberships and, with an identity (issuer, subject), that person as its holder.
 
-    Without an identity the holder does not change. Raises Conflict if another principal has that subject and Invalid
-    if the name is none that the HTTP interface takes.
+    Creates the principal if it is new. Without an identity the holder stays. Raises Conflict if another principal
+    has that subject, Invalid if the HTTP interface would refuse the name.
     """
     principal = checked_key(principal)
     chain = hold(write.session, principal_chain(principal))
@@ -317,21 +317,21 @@ def enrol_chained(
     grants: Sequence[Grant],
     identity: tuple[str, str] | None = None,
 ) -> tuple[Chain, StoredPrincipal]:
-    """The principal as the console wants it; its home grows where its memberships no longer fit in."""
+    """Create or change a principal under its locked chain; its home grows to contain its memberships."""
     stored = stored_principal(write.session, principal)
     regions = [grant.region for grant in grants]
     home = home_around([stored.region_code, *regions] if stored else regions)
-    wanted = (stored or StoredPrincipal(0, principal, home, None, None, 0))._replace(region_code=home)
+    target = (stored or StoredPrincipal(0, principal, home, None, None, 0))._replace(region_code=home)
     if identity:
-        wanted = wanted._replace(issuer=identity[0], subject=identity[1])
-    return _store(write, chain, stored, wanted, grants)
+        target = target._replace(issuer=identity[0], subject=identity[1])
+    return _store(write, chain, stored, target, grants)
 
 
-# When tokens and persons were last used, written behind the requests
+# Last uses of tokens and persons, in a write-behind buffer
 
 
 GRAIN = timedelta(minutes=5)
-"""How old the stored instant may be before a use is noted again."""
+"""Age of the stored instant from which a request notes its use again."""
 
 _TABLES = {"service": table_of(Token), "person": table_of(Principal)}
 _UPDATES = {
@@ -346,20 +346,20 @@ _UPDATES = {
 
 
 class Uses(WriteBehind[tuple[str, int], datetime]):
-    """The uses of one process that are not written yet: (kind of bearer, id) → instant."""
+    """The last uses that this process has yet to write: (kind of bearer, id) → instant."""
 
     name = "uses"
     pause = 30.0
     largest = 100_000
 
     def note(self, bearer: Bearer, now: datetime) -> None:
-        """Remember a use, where the stored one is not of these minutes."""
+        """Note a use, unless the stored one is younger than `GRAIN`."""
         if bearer.last_used_at is None or now - bearer.last_used_at >= GRAIN:
             self.add({(bearer.kind, bearer.id): now})
 
     def save(self, session: Session, values: Mapping[tuple[str, int], datetime]) -> None:
-        """Write the instants where they are later than the stored ones."""
+        """Write the instants that are later than the stored ones."""
         for kind, update in _UPDATES.items():
-            used = [{"used": id, "at": at} for (of, id), at in values.items() if of == kind]
-            if used:
-                session.connection().execute(update, used)
+            rows = [{"used": id, "at": at} for (other, id), at in values.items() if other == kind]
+            if rows:
+                session.connection().execute(update, rows)

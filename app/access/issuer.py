@@ -1,10 +1,9 @@
-"""The OIDC issuer whose tokens persons come with: its keys, kept and renewed, and what makes a token authentic.
+"""The OIDC issuer of persons' tokens: a cache of its keys, and the checks of a token.
 
 No request waits for the network. A background thread fetches the keys when the service starts, renews them as they
-age, and fetches them early when a token names a key that is not among them; after each attempt it leaves the issuer
-alone for a while, so forged tokens cannot make this service ask it without end. Until an answer is there, a request
-that needs it gets 503 with `Retry-After` at once. While the issuer does not answer, the keys it gave last stay valid
-for a day.
+age, and fetches them early if a token names an unknown key. After each attempt it pauses, so forged tokens cannot make
+the service flood the issuer. Until the keys arrive, a request that needs them gets 503 with `Retry-After` at once.
+While the issuer does not answer, the last keys stay valid for a day.
 """
 
 import threading
@@ -27,13 +26,13 @@ from app.settings import Settings, is_safe_address, words
 log = structlog.get_logger("rata")
 
 PATIENCE = 30.0
-"""Seconds for which the issuer is left alone after an attempt to fetch its keys …"""
+"""Pause in seconds after an attempt to fetch the keys …"""
 IMPATIENCE = 5.0
-"""… and while there are none."""
+"""… and while the cache is empty."""
 RENEWED = 900.0
-"""Age in seconds at which keys are fetched again: for so long a key that the issuer withdrew still counts."""
+"""Age in seconds at which the thread renews the keys. A key that the issuer withdraws stays valid for so long."""
 KEPT = 86_400.0
-"""Age in seconds up to which keys count while the issuer does not answer."""
+"""Age in seconds up to which keys are valid while the issuer does not answer."""
 FETCH_SECONDS = 5.0
 FETCH_BYTES = 256 * 1024
 LONGEST_TOKEN = 16 * 1024
@@ -44,31 +43,32 @@ _OBJECT: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
 
 
 class Keys:
-    """What the issuer last gave, and when (by the clock that never goes back)."""
+    """The issuer's last key set, with the instant of its fetch (monotonic clock)."""
 
     def __init__(self, keys: Mapping[str | None, dict[str, object]], at: float) -> None:
-        self.at, self._said, self._made = at, keys, dict[tuple[str | None, str], PyJWK]()
+        self.at, self._keys, self._parsed = at, keys, dict[tuple[str | None, str], PyJWK]()
 
     def find(self, kid: str | None, algorithm: str) -> PyJWK | None:
-        """The key of that id for that algorithm; without an id, the only key there is."""
-        if kid is None and len(self._said) == 1:
-            (kid,) = self._said
-        said = self._said.get(kid)
-        if said is None or said.get("alg", algorithm) != algorithm:
+        """Return the key of that id and algorithm; without an id, the only key. Returns None if the set lacks it."""
+        if kid is None and len(self._keys) == 1:
+            (kid,) = self._keys
+        key = self._keys.get(kid)
+        if key is None or key.get("alg", algorithm) != algorithm:
             return None
-        if (kid, algorithm) not in self._made:
+        if (kid, algorithm) not in self._parsed:
             try:
-                self._made[kid, algorithm] = PyJWK(said, algorithm)
+                self._parsed[kid, algorithm] = PyJWK(key, algorithm)
             except (jwt.PyJWTError, ValueError, TypeError):
                 return None  # a key of another kind than the algorithm needs
-        return self._made[kid, algorithm]
+        return self._parsed[kid, algorithm]
 
     def knows(self, kid: str | None) -> bool:
-        return kid in self._said or (kid is None and len(self._said) == 1)
+        """Return whether the set has a key of that id, or, without an id, exactly one key."""
+        return kid in self._keys or (kid is None and len(self._keys) == 1)
 
 
 class Issuer:
-    """One issuer as the settings name it. Safe to use from many threads."""
+    """The issuer of the settings. Thread-safe."""
 
     def __init__(
         self,
@@ -87,20 +87,20 @@ class Issuer:
         self._tried_at: float | None = None
         self._is_wanted = False
         self._awake, self._stopped = threading.Event(), threading.Event()
-        # Made once, at the start: to load the authorities that it trusts takes longer than to fetch the keys.
-        unkept = httpx.Limits(max_keepalive_connections=0)
-        self._client = httpx.Client(verify=trusting_context(), follow_redirects=False, limits=unkept)
+        # One client for all fetches: loading the trusted authorities takes longer than fetching the keys.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.Client(verify=trusting_context(), follow_redirects=False, limits=limits)
 
     def claims_of(self, token: str) -> dict[str, Any]:
-        """Return the claims of an authentic token, without ever waiting for the issuer.
+        """Return the claims of an authentic token, from cached keys alone.
 
-        Raises Untrusted if the token is not authentic, IssuerUnreachable if that cannot be known yet.
+        Raises Untrusted if the token is not authentic, IssuerUnreachable if the cached keys cannot decide.
         """
         try:
             if len(token) > LONGEST_TOKEN:
                 raise Untrusted
             header = jwt.get_unverified_header(token)
-            algorithm, kid = self._announced(header)
+            algorithm, kid = self._read_header(header)
             key = self._find_key(kid, algorithm)
             claims = jwt.decode(
                 token,
@@ -116,8 +116,8 @@ class Issuer:
         self._check_purpose(claims)
         return claims
 
-    def _announced(self, header: Mapping[str, Any]) -> tuple[str, str | None]:
-        """(algorithm, key id) that a token's header names, where the settings allow what it says."""
+    def _read_header(self, header: Mapping[str, Any]) -> tuple[str, str | None]:
+        """Return (algorithm, key id) of a token's header. Raises Untrusted if the settings do not allow them."""
         algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
         if not isinstance(algorithm, str) or algorithm not in self._algorithms:
             raise Untrusted
@@ -126,7 +126,7 @@ class Issuer:
         return algorithm, kid
 
     def _check_purpose(self, claims: Mapping[str, Any]) -> None:
-        """It names its bearer, and is made for asking a service, not for telling a client who logged in."""
+        """Raise Untrusted for a token without a subject, and for an ID token, which is meant for a login client."""
         subject = claims.get(self.subject_claim)
         if not isinstance(subject, str) or not subject.isascii() or not 1 <= len(subject) <= 255:
             raise Untrusted
@@ -140,14 +140,14 @@ class Issuer:
     # Keys
 
     def start(self) -> None:
-        """Start the background thread, which fetches the keys now and whenever a fetch is due."""
+        """Start the background thread, which fetches the keys now and at each due instant."""
         stopped = self._stopped = threading.Event()
 
         def work() -> None:
             while not stopped.is_set():
                 try:
                     self.refresh_if_due()
-                except Exception:  # the thread must live on: without it no key is ever renewed
+                except Exception:  # the thread must live on: nothing else renews the keys
                     log.exception("issuer_fetch_failed", issuer=self.address)
                 self._awake.wait(max(0.0, self._due_at() - self._clock()))
                 self._awake.clear()
@@ -160,7 +160,7 @@ class Issuer:
         self._awake.set()
 
     def refresh_if_due(self) -> None:
-        """Fetch the keys if they are missing, old or wanted, and the issuer was left alone for long enough."""
+        """Fetch the keys if they are missing, old or needed, and the pause after the last attempt is over."""
         if self._clock() < self._due_at():
             return
         try:
@@ -178,49 +178,54 @@ class Issuer:
         return earliest if self._is_wanted else max(earliest, self._keys.at + RENEWED)
 
     def _find_key(self, kid: str | None, algorithm: str) -> PyJWK:
-        """Return the key that a token names. Raises Untrusted if the issuer has none, IssuerUnreachable until known.
+        """Return the key that a token names.
 
-        Keys fetched in the last `PATIENCE` seconds decide alone. Older ones may lack a key that the issuer has
-        begun to use since: the background thread fetches them again, and an honest client repeats its request.
+        Raises Untrusted if keys younger than `PATIENCE` seconds lack it. Older ones may lack a key that the issuer
+        added since: this wakes the background thread and raises IssuerUnreachable, so that the client retries.
         """
         keys, now = self._keys, self._clock()
         if keys is None or now - keys.at >= KEPT:
-            raise self._unreachable()
+            raise self._make_unreachable()
         if not keys.knows(kid) and now - keys.at >= PATIENCE:
             if not self._is_wanted:
                 self._is_wanted = True
                 self._awake.set()
-            raise self._unreachable()
+            raise self._make_unreachable()
         key = keys.find(kid, algorithm)
         if key is None:
             raise Untrusted
         return key
 
-    def _unreachable(self) -> IssuerUnreachable:
+    def _make_unreachable(self) -> IssuerUnreachable:
         return IssuerUnreachable(headers={"Retry-After": str(max(1, ceil(self._due_at() - self._clock())))})
 
     def _fetch(self) -> Keys | None:
-        """The issuer's keys by way of its discovery document (OpenID Connect Discovery 1.0, section 4)."""
+        """Fetch the issuer's keys through its discovery document (OpenID Connect Discovery 1.0, section 4).
+
+        Returns None, with a warning in the log, if the fetch fails.
+        """
         end = time.monotonic() + FETCH_SECONDS
         try:
-            found = self._document(f"{self.address.rstrip('/')}/.well-known/openid-configuration", end)
-            if found.get("issuer") != self.address:
+            document = self._fetch_document(
+                f"{self.address.rstrip('/')}/.well-known/openid-configuration", end
+            )
+            if document.get("issuer") != self.address:
                 raise ValueError("the discovery document is another issuer's")
-            place = found.get("jwks_uri")
-            if not isinstance(place, str) or not is_safe_address(place):
+            keys_address = document.get("jwks_uri")
+            if not isinstance(keys_address, str) or not is_safe_address(keys_address):
                 raise ValueError("the discovery document names no safe address of keys")
-            keys = _usable(self._document(place, end))
+            keys = _find_signature_keys(self._fetch_document(keys_address, end))
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
             log.warning("issuer_unreachable", issuer=self.address, reason=f"{type(error).__name__}: {error}")
             return None
         return Keys(keys, self._clock())
 
-    def _document(self, url: str, end: float) -> dict[str, object]:
-        """A JSON object from an address, bounded in size and in time. ValueError: it is none."""
-        body, rest = bytearray(), max(0.1, end - time.monotonic())
-        # Not compressed: what is counted is what there is.
-        wanted = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        with self._client.stream("GET", url, headers=wanted, timeout=rest) as reply:
+    def _fetch_document(self, url: str, end: float) -> dict[str, object]:
+        """Fetch a JSON object, bounded in size and time. Raises ValueError for any other reply."""
+        body, timeout = bytearray(), max(0.1, end - time.monotonic())
+        # No compression: the loop counts raw bytes.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        with self._client.stream("GET", url, headers=headers, timeout=timeout) as reply:
             if reply.status_code != 200:
                 raise ValueError(f"{url} answers {reply.status_code}")
             for chunk in reply.iter_raw():
@@ -233,24 +238,24 @@ class Issuer:
             raise ValueError(f"{url} is no JSON object") from None
 
 
-def _usable(document: Mapping[str, object]) -> dict[str | None, dict[str, object]]:
-    """Key id → key, of those that are for signatures and public. ValueError: there are none."""
-    said = document.get("keys")
-    found = {
-        one.get("kid"): one
-        for one in (said if isinstance(said, list) else ())
-        if isinstance(one, dict)
-        and one.get("kty") in ("RSA", "EC", "OKP")
-        and one.get("use", "sig") == "sig"
-        and isinstance(one.get("kid"), str | None)
+def _find_signature_keys(document: Mapping[str, object]) -> dict[str | None, dict[str, object]]:
+    """Return key id → key of the public keys for signatures. Raises ValueError if the document has none."""
+    keys = document.get("keys")
+    usable = {
+        key.get("kid"): key
+        for key in (keys if isinstance(keys, list) else ())
+        if isinstance(key, dict)
+        and key.get("kty") in ("RSA", "EC", "OKP")
+        and key.get("use", "sig") == "sig"
+        and isinstance(key.get("kid"), str | None)
     }
-    if not found:
+    if not usable:
         raise ValueError("the issuer has no keys for signatures")
-    return found
+    return usable
 
 
 def issuer_of(settings: Settings) -> Issuer | None:
-    """The issuer that the settings name; None where they name none."""
+    """Return the issuer of the settings. Returns None if they have none."""
     if settings.oidc_issuer is None:
         return None
     return Issuer(

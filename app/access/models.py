@@ -1,4 +1,4 @@
-"""Principals, their memberships, their service tokens."""
+"""Principals, memberships and service tokens: tables and wire shapes."""
 
 import ipaddress
 from datetime import datetime
@@ -101,8 +101,8 @@ class PrincipalIn(PrincipalFields, Shape):
 
     @model_validator(mode="after")
     def _each_membership_once(self) -> "PrincipalIn":
-        places = ("/".join(filter(None, (one.region_code, one.agency_code))) for one in self.memberships)
-        keys = (f"{one.role}@{place}" for one, place in zip(self.memberships, places, strict=True))
+        places = ("/".join(filter(None, (m.region_code, m.agency_code))) for m in self.memberships)
+        keys = (f"{m.role}@{place}" for m, place in zip(self.memberships, places, strict=True))
         refuse_repeated(keys, at="/memberships")
         return self
 
@@ -144,7 +144,7 @@ class PrincipalReply(PrincipalOut):
 
 
 class PrincipalQuery(PageQuery):
-    """Which principals; all conditions hold together."""
+    """Filters and order of the list of principals; a principal must meet all filters."""
 
     region: RegionCode | None = ShapeField(
         default=None, description="Home in this region or anywhere below it."
@@ -170,7 +170,7 @@ class Principal(PrincipalFields, Table, table=True):
 
 
 class Membership(Table, table=True):
-    """A role of a principal in a region, an operator's limited to one agency."""
+    """A role of a principal in a region; an operator may have it for one agency alone."""
 
     __tablename__ = "membership"
     __table_args__ = (sa.UniqueConstraint("principal_id", "role", "region_code", "agency_code"),)
@@ -185,8 +185,8 @@ class Membership(Table, table=True):
 # Tokens
 
 
-def _network(text: str) -> str:
-    """A network as it is compared: `10.0.0.0/8`, a single address as `192.0.2.7/32`."""
+def _normalise_network(text: str) -> str:
+    """Return a network in its normal form: `10.0.0.0/8`, a single address as `192.0.2.7/32`."""
     try:
         return str(ipaddress.ip_network(text))
     except ValueError:
@@ -195,7 +195,7 @@ def _network(text: str) -> str:
         ) from None
 
 
-Network = Annotated[str, StringConstraints(max_length=50), AfterValidator(_network)]
+Network = Annotated[str, StringConstraints(max_length=50), AfterValidator(_normalise_network)]
 
 
 class TokenFields(BaseModel):
@@ -264,13 +264,13 @@ class TokenReply(TokenOut):
 
 
 class TokenQuery(PageQuery):
-    """In which order."""
+    """Order of the list of tokens."""
 
     sort: Literal["name", "-name", "expires_at", "-expires_at"] = "name"
 
 
 class Token(Table, table=True):
-    """A service token; its secret is shown once and kept only as a hash.
+    """A service token. The table has only a hash of its secret.
 
     The secret has 256 random bits, so a plain SHA-256 protects it; a password hash would only cost.
     """
@@ -290,7 +290,7 @@ class Token(Table, table=True):
     version: int = 1
 
 
-# Who one is
+# The caller
 
 
 class Held(BaseModel):

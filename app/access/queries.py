@@ -1,4 +1,4 @@
-"""Reading tokens and principals, and the scope that every SELECT of regional data starts from."""
+"""Queries of tokens and principals, and the visibility predicates of every SELECT of regional data."""
 
 import hashlib
 import ipaddress
@@ -32,21 +32,21 @@ from app.kit.problems import require_found
 _token, _principal, _membership = table_of(Token), table_of(Principal), table_of(Membership)
 
 MISSING_REGIONS: list[Callable[[Session, Collection[str]], set[str]]] = []
-"""(session, region codes) → those that are none. The area that has regions adds it when it is imported: rights are
-judged without knowing them, yet a membership in a region that does not exist is a slip."""
+"""(session, region codes) → the codes that do not exist. The area of the regions adds its function when it is
+imported: this area cannot import it, yet refuses a membership in an unknown region."""
 
 
-# Who asks
+# Authentication
 
 
 class Bearer(NamedTuple):
-    """Whom a bearer token stands for, until when, and when it was last seen."""
+    """The actor of a bearer token, with the token's expiry and last use."""
 
     actor: Actor
     expires_at: datetime
     kind: Literal["service", "person"]
     id: int
-    """Of the token's row, a person's of the principal's."""
+    """Id of the token's row; for a person, of the principal's."""
     last_used_at: datetime | None
 
 
@@ -78,7 +78,7 @@ _BY_IDENTITY = (
 
 
 class _TokenRow(NamedTuple):
-    """A token with one membership of its principal, as `_BY_HASH` reads it."""
+    """A row of `_BY_HASH`: a token with one membership of its principal."""
 
     principal: str
     id: int
@@ -94,7 +94,7 @@ class _TokenRow(NamedTuple):
 
 
 class _PersonRow(NamedTuple):
-    """A principal with one of its memberships, as `_BY_IDENTITY` reads it."""
+    """A row of `_BY_IDENTITY`: a principal with one of its memberships."""
 
     id: int
     principal: str
@@ -105,18 +105,20 @@ class _PersonRow(NamedTuple):
 
 
 def hash_of(secret: str) -> str:
-    """What is stored of a token: SHA-256, hex."""
+    """Return the stored form of a token's secret: SHA-256, hex."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def actor_of(session: Session, secret: str, *, now: datetime, client: str | None) -> Bearer | None:
-    """Whom a service token stands for; None when it is unknown, over, or from elsewhere."""
-    found = session.connection().execute(_BY_HASH, {"hash": hash_of(secret)}).all()
-    if not found:
+    """Return the bearer of a service token.
+
+    Returns None if the token is unknown, expired or revoked, or if `client` lies outside its networks.
+    """
+    rows = [_TokenRow(*row) for row in session.connection().execute(_BY_HASH, {"hash": hash_of(secret)})]
+    if not rows:
         return None
-    rows = [_TokenRow(*row) for row in found]
     first = rows[0]
-    if first.revoked_at is not None or first.expires_at <= now or not _comes_from(client, first.networks):
+    if first.revoked_at is not None or first.expires_at <= now or not _is_in_networks(client, first.networks):
         return None
     scopes = frozenset(TokenScope(scope) for scope in first.scopes)
     actor = Actor(first.principal, first.token, scopes, _grants(rows))
@@ -124,7 +126,7 @@ def actor_of(session: Session, secret: str, *, now: datetime, client: str | None
 
 
 def person_of(session: Session, claims: Mapping[str, Any], *, issuer: str, subject: str) -> Bearer | None:
-    """Whom an authentic token of the issuer stands for; None where nobody enrolled its subject."""
+    """Return the bearer of an authentic token of the issuer. Returns None if its subject is not enrolled."""
     identity = {"issuer": issuer, "subject": subject}
     rows = [_PersonRow(*row) for row in session.connection().execute(_BY_IDENTITY, identity)]
     if not rows:
@@ -136,11 +138,11 @@ def person_of(session: Session, claims: Mapping[str, Any], *, issuer: str, subje
 
 
 def reader_of(session: Session, principal: int) -> Actor | None:
-    """A principal as whoever only reads: what it sees without a request of its own. None: it is gone."""
-    one = sa.select(_principal.c.id, _principal.c.name, _principal.c.last_used_at, *_GRANT).outerjoin(
+    """Return a principal as an actor with scope `read`, for reads outside a request. Returns None if it is gone."""
+    statement = sa.select(_principal.c.id, _principal.c.name, _principal.c.last_used_at, *_GRANT).outerjoin(
         _membership, _membership.c.principal_id == _principal.c.id
     )
-    rows = [_PersonRow(*row) for row in session.execute(one.where(_principal.c.id == principal))]
+    rows = [_PersonRow(*row) for row in session.execute(statement.where(_principal.c.id == principal))]
     if not rows:
         return None
     name = rows[0].principal
@@ -148,21 +150,21 @@ def reader_of(session: Session, principal: int) -> Actor | None:
 
 
 def can_read(principal: ColumnElement[int], region: ColumnElement[str], now: datetime) -> ColumnElement[bool]:
-    """Predicate: the principal could read something of the region now, by itself: with a token or as a person."""
-    c, held, person = _token.c, _membership.c, _principal.c
-    comes_in = sa.exists().where(
+    """Return the predicate: the principal can read something of the region now, with a token or as a person."""
+    c, member, person = _token.c, _membership.c, _principal.c
+    has_token = sa.exists().where(
         c.principal_id == principal,
         c.revoked_at.is_(None),
         c.expires_at > now,
         sa.cast(c.scopes, sa.Text).contains(f'"{TokenScope.read}"'),  # a list of four words at most
     )
     is_person = sa.exists().where(person.id == principal, person.subject.is_not(None))
-    from_above = sa.or_(held.region_code == "0", below(region, held.region_code))
+    from_above = sa.or_(member.region_code == "0", below(region, member.region_code))
     reaches = sa.exists().where(
-        held.principal_id == principal,
-        sa.or_(held.region_code == region, sa.and_(held.role.in_(ROLES_BELOW), from_above)),
+        member.principal_id == principal,
+        sa.or_(member.region_code == region, sa.and_(member.role.in_(ROLES_BELOW), from_above)),
     )
-    return sa.and_(sa.or_(is_person, comes_in), reaches)
+    return sa.and_(sa.or_(is_person, has_token), reaches)
 
 
 def _grants(rows: Sequence[_TokenRow | _PersonRow]) -> tuple[Grant, ...]:
@@ -171,7 +173,7 @@ def _grants(rows: Sequence[_TokenRow | _PersonRow]) -> tuple[Grant, ...]:
     )
 
 
-def _comes_from(client: str | None, networks: list[str]) -> bool:
+def _is_in_networks(client: str | None, networks: list[str]) -> bool:
     if not networks:
         return True
     try:
@@ -181,13 +183,13 @@ def _comes_from(client: str | None, networks: list[str]) -> bool:
     return any(address in ipaddress.ip_network(network) for network in networks)
 
 
-# What the actor sees
+# Visibility
 
 
 def within(column: ColumnElement[str], region: str | None) -> ColumnElement[bool]:
-    """Predicate: the code in `column` is `region` or lies below it; an index on the column serves it.
+    """Return the predicate: the code in `column` is `region` or lies below it. None allows any code.
 
-    None: any code.
+    An index on the column serves it.
     """
     if region in (None, "0"):
         return sa.true()
@@ -196,38 +198,38 @@ def within(column: ColumnElement[str], region: str | None) -> ColumnElement[bool
 
 
 def below(column: ColumnElement[str], ancestor: ColumnElement[str]) -> ColumnElement[bool]:
-    """Predicate: the code in `column` lies below that in `ancestor`, which is not the nation's."""
+    """Return the predicate: the code in `column` lies below that in `ancestor`, which is not the nation's."""
     return sa.and_(column > ancestor.concat("."), column < ancestor.concat("/"))
 
 
 def visible(actor: Actor, column: ColumnElement[str], verb: str = "read") -> ColumnElement[bool]:
-    """Predicate: in the region in `column` the actor holds a right, that of seeing it unless another is named."""
+    """Return the predicate: the actor has the right `verb` in the region in `column`."""
     right = RIGHTS[verb]
     if right.scope not in actor.scopes:
         return sa.false()
-    seen = [
+    regions = [
         within(column, g.region) if g.is_below else column == g.region
         for g in actor.grants
         if g.role in right.roles
     ]
-    return sa.or_(*seen) if seen else sa.false()
+    return sa.or_(*regions) if regions else sa.false()
 
 
 def opened(actor: Actor, column: ColumnElement[str]) -> ColumnElement[bool]:
-    """Predicate: what was adopted and frozen in the region in `column` is anybody's to read."""
-    found = [within(column, region) for region in actor.opened]
-    return sa.or_(*found) if found else sa.false()
+    """Return the predicate: the region in `column` opens its adopted and frozen data to the public."""
+    regions = [within(column, region) for region in actor.opened]
+    return sa.or_(*regions) if regions else sa.false()
 
 
 def published(actor: Actor, column: ColumnElement[str]) -> ColumnElement[bool]:
-    """Predicate for rows that were frozen: the actor sees the region in `column`, or it is opened."""
+    """Return the predicate for frozen rows: the actor sees the region in `column`, or it is public."""
     return sa.or_(visible(actor, column), opened(actor, column))
 
 
-# Principals and their tokens, as their administrators see them
+# Principals and their tokens, for their administrators
 
 
-def _principals(actor: Actor) -> Select[Any]:
+def _select_principals(actor: Actor) -> Select[Any]:
     memberships = (
         sa.select(
             *fields_of(
@@ -243,9 +245,9 @@ def _principals(actor: Actor) -> Select[Any]:
 
 
 def principals(actor: Actor, query: PrincipalQuery) -> Listing:
-    """The principals that match, of the regions whose access the actor may read."""
+    """Return the matching principals of the regions whose access the actor may read."""
     c = _principal.c
-    statement = _principals(actor).where(within(c.region_code, query.region))
+    statement = _select_principals(actor).where(within(c.region_code, query.region))
     if query.role is not None:
         has_role = sa.exists().where(_membership.c.principal_id == c.id, _membership.c.role == query.role)
         statement = statement.where(has_role.correlate(_principal))
@@ -253,7 +255,7 @@ def principals(actor: Actor, query: PrincipalQuery) -> Listing:
 
 
 class PrincipalText(NamedTuple):
-    """A principal as JSON (`PrincipalOut`), and what its reply depends on."""
+    """A principal as JSON (`PrincipalOut`), with the columns that its reply needs."""
 
     json: str
     region_code: str
@@ -261,25 +263,25 @@ class PrincipalText(NamedTuple):
 
 
 def principal_text(session: Session, actor: Actor, name: str) -> PrincipalText:
-    """One principal. NotFound: there is none, or it is of a region whose access the actor may not read."""
-    found = _principals(actor).where(_principal.c.name == name)
-    return read_record(session, found, PrincipalText, "region_code", "version")
+    """Return one principal. Raises NotFound if it does not exist or the actor may not read its region's access."""
+    statement = _select_principals(actor).where(_principal.c.name == name)
+    return read_record(session, statement, PrincipalText, "region_code", "version")
 
 
 def allowed(actor: Actor, region: str) -> list[PrincipalVerb]:
-    """What the actor may do with a principal of this home."""
+    """Return the verbs that the actor may use on a principal of this home."""
     return ["edit", "delete", "write_tokens"] if actor.may("write_access", region) else []
 
 
 def principal_id(session: Session, actor: Actor, name: str) -> int:
-    """Row of a principal that the actor sees. NotFound: there is none."""
-    seen = visible(actor, _principal.c.region_code, "read_access")
-    found = require_found(session.scalar(sa.select(_principal.c.id).where(_principal.c.name == name, seen)))
-    return int(found)
+    """Return the row id of a principal. Raises NotFound if the actor sees none of that name."""
+    is_visible = visible(actor, _principal.c.region_code, "read_access")
+    statement = sa.select(_principal.c.id).where(_principal.c.name == name, is_visible)
+    return int(require_found(session.scalar(statement)))
 
 
 def tokens(principal: int) -> Listing:
-    """The tokens of a principal, revoked and expired ones too."""
+    """Return the tokens of a principal, including revoked and expired ones."""
     c = _token.c
     statement = sa.select(*fields_of(TokenOut, _token)).where(c.principal_id == principal)
     return Listing(statement, {"name": c.name, "expires_at": c.expires_at}, {"name": c.name})
@@ -288,8 +290,8 @@ def tokens(principal: int) -> Listing:
 def token_text(session: Session, principal: int, name: str) -> ResourceText:
     """Return a token as `TokenOut`. Raises NotFound if the principal has none of that name."""
     c = _token.c
-    one = sa.select(*fields_of(TokenOut, _token)).where(c.principal_id == principal, c.name == name)
-    return read_text(session, one)
+    statement = sa.select(*fields_of(TokenOut, _token)).where(c.principal_id == principal, c.name == name)
+    return read_text(session, statement)
 
 
 # For the command line
@@ -297,29 +299,29 @@ def token_text(session: Session, principal: int, name: str) -> ResourceText:
 
 def has_administrator(session: Session) -> bool:
     """Return whether any principal is an administrator of any region."""
-    one = sa.select(_membership.c.id).where(_membership.c.role == Role.administrator).limit(1)
-    return session.scalar(one) is not None
+    statement = sa.select(_membership.c.id).where(_membership.c.role == Role.administrator).limit(1)
+    return session.scalar(statement) is not None
 
 
 def list_tokens(session: Session) -> list[tuple[Token, Principal, list[Grant]]]:
-    """Return every token with its principal and the memberships of that, by name."""
-    named = sa.select(Token, Principal).join(Principal, col(Principal.id) == col(Token.principal_id))
-    held = _held(session)
-    rows = session.execute(named.order_by(col(Token.name)))
-    return [(token, principal, held.get(token.principal_id, [])) for token, principal in rows]
+    """Return every token with its principal and the principal's memberships, by name."""
+    statement = sa.select(Token, Principal).join(Principal, col(Principal.id) == col(Token.principal_id))
+    grants = _list_grants(session)
+    rows = session.execute(statement.order_by(col(Token.name)))
+    return [(token, principal, grants.get(token.principal_id, [])) for token, principal in rows]
 
 
 def list_principals(session: Session) -> list[tuple[Principal, list[Grant]]]:
     """Return every principal with its memberships, by name."""
-    held = _held(session)
+    grants = _list_grants(session)
     rows = session.scalars(sa.select(Principal).order_by(col(Principal.name)))
-    return [(row, held.get(row.id or 0, [])) for row in rows]
+    return [(row, grants.get(row.id or 0, [])) for row in rows]
 
 
-def _held(session: Session) -> dict[int, list[Grant]]:
+def _list_grants(session: Session) -> dict[int, list[Grant]]:
     """Return the memberships of each principal, by its id."""
-    held: dict[int, list[Grant]] = {}
+    grants: dict[int, list[Grant]] = {}
     for row in session.execute(sa.select(_membership).order_by(*_GRANT)):
         grant = Grant(Role(row.role), row.region_code, row.agency_code or None)
-        held.setdefault(row.principal_id, []).append(grant)
-    return held
+        grants.setdefault(row.principal_id, []).append(grant)
+    return grants

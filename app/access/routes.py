@@ -1,4 +1,4 @@
-"""Who am I, and who else may do what, over HTTP."""
+"""Routes of the caller's own rights, and of principals and their tokens."""
 
 from fastapi import Response
 

@@ -1,7 +1,7 @@
-"""Rights as one table: which roles, with which token scope, may do what.
+"""Rights as one table: verb → roles and token scope. A verb without a row is not allowed.
 
-Roles of the region itself (operator, secretariat, chair) hold in that region alone; reader, reviewer
-and administrator hold in everything below theirs too. Nothing is allowed that no row allows.
+The roles operator, secretariat and chair hold in their region alone; reader, reviewer and administrator hold in every
+region below too.
 """
 
 import hashlib
@@ -25,16 +25,16 @@ missing_scope = Kind(
 )
 
 ROLES_BELOW = frozenset({Role.reader, Role.reviewer, Role.administrator})
-"""Roles that hold in everything below their region too."""
+"""Roles that hold in their region and in every region below it."""
 
 
 class Right(NamedTuple):
     roles: frozenset[Role]
     scope: TokenScope
     own_agency: bool = False
-    """An operator, who is of one agency, has the right only over what that agency leads."""
+    """The right of an operator covers only the lines that the operator's agency leads."""
     from_above: bool = False
-    """Held only by a membership in a region above: nobody reviews what is its own region's."""
+    """Only a membership in a region above gives the right: no region reviews itself."""
 
 
 def _right(
@@ -85,7 +85,7 @@ RIGHTS: dict[str, Right] = {
 
 
 def is_within(region: str, ancestor: str) -> bool:
-    """Whether a region is another or lies below it; everything lies within the nation, `0`."""
+    """Return whether a region is `ancestor` or lies below it. Every region lies within the nation, `0`."""
     return ancestor in ("0", region) or region.startswith(f"{ancestor}.")
 
 
@@ -96,20 +96,20 @@ def ancestors_of(region: str) -> list[str]:
 
 
 def memberships_for(right: Right, region: str, agencies: Iterable[str]) -> list[dict[str, str]]:
-    """Return the memberships any one of which gives a right over a region, the nearest region first."""
-    found: list[dict[str, str]] = []
+    """Return the memberships that each give a right over a region, the nearest region first."""
+    memberships: list[dict[str, str]] = []
     for role in sorted(right.roles):
         above = reversed(ancestors_of(region)) if role in ROLES_BELOW else ()
         places = [{"role": str(role), "region": code} for code in (region, *above)]
-        found += places[1:] if right.from_above else places
+        memberships += places[1:] if right.from_above else places
         if right.own_agency and role == Role.operator and agencies:
-            found[-1:] = [{**found[-1], "agency": agency} for agency in agencies]
-    return found
+            memberships[-1:] = [{**memberships[-1], "agency": agency} for agency in agencies]
+    return memberships
 
 
 @dataclass(frozen=True)
 class Grant:
-    """A membership as rights are judged by it."""
+    """A membership: a role in a region, and for an operator the agency."""
 
     role: Role
     region: str
@@ -124,30 +124,30 @@ class Grant:
 
 
 def rights_of(grant: Grant, scopes: frozenset[TokenScope]) -> list[str]:
-    """Names of the rights that a grant gives a bearer of these scopes, wherever the grant reaches."""
+    """Return the names of the rights that a grant gives a token of these scopes."""
     return [name for name, right in RIGHTS.items() if grant.role in right.roles and right.scope in scopes]
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who asks: one token of one principal, with what it was granted."""
+    """The caller: one token of one principal, with its scopes and grants."""
 
     principal: str
     token: str
     scopes: frozenset[TokenScope]
     grants: tuple[Grant, ...]
     opened: tuple[str, ...] = ()
-    """Regions of which anybody reads what was adopted and what was frozen. An operation that is not public has none,
-    and no right follows from it: a SELECT shows what is opened where it says so (`opened`, `published`)."""
+    """Public regions: their adopted and frozen data needs no token. Empty unless the operation is public. They give no
+    right; a SELECT must ask for them (`opened`, `published`)."""
 
     def sees(self, region: str) -> bool:
-        """Whether anything of that region's plans is visible."""
+        """Return whether the actor may read anything of that region's plans."""
         return TokenScope.read in self.scopes and any(grant.reaches(region) for grant in self.grants)
 
     def may(self, verb: str, region: str, agency: str | None = None) -> bool:
-        """Whether the right `verb` holds in `region`; with `agency`, over what that agency leads.
+        """Return whether the actor has the right `verb` in `region`; with `agency`, over the lines that it leads.
 
-        Without an agency an operator's right counts as held: he may do it somewhere in the region.
+        Without an agency, an operator of any agency of the region has the right.
         """
         right = RIGHTS[verb]
         return right.scope in self.scopes and any(
@@ -160,23 +160,23 @@ class Actor:
 
     @property
     def sees_every_draft(self) -> bool:
-        """Whether drafts are shown wherever anything is: to most callers, whose statements then stay short."""
+        """True if every grant shows drafts. It holds for most callers, and shortens their statements."""
         return not self.opened and all(g.role in RIGHTS["read_drafts"].roles for g in self.grants)
 
     def require(self, verb: str, region: str, *agencies: str) -> None:
-        """Raise Forbidden if the right is missing; call it for what the actor can already see.
+        """Raise Forbidden if the actor lacks the right; only call this for a region that the actor sees.
 
-        With `agencies`, the right over what one of them leads is enough.
+        With `agencies`, the right over the lines of one of them is enough.
         """
         if self._may_any(verb, region, agencies):
             return
         right, codes = RIGHTS[verb], [agency for agency in agencies if agency]
         allowed = memberships_for(right, region, codes)
-        where = dict.fromkeys(one["region"] for one in allowed) if right.from_above else [region]
+        regions = dict.fromkeys(m["region"] for m in allowed) if right.from_above else [region]
         values: dict[str, Any] = {
             "verb": verb,
             "roles": " / ".join(sorted(right.roles)),
-            "region": (" / ".join(where) or "–") + (f" ({' / '.join(codes)})" if codes else ""),
+            "region": (" / ".join(regions) or "–") + (f" ({' / '.join(codes)})" if codes else ""),
             "scope": right.scope,
         }
         errors = []
@@ -192,54 +192,54 @@ class Actor:
         return any(self.may(verb, region, agency) for agency in agencies or (None,))
 
     def require_seen(self, region: str) -> None:
-        """Raise NotFound if nothing of the region's plans is visible."""
+        """Raise NotFound if the actor sees nothing of the region's plans."""
         if not self.sees(region):
             raise NotFound()
 
     def require_somewhere(self, verb: str) -> None:
-        """Raise NotFound if the right holds in no region: the actor sees nothing that it is about."""
+        """Raise NotFound if no grant gives the right: the actor sees nothing that the verb is about."""
         if not any(self.may(verb, grant.region) for grant in self.grants):
             raise NotFound()
 
     def require_anywhere(self, verb: str) -> None:
-        """Raise Forbidden if the right holds in no region: before a file is read that names the regions."""
+        """Raise Forbidden if the right holds in no region. For imports, before they read the file with the regions."""
         if not any(self.may(verb, region) for region in {"0", *(grant.region for grant in self.grants)}):
             self.require(verb, self.grants[0].region if self.grants else "0")
 
     @property
     def fingerprint(self) -> str:
-        """The same for every token of equal rights; part of each list's entity tag."""
+        """Text of the rights, equal for tokens of equal rights; part of each list's ETag."""
         grants = sorted(f"{g.role}@{g.region}/{g.agency or '*'}" for g in self.grants)
         opened = sorted(f"public@{region}" for region in set(self.opened))
         return ";".join([*sorted(self.scopes), *grants, *opened])
 
 
 def anybody(opened: tuple[str, ...]) -> Actor:
-    """Whoever sends no token, where these regions are opened: of no name, no role and no scope."""
+    """Return the actor of a request without a token: no name, no scope, no grants, only these public regions."""
     return Actor("", "", frozenset(), (), opened)
 
 
 # Principals and their tokens
 
 PRINCIPAL_CHAINS = "principal:"
-"""With a principal behind it: the journal's chain of its memberships and tokens."""
+"""Prefix of the journal chain of a principal's memberships and tokens."""
 
 LONGEST_LIFE = timedelta(days=730)
 USUAL_LIFE = timedelta(days=365)
 
 
 def principal_chain(principal: str) -> str:
-    """The chain of a principal; a name is longer than a chain's may be."""
-    return PRINCIPAL_CHAINS + _short(principal)
+    """Return the chain of a principal, with a digest of its name: a name may be longer than a chain's."""
+    return PRINCIPAL_CHAINS + _shorten_name(principal)
 
 
 def principal_subject(principal: str, token: str | None = None) -> str:
-    """Address below /v1/ of a principal, or of a token of it."""
+    """Return the address below /v1/ of a principal, or of one of its tokens."""
     return f"principals/{principal}" + (f"/tokens/{token}" if token else "")
 
 
 def home_around(regions: Iterable[str]) -> str:
-    """The smallest region in which all of these lie; the nation, `0`, where none is given."""
+    """Return the smallest region that contains all of these; without any, the nation, `0`."""
     parts = [[] if region == "0" else region.split(".") for region in regions]
     if not parts:
         return "0"
@@ -251,12 +251,13 @@ def home_around(regions: Iterable[str]) -> str:
     return ".".join(common) or "0"
 
 
-def expiry_of(wanted: datetime | None, created_at: datetime) -> datetime:
-    return wanted or created_at + USUAL_LIFE
+def expiry_of(requested: datetime | None, created_at: datetime) -> datetime:
+    """Return the expiry of a token: the requested one, or `USUAL_LIFE` after its creation."""
+    return requested or created_at + USUAL_LIFE
 
 
 def identity_digest(issuer: str | None, subject: str | None) -> str | None:
-    """What the journal keeps of who a person is: enough to tell one from another, and no personal data."""
+    """Return the digest of a person's identity for the journal: it distinguishes persons without personal data."""
     if subject is None:
         return None
     return f"sha256:{hashlib.sha256(f'{issuer} {subject}'.encode()).hexdigest()[:16]}"
@@ -265,91 +266,92 @@ def identity_digest(issuer: str | None, subject: str | None) -> str | None:
 # Persons
 
 SCOPE_PREFIX = "rata:"
-"""In an issuer's token `rata:read` is our scope `read`."""
+"""Prefix of our scopes in an issuer's token: `rata:read` is the scope `read`."""
 
 
 def scopes_of_person(claims: Mapping[str, object], grants: Iterable[Grant]) -> frozenset[TokenScope]:
-    """The scopes that a token of the issuer names, or all that its bearer's roles can use where it names none.
+    """Return the scopes of an issuer's token; if it names none of ours, all that its bearer's roles can use.
 
-    Claim `scope` (RFC 8693, words) or `scp` (words or a list, as some issuers have it). A scope that begins as ours
-    do and is none grants nothing, but narrows all the same.
+    Reads claim `scope` (RFC 8693, words) and `scp` (words or a list, of some issuers). An unknown scope with our
+    prefix grants nothing, yet narrows the token.
     """
-    said: list[str] = []
+    named: list[str] = []
     for name in ("scope", "scp"):
         value = claims.get(name, "")
-        said += (
+        named += (
             value.split() if isinstance(value, str) else map(str, value if isinstance(value, list) else ())
         )
-    ours = {one.removeprefix(SCOPE_PREFIX) for one in said if one.startswith(SCOPE_PREFIX)}
+    ours = {scope.removeprefix(SCOPE_PREFIX) for scope in named if scope.startswith(SCOPE_PREFIX)}
     if ours:
         return frozenset(scope for scope in TokenScope if scope in ours)
     roles = {grant.role for grant in grants}
     return frozenset(right.scope for right in RIGHTS.values() if right.roles & roles)
 
 
-# What changes of what somebody sees
+# Changes of visibility
 
 SCOPE_CHANGED = "scope.changed"
-"""Kind of the journal's entry that tells a reader to read a region again."""
+"""Kind of the journal entry after which a reader of the feed must read a region again."""
 
 SCOPE_CHAINS = "scope:"
-"""With a principal behind it: the journal's chain of what that principal has come to see and no longer sees."""
+"""Prefix of the journal chain of the changes to a principal's visible regions."""
 
 Reach = Literal["region", "below"]
 
 
 def scope_chain(principal: str) -> str:
-    """The chain of what one principal sees."""
-    return SCOPE_CHAINS + _short(principal)
+    """Return the chain of the changes to a principal's visible regions."""
+    return SCOPE_CHAINS + _shorten_name(principal)
 
 
-def _short(principal: str) -> str:
+def _shorten_name(principal: str) -> str:
     return hashlib.sha256(principal.encode()).hexdigest()[:40]
 
 
 class ScopeChange(NamedTuple):
-    """A region of which somebody sees another part than before: nothing (None), itself, or all below it too."""
+    """A change of a region's visibility to a principal: nothing (None), the region, or all below it too."""
 
     region: str
     before: Reach | None
     after: Reach | None
     drafts_before: Reach | None = None
-    """The same of what is not in force yet."""
+    """`before` for drafts."""
     drafts_after: Reach | None = None
+    """`after` for drafts."""
 
 
 def scope_changes(before: Iterable[Grant], after: Iterable[Grant]) -> list[ScopeChange]:
-    """What other grants change of what is seen; nothing where others of them show the same."""
+    """Return the visibility changes between two sets of grants."""
     old, new = tuple(before), tuple(after)
-    old_drafts, new_drafts = _of_drafts(old), _of_drafts(new)
-    moved = _moved(old, new) | _moved(old_drafts, new_drafts)
+    old_drafts, new_drafts = _select_draft_grants(old), _select_draft_grants(new)
+    regions = _find_moved_regions(old, new) | _find_moved_regions(old_drafts, new_drafts)
     return [
-        ScopeChange(region, *(_reach(grants, region) for grants in (old, new, old_drafts, new_drafts)))
-        for region in sorted(moved)
+        ScopeChange(region, *(_find_reach(grants, region) for grants in (old, new, old_drafts, new_drafts)))
+        for region in sorted(regions)
     ]
 
 
-def _of_drafts(grants: Iterable[Grant]) -> tuple[Grant, ...]:
+def _select_draft_grants(grants: Iterable[Grant]) -> tuple[Grant, ...]:
     return tuple(grant for grant in grants if grant.role in RIGHTS["read_drafts"].roles)
 
 
-def _moved(old: tuple[Grant, ...], new: tuple[Grant, ...]) -> set[str]:
-    gone = {g.region for g in old if not _shows(new, g.region, g.is_below)}
-    return gone | {g.region for g in new if not _shows(old, g.region, g.is_below)}
+def _find_moved_regions(old: tuple[Grant, ...], new: tuple[Grant, ...]) -> set[str]:
+    gone = {g.region for g in old if not _can_see(new, g.region, g.is_below)}
+    return gone | {g.region for g in new if not _can_see(old, g.region, g.is_below)}
 
 
-def _shows(grants: Iterable[Grant], region: str, is_below: bool) -> bool:
+def _can_see(grants: Iterable[Grant], region: str, is_below: bool) -> bool:
     return any(grant.reaches(region) and (grant.is_below or not is_below) for grant in grants)
 
 
-def _reach(grants: tuple[Grant, ...], region: str) -> Reach | None:
-    if _shows(grants, region, is_below=True):
+def _find_reach(grants: tuple[Grant, ...], region: str) -> Reach | None:
+    if _can_see(grants, region, is_below=True):
         return "below"
-    return "region" if _shows(grants, region, is_below=False) else None
+    return "region" if _can_see(grants, region, is_below=False) else None
 
 
 CONSOLE = Actor("console", "console", frozenset(TokenScope), (Grant(Role.administrator, "0", None),))
-"""Whoever runs the command line on the server: an administrator of the nation, named so in the journal."""
+"""The actor of the command line on the server: an administrator of the nation."""
 
 
 class IssuerUnreachable(Problem):
@@ -363,4 +365,4 @@ class IssuerUnreachable(Problem):
 
 
 class Untrusted(Exception):
-    """A token that is not an authentic, current one of the issuer for this service."""
+    """Raised for a token that the issuer did not give for this service, or that has expired."""

@@ -1,7 +1,7 @@
-"""Writing service tokens: over HTTP within the writer's regions, and from the console.
+"""Commands on service tokens: over HTTP and from the console.
 
-A secret leaves in the one reply that creates it, by PUT to a name: a POST's reply would be stored for its retries, and
-the secret with it.
+Only the reply that creates a token contains its secret. The route is a PUT to a name, since the server stores the
+replies of a POST for its retries, and would store the secret with them.
 """
 
 import secrets
@@ -56,7 +56,7 @@ class TokenRevoked(Problem):
 
 
 class StoredToken(NamedTuple):
-    """A token as it is stored."""
+    """A row of the tokens, without the hash."""
 
     id: int
     name: str
@@ -72,9 +72,9 @@ _STORED = [_tokens.c[name] for name in StoredToken._fields]
 
 
 def put_token(write: Write, principal: str, name: str, content: TokenIn) -> str | None:
-    """Create a token, giving its secret, which is never shown again; or change what one is limited to (None)."""
+    """Create a token and return its secret, the only time; or change its limits and return None."""
     chain, owner = held(write, principal)
-    stored = _stored_token(write.session, owner.id, name)
+    stored = _find_token(write.session, owner.id, name)
     write.precondition.check(stored.version if stored else None)
     if stored is None and _is_taken(write.session, name):
         raise NameTaken(name=name)
@@ -92,14 +92,14 @@ def put_token(write: Write, principal: str, name: str, content: TokenIn) -> str 
 
 
 def end_token(write: Write, principal: str, name: str) -> None:
-    """Revoke a token: the next request with it is refused. One that was revoked stays as it is."""
+    """Revoke a token, which ends before the next request. Idempotent."""
     chain, owner = held(write, principal)
-    stored = require_found(_stored_token(write.session, owner.id, name))
+    stored = require_found(_find_token(write.session, owner.id, name))
     if stored.revoked_at is None:
         _revoke(write, chain, owner, stored)
 
 
-def _stored_token(session: Session, owner: int, name: str) -> StoredToken | None:
+def _find_token(session: Session, owner: int, name: str) -> StoredToken | None:
     c = _tokens.c
     row = session.execute(sa.select(*_STORED).where(c.principal_id == owner, c.name == name)).one_or_none()
     return StoredToken(*row) if row else None
@@ -110,7 +110,7 @@ def _is_taken(session: Session, name: str) -> bool:
 
 
 def _check_token(write: Write, content: TokenIn, expires_at: datetime, stored: StoredToken | None) -> None:
-    """Raise Invalid for a scope beyond the giver's own, or an end in the past or too far off."""
+    """Raise Invalid for a scope that the actor's token lacks, or an expiry in the past or beyond `LONGEST_LIFE`."""
     own, kept = write.actor.scopes, set(stored.scopes) if stored else set()
     errors = [
         FieldError(scope_beyond_own, pointer=f"/scopes/{n}", value=scope, allowed=sorted(own))
@@ -119,9 +119,9 @@ def _check_token(write: Write, content: TokenIn, expires_at: datetime, stored: S
     ]
     latest = write.author.at + LONGEST_LIFE
     if content.expires_at is not None and not write.author.at < expires_at <= latest:
-        said = content.expires_at.isoformat()
+        value = content.expires_at.isoformat()
         errors.append(
-            FieldError(expiry_out_of_range, pointer="/expires_at", value=said, allowed=latest.isoformat())
+            FieldError(expiry_out_of_range, pointer="/expires_at", value=value, allowed=latest.isoformat())
         )
     refuse(errors)
 
@@ -136,7 +136,7 @@ def _issue(
     row = {**new._asdict(), "principal_id": owner.id, "hash": hash_of(secret)}
     del row["id"]
     write.session.execute(sa.insert(_tokens).values(**row))
-    record(write.session, chain, write.author, [_token_entry("created", owner, None, new)])
+    record(write.session, chain, write.author, [_build_entry("created", owner, None, new)])
     return secret
 
 
@@ -152,7 +152,7 @@ def _change(
     stored: StoredToken,
     new: StoredToken,
 ) -> None:
-    """Write a token as it shall be, and record it."""
+    """Write a changed token and record the change."""
     changed = {
         "scopes": new.scopes,
         "networks": new.networks,
@@ -160,19 +160,21 @@ def _change(
         "revoked_at": new.revoked_at,
     }
     new = new._replace(version=write_version(write.session, _tokens, stored, changed))
-    record(write.session, chain, write.author, [_token_entry(what, owner, stored, new)])
+    record(write.session, chain, write.author, [_build_entry(what, owner, stored, new)])
 
 
-def _token_entry(what: str, owner: StoredPrincipal, before: StoredToken | None, after: StoredToken) -> Entry:
-    def said(row: StoredToken | None) -> dict[str, object] | None:
+def _build_entry(what: str, owner: StoredPrincipal, before: StoredToken | None, after: StoredToken) -> Entry:
+    def describe(row: StoredToken | None) -> dict[str, object] | None:
         if row is None:
             return None
         ends = {"expires_at": row.expires_at, "revoked_at": row.revoked_at}
-        shown = {name: at.isoformat() if at else None for name, at in ends.items()}
-        return {"scopes": row.scopes, "networks": row.networks, **shown}
+        instants = {name: at.isoformat() if at else None for name, at in ends.items()}
+        return {"scopes": row.scopes, "networks": row.networks, **instants}
 
     address = principal_subject(owner.name, after.name)
-    return Entry(f"token.{what}", owner.region_code, address, after.version, said(before), said(after))
+    return Entry(
+        f"token.{what}", owner.region_code, address, after.version, describe(before), describe(after)
+    )
 
 
 # From the console
@@ -186,10 +188,10 @@ def create_token(
     grants: Sequence[Grant],
     content: TokenIn,
 ) -> str:
-    """Make a token for a principal (made too if new) and return its secret, which is never shown again.
+    """Create a token, and its principal if that is new, and return the secret, the only time.
 
-    The principal's memberships become exactly `grants` if any are given. Raises Conflict if the name is taken and
-    Invalid if a name is none that the HTTP interface takes.
+    Non-empty `grants` replace the principal's memberships. Raises Conflict if another token has the name, Invalid if
+    the HTTP interface would refuse a name.
     """
     name, principal = checked_key(name), checked_key(principal)
     chain = hold(write.session, principal_chain(principal))
@@ -202,13 +204,13 @@ def create_token(
 
 
 def revoke_token(write: Write, *, name: str) -> None:
-    """End a token at once. Raises NotFound if no token of that name is valid."""
+    """Revoke a token by name. Raises NotFound if it does not exist or is already revoked."""
     c = _tokens.c
     owned = sa.select(_principals.c.name).join(_tokens, c.principal_id == _principals.c.id)
     principal = require_found(write.session.scalar(owned.where(c.name == name, c.revoked_at.is_(None))))
     chain = hold(write.session, principal_chain(principal))
     owner = stored_principal(write.session, principal)
-    stored = _stored_token(write.session, owner.id, name) if owner else None
+    stored = _find_token(write.session, owner.id, name) if owner else None
     if owner is None or stored is None or stored.revoked_at is not None:
         raise NotFound()
     _revoke(write, chain, owner, stored)
