@@ -1,1 +1,1 @@
-"""The bodies of a region: who leads and who supports its actions."""
+"""Agencies: the bodies of a region that lead or support its actions."""

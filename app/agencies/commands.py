@@ -1,4 +1,4 @@
-"""Writing agencies: each write holds the region's chain first, then looks, then writes and records."""
+"""Commands on agencies. Each locks the region's chain, reads the agency, writes it and records the change."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,13 +28,14 @@ from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, Invalid, Kind, Problem, Text
 
 Mover = Callable[[Write, str, str, str], None]
-"""(write, region code, from agency, to agency): point what refers to the one at the other."""
+"""(write, region code, from agency, to agency): redirect all references from the one to the other."""
 
 MOVERS: list[Mover] = []
-"""`app.wiring` adds those of the areas above: a merge moves a plan's lines, but agencies
-must not know plans. A mover runs in the merge's transaction while the region's chain is held, holds the
-chains of what it changes, and records each change there. It must hold *every* chain in which a line of
-the region can be written: a writer that had seen the agency active is then done before the mover looks."""
+"""`app.wiring` adds those of the areas above: a merge moves a plan's lines, yet this area cannot import plans.
+
+A mover runs in the merge's transaction, under the lock of the region's chain. It locks the chains of the rows that it
+changes and records each change there. It must lock *every* chain under which a writer can add a line of the region:
+then a writer that saw the agency active has committed before the mover reads."""
 
 _table, _memberships, _principals = table_of(AgencyRow), table_of(Membership), table_of(Principal)
 _CODE: TypeAdapter[str] = TypeAdapter(AgencyCode)
@@ -77,8 +78,8 @@ class WrongState(Problem):
 
 
 def put_agency(write: Write, region: str, code: str, content: AgencyIn) -> bool:
-    """Create an agency (True) or replace its content (False); the same content changes nothing."""
-    chain = _held(write, region)
+    """Create an agency (True) or replace its content (False). Equal content writes nothing."""
+    chain = _lock_region(write, region)
     stored = find_agency(write.session, region, code)
     write.precondition.check(stored.version if stored else None)
     if stored is not None:
@@ -95,31 +96,31 @@ def put_agency(write: Write, region: str, code: str, content: AgencyIn) -> bool:
         "version": next_version(write.session, _address(region, code), None),
     }
     write.session.execute(sa.insert(_table).values(**new))
-    record(write.session, chain, write.author, [_entry("created", None, StoredAgency(id=0, **new))])
+    record(write.session, chain, write.author, [_build_entry("created", None, StoredAgency(id=0, **new))])
     return True
 
 
 def patch_agency(write: Write, region: str, code: str, patch: object) -> None:
-    """Merge a patch into the content of an agency, read under the lock of its chain."""
-    chain = _held(write, region)
-    stored = _existing(write, region, code)
-    said = {name: getattr(stored, name) for name in AgencyIn.model_fields}
-    _replace(write, chain, stored, validated(AgencyIn, merge_patch(said, patch)))
+    """Apply a merge patch to an agency."""
+    chain = _lock_region(write, region)
+    stored = _find_existing(write, region, code)
+    content = {name: getattr(stored, name) for name in AgencyIn.model_fields}
+    _replace(write, chain, stored, validated(AgencyIn, merge_patch(content, patch)))
 
 
 def set_state(write: Write, region: str, code: str, verb: Verb) -> None:
-    """Retire an agency, or restore one. Raises WrongState if its state does not allow that."""
-    chain = _held(write, region)
-    stored = _existing(write, region, code)
+    """Retire or restore an agency. Raises WrongState if its state does not allow the verb."""
+    chain = _lock_region(write, region)
+    stored = _find_existing(write, region, code)
     _check_state(stored, verb)
     state = AgencyState.retired if verb == "retire" else AgencyState.active
     _change(write, chain, stored, stored._replace(state=state), f"{verb}d")
 
 
 def merge_agency(write: Write, region: str, code: str, into: str) -> None:
-    """Merge an agency into another, with all that refers to it: lines, memberships, agencies merged before."""
-    chain = _held(write, region)
-    stored = _existing(write, region, code)
+    """Merge an agency into another, with its references: lines, memberships, agencies merged into it before."""
+    chain = _lock_region(write, region)
+    stored = _find_existing(write, region, code)
     _check_state(stored, "merge")
     target = _check_target(write.session, region, code, into)
     merged = stored._replace(state=AgencyState.merged, merged_into=into)
@@ -132,34 +133,34 @@ def merge_agency(write: Write, region: str, code: str, into: str) -> None:
 
 
 def replace_named(session: Session, owner: sa.Column[int], ids: Sequence[int], old: str, new: str) -> None:
-    """Point the rows of some owners that name an agency at another, for movers; a row that names it already stays."""
-    named = owner.table
-    is_old = sa.and_(owner.in_(ids), named.c.agency_code == old)
-    both = sa.select(owner).where(owner.in_(ids), named.c.agency_code == new)
-    session.execute(sa.delete(named).where(is_old, owner.in_(both)))
-    session.execute(sa.update(named).where(is_old).values(agency_code=new))
+    """Replace an agency in the rows of some owners, for movers. Deletes the row of an owner that has both."""
+    table = owner.table
+    is_old = sa.and_(owner.in_(ids), table.c.agency_code == old)
+    both = sa.select(owner).where(owner.in_(ids), table.c.agency_code == new)
+    session.execute(sa.delete(table).where(is_old, owner.in_(both)))
+    session.execute(sa.update(table).where(is_old).values(agency_code=new))
 
 
 def delete_agency(write: Write, region: str, code: str) -> None:
-    """Delete an agency without references. Raises AgencyInUse with those that exist."""
-    chain = _held(write, region)
-    stored = _existing(write, region, code)
+    """Delete an agency. Raises AgencyInUse with the number of references if it has any."""
+    chain = _lock_region(write, region)
+    stored = _find_existing(write, region, code)
     references = references_to(write.session, region, code)
     if references:
         shown = ", ".join(f"{name}: {count}" for name, count in references.items())
         raise AgencyInUse(agency=code, references=shown)
     write.session.execute(sa.delete(_table).where(_table.c.id == stored.id))
-    record(write.session, chain, write.author, [_entry("deleted", stored, None)])
+    record(write.session, chain, write.author, [_build_entry("deleted", stored, None)])
 
 
-def _held(write: Write, region: str) -> Chain:
-    """Lock the region's chain for an actor with the right to write its agencies."""
+def _lock_region(write: Write, region: str) -> Chain:
+    """Lock the region's chain. Raises NotFound or Forbidden if the actor may not write its agencies."""
     home_of(write.session, write.actor, region)
     write.actor.require("write_agencies", region)
     return hold(write.session, region_chain(region))
 
 
-def _existing(write: Write, region: str, code: str) -> StoredAgency:
+def _find_existing(write: Write, region: str, code: str) -> StoredAgency:
     return write.precondition.check_existing(find_agency(write.session, region, code))
 
 
@@ -183,14 +184,14 @@ def _check_state(stored: StoredAgency, verb: Verb) -> None:
 
 
 def _check_target(session: Session, region: str, code: str, into: str) -> StoredAgency:
-    """Return the agency into which another is merged. Raises Invalid if it is unknown, not active, or the same."""
+    """Return the target of a merge. Raises Invalid if it is unknown, not active, or the agency itself."""
     if into == code:
         raise Invalid(errors=[FieldError(into_itself, pointer="/into", value=into)])
     target = find_agency(session, region, into)
     if target is not None and target.state == AgencyState.active:
         return target
     active = agency_labels(session, region, state=AgencyState.active)
-    others = [f"{one} {name}" for one, name in active.items() if one != code]
+    others = [f"{other} {name}" for other, name in active.items() if other != code]
     kind = unknown_reference if target is None else not_active
     error = describe_unknown(into, f"regions/{region}/agencies", others, pointer="/into")
     raise Invalid(errors=[replace(error, kind=kind)])
@@ -199,16 +200,16 @@ def _check_target(session: Session, region: str, code: str, into: str) -> Stored
 def _change(write: Write, chain: Chain, stored: StoredAgency, new: StoredAgency, what: str) -> Chain:
     changed = {name: value for name, value in new._asdict().items() if value != getattr(stored, name)}
     new = new._replace(version=write_version(write.session, _table, stored, changed))
-    return record(write.session, chain, write.author, [_entry(what, stored, new)])
+    return record(write.session, chain, write.author, [_build_entry(what, stored, new)])
 
 
 _RECORDED = (*AgencyIn.model_fields, "state", "merged_into")
 
 
-def _entry(what: str, before: StoredAgency | None, after: StoredAgency | None) -> Entry:
+def _build_entry(what: str, before: StoredAgency | None, after: StoredAgency | None) -> Entry:
     row = after or before
     assert row is not None
-    old, new = ({name: getattr(one, name) for name in _RECORDED} if one else None for one in (before, after))
+    old, new = ({name: getattr(r, name) for name in _RECORDED} if r else None for r in (before, after))
     version = row.version if after else row.version + 1
     return Entry(f"agency.{what}", row.region_code, _address(row.region_code, row.code), version, old, new)
 
@@ -218,14 +219,14 @@ def _address(region: str, code: str) -> str:
 
 
 def _move_memberships(write: Write, region: str, code: str, target: StoredAgency) -> None:
-    """An operator of a merged agency is one of its successor, or the lines that moved would be out of reach."""
+    """Make the operators of a merged agency operators of its successor, which now leads their lines."""
     c, into = _memberships.c, target.code
-    here = sa.and_(c.region_code == region, c.agency_code == code)
-    if write.session.scalar(sa.select(sa.func.count()).select_from(_memberships).where(here)) == 0:
+    is_old = sa.and_(c.region_code == region, c.agency_code == code)
+    if write.session.scalar(sa.select(sa.func.count()).select_from(_memberships).where(is_old)) == 0:
         return
     chain = hold(write.session, "access")
-    moved = _principals.c.id.in_(sa.select(c.principal_id).where(here))
-    write.session.execute(sa.update(_principals).where(moved).values(version=_principals.c.version + 1))
+    has_old = _principals.c.id.in_(sa.select(c.principal_id).where(is_old))
+    write.session.execute(sa.update(_principals).where(has_old).values(version=_principals.c.version + 1))
     twin = _memberships.alias("twin")
     has_both = sa.exists().where(
         twin.c.principal_id == c.principal_id,
@@ -233,8 +234,8 @@ def _move_memberships(write: Write, region: str, code: str, target: StoredAgency
         twin.c.region_code == region,
         twin.c.agency_code == into,
     )
-    write.session.execute(sa.delete(_memberships).where(here, has_both))
-    write.session.execute(sa.update(_memberships).where(here).values(agency_code=into))
+    write.session.execute(sa.delete(_memberships).where(is_old, has_both))
+    write.session.execute(sa.update(_memberships).where(is_old).values(agency_code=into))
     before, after = {"agency": code}, {"agency": into}
     entry = Entry("membership.moved", region, _address(region, into), target.version, before, after)
     record(write.session, chain, write.author, [entry])

@@ -1,4 +1,4 @@
-"""Agencies: table and wire shapes, each field declared once."""
+"""Agencies: table and wire shapes. Each field has one declaration."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -114,7 +114,7 @@ class MergeIn(Shape):
 
 
 class AgencyQuery(PageQuery):
-    """Which agencies; all conditions hold together."""
+    """Filters and order of the list of agencies; an agency must meet all filters."""
 
     q: Words | None = ShapeField(default=None, description="Words that all occur in the name.")
     kind: AgencyKind | None = ShapeField(default=None, description="Only bodies of this kind.")
@@ -142,7 +142,7 @@ class AgencyRow(AgencyFields, Table, table=True):
 
 
 def refer_to_agency(column: str = "agency_code") -> tuple[sa.ForeignKeyConstraint, sa.Index]:
-    """Return the reference of a table with `region_code` to an agency of that region, and its index."""
+    """Return foreign key and index for a table with `region_code` that refers to an agency of that region."""
     return (
         sa.ForeignKeyConstraint(["region_code", column], ["agency.region_code", "agency.code"]),
         sa.Index(None, "region_code", column),

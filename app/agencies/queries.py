@@ -1,4 +1,4 @@
-"""Reading agencies, each time of one region that the caller sees."""
+"""Queries of the agencies of one region."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
@@ -24,13 +24,13 @@ _agency, _membership = table_of(AgencyRow), table_of(Membership)
 
 
 def home_of(session: Session, actor: Actor, region: str) -> str:
-    """The region, where the actor sees it and it can have agencies; NotFound otherwise."""
+    """Return the region. Raises NotFound if the actor does not see it or it cannot have agencies."""
     if not (is_home(region) and actor.sees(region) and is_region(session, region)):
         raise NotFound()
     return region
 
 
-def _agencies(region: str) -> Select[Any]:
+def _select_agencies(region: str) -> Select[Any]:
     is_partner = _agency.c.kind.in_(PARTNER_KINDS)
     return sa.select(*fields_of(AgencyOut, _agency, is_partner=is_partner)).where(
         _agency.c.region_code == region
@@ -38,15 +38,15 @@ def _agencies(region: str) -> Select[Any]:
 
 
 def agencies(region: str, query: AgencyQuery) -> Listing:
-    """The agencies of a region that match."""
+    """Return the matching agencies of a region."""
     c = _agency.c
-    same = equal((c.kind, query.kind), (c.state, query.state))
-    statement = _agencies(region).where(has_words(c.folded, query.q), *same)
+    conditions = equal((c.kind, query.kind), (c.state, query.state))
+    statement = _select_agencies(region).where(has_words(c.folded, query.q), *conditions)
     return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
 
 
 class AgencyText(NamedTuple):
-    """An agency as JSON (`AgencyOut`), and what its reply depends on."""
+    """An agency as JSON (`AgencyOut`), with the columns that its reply needs."""
 
     json: str
     state: AgencyState
@@ -54,9 +54,9 @@ class AgencyText(NamedTuple):
 
 
 def agency_text(session: Session, region: str, code: str) -> AgencyText:
-    """One agency. NotFound: the region has none of that code."""
-    found = _agencies(region).where(_agency.c.code == code)
-    return read_record(session, found, AgencyText, "state", "version")
+    """Return one agency. Raises NotFound if the region has none of that code."""
+    statement = _select_agencies(region).where(_agency.c.code == code)
+    return read_record(session, statement, AgencyText, "state", "version")
 
 
 class StoredAgency(NamedTuple):
@@ -78,8 +78,8 @@ _STORED = [_agency.c[name] for name in StoredAgency._fields]
 
 def list_stored(session: Session, region: str, *conditions: ColumnElement[bool]) -> list[StoredAgency]:
     """Return the agencies of a region that meet the conditions, in the order of their codes."""
-    found = sa.select(*_STORED).where(_agency.c.region_code == region, *conditions)
-    return [StoredAgency(*row) for row in session.execute(found.order_by(_agency.c.code))]
+    statement = sa.select(*_STORED).where(_agency.c.region_code == region, *conditions)
+    return [StoredAgency(*row) for row in session.execute(statement.order_by(_agency.c.code))]
 
 
 def find_agency(session: Session, region: str, code: str) -> StoredAgency | None:
@@ -88,40 +88,41 @@ def find_agency(session: Session, region: str, code: str) -> StoredAgency | None
 
 
 def agencies_by_code(session: Session, region: str, codes: Collection[str]) -> dict[str, StoredAgency]:
-    """Code → agency of the region, in one SELECT; in whatever state it is."""
+    """Return code → agency of the region, of any state, with one SELECT."""
     if not codes:
         return {}
-    return {one.code: one for one in list_stored(session, region, among(session, _agency.c.code, codes))}
+    rows = list_stored(session, region, among(session, _agency.c.code, codes))
+    return {agency.code: agency for agency in rows}
 
 
 def agencies_named(session: Session, region: str, names: Collection[str]) -> dict[str, list[StoredAgency]]:
-    """Name as written → the region's agencies of exactly that folded name, in one SELECT.
+    """Return name → the region's agencies with that folded name, with one SELECT.
 
-    Where active ones bear the name, only those; merged ones say by `merged_into` who took over.
-    No entry: none; several: ambiguous.
+    If some of a name are active, the list has only those; `merged_into` of a merged one names its successor.
+    A name without agencies has no entry; a name with several is ambiguous.
     """
     if not names:
         return {}
-    wanted = {name: folded(name) for name in names}
+    keys = {name: folded(name) for name in names}
     by_name: dict[str, list[StoredAgency]] = {}
-    for agency in list_stored(session, region, among(session, _agency.c.folded, wanted.values())):
+    for agency in list_stored(session, region, among(session, _agency.c.folded, keys.values())):
         by_name.setdefault(agency.folded, []).append(agency)
     result = {}
-    for name, key in wanted.items():
-        found = by_name.get(key, [])
-        active = [one for one in found if one.state == AgencyState.active]
-        if found:
-            result[name] = active or found
+    for name, key in keys.items():
+        rows = by_name.get(key, [])
+        active = [agency for agency in rows if agency.state == AgencyState.active]
+        if rows:
+            result[name] = active or rows
     return result
 
 
 def agency_labels(session: Session, region: str, *, state: AgencyState | None = None) -> dict[str, str]:
-    """Code → name of the agencies of a region, in that state or in any."""
+    """Return code → name of the agencies of a region, of one state or of all."""
     c = _agency.c
-    found = sa.select(c.code, c.name).where(c.region_code == region).order_by(c.code)
+    statement = sa.select(c.code, c.name).where(c.region_code == region).order_by(c.code)
     if state is not None:
-        found = found.where(c.state == state)
-    return {row.code: row.name for row in session.execute(found)}
+        statement = statement.where(c.state == state)
+    return {row.code: row.name for row in session.execute(statement)}
 
 
 retired_agency = Kind(
@@ -134,42 +135,42 @@ retired_agency = Kind(
 def check_agencies(
     session: Session, region: str, named: Sequence[tuple[str, str]], kept: Collection[str] = ()
 ) -> list[FieldError]:
-    """Return the errors of (pointer, code) pairs that are no active agencies of the region.
+    """Return an error for each (pointer, code) that does not name an active agency of the region.
 
-    Those in `kept` were named before: what an agency attended or promised stays true once it is retired.
+    Codes in `kept` are already in the stored row and need not be active: an agency's past attendance stays true.
     """
     known = agencies_by_code(session, region, {code for _, code in named})
     active: list[str] | None = None
     errors = []
     for pointer, code in named:
-        found = known.get(code)
-        if found is None:
+        agency = known.get(code)
+        if agency is None:
             if active is None:
                 labels = agency_labels(session, region, state=AgencyState.active)
-                active = [f"{one} {name}" for one, name in labels.items()]
+                active = [f"{other} {name}" for other, name in labels.items()]
             errors.append(describe_unknown(code, f"regions/{region}/agencies", active, pointer=pointer))
-        elif found.state != AgencyState.active and code not in kept:
-            successor = (found.merged_into,) if found.merged_into else ()
+        elif agency.state != AgencyState.active and code not in kept:
+            successor = (agency.merged_into,) if agency.merged_into else ()
             errors.append(FieldError(retired_agency, pointer=pointer, value=code, nearest=successor))
     return errors
 
 
-# What refers to an agency
+# References to agencies
 
 
 Count = Callable[[Session, str, str], int]
-"""(session, region code, agency code) → how many refer to it."""
+"""(session, region code, agency code) → number of references."""
 
 
 class Referrer(NamedTuple):
-    """A kind of thing that refers to agencies, told to this area by the one that owns it."""
+    """A kind of row that refers to agencies, registered by the area that owns it."""
 
     name: str
     how_many: Count
 
 
 def count_by(*columns: sa.Column[str]) -> Count:
-    """Return what counts the rows that name an agency in these columns, of tables with a `region_code`."""
+    """Return a function that counts the rows with an agency in these columns, of tables with a `region_code`."""
 
     def count(session: Session, region: str, code: str) -> int:
         return sum(
@@ -190,18 +191,18 @@ OWN_REFERRERS = [
     Referrer("memberships", count_by(_membership.c.agency_code)),
 ]
 REFERRERS = list(OWN_REFERRERS)
-"""`app.wiring` adds those of the areas above: agencies must not know plans, yet an agency that a line names cannot
-be deleted."""
+"""`app.wiring` adds those of the areas above: this area cannot import plans, yet must not delete an agency that a line
+names."""
 
 
 def references_to(session: Session, region: str, code: str) -> dict[str, int]:
-    """Kind of thing → how many of it refer to the agency; empty when nothing does."""
+    """Return kind of row → number of references to the agency, without zeros."""
     counts = {referrer.name: referrer.how_many(session, region, code) for referrer in REFERRERS}
     return {name: count for name, count in counts.items() if count}
 
 
 def allowed(session: Session, actor: Actor, region: str, code: str, state: str) -> list[Verb]:
-    """What the actor may do with an agency in this state."""
+    """Return the verbs that the actor may use on an agency in this state."""
     if not actor.may("write_agencies", region):
         return []
     return [

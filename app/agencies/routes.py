@@ -1,4 +1,4 @@
-"""The agencies of a region over HTTP."""
+"""Routes of a region's agencies."""
 
 from fastapi import Response
 

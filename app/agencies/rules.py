@@ -1,4 +1,4 @@
-"""What may happen to an agency, as one table."""
+"""States and verbs of an agency, as one transitions table."""
 
 from typing import Literal, NamedTuple
 
@@ -6,7 +6,10 @@ Verb = Literal["edit", "retire", "restore", "merge", "delete"]
 
 
 class Step(NamedTuple):
-    """From which states a verb leads where; None: the state stays, or the agency goes."""
+    """A transition: a verb, the states that allow it, and the next state.
+
+    `to_state` is None if the state stays or the agency is deleted.
+    """
 
     verb: Verb
     from_states: frozenset[str]
@@ -23,15 +26,15 @@ STEPS = (
 
 
 def verbs_from(state: str) -> list[Verb]:
-    """What can be done with an agency in this state, rights and references aside."""
+    """Return the verbs that a state allows, before the checks of rights and references."""
     return [step.verb for step in STEPS if state in step.from_states]
 
 
 def is_home(region_code: str) -> bool:
-    """Whether a region has agencies of its own: provinces, regencies and cities do."""
+    """Return whether a region can have agencies: provinces, regencies and cities can."""
     return region_code != "0" and region_code.count(".") <= 1
 
 
 def region_chain(region_code: str) -> str:
-    """Chain of the journal in which the agencies of a region are written."""
+    """Return the journal chain of a region's agencies."""
     return f"region:{region_code}"

@@ -1,1 +1,1 @@
-"""What changed: the history of a resource, and the feed by which other systems keep a true copy."""
+"""The history of a resource, and the feed of changes with which other systems keep a copy up to date."""

@@ -1,4 +1,4 @@
-"""The page of a history, for the areas that own the addresses."""
+"""The response of a history route, for the areas that own the resources."""
 
 from fastapi import Response
 
@@ -11,6 +11,9 @@ History = FromQuery[HistoryQuery]
 
 
 def history_page(call: Call, chain: str, subject: str, query: History) -> Response:
-    """A page of the history of a subject and of what lies below it; 404 for whoever does not see it."""
-    found = history(call.session, call.actor, chain, subject, query)
-    return call.answer_list(found, query, sort=query.sort)
+    """Return a page of the history of a subject and of the addresses below it.
+
+    Raises NotFound if the caller may see none of its entries.
+    """
+    listing = history(call.session, call.actor, chain, subject, query)
+    return call.answer_list(listing, query, sort=query.sort)

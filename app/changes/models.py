@@ -1,4 +1,4 @@
-"""Wire shapes of the history and of the feed; both are read from the journal (`kit.database.journal`)."""
+"""Wire shapes of the history and of the feed, two views of the journal (`kit.database.journal`)."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from app.kit.fields import SOMETIMES, RegionCode, show_example
 from app.kit.http.pagination import PageQuery
 
 NOW = "now"
-"""In the place of a cursor: where the feed ends."""
+"""Value of `after` in place of a cursor: the end of the feed."""
 
 KindFilter = Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_]+)?$", max_length=60)]
 
@@ -72,7 +72,7 @@ class HistoryEntry(BaseModel):
 
 
 class HistoryQuery(PageQuery):
-    """Which writes, in which order."""
+    """Filter and order of a history."""
 
     kind: list[KindFilter] = Field(
         default=[],
@@ -118,7 +118,7 @@ class ChangePage(BaseModel):
 
 
 class ChangesQuery(BaseModel):
-    """From where on, of which region, of which kinds."""
+    """Cursor and filters of the feed."""
 
     after: str | None = Field(
         default=None,

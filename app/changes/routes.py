@@ -1,4 +1,4 @@
-"""The feed over HTTP, and the history of a principal."""
+"""Routes of the feed and of a principal's history."""
 
 from fastapi import Response
 

@@ -1,4 +1,4 @@
-"""Cursors of the feed, the way back for whom it has left behind, and what makes a chain whole. Pure."""
+"""Cursors of the feed, the addresses to read again after a 410, and the check of a hash chain. Pure functions."""
 
 import base64
 import binascii
@@ -55,14 +55,14 @@ SOURCES = [
     "/v1/plans/{plan}/progress/{period}",
     "/v1/snapshots?region={region}",
 ]
-"""Addresses at which what changes is read in full. `?region={region}` narrows a list; `{place}` is a region that
-must be named, one by one. They are addresses, not imports: the feed knows no plans, yet says where to read them."""
+"""Addresses of all resources in the feed. `?region={region}` narrows a list; `{place}` is one region, to repeat for
+each. Plain addresses, since this area cannot import the areas that own them."""
 
 
 def way_back(region: str | None) -> list[str]:
-    """List what to call, in this order, when the feed has left a reader behind.
+    """Return the addresses to read again, in order, if the feed no longer reaches back to a reader's cursor.
 
-    A regency is filled in. A province and the nation have others below them, so `{region}` is left for the reader.
+    Fills in `{place}` for a regency. A province and the nation have regions below, so the reader fills in `{region}`.
     """
     narrowed = f"?region={region}" if region else ""
     place = region if region and "." in region else "{region}"
@@ -71,17 +71,17 @@ def way_back(region: str | None) -> list[str]:
 
 
 WEBHOOK_CHAINS = "webhook:"
-"""With a webhook behind it: the journal's chain of it and its secrets, for the administrators of its region."""
+"""Prefix of the journal chain of a webhook and its secrets; only administrators of its region see the entries."""
 
 
 # Cursors
 
 
 class Place(NamedTuple):
-    """A row of the feed, named by what its reader knows of it.
+    """A row of the feed as a cursor names it.
 
-    Not by its number in the feed: the numbers between two that a reader sees would tell how much happens
-    where it sees nothing. The hash makes it this very row: after a restored backup another row may stand there.
+    Without the number in the feed: gaps between the numbers would reveal how much happens in regions that the reader
+    does not see. The hash identifies the row: after the restore of a backup another row may have its position.
     """
 
     chain: str
@@ -94,7 +94,7 @@ _HASH_LENGTH = 16
 
 
 def cursor_of(place: Place, filters: Sequence[object]) -> str:
-    """The cursor that goes on behind a row, for a feed of these filters."""
+    """Return the cursor behind a row, for a feed with these filters."""
     values = [place.chain, place.position, place.hash[:_HASH_LENGTH]]
     return (
         base64.urlsafe_b64encode(to_json([_digest(values, filters), *values]).encode()).decode().rstrip("=")
@@ -102,7 +102,7 @@ def cursor_of(place: Place, filters: Sequence[object]) -> str:
 
 
 def place_of(cursor: str, filters: Sequence[object]) -> Place:
-    """The row behind which a cursor goes on; BadRequest for one that this feed did not give."""
+    """Return the row of a cursor. Raises BadRequest if the cursor is not of a feed with these filters."""
     try:
         raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         digest, *values = json.loads(raw)
@@ -110,12 +110,12 @@ def place_of(cursor: str, filters: Sequence[object]) -> Place:
         if _is_place(place) and digest == _digest(values, filters) and cursor == cursor_of(place, filters):
             return place
     except (binascii.Error, ValueError, TypeError, RecursionError):
-        pass  # said below, in one way for every kind of broken cursor
+        pass  # one error for every kind of broken cursor
     raise BadRequest(errors=[FieldError(foreign_cursor, parameter="after", value=cursor)])
 
 
 def _is_place(place: Place) -> bool:
-    """The digest is no secret: somebody may have made a cursor of something else."""
+    """Return whether the values have the right types. The digest is no secret, so a client can make up any cursor."""
     texts = (place.chain, place.hash)
     is_text = all(type(text) is str and "\0" not in text for text in texts)
     return is_text and type(place.position) is int and abs(place.position) < 2**63
@@ -125,12 +125,12 @@ def _digest(values: Sequence[object], filters: Sequence[object]) -> str:
     return hashlib.sha256(to_json(["changes", *filters, *values]).encode()).hexdigest()[:12]
 
 
-# Whether the journal is whole
+# Verification of the journal
 
 
 @dataclass(frozen=True)
 class Break:
-    """Where a chain, or the feed, does not hold."""
+    """The first broken link of a chain, or the first gap of the feed."""
 
     chain: str
     position: int
@@ -145,22 +145,22 @@ class Break:
 
 
 class End(NamedTuple):
-    """Where a chain ends, as its head says."""
+    """Position and hash of a chain's last link, of its head."""
 
     position: int
     hash: str
 
 
 def first_break(chain: str, rows: Iterable[Mapping[str, Any]], end: End) -> Break | None:
-    """The first link of a chain that does not hold; `rows` are those of the journal, in their order."""
+    """Return the first broken link of a chain, from its journal rows in order. Returns None if it is intact."""
     link, place, number = "0" * 64, 0, 0
     for row in rows:
         place += 1
-        found = _wrong(row, link, place, number, end)
-        if found is not None:
+        error = _find_error(row, link, place, number, end)
+        if error is not None:
             is_there = row["position"] == place
             shown = (row["subject"], row["version"], row["sequence"]) if is_there else (None, None, None)
-            return Break(chain, place, found, *shown)
+            return Break(chain, place, error, *shown)
         link, number = row["hash"], row["sequence"]
     if place < end.position:
         return Break(chain, place + 1, f"missing; the chain has {end.position} links")
@@ -169,13 +169,13 @@ def first_break(chain: str, rows: Iterable[Mapping[str, Any]], end: End) -> Brea
     return None
 
 
-def _wrong(row: Mapping[str, Any], link: str, place: int, number: int, end: End) -> str | None:
+def _find_error(row: Mapping[str, Any], link: str, place: int, number: int, end: End) -> str | None:
     if row["position"] != place:
         return f"missing; the next one there is {row['position']}"
     if place > end.position:
         return f"behind the end; the head of the chain says that it has {end.position}"
-    said = {name: value for name, value in row.items() if name not in NOT_HASHED}
-    if link_hash(link, {**said, "at": row["at"].isoformat()}) != row["hash"]:
+    content = {name: value for name, value in row.items() if name not in NOT_HASHED}
+    if link_hash(link, {**content, "at": row["at"].isoformat()}) != row["hash"]:
         return "its hash is not that of the link before it and of what it says"
     if row["sequence"] <= number:
         return f"it stands in the feed before the link that it follows, at {number}"

@@ -1,1 +1,1 @@
-"""Webhooks: other systems are told that the feed has something new, signed, at least once, and never what."""
+"""Webhooks: signed hints, sent at least once, that the feed has new entries; a hint never contains the entries."""

@@ -1,4 +1,4 @@
-"""Writing webhooks and their secrets, and sending again. Each holds the webhook's chain first."""
+"""Commands on webhooks, their secrets and their deliveries. Each locks the webhook's chain first."""
 
 import secrets as random
 from typing import Any, NamedTuple
@@ -70,7 +70,8 @@ class TooManySecrets(Problem):
 def put_webhook(write: Write, name: str, content: WebhookIn, *, allow_loopback: bool) -> bool:
     """Create a webhook that starts at the end of the feed (True), or replace its content (False).
 
-    The actor owns it, also if the previous owner lost all rights to read. Active again, it goes on where it stopped.
+    The creator is the owner; if the owner has lost all rights to read, the actor becomes it. A reactivated webhook
+    goes on at the entry where it stopped.
     """
     write.actor.require_somewhere("write_webhooks")
     chain = hold(write.session, webhook_chain(name))
@@ -79,35 +80,35 @@ def put_webhook(write: Write, name: str, content: WebhookIn, *, allow_loopback: 
         raise NameTaken(name=name)
     write.precondition.check(stored.version if stored else None)
     _check_content(write, content, stored, allow_loopback=allow_loopback)
-    said: dict[str, object] = content.model_dump(mode="json")
+    values: dict[str, object] = content.model_dump(mode="json")
     if stored is None:
-        _create(write, chain, {"name": checked_key(name), **said})
+        _create(write, chain, {"name": checked_key(name), **values})
         return True
     before = stored.row
     if content.is_active:
-        said |= {"disabled_reason": None, "disabled_at": None}
+        values |= {"disabled_reason": None, "disabled_at": None}
     if not stored.is_owned:
-        said |= {"principal_id": _id_of(write)}
-    if all(before[field] == value for field, value in said.items()):
+        values |= {"principal_id": _find_actor_id(write)}
+    if all(before[field] == value for field, value in values.items()):
         return False
-    said |= {"updated_at": write.author.at}
-    new = {**before, **said, "version": write_version(write.session, webhooks, stored, said)}
-    if "principal_id" in said:
+    values |= {"updated_at": write.author.at}
+    new = {**before, **values, "version": write_version(write.session, webhooks, stored, values)}
+    if "principal_id" in values:
         new["owner"] = write.actor.principal
     record(write.session, chain, write.author, [entry("changed", before, new)])
     return False
 
 
 def delete_webhook(write: Write, name: str) -> None:
-    """Delete a webhook with its secrets and its log; the history stays."""
-    chain, stored = _held(write, name)
+    """Delete a webhook with its secrets and its log. The history stays."""
+    chain, stored = _lock_webhook(write, name)
     write.precondition.check(stored.version)
     write.session.execute(sa.delete(webhooks).where(webhooks.c.id == stored.id))
     record(write.session, chain, write.author, [entry("deleted", stored.row, None)])
 
 
-def _held(write: Write, name: str) -> tuple[Chain, StoredWebhook]:
-    """A webhook that the actor may write, with its chain."""
+def _lock_webhook(write: Write, name: str) -> tuple[Chain, StoredWebhook]:
+    """Lock the chain of a webhook and return both. Raises NotFound if the actor may not write it."""
     id = webhook_id(write.session, write.actor, name)
     chain = hold(write.session, webhook_chain(name))
     stored = require_found(stored_webhook(write.session, webhooks.c.id == id, write.author.at))
@@ -117,7 +118,7 @@ def _held(write: Write, name: str) -> tuple[Chain, StoredWebhook]:
 def _check_content(
     write: Write, content: WebhookIn, stored: StoredWebhook | None, *, allow_loopback: bool
 ) -> None:
-    """Raise Invalid for an address that cannot be reached, and for a region that the actor does not administer."""
+    """Raise Invalid for a forbidden address, and for a region that is unknown, changed or not the actor's."""
     errors, region = [], content.region_code
     address = parsed_address(content.address)
     if address is None or not is_acceptable(address, allow_loopback=allow_loopback):
@@ -136,14 +137,14 @@ def _check_content(
     refuse(errors)
 
 
-def _create(write: Write, chain: Chain, said: dict[str, Any]) -> None:
-    watch = watch_of(write.actor, said["region_code"], said["kinds"])
+def _create(write: Write, chain: Chain, content: dict[str, Any]) -> None:
+    watch = watch_of(write.actor, content["region_code"], content["kinds"])
     new = {
-        **said,
-        "principal_id": _id_of(write),
+        **content,
+        "principal_id": _find_actor_id(write),
         "seen": end_of_feed(write.session),
         "place": list(end_for(write.session, watch)),
-        "version": next_version(write.session, webhook_subject(said["name"]), None),
+        "version": next_version(write.session, webhook_subject(content["name"]), None),
         "updated_at": write.author.at,
     }
     write.session.execute(sa.insert(webhooks).values(**new))
@@ -151,7 +152,7 @@ def _create(write: Write, chain: Chain, said: dict[str, Any]) -> None:
     record(write.session, chain, write.author, [entry("created", None, after)])
 
 
-def _id_of(write: Write) -> int | None:
+def _find_actor_id(write: Write) -> int | None:
     return write.session.scalar(
         sa.select(_principals.c.id).where(_principals.c.name == write.actor.principal)
     )
@@ -160,7 +161,7 @@ def _id_of(write: Write) -> int | None:
 def entry(
     what: str, before: dict[str, Any] | None, after: dict[str, Any] | None, reason: str | None = None
 ) -> Entry:
-    """Return the entry of the journal for a webhook."""
+    """Return the journal entry of a write to a webhook."""
     row = after or before
     assert row is not None
     version = row["version"] + (after is None)
@@ -174,9 +175,9 @@ def entry(
 def put_secret(
     write: Write, webhook: str, name: str, content: WebhookSecretIn, *, sealer: Sealer
 ) -> str | None:
-    """Create a secret and return it, the only time; or change the note of one (None)."""
-    chain, owner = _held(write, webhook)
-    known = _secrets_of(write.session, owner)
+    """Create a secret and return it, the only time; or change the note of one and return None."""
+    chain, owner = _lock_webhook(write, webhook)
+    known = _list_secrets(write.session, owner)
     stored = known.get(name)
     write.precondition.check(stored.version if stored else None)
     if stored is None:
@@ -194,26 +195,26 @@ def put_secret(
             "version": version,
         }
         write.session.execute(sa.insert(secrets).values(**row))
-        record(write.session, chain, write.author, [_secret_entry("created", owner, None, new)])
+        record(write.session, chain, write.author, [_build_secret_entry("created", owner, None, new)])
         return shown_secret(secret)
     if stored.note != content.note:
         version = write_version(write.session, secrets, stored, {"note": content.note})
         new = stored._replace(note=content.note, version=version)
-        record(write.session, chain, write.author, [_secret_entry("changed", owner, stored, new)])
+        record(write.session, chain, write.author, [_build_secret_entry("changed", owner, stored, new)])
     return None
 
 
 def delete_secret(write: Write, webhook: str, name: str) -> None:
-    """Delete a secret: the next attempt is not signed by it any more."""
-    chain, owner = _held(write, webhook)
-    stored = require_found(_secrets_of(write.session, owner).get(name))
+    """Delete a secret. It signs no further attempt."""
+    chain, owner = _lock_webhook(write, webhook)
+    stored = require_found(_list_secrets(write.session, owner).get(name))
     write.precondition.check(stored.version)
     write.session.execute(sa.delete(secrets).where(secrets.c.id == stored.id))
-    record(write.session, chain, write.author, [_secret_entry("deleted", owner, stored, None)])
+    record(write.session, chain, write.author, [_build_secret_entry("deleted", owner, stored, None)])
 
 
 class StoredSecret(NamedTuple):
-    """A secret as it is stored, without itself."""
+    """A row of the secrets, without the secret itself."""
 
     id: int
     name: str
@@ -221,33 +222,34 @@ class StoredSecret(NamedTuple):
     version: int
 
 
-def _secrets_of(session: Session, webhook: StoredWebhook) -> dict[str, StoredSecret]:
+def _list_secrets(session: Session, webhook: StoredWebhook) -> dict[str, StoredSecret]:
     columns = [secrets.c[name] for name in StoredSecret._fields]
     rows = session.execute(sa.select(*columns).where(secrets.c.webhook_id == webhook.id))
     return {row.name: StoredSecret(*row) for row in rows}
 
 
-def _secret_entry(
+def _build_secret_entry(
     what: str, webhook: StoredWebhook, before: StoredSecret | None, after: StoredSecret | None
 ) -> Entry:
-    def said(row: StoredSecret | None) -> dict[str, object] | None:
+    def describe(row: StoredSecret | None) -> dict[str, object] | None:
         return {"name": row.name, "note": row.note} if row else None
 
     row = after or before
     assert row is not None
     address = webhook_subject(webhook.row["name"], row.name)
     version, region = row.version + (after is None), webhook.row["region_code"]
-    return Entry(f"webhook_secret.{what}", region, address, version, said(before), said(after))
+    return Entry(f"webhook_secret.{what}", region, address, version, describe(before), describe(after))
 
 
 def reseal_secrets(session: Session, sealer: Sealer) -> tuple[int, list[str]]:
-    """Seal every secret by the first key: (how many, names of webhooks whose secret no key opens).
+    """Encrypt every secret again with the first key.
 
-    Nothing that anybody reads changes by it, so nothing is recorded.
+    Returns the number of secrets, and the webhooks with a secret that no key decrypts. Records nothing, since no
+    visible field changes.
     """
-    named = sa.select(secrets.c.id, secrets.c.sealed, webhooks.c.name).join(webhooks)
+    statement = sa.select(secrets.c.id, secrets.c.sealed, webhooks.c.name).join(webhooks)
     done, lost = 0, []
-    for row in session.execute(named.order_by(webhooks.c.name)).all():
+    for row in session.execute(statement.order_by(webhooks.c.name)).all():
         secret = sealer.opened(row.sealed)
         if secret is None:
             lost.append(row.name)
@@ -257,33 +259,34 @@ def reseal_secrets(session: Session, sealer: Sealer) -> tuple[int, list[str]]:
     return done, lost
 
 
-# Sending again
+# Replays
 
 
-def replay(write: Write, name: str, wanted: ReplayIn) -> None:
-    """Have one delivery sent again at once, or a hint of everything behind a cursor of the feed.
+def replay(write: Write, name: str, content: ReplayIn) -> None:
+    """Queue a delivery again at once, or a hint of everything behind a cursor of the feed.
 
-    A delivery that waits is sent now. Raises NotFound and Invalid for an unknown webhook, delivery or cursor.
+    A delivery that waits for its retry becomes due now. Raises NotFound for an unknown webhook, Invalid for an
+    unknown delivery or cursor.
     """
-    chain, stored = _held(write, name)
-    if wanted.delivery is not None:
-        said, is_new = {"delivery": wanted.delivery}, _send_again(write, stored, wanted.delivery)
+    chain, stored = _lock_webhook(write, name)
+    if content.delivery is not None:
+        source, is_new = {"delivery": content.delivery}, _requeue_delivery(write, stored, content.delivery)
     else:
-        cursor = wanted.after or ""
-        said, is_new = {"after": cursor}, _look_again(write, stored, cursor)
+        cursor = content.after or ""
+        source, is_new = {"after": cursor}, _rewind(write, stored, cursor)
     if not is_new:
         return
     row = stored.row
     subject = webhook_subject(row["name"])
-    done = Entry("webhook.replayed", row["region_code"], subject, row["version"], None, said)
+    done = Entry("webhook.replayed", row["region_code"], subject, row["version"], None, source)
     record(write.session, chain, write.author, [done])
 
 
-def _send_again(write: Write, webhook: StoredWebhook, id: str) -> bool:
-    """Whether there was something to change: what is due already is only sent once."""
+def _requeue_delivery(write: Write, webhook: StoredWebhook, id: str) -> bool:
+    """Make a delivery due now. Returns False if it already is."""
     c = deliveries.c
-    one = sa.select(c.state, c.next_attempt_at).where(c.webhook_id == webhook.id, c.id == id)
-    row = write.session.execute(one).one_or_none()
+    statement = sa.select(c.state, c.next_attempt_at).where(c.webhook_id == webhook.id, c.id == id)
+    row = write.session.execute(statement).one_or_none()
     if row is None:
         values = {"source": "deliveries"}
         raise Invalid(errors=[FieldError(unknown_reference, pointer="/delivery", value=id, values=values)])
@@ -294,8 +297,8 @@ def _send_again(write: Write, webhook: StoredWebhook, id: str) -> bool:
     return True
 
 
-def _look_again(write: Write, webhook: StoredWebhook, cursor: str) -> bool:
-    """Move the webhook back to a cursor; return whether that changed anything. It reads later changes anyhow."""
+def _rewind(write: Write, webhook: StoredWebhook, cursor: str) -> bool:
+    """Move the webhook back to a cursor. Returns False if it is not yet past the cursor and no delivery waits."""
     row = webhook.row
     filters = watch_of(write.actor, row["region_code"], row["kinds"]).filters
     try:
@@ -308,7 +311,7 @@ def _look_again(write: Write, webhook: StoredWebhook, cursor: str) -> bool:
         raise Invalid(errors=[FieldError(expired_cursor, pointer="/after", value=cursor, allowed=current)])
     waiting = pending_delivery(write.session, row["id"])
     if waiting is not None and waiting.next_attempt_at > write.author.at:
-        _send_again(write, webhook, waiting.id)
+        _requeue_delivery(write, webhook, waiting.id)
     elif number >= row["seen"]:
         return False
     if number < row["seen"]:

@@ -1,4 +1,4 @@
-"""Webhooks, their secrets and the log of their deliveries: tables and wire shapes, each field declared once."""
+"""Webhooks, secrets and deliveries: tables and wire shapes. Each field has one declaration."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -36,7 +36,7 @@ malformed_address = Kind(
 one_of_both = Kind("one_of_both", id="isi tepat satu dari {allowed}", en="give exactly one of {allowed}")
 
 
-def _receiver(text: str) -> str:
+def _check_receiver(text: str) -> str:
     if parsed_address(text) is None:
         raise RuleBroken(malformed_address, at="", value=text, allowed="https://host/path")
     return text
@@ -45,7 +45,7 @@ def _receiver(text: str) -> str:
 Receiver = Annotated[
     str,
     StringConstraints(max_length=2000, pattern=r"^https?://[\x21-\x7e]+$"),
-    AfterValidator(_receiver),
+    AfterValidator(_check_receiver),
 ]
 KindGlob = Annotated[str, StringConstraints(max_length=60, pattern=r"^[a-z_]+\.(\*|[a-z_]+)$")]
 
@@ -141,7 +141,7 @@ class WebhookReply(WebhookOut):
 
 
 class WebhookQuery(PageQuery):
-    """Which webhooks."""
+    """Filter and order of the list of webhooks."""
 
     region: RegionCode | None = ShapeField(default=None, description="Of this region or anything below it.")
     sort: Literal["name", "-name"] = "name"
@@ -192,7 +192,7 @@ class WebhookSecretReply(WebhookSecretOut):
 
 
 class WebhookSecretQuery(PageQuery):
-    """In which order."""
+    """Order of the list of secrets."""
 
     sort: Literal["name", "-name"] = "name"
 
@@ -240,7 +240,7 @@ class DeliveryOut(BaseModel):
 
 
 class DeliveryQuery(PageQuery):
-    """Which deliveries."""
+    """Filter and order of the log."""
 
     state: DeliveryState | None = ShapeField(default=None, description="In this state.")
     sort: Literal["created_at", "-created_at"] = "-created_at"
@@ -270,7 +270,7 @@ class ReplayIn(Shape):
 
 
 class WebhookRow(WebhookFields, Table, table=True):
-    """A webhook, and how far its worker has looked."""
+    """A webhook with its position in the feed."""
 
     __tablename__ = "webhook"
 
@@ -295,7 +295,7 @@ class WebhookRow(WebhookFields, Table, table=True):
 
 
 class WebhookSecretRow(WebhookSecretFields, Table, table=True):
-    """A secret, sealed: to sign with it, it must be readable again."""
+    """A secret, encrypted rather than hashed: the worker needs it to sign."""
 
     __tablename__ = "webhook_secret"
     __table_args__ = (sa.UniqueConstraint("webhook_id", "name"),)
@@ -309,7 +309,7 @@ class WebhookSecretRow(WebhookSecretFields, Table, table=True):
 
 
 class WebhookDeliveryRow(Table, table=True):
-    """A hint that is to be sent or was."""
+    """A delivery, pending or finished."""
 
     __tablename__ = "webhook_delivery"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Reading webhooks, their secrets' names and their log, for administrators; what is due, for workers."""
+"""Queries of webhooks, their secrets and their log, for administrators, commands and workers."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,7 +41,7 @@ _w, _d = webhooks.c, deliveries.c
 
 
 def state_at(now: datetime) -> ColumnElement[str]:
-    """The state of each webhook at an instant (`WebhookState`)."""
+    """Return the state of each webhook at an instant (`WebhookState`), as a column."""
     is_signed = sa.exists().where(secrets.c.webhook_id == _w.id)
     return sa.case(
         (sa.and_(_w.is_active.is_(False), _w.disabled_reason.is_not(None)), WebhookState.disabled.value),
@@ -52,50 +52,46 @@ def state_at(now: datetime) -> ColumnElement[str]:
     )
 
 
-def _seen(actor: Actor, now: datetime) -> Select[Any]:
+def _select_webhooks(actor: Actor, now: datetime) -> Select[Any]:
     owner = sa.select(_principals.c.name).where(_principals.c.id == _w.principal_id).scalar_subquery()
     columns = fields_of(WebhookOut, webhooks, owner=owner, state=state_at(now))
     return sa.select(*columns).where(visible(actor, _w.region_code, "write_webhooks"))
 
 
 def list_webhooks(actor: Actor, query: WebhookQuery, now: datetime) -> Listing:
-    """The webhooks of the regions whose webhooks the actor may write."""
-    statement = _seen(actor, now).where(within(_w.region_code, query.region))
+    """Return the webhooks that the actor may write."""
+    statement = _select_webhooks(actor, now).where(within(_w.region_code, query.region))
     return Listing(statement, {"name": _w.name}, {"name": _w.name})
 
 
 def webhook_text(session: Session, actor: Actor, name: str, now: datetime) -> ResourceText:
-    """Return a webhook as `WebhookOut`.
-
-    Raises NotFound if there is none, or the actor may not write the webhooks of its region.
-    """
-    return read_text(session, _seen(actor, now).where(_w.name == name))
+    """Return a webhook as `WebhookOut`. Raises NotFound if it does not exist or the actor may not write it."""
+    return read_text(session, _select_webhooks(actor, now).where(_w.name == name))
 
 
 def webhook_id(session: Session, actor: Actor, name: str) -> int:
-    """Row of a webhook that the actor sees. NotFound: there is none."""
-    seen = visible(actor, _w.region_code, "write_webhooks")
-    found = require_found(session.scalar(sa.select(_w.id).where(_w.name == name, seen)))
-    return int(found)
+    """Return the row id of a webhook. Raises NotFound if the actor sees none of that name."""
+    is_visible = visible(actor, _w.region_code, "write_webhooks")
+    return int(require_found(session.scalar(sa.select(_w.id).where(_w.name == name, is_visible))))
 
 
 def list_secrets(webhook: int) -> Listing:
-    """The secrets that sign for a webhook, without themselves."""
-    named = sa.select(*fields_of(WebhookSecretOut, secrets)).where(secrets.c.webhook_id == webhook)
-    return Listing(named, {"name": secrets.c.name}, {"name": secrets.c.name})
+    """Return the secrets of a webhook, by name and note alone."""
+    statement = sa.select(*fields_of(WebhookSecretOut, secrets)).where(secrets.c.webhook_id == webhook)
+    return Listing(statement, {"name": secrets.c.name}, {"name": secrets.c.name})
 
 
 def secret_text(session: Session, webhook: int, name: str) -> ResourceText:
     """Return a secret as `WebhookSecretOut`. Raises NotFound if the webhook has none of that name."""
     c = secrets.c
-    one = sa.select(*fields_of(WebhookSecretOut, secrets)).where(c.webhook_id == webhook, c.name == name)
-    return read_text(session, one)
+    statement = sa.select(*fields_of(WebhookSecretOut, secrets))
+    return read_text(session, statement.where(c.webhook_id == webhook, c.name == name))
 
 
 def list_deliveries(webhook: int, query: DeliveryQuery) -> Listing:
-    """The log of a webhook."""
-    same = equal((_d.webhook_id, webhook), (_d.state, query.state))
-    statement = sa.select(*fields_of(DeliveryOut, deliveries)).where(*same)
+    """Return the deliveries of a webhook."""
+    conditions = equal((_d.webhook_id, webhook), (_d.state, query.state))
+    statement = sa.select(*fields_of(DeliveryOut, deliveries)).where(*conditions)
     return Listing(statement, {"created_at": _d.created_at}, {"id": _d.id})
 
 
@@ -103,12 +99,12 @@ def list_deliveries(webhook: int, query: DeliveryQuery) -> Listing:
 
 
 class StoredWebhook(NamedTuple):
-    """A webhook's row, and what it looks at; no watch: its owner is gone."""
+    """A webhook's row with its state and its feed; `watch` is None if its owner is gone."""
 
     row: dict[str, Any]
     state: WebhookState
     is_owned: bool
-    """Its owner could read something of its region now."""
+    """True if its owner can read something of its region now."""
     watch: Watch | None
 
     @property
@@ -125,14 +121,14 @@ class StoredWebhook(NamedTuple):
 
 
 def stored_webhook(session: Session, condition: ColumnElement[bool], now: datetime) -> StoredWebhook | None:
-    """The webhook of that condition, whoever asks."""
+    """Return the webhook that meets a condition, without a check of rights. Returns None if there is none."""
     owner = sa.select(_principals.c.name).where(_principals.c.id == _w.principal_id).scalar_subquery()
     is_owned = can_read(_w.principal_id, _w.region_code, now).label("is_owned")
     columns = (webhooks, owner.label("owner"), state_at(now).label("state"), is_owned)
-    found = session.execute(sa.select(*columns).where(condition)).one_or_none()
-    if found is None:
+    result = session.execute(sa.select(*columns).where(condition)).one_or_none()
+    if result is None:
         return None
-    row = dict(found._mapping)
+    row = dict(result._mapping)
     state, owned, id = WebhookState(row.pop("state")), bool(row.pop("is_owned")), row["principal_id"]
     actor = reader_of(session, id) if id is not None else None
     watch = watch_of(actor, row["region_code"], row["kinds"]) if actor else None
@@ -140,32 +136,32 @@ def stored_webhook(session: Session, condition: ColumnElement[bool], now: dateti
 
 
 def watch_of(actor: Actor, region: str, kinds: list[str]) -> Watch:
-    """What a webhook of that owner looks at."""
+    """Return the feed of a webhook with that owner."""
     return Watch(actor, region, feed_kinds(kinds))
 
 
 def due_webhooks(session: Session, now: datetime) -> list[int]:
-    """Active webhooks that nobody works for now and that have something to send, or something new to look at."""
+    """Return the active, free webhooks that have a due delivery, or new entries in the feed and none pending."""
     end = sa.select(_heads.c.position).where(_heads.c.chain == FEED).scalar_subquery()
     waits = sa.exists().where(_d.webhook_id == _w.id, _d.state == DeliveryState.pending)
     is_due = sa.exists().where(
         _d.webhook_id == _w.id, _d.state == DeliveryState.pending, _d.next_attempt_at <= now
     )
     has_work = sa.or_(is_due, sa.and_(sa.not_(waits), _w.seen < end))
-    found = sa.select(_w.id).where(
+    statement = sa.select(_w.id).where(
         _w.is_active, has_work, is_free(now), state_at(now) == WebhookState.active.value
     )
-    return list(session.scalars(found.order_by(_w.id)))
+    return list(session.scalars(statement.order_by(_w.id)))
 
 
 def is_free(now: datetime) -> ColumnElement[bool]:
-    """Predicate: no worker holds the webhook, or the one that did is not heard of any more."""
+    """Return the predicate: no worker has a lease on the webhook, or the lease has expired."""
     return sa.or_(_w.leased_until.is_(None), _w.leased_until <= now)
 
 
 @dataclass(frozen=True)
 class PendingDelivery:
-    """A hint that is to be sent."""
+    """A delivery that waits for its next attempt."""
 
     id: str
     webhook_id: int
@@ -181,12 +177,12 @@ class PendingDelivery:
     place: list[object]
 
     def make_hint(self, region: str) -> Hint:
-        """Return what it says to the receiver."""
+        """Return the content for the receiver."""
         return Hint(self.id, self.created_at, self.after, self.next, region, self.kinds, self.count)
 
 
 def pending_delivery(session: Session, webhook: int) -> PendingDelivery | None:
-    """The delivery that is to be sent first."""
+    """Return the pending delivery that is due first. Returns None if none is pending."""
     columns = [_d[name] for name in PendingDelivery.__dataclass_fields__]
     pending = sa.select(*columns).where(_d.webhook_id == webhook, _d.state == DeliveryState.pending)
     row = session.execute(pending.order_by(_d.next_attempt_at, _d.id).limit(1)).one_or_none()
@@ -194,6 +190,6 @@ def pending_delivery(session: Session, webhook: int) -> PendingDelivery | None:
 
 
 def sealed_secrets(session: Session, webhook: int) -> list[str]:
-    """What signs for a webhook, the newest first."""
+    """Return the encrypted secrets of a webhook, the newest first."""
     c = secrets.c
     return list(session.scalars(sa.select(c.sealed).where(c.webhook_id == webhook).order_by(c.id.desc())))

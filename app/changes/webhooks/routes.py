@@ -1,4 +1,4 @@
-"""Webhooks, their secrets and their log over HTTP."""
+"""Routes of webhooks, their secrets and their log."""
 
 from fastapi import Response
 
@@ -138,7 +138,7 @@ def _secret_reply(
 ) -> Response:
     owner = queries.webhook_id(call.session, call.actor, webhook)
     text, version = queries.secret_text(call.session, owner, name)
-    # The tag is that of what can be read again.
+    # The ETag of the body without the secret, which a later GET returns.
     tag = tag_of(text.encode(), version=version)
     body = with_fields(text, secret=shown) if shown else text.encode()
     location = f"/v1/{webhook_subject(webhook, name)}" if status == 201 else None

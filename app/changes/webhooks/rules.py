@@ -1,4 +1,4 @@
-"""What is said to a receiver and how it is signed, when it is tried again, and where nothing is ever sent. Pure."""
+"""Content and signature of a hint, retry delays, permitted addresses, and the sealing of secrets. Pure functions."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ from app.settings import Settings, words
 
 Verb = Literal["edit", "delete", "write_secrets", "replay"]
 ALLOWED: list[Verb] = ["edit", "delete", "write_secrets", "replay"]
-"""Whoever sees a webhook administers its region, and may do all of this."""
+"""Every caller that sees a webhook administers its region, so all verbs are allowed."""
 
 MOST_SECRETS = 3
 
@@ -63,25 +63,25 @@ class Failure(StrEnum):
 
 
 def webhook_chain(webhook: str) -> str:
-    """The journal's chain of a webhook; what is no key may be longer than a chain's name."""
+    """Return the journal chain of a webhook, with a digest: an unchecked name may be longer than a chain's."""
     return WEBHOOK_CHAINS + hashlib.sha256(webhook.encode()).hexdigest()[:40]
 
 
 def webhook_subject(webhook: str, secret: str | None = None) -> str:
-    """Address below /v1/ of a webhook, or of a secret of it."""
+    """Return the address below /v1/ of a webhook, or of one of its secrets."""
     return f"webhooks/{webhook}" + (f"/secrets/{secret}" if secret else "")
 
 
 def feed_kinds(globs: Iterable[str]) -> list[str]:
-    """The kinds of a webhook as the feed takes them: `plan.*` is `plan` there."""
+    """Convert a webhook's kinds to those of the feed, which has `plan` for `plan.*`."""
     return [glob.removesuffix(".*") for glob in globs]
 
 
-# What is sent
+# Hints
 
 
 class Hint(NamedTuple):
-    """One delivery: that there is something behind a cursor."""
+    """The content of one delivery: number and kinds of the new entries between two cursors."""
 
     id: str
     at: datetime
@@ -93,7 +93,7 @@ class Hint(NamedTuple):
 
     @property
     def body(self) -> bytes:
-        """The same bytes at each attempt."""
+        """Request body, equal at each attempt."""
         data = {
             "after": self.after,
             "next": self.next,
@@ -105,14 +105,14 @@ class Hint(NamedTuple):
 
 
 def signed_headers(hint: Hint, secrets: Iterable[bytes], at: datetime) -> dict[str, str]:
-    """The headers of Standard Webhooks: id, instant of this attempt, one signature for each live secret."""
+    """Return the headers of Standard Webhooks: id, instant of this attempt, one signature for each secret."""
     instant = str(int(at.timestamp()))
     content = f"{hint.id}.{instant}.".encode() + hint.body
     signatures = [base64.b64encode(hmac.digest(secret, content, "sha256")).decode() for secret in secrets]
     return {
         "webhook-id": hint.id,
         "webhook-timestamp": instant,
-        "webhook-signature": " ".join(f"v1,{one}" for one in signatures),
+        "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
     }
 
 
@@ -120,11 +120,11 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - how Standard Webhooks marks a secret, n
 
 
 def shown_secret(secret: bytes) -> str:
-    """A secret as its receiver is given it."""
+    """Return a secret in the form for its receiver, `whsec_` and base64."""
     return SECRET_PREFIX + base64.b64encode(secret).decode()
 
 
-# When
+# Retries
 
 
 _DELAYS = (
@@ -136,22 +136,21 @@ _DELAYS = (
     timedelta(hours=10),
     *[timedelta(hours=12)] * 4,
 )
-"""Between attempts: about three days in all, as Standard Webhooks proposes."""
+"""Delays between attempts: about three days in all, as Standard Webhooks proposes."""
 MOST_ATTEMPTS = len(_DELAYS) + 1
 _JITTER = 0.2
 
 
 def delay_after(attempts: int, luck: float) -> timedelta | None:
-    """How long to wait after so many attempts that failed; None: that was the last.
+    """Return the delay after so many failed attempts. Returns None after the last.
 
-    `luck`, from 0 to 1, makes it longer by up to a fifth, so that receivers that went down together are not all
-    tried together.
+    `luck`, from 0 to 1, adds up to a fifth, so that the retries of receivers that failed together spread out.
     """
     return _DELAYS[attempts - 1] * (1 + _JITTER * luck) if attempts <= len(_DELAYS) else None
 
 
 class Outcome(NamedTuple):
-    """What came of one attempt."""
+    """The result of one attempt."""
 
     failure: Failure | None
     status: int | None
@@ -159,21 +158,21 @@ class Outcome(NamedTuple):
 
 
 GONE = 410
-"""By this status a receiver says that it wants nothing more."""
+"""Status with which a receiver asks for no more hints."""
 
 
 def failure_of(status: int) -> Failure | None:
-    """What a reply's status means: 2xx arrived, a redirect is never followed, all else is refused."""
+    """Return the failure of a reply's status, None for 2xx. A redirect is a failure: the sender follows none."""
     if 200 <= status < 300:
         return None
     return Failure.redirected if 300 <= status < 400 else Failure.refused
 
 
-# Where
+# Addresses
 
 
 class Address(NamedTuple):
-    """A receiver's address taken apart."""
+    """Scheme and host of a receiver's address."""
 
     scheme: str
     host: str
@@ -182,11 +181,11 @@ class Address(NamedTuple):
 _HOST = re.compile(
     r"[a-z0-9._-]*[a-z0-9_\u0080-\U0010ffff][a-z0-9._\u0080-\U0010ffff-]*|[0-9a-f.]*:[0-9a-f:.]+"
 )
-"""A name, an IDN, or a number. Programs disagree on other characters: one escapes what the next takes as it is."""
+"""A name, an IDN, or an IP address. Programs disagree on other characters: some escape them, some do not."""
 
 
 def parsed_address(url: str) -> Address | None:
-    """Scheme and host of an address that names a receiver and nothing else; None: it is none."""
+    """Return scheme and host of a receiver's URL. Returns None for any other URL, and for credentials or a fragment."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -200,9 +199,9 @@ def parsed_address(url: str) -> Address | None:
 
 
 def is_acceptable(address: Address, *, allow_loopback: bool) -> bool:
-    """Whether a webhook may have this address: https, and no network of ours spelled out in it.
+    """Return whether a webhook may have this address: https, and no IP address of a private network.
 
-    What a name leads to is asked when something is sent, each time.
+    Each attempt resolves and checks a host name again (`sending`).
     """
     try:
         number: ipaddress.IPv4Address | ipaddress.IPv6Address | None = ipaddress.ip_address(address.host)
@@ -219,10 +218,10 @@ _TRANSLATED_6 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def may_reach(number: str, *, allow_loopback: bool) -> bool:
-    """Whether something may be sent to this IP address: to the public internet alone.
+    """Return whether the service may send to this IP address: only if it is on the public internet.
 
-    Private networks, this machine, its link, carriers' networks and groups are where a stranger's address could make
-    the service talk to what only it can reach. An IPv4 address inside an IPv6 one is judged as what it is.
+    Private, loopback, link-local, carrier-grade and multicast addresses could make the service reach hosts that only
+    it can reach (SSRF). An IPv4 address inside an IPv6 one counts as IPv4.
     """
     address = ipaddress.ip_address(number)
     if isinstance(address, ipaddress.IPv6Address):
@@ -241,7 +240,7 @@ def may_reach(number: str, *, allow_loopback: bool) -> bool:
 
 
 def told(fields: dict[str, object] | None) -> dict[str, object] | None:
-    """A webhook as the journal is told of it."""
+    """Return the fields of a webhook that the journal records."""
     if fields is None:
         return None
     names = ("address", "region_code", "kinds", "is_active", "note", "owner", "disabled_reason")
@@ -262,9 +261,9 @@ class NoSecretsKey(Problem):
 
 
 class Sealer:
-    """Secrets that must be usable again, sealed: a reader of the database alone cannot open them.
+    """Encryption of the webhooks' secrets, so that the database alone does not reveal them.
 
-    The first key seals and any opens, so that a key can be changed while the service runs.
+    The first key encrypts and every key decrypts, so that the operator can rotate keys while the service runs.
     """
 
     def __init__(self, keys: list[str]) -> None:
@@ -276,7 +275,7 @@ class Sealer:
         return self._keys.encrypt(secret).decode()
 
     def opened(self, sealed: str) -> bytes | None:
-        """Return the secret. Returns None if it was sealed by a key that is not here any more."""
+        """Return the secret. Returns None if none of the keys decrypts it."""
         from cryptography.fernet import InvalidToken
 
         try:
@@ -286,7 +285,7 @@ class Sealer:
 
 
 def sealer_of(settings: Settings) -> Sealer:
-    """NoSecretsKey (503): the settings have no key."""
+    """Return the sealer of the settings' keys. Raises NoSecretsKey if they have none."""
     if settings.secrets_key is None:
         raise NoSecretsKey()
     return Sealer(words(settings.secrets_key))

@@ -1,8 +1,8 @@
-"""One attempt to deliver, over HTTP: the address that was judged is the address that is connected to.
+"""One delivery attempt over HTTP, safe from SSRF and DNS rebinding.
 
-A name is resolved here, once, for each attempt; every number it leads to must be one that may be reached, and the
-connection is made to that very number, under TLS for the name. So it helps nobody to let a name point elsewhere a
-moment later. No proxy of the environment is asked and no redirect followed; the whole attempt has one end in time.
+Each attempt resolves the host name once, refuses it if it may not reach each of its IP addresses, and connects to one
+of these, under TLS for the name. So a later change of the DNS record has no effect. The sender uses no proxy of the
+environment, follows no redirect, and has one time-out for the whole attempt.
 """
 
 import socket
@@ -18,7 +18,7 @@ from app.changes.webhooks.rules import Failure, Outcome, failure_of, may_reach
 from app.client.tls import trusting_context
 
 ATTEMPT_SECONDS = 15.0
-"""For connecting, sending and reading together; asking for the name's number comes before, with its own bounds."""
+"""Time-out for connecting, sending and reading together. Name resolution comes before, with the resolver's time-out."""
 _STEP_SECONDS = 5.0
 _MOST_BYTES = 64 * 1024
 
@@ -26,40 +26,41 @@ Resolve = Callable[[str, int], list[str]]
 
 
 def resolved(host: str, port: int) -> list[str]:
-    """The IP addresses of a name, by the machine's own resolver. OSError, UnicodeError: there are none."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(one[4][0]) for one in found))
+    """Return the IP addresses of a name, by the machine's resolver. Raises OSError or UnicodeError if it has none."""
+    results = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(result[4][0]) for result in results))
 
 
 class RefusedAddress(httpx.ConnectError):
-    """A name that leads to where the service sends nothing."""
+    """Raised for a host name with a forbidden IP address."""
 
 
 class Unresolved(httpx.ConnectError):
-    """A name without an IP address."""
+    """Raised for a host name without an IP address."""
 
 
 class Insecure(httpx.ConnectError):
-    """A server that proves no TLS certificate of the name."""
+    """Raised if the receiver has no valid TLS certificate for the name."""
 
 
 class _Timed(httpcore.NetworkStream):
-    """A connection all of whose steps end at one instant: whoever sends a byte now and then does not hold it up."""
+    """A connection with one deadline for all steps, so that a receiver that trickles bytes cannot prolong it."""
 
     def __init__(self, stream: httpcore.NetworkStream, end: float) -> None:
         self._stream, self._end = stream, end
 
-    def _left(self, wanted: float | None) -> float:
+    def _limit(self, timeout: float | None) -> float:
+        """Return the time-out of a step, in seconds. Raises ReadTimeout after the deadline."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise httpcore.ReadTimeout
-        return min(left, wanted or left)
+        return min(left, timeout or left)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._left(timeout))
+        return self._stream.read(max_bytes, self._limit(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._left(timeout))
+        self._stream.write(buffer, self._limit(timeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -68,9 +69,9 @@ class _Timed(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         try:
-            secure = self._stream.start_tls(ssl_context, server_hostname, self._left(timeout))
+            secure = self._stream.start_tls(ssl_context, server_hostname, self._limit(timeout))
         except httpcore.ConnectError as error:
-            # Only here the cause is known: the pool drops it.
+            # The pool drops the cause, so translate it here.
             if isinstance(error.__cause__, ssl.SSLError):
                 raise Insecure(str(error.__cause__)) from error
             raise
@@ -81,7 +82,7 @@ class _Timed(httpcore.NetworkStream):
 
 
 class _Guarded(httpcore.NetworkBackend):
-    """Connects to what may be reached, and to nothing else."""
+    """A network backend that connects only to permitted IP addresses."""
 
     def __init__(self, resolve: Resolve, *, allow_loopback: bool) -> None:
         self._resolve, self._allow_loopback = resolve, allow_loopback
@@ -96,18 +97,18 @@ class _Guarded(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         try:
-            numbers = self._resolve(host.strip("[]"), port)
+            addresses = self._resolve(host.strip("[]"), port)
         except (OSError, UnicodeError) as error:
             raise Unresolved(host) from error
-        # One that is forbidden among others is reason enough: nobody publishes both in good faith.
-        if not all(may_reach(number, allow_loopback=self._allow_loopback) for number in numbers):
+        # One forbidden address is reason enough: no honest receiver publishes both kinds.
+        if not all(may_reach(address, allow_loopback=self._allow_loopback) for address in addresses):
             raise RefusedAddress(host)
         end = time.monotonic() + ATTEMPT_SECONDS
         failed: httpcore.NetworkError | httpcore.TimeoutException = httpcore.ConnectError()
-        for number in numbers:
+        for address in addresses:
             try:
                 stream = self._backend.connect_tcp(
-                    number, port, min(_STEP_SECONDS, max(end - time.monotonic(), 0.1))
+                    address, port, min(_STEP_SECONDS, max(end - time.monotonic(), 0.1))
                 )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failed = error
@@ -125,8 +126,8 @@ _HTTPCORE_ERRORS = (
 
 
 @contextmanager
-def _raising_httpx_errors() -> Iterator[None]:
-    """Raise the error of the same name of httpx for each one of httpcore."""
+def _translate_errors() -> Iterator[None]:
+    """Translate an error of httpcore into the error of that name of httpx."""
     try:
         yield
     except _HTTPCORE_ERRORS as error:
@@ -134,13 +135,13 @@ def _raising_httpx_errors() -> Iterator[None]:
 
 
 class _Body(httpx.SyncByteStream):
-    """The body of a reply, read as it comes."""
+    """The body of a reply, as a stream."""
 
     def __init__(self, reply: httpcore.Response) -> None:
         self._reply = reply
 
     def __iter__(self) -> Iterator[bytes]:
-        with _raising_httpx_errors():
+        with _translate_errors():
             yield from self._reply.iter_stream()
 
     def close(self) -> None:
@@ -148,10 +149,10 @@ class _Body(httpx.SyncByteStream):
 
 
 class _PinnedTransport(httpx.BaseTransport):
-    """One connection to the IP address that was judged, under TLS for the name of the URL."""
+    """A transport with one connection to a checked IP address, under TLS for the name of the URL."""
 
     def __init__(self, guarded: _Guarded, trusted: ssl.SSLContext) -> None:
-        # A pool for each attempt: a connection that is kept would go to an address that was judged long ago.
+        # A pool for each attempt: a kept-alive connection would bypass the check of the address.
         self._pool = httpcore.ConnectionPool(
             ssl_context=trusted, network_backend=guarded, max_keepalive_connections=0
         )
@@ -159,7 +160,7 @@ class _PinnedTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         assert isinstance(request.stream, httpx.SyncByteStream)
         url = request.url
-        with _raising_httpx_errors():
+        with _translate_errors():
             reply = self._pool.handle_request(
                 httpcore.Request(
                     request.method,
@@ -178,7 +179,7 @@ class _PinnedTransport(httpx.BaseTransport):
 
 
 class Sender:
-    """Posts hints. Safe to use from many threads; loading the authorities that it trusts is done once."""
+    """A sender of hints. Thread-safe; it loads the trusted authorities once."""
 
     def __init__(
         self,
@@ -191,7 +192,7 @@ class Sender:
         self._trusted = trusted or trusting_context()
 
     def post(self, address: str, headers: dict[str, str], body: bytes) -> Outcome:
-        """One attempt, and what came of it; of the answer only its status is looked at."""
+        """Send a hint once and return the outcome, which depends only on the status of the reply."""
         began = time.monotonic()
         status: int | None = None
         try:
@@ -220,17 +221,17 @@ class Sender:
             content=body,
             extensions={"timeout": httpx.Timeout(_STEP_SECONDS * 2).as_dict()},
         )
-        # Without a client, which would judge the address of a redirect, keep cookies and log the receiver's address.
+        # Without an httpx client, which would prepare redirects, keep cookies and log the receiver's address.
         with (
             _PinnedTransport(self._guarded, self._trusted) as transport,
             closing(transport.handle_request(request)) as reply,
         ):
-            self._read_some(reply)
+            self._drain(reply)
             return reply.status_code
 
     @staticmethod
-    def _read_some(reply: httpx.Response) -> None:
-        """Read the little that most receivers answer, out of courtesy to them; a failure changes nothing."""
+    def _drain(reply: httpx.Response) -> None:
+        """Read a short reply to its end, out of courtesy to the receiver. Ignores failures."""
         read = 0
         try:
             for chunk in reply.iter_raw():

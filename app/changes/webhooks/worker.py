@@ -1,9 +1,8 @@
-"""`rata deliver`: turns what is new in the feed into hints and sends them. Any number of workers may run.
+"""`rata deliver`: workers that turn new entries of the feed into hints and send them. Any number of them may run.
 
-Nothing is queued when something is written: the journal itself is the outbox, and each webhook remembers up to where it
-was looked at. A worker takes a webhook for a minute (its lease), and in that very transaction makes the hint that it is
-going to send. Killed at any moment it leaves either nothing or a pending delivery, which another worker sends under the
-same id once the lease is over.
+The journal itself is the outbox, and each webhook stores its position in the feed (`seen`). In one transaction a
+worker leases a webhook for a minute and creates the delivery that it is going to send. A worker that dies leaves either
+nothing or a pending delivery, which another worker sends under the same id after the lease has expired.
 """
 
 import secrets as random
@@ -55,19 +54,19 @@ from app.kit.spans import step
 log = structlog.get_logger("rata")
 
 LEASE = timedelta(seconds=60)
-"""For how long a worker that is not heard of keeps a webhook: longer than any attempt takes."""
+"""Duration of a lease: longer than any attempt takes."""
 KEPT = timedelta(days=30)
-"""How long the log keeps what is over."""
+"""Age up to which the log keeps finished deliveries."""
 PAUSE = 2.0
-"""Seconds between two looks where nothing was due."""
+"""Seconds between two polls if nothing is due."""
 THREADS = 8
-"""Webhooks that a worker sends to at the same time: one that is slow keeps few waiting."""
+"""Webhooks that a worker serves at the same time, so that a slow receiver delays few others."""
 ACTOR = "deliver"
-"""Who the journal says switched a webhook off."""
+"""Actor in the journal when a worker disables a webhook."""
 
 
 class Job(NamedTuple):
-    """What a worker holds: a delivery that is to be sent now."""
+    """A delivery that a worker has leased and sends now."""
 
     webhook: int
     name: str
@@ -80,7 +79,7 @@ class Job(NamedTuple):
 
 
 class Worker:
-    """One worker; `now` and `luck` (from 0 to 1) are given by tests."""
+    """One worker. Tests replace `now` and `luck` (from 0 to 1)."""
 
     def __init__(
         self,
@@ -98,7 +97,7 @@ class Worker:
         self._name, self._tracer = random.token_hex(16), tracer
 
     def run(self, stopped: threading.Event) -> None:
-        """Work until told to stop; what is being sent is finished first. A database that is away is waited for."""
+        """Send until the event stops it, after the current round. If the database is away, wait and try again."""
         while not stopped.is_set():
             try:
                 sent = self.round()
@@ -109,14 +108,14 @@ class Worker:
                 stopped.wait(PAUSE)
 
     def until_idle(self) -> int:
-        """Send all that is due, and give how many attempts that took: for a cron line."""
+        """Send all due deliveries and return the number of attempts. For cron."""
         total = 0
         while sent := self.round():
             total += sent
         return total
 
     def round(self) -> int:
-        """One attempt for each webhook that has something due; how many there were."""
+        """Make one attempt for each due webhook and return the number of attempts."""
         with self._database.read_session() as session:
             due = due_webhooks(session, self._now())
         if self._threads == 1 or len(due) < 2:
@@ -125,7 +124,7 @@ class Worker:
             return sum(pool.map(self._serve, due))
 
     def _serve(self, webhook: int) -> bool:
-        """Whether something was sent to it, arrived or not. What goes wrong with one is no other's business."""
+        """Serve one webhook; return whether an attempt took place. Logs every error, so that others go on."""
         try:
             with step("serve webhook", self._tracer):
                 return self._send(webhook)
@@ -138,10 +137,10 @@ class Worker:
             job = take(session, webhook, self._now(), self._name)
         if job is None:
             return False
-        secrets = [self._sealer.opened(one) for one in job.secrets]
+        secrets = [self._sealer.opened(sealed) for sealed in job.secrets]
         live = [secret for secret in secrets if secret is not None]
         if not live:
-            # No fault of the receiver: it waits, by the lease, for the operator to mend the keys.
+            # Not the receiver's fault: the lease delays the retry until the operator has corrected the keys.
             log.error("webhook_secret_sealed_by_another_key", webhook=job.name)
             return False
         at = self._now()
@@ -165,26 +164,29 @@ class Worker:
 
 
 def take(session: Session, webhook: int, now: datetime, worker: str) -> Job | None:
-    """Lease a webhook and give what is to be sent to it, made here where it is new; None: nothing, or not ours."""
+    """Lease a webhook and return its due delivery, created here if the feed has new entries.
+
+    Returns None if nothing is due or another worker has the lease.
+    """
     c = webhooks.c
-    leased = (
+    lease = (
         sa.update(webhooks)
         .where(c.id == webhook, is_free(now))
         .values(leased_until=now + LEASE, leased_by=worker)
         .returning(c.id)
     )
-    if session.execute(leased).one_or_none() is None:
+    if session.execute(lease).one_or_none() is None:
         return None
     stored = stored_webhook(session, c.id == webhook, now)
     if stored is None or stored.watch is None or stored.state != WebhookState.active:
         _release(session, webhook, worker)
         return None
     row = pending_delivery(session, webhook)
-    if row is not None and row.next_attempt_at <= now and not _still_told(session, stored.watch, row):
+    if row is not None and row.next_attempt_at <= now and not _is_still_visible(session, stored.watch, row):
         _withdraw(session, stored, row)
         row = None
     if row is None:
-        row = _look(session, stored, stored.watch, now)
+        row = _create_delivery(session, stored, stored.watch, now)
     if row is None or row.next_attempt_at > now:
         _release(session, webhook, worker)
         return None
@@ -194,21 +196,23 @@ def take(session: Session, webhook: int, now: datetime, worker: str) -> Job | No
 
 
 def _release(session: Session, webhook: int, worker: str) -> bool:
-    """Whether the webhook was still this worker's."""
+    """End the lease. Returns False if this worker no longer had it."""
     c = webhooks.c
-    free = sa.update(webhooks).where(c.id == webhook, c.leased_by == worker)
-    freed = session.execute(free.values(leased_until=None, leased_by=None).returning(c.id))
-    return freed.one_or_none() is not None
+    statement = sa.update(webhooks).where(c.id == webhook, c.leased_by == worker)
+    row = session.execute(statement.values(leased_until=None, leased_by=None).returning(c.id)).one_or_none()
+    return row is not None
 
 
-def _look(session: Session, webhook: StoredWebhook, watch: Watch, now: datetime) -> PendingDelivery | None:
-    """A delivery of everything new; None where there is nothing that the owner may know of."""
+def _create_delivery(
+    session: Session, webhook: StoredWebhook, watch: Watch, now: datetime
+) -> PendingDelivery | None:
+    """Create a delivery of all new entries and advance the webhook. Returns None if its owner may know of none."""
     row, end = webhook.row, end_of_feed(session)
     new = passed(session, watch, after=row["seen"], until=end)
-    moved: dict[str, object] = {"seen": end}
-    made: PendingDelivery | None = None
+    values: dict[str, object] = {"seen": end}
+    delivery: PendingDelivery | None = None
     if new.last is not None:
-        made = PendingDelivery(
+        delivery = PendingDelivery(
             id=f"msg_{random.token_hex(12)}",
             webhook_id=row["id"],
             created_at=now,
@@ -222,43 +226,43 @@ def _look(session: Session, webhook: StoredWebhook, watch: Watch, now: datetime)
             last=end,
             place=row["place"],
         )
-        session.execute(sa.insert(deliveries).values(**asdict(made), state=DeliveryState.pending))
-        moved["place"] = list(new.last)
-    session.execute(sa.update(webhooks).where(webhooks.c.id == row["id"]).values(**moved))
-    return made
+        session.execute(sa.insert(deliveries).values(**asdict(delivery), state=DeliveryState.pending))
+        values["place"] = list(new.last)
+    session.execute(sa.update(webhooks).where(webhooks.c.id == row["id"]).values(**values))
+    return delivery
 
 
-def _still_told(session: Session, watch: Watch, row: PendingDelivery) -> bool:
-    """Whether the owner may still know of all that a delivery tells of."""
+def _is_still_visible(session: Session, watch: Watch, row: PendingDelivery) -> bool:
+    """Return whether the owner may still know of all entries of a delivery."""
     return passed(session, watch, after=row.first, until=row.last).total >= row.count
 
 
 def _withdraw(session: Session, webhook: StoredWebhook, row: PendingDelivery) -> None:
-    """Take a delivery back, and look anew at what it was made of."""
-    over = {"state": DeliveryState.withdrawn, "next_attempt_at": None}
-    session.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(**over))
+    """Withdraw a delivery and move the webhook back to its first entry."""
+    values = {"state": DeliveryState.withdrawn, "next_attempt_at": None}
+    session.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(**values))
     if webhook.row["seen"] > row.first:
         webhook.row.update(seen=row.first, place=row.place)
-    _look_back(session, row.webhook_id, row.first, row.place)
+    _rewind(session, row.webhook_id, row.first, row.place)
 
 
-def _look_back(session: Session, webhook: int, first: int, place: list[object]) -> None:
-    """Have a webhook look again at what a delivery was made of, which did not arrive."""
+def _rewind(session: Session, webhook: int, first: int, place: list[object]) -> None:
+    """Move a webhook back to the first entry of a delivery that did not arrive."""
     c = webhooks.c
-    back = sa.update(webhooks).where(c.id == webhook, c.seen > first)
-    session.execute(back.values(seen=first, place=place))
+    statement = sa.update(webhooks).where(c.id == webhook, c.seen > first)
+    session.execute(statement.values(seen=first, place=place))
 
 
 def settle(session: Session, job: Job, outcome: Outcome, *, at: datetime, now: datetime, luck: float) -> None:
-    """Write down what came of an attempt and give the webhook back; nothing where it is another worker's by now."""
+    """Store the outcome of an attempt and end the lease. Stores nothing if another worker has the lease by now."""
     attempts = job.attempts + 1
     delay = delay_after(attempts, luck)
     is_over = outcome.failure is not None and (outcome.status == GONE or delay is None)
-    # The chain comes before the row, as in every write.
+    # Lock the chain before the row, as every write does.
     chain = hold(session, webhook_chain(job.name)) if is_over else None
     if not _release(session, job.webhook, job.worker):
         return
-    said: dict[str, object] = {
+    values: dict[str, object] = {
         "attempts": attempts,
         "attempted_at": at,
         "status": outcome.status,
@@ -267,13 +271,13 @@ def settle(session: Session, job: Job, outcome: Outcome, *, at: datetime, now: d
         "next_attempt_at": None,
     }
     if outcome.failure is None:
-        said["state"] = DeliveryState.delivered
+        values["state"] = DeliveryState.delivered
     elif is_over:
-        said["state"] = DeliveryState.failed
+        values["state"] = DeliveryState.failed
     elif delay is not None:
-        said["next_attempt_at"] = now + delay
+        values["next_attempt_at"] = now + delay
     c = deliveries.c
-    session.execute(sa.update(deliveries).where(c.id == job.hint.id).values(**said))
+    session.execute(sa.update(deliveries).where(c.id == job.hint.id).values(**values))
     old = sa.delete(deliveries).where(
         c.webhook_id == job.webhook, c.state != DeliveryState.pending, c.created_at < now - KEPT
     )
@@ -282,7 +286,7 @@ def settle(session: Session, job: Job, outcome: Outcome, *, at: datetime, now: d
     if chain is None or stored is None:
         return
     first, place = session.execute(sa.select(c.first, c.place).where(c.id == job.hint.id)).one()
-    _look_back(session, job.webhook, first, place)
+    _rewind(session, job.webhook, first, place)
     reason = DisabledReason.gone if outcome.status == GONE else DisabledReason.exhausted
     changed = {"is_active": False, "disabled_reason": reason, "disabled_at": now, "updated_at": now}
     changed["version"] = stored.version + 1
