@@ -32,8 +32,8 @@ from app.kit.problems import require_found
 _token, _principal, _membership = table_of(Token), table_of(Principal), table_of(Membership)
 
 MISSING_REGIONS: list[Callable[[Session, Collection[str]], set[str]]] = []
-"""(session, region codes) → the codes that do not exist. The area of the regions adds its function when it is
-imported: this area cannot import it, yet refuses a membership in an unknown region."""
+"""(session, region codes) → the codes that do not exist. The area of the regions adds its function on import:
+this area cannot import it, yet refuses a membership in an unknown region."""
 
 
 # Authentication

@@ -164,7 +164,7 @@ def _find_span(session: Session, start: int, actor: Actor, region: str | None) -
     at_start, at_end = (sa.tuple_(known.c.code, sa.literal(number)) for number in (start, _ENDLESS))
     firsts = nearest(sa.tuple_(*key) > at_start, *key)
     lasts = nearest(sa.tuple_(*key) <= at_end, *[column.desc() for column in key])
-    ends = sa.select(sa.func.min(firsts), sa.func.max(lasts)).where(_is_reached(actor, known.c.code, region))
+    ends = sa.select(sa.func.min(firsts), sa.func.max(lasts)).where(_reaches(actor, known.c.code, region))
     first, last = session.execute(ends).one()
     own = sa.select(_c.sequence).where(_c.chain == scope_chain(actor.principal), _c.sequence > start)
     numbers = [*session.scalars(own), *([first, last] if first is not None else [])]
@@ -234,10 +234,10 @@ def _is_known_to(actor: Actor, region: str | None) -> ColumnElement[bool]:
     own = _c.chain == scope_chain(actor.principal)
     if region is not None:
         own = sa.and_(own, sa.or_(within(_c.region_code, region), _c.region_code.in_(ancestors_of(region))))
-    return sa.or_(sa.and_(_is_reached(actor, _c.region_code, region), sa.or_(*conditions)), own)
+    return sa.or_(sa.and_(_reaches(actor, _c.region_code, region), sa.or_(*conditions)), own)
 
 
-def _is_reached(actor: Actor, column: ColumnElement[str], region: str | None) -> ColumnElement[bool]:
+def _reaches(actor: Actor, column: ColumnElement[str], region: str | None) -> ColumnElement[bool]:
     """Return the predicate: the actor sees the region in `column`, or it is `0`; and it is `region` or below it.
 
     `_is_known_to` and `_find_span` share it, so that the span contains every row of the feed (except the actor's own
@@ -310,7 +310,7 @@ def verify_journal(session: Session, chain: str | None = None) -> Verdict:
             raise NotFound()
         heads = {chain: heads[chain]}
     breaks, counted, unseen = [], _Counter(), dict(heads)
-    rows = counted.each(_read_rows(session, chain, written))
+    rows = counted.each(_rows_of_chains(session, chain, written))
     for name, links in groupby(rows, key=lambda row: str(row["chain"])):
         error = first_break(name, links, unseen.pop(name, End(0, "")))
         breaks += [error] if error else []
@@ -337,7 +337,7 @@ class _Counter:
             yield row
 
 
-def _read_rows(session: Session, chain: str | None, written: int) -> Iterator[object]:
+def _rows_of_chains(session: Session, chain: str | None, written: int) -> Iterator[object]:
     """Yield every row up to a number of the feed, chain by chain, in batches: the journal may not fit in memory."""
     statement = (
         sa.select(_journal).where(_c.sequence <= written).order_by(_c.chain, _c.position).limit(_BATCH)

@@ -97,7 +97,9 @@ def cursor_of(place: Place, filters: Sequence[object]) -> str:
     """Return the cursor behind a row, for a feed with these filters."""
     values = [place.chain, place.position, place.hash[:_HASH_LENGTH]]
     return (
-        base64.urlsafe_b64encode(to_json([_digest(values, filters), *values]).encode()).decode().rstrip("=")
+        base64.urlsafe_b64encode(to_json([_hash_values(values, filters), *values]).encode())
+        .decode()
+        .rstrip("=")
     )
 
 
@@ -107,7 +109,11 @@ def place_of(cursor: str, filters: Sequence[object]) -> Place:
         raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         digest, *values = json.loads(raw)
         place = Place(*values)
-        if _is_place(place) and digest == _digest(values, filters) and cursor == cursor_of(place, filters):
+        if (
+            _is_place(place)
+            and digest == _hash_values(values, filters)
+            and cursor == cursor_of(place, filters)
+        ):
             return place
     except (binascii.Error, ValueError, TypeError, RecursionError):
         pass  # one error for every kind of broken cursor
@@ -121,7 +127,7 @@ def _is_place(place: Place) -> bool:
     return is_text and type(place.position) is int and abs(place.position) < 2**63
 
 
-def _digest(values: Sequence[object], filters: Sequence[object]) -> str:
+def _hash_values(values: Sequence[object], filters: Sequence[object]) -> str:
     return hashlib.sha256(to_json(["changes", *filters, *values]).encode()).hexdigest()[:12]
 
 

@@ -1,6 +1,6 @@
-"""The client of a Rata service: pulls of quarters, copies kept by the feed. Imports nothing else of `app`.
+"""The client of a Rata service: pulls of quarters, and copies that follow the feed. Imports nothing else of `app`.
 
-The package is `rata_client` where it is installed alone, and `app.client` with the service.
+The package is `rata_client` if pip installs it alone, and `app.client` with the service.
 
 from rata_client import Rata
 

@@ -1,7 +1,7 @@
 """`rata pull` and `rata follow`, for cron lines and services. docs/pulling.md lists their exit codes, which stay.
 
-The arguments are read by the standard library, and SQLAlchemy is imported by `follow` alone: a cron line that pulls
-starts in a fraction of a second and installs httpx and little else.
+The standard library parses the arguments, and only `follow` imports SQLAlchemy: a cron line that pulls starts in a
+fraction of a second and needs httpx and little else.
 """
 
 import os
@@ -42,12 +42,12 @@ class NoServer(Misused):
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and end the process with its exit code. A failure is a message, never a traceback."""
-    given = _make_parser().parse_args(arguments)
-    language = given.lang or find_language()
+    """Run a command and exit with its code. Prints a message for a RataError, never a traceback."""
+    options = _make_parser().parse_args(arguments)
+    language = options.lang or find_language()
     try:
         check_names()
-        code = _pull(given, language) if given.command == "pull" else _follow(given, language)
+        code = _pull(options, language) if options.command == "pull" else _follow(options, language)
     except RataError as error:
         _write(error.said(language))
         code = error.exit_code
@@ -56,22 +56,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def _pull(given: Namespace, language: Language) -> int:
-    with _connect(given, language) as service:
-        if given.verify:
-            file = Pull(given.period, given.region, given.format, given.out).file
-            differences = compare(service, file, given.period, given.region)
+def _pull(options: Namespace, language: Language) -> int:
+    with _connect(options, language) as service:
+        if options.verify:
+            file = Pull(options.period, options.region, options.format, options.out).file
+            differences = compare(service, file, options.period, options.region)
             for line in differences:
                 sys.stdout.write(f"{line}\n")
             _report(_DIFFERS if differences else _SAME, language, file=file)
             return WrongContent.exit_code if differences else 0
         with _show_progress() as shown:
             done = service.pull(
-                given.period,
-                given.out,
-                region=given.region,
-                format=given.format,
-                since_last=given.since_last,
+                options.period,
+                options.out,
+                region=options.region,
+                format=options.format,
+                since_last=options.since_last,
                 shown=shown,
             )
     manifest = done.manifest
@@ -80,43 +80,43 @@ def _pull(given: Namespace, language: Language) -> int:
     return 0
 
 
-def _follow(given: Namespace, language: Language) -> int:
+def _follow(options: Namespace, language: Language) -> int:
     try:
         from .copy import Copy
         from .follow import Follower, differing
     except ModuleNotFoundError as error:
         raise NotInstalled(what="rata follow", package=PACKAGE) from error
-    with _connect(given, language) as service:
-        copy = Copy(given.copy)
+    with _connect(options, language) as service:
+        copy = Copy(options.copy)
         try:
-            follower = Follower(service, copy, region=given.region, told=_show_address)
-            if given.verify is not None:
-                differences = follower.verify(given.verify)
+            follower = Follower(service, copy, region=options.region, progress=_show_address)
+            if options.verify is not None:
+                differences = follower.verify(options.verify)
                 if differences:
                     sys.stdout.write(f"{differing(differences)}\n")
                 _report(_DIFFERS if differences else _SAME, language, file=copy.shown)
                 return WrongContent.exit_code if differences else 0
-            if given.once:
+            if options.once:
                 _report(_FOLLOWED, language, **follower.catch_up()._asdict())
             else:
-                follower.run(pause=given.pause, failed=lambda error: _write(error.said(language)))
+                follower.run(pause=options.pause, failed=lambda error: _write(error.said(language)))
         finally:
             copy.close()
     return 0
 
 
 class _Parser(ArgumentParser):
-    """A parser that refuses in one line, which a cron job can mail."""
+    """A parser with error messages of one line, which a cron job can mail."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the reason, and end with the exit code of wrong use."""
+        """Print the reason and exit with the code of `Misused`."""
         self.exit(Misused.exit_code, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 class _PrintVersion(Action):
-    """The option that prints version and revision and ends."""
+    """The option that prints version and revision and exits."""
 
-    def __call__(self, parser: ArgumentParser, *rest: object) -> None:
+    def __call__(self, parser: ArgumentParser, *values: object) -> None:
         from .version import VERSION, find_revision
 
         sys.stdout.write(f"rata-client {VERSION}, revision {find_revision() or 'unknown'}\n")
@@ -168,7 +168,7 @@ def _make_parser() -> ArgumentParser:
 
 
 def _add_options(parser: ArgumentParser, *, deadline: int) -> None:
-    """Add the options that both commands have."""
+    """Add the options of both commands."""
     parser.add_argument(
         "--server",
         metavar="ADDRESS",
@@ -216,17 +216,17 @@ def _parse_folder(text: str) -> Path:
 
 
 @contextmanager
-def _connect(given: Namespace, language: Language) -> Iterator[Rata]:
-    if not given.server:
+def _connect(options: Namespace, language: Language) -> Iterator[Rata]:
+    if not options.server:
         raise NoServer
-    token, patience = read_token(given.token_file), Patience(total=given.deadline)
-    with Rata(given.server, token, language=language, patience=patience) as service:
+    token, patience = read_token(options.token_file), Patience(total=options.deadline)
+    with Rata(options.server, token, language=language, patience=patience) as service:
         yield service
 
 
 @contextmanager
 def _show_progress() -> Iterator[Shown | None]:
-    """Show on a terminal how far a transfer is, ten times a second at most; elsewhere nothing."""
+    """Show the progress of a transfer on a terminal, at most ten times a second. Yields None without a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

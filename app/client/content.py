@@ -1,4 +1,4 @@
-"""The content of a pull on its way into its file, held against what the service says of it."""
+"""Hashing and checking of a pull's content while it goes into its file."""
 
 import csv
 import hashlib
@@ -10,30 +10,30 @@ from typing import Any, Protocol
 from .problems import WrongContent
 
 Digests = dict[tuple[str, str], tuple[int, str]]
-"""By plan and lead agency: how many lines, and the SHA-256 (hex) of their bytes in their order."""
+"""(plan, lead agency) → number of lines and the SHA-256 (hex) of their bytes, in their order."""
 
 
 class Hashes:
-    """Lines counted and hashed by plan and lead agency, as the service's digests are."""
+    """Count and hash of lines by plan and lead agency, as in the service's digests."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, str], tuple[int, Any]] = {}
+        self._counts: dict[tuple[str, str], tuple[int, Any]] = {}
 
-    def add(self, line: bytes, found: Mapping[str, Any]) -> None:
-        """A line with its line feed, and what it says."""
-        place = (found["plan"], found["lead_agency"])
-        count, digest = self._found.get(place) or (0, hashlib.sha256())
+    def add(self, line: bytes, fields: Mapping[str, Any]) -> None:
+        """Add a line, including its line feed, with its parsed fields."""
+        key = (fields["plan"], fields["lead_agency"])
+        count, digest = self._counts.get(key) or (0, hashlib.sha256())
         digest.update(line)
-        self._found[place] = (count + 1, digest)
+        self._counts[key] = (count + 1, digest)
 
     def take(self) -> Digests:
-        """What was added since the last time."""
-        found, self._found = self._found, {}
-        return {place: (count, digest.hexdigest()) for place, (count, digest) in found.items()}
+        """Return the digests of the lines since the last call, and start again."""
+        counts, self._counts = self._counts, {}
+        return {key: (count, digest.hexdigest()) for key, (count, digest) in counts.items()}
 
 
 class Out(Protocol):
-    """Where content goes: a file, or the tables of one."""
+    """The target of content: a file, or the tables of one."""
 
     @property
     def name(self) -> str: ...
@@ -44,26 +44,26 @@ class Out(Protocol):
 
 
 class Content:
-    """The content on its way into its file: hashed and counted; of NDJSON without its end, which is told apart."""
+    """A writer that hashes and counts the content. It keeps back the last line of NDJSON, the summary."""
 
     def __init__(self, out: Out, form: str, wrong: Callable[[str], WrongContent]) -> None:
         self._out, self._format, self._wrong = out, form, wrong
         self._hash, self._size, self._lines = hashlib.sha256(), 0, 0
         self._is_lines = form == "ndjson"
-        self._held = b""
-        """The last line, which may be the end."""
-        self.said: dict[str, object] = {}
-        """What the end of the lines says of them."""
+        self._tail = b""
+        """The last line, which may be the summary."""
+        self.summary: dict[str, object] = {}
+        """The summary at the end of the lines."""
 
     def write(self, data: bytes) -> None:
         if not self._is_lines:
             self._put(data)
             return
-        data = self._held + data
-        # all but the last whole line; what follows it has no line feed yet
+        data = self._tail + data
+        # all but the last complete line and the incomplete one behind it
         at = data.rfind(b"\n", 0, max(data.rfind(b"\n"), 0)) + 1
         self._put(data[:at])
-        self._held = data[at:]
+        self._tail = data[at:]
 
     def _put(self, data: bytes) -> None:
         self._out.write(data)
@@ -71,16 +71,19 @@ class Content:
         self._size += len(data)
         self._lines += data.count(b"\n")
 
-    def end(self, wanted: Mapping[str, object], cursor: str | None) -> dict[str, Any]:
-        """What the content turned out to be. WrongContent: not what was `wanted`, or not what it says of itself."""
-        rows, plans = wanted["rows"], None
+    def end(self, expected: Mapping[str, object], cursor: str | None) -> dict[str, Any]:
+        """Return the manifest's fields of the content.
+
+        Raises WrongContent if the content differs from `expected` or from its own summary.
+        """
+        rows, plans = expected["rows"], None
         if self._is_lines:
-            said = self.said = self._said_at_the_end()
-            rows, cursor, plans = said["rows"], said["cursor"], said["plans"]
-            for name, value in wanted.items():
-                if value is not None and said[name] != value:
-                    raise self._wrong(f"{name} {said[name]} ≠ {value}")
-            if said["sha256"] != self._hash.hexdigest():
+            summary = self.summary = self._read_summary()
+            rows, cursor, plans = summary["rows"], summary["cursor"], summary["plans"]
+            for name, value in expected.items():
+                if value is not None and summary[name] != value:
+                    raise self._wrong(f"{name} {summary[name]} ≠ {value}")
+            if summary["sha256"] != self._hash.hexdigest():
                 raise self._wrong("SHA-256")
             if self._lines != rows:
                 raise self._wrong(f"{self._lines} ≠ {rows}")
@@ -99,19 +102,19 @@ class Content:
             "plans": plans,
         }
 
-    def _said_at_the_end(self) -> dict[str, Any]:
+    def _read_summary(self) -> dict[str, Any]:
         try:
-            said: dict[str, object] = json.loads(self._held)["end"]
-            wanted = ("rows", "cursor", "plans", "period", "region", "sha256")
-            if self._held.endswith(b"\n") and all(name in said for name in wanted):
-                return said
+            summary: dict[str, object] = json.loads(self._tail)["end"]
+            required = ("rows", "cursor", "plans", "period", "region", "sha256")
+            if self._tail.endswith(b"\n") and all(name in summary for name in required):
+                return summary
         except (ValueError, KeyError, TypeError):
             pass
         raise self._wrong("NDJSON: end?")
 
 
 def _count_records(file: Path) -> int:
-    """Records of a CSV below its header; a text may hold line feeds."""
+    """Count the records of a CSV below its header; a text may contain line feeds."""
     csv.field_size_limit(2**31 - 1)
     with file.open(encoding="utf-8", newline="") as lines:
         return sum(1 for _ in csv.reader(lines)) - 1

@@ -1,7 +1,6 @@
-"""A local copy: what is kept, how far it reaches, what is still to be read. SQLite or PostgreSQL.
+"""A local copy in SQLite or PostgreSQL: resources, cursor of the feed, and a queue of addresses to read.
 
-Each change of the copy is one transaction with the cursor that it leads to, so that it is whole at any instant
-at which its process may end.
+Each transaction writes changes together with the cursor behind them, so a process that dies leaves a consistent copy.
 """
 
 import json
@@ -44,7 +43,7 @@ _MANY = 500
 
 
 class Resource(NamedTuple):
-    """What is kept of an address."""
+    """A resource in the copy."""
 
     kind: str
     address: str
@@ -54,7 +53,7 @@ class Resource(NamedTuple):
 
 
 class Copy:
-    """A database with a copy in it; its tables are made where they are missing, and only in an empty one."""
+    """The database of a copy. Creates its tables, only in an empty database."""
 
     def __init__(self, url: str) -> None:
         address = read_address(url)
@@ -69,7 +68,10 @@ class Copy:
     # Reading
 
     def cursor(self, server: str, region: str) -> str | None:
-        """How far the copy reaches; None: it is empty. OtherCopy: it is of something else."""
+        """Return the cursor of the copy. Returns None if it is empty.
+
+        Raises OtherCopy if it is of another service or region.
+        """
         with translate_errors(self.shown), self._engine.connect() as connection:
             row = connection.execute(sa.select(_cursor)).one_or_none()
         if row is None:
@@ -79,7 +81,7 @@ class Copy:
         return str(row.value)
 
     def pending(self) -> str | None:
-        """Something that is to be read whole; None: nothing is."""
+        """Return the first address in the queue. Returns None if the queue is empty."""
         with translate_errors(self.shown), self._engine.connect() as connection:
             statement = sa.select(_pending.c.address).order_by(_pending.c.address).limit(1)
             return connection.execute(statement).scalar()
@@ -90,9 +92,9 @@ class Copy:
             return connection.execute(statement).first() is not None
 
     def resources(self, kind: str | None = None, *, below: str = "") -> Iterator[Resource]:
-        """What is kept, by address."""
+        """Yield the resources of a kind and below an address, in the order of their addresses."""
         columns = [_resource.c[name] for name in Resource._fields]
-        statement = sa.select(*columns).where(_below(below)).order_by(_resource.c.address)
+        statement = sa.select(*columns).where(_is_below(below)).order_by(_resource.c.address)
         if kind is not None:
             statement = statement.where(_resource.c.kind == kind)
         with translate_errors(self.shown), self._engine.connect() as connection:
@@ -103,19 +105,19 @@ class Copy:
 
     @contextmanager
     def step(self, server: str, region: str, before: str | None, after: str) -> Iterator["Step"]:
-        """One transaction that moves the cursor. AlreadyRunning: it is not where it was any more."""
+        """Open a transaction that moves the cursor. Raises AlreadyRunning if another run has moved it."""
         with translate_errors(self.shown), self._engine.begin() as connection:
             if before is None:
                 connection.execute(_cursor.insert().values(server=server, region=region, value=after))
             else:
-                moved = sa.update(_cursor).where(_cursor.c.value == before).values(value=after)
-                if connection.execute(moved).rowcount != 1:
+                statement = sa.update(_cursor).where(_cursor.c.value == before).values(value=after)
+                if connection.execute(statement).rowcount != 1:
                     raise AlreadyRunning(file=self.shown)
             yield Step(connection)
 
     @contextmanager
     def settled(self, pending: str) -> Iterator["Step"]:
-        """One transaction that puts in place what was to be read whole. AlreadyRunning: another did."""
+        """Open a transaction that takes an address from the queue. Raises AlreadyRunning if another run took it."""
         with translate_errors(self.shown), self._engine.begin() as connection:
             done = connection.execute(sa.delete(_pending).where(_pending.c.address == pending))
             if done.rowcount != 1:
@@ -124,60 +126,60 @@ class Copy:
 
 
 class Step:
-    """What is done to the copy in one transaction."""
+    """One transaction of the copy."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def put(self, found: Iterable[Resource]) -> None:
-        """Keep these, in the place of what was there."""
-        rows = {one.address: one._asdict() for one in found}
-        self._drop(_resource, rows)
-        for part in _parts(list(rows.values())):
+    def put(self, resources: Iterable[Resource]) -> None:
+        """Insert or replace resources."""
+        rows = {resource.address: resource._asdict() for resource in resources}
+        self._delete(_resource, rows)
+        for part in _split(list(rows.values())):
             self._connection.execute(_resource.insert(), part)
 
     def drop(self, address: str) -> None:
-        """It is gone, and all that hung on it."""
-        self._connection.execute(sa.delete(_resource).where(_below(address)))
+        """Delete the resource of an address and all below it."""
+        self._connection.execute(sa.delete(_resource).where(_is_below(address)))
 
     def drop_but(self, kept: Iterable[str], kinds: Iterable[str], below: str = "", region: str = "") -> None:
-        """Of these kinds, what is not among `kept` is gone, with all that hung on it."""
-        chosen = sa.and_(_resource.c.kind.in_(list(kinds)), _below(below), _within(region))
-        there = self._connection.execute(sa.select(_resource.c.address).where(chosen)).scalars()
-        for address in set(there) - set(kept):
+        """Delete the resources of these kinds that are not in `kept`, with all below them."""
+        condition = sa.and_(_resource.c.kind.in_(list(kinds)), _is_below(below), _is_within(region))
+        stored = self._connection.execute(sa.select(_resource.c.address).where(condition)).scalars()
+        for address in set(stored) - set(kept):
             self.drop(address)
 
     def read_whole(self, addresses: Iterable[str]) -> None:
-        """These are to be read whole, soon."""
+        """Queue addresses to read with all below them."""
         rows = {address: {"address": address} for address in addresses}
-        self._drop(_pending, rows)
-        for part in _parts(list(rows.values())):
+        self._delete(_pending, rows)
+        for part in _split(list(rows.values())):
             self._connection.execute(_pending.insert(), part)
 
-    def _drop(self, table: sa.Table, addresses: Mapping[str, object]) -> None:
-        for part in _parts(list(addresses)):
+    def _delete(self, table: sa.Table, addresses: Mapping[str, object]) -> None:
+        for part in _split(list(addresses)):
             self._connection.execute(sa.delete(table).where(table.c.address.in_(part)))
 
 
 def compact(value: object) -> str:
-    """JSON as the service writes it."""
+    """Return JSON in the service's form: the digests depend on its bytes."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _below(start: str) -> sa.ColumnElement[bool]:
-    """Predicate: it is this address, or one below it."""
+def _is_below(start: str) -> sa.ColumnElement[bool]:
+    """Return the predicate: the address is `start` or lies below it. An empty `start` allows all."""
     address = _resource.c.address
     return sa.or_(address == start, address.startswith(f"{start}/", autoescape=True)) if start else sa.true()
 
 
-def _within(region: str) -> sa.ColumnElement[bool]:
-    """Predicate: of that region or below it; the nation's, and no region, are all."""
+def _is_within(region: str) -> sa.ColumnElement[bool]:
+    """Return the predicate: the resource is of a region or below it. The nation and an empty region allow all."""
     if region in ("", "0"):
         return sa.true()
     code = _resource.c.region_code
     return sa.or_(code == region, code.startswith(f"{region}.", autoescape=True))
 
 
-def _parts(rows: list[object]) -> Iterator[list[Any]]:
+def _split(rows: list[object]) -> Iterator[list[Any]]:
     for at in range(0, len(rows), _MANY):
         yield rows[at : at + _MANY]

@@ -1,4 +1,4 @@
-"""The database of a copy: its address, the package that it needs, and whether a copy may be in it."""
+"""The database of a copy: its address, its driver, and the check that it holds a copy or nothing."""
 
 import shutil
 import sqlite3
@@ -14,7 +14,7 @@ from .problems import PACKAGE, AlreadyRunning, ForeignCopy, Misused, NotInstalle
 
 _HEAD = b"SQLite format 3\0"
 _UNFINISHED = ("-journal", "-wal")
-"""Endings of the files in which SQLite keeps what is not in the file itself, or is to be undone there."""
+"""Suffixes of the rollback journal and the write-ahead log of SQLite."""
 
 
 class BadCopy(Misused):
@@ -25,13 +25,13 @@ class BadCopy(Misused):
 
 
 def read_address(text: str) -> sa.URL:
-    """Return the address of a copy, which is a file of SQLite if it has no scheme.
+    """Return the URL of a copy. A text without a scheme is the path of an SQLite file.
 
-    Raises BadCopy if it is of another kind of database, or of one in memory, which keeps nothing.
+    Raises BadCopy for another kind of database, and for one in memory.
     """
     if "://" not in text:
         return sa.URL.create("sqlite", database=str(Path(text).absolute()))
-    shown = text.partition("://")[0] + "://…"  # the rest may hold a password that cannot be told apart
+    shown = text.partition("://")[0] + "://…"  # a malformed URL may contain a password anywhere
     try:
         url = sa.make_url(text)
     except (ArgumentError, ValueError) as error:
@@ -45,9 +45,10 @@ def read_address(text: str) -> sa.URL:
 
 
 def open_database(url: sa.URL, shown: str, tables: sa.MetaData, **options: object) -> sa.Engine:
-    """Return an engine for a database in which the tables are, or may be made; nothing is written.
+    """Return an engine for a database that has the tables, or is empty. Writes nothing.
 
-    Raises BadCopy, NotInstalled, ForeignCopy if it holds anything else, Unwritable if it cannot be reached.
+    Raises BadCopy for a bad URL, NotInstalled without the driver, ForeignCopy if the database has other tables,
+    Unwritable if it is out of reach.
     """
     try:
         engine = sa.create_engine(url, **options)
@@ -68,7 +69,7 @@ def open_database(url: sa.URL, shown: str, tables: sa.MetaData, **options: objec
 
 @contextmanager
 def translate_errors(shown: str) -> Iterator[None]:
-    """Raise Unwritable or AlreadyRunning instead of what SQLAlchemy and the disk raise."""
+    """Translate the errors of SQLAlchemy and the disk into Unwritable and AlreadyRunning."""
     try:
         yield
     except sa.exc.IntegrityError as error:
@@ -79,15 +80,15 @@ def translate_errors(shown: str) -> Iterator[None]:
 
 
 def _can_hold(columns: Mapping[str, set[str]], tables: sa.MetaData) -> bool:
-    """Return whether a database with these tables is a copy, or empty; a user may have added to a copy."""
+    """Return whether a database with these tables is a copy or empty. A copy may also have tables of its user."""
     own = {table.name: set(table.columns.keys()) for table in tables.sorted_tables}
-    there = columns.keys() & own.keys()
-    # of a run that was killed while it made them, some are missing
-    return there in (own.keys(), columns.keys()) and all(columns[name] == own[name] for name in there)
+    common = columns.keys() & own.keys()
+    # a run that died while it created the tables leaves some of them alone
+    return common in (own.keys(), columns.keys()) and all(columns[name] == own[name] for name in common)
 
 
 def _read_columns(engine: sa.Engine, tables: sa.MetaData) -> dict[str, set[str]]:
-    """Return the names of all tables and views, with the columns of those that are called as ours are."""
+    """Return the names of all tables and views, with the columns of those with the name of one of ours."""
     inspector = sa.inspect(engine)
     return {
         name: {column["name"] for column in inspector.get_columns(name)} if name in tables.tables else set()
@@ -102,13 +103,13 @@ def list_names(engine: sa.Engine) -> list[str]:
 
 
 def open_file(file: Path, how: str) -> sa.Engine:
-    """Return an engine for a file of SQLite that opens it in a way of its own, such as `mode=ro&immutable=1`."""
+    """Return an engine for an SQLite file with parameters of its URI, such as `mode=ro&immutable=1`."""
     address = f"{file.absolute().as_uri()}?{how}"
     return sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True))
 
 
 def _read_file(file: Path, tables: sa.MetaData) -> dict[str, set[str]] | None:
-    """Return what is in a file of SQLite without a trace of the look, None if it is no such file."""
+    """Return the tables of an SQLite file without any change to it. Returns None for another file."""
     try:
         size = file.stat().st_size
     except FileNotFoundError:
@@ -120,23 +121,23 @@ def _read_file(file: Path, tables: sa.MetaData) -> dict[str, set[str]] | None:
     with file.open("rb") as content:
         if content.read(len(_HEAD)) != _HEAD:
             return None
-    columns = _look(file, tables, "immutable=1")
+    columns = _open_and_read(file, tables, "immutable=1")
     if columns:
         return columns
-    # all of it may be in what SQLite keeps beside the file, and would read only after it changed the file
+    # the tables may still be in the log, which SQLite would first write into the file: so read a copy of both
     real = file.resolve()
-    beside = [real.with_name(real.name + ending) for ending in _UNFINISHED]
-    unfinished = [part for part in beside if part.exists() and part.stat().st_size]
+    logs = [real.with_name(real.name + ending) for ending in _UNFINISHED]
+    unfinished = [part for part in logs if part.exists() and part.stat().st_size]
     if not unfinished:
         return columns
     with TemporaryDirectory() as folder:
         for part in (real, *unfinished):
             shutil.copyfile(part, Path(folder, part.name))
-        return _look(Path(folder, real.name), tables, "mode=rw")
+        return _open_and_read(Path(folder, real.name), tables, "mode=rw")
 
 
-def _look(file: Path, tables: sa.MetaData, how: str) -> dict[str, set[str]] | None:
-    """Return the tables of a file, None if SQLite cannot read them."""
+def _open_and_read(file: Path, tables: sa.MetaData, how: str) -> dict[str, set[str]] | None:
+    """Return the tables of a file. Returns None if SQLite cannot read them."""
     engine = open_file(file, how)
     try:
         return _read_columns(engine, tables)

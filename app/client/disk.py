@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all, whenever the process or the machine may end."""
+"""Atomic files: complete or absent, even after a crash of the process or the machine."""
 
 import contextlib
 import fcntl
@@ -13,7 +13,10 @@ from .problems import AlreadyRunning
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[BinaryIO]:
-    """The part, open and ours alone; the kernel lets go of it however we end. AlreadyRunning: another has it."""
+    """Open a file under an exclusive lock, which the kernel ends with the process.
+
+    Deletes the file at the end if it is empty. Raises AlreadyRunning if another process has the lock.
+    """
     while True:
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
         with file:
@@ -21,17 +24,17 @@ def locked(path: Path) -> Iterator[BinaryIO]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise AlreadyRunning(file=path) from None
-            # who had it may have ended meanwhile and taken its file away
+            # the previous owner may have deleted the file before it released the lock
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_ino != os.fstat(file.fileno()).st_ino:
                     continue
-            with _gone_if_empty(path, file):
+            with _deleting_if_empty(path, file):
                 yield file
             return
 
 
 @contextlib.contextmanager
-def _gone_if_empty(path: Path, file: BinaryIO) -> Iterator[None]:
+def _deleting_if_empty(path: Path, file: BinaryIO) -> Iterator[None]:
     try:
         yield
     finally:
@@ -40,17 +43,17 @@ def _gone_if_empty(path: Path, file: BinaryIO) -> Iterator[None]:
 
 
 def replace(path: Path, content: dict[str, object]) -> None:
-    """A small file written beside and renamed: what is there is always whole."""
-    beside = path.with_name(f"{path.name}.new")
-    with beside.open("w", encoding="utf-8") as out:
+    """Write a JSON file atomically, by way of `NAME.new`."""
+    new = path.with_name(f"{path.name}.new")
+    with new.open("w", encoding="utf-8") as out:
         json.dump(content, out, ensure_ascii=False, indent=1)
         out.flush()
         os.fsync(out.fileno())
-    beside.replace(path)
+    new.replace(path)
 
 
 def synchronise(path: Path) -> None:
-    """Make a file's content, or a folder's renames, last through a loss of power."""
+    """Flush a file's content, or a folder's renames, to the disk, so that they survive a loss of power."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

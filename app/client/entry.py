@@ -1,7 +1,7 @@
 """The command `rata` of the package `rata-client`.
 
-The service's package has a command of the same name that does more, and the package that pip installs last writes the
-script. So this command hands over to the service's if that is installed too.
+The service's package also has a command `rata`, with more subcommands, and pip keeps the script of the package that it
+installs last. So this command delegates to the service's if that is available.
 """
 
 from importlib.metadata import EntryPoint, distribution
@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 
 def main() -> None:
-    """Run the service's command if it is installed, else the client's."""
+    """Run the service's command if it is available, else the client's."""
     service = find_service()
     if service is not None:
         service.load()()
@@ -20,7 +20,7 @@ def main() -> None:
 
 
 def find_service() -> EntryPoint | None:
-    """Return the command of the service's package. Returns None if that is not installed or cannot be imported."""
+    """Return the command of the service's package. Returns None without that package, or without its module."""
     try:
         scripts = distribution("rata").entry_points.select(group="console_scripts", name="rata")
         return next((script for script in scripts if find_spec(script.module)), None)

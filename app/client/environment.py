@@ -1,4 +1,4 @@
-"""The client's variables `RATA_SERVER`, `RATA_TOKEN` and `RATA_TOKEN_FILE`: what they say, and names close to them."""
+"""The client's variables `RATA_SERVER`, `RATA_TOKEN` and `RATA_TOKEN_FILE`, and a check for misspelt ones."""
 
 import os
 from difflib import get_close_matches
@@ -8,8 +8,8 @@ from .problems import Language, Misused, Text
 
 VARIABLES = ("RATA_SERVER", "RATA_TOKEN", "RATA_TOKEN_FILE")
 _LIKENESS = 0.88
-"""A name as close as this is refused. One letter that is missing, added, replaced or swapped with the next leaves a
-name closer; the service's own settings, which the machine may carry too, are less close."""
+"""Likeness from which `check_names` refuses a name. A name with one letter missing, added, replaced or swapped with the
+next is closer; the service's own settings, which the machine may also have, are less close."""
 
 
 class Misspelt(Misused):
@@ -30,10 +30,10 @@ class EmptyToken(Misused):
 
 
 def check_names() -> None:
-    """Raise Misspelt if a variable is none of the client's and close to one: it was meant, and has no effect.
+    """Raise Misspelt for a variable that resembles one of the client's and has no effect.
 
-    It refuses also where the right name is set, as the service does for its settings: of two tokens the command might
-    take the one that was not meant.
+    It raises even if the right variable exists too, as the service does for its settings: of two tokens the command
+    might otherwise take the wrong one.
     """
     for name in sorted(os.environ):
         if name.upper().startswith("RATA_") and name not in VARIABLES:
@@ -42,9 +42,9 @@ def check_names() -> None:
 
 
 def read_token(file: Path | None) -> str:
-    """Return the token of RATA_TOKEN, else of the file; empty if there is neither.
+    """Return the token of RATA_TOKEN, else of the file; empty without both.
 
-    Raises UnreadableToken or EmptyToken if the file has none.
+    Raises UnreadableToken or EmptyToken if the file has no token.
     """
     token = os.environ.get("RATA_TOKEN", "").strip()
     if token or file is None:

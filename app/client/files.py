@@ -1,8 +1,8 @@
-"""A quarter pulled into a file: whole and checked under its name, or not there at all.
+"""The transfer of a quarter into a file, which appears under its name only complete and checked.
 
-While it comes, `NAME.part` holds the bytes as they were sent (compressed, where they were) and `NAME.part.json`
-what they are part of, so that any later run goes on where this one was cut. What is complete is checked, written
-beside as `NAME.new`, and renamed. `NAME.json` stays with the file and says what it is.
+During the transfer, `NAME.part` has the bytes of the reply (compressed if the service compresses) and `NAME.part.json`
+their ETag and digest, so that a later run resumes an interrupted one. At the end the client checks the bytes, writes
+the file as `NAME.new` and renames it. `NAME.json` stays with the file as its manifest.
 """
 
 import base64
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import httpx
 
 FORMATS = ("ndjson", "csv", "parquet", "xlsx", "sqlite")
-#: What is worth compressing on the way; the others are compressed already.
+#: Formats that gzip shortens; the others are already compressed.
 _PACKED = frozenset({"ndjson", "csv"})
 _PIECE = 2**18
 
@@ -40,7 +40,7 @@ class UnknownFormat(Misused):
 
 @dataclass(frozen=True)
 class Pull:
-    """What is pulled, and where to."""
+    """A quarter, region and format to pull, with the paths of its files."""
 
     period: str
     region: str | None
@@ -69,7 +69,7 @@ class Pull:
 
     @property
     def sent_as(self) -> str:
-        """How it comes: tables are made here, of lines that can be cut, gone on with and checked."""
+        """Format of the transfer: NDJSON for SQLite, since the client builds the tables from lines."""
         return "ndjson" if self.format == "sqlite" else self.format
 
     @property
@@ -83,48 +83,48 @@ class Pull:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What stays beside a file as `NAME.json`."""
+    """The manifest of a file, stored as `NAME.json`."""
 
     address: str
-    """Where it was pulled from."""
+    """Address of the pull."""
     etag: str
     sha256: str
     """Of the file, hex."""
     bytes: int
     rows: int
     cursor: str | None
-    """Where to go on in the feed: `after` of `/v1/changes` with the same region."""
+    """Cursor of the feed behind the pull: `after` of `/v1/changes` with the same region."""
     plans: list[dict[str, object]] | None
-    """Revisions and amendments that the lines are from; only NDJSON tells them."""
+    """Revisions and amendments of the lines; only NDJSON has them."""
 
 
 @dataclass(frozen=True)
 class Pulled:
-    """How a pull ended."""
+    """The result of a pull."""
 
     file: Path
     manifest: Manifest
     is_unchanged: bool
-    """Nothing changed since the last one; nothing was written."""
+    """True if nothing has changed since the last pull, so that this one left the file alone."""
     resumed_at: int
-    """Bytes that an earlier run had fetched already."""
+    """Bytes of an earlier run with which this one began."""
 
 
 @dataclass(frozen=True)
-class _Sent:
-    """What the bytes of a part are of."""
+class _PartState:
+    """The reply to which the bytes of a part belong, stored as `NAME.part.json`."""
 
     address: str
     etag: str
     coding: str | None
     digest: str | None
-    """`Repr-Digest` of all bytes, where the service knew it when it began."""
+    """`Repr-Digest` of all bytes; None if the service did not know it at the start of the reply."""
     rows: int | None
     cursor: str | None
 
 
 class Asked(Protocol):
-    """What a pull needs of the service (`Rata`)."""
+    """The part of `Rata` that a pull needs."""
 
     base_url: str
     patience: Patience
@@ -135,7 +135,7 @@ class Asked(Protocol):
 
 
 def fetch(service: Asked, pull: Pull, *, since_last: bool, shown: Shown | None) -> Pulled:
-    """Pull into the folder. See `Rata.pull`."""
+    """Pull a quarter into its folder. See `Rata.pull`."""
     if pull.format not in FORMATS:
         raise UnknownFormat(format=pull.format, allowed=", ".join(FORMATS))
     try:
@@ -149,7 +149,7 @@ def fetch(service: Asked, pull: Pull, *, since_last: bool, shown: Shown | None) 
 
 
 class _Transfer:
-    """One run: as many requests as it takes."""
+    """One run of a pull, with as many requests as it needs."""
 
     def __init__(self, service: Asked, pull: Pull, part: BinaryIO, shown: Shown | None) -> None:
         self._service, self._pull, self._part = service, pull, part
@@ -157,81 +157,83 @@ class _Transfer:
         self._address = service.base_url + pull.path + "".join(f"?region={r}" for r in pull.params.values())
         self._attempts = Attempts(service.patience, self._address)
         self._is_complete = False
-        self._resumed_at = self._size() if self._sent() else 0
+        self._resumed_at = self._read_size() if self._read_state() else 0
 
     def run(self, *, since_last: bool) -> Pulled:
-        last = self._last() if since_last else None
+        last = self._find_last() if since_last else None
         is_first_try = True
         while True:
             if not self._fetch_all(last):
                 assert last is not None
-                self._forget()
+                self._delete_part()
                 return Pulled(self._pull.file, last, is_unchanged=True, resumed_at=0)
-            sent = self._sent()
-            assert sent is not None
+            state = self._read_state()
+            assert state is not None
             try:
-                manifest = self._finish(sent)
+                manifest = self._store_file(state)
             except WrongContent:
-                # A part that an earlier run left may have been harmed meanwhile: what is fetched whole decides.
-                self._begin_anew()
+                # The part of an earlier run may be damaged, so fetch all once more before the verdict.
+                self._restart()
                 if not is_first_try:
                     raise
                 is_first_try = False
             else:
                 return Pulled(self._pull.file, manifest, is_unchanged=False, resumed_at=self._resumed_at)
 
-    # What is there already
+    # Stored state
 
-    def _last(self) -> Manifest | None:
-        """The last pull, where its file is still what it was."""
+    def _find_last(self) -> Manifest | None:
+        """Return the manifest of the last pull. Returns None if its file is missing or has changed since."""
         try:
-            found = Manifest(**json.loads(self._pull.about.read_bytes()))
+            manifest = Manifest(**json.loads(self._pull.about.read_bytes()))
             with self._pull.file.open("rb") as file:
-                is_whole = hashlib.file_digest(file, "sha256").hexdigest() == found.sha256
+                is_intact = hashlib.file_digest(file, "sha256").hexdigest() == manifest.sha256
         except (OSError, ValueError, TypeError):
             return None
-        return found if is_whole and found.address == self._address else None
+        return manifest if is_intact and manifest.address == self._address else None
 
-    def _size(self) -> int:
+    def _read_size(self) -> int:
         return os.fstat(self._part.fileno()).st_size
 
-    def _sent(self) -> _Sent | None:
-        """What the part is of; None: nobody can tell."""
+    def _read_state(self) -> _PartState | None:
+        """Return the state of the part. Returns None if it is missing, unreadable or of another address."""
         try:
-            found = _Sent(**json.loads(self._pull.state.read_bytes()))
+            state = _PartState(**json.loads(self._pull.state.read_bytes()))
         except (OSError, ValueError, TypeError):
             return None
-        return found if found.address == self._address else None
+        return state if state.address == self._address else None
 
-    def _begin_anew(self) -> None:
-        # emptied before it is said what comes: a crash between leaves nothing that could be taken for another's part
+    def _restart(self) -> None:
+        # empty the part before the next state exists: a crash in between leaves no bytes under a wrong state
         self._part.truncate(0)
         self._part.seek(0)
         self._pull.state.unlink(missing_ok=True)
         self._resumed_at = 0
 
-    def _forget(self) -> None:
+    def _delete_part(self) -> None:
         self._pull.state.unlink(missing_ok=True)
         self._pull.part.unlink(missing_ok=True)
 
-    # The bytes
+    # Transfer
 
     def _fetch_all(self, last: Manifest | None) -> bool:
-        """Fetch what is missing of the part. False: nothing changed since the last pull."""
+        """Complete the part. Returns False if nothing has changed since the last pull."""
         self._is_complete = False
         while not self._is_complete:
-            headers = self._wanted(last)
+            headers = self._build_headers(last)
             try:
                 with self._service.stream(self._pull.path, self._pull.params, headers) as reply:
                     if reply.status_code == 304 and last is not None:
                         return False
                     if reply.status_code in (200, 206):
-                        self._take(reply)
+                        self._receive(reply)
                     elif reply.status_code == 416 and "Range" in headers:
-                        # all of it is there and nothing is missing; or more, which cannot be
-                        self._is_complete = reply.headers.get("Content-Range") == f"bytes */{self._size()}"
+                        # the part is complete, or longer than the content and thus wrong
+                        self._is_complete = (
+                            reply.headers.get("Content-Range") == f"bytes */{self._read_size()}"
+                        )
                         if not self._is_complete:
-                            self._begin_anew()
+                            self._restart()
                             self._attempts.failed("HTTP 416")
                     else:
                         reply.read()
@@ -240,50 +242,50 @@ class _Transfer:
                 self._attempts.failed(named(cut))
         return True
 
-    def _wanted(self, last: Manifest | None) -> dict[str, str]:
+    def _build_headers(self, last: Manifest | None) -> dict[str, str]:
         headers = {"Accept-Encoding": "gzip" if self._pull.sent_as in _PACKED else "identity"}
-        sent, size = self._sent(), self._size()
-        if sent is not None and size:
-            headers["Accept-Encoding"] = sent.coding or "identity"
-            headers |= {"Range": f"bytes={size}-", "If-Range": sent.etag}
+        state, size = self._read_state(), self._read_size()
+        if state is not None and size:
+            headers["Accept-Encoding"] = state.coding or "identity"
+            headers |= {"Range": f"bytes={size}-", "If-Range": state.etag}
         elif last is not None:
             headers["If-None-Match"] = last.etag
         return headers
 
-    def _take(self, reply: "httpx.Response") -> None:
-        """Add what a reply brings to the part; what it brought stays there where it is cut."""
-        sent = self._sent()
-        size = self._size()
-        if reply.status_code == 206 and not _goes_on(reply, sent, size):
-            self._begin_anew()
+    def _receive(self, reply: "httpx.Response") -> None:
+        """Append the body of a reply to the part, which keeps the bytes of an interrupted reply."""
+        state = self._read_state()
+        size = self._read_size()
+        if reply.status_code == 206 and not _is_continuation(reply, state, size):
+            self._restart()
             self._attempts.failed("HTTP 206: ETag, Content-Range")
             return
         if reply.status_code == 200:
-            self._begin_anew()
+            self._restart()
             size = 0
-            replace(self._pull.state, asdict(self._said_by(reply)))
+            replace(self._pull.state, asdict(self._read_headers(reply)))
         length = reply.headers.get("Content-Length")
         total = size + int(length) if length and length.isdecimal() else None
         self._part.seek(size)
-        for piece in reply.iter_raw():  # as it comes: what waits to fill a larger piece is lost in a cut
+        for piece in reply.iter_raw():  # unbuffered: an interruption would lose a half-full buffer
             self._part.write(piece)
             size += len(piece)
             self._attempts.went_on()
             self._attempts.check()
             self._shown(size, total)
-        # without a length or chunks, an end is as good as a cut: then the next request asks for what follows
+        # without a length or chunks, an end may be an interruption: then the next request asks for the remaining bytes
         self._is_complete = length is not None or "chunked" in reply.headers.get("Transfer-Encoding", "")
         if not self._is_complete:
             self._attempts.failed("Content-Length?")
 
-    def _said_by(self, reply: "httpx.Response") -> _Sent:
+    def _read_headers(self, reply: "httpx.Response") -> _PartState:
         headers = reply.headers
         etag = headers.get("ETag")
         coding = headers.get("Content-Encoding")
         if etag is None or coding not in (None, "identity", "gzip"):
             raise self._wrong(f"ETag {etag}, Content-Encoding {coding}")
         rows = headers.get("Rata-Rows")
-        return _Sent(
+        return _PartState(
             address=self._address,
             etag=etag,
             coding="gzip" if coding == "gzip" else None,
@@ -292,43 +294,44 @@ class _Transfer:
             cursor=headers.get("Rata-Cursor"),
         )
 
-    # Checked, and under its name
+    # Check and rename
 
-    def _finish(self, sent: _Sent) -> Manifest:
-        """Check what came and put it under its name. WrongContent: it is not what the service says."""
+    def _store_file(self, state: _PartState) -> Manifest:
+        """Check the part and store the file under its name. Raises WrongContent if a check fails."""
         new = self._pull.folder / f"{self._pull.name}.new"
         try:
-            with self._opened(new) as out:
+            with self._open_target(new) as out:
                 content = Content(out, self._pull.sent_as, self._wrong)
-                self._unpack(sent, content)
-                found = content.end(
-                    {"period": self._pull.period, "region": self._pull.region, "rows": sent.rows}, sent.cursor
+                self._unpack(state, content)
+                fields = content.end(
+                    {"period": self._pull.period, "region": self._pull.region, "rows": state.rows},
+                    state.cursor,
                 )
                 if isinstance(out, Tables):
-                    out.end({"address": self._address, **content.said})
+                    out.end({"address": self._address, **content.summary})
             if self._pull.format != self._pull.sent_as:
-                # the file is not the bytes that were sent
-                with new.open("rb") as made:
-                    sha256 = hashlib.file_digest(made, "sha256").hexdigest()
-                found |= {"sha256": sha256, "bytes": new.stat().st_size}
+                # the file differs from the bytes of the transfer
+                with new.open("rb") as file:
+                    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                fields |= {"sha256": sha256, "bytes": new.stat().st_size}
             synchronise(new)
         except BaseException:
             new.unlink(missing_ok=True)
             raise
-        manifest = Manifest(address=self._address, etag=sent.etag, **found)
+        manifest = Manifest(address=self._address, etag=state.etag, **fields)
         new.replace(self._pull.file)
         replace(self._pull.about, asdict(manifest))
-        self._forget()
+        self._delete_part()
         synchronise(self._pull.folder)
         return manifest
 
-    def _opened(self, new: Path) -> "BinaryIO | Tables":
+    def _open_target(self, new: Path) -> "BinaryIO | Tables":
         return Tables(new, self._wrong) if self._pull.format == "sqlite" else new.open("wb")
 
-    def _unpack(self, sent: _Sent, content: "Content") -> None:
-        """The part as it was sent, held against its digest, unpacked into the content."""
+    def _unpack(self, state: _PartState, content: "Content") -> None:
+        """Write the part, decompressed, into the content. Raises WrongContent if its digest differs."""
         raw = hashlib.sha256()
-        unpacker = zlib.decompressobj(31) if sent.coding == "gzip" else None
+        unpacker = zlib.decompressobj(31) if state.coding == "gzip" else None
         self._part.seek(0)
         try:
             while piece := self._part.read(_PIECE):
@@ -341,17 +344,17 @@ class _Transfer:
         except zlib.error as error:
             raise self._wrong(f"gzip: {error}") from error
         field = f"sha-256=:{base64.b64encode(raw.digest()).decode()}:"
-        if sent.digest is not None and sent.digest != field:
+        if state.digest is not None and state.digest != field:
             raise self._wrong("Repr-Digest")
-        if sent.digest is None and self._pull.sent_as != "ndjson":
+        if state.digest is None and self._pull.sent_as != "ndjson":
             raise self._wrong("Repr-Digest?")
 
     def _wrong(self, why: str) -> WrongContent:
         return WrongContent(file=self._pull.file, why=why)
 
 
-def _goes_on(reply: "httpx.Response", sent: _Sent | None, size: int) -> bool:
-    """Whether a part of the content is the one that is missing here, of the very same state."""
-    if sent is None or reply.headers.get("ETag") != sent.etag:
+def _is_continuation(reply: "httpx.Response", state: _PartState | None, size: int) -> bool:
+    """Return whether a 206 reply has the ETag of the part and begins at its end."""
+    if state is None or reply.headers.get("ETag") != state.etag:
         return False
     return str(reply.headers.get("Content-Range", "")).startswith(f"bytes {size}-")

@@ -1,10 +1,9 @@
-"""Keeping a copy true by the feed (docs/integrating.md, "Keeping a copy true").
+"""Synchronisation of a copy with the feed (docs/integrating.md, "Keeping a copy true").
 
-A change only says where to look: what it names is read anew, so that it is no matter how often a page comes or how
-far the service is ahead of it. What a page leads to, and the cursor behind it, are one transaction of the copy.
-Where much is to be read (at the beginning, after 410, when a plan comes into view), the transaction only notes
-it; it is then read plan by plan, each a transaction of its own, and whoever is killed goes on with the plan at which
-it was.
+An entry of the feed only names an address, which the follower reads again. So pages are idempotent, and the service may
+be ahead of them. One transaction of the copy writes the resources of a page and the cursor behind it. If a page needs
+many reads (at the start, after a 410, when a plan becomes visible), the transaction only queues them; the follower then
+reads plan by plan, each in a transaction of its own, and resumes at the queue after a crash.
 """
 
 import hashlib
@@ -19,36 +18,36 @@ from .problems import Refused, Unreachable
 from .service import ChangePage, Rata
 
 FEW = 20
-"""Actions of a plan that are read one by one; where more changed, its lists are."""
+"""Number of changed actions of a plan up to which the follower reads each; for more it reads the plan's lists."""
 
 
 class Kind(NamedTuple):
-    """A noun that is kept."""
+    """A kind of resource in the copy."""
 
     name: str
     pattern: re.Pattern[str]
-    """Of its addresses below /v1/."""
+    """Pattern of its addresses below /v1/."""
     apart: frozenset[str]
-    """Fields that are not kept: of the caller, of the clock, or shown by the resource alone and not by its list."""
+    """Fields that the copy omits: they depend on the caller or the clock, or are missing in the list."""
 
 
-def _kind(name: str, pattern: str, *apart: str) -> Kind:
+def _build_kind(name: str, pattern: str, *apart: str) -> Kind:
     return Kind(name, re.compile(pattern), frozenset(apart))
 
 
 KINDS = {
     kind.name: kind
     for kind in (
-        _kind("plan", r"(plans/[^/]+)", "allowed"),
-        _kind("action", r"((plans/[^/]+)/actions/[^/]+)", "allowed", "findings", "notes"),
-        _kind("progress", r"((plans/[^/]+)/actions/[^/]+)/progress/[^/]+", "allowed", "findings"),
-        _kind("agency", r"(regions/[^/]+/agencies)/[^/]+", "allowed"),
-        _kind("meeting", r"(regions/[^/]+)/meetings/[^/]+", "allowed"),
-        _kind("commitment", r"(regions/[^/]+)/commitments/[^/]+", "allowed", "overdue", "days_overdue"),
-        _kind("target", r"(regions/[^/]+)/indicators/[^/]+/targets/[^/]+", "allowed"),
+        _build_kind("plan", r"(plans/[^/]+)", "allowed"),
+        _build_kind("action", r"((plans/[^/]+)/actions/[^/]+)", "allowed", "findings", "notes"),
+        _build_kind("progress", r"((plans/[^/]+)/actions/[^/]+)/progress/[^/]+", "allowed", "findings"),
+        _build_kind("agency", r"(regions/[^/]+/agencies)/[^/]+", "allowed"),
+        _build_kind("meeting", r"(regions/[^/]+)/meetings/[^/]+", "allowed"),
+        _build_kind("commitment", r"(regions/[^/]+)/commitments/[^/]+", "allowed", "overdue", "days_overdue"),
+        _build_kind("target", r"(regions/[^/]+)/indicators/[^/]+/targets/[^/]+", "allowed"),
     )
 }
-#: Lists of a region and all below it, and the address of each item.
+#: Lists with a filter by region, with the address of each item.
 _OF_REGIONS: dict[str, tuple[str, str]] = {
     "plan": ("/v1/plans", "plans/{plan}"),
     "meeting": ("/v1/meetings", "regions/{region_code}/meetings/{code}"),
@@ -59,24 +58,24 @@ _LEVELS_WITH_AGENCIES = ("province", "regency")
 
 
 class Difference(NamedTuple):
-    """Where a copy is not what the service has: `missing`, `surplus` or `other`."""
+    """An address at which a copy differs from the service: `missing`, `surplus` or `other`."""
 
     address: str
     what: str
 
 
 class Followed(NamedTuple):
-    """What a run did."""
+    """Counts of a run."""
 
     changes: int
     """Entries of the feed."""
     read: int
-    """Resources that were read anew."""
+    """Resources read."""
     gone: int
 
 
 class Follower:
-    """A copy and the service that it is of."""
+    """A copy with its service."""
 
     def __init__(
         self,
@@ -84,16 +83,16 @@ class Follower:
         copy: Copy,
         *,
         region: str | None = None,
-        told: Callable[[str], None] | None = None,
+        progress: Callable[[str], None] | None = None,
     ) -> None:
         self._service, self._copy, self._region = service, copy, region
         self._key = (service.base_url, region or "")
-        self._told = told or (lambda address: None)
+        self._progress = progress or (lambda address: None)
         self._etag: str | None = None
         self._changes = self._read = self._gone = 0
 
     def run(self, *, pause: float, failed: Callable[[Unreachable], None]) -> None:
-        """Follow for ever; a service that cannot be reached for a while is told, and asked again."""
+        """Follow for ever, with a pause in seconds. Passes Unreachable to `failed` and goes on."""
         while True:
             try:
                 self.catch_up()
@@ -102,14 +101,14 @@ class Follower:
             time.sleep(pause)
 
     def catch_up(self) -> Followed:
-        """Everything up to now."""
+        """Apply the feed up to now."""
         self._changes = self._read = self._gone = 0
         cursor = self._copy.cursor(*self._key)
         if cursor is None:
             cursor = self._begin(None)
         more = True
         while more:
-            self._read_what_is_noted()
+            self._read_pending()
             try:
                 page = self._service.change_page(cursor, region=self._region, etag=self._etag)
             except Refused as refused:
@@ -125,89 +124,89 @@ class Follower:
             more = more or self._copy.pending() is not None
         return Followed(self._changes, self._read, self._gone)
 
-    # Reading whole
+    # Reads by lists
 
     def _begin(self, before: str | None) -> str:
-        """Take a new cursor and note that all is to be read. From the cursor on, nothing is missed."""
+        """Store a new cursor and queue all regions. The feed from that cursor covers changes during the reads."""
         (page,) = self._service.changes("now", region=self._region)
         with self._copy.step(*self._key, before, page.next) as step:
-            step.read_whole(self._roots())
+            step.read_whole(self._list_roots())
         return page.next
 
-    def _roots(self) -> list[str]:
-        """The regions that are followed: the one that was named, or those of the token's memberships."""
+    def _list_roots(self) -> list[str]:
+        """Return the followed regions: that of the call, or those of the token's memberships."""
         if self._region is not None:
             return [f"regions/{self._region}"]
         memberships = self._service.get("/v1/me").content["memberships"]
-        return [f"regions/{code}" for code in {one["region_code"] for one in memberships}]
+        return [f"regions/{code}" for code in {m["region_code"] for m in memberships}]
 
-    def _read_what_is_noted(self) -> None:
+    def _read_pending(self) -> None:
         while (address := self._copy.pending()) is not None:
-            self._told(address)
+            self._progress(address)
             is_plan = address.startswith("plans/")
             if not is_plan and not address.endswith("/agencies"):
                 self._read_region(address)
                 continue
             kinds = ["plan", "action", "progress"] if is_plan else ["agency"]
-            found = list(self._plan(address) if is_plan else self._agencies(address))
+            resources = list(self._read_plan(address) if is_plan else self._read_agencies(address))
             with self._copy.settled(address) as step:
-                step.put(found)
-                step.drop_but([one.address for one in found], kinds, below=address)
-            self._read += len(found)
+                step.put(resources)
+                step.drop_but([resource.address for resource in resources], kinds, below=address)
+            self._read += len(resources)
 
     def _read_region(self, address: str) -> None:
-        """What lists of regions show, and what is then to be read plan by plan and region by region."""
+        """Read the lists of a region, and queue its plans and its regions with agencies."""
         region = address.partition("/")[2]
-        found = [one for name in _OF_REGIONS for one in self._of_regions(name, region)]
-        plans = [one for one in found if one.kind == "plan"]
-        places = self._with_agencies(region)
+        resources = [item for name in _OF_REGIONS for item in self._read_list_of_region(name, region)]
+        plans = [resource for resource in resources if resource.kind == "plan"]
+        places = self._list_regions_with_agencies(region)
         with self._copy.settled(address) as step:
-            # a plan is there only with what hangs on it
-            step.put(one for one in found if one.kind != "plan")
-            step.drop_but([one.address for one in found], _OF_REGIONS, region=region)
-            step.read_whole([one.address for one in plans])
+            # the copy gets a plan only together with its actions
+            step.put(resource for resource in resources if resource.kind != "plan")
+            step.drop_but([resource.address for resource in resources], _OF_REGIONS, region=region)
+            step.read_whole([plan.address for plan in plans])
             step.read_whole(f"regions/{place}/agencies" for place in places)
-        self._read += len(found)
+        self._read += len(resources)
 
-    def _with_agencies(self, region: str) -> list[str]:
+    def _list_regions_with_agencies(self, region: str) -> list[str]:
         within = None if region == "0" else region
         return [
-            one["code"]
+            item["code"]
             for level in _LEVELS_WITH_AGENCIES
-            for one in self._list("/v1/regions", within=within, level=level)
+            for item in self._read_items("/v1/regions", within=within, level=level)
         ]
 
-    def _of_regions(self, name: str, region: str) -> Iterator[Resource]:
+    def _read_list_of_region(self, name: str, region: str) -> Iterator[Resource]:
         path, address = _OF_REGIONS[name]
-        for item in self._list(path, region=region):
-            yield _resource(KINDS[name], address.format_map(item), item)
+        for item in self._read_items(path, region=region):
+            yield _build_resource(KINDS[name], address.format_map(item), item)
 
-    def _agencies(self, address: str) -> Iterator[Resource]:
-        for item in self._list(f"/v1/{address}"):
-            yield _resource(KINDS["agency"], f"{address}/{item['code']}", item)
+    def _read_agencies(self, address: str) -> Iterator[Resource]:
+        for item in self._read_items(f"/v1/{address}"):
+            yield _build_resource(KINDS["agency"], f"{address}/{item['code']}", item)
 
-    def _plan(self, address: str) -> Iterator[Resource]:
-        """A plan with its actions and reports, by its lists; nothing where it is gone."""
-        plan = self._one(address)
+    def _read_plan(self, address: str) -> Iterator[Resource]:
+        """Yield a plan with its actions and reports, from its lists. Yields nothing if it is gone."""
+        plan = self._read_resource(address)
         if plan is None:
             return
         yield plan
-        for item in self._list(f"/v1/{address}/actions"):
-            yield _resource(KINDS["action"], f"{address}/actions/{item['code']}", item)
+        for item in self._read_items(f"/v1/{address}/actions"):
+            yield _build_resource(KINDS["action"], f"{address}/actions/{item['code']}", item)
         for quarter in (1, 2, 3, 4):
-            for item in self._list(f"/v1/{address}/progress/{plan.body['year']}-Q{quarter}"):
-                yield _report(item)
+            for item in self._read_items(f"/v1/{address}/progress/{plan.body['year']}-Q{quarter}"):
+                yield _build_report(item)
 
-    def _list(self, path: str, **params: object) -> Iterator[dict[str, Any]]:
-        """The items of a list; none where there is nothing to be seen."""
+    def _read_items(self, path: str, **params: object) -> Iterator[dict[str, Any]]:
+        """Yield the items of a list. Yields nothing if the list is gone or not visible."""
         try:
             yield from self._service.pages(path, **params)
         except Refused as refused:
             if not refused.is_missing:
                 raise
 
-    def _one(self, address: str) -> Resource | None:
-        """A resource as it is now; None: it is gone."""
+    def _read_resource(self, address: str) -> Resource | None:
+        """Return a resource in its current version. Returns None if it is gone."""
         kind = kind_of(address)
         assert kind is not None
         try:
@@ -216,124 +215,130 @@ class Follower:
             if not refused.is_missing:
                 raise
             return None
-        return _resource(kind, address, body)
+        return _build_resource(kind, address, body)
 
-    # A page
+    # Pages
 
     def _apply(self, before: str, page: ChangePage) -> None:
-        """Read what a page names, and put it into the copy with the cursor behind it."""
-        named = _Named(self._region)
+        """Read the addresses of a page, and write them into the copy with the cursor behind it."""
+        reads = _Reads(self._region)
         for item in page.items:
-            named.add(item, self._copy)
-        single = {address: self._one(address) for address in sorted(named.single)}
-        found = [one for one in single.values() if one is not None]
-        gone = [address for address, one in single.items() if one is None]
-        # an action and its reports show figures of one another
-        actions = [one.address for one in found if one.kind == "action"]
+            reads.add(item, self._copy)
+        results = {address: self._read_resource(address) for address in sorted(reads.single)}
+        resources = [resource for resource in results.values() if resource is not None]
+        gone = [address for address, resource in results.items() if resource is None]
+        # figures of an action depend on its reports, and of a report on its action
+        actions = [resource.address for resource in resources if resource.kind == "action"]
         for address in actions:
-            found += [_report(item) for item in self._list(f"/v1/{address}/progress")]
-        for region in sorted(named.counted):
-            found += self._of_regions("meeting", region)
+            resources += [_build_report(item) for item in self._read_items(f"/v1/{address}/progress")]
+        for region in sorted(reads.counted):
+            resources += self._read_list_of_region("meeting", region)
         with self._copy.step(*self._key, before, page.next) as step:
             for address in gone:
                 step.drop(address)
-            step.put(found)
+            step.put(resources)
             for address in actions:
-                kept = [one.address for one in found if one.address.startswith(f"{address}/")]
+                kept = [r.address for r in resources if r.address.startswith(f"{address}/")]
                 step.drop_but(kept, ["progress"], below=address)
-            step.read_whole(sorted(named.whole))
+            step.read_whole(sorted(reads.whole))
         self._changes += len(page.items)
-        self._read += len(found)
+        self._read += len(resources)
         self._gone += len(gone)
 
-    # Whether it is the same
+    # Verification
 
     def verify(self, period: str) -> list[Difference]:
-        """Where the copy's plans of a quarter's year are not what the service has.
+        """Return the differences between copy and service in the plans of a quarter's year.
 
-        The service's digests tell for each plan at once; only one whose digest is another is read. (A frozen quarter
-        has the digest of what was frozen, which need not be in force any more.)
+        Reads only the plans with another digest than the service's. (The digest of a frozen quarter is of its snapshot,
+        from which the plan may have moved on.)
         """
         self.catch_up()
-        wrong = self._unequal(period)
-        found = [one for address in wrong for one in self._differences(address)]
-        if found:  # or somebody wrote between the copy and the look at it
+        plans = self._unequal(period)
+        differences = self._find_differences(plans)
+        if differences:  # perhaps only a write since the copy caught up
             self.catch_up()
-            found = [one for address in wrong for one in self._differences(address)]
-        return found
+            differences = self._find_differences(plans)
+        return differences
 
     def _unequal(self, period: str) -> list[str]:
-        """Addresses of the plans whose lines do not have the digest that the service tells."""
-        told = {f"plans/{one['plan']}": one for one in self._digests(period)}
-        here = {one.address for one in self._copy.resources("plan") if one.body["year"] == int(period[:4])}
-        line, report = self._forms()
+        """Return the addresses of the plans with another digest than the service's."""
+        digests = {f"plans/{plan['plan']}": plan for plan in self._read_digests(period)}
+        year = int(period[:4])
+        local = {plan.address for plan in self._copy.resources("plan") if plan.body["year"] == year}
+        line, report = self._read_fields()
         return sorted(
             address
-            for address in told.keys() | here
-            if address not in told
-            or address not in here
-            or self._digest(address, period, line, report) != (told[address]["rows"], told[address]["sha256"])
+            for address in digests.keys() | local
+            if address not in digests
+            or address not in local
+            or self._hash_plan(address, period, line, report)
+            != (digests[address]["rows"], digests[address]["sha256"])
         )
 
-    def _digests(self, period: str) -> list[dict[str, object]]:
+    def _read_digests(self, period: str) -> list[dict[str, object]]:
         try:
-            found: list[dict[str, object]] = self._service.digests(period, region=self._region)["plans"]
+            plans: list[dict[str, object]] = self._service.digests(period, region=self._region)["plans"]
         except Refused as refused:
             if not refused.is_missing:
                 raise
             return []
-        return found
+        return plans
 
-    def _forms(self) -> tuple[frozenset[str], frozenset[str]]:
-        """The fields of a pull's line and of its report, as the service declares them."""
+    def _read_fields(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the fields of a pull's line and of its report, from the service's OpenAPI document."""
         shapes = self._service.get("/openapi.json").content["components"]["schemas"]
         return frozenset(shapes["PullLine"]["properties"]), frozenset(shapes["SnapshotReport"]["properties"])
 
-    def _digest(
+    def _hash_plan(
         self, address: str, period: str, line: frozenset[str], report: frozenset[str]
     ) -> tuple[int, str]:
-        """Rows and SHA-256 of a plan's lines as a pull of the service would have them, in the order of what is kept."""
+        """Return the number and the SHA-256 of a plan's lines in the copy, in the order and form of a pull."""
         reports = {
-            one.body["action"]: {name: value for name, value in one.body.items() if name in report}
-            for one in self._copy.resources("progress", below=address)
-            if one.body["period"] == period
+            resource.body["action"]: {name: value for name, value in resource.body.items() if name in report}
+            for resource in self._copy.resources("progress", below=address)
+            if resource.body["period"] == period
         }
         digest, rows = hashlib.sha256(), 0
-        for one in self._copy.resources("action", below=address):
-            code, plan = one.body["code"], one.body["plan"]
-            told = {name: value for name, value in one.body.items() if name in line and name != "plan"}
-            told = {"region_code": one.region_code, "plan": plan, **told, "action": code}
-            digest.update(f"{compact({**told, 'report': reports.get(code)})}\n".encode())
+        for action in self._copy.resources("action", below=address):
+            code, plan = action.body["code"], action.body["plan"]
+            fields = {name: value for name, value in action.body.items() if name in line and name != "plan"}
+            fields = {"region_code": action.region_code, "plan": plan, **fields, "action": code}
+            digest.update(f"{compact({**fields, 'report': reports.get(code)})}\n".encode())
             rows += 1
         return rows, digest.hexdigest()
 
-    def _differences(self, address: str) -> list[Difference]:
-        """A plan of the copy beside the service's, read by its lists."""
-        there = {one.address: one for one in self._plan(address)}
-        here = {one.address: one for one in self._copy.resources(below=address)}
-        found = [Difference(one, "missing") for one in there.keys() - here.keys()]
-        found += [Difference(one, "surplus") for one in here.keys() - there.keys()]
-        found += [Difference(one, "other") for one in there.keys() & here.keys() if there[one] != here[one]]
-        return sorted(found)
+    def _find_differences(self, plans: Iterable[str]) -> list[Difference]:
+        """Compare plans of the copy with the service's lists."""
+        return [difference for address in plans for difference in self._compare_plan(address)]
+
+    def _compare_plan(self, address: str) -> list[Difference]:
+        remote = {resource.address: resource for resource in self._read_plan(address)}
+        local = {resource.address: resource for resource in self._copy.resources(below=address)}
+        differences = [Difference(key, "missing") for key in remote.keys() - local.keys()]
+        differences += [Difference(key, "surplus") for key in local.keys() - remote.keys()]
+        common = remote.keys() & local.keys()
+        differences += [Difference(key, "other") for key in common if remote[key] != local[key]]
+        return sorted(differences)
 
 
-class _Named:
-    """What a page of the feed says that is to be read."""
+class _Reads:
+    """The addresses that the follower must read after a page of the feed."""
 
     def __init__(self, region: str | None) -> None:
         self._region = region
         self.single: set[str] = set()
-        """One by one."""
+        """Addresses to read one by one."""
         self.whole: set[str] = set()
-        """By lists, after the page."""
+        """Addresses to queue for reads by lists."""
         self.counted: set[str] = set()
-        """Regions whose meetings count their commitments."""
+        """Regions with changed commitments, which their meetings count."""
         self._actions: defaultdict[str, set[str]] = defaultdict(set)
 
     def add(self, item: dict[str, Any], copy: Copy) -> None:
         subject: str = item["subject"]
         if item["kind"] == "scope.changed":
-            # of a region above the one that is followed, only that one matters
+            # a change of a region above the followed one concerns only the followed one
             is_above = self._region is not None and not f"{item['region_code']}.".startswith(
                 f"{self._region}."
             )
@@ -348,7 +353,7 @@ class _Named:
                 self.counted.add(item["region_code"])
             return
         plan = "/".join(subject.split("/")[:2])
-        # what was never seen, or comes into force, may bring lines of which no change was ever told
+        # a plan that is new to the copy or comes into force may have lines without an entry in the feed
         if (
             plan in self.whole
             or item["kind"] == "plan.adopted"
@@ -359,31 +364,31 @@ class _Named:
         self.single.add(plan)
         if kind.name == "plan":
             return
-        found = kind.pattern.fullmatch(subject)
-        assert found is not None
-        self._actions[plan].add(found[1])
-        self.single |= {found[1]}
+        match = kind.pattern.fullmatch(subject)
+        assert match is not None
+        self._actions[plan].add(match[1])
+        self.single |= {match[1]}
         if len(self._actions[plan]) > FEW:
             self.whole.add(plan)
             self.single -= self._actions[plan]
 
 
 def kind_of(address: str) -> Kind | None:
-    """The kind of what an address names; None: it is not kept."""
+    """Return the kind of an address. Returns None if the copy omits such resources."""
     return next((kind for kind in KINDS.values() if kind.pattern.fullmatch(address)), None)
 
 
-def _resource(kind: Kind, address: str, body: dict[str, Any]) -> Resource:
+def _build_resource(kind: Kind, address: str, body: dict[str, Any]) -> Resource:
     kept = {name: value for name, value in body.items() if name not in kind.apart}
     region = kept.get("region_code") or kept["plan"].rpartition("-")[0]
     return Resource(kind.name, address, region, kept["version"], kept)
 
 
-def _report(item: dict[str, object]) -> Resource:
+def _build_report(item: dict[str, object]) -> Resource:
     address = f"plans/{item['plan']}/actions/{item['action']}/progress/{item['period']}"
-    return _resource(KINDS["progress"], address, item)
+    return _build_resource(KINDS["progress"], address, item)
 
 
-def differing(found: Iterable[Difference]) -> str:
-    """Differences as lines of text."""
-    return "\n".join(f"{one.what}\t/v1/{one.address}" for one in found)
+def differing(differences: Iterable[Difference]) -> str:
+    """Format differences as lines of text."""
+    return "\n".join(f"{difference.what}\t/v1/{difference.address}" for difference in differences)

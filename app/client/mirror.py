@@ -1,4 +1,4 @@
-"""Comparing what was pulled with the service's digests: where it differs, without another pull."""
+"""Comparison of a pulled file with the service's digests, without another pull."""
 
 import hashlib
 import json
@@ -22,30 +22,30 @@ class NotComparable(Misused):
 
 
 def compare(service: "Rata", file: Path, period: str, region: str | None) -> list[str]:
-    """`PLAN AGENCY` where the lines of a pull are not those that the service has now; none: it is the same.
+    """Return `PLAN AGENCY` for each agency with lines that differ from the service's.
 
-    Of NDJSON the lines are hashed, of SQLite the hashes are compared that were kept when its tables were made.
-    WrongContent: the file is not what was pulled; Unwritable: it is not there.
+    Hashes the lines of NDJSON; reads the hashes that the pull stored in SQLite. Raises NotComparable for other
+    formats, WrongContent if the file has changed since the pull, Unwritable if it is missing.
     """
     if file.suffix not in (".ndjson", ".sqlite"):
         raise NotComparable(file=file)
-    there = {
+    remote = {
         (plan["plan"], agency["lead_agency"]): (agency["rows"], agency["sha256"])
         for plan in service.digests(period, region=region)["plans"]
         for agency in plan["agencies"]
     }
     try:
-        here = _of_tables(file) if file.suffix == ".sqlite" else _of_lines(file)
+        local = _read_tables(file) if file.suffix == ".sqlite" else _hash_lines(file)
     except OSError as error:
         raise Unwritable(file=file, why=error.strerror) from error
     except (ValueError, KeyError, TypeError, sqlite3.Error) as error:
         raise WrongContent(file=file, why=file.suffix.removeprefix(".")) from error
     return [
-        " ".join(place) for place in sorted(here.keys() | there.keys()) if here.get(place) != there.get(place)
+        " ".join(key) for key in sorted(local.keys() | remote.keys()) if local.get(key) != remote.get(key)
     ]
 
 
-def _of_lines(file: Path) -> Digests:
+def _hash_lines(file: Path) -> Digests:
     hashes = Hashes()
     with file.open("rb") as lines:
         for line in lines:
@@ -53,10 +53,10 @@ def _of_lines(file: Path) -> Digests:
     return hashes.take()
 
 
-def _of_tables(file: Path) -> Digests:
-    """What its tables were made of. WrongContent: somebody changed them since."""
-    pulled = json.loads(file.with_name(f"{file.name}.json").read_bytes())
+def _read_tables(file: Path) -> Digests:
+    """Return the digests in a SQLite file. Raises WrongContent if the file has changed since the pull."""
+    manifest = json.loads(file.with_name(f"{file.name}.json").read_bytes())
     with file.open("rb") as content:
-        if hashlib.file_digest(content, "sha256").hexdigest() != pulled["sha256"]:
+        if hashlib.file_digest(content, "sha256").hexdigest() != manifest["sha256"]:
             raise WrongContent(file=file, why="SHA-256")
     return digests_in(file)

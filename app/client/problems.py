@@ -1,4 +1,4 @@
-"""What can go wrong between a client and the service, and the exit code by which a cron job tells it apart."""
+"""Errors of the client, each with the exit code that a cron job sees."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -17,7 +17,7 @@ class Text(NamedTuple):
 
 
 class RataError(Exception):
-    """Anything that ends a call of the client. `said` is for people, `exit_code` for what started the command."""
+    """Base of the client's errors. `said` is for people, `exit_code` for the process that started the command."""
 
     exit_code: ClassVar[int] = 1
     text: ClassVar[Text] = Text("{why}", "{why}")
@@ -27,12 +27,12 @@ class RataError(Exception):
         self._values = values
 
     def said(self, language: Language) -> str:
-        """The message in a language."""
+        """Return the message in a language."""
         return str(getattr(self.text, language).format(**self._values))
 
 
 class Misused(RataError):
-    """The call makes no sense as it was made; nothing was asked of the service."""
+    """Error in the call or its environment, raised before any request."""
 
     exit_code = 2
 
@@ -59,7 +59,7 @@ class BadAddress(Misused):
 
 
 class NotInstalled(Misused):
-    """A package that pip installs with an extra, or with the client itself, is missing."""
+    """A missing package, which pip installs with an extra or with the client."""
 
     text = Text(
         "{what} memerlukan paket yang belum terpasang: pip install '{package}'",
@@ -82,9 +82,9 @@ class OtherCopy(Misused):
 
 
 class Refused(RataError):
-    """The service answered that it will not: rights, an address that is not there, a request that it cannot read.
+    """A reply that no retry changes: missing rights, an unknown address, a malformed request.
 
-    `status` and `problem` are its answer (RFC 9457).
+    `status` and `problem` are the reply (RFC 9457).
     """
 
     exit_code = 3
@@ -92,28 +92,28 @@ class Refused(RataError):
 
     def __init__(self, status: int, problem: Mapping[str, object], address: str) -> None:
         self.status, self.problem = status, problem
-        super().__init__(address=address, status=status, why=_reason(problem))
+        super().__init__(address=address, status=status, why=_describe_problem(problem))
 
     @property
     def code(self) -> str:
-        """Code of the problem; empty where something else than the service answered."""
+        """Code of the problem; empty if the reply is not the service's, such as a proxy's."""
         return str(self.problem.get("code", ""))
 
     @property
     def is_missing(self) -> bool:
-        """The service itself says that this is not there, or not to be seen; not some proxy before it."""
+        """True if the service itself, and no proxy, replied that the resource does not exist or is not visible."""
         return (self.status, self.code) == (404, "not_found")
 
 
-def _reason(problem: Mapping[str, Any]) -> str:
+def _describe_problem(problem: Mapping[str, Any]) -> str:
     errors = problem.get("errors")
-    places = [str(one.get("message", "")) for one in errors or [] if isinstance(one, dict)]
-    said = (str(problem.get("title", "")), str(problem.get("detail", "")), *places)
-    return " – ".join(part for part in said if part)
+    messages = [str(error.get("message", "")) for error in errors or [] if isinstance(error, dict)]
+    parts = (str(problem.get("title", "")), str(problem.get("detail", "")), *messages)
+    return " – ".join(part for part in parts if part)
 
 
 class Unreachable(RataError):
-    """It was tried until the time was up; the same call may succeed later."""
+    """No success within the time for retries; a later call may succeed."""
 
     exit_code = 4
     text = Text(
@@ -123,21 +123,21 @@ class Unreachable(RataError):
 
 
 class WrongContent(RataError):
-    """What arrived, or what is kept here, is not what the service says that it is."""
+    """Content, received or stored, that does not match the service's description of it."""
 
     exit_code = 5
     text = Text("{file}: isinya tidak cocok: {why}", "{file}: the content does not agree: {why}")
 
 
 class AlreadyRunning(RataError):
-    """Another run works on the same file or copy."""
+    """Lock of the file or copy by another run."""
 
     exit_code = 6
     text = Text("{file} sedang dikerjakan proses lain.", "Another run is at work on {file}.")
 
 
 class Unwritable(RataError):
-    """The file or the copy on this machine cannot be written."""
+    """Failure to read or write the file or the copy on this machine."""
 
     exit_code = 7
     text = Text("{file} tidak dapat ditulis: {why}", "{file} cannot be written: {why}")

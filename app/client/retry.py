@@ -1,6 +1,6 @@
-"""When to try again, and what an answer, or none, means for that.
+"""Retries: their delays, and the replies and errors that allow one.
 
-Full jitter, so that many clients cut at once do not come back at once; `Retry-After` honoured.
+Full jitter, so that many clients that lose their connections together do not return together; plus `Retry-After`.
 """
 
 import json
@@ -16,21 +16,21 @@ import httpx
 from .problems import Refused, Unreachable
 
 CUT = (httpx.TransportError, httpx.DecodingError)
-"""What a bad line does to a transfer."""
+"""Errors of an interrupted transfer."""
 RETRIED = frozenset({429, 502, 503, 504})
-"""Statuses that another attempt may change. Any other stays until the request is another."""
+"""Statuses that a retry may change."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a call is tried. Seconds."""
+    """Time limits of a call and its pauses, in seconds."""
 
     total: float = 900.0
-    """After this the call fails, however often it was tried."""
+    """Time after which the call fails."""
     first: float = 0.5
-    """The first pause is up to this long, each further one up to twice as long …"""
+    """Limit of the first pause; each failure doubles it …"""
     longest: float = 60.0
-    """… until it is up to this long."""
+    """… up to this limit."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[float, float], float] = random.uniform
@@ -45,31 +45,31 @@ class Attempts:
         self._failed = self._in_a_row = 0
 
     def went_on(self) -> None:
-        """Something arrived: the next pause is a short one again. The time for all of it stays what it was."""
+        """Reset the pause, since bytes have arrived. The time limit of the call stays."""
         self._in_a_row = 0
 
     def check(self) -> None:
-        """Unreachable: the time for all of it is up, though something still arrives."""
+        """Raise Unreachable if the time limit of the call is over, even while bytes arrive."""
         if self._patience.clock() > self._end:
-            raise self._given_up(f"{self._patience.total:.0f} s")
+            raise self._make_unreachable(f"{self._patience.total:.0f} s")
 
     def failed(self, why: str, *, retry_after: str | None = None) -> None:
-        """Wait before the next attempt. Unreachable: there is no time for one."""
+        """Count a failure and sleep before the next attempt. Raises Unreachable if no time is left for one."""
         patience = self._patience
         self._failed += 1
         longest = min(patience.longest, patience.first * 2**self._in_a_row)
         self._in_a_row += 1
         pause = (seconds_of(retry_after) or 0.0) + patience.chance(0.0, longest)
         if patience.clock() + pause > self._end:
-            raise self._given_up(why)
+            raise self._make_unreachable(why)
         patience.sleep(pause)
 
-    def _given_up(self, why: str) -> Unreachable:
+    def _make_unreachable(self, why: str) -> Unreachable:
         return Unreachable(address=self._address, attempts=max(1, self._failed), why=why)
 
 
 def seconds_of(retry_after: str | None) -> float | None:
-    """What a `Retry-After` field says, seconds or a date; None: nothing that can be read."""
+    """Parse a `Retry-After` field, seconds or a date, into seconds. Returns None if it is missing or malformed."""
     if retry_after is None:
         return None
     if retry_after.strip().isdecimal():
@@ -82,22 +82,23 @@ def seconds_of(retry_after: str | None) -> float | None:
 
 
 def check(reply: httpx.Response, attempts: Attempts) -> None:
-    """Wait where another attempt may help. Refused: it will not."""
+    """Sleep before a retry of this reply. Raises Refused if no retry can change it."""
     if reply.status_code not in RETRIED:
-        raise Refused(reply.status_code, _problem(reply), str(reply.url))
+        raise Refused(reply.status_code, _read_problem(reply), str(reply.url))
     attempts.failed(f"HTTP {reply.status_code}", retry_after=reply.headers.get("Retry-After"))
 
 
 def named(cut: Exception) -> str:
+    """Return class and message of an error, for a failed attempt."""
     return f"{type(cut).__name__}: {cut}" if str(cut) else type(cut).__name__
 
 
-def _problem(reply: httpx.Response) -> dict[str, object]:
-    """The problem that a reply is; of something else, a word about it."""
+def _read_problem(reply: httpx.Response) -> dict[str, object]:
+    """Return the problem of a reply; for any other body, one with the redirect's target or the reason as title."""
     try:
-        found = json.loads(reply.content)
+        content = json.loads(reply.content)
     except ValueError:
-        found = None
-    if isinstance(found, dict) and "code" in found:
-        return found
+        content = None
+    if isinstance(content, dict) and "code" in content:
+        return content
     return {"title": reply.headers.get("Location") or reply.reason_phrase}

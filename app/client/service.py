@@ -1,4 +1,4 @@
-"""`Rata`: a service as a client sees it."""
+"""`Rata`: the HTTP client of a service."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from .retry import CUT, Attempts, Patience, check, named
 from .tls import trusting_context
 
 TIMEOUT = httpx.Timeout(30.0, read=120.0)
-"""The service lets an export wait for its turn before it answers; a silence longer than that is a cut line."""
+"""The service queues an export before it answers; the read time-out is longer than its queue."""
 
 _HOST = re.compile(rb"[\w.:-]+")
 
@@ -28,7 +28,7 @@ class BadProxy(Misused):
 
 
 class Reply(NamedTuple):
-    """An answer: 200 with its content, or 304."""
+    """A reply: 200 with its content, or 304 without."""
 
     status: int
     content: Any
@@ -40,16 +40,16 @@ class ChangePage(NamedTuple):
 
     items: list[dict[str, object]]
     next: str
-    """The cursor to keep."""
+    """The cursor to store."""
     more: bool
     etag: str | None
 
 
 class Rata(AbstractContextManager["Rata"]):
-    """A Rata service and a token for it. One thread at a time.
+    """A client of a Rata service with a token. Not thread-safe.
 
-    Every call is a read; it is tried again on cut lines, 429, 502, 503 and 504 until `patience` is at its end.
-    Raises what `problems` declares.
+    Every call is a read. It retries lost connections, 429, 502, 503 and 504 until `patience` ends. Raises the errors
+    of `problems`.
     """
 
     def __init__(
@@ -90,24 +90,24 @@ class Rata(AbstractContextManager["Rata"]):
         self.close()
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         self._http.close()
 
     def get(self, path: str, *, etag: str | None = None, **params: object) -> Reply:
-        """The JSON at an address such as `/v1/plans/63.02-2025`; parameters that are None are left out.
+        """Return the JSON of an address such as `/v1/plans/63.02-2025`, without the parameters that are None.
 
-        With `etag` of what is there already the reply may be 304, without content.
+        With an `etag` the reply may be 304, without content.
         """
-        return self._asked(path, params, etag)
+        return self._request(path, params, etag)
 
-    def _asked(self, path: str, params: Mapping[str, object], etag: str | None = None) -> Reply:
+    def _request(self, path: str, params: Mapping[str, object], etag: str | None = None) -> Reply:
         url = self.base_url + path
         attempts = Attempts(self.patience, url)
-        wanted = {name: str(value) for name, value in params.items() if value is not None}
+        query = {name: str(value) for name, value in params.items() if value is not None}
         headers = {"If-None-Match": etag} if etag else {}
         while True:
             try:
-                reply = self._http.get(url, params=wanted, headers=headers)
+                reply = self._http.get(url, params=query, headers=headers)
                 if reply.status_code == 304:
                     return Reply(304, None, etag)
                 if reply.status_code == 200:
@@ -120,10 +120,10 @@ class Rata(AbstractContextManager["Rata"]):
                 check(reply, attempts)
 
     def pages(self, path: str, **params: object) -> Iterator[dict[str, object]]:
-        """Every item of a list, read to its end."""
+        """Yield every item of a list, page by page."""
         after = None
         while True:
-            page = self._asked(path, {"limit": 500, "after": after, **params}).content
+            page = self._request(path, {"limit": 500, "after": after, **params}).content
             yield from page["items"]
             after = page["next"]
             if after is None:
@@ -132,10 +132,10 @@ class Rata(AbstractContextManager["Rata"]):
     def changes(
         self, after: str | None = None, *, region: str | None = None, limit: int = 200
     ) -> Iterator[ChangePage]:
-        """The pages of the feed behind a cursor, at least one, until there is no more.
+        """Yield the pages of the feed behind a cursor, at least one, up to the end of the feed.
 
-        `after="now"` gives the cursor from here on. Refused with status 410: the feed no longer reaches
-        back that far.
+        `after="now"` yields an empty page with the current cursor. Raises Refused with status 410 if the feed no
+        longer reaches back to the cursor.
         """
         more = True
         while more:
@@ -147,17 +147,17 @@ class Rata(AbstractContextManager["Rata"]):
     def change_page(
         self, after: str | None, *, region: str | None = None, etag: str | None = None, limit: int = 200
     ) -> ChangePage | None:
-        """One page of the feed; None where it is still the one of that tag."""
+        """Return one page of the feed. Returns None if it still has the ETag `etag`."""
         reply = self.get("/v1/changes", etag=etag, after=after, region=region, limit=limit)
         if reply.status == 304:
             return None
-        found = reply.content
-        return ChangePage(found["items"], found["next"], found["more"], reply.etag)
+        page = reply.content
+        return ChangePage(page["items"], page["next"], page["more"], reply.etag)
 
     def digests(self, period: str, *, region: str | None = None) -> dict[str, Any]:
-        """Rows and hashes of a quarter's lines, plan by plan and agency by agency."""
-        found: dict[str, object] = self.get(f"/v1/digests/{period}", region=region).content
-        return found
+        """Return rows and hashes of a quarter's lines by plan and agency, as `/v1/digests/{period}` has them."""
+        content: dict[str, object] = self.get(f"/v1/digests/{period}", region=region).content
+        return content
 
     def pull(
         self,
@@ -169,10 +169,10 @@ class Rata(AbstractContextManager["Rata"]):
         since_last: bool = False,
         shown: Shown | None = None,
     ) -> Pulled:
-        """Pull a quarter into a file of a folder: whole and checked under its name, or not there at all.
+        """Pull a quarter into a file of a folder. The file appears under its name only complete and checked.
 
-        A pull that was cut goes on where it was, also after this process was killed. `since_last` leaves the
-        file alone where nothing changed since. `shown(done, total)` is told how many bytes have come.
+        An interrupted pull resumes, even after the death of this process. `since_last` leaves the file alone if
+        nothing has changed since the last pull. `shown(done, total)` gets the bytes received so far.
         """
         return fetch(self, Pull(period, region, format, Path(folder)), since_last=since_last, shown=shown)
 
@@ -180,13 +180,13 @@ class Rata(AbstractContextManager["Rata"]):
     def stream(
         self, path: str, params: Mapping[str, str], headers: Mapping[str, str]
     ) -> Iterator[httpx.Response]:
-        """A reply whose bytes are read as they come; one attempt, and what it is answered is up to the caller."""
+        """Yield the streaming reply of one attempt, of any status, without retries."""
         with self._http.stream("GET", self.base_url + path, params=params, headers=headers) as reply:
             yield reply
 
 
 def _is_address(text: str) -> bool:
-    """Return whether requests can be sent to an address, and to paths below it."""
+    """Return whether a text is an http(s) address without credentials, query or fragment."""
     try:
         parts, url = urlsplit(text), httpx.URL(text)
         host, _ = url.host.encode("idna"), parts.port

@@ -1,7 +1,7 @@
-"""Which tables the lines of a pull make: what is one value is a column, what is a list has rows of its own.
+"""The tables of a pull in SQLite: a single value is a column, a list or an object a table of its own.
 
-They follow from the shapes that the service declares (`data/pull.json`, written by `make openapi`): all of them are
-there, with every column, whatever the lines hold.
+They follow from the service's JSON Schema (`data/pull.json`, from `make openapi`), so a file has every table and column
+even if no line fills it.
 """
 
 import json
@@ -11,35 +11,35 @@ from pathlib import Path
 from typing import Any, Literal
 
 SHAPES = Path(__file__).parent / "data" / "pull.json"
-"""`PullLine` and `PullSummary` with all that they refer to, as JSON Schema."""
+"""JSON Schema of `PullLine` and `PullSummary`, with the schemas that they refer to."""
 
 _TYPES = {"string": "TEXT", "integer": "INTEGER", "number": "REAL", "boolean": "BOOLEAN"}
 
 _LINE = {"plan": "TEXT", "action": "TEXT"}
-"""What tells lines apart."""
+"""Primary key of the lines."""
 
 Kind = Literal["root", "object", "items", "values", "entries"]
-"""What a row is: a line; the object in a field; an object, or a value, of a list; a value under a name."""
+"""Meaning of a row: a line; the object in a field; an object, or a value, of a list; a value under a name."""
 _OWN_KEYS = {"items": {"position": "INTEGER"}, "values": {"position": "INTEGER"}, "entries": {"key": "TEXT"}}
 
 
 @dataclass
 class Table:
-    """A table, the tables of what hangs on its rows, and the rows that are not written yet."""
+    """A table with the tables of its parts, and a buffer of rows to insert."""
 
     name: str
     kind: Kind
     keys: dict[str, str]
-    """Columns that say which row it is → type."""
+    """Columns of the primary key → type."""
     about: str = ""
     columns: dict[str, tuple[str, str, str]] = field(default_factory=dict)
-    """Field of a row → name of its column, type, what it means."""
+    """Field of a row → name of its column, type, description."""
     parts: dict[str, "Table"] = field(default_factory=dict)
-    """Field of a row → table of what is in it."""
+    """Field of a row → table of its content."""
     known: set[str] = field(default_factory=set)
-    """Fields of a row that have their place."""
+    """Fields with a column or a table."""
     is_coded: bool = False
-    """What hangs on its rows names them by their `code`, not by their place in the list."""
+    """True if the tables of its parts refer to its rows by `code`, not by position in the list."""
     rows: list[tuple[object, ...]] = field(default_factory=list)
 
     def add_column(self, name: str, type_: str = "", about: str = "") -> None:
@@ -48,21 +48,21 @@ class Table:
         self.columns[name] = (f"{name}_" if name in self.keys else name, type_, " ".join(about.split()))
 
     def add_part(self, name: str, kind: Kind, about: str = "") -> "Table":
-        """The table of what is in that field."""
+        """Add and return the table of a field's content."""
         keys = dict(self.keys)
         if self.kind == "items":
             keys.pop("position")
             keys |= {"code": "TEXT"} if self.is_coded else {self.name: "INTEGER"}
         own = name if kind == "object" else singular(name)
-        called = own if self.kind == "root" else f"{self.name}_{own}"
-        part = Table(called, kind, keys | _OWN_KEYS.get(kind, {}), " ".join(about.split()))
+        table_name = own if self.kind == "root" else f"{self.name}_{own}"
+        part = Table(table_name, kind, keys | _OWN_KEYS.get(kind, {}), " ".join(about.split()))
         self.known.add(name)
         self.parts[name] = part
         return part
 
-    def keys_below(self, keys: tuple[object, ...], found: Mapping[str, object]) -> tuple[object, ...]:
-        """The first keys of what hangs on a row."""
-        return (*keys[:-1], found["code"]) if self.is_coded else keys
+    def keys_below(self, keys: tuple[object, ...], fields: Mapping[str, object]) -> tuple[object, ...]:
+        """Return the foreign key with which the parts of a row refer to it."""
+        return (*keys[:-1], fields["code"]) if self.is_coded else keys
 
     def all(self) -> Iterator["Table"]:
         yield self
@@ -70,7 +70,7 @@ class Table:
             yield from part.all()
 
     def created(self) -> str:
-        """The statement that makes it, which is also what a reader is shown of it (`.schema`)."""
+        """Return the CREATE statement, with descriptions as comments for the reader of `.schema`."""
         lines = [(f"{quoted(name)} {type_} NOT NULL", "") for name, type_ in self.keys.items()]
         lines += [(f"{quoted(name)} {type_}".rstrip(), about) for name, type_, about in self.columns.values()]
         if self.keys:
@@ -92,44 +92,45 @@ class Table:
 
 
 def line_table() -> Table:
-    """`action`, with all that a line has."""
-    return _filled(Table("action", "root", _LINE, known={*_LINE}), "PullLine")
+    """Return the table `action` for the lines, with its parts."""
+    return _apply_shape(Table("action", "root", _LINE, known={*_LINE}), "PullLine")
 
 
 def end_table() -> Table:
-    """`pull`, with what the end of a pull says, and where it was pulled from."""
+    """Return the table `pull` for the summary and the address of a pull."""
     table = Table("pull", "root", {})
     table.add_column("address", "TEXT", "Where it was pulled from.")
-    return _filled(table, "PullSummary")
+    return _apply_shape(table, "PullSummary")
 
 
 def digest_table() -> Table:
+    """Return the table `digest` for the hashes by plan and lead agency."""
     table = Table("digest", "root", {"plan": "TEXT", "lead_agency": "TEXT"})
     table.add_column("rows", "INTEGER", "Lines that the agency leads.")
     table.add_column("sha256", "TEXT", "Of these lines, each with its line feed, as /v1/digests tells it.")
     return table
 
 
-def _filled(table: Table, shape: str) -> Table:
+def _apply_shape(table: Table, shape: str) -> Table:
     shapes = json.loads(SHAPES.read_bytes())["$defs"]
     _fill(table, shapes[shape], shapes)
     return table
 
 
 def _fill(table: Table, shape: dict[str, Any], shapes: dict[str, object]) -> None:
-    """Give a table what its shape declares. Columns first: what hangs on a row is keyed by them."""
+    """Add the columns and then the parts of a shape: a part's keys depend on the columns."""
     parts = []
     for name, declared in shape["properties"].items():
-        found = _resolved(declared, shapes)
-        about = found.get("description", "")
-        if found["type"] in _TYPES:
+        schema = _resolve(declared, shapes)
+        about = schema.get("description", "")
+        if schema["type"] in _TYPES:
             if name not in table.known:
-                table.add_column(name, _TYPES[found["type"]], about)
-        elif found["type"] == "array":
-            item = _resolved(found["items"], shapes)
+                table.add_column(name, _TYPES[schema["type"]], about)
+        elif schema["type"] == "array":
+            item = _resolve(schema["items"], shapes)
             parts.append((name, "items" if "properties" in item else "values", about, item))
         else:
-            parts.append((name, "object" if "properties" in found else "entries", about, found))
+            parts.append((name, "object" if "properties" in schema else "entries", about, schema))
     kind: Any
     for name, kind, about, below in parts:
         part = table.add_part(name, kind, about)
@@ -140,19 +141,21 @@ def _fill(table: Table, shape: dict[str, Any], shapes: dict[str, object]) -> Non
             part.add_column(singular(name), _TYPES[value["type"]], "")
 
 
-def _resolved(declared: dict[str, Any], shapes: dict[str, Any]) -> dict[str, Any]:
-    """What a field is where it is not null."""
+def _resolve(declared: dict[str, Any], shapes: dict[str, Any]) -> dict[str, Any]:
+    """Resolve the reference of a field's schema, and drop null from its alternatives."""
     if "$ref" in declared:
-        return {**_resolved(shapes[declared["$ref"].rpartition("/")[2]], shapes), **declared}
+        return {**_resolve(shapes[declared["$ref"].rpartition("/")[2]], shapes), **declared}
     if "anyOf" in declared:
-        (found,) = [one for one in declared["anyOf"] if one.get("type") != "null"]
-        return {**_resolved(found, shapes), **declared}
+        (schema,) = [option for option in declared["anyOf"] if option.get("type") != "null"]
+        return {**_resolve(schema, shapes), **declared}
     return declared
 
 
 def singular(name: str) -> str:
+    """Return the singular of an English plural in -s or -ies."""
     return f"{name.removesuffix('ies')}y" if name.endswith("ies") else name.removesuffix("s")
 
 
 def quoted(name: str) -> str:
+    """Return a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

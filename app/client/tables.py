@@ -1,4 +1,4 @@
-"""Lines of a pull written into a SQLite file, as they come: constant memory, one transaction."""
+"""Stream of a pull's lines into a SQLite file: constant memory, one transaction."""
 
 import json
 import sqlite3
@@ -19,13 +19,13 @@ _INDEXED = (
     "subactivity_code",
     "funding_source",
 )
-"""Columns that get an index wherever they are; plan and action begin every primary key."""
+"""Columns that get an index in every table; plan and action begin every primary key."""
 
 
 class Tables(AbstractContextManager["Tables"]):
-    """A new SQLite file that lines are written into, in one transaction. Nothing is kept of what fails half-way.
+    """A writer of lines into a new SQLite file, in one transaction. A failed file is of no use; delete it.
 
-    Unwritable: the disk; `wrong`: the lines are not what a pull sends.
+    Raises Unwritable for an error of the disk, `wrong(why)` for lines that a pull never sends.
     """
 
     def __init__(self, file: Path, wrong: Callable[[str], WrongContent]) -> None:
@@ -33,9 +33,9 @@ class Tables(AbstractContextManager["Tables"]):
         self.name, self._wrong = str(file), wrong
         self._lines, self._end, self._digests = line_table(), end_table(), digest_table()
         self._hashes, self._plan = Hashes(), ""
-        with self._told():
+        with self._translate_errors():
             self._db = sqlite3.connect(file, isolation_level=None)
-            # a file that was not finished is thrown away, so nothing need be undone or survive in it
+            # the caller deletes an unfinished file, so it needs neither rollback nor durability
             for words in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN"):
                 self._db.execute(words)
             for table in self._all():
@@ -49,21 +49,21 @@ class Tables(AbstractContextManager["Tables"]):
             yield from root.all()
 
     def write(self, data: bytes) -> None:
-        """Whole lines."""
-        with self._told():
+        """Insert complete lines."""
+        with self._translate_errors():
             for line in data.splitlines(keepends=True):
-                found = json.loads(line)
-                if found["plan"] != self._plan:
+                fields = json.loads(line)
+                if fields["plan"] != self._plan:
                     self._put_digests()
-                    self._plan = found["plan"]
-                self._hashes.add(line, found)
-                self._put(self._lines, found, (found["plan"], found["action"]))
+                    self._plan = fields["plan"]
+                self._hashes.add(line, fields)
+                self._put(self._lines, fields, (fields["plan"], fields["action"]))
             self.flush()
 
-    def end(self, said: Mapping[str, object]) -> None:
-        """What the pull says of itself; then the file is whole."""
-        with self._told():
-            self._put(self._end, said, ())
+    def end(self, summary: Mapping[str, object]) -> None:
+        """Insert the summary and the digests, create the indexes and commit."""
+        with self._translate_errors():
+            self._put(self._end, summary, ())
             self._put_digests()
             self.flush()
             for table in self._all():
@@ -74,20 +74,20 @@ class Tables(AbstractContextManager["Tables"]):
             self._db.execute("COMMIT")
 
     def flush(self) -> None:
-        """Hand over to SQLite what is kept here."""
+        """Insert the buffered rows."""
         for table in self._all():
             if table.rows:
                 self._db.executemany(table.inserted(), table.rows)
                 table.rows.clear()
 
-    def _put(self, table: Table, found: Mapping[str, object], keys: tuple[object, ...]) -> None:
-        """Keep a row and all that hangs on it."""
-        if not table.known.issuperset(found):
-            self._grow(table, found)
-        table.rows.append((*keys, *map(found.get, table.columns)))
+    def _put(self, table: Table, fields: Mapping[str, object], keys: tuple[object, ...]) -> None:
+        """Buffer a row and the rows of its parts."""
+        if not table.known.issuperset(fields):
+            self._grow(table, fields)
+        table.rows.append((*keys, *map(fields.get, table.columns)))
         for name, part in table.parts.items():
-            if value := found.get(name):
-                self._put_part(part, value, table.keys_below(keys, found))
+            if value := fields.get(name):
+                self._put_part(part, value, table.keys_below(keys, fields))
 
     def _put_part(self, part: Table, value: Any, keys: tuple[object, ...]) -> None:
         if part.kind == "object":
@@ -97,16 +97,16 @@ class Tables(AbstractContextManager["Tables"]):
                 self._put(part, item, (*keys, position))
         else:
             named = value.items() if part.kind == "entries" else enumerate(value, 1)
-            part.rows += [(*keys, name, one) for name, one in named]
+            part.rows += [(*keys, name, item) for name, item in named]
 
     def _put_digests(self) -> None:
         for place, (rows, sha256) in self._hashes.take().items():
             self._digests.rows.append((*place, rows, sha256))
 
-    def _grow(self, table: Table, found: Mapping[str, object]) -> None:
-        """Columns and tables for what was not declared, from when it says something."""
+    def _grow(self, table: Table, fields: Mapping[str, object]) -> None:
+        """Add columns and tables for undeclared fields, at their first value that is not empty."""
         self.flush()
-        for name, value in found.items():
+        for name, value in fields.items():
             if name in table.known or value in (None, [], {}):
                 continue
             if isinstance(value, dict):
@@ -122,7 +122,7 @@ class Tables(AbstractContextManager["Tables"]):
                 self._db.execute(f"ALTER TABLE {quoted(table.name)} ADD COLUMN {column}")
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -132,7 +132,7 @@ class Tables(AbstractContextManager["Tables"]):
 
 
 def digests_in(file: Path) -> Digests:
-    """What a file of tables says of its lines. sqlite3.Error: it is none."""
+    """Return the digests of a SQLite file. Raises sqlite3.Error if it has none."""
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as db:
         rows = db.execute("SELECT plan, lead_agency, rows, sha256 FROM digest")
         return {(plan, agency): (count, sha256) for plan, agency, count, sha256 in rows}

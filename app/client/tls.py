@@ -1,4 +1,4 @@
-"""TLS towards other services: which authorities this machine trusts."""
+"""TLS connections to other services, with the authorities that this machine trusts."""
 
 import os
 import ssl
@@ -20,11 +20,11 @@ class BadAuthorities(Misused):
 def trusting_context() -> ssl.SSLContext:
     """Return a context that trusts the machine's authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR alone.
 
-    A Python that finds no authorities on its machine, as on some Macs, trusts the list that httpx carries; that list
-    alone would not know the authority of an office. Raises BadAuthorities if a variable names none.
+    A Python without authorities on its machine, as on some Macs, trusts the list of certifi; that list alone would
+    lack an office's own authority. Raises BadAuthorities if a variable leads to no certificates.
     """
     file, folders = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    # OpenSSL looks into a folder only when it meets a certificate; it takes a list of them and skips what is not there
+    # OpenSSL reads folders only when it checks a certificate, and skips missing ones without an error
     if folders and not any(Path(folder).is_dir() for folder in folders.split(os.pathsep)):
         raise BadAuthorities(variable="SSL_CERT_DIR", path=folders, why="no such folder")
     if not (file or folders):

@@ -1,4 +1,4 @@
-"""Version and revision of this code: of the service, and of the client where it is installed alone."""
+"""Version and revision of this code, for the service and for the separate client."""
 
 import subprocess
 from pathlib import Path
@@ -7,13 +7,13 @@ VERSION = "1.0.0"
 
 _DIGITS = 12
 _ARCHIVED = "$Format:%H$"
-"""`git archive` writes the commit here."""
+"""The commit, which `git archive` fills in."""
 
 
 def find_revision() -> str | None:
-    """Return the commit of this code, with `-dirty` behind it where files differ from it. Returns None if unknown.
+    """Return the commit of this code, with `-dirty` if files differ from it. Returns None if unknown.
 
-    A wheel and an image carry it in the file `revision`; a checkout has git.
+    A wheel and an image have it in the file `revision`; a checkout has git.
     """
     carried = Path(__file__).with_name("revision")
     if carried.is_file():
@@ -31,7 +31,7 @@ def _ask_git(file: Path) -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        # a file that is not tracked lies in somebody else's checkout
+        # an untracked file lies in the checkout of another project
         run("ls-files", "--error-unmatch", file.name)
         return run("describe", "--always", "--dirty", f"--abbrev={_DIGITS}", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):
