@@ -149,7 +149,7 @@ class Issuer:
                     self.refresh_if_due()
                 except Exception:  # the thread must live on: nothing else renews the keys
                     log.exception("issuer_fetch_failed", issuer=self.address)
-                self._awake.wait(max(0.0, self._due_at() - self._clock()))
+                self._awake.wait(max(0.0, self._find_due_time() - self._clock()))
                 self._awake.clear()
 
         threading.Thread(target=work, name="issuer", daemon=True).start()
@@ -161,14 +161,14 @@ class Issuer:
 
     def refresh_if_due(self) -> None:
         """Fetch the keys if they are missing, old or needed, and the pause after the last attempt is over."""
-        if self._clock() < self._due_at():
+        if self._clock() < self._find_due_time():
             return
         try:
             self._keys = self._fetch() or self._keys
         finally:
             self._tried_at, self._is_wanted = self._clock(), False
 
-    def _due_at(self) -> float:
+    def _find_due_time(self) -> float:
         """Return the instant of the next fetch, which may have passed."""
         if self._tried_at is None:
             return 0.0
@@ -197,7 +197,9 @@ class Issuer:
         return key
 
     def _make_unreachable(self) -> IssuerUnreachable:
-        return IssuerUnreachable(headers={"Retry-After": str(max(1, ceil(self._due_at() - self._clock())))})
+        return IssuerUnreachable(
+            headers={"Retry-After": str(max(1, ceil(self._find_due_time() - self._clock())))}
+        )
 
     def _fetch(self) -> Keys | None:
         """Fetch the issuer's keys through its discovery document (OpenID Connect Discovery 1.0, section 4).

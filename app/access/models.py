@@ -62,7 +62,7 @@ class MembershipShape(Shape):
     agency_code: AgencyCode | None = ShapeField(default=None, description="Null: every agency of the region.")
 
     @model_validator(mode="after")
-    def _only_operators_are_of_an_agency(self) -> "MembershipShape":
+    def _check_agency_role(self) -> "MembershipShape":
         if self.agency_code is not None and self.role != Role.operator:
             raise RuleBroken(agency_of_operator, at="/agency_code", value=self.role)
         return self
@@ -100,7 +100,7 @@ class PrincipalIn(PrincipalFields, Shape):
     model_config = show_example(_POSITION)
 
     @model_validator(mode="after")
-    def _each_membership_once(self) -> "PrincipalIn":
+    def _refuse_repeated_memberships(self) -> "PrincipalIn":
         places = ("/".join(filter(None, (m.region_code, m.agency_code))) for m in self.memberships)
         keys = (f"{m.role}@{place}" for m, place in zip(self.memberships, places, strict=True))
         refuse_repeated(keys, at="/memberships")
@@ -232,7 +232,7 @@ class TokenIn(TokenFields, Shape):
     model_config = show_example({**_TOKEN, "expires_at": None})
 
     @model_validator(mode="after")
-    def _each_once(self) -> "TokenIn":
+    def _refuse_repeats(self) -> "TokenIn":
         refuse_repeated(self.scopes, at="/scopes")
         refuse_repeated(self.networks, at="/networks")
         return self

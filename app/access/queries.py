@@ -121,7 +121,7 @@ def actor_of(session: Session, secret: str, *, now: datetime, client: str | None
     if first.revoked_at is not None or first.expires_at <= now or not _is_in_networks(client, first.networks):
         return None
     scopes = frozenset(TokenScope(scope) for scope in first.scopes)
-    actor = Actor(first.principal, first.token, scopes, _grants(rows))
+    actor = Actor(first.principal, first.token, scopes, _build_grants(rows))
     return Bearer(actor, first.expires_at.astimezone(UTC), "service", first.id, first.last_used_at)
 
 
@@ -131,7 +131,7 @@ def person_of(session: Session, claims: Mapping[str, Any], *, issuer: str, subje
     rows = [_PersonRow(*row) for row in session.connection().execute(_BY_IDENTITY, identity)]
     if not rows:
         return None
-    first, grants = rows[0], _grants(rows)
+    first, grants = rows[0], _build_grants(rows)
     actor = Actor(first.principal, first.principal, scopes_of_person(claims, grants), grants)
     until = datetime.fromtimestamp(int(claims["exp"]), UTC)
     return Bearer(actor, until, "person", first.id, first.last_used_at)
@@ -146,7 +146,7 @@ def reader_of(session: Session, principal: int) -> Actor | None:
     if not rows:
         return None
     name = rows[0].principal
-    return Actor(name, name, frozenset({TokenScope.read}), _grants(rows))
+    return Actor(name, name, frozenset({TokenScope.read}), _build_grants(rows))
 
 
 def can_read(principal: ColumnElement[int], region: ColumnElement[str], now: datetime) -> ColumnElement[bool]:
@@ -167,7 +167,7 @@ def can_read(principal: ColumnElement[int], region: ColumnElement[str], now: dat
     return sa.and_(sa.or_(is_person, has_token), reaches)
 
 
-def _grants(rows: Sequence[_TokenRow | _PersonRow]) -> tuple[Grant, ...]:
+def _build_grants(rows: Sequence[_TokenRow | _PersonRow]) -> tuple[Grant, ...]:
     return tuple(
         Grant(Role(r.role), r.region_code, r.agency_code or None) for r in rows if r.role and r.region_code
     )

@@ -37,7 +37,7 @@ class Right(NamedTuple):
     """Only a membership in a region above gives the right: no region reviews itself."""
 
 
-def _right(
+def _define_right(
     *roles: Role, scope: TokenScope = TokenScope.write, own_agency: bool = False, from_above: bool = False
 ) -> Right:
     return Right(frozenset(roles), scope, own_agency, from_above)
@@ -47,40 +47,40 @@ _APPROVE = TokenScope.approve
 
 
 RIGHTS: dict[str, Right] = {
-    "read": _right(*Role, scope=TokenScope.read),
-    "read_drafts": _right(*(role for role in Role if role != Role.reader), scope=TokenScope.read),
-    "write_agencies": _right(Role.secretariat, Role.administrator),
-    "write_plan": _right(Role.secretariat, Role.administrator),
-    "write_actions": _right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
-    "report_progress": _right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
-    "write_meetings": _right(Role.secretariat, Role.administrator),
-    "follow_up": _right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
-    "import_matrix": _right(Role.secretariat, Role.administrator),
-    "submit": _right(Role.chair, scope=_APPROVE),
-    "return": _right(Role.reviewer, scope=_APPROVE, from_above=True),
-    "endorse": _right(Role.reviewer, scope=_APPROVE, from_above=True),
-    "adopt": _right(Role.chair, scope=_APPROVE),
-    "amend": _right(Role.secretariat, Role.chair),
-    "close": _right(Role.chair, scope=_APPROVE),
-    "submit_part": _right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
-    "return_part": _right(Role.secretariat, Role.administrator),
-    "submit_quarter": _right(Role.secretariat, Role.administrator, scope=_APPROVE),
-    "verify_quarter": _right(Role.reviewer, scope=_APPROVE, from_above=True),
-    "correct_quarter": _right(Role.secretariat, Role.administrator, scope=_APPROVE),
-    "extend_quarter": _right(Role.reviewer, Role.administrator, scope=_APPROVE, from_above=True),
-    "write_calendar": _right(Role.administrator, scope=TokenScope.administer),
-    "write_coordinates": _right(Role.administrator),
-    "write_coverage": _right(Role.secretariat, Role.administrator),
-    "choose_editions": _right(Role.administrator),
-    "write_editions": _right(Role.administrator),
-    "write_indicators": _right(Role.administrator, scope=TokenScope.administer),
-    "write_observations": _right(Role.administrator),
-    "write_targets": _right(Role.secretariat, Role.administrator),
-    "write_webhooks": _right(Role.administrator, scope=TokenScope.administer),
-    "write_evidence": _right(Role.secretariat, Role.administrator),
-    "grade_steps": _right(Role.reviewer, scope=_APPROVE, from_above=True),
-    "read_access": _right(Role.administrator, scope=TokenScope.administer),
-    "write_access": _right(Role.administrator, scope=TokenScope.administer),
+    "read": _define_right(*Role, scope=TokenScope.read),
+    "read_drafts": _define_right(*(role for role in Role if role != Role.reader), scope=TokenScope.read),
+    "write_agencies": _define_right(Role.secretariat, Role.administrator),
+    "write_plan": _define_right(Role.secretariat, Role.administrator),
+    "write_actions": _define_right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
+    "report_progress": _define_right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
+    "write_meetings": _define_right(Role.secretariat, Role.administrator),
+    "follow_up": _define_right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
+    "import_matrix": _define_right(Role.secretariat, Role.administrator),
+    "submit": _define_right(Role.chair, scope=_APPROVE),
+    "return": _define_right(Role.reviewer, scope=_APPROVE, from_above=True),
+    "endorse": _define_right(Role.reviewer, scope=_APPROVE, from_above=True),
+    "adopt": _define_right(Role.chair, scope=_APPROVE),
+    "amend": _define_right(Role.secretariat, Role.chair),
+    "close": _define_right(Role.chair, scope=_APPROVE),
+    "submit_part": _define_right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
+    "return_part": _define_right(Role.secretariat, Role.administrator),
+    "submit_quarter": _define_right(Role.secretariat, Role.administrator, scope=_APPROVE),
+    "verify_quarter": _define_right(Role.reviewer, scope=_APPROVE, from_above=True),
+    "correct_quarter": _define_right(Role.secretariat, Role.administrator, scope=_APPROVE),
+    "extend_quarter": _define_right(Role.reviewer, Role.administrator, scope=_APPROVE, from_above=True),
+    "write_calendar": _define_right(Role.administrator, scope=TokenScope.administer),
+    "write_coordinates": _define_right(Role.administrator),
+    "write_coverage": _define_right(Role.secretariat, Role.administrator),
+    "choose_editions": _define_right(Role.administrator),
+    "write_editions": _define_right(Role.administrator),
+    "write_indicators": _define_right(Role.administrator, scope=TokenScope.administer),
+    "write_observations": _define_right(Role.administrator),
+    "write_targets": _define_right(Role.secretariat, Role.administrator),
+    "write_webhooks": _define_right(Role.administrator, scope=TokenScope.administer),
+    "write_evidence": _define_right(Role.secretariat, Role.administrator),
+    "grade_steps": _define_right(Role.reviewer, scope=_APPROVE, from_above=True),
+    "read_access": _define_right(Role.administrator, scope=TokenScope.administer),
+    "write_access": _define_right(Role.administrator, scope=TokenScope.administer),
 }
 
 

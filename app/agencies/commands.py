@@ -93,7 +93,7 @@ def put_agency(write: Write, region: str, code: str, content: AgencyIn) -> bool:
         "state": AgencyState.active,
         "merged_into": None,
         "folded": folded(content.name),
-        "version": next_version(write.session, _address(region, code), None),
+        "version": next_version(write.session, _format_address(region, code), None),
     }
     write.session.execute(sa.insert(_table).values(**new))
     record(write.session, chain, write.author, [_build_entry("created", None, StoredAgency(id=0, **new))])
@@ -211,10 +211,12 @@ def _build_entry(what: str, before: StoredAgency | None, after: StoredAgency | N
     assert row is not None
     old, new = ({name: getattr(r, name) for name in _RECORDED} if r else None for r in (before, after))
     version = row.version if after else row.version + 1
-    return Entry(f"agency.{what}", row.region_code, _address(row.region_code, row.code), version, old, new)
+    return Entry(
+        f"agency.{what}", row.region_code, _format_address(row.region_code, row.code), version, old, new
+    )
 
 
-def _address(region: str, code: str) -> str:
+def _format_address(region: str, code: str) -> str:
     return f"regions/{region}/agencies/{code}"
 
 
@@ -237,5 +239,5 @@ def _move_memberships(write: Write, region: str, code: str, target: StoredAgency
     write.session.execute(sa.delete(_memberships).where(is_old, has_both))
     write.session.execute(sa.update(_memberships).where(is_old).values(agency_code=into))
     before, after = {"agency": code}, {"agency": into}
-    entry = Entry("membership.moved", region, _address(region, into), target.version, before, after)
+    entry = Entry("membership.moved", region, _format_address(region, into), target.version, before, after)
     record(write.session, chain, write.author, [entry])

@@ -283,7 +283,7 @@ class _Transfer:
         etag = headers.get("ETag")
         coding = headers.get("Content-Encoding")
         if etag is None or coding not in (None, "identity", "gzip"):
-            raise self._wrong(f"ETag {etag}, Content-Encoding {coding}")
+            raise self._make_error(f"ETag {etag}, Content-Encoding {coding}")
         rows = headers.get("Rata-Rows")
         return _PartState(
             address=self._address,
@@ -301,7 +301,7 @@ class _Transfer:
         new = self._pull.folder / f"{self._pull.name}.new"
         try:
             with self._open_target(new) as out:
-                content = Content(out, self._pull.sent_as, self._wrong)
+                content = Content(out, self._pull.sent_as, self._make_error)
                 self._unpack(state, content)
                 fields = content.end(
                     {"period": self._pull.period, "region": self._pull.region, "rows": state.rows},
@@ -326,7 +326,7 @@ class _Transfer:
         return manifest
 
     def _open_target(self, new: Path) -> "BinaryIO | Tables":
-        return Tables(new, self._wrong) if self._pull.format == "sqlite" else new.open("wb")
+        return Tables(new, self._make_error) if self._pull.format == "sqlite" else new.open("wb")
 
     def _unpack(self, state: _PartState, content: "Content") -> None:
         """Write the part, decompressed, into the content. Raises WrongContent if its digest differs."""
@@ -340,16 +340,16 @@ class _Transfer:
             if unpacker is not None:
                 content.write(unpacker.flush())
                 if not unpacker.eof or unpacker.unused_data:
-                    raise self._wrong("gzip")
+                    raise self._make_error("gzip")
         except zlib.error as error:
-            raise self._wrong(f"gzip: {error}") from error
+            raise self._make_error(f"gzip: {error}") from error
         field = f"sha-256=:{base64.b64encode(raw.digest()).decode()}:"
         if state.digest is not None and state.digest != field:
-            raise self._wrong("Repr-Digest")
+            raise self._make_error("Repr-Digest")
         if state.digest is None and self._pull.sent_as != "ndjson":
-            raise self._wrong("Repr-Digest?")
+            raise self._make_error("Repr-Digest?")
 
-    def _wrong(self, why: str) -> WrongContent:
+    def _make_error(self, why: str) -> WrongContent:
         return WrongContent(file=self._pull.file, why=why)
 
 

@@ -38,13 +38,13 @@ class Tables(AbstractContextManager["Tables"]):
             # the caller deletes an unfinished file, so it needs neither rollback nor durability
             for words in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN"):
                 self._db.execute(words)
-            for table in self._all():
+            for table in self._list_tables():
                 self._db.execute(table.created())
 
     def __exit__(self, *raised: object) -> None:
         self._db.close()
 
-    def _all(self) -> Iterator[Table]:
+    def _list_tables(self) -> Iterator[Table]:
         for root in (self._end, self._digests, self._lines):
             yield from root.all()
 
@@ -66,7 +66,7 @@ class Tables(AbstractContextManager["Tables"]):
             self._put(self._end, summary, ())
             self._put_digests()
             self.flush()
-            for table in self._all():
+            for table in self._list_tables():
                 for name, _, _ in table.columns.values():
                     if name in _INDEXED:
                         index = quoted(f"{table.name}_{name}")
@@ -75,7 +75,7 @@ class Tables(AbstractContextManager["Tables"]):
 
     def flush(self) -> None:
         """Insert the buffered rows."""
-        for table in self._all():
+        for table in self._list_tables():
             if table.rows:
                 self._db.executemany(table.inserted(), table.rows)
                 table.rows.clear()

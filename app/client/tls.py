@@ -28,7 +28,7 @@ def trusting_context() -> ssl.SSLContext:
     if folders and not any(Path(folder).is_dir() for folder in folders.split(os.pathsep)):
         raise BadAuthorities(variable="SSL_CERT_DIR", path=folders, why="no such folder")
     if not (file or folders):
-        return _machine_context()
+        return _load_machine_context()
     try:
         return ssl.create_default_context(cafile=file or None, capath=folders or None)
     except OSError as error:
@@ -37,7 +37,7 @@ def trusting_context() -> ssl.SSLContext:
 
 
 @cache
-def _machine_context() -> ssl.SSLContext:
+def _load_machine_context() -> ssl.SSLContext:
     """Return the context of the machine's authorities; reading them all takes 20 ms."""
     context = ssl.create_default_context()
     if not (context.get_ca_certs() or ssl.get_default_verify_paths().capath):

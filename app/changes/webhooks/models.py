@@ -105,7 +105,7 @@ class WebhookIn(WebhookFields, Shape):
     model_config = show_example(_WEBHOOK)
 
     @model_validator(mode="after")
-    def _each_kind_once(self) -> "WebhookIn":
+    def _refuse_repeated_kinds(self) -> "WebhookIn":
         refuse_repeated(self.kinds, at="/kinds")
         return self
 
@@ -260,7 +260,7 @@ class ReplayIn(Shape):
     model_config = show_example({"delivery": _DELIVERY})
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> "ReplayIn":
+    def _check_one_of_both(self) -> "ReplayIn":
         if (self.delivery is None) == (self.after is None):
             raise RuleBroken(one_of_both, at="", allowed=["delivery", "after"])
         return self
