@@ -17,9 +17,9 @@ import typer
 
 from app.client.version import VERSION, find_revision
 from app.kit.shipped import find_shipped
-from app.startup.stopping import end_when_stopped
+from app.startup.signals import end_when_stopped
 
-PLACES = {
+MODULES = {
     **dict.fromkeys(("serve", "deliver", "reseal", "openapi", "demo"), "app.console.service"),
     **dict.fromkeys(("migrate", "verify", "backup"), "app.console.storage"),
     **dict.fromkeys(("reference", "import", "import-observations"), "app.console.content"),
@@ -28,7 +28,7 @@ PLACES = {
 }
 """Command → the module with its `cli`."""
 
-GONE = {"partition": "docs/growing.md has the SQL that cuts tables by year and takes a year out"}
+REMOVED = {"partition": "docs/growing.md has the SQL that cuts tables by year and takes a year out"}
 """Commands that earlier versions had → the sentence that says what replaces each."""
 
 FINISHING = {"serve", "deliver", "pull", "follow"}
@@ -48,14 +48,14 @@ class Commands(Mapping[str, object]):
     """The commands by name; a look-up imports the module of a command."""
 
     def __getitem__(self, name: str) -> object:
-        group: Any = typer.main.get_command(import_quickly(PLACES[name]).cli)
+        group: Any = typer.main.get_command(import_quickly(MODULES[name]).cli)
         return group.commands[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(PLACES)
+        return iter(MODULES)
 
     def __len__(self) -> int:
-        return len(PLACES)
+        return len(MODULES)
 
 
 def print_version(is_asked: bool) -> None:
@@ -100,8 +100,8 @@ def drop_unwritten() -> None:
 def main() -> None:
     """Run a command. Exit with one sentence and code 2 for a wrong option, code 1 for any other refusal."""
     name = "".join(sys.argv[1:2])
-    if name in GONE:
-        typer.echo(f"rata {name} is no command any more; {GONE[name]}.", err=True)
+    if name in REMOVED:
+        typer.echo(f"rata {name} is no command any more; {REMOVED[name]}.", err=True)
         sys.exit(1)
     try:
         with nullcontext() if name in FINISHING else end_when_stopped():

@@ -8,7 +8,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from app.access.actor import authenticate
-from app.access.commands import Uses
+from app.access.commands import LastUses
 from app.access.routes import router as access
 from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
@@ -19,7 +19,7 @@ from app.convergence.editions.routes import choices as chosen_editions
 from app.convergence.editions.routes import router as editions
 from app.convergence.indicators.analyses.routes import router as analyses
 from app.convergence.indicators.routes import router as indicators
-from app.convergence.scorecards.cache import Kept
+from app.convergence.scorecards.cache import FiguresCache
 from app.convergence.scorecards.routes import router as scorecards
 from app.convergence.steps.routes import router as steps
 from app.convergence.villages.routes import router as villages
@@ -28,17 +28,17 @@ from app.exchange.iati.routes import router as iati
 from app.exchange.matrix.routes import router as exchange
 from app.exchange.pulls.routes import router as pulls
 from app.kit.database.engine import Database
-from app.kit.database.replicas import database_for
+from app.kit.database.replicas import make_database
 from app.kit.http.replies import install_problem_handlers
 from app.kit.openapi import document as openapi
-from app.kit.server.admission import SPARE_THREADS, Admission, Places
-from app.kit.server.compression import Compressed
+from app.kit.server.admission import SPARE_THREADS, Admission, Slots
+from app.kit.server.compression import Compression
 from app.kit.server.documentation import install_docs, service_router
-from app.kit.server.graceful_shutdown import ClosesConnections, leave_first
+from app.kit.server.graceful_shutdown import ConnectionClosing, delay_stop
 from app.kit.server.health import Probe, health_router
-from app.kit.server.middleware import AnswersHead, BoundsHead, RequestLog
-from app.kit.server.rate_limit import RateLimits, Rates
-from app.kit.server.request_body import Bodies
+from app.kit.server.middleware import HeadBounds, HeadRequests, RequestLog
+from app.kit.server.rate_limit import RateBudgets, RateLimits
+from app.kit.server.request_body import RequestBodies
 from app.plans.routes import actions, amendments, findings, overlaps, plans, revisions
 from app.reference.coordinates.routes import router as coordinates
 from app.reference.nomenclature.routes import router as nomenclature
@@ -46,7 +46,7 @@ from app.reference.routes import router as reference
 from app.reports.routes import router as reports
 from app.settings import Settings
 from app.startup.configuration import load_settings
-from app.startup.database import check_schema, check_spool, patience_of, spool_of
+from app.startup.database import check_export_cache, check_schema, make_export_cache, read_timeouts
 from app.startup.logs import configure_logs
 from app.tracking.routes import calendars, completeness, meetings, progress, quarters, snapshots
 from app.wiring import wire
@@ -99,9 +99,9 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         anyio.to_thread.current_default_thread_limiter().total_tokens = settings.threads + SPARE_THREADS
         if database is None:
             check_schema(app.state.database)
-            check_spool(app.state.spool)
-            app.state.uses.start(app.state.database)
-            app.state.kept.start(app.state.database)
+            check_export_cache(app.state.export_cache)
+            app.state.last_uses.start(app.state.database)
+            app.state.figures_cache.start(app.state.database)
             if app.state.issuer is not None:
                 app.state.issuer.start()
             if settings.metrics == "port":
@@ -114,9 +114,9 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
                 app.state.issuer.stop()
             if app.state.metrics is not None:
                 app.state.metrics.close()
-            app.state.kept.stop(app.state.database)
-            app.state.uses.stop(app.state.database)
-            app.state.spool.close()
+            app.state.figures_cache.stop(app.state.database)
+            app.state.last_uses.stop(app.state.database)
+            app.state.export_cache.close()
             app.state.database.close()
 
     app = FastAPI(
@@ -136,23 +136,23 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.authenticate = authenticate
     app.state.issuer = _make_issuer(settings)
-    app.state.uses = Uses()
-    app.state.rates = Rates(
+    app.state.last_uses = LastUses()
+    app.state.rates = RateBudgets(
         reads=settings.reads_per_minute,
         writes=settings.writes_per_minute,
         failures=settings.failures_per_minute,
     )
-    app.state.spool = spool_of(settings)
-    app.state.kept = Kept()
-    app.state.database = database or database_for(
+    app.state.export_cache = make_export_cache(settings)
+    app.state.figures_cache = FiguresCache()
+    app.state.database = database or make_database(
         settings.database_url,
         settings.database_read_url,
         pool_size=settings.database_pool,
-        patience=patience_of(settings),
+        patience=read_timeouts(settings),
     )
     app.state.database.log_refusals()
     app.state.probe = Probe(lambda: app.state.database.ping())
-    places = Places(settings.threads, length=settings.queue_length, seconds=settings.queue_seconds)
+    places = Slots(settings.threads, length=settings.queue_length, seconds=settings.queue_seconds)
     # Starlette tries routes in this order: first those that must answer under any load, then the most frequent.
     for router in (
         health_router(VERSION),
@@ -195,18 +195,18 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     openapi.install(app)
     install_docs(app)
     install_problem_handlers(app)
-    app.add_middleware(Compressed, compresslevel=5)
+    app.add_middleware(Compression, compresslevel=5)
     app.add_middleware(Admission, places=places)
     app.add_middleware(
-        Bodies,
+        RequestBodies,
         limit=settings.max_body_bytes,
         together=settings.bodies_max_bytes,
     )
     app.add_middleware(RateLimits, rates=app.state.rates)
-    app.add_middleware(AnswersHead)
-    app.add_middleware(BoundsHead)
+    app.add_middleware(HeadRequests)
+    app.add_middleware(HeadBounds)
     app.add_middleware(RequestLog)
-    app.add_middleware(ClosesConnections)
+    app.add_middleware(ConnectionClosing)
     _add_metrics(app, settings, places)
     _add_traces(app, settings)
     return app
@@ -216,7 +216,7 @@ def make_worker() -> FastAPI:
     """Return the application of a worker process, and configure its logs and its shutdown by the settings."""
     settings = load_settings()
     configure_logs(settings.log_format)
-    leave_first(settings.leave_seconds)
+    delay_stop(settings.leave_seconds)
     return create_app(settings)
 
 
@@ -227,22 +227,22 @@ def _make_issuer(settings: Settings) -> "Issuer | None":
     """Return the OIDC issuer of the settings, None if they name none."""
     if settings.oidc_issuer is None:
         return None
-    from app.access.issuer import issuer_of
+    from app.access.issuer import create_issuer
 
-    return issuer_of(settings)
+    return create_issuer(settings)
 
 
-def _add_metrics(app: FastAPI, settings: Settings, places: Places) -> None:
+def _add_metrics(app: FastAPI, settings: Settings, places: Slots) -> None:
     """Install the metrics unless the settings turn them off."""
     app.state.metrics = None
     if settings.metrics == "off":
         return
-    from app.kit.server.metrics import Measured, Metrics, install_metrics
+    from app.kit.server.metrics import Metrics, RequestMetrics, install_metrics
 
     app.state.metrics = Metrics(lambda: app.state.database, places)
     if settings.metrics == "public":
         install_metrics(app, app.state.metrics)
-    app.add_middleware(Measured, metrics=app.state.metrics)
+    app.add_middleware(RequestMetrics, metrics=app.state.metrics)
 
 
 def _add_traces(app: FastAPI, settings: Settings) -> None:
@@ -250,8 +250,8 @@ def _add_traces(app: FastAPI, settings: Settings) -> None:
     app.state.traces = None
     if not settings.traces:
         return
-    from app.kit.server.tracing import Traced, Traces  # takes half a second and 20 MB
+    from app.kit.server.tracing import RequestSpans, SpanSender  # takes half a second and 20 MB
 
-    app.state.traces = Traces(VERSION)
+    app.state.traces = SpanSender(VERSION)
     app.state.traces.watch(app.state.database)
-    app.add_middleware(Traced, traces=app.state.traces)
+    app.add_middleware(RequestSpans, traces=app.state.traces)

@@ -18,7 +18,7 @@ SIGNATURES = frozenset(
 """Asymmetric algorithms: the service needs only public keys, with which it could not sign tokens itself."""
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Return the words of a setting with a list, separated by commas."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
@@ -59,15 +59,15 @@ def _check_database(text: str) -> str:
 
 
 def _check_signatures(text: str) -> str:
-    unknown = [word for word in words(text) if word not in SIGNATURES]
-    if unknown or not words(text):
+    unknown = [word for word in split_words(text) if word not in SIGNATURES]
+    if unknown or not split_words(text):
         raise ValueError(f"use some of {', '.join(sorted(SIGNATURES))}")
     return text
 
 
 def _check_proxies(text: str) -> str:
     try:
-        for word in words(text):
+        for word in split_words(text):
             ipaddress.ip_network(word)
     except ValueError:
         raise ValueError("use addresses or networks by commas, such as 127.0.0.1,10.20.0.0/16") from None
@@ -75,7 +75,7 @@ def _check_proxies(text: str) -> str:
 
 
 def _check_regions(text: str | None) -> str | None:
-    if any(not re.fullmatch(r"0|[0-9]{2}(\.[0-9]{2})?", word) for word in words(text or "")):
+    if any(not re.fullmatch(r"0|[0-9]{2}(\.[0-9]{2})?", word) for word in split_words(text or "")):
         raise ValueError("use codes of provinces and regencies by commas, 63,73.22, or 0 for the nation")
     return text
 
@@ -95,7 +95,7 @@ def _check_traces(is_on: bool) -> bool:
 
 
 def _check_keys(text: str | None) -> str | None:
-    keys = words(text or "")
+    keys = split_words(text or "")
     if not keys:
         return None
     check_setting("webhooks")

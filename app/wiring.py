@@ -11,26 +11,26 @@ from app.convergence.coverage.sums.commands import refresh_after_locations
 from app.convergence.editions.methods.queries import EDITIONS
 from app.convergence.editions.step_templates.queries import TEMPLATES
 from app.convergence.scorecards.commands import store_scorecard
-from app.convergence.steps.queries import steps_have_begun
+from app.convergence.steps.queries import has_step_entries
 from app.plans.actions import commands as action_commands
 from app.plans.actions import queries as actions
 from app.plans.amendments import commands as amendments
 from app.plans.core import commands as plans
 from app.plans.findings import queries as findings
-from app.reference.queries import missing_regions
+from app.reference.queries import find_missing_regions
 from app.tracking.meetings import commands as meetings
-from app.tracking.meetings.queries import links
-from app.tracking.progress.queries import findings_on_reports, reported_items
+from app.tracking.meetings.queries import commitment_actions
+from app.tracking.progress.queries import check_stored_reports, find_reported_items
 from app.tracking.quarters import commands as quarters
 from app.tracking.reporting.commands import refresh_figures
 
 
 def wire() -> None:
     """Fill the hooks of every area. A second call changes nothing."""
-    access.MISSING_REGIONS[:] = [missing_regions]
+    access.MISSING_REGIONS[:] = [find_missing_regions]
 
     # the merge or the deletion of an agency
-    agency_commands.MOVERS[:] = [
+    agency_commands.MERGE_HOOKS[:] = [
         quarters.move_parts,
         action_commands.move_lines,
         amendments.move_drafted,
@@ -45,15 +45,15 @@ def wire() -> None:
     ]
 
     # the change or the deletion of a line
-    actions.REFERRERS["commitments"] = links.c.action_id
-    action_commands.IN_USE[:] = [reported_items]
+    actions.REFERRERS["commitments"] = commitment_actions.c.action_id
+    action_commands.IN_USE_HOOKS[:] = [find_reported_items]
     action_commands.AFTER_ACTIONS[:] = [refresh_figures]
     plans.AFTER_LOCATIONS[:] = [refresh_after_locations]
 
     # the check of a plan
-    findings.REPORT_CHECKS[:] = [findings_on_reports]
+    findings.REPORT_CHECKS[:] = [check_stored_reports]
 
     # the freezing of a quarter; the choice of an edition
     quarters.AFTER_FREEZING[:] = [store_scorecard]
     EDITIONS.settled_by[:] = [has_coverage]
-    TEMPLATES.settled_by[:] = [steps_have_begun]
+    TEMPLATES.settled_by[:] = [has_step_entries]

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from app.kit.database.engine import Database, alembic_config
+from app.kit.database.engine import Database, make_alembic_config
 from benchmarks import pulls, raw
 from benchmarks.calls import CALLS, Bar, HotCall, World
 from benchmarks.data import Size, build, new_token
@@ -148,7 +148,7 @@ def _database(engine: str, size: Size) -> Iterator[str]:
 
 
 def newest_revision() -> str:
-    scripts = ScriptDirectory.from_config(alembic_config("sqlite://"))
+    scripts = ScriptDirectory.from_config(make_alembic_config("sqlite://"))
     return str(scripts.get_current_head())
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from app.access.rules import CONSOLE
 from app.kit.database.engine import Database
-from app.plans.actions.queries import stored_actions
-from app.plans.core.queries import plan_of
+from app.plans.actions.queries import read_stored_actions
+from app.plans.core.queries import find_plan
 from benchmarks.data import BIG_PLAN, PROVINCE, Size, new_token, plan_codes, report
 from benchmarks.load import ask, request
 
@@ -59,7 +59,7 @@ class World:
 
 def _lines(database: Database, code: str) -> list[dict[str, Any]]:
     with database.read_session() as session:
-        stored = stored_actions(session, plan_of(session, CONSOLE, code))
+        stored = read_stored_actions(session, find_plan(session, CONSOLE, code))
     return [{**one.content, "code": key, "line": int(key[2:])} for key, one in sorted(stored.items())]
 
 

@@ -12,7 +12,7 @@ from app.convergence.editions.methods.queries import METHOD, PACKAGE, services
 from app.convergence.editions.step_templates.queries import TEMPLATE
 from app.convergence.indicators.commands import load_indicators
 from app.convergence.indicators.models import ObservationRow, TargetRow
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import Author
 from app.plans.core.models import PlanRow, PriorityLocationRow
 from app.reference.models import RegionLevel, RegionRow
@@ -26,24 +26,24 @@ def fill_convergence(session: Session, regions: list[str], year: int, at: dateti
     author = Author("bench", at)
     load_indicators(session, author)
     load_editions(session, author, [PACKAGE, METHOD, TEMPLATE])
-    session.execute(sa.update(table_of(PlanRow)).values(revision=0))
+    session.execute(sa.update(get_table(PlanRow)).values(revision=0))
     _loci(session)
     regencies = [code for code in regions if "." in code]
     edition = {"year": year, "service_package": "1", "method": "1", "version": 1, "updated_at": at}
     session.execute(
-        sa.insert(table_of(RegionEditionRow)), [{"region_code": code, **edition} for code in regencies]
+        sa.insert(get_table(RegionEditionRow)), [{"region_code": code, **edition} for code in regencies]
     )
     _coverage(session, regencies, year)
     target = {"indicator": "p0", "year": year, "value": 8.0, "baseline": 10.0, "baseline_year": year - 2}
     session.execute(
-        sa.insert(table_of(TargetRow)), [{"region_code": code, "version": 1, **target} for code in regions]
+        sa.insert(get_table(TargetRow)), [{"region_code": code, "version": 1, **target} for code in regions]
     )
     seen = {"indicator": "p0", "period": f"{year - 1}-S1", "value": 9.1, "flags": [], "version": 1}
-    session.execute(sa.insert(table_of(ObservationRow)), [{"region_code": code, **seen} for code in regions])
+    session.execute(sa.insert(get_table(ObservationRow)), [{"region_code": code, **seen} for code in regions])
 
 
 def _loci(session: Session) -> None:
-    villages, plans = table_of(RegionRow), table_of(PlanRow)
+    villages, plans = get_table(RegionRow), get_table(PlanRow)
     regency = sa.func.substr(villages.c.code, 1, 5)
     place = sa.func.row_number().over(partition_by=regency, order_by=villages.c.code) - 1
     first = (
@@ -58,7 +58,7 @@ def _loci(session: Session) -> None:
     )
     names = ["plan_id", "region_code", "target_families", "position"]
     session.execute(
-        sa.insert(table_of(PriorityLocationRow)).from_select(names, query, include_defaults=False)
+        sa.insert(get_table(PriorityLocationRow)).from_select(names, query, include_defaults=False)
     )
 
 
@@ -80,5 +80,5 @@ def _coverage(session: Session, regencies: list[str], year: int) -> None:
                 {**key, "service": code, "service_package": "1", "eligible": 1000, "served": served}
                 for code in codes
             ]
-    session.execute(sa.insert(table_of(CoverageRegionRow)), rows)
-    session.execute(sa.insert(table_of(CoverageTotalRow)), cells)
+    session.execute(sa.insert(get_table(CoverageRegionRow)), rows)
+    session.execute(sa.insert(get_table(CoverageTotalRow)), cells)

@@ -20,14 +20,14 @@ from app.access.models import Role, TokenIn, TokenScope
 from app.access.rules import CONSOLE, Grant
 from app.access.tokens import create_token
 from app.agencies.models import AgencyRow
-from app.kit.database.engine import Database, alembic_config, table_of
-from app.kit.database.journal import Author, Entry, hold, record
-from app.kit.database.json_sql import to_json
-from app.kit.database.upsert import records
-from app.kit.fields import folded
+from app.kit.database.engine import Database, get_table, make_alembic_config
+from app.kit.database.journal import Author, Entry, append, lock_chain
+from app.kit.database.json_sql import dump_json
+from app.kit.database.upsert import unnest_records
+from app.kit.fields import fold_name
 from app.plans.actions.models import PARTS, ActionFields, ActionRow, LocationRow
 from app.plans.core.models import PlanRow
-from app.plans.core.rules import plan_chain
+from app.plans.core.rules import format_plan_chain
 from app.reference.commands import load_reference
 from app.reference.models import RegionLevel, RegionRow
 from app.reference.nomenclature.models import SubactivityRow
@@ -88,7 +88,7 @@ def line_code(n: int) -> str:
 
 def build(url: str, size: Size, note: Note = lambda *_: None) -> None:
     """Migrate the empty database at `url` and fill it."""
-    command.upgrade(alembic_config(url), "head")
+    command.upgrade(make_alembic_config(url), "head")
     wire()
     database = Database(url)
     try:
@@ -122,7 +122,7 @@ def new_token(database: Database, region: str = PROVINCE) -> str:
 
 def plan_codes(database: Database) -> list[str]:
     """The regencies' plans of the province."""
-    plans = table_of(PlanRow)
+    plans = get_table(PlanRow)
     with database.read_session() as session:
         inside = plans.c.region_code.like(f"{PROVINCE}.%")
         return list(session.scalars(sa.select(plans.c.code).where(inside).order_by(plans.c.code)))
@@ -150,7 +150,7 @@ def _chunks(ids: list[int]) -> Iterator[tuple[int, tuple[int, int]]]:
 
 def _regions(session: Session, size: Size) -> list[tuple[str, str]]:
     """(code, name): the province with the big plan, its regencies, then those of the others."""
-    table = table_of(RegionRow)
+    table = get_table(RegionRow)
     query = sa.select(table.c.code, table.c.name).where(
         table.c.level == RegionLevel.regency, ~table.c.retired
     )
@@ -160,15 +160,15 @@ def _regions(session: Session, size: Size) -> list[tuple[str, str]]:
 
 def _agencies(session: Session, regions: list[tuple[str, str]]) -> None:
     rows = [
-        {"region_code": region, "code": code, "name": name, "kind": "dinas", "folded": folded(name)}
+        {"region_code": region, "code": code, "name": name, "kind": "dinas", "folded": fold_name(name)}
         for region, _ in regions
         for code, name in _AGENCIES
     ]
-    session.execute(sa.insert(table_of(AgencyRow)), rows)
+    session.execute(sa.insert(get_table(AgencyRow)), rows)
 
 
 def _plans(session: Session, regions: list[tuple[str, str]], at: datetime) -> list[int]:
-    table = table_of(PlanRow)
+    table = get_table(PlanRow)
     rows = [
         {
             "code": f"{region}-{YEAR}",
@@ -188,7 +188,7 @@ def _plans(session: Session, regions: list[tuple[str, str]], at: datetime) -> li
         entry = Entry(
             "plan.created", str(row["region_code"]), f"plans/{code}", 1, None, {"title": row["title"]}
         )
-        record(session, hold(session, plan_chain(code)), author, [entry])
+        append(session, lock_chain(session, format_plan_chain(code)), author, [entry])
     return list(session.scalars(sa.select(table.c.id).order_by(table.c.id)))
 
 
@@ -197,7 +197,7 @@ def _plans(session: Session, regions: list[tuple[str, str]], at: datetime) -> li
 
 def _lines(session: Session, count: int, at: datetime) -> Iterator[dict[str, Any]]:
     choose = random.Random(1)
-    table = table_of(SubactivityRow)
+    table = get_table(SubactivityRow)
     found = session.execute(
         sa.select(table.c.code, table.c.name, table.c.activity_name, table.c.program_name, table.c.indicator)
         .where(table.c.government_level == "regency", table.c.edition == "2027")
@@ -245,7 +245,7 @@ def _lines(session: Session, count: int, at: datetime) -> Iterator[dict[str, Any
             "source_stage": "apbd",
             "source_key": f"RKA-{n:05d}",
             "note": "",
-            "search": folded(f"{one.name} {one.activity_name} {one.program_name}"),
+            "search": fold_name(f"{one.name} {one.activity_name} {one.program_name}"),
             "year": YEAR,
             "updated_at": at.isoformat(),
             "version": 1,
@@ -351,10 +351,10 @@ def report(line: dict[str, Any], quarter: int, *, share: int) -> dict[str, Any]:
 def _spread_actions(
     session: Session, lines: list[dict[str, Any]], chunk: tuple[int, int], size: Size
 ) -> None:
-    plans, actions = table_of(PlanRow), table_of(ActionRow)
+    plans, actions = get_table(PlanRow), get_table(ActionRow)
     names = [*ActionFields.model_fields, "code", "search", "year", "updated_at", "version"]
     rows = [{"line": line["line"], **{name: line[name] for name in names}} for line in lines]
-    source = records(session, {"line": sa.Integer(), **{name: actions.c[name].type for name in names}})
+    source = unnest_records(session, {"line": sa.Integer(), **{name: actions.c[name].type for name in names}})
     factor = plans.c.id % 7 + 1
     columns = [source.c[name] * factor if name == "allocation" else source.c[name] for name in names]
     wanted = sa.or_(
@@ -404,7 +404,7 @@ def _spread_reports(session: Session, reports: list[dict[str, Any]], chunk: tupl
         "physical_basis",
     ]
     rows = [{"key": one["action"], **{name: one[name] for name in names}} for one in reports]
-    _spread(session, table_of(ProgressRow), rows, chunk)
+    _spread(session, get_table(ProgressRow), rows, chunk)
     for part in PROGRESS_PARTS:
         items = [
             {"key": one["action"], "period": one["period"], "position": n, **item}
@@ -416,9 +416,11 @@ def _spread_reports(session: Session, reports: list[dict[str, Any]], chunk: tupl
 
 def _spread(session: Session, table: sa.Table, items: list[dict[str, Any]], chunk: tuple[int, int]) -> None:
     """Give the items of the lines to the actions of those plans; money grows with the plan's allocation."""
-    actions = table_of(ActionRow)
+    actions = get_table(ActionRow)
     names = [name for name in items[0] if name != "key"]
-    source = records(session, {"key": actions.c.code.type, **{name: table.c[name].type for name in names}})
+    source = unnest_records(
+        session, {"key": actions.c.code.type, **{name: table.c[name].type for name in names}}
+    )
     factor = actions.c.plan_id % 7 + 1
     columns = {
         name: source.c[name] * factor if name in ("amount", "spent") else source.c[name] for name in names
@@ -440,7 +442,7 @@ def _spread(session: Session, table: sa.Table, items: list[dict[str, Any]], chun
 
 def _spread_locations(session: Session, chunk: tuple[int, int]) -> None:
     """Three villages of its regency for every action."""
-    actions, regions = table_of(ActionRow), table_of(RegionRow)
+    actions, regions = get_table(ActionRow), get_table(RegionRow)
     regency = sa.func.substr(regions.c.code, 1, 5)
     number = sa.func.row_number().over(partition_by=regency, order_by=regions.c.code) - 1
     villages = (
@@ -465,11 +467,11 @@ def _spread_locations(session: Session, chunk: tuple[int, int]) -> None:
         .where(actions.c.plan_id.between(*chunk))
         .order_by(actions.c.id, nth.c.k)
     )
-    _insert(session, table_of(LocationRow), ["action_id", "region_code", "recipients", "position"], query)
+    _insert(session, get_table(LocationRow), ["action_id", "region_code", "recipients", "position"], query)
 
 
 def _insert(
     session: Session, table: sa.Table, names: list[str], query: Any, rows: list[dict[str, Any]] | None = None
 ) -> None:
-    bound = {"records": to_json(rows)} if rows is not None else {}
+    bound = {"records": dump_json(rows)} if rows is not None else {}
     session.connection().execute(sa.insert(table).from_select(names, query, include_defaults=False), bound)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.kit.database.json_sql import to_json
+from app.kit.database.json_sql import dump_json
 
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
@@ -47,7 +47,7 @@ class Round:
 
 def request(method: str, path: str, secret: str, body: Any = None, **headers: str) -> bytes:
     """The bytes of a request."""
-    content = b"" if body is None else to_json(body).encode()
+    content = b"" if body is None else dump_json(body).encode()
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {secret}"]
     if body is not None:
         lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]

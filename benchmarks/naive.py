@@ -16,9 +16,9 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Respons
 from pydantic import BaseModel
 from sqlalchemy.orm import Session, selectinload
 
-from app.access.queries import actor_of
+from app.access.queries import find_token_bearer
 from app.access.rules import Actor, is_within
-from app.kit.database.journal import FEED, link_hash
+from app.kit.database.journal import FEED, hash_link
 from app.settings import Settings
 from app.tracking.progress.models import ProgressIn
 from benchmarks.naive_shapes import ActionOut, ActionsOut, Batch, BatchOut, ProgressOut
@@ -38,7 +38,7 @@ OneSession = Annotated[Session, Depends(session_of, scope="function")]
 
 def caller(request: Request, session: OneSession) -> Actor:
     _, _, secret = request.headers.get("authorization", "").partition(" ")
-    found = actor_of(session, secret, now=datetime.now(UTC), client=None)  # type: ignore[arg-type]
+    found = find_token_bearer(session, secret, now=datetime.now(UTC), client=None)  # type: ignore[arg-type]
     if found is None:
         raise HTTPException(401)
     return found[0]
@@ -191,7 +191,7 @@ def _journal(head: Head, actor: Actor, plan: Plan, report: Progress, before: dic
         "position": head.position + 1,
     }
     head.position += 1
-    head.hash = link_hash(head.hash, row)
+    head.hash = hash_link(head.hash, row)
     return Journal(**{**row, "at": datetime.fromisoformat(str(row["at"])), "hash": head.hash})
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy.orm import DeclarativeBase, Mapped, relationship
 
 import app.startup.schema  # noqa: F401  # foreign keys name tables of every area
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalHead, JournalRow
 from app.plans.actions.models import (
     ActionRow,
@@ -34,59 +34,59 @@ class Base(DeclarativeBase):
 
 
 class Plan(Base):
-    __table__ = table_of(PlanRow)
+    __table__ = get_table(PlanRow)
 
 
 class SupportingAgency(Base):
-    __table__ = table_of(SupportingAgencyRow)
+    __table__ = get_table(SupportingAgencyRow)
 
 
 class Component(Base):
-    __table__ = table_of(ComponentRow)
+    __table__ = get_table(ComponentRow)
 
 
 class BudgetLine(Base):
-    __table__ = table_of(BudgetLineRow)
+    __table__ = get_table(BudgetLineRow)
 
 
 class Output(Base):
-    __table__ = table_of(OutputRow)
+    __table__ = get_table(OutputRow)
 
 
 class Recipient(Base):
-    __table__ = table_of(RecipientRow)
+    __table__ = get_table(RecipientRow)
 
 
 class Location(Base):
-    __table__ = table_of(LocationRow)
+    __table__ = get_table(LocationRow)
 
 
 class Milestone(Base):
-    __table__ = table_of(MilestoneRow)
+    __table__ = get_table(MilestoneRow)
 
 
 class ActionTag(Base):
-    __table__ = table_of(TagRow)
+    __table__ = get_table(TagRow)
 
 
 class Spending(Base):
-    __table__ = table_of(SpendingRow)
+    __table__ = get_table(SpendingRow)
 
 
 class ComponentSpending(Base):
-    __table__ = table_of(ComponentSpendingRow)
+    __table__ = get_table(ComponentSpendingRow)
 
 
 class OutputProgress(Base):
-    __table__ = table_of(OutputProgressRow)
+    __table__ = get_table(OutputProgressRow)
 
 
 class RecipientProgress(Base):
-    __table__ = table_of(RecipientProgressRow)
+    __table__ = get_table(RecipientProgressRow)
 
 
 class MilestoneProgress(Base):
-    __table__ = table_of(MilestoneProgressRow)
+    __table__ = get_table(MilestoneProgressRow)
 
 
 def _parts(name: str, table: type[Any]) -> Any:
@@ -94,7 +94,7 @@ def _parts(name: str, table: type[Any]) -> Any:
 
 
 class Progress(Base):
-    __table__ = table_of(ProgressRow)
+    __table__ = get_table(ProgressRow)
 
     spending: Mapped[list[Spending]] = _parts("Spending", Spending)
     components: Mapped[list[ComponentSpending]] = _parts("ComponentSpending", ComponentSpending)
@@ -113,7 +113,7 @@ class Progress(Base):
 
 
 class Action(Base):
-    __table__ = table_of(ActionRow)
+    __table__ = get_table(ActionRow)
 
     of_plan: Mapped[Plan] = relationship("Plan")
     supporting: Mapped[list[SupportingAgency]] = _parts("SupportingAgency", SupportingAgency)
@@ -146,11 +146,11 @@ class Action(Base):
 
 
 class Journal(Base):
-    __table__ = table_of(JournalRow)
+    __table__ = get_table(JournalRow)
 
 
 class Head(Base):
-    __table__ = table_of(JournalHead)
+    __table__ = get_table(JournalHead)
 
 
 ACTION_PARTS = (

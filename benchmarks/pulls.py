@@ -23,8 +23,8 @@ import sqlalchemy as sa
 from rich.table import Table
 
 from app.access.rules import CONSOLE
-from app.exchange.pulls.queries import _live_lines, sources
-from app.kit.database.engine import Database, table_of
+from app.exchange.pulls.queries import list_sources, select_live_lines
+from app.kit.database.engine import Database, get_table
 from app.kit.database.journal import JournalHead
 from benchmarks.data import PROVINCE, Size, new_token
 from benchmarks.servers import serve
@@ -65,10 +65,10 @@ def get(port: int, path: str, secret: str, **headers: str) -> Got:
 
 def copied(database: Database, period: str, region: str) -> Got:
     """The same JSON by `psql`: one `\\copy (SELECT …) TO STDOUT`, in a process of its own, connection included."""
-    with database.one_state() as session:
-        found = sources(session, CONSOLE, period, region)
+    with database.snapshot_session() as session:
+        found = list_sources(session, CONSOLE, period, region)
         bound = {"plan_ids": [one.plan_id for one in found], "period": period}
-        compiled = _live_lines(session).compile(session.connection())
+        compiled = select_live_lines(session).compile(session.connection())
         expanded = compiled.construct_expanded_state(bound)
         driver: Any = session.connection().connection.driver_connection
         text = psycopg.ClientCursor(driver).mogrify(expanded.statement, expanded.parameters)
@@ -122,7 +122,7 @@ def kernel(path: Path) -> Iterator[int]:
 
 def touch(database: Database) -> None:
     """The quarter is another, as after any write in it: a pull is made anew."""
-    heads = table_of(JournalHead)
+    heads = get_table(JournalHead)
     with database.writing() as session:
         newer = sa.func.substr(heads.c.hash, 2).concat(sa.func.substr(heads.c.hash, 1, 1))
         session.execute(sa.update(heads).where(heads.c.chain.like("plan:%")).values(hash=newer))
@@ -190,8 +190,8 @@ def measure(url: str, size: Size, rounds: int) -> Figures:
 
 def _together(port: int, at: str, secret: str, database: Database, size: Size) -> list[Got]:
     """38 readers at once, each of its own region: of the provinces there are, then of regencies."""
-    with database.one_state() as session:
-        regions = [one.region_code for one in sources(session, CONSOLE, size.quarter, None)]
+    with database.snapshot_session() as session:
+        regions = [one.region_code for one in list_sources(session, CONSOLE, size.quarter, None)]
     provinces = sorted({one[:2] for one in regions})
     asked = [*provinces, *(one for one in regions if "." in one)][:38]
     found: list[Got] = []

@@ -53,7 +53,7 @@ class Asked:
         with self._one_at_a_time:
             if "/scorecards" in path:  # what is computed once is kept: the limit is to read it by key
                 self._client.get(path, headers=headers)
-                self._app.state.kept.write(self._database)
+                self._app.state.figures_cache.write(self._database)
             self._noted.clear()
             reply = self._client.get(path, headers=headers)
             if reply.status_code != 200:

@@ -15,11 +15,11 @@ from alembic.util import CommandError
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.kit.database.engine import Database
-from app.kit.database.migrations import LOCK_TIMEOUT, name_after, until_it_has_its_locks
+from app.kit.database.migrations import LOCK_TIMEOUT, name_next_revision, run_with_lock_retries
 from app.startup.configuration import load_settings
-from app.startup.database import check_encoding, open_database, refusing
+from app.startup.database import check_encoding, explain_refusals, open_database
 from app.startup.schema import Table
-from app.startup.stopping import end_when_stopped
+from app.startup.signals import end_when_stopped
 
 
 def find_url() -> sa.URL:
@@ -52,7 +52,7 @@ def is_upgrade() -> bool:
 def name_revision(migration: object, heads: object, directives: list[MigrationScript]) -> None:
     """Give a new revision the name that the house's rules ask for, unless `--rev-id` gives one."""
     if getattr(context.config.cmd_opts, "rev_id", None) is None:
-        directives[0].rev_id = name_after(context.script.get_current_head())
+        directives[0].rev_id = name_next_revision(context.script.get_current_head())
 
 
 def render_item(kind: str, item: object, autogen_context: object) -> str | bool:
@@ -117,7 +117,7 @@ def run_migrations(url: sa.URL) -> None:
             # The command ends at once when it is stopped; its statement, and the locks of that, shall end with it.
             connection.execute(sa.text("SET client_connection_check_interval = '1s'"))
             connection.commit()
-        until_it_has_its_locks(connection, migrate)
+        run_with_lock_retries(connection, migrate)
         connection.commit()
 
 
@@ -126,7 +126,7 @@ if context.is_offline_mode():
 
 given = context.config.attributes.get("url")
 if given is None:
-    with refusing(), end_when_stopped():
+    with explain_refusals(), end_when_stopped():
         run_migrations(find_url())
 else:
     run_migrations(sa.make_url(given))

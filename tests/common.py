@@ -19,12 +19,12 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, settings
 
-from app.access.commands import Uses
+from app.access.commands import LastUses
 from app.access.models import Membership, Principal, Token, TokenScope
-from app.access.queries import hash_of
-from app.access.rules import home_around
-from app.convergence.scorecards.cache import Kept
-from app.kit.database.engine import Database, table_of
+from app.access.queries import hash_secret
+from app.access.rules import find_common_region
+from app.convergence.scorecards.cache import FiguresCache
+from app.kit.database.engine import Database, get_table
 from app.main import create_app
 from app.settings import Settings
 from app.wiring import wire
@@ -101,13 +101,13 @@ def app(built_app: FastAPI, database: OneTransaction) -> FastAPI:
 def put_over(app: FastAPI, database: OneTransaction) -> None:
     """Let the application work on this database, remembering nothing of another."""
     app.state.database = database
-    app.state.uses = Uses()
-    app.state.kept = Kept()
+    app.state.last_uses = LastUses()
+    app.state.figures_cache = FiguresCache()
 
 
-_principals = sa.insert(table_of(Principal)).values(version=1).returning(sa.column("id"))
-_tokens = sa.insert(table_of(Token)).values(version=1)
-_memberships = sa.insert(table_of(Membership))
+_principals = sa.insert(get_table(Principal)).values(version=1).returning(sa.column("id"))
+_tokens = sa.insert(get_table(Token)).values(version=1)
+_memberships = sa.insert(get_table(Membership))
 
 
 def token_for(
@@ -127,10 +127,10 @@ def token_for(
     label = prefix + "-".join(["-".join(role) for role in roles] or ["stranger"])
     name = f"{label[:25]}-{time.time_ns() % 10**14}"  # as long as a key may be
     secret = f"rata_{token_urlsafe(32)}"
-    owner = {"name": name, "region_code": home_around(role[1] for role in roles), "created_at": now}
+    owner = {"name": name, "region_code": find_common_region(role[1] for role in roles), "created_at": now}
     token = {
         "name": name,
-        "hash": hash_of(secret),
+        "hash": hash_secret(secret),
         "scopes": [str(scope) for scope in scopes],
         "networks": list(networks),
         "created_at": now,

@@ -17,7 +17,7 @@ from sqlmodel import Session
 from app.convergence.editions.commands import load_editions
 from app.convergence.editions.methods.queries import METHOD, PACKAGE
 from app.convergence.editions.step_templates.queries import TEMPLATE
-from app.kit.database.engine import WRITE, Database, alembic_config
+from app.kit.database.engine import WRITE, Database, make_alembic_config
 from app.kit.database.journal import Author
 from tests.engines import ENGINES as ENGINES
 from tests.postgres import worker_database
@@ -26,7 +26,7 @@ from tests.reference import load_small_reference
 
 def prepare(url: str) -> Database:
     """A database migrated to the newest revision, with the small reference data of the tests."""
-    command.upgrade(alembic_config(url), "head")
+    command.upgrade(make_alembic_config(url), "head")
     database = Database(url)
     with database.writing() as session:
         load_small_reference(session)
@@ -97,12 +97,12 @@ class OneTransaction(Database):
         return Session(self.connection, expire_on_commit=False, join_transaction_mode="rollback_only")
 
     @contextmanager
-    def one_state(self) -> Iterator[Session]:
+    def snapshot_session(self) -> Iterator[Session]:
         with self.read_session() as session:
             yield session
 
     @contextmanager
-    def shared_state(self, session: Session) -> Iterator[list[Session]]:
+    def share_snapshot(self, session: Session) -> Iterator[list[Session]]:
         yield [session]  # what is not committed, no other sees
 
     def write_session(self) -> Session:

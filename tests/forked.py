@@ -99,11 +99,11 @@ def serve(listening: socket.socket) -> None:
 def _prepare() -> None:
     """Import what a command may need, which the processes that are forked share."""
     gc.disable()
-    from app.cli import PLACES  # imported by the process that forks alone
+    from app.cli import MODULES  # imported by the process that forks alone
     from app.main import create_app  # noqa: F401
     from app.wiring import wire
 
-    for place in set(PLACES.values()):
+    for place in set(MODULES.values()):
         __import__(place)
     wire()
     gc.freeze()

@@ -14,7 +14,7 @@ from app.access.models import Membership
 from app.access.rules import CONSOLE
 from app.agencies import commands, queries
 from app.agencies.models import AgencyIn, AgencyKind
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import Author, JournalRow
 from tests.common import ConnectAs
 from tests.database import OneTransaction
@@ -44,7 +44,7 @@ def dinkes(secretariat: TestClient) -> str:
 
 
 def journal(database: OneTransaction) -> list[Any]:
-    table = table_of(JournalRow)
+    table = get_table(JournalRow)
     with database.read_session() as session:
         return list(
             session.execute(
@@ -303,7 +303,7 @@ def test_a_merger_takes_along_what_refers_to_the_agency(
     secretariat.put(f"{BASE}/OLD", json={"name": "Dinas Lama", "kind": "dinas"})
     secretariat.post(f"{BASE}/OLD/merge", json={"into": DINSOS}, headers=ANY)
     moved: list[tuple[str, str, str]] = []
-    monkeypatch.setattr(commands, "MOVERS", [lambda write, *told: moved.append(told)])
+    monkeypatch.setattr(commands, "MERGE_HOOKS", [lambda write, *told: moved.append(told)])
     merged = secretariat.post(f"{dinsos}/merge", json={"into": DINKES}, headers={"If-Match": '"1"'}).json()
     assert (merged["state"], merged["merged_into"], merged["version"]) == ("merged", DINKES, 2)
     assert merged["allowed"] == ["delete"]
@@ -311,7 +311,7 @@ def test_a_merger_takes_along_what_refers_to_the_agency(
     old = secretariat.get(f"{BASE}/OLD").json()
     assert (old["merged_into"], old["version"]) == (DINKES, 3)
     with database.read_session() as session:
-        table = table_of(Membership)
+        table = get_table(Membership)
         kept = session.scalars(sa.select(table.c.agency_code).where(table.c.agency_code != "")).all()
     assert kept == [DINKES, DINKES]
     assert [m["agency_code"] for m in both.get("/v1/me").json()["memberships"]] == [DINKES]
@@ -380,19 +380,19 @@ def session(database: OneTransaction) -> Iterator[Session]:
 
 def test_agencies_are_found_by_code_and_by_name(database: OneTransaction, session: Session) -> None:
     database.statements.clear()
-    found = queries.agencies_by_code(session, "63.02", ["A", "B", "Z"])
+    found = queries.find_agencies_by_code(session, "63.02", ["A", "B", "Z"])
     assert {code: (one.state, one.merged_into) for code, one in found.items()} == {
         "A": ("active", None),
         "B": ("merged", "A"),
     }
-    named = queries.agencies_named(session, "63.02", ["dinas sosial", "Dinas  Kesehatan", "Dinas"])
+    named = queries.find_agencies_by_name(session, "63.02", ["dinas sosial", "Dinas  Kesehatan", "Dinas"])
     assert {name: [one.code for one in agencies] for name, agencies in named.items()} == {
         "dinas sosial": ["A"],
         "Dinas  Kesehatan": ["C"],
     }
     assert len(database.statements) == 2
-    assert queries.agencies_by_code(session, "63.03", ["A"]) == {}
-    assert queries.agency_labels(session, "63.02") == {
+    assert queries.find_agencies_by_code(session, "63.03", ["A"]) == {}
+    assert queries.read_agency_names(session, "63.02") == {
         "A": "Dinas Sosial",
         "B": "DINAS  SOSIAL",
         "C": "Dinas Kesehatan",

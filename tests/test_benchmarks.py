@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import Database, table_of
+from app.kit.database.engine import Database, get_table
 from app.kit.database.journal import JournalRow
 from app.main import create_app
 from app.plans.actions.models import ActionOut
@@ -42,7 +42,7 @@ class Variants:
 
     def journal_rows(self) -> int:
         with self.database.read_session() as session:
-            return session.scalar(sa.select(sa.func.count()).select_from(table_of(JournalRow))) or 0
+            return session.scalar(sa.select(sa.func.count()).select_from(get_table(JournalRow))) or 0
 
 
 @pytest.fixture(scope="module", params=ENGINES[-1:])
@@ -69,7 +69,7 @@ def _got(client: TestClient, path: str) -> Any:
 
 def test_it_has_the_whole_reference(variants: Variants) -> None:
     with variants.database.read_session() as session:
-        assert session.scalar(sa.select(sa.func.count()).select_from(table_of(SubactivityRow))) == 7581
+        assert session.scalar(sa.select(sa.func.count()).select_from(get_table(SubactivityRow))) == 7581
     check_whole_regions(variants.service)
 
 

@@ -19,7 +19,7 @@ from cryptography.fernet import Fernet
 
 from app import cli
 from app.access.commands import Write
-from app.access.queries import actor_of
+from app.access.queries import find_token_bearer
 from app.access.rules import CONSOLE
 from app.console import frame, service
 from app.kit.database.engine import Database
@@ -216,7 +216,7 @@ def test_tokens(rata: Rata, prepared: Database) -> None:
 
     def scopes() -> set[str] | None:
         with prepared.read_session() as session:
-            found = actor_of(session, secret, now=datetime.now(UTC), client=None)
+            found = find_token_bearer(session, secret, now=datetime.now(UTC), client=None)
         return {str(scope) for scope in found[0].scopes} if found else None
 
     assert scopes() == {"read", "write"}
@@ -321,7 +321,7 @@ def test_absent_lines_are_said(rata: Rata, prepared: Database, tmp_path: Path) -
 def test_the_document_is_printed_whole(rata: Rata, monkeypatch: pytest.MonkeyPatch) -> None:
     """tests/contract/test_document.py holds what it is."""
     document = COMMITTED.read_bytes()
-    monkeypatch.setattr(service, "document_bytes", lambda app: document)
+    monkeypatch.setattr(service, "render_document", lambda app: document)
     done = rata("openapi")
     assert (done.returncode, done.stdout.encode()) == (0, document)
 

@@ -12,8 +12,8 @@ from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import Database, table_of
-from app.kit.database.journal import NOT_HASHED, JournalRow, link_hash
+from app.kit.database.engine import Database, get_table
+from app.kit.database.journal import NOT_HASHED, JournalRow, hash_link
 from app.main import create_app
 from app.settings import Settings
 from tests.calling import Client
@@ -216,7 +216,7 @@ def test_readers_meet_whole_writes_only(clients: list[TestClient]) -> None:
 
 def check_chain(database: Database, chain: str, *, at_least: int) -> None:
     """Every row of a chain in its place, hashed upon the one before."""
-    table = table_of(JournalRow)
+    table = get_table(JournalRow)
     with database.read_session() as session:
         found = (
             session.execute(sa.select(table).where(table.c.chain == chain).order_by(table.c.position))
@@ -227,5 +227,5 @@ def check_chain(database: Database, chain: str, *, at_least: int) -> None:
     link = "0" * 64
     for position, row in enumerate(found, 1):
         told = {name: value for name, value in row.items() if name not in NOT_HASHED}
-        link = link_hash(link, {**told, "at": row["at"].isoformat()})
+        link = hash_link(link, {**told, "at": row["at"].isoformat()})
         assert (row["position"], row["hash"]) == (position, link)

@@ -16,7 +16,7 @@ import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from app.access.actor import authenticated
+from app.access.actor import get_caller
 from app.kit.openapi.document import COMMITTED
 from app.kit.problems import Kind, Problem
 from app.main import create_app
@@ -128,7 +128,7 @@ def declares_report(tree: ast.Module) -> bool:
     return any(
         isinstance(node, ast.Assign)
         and ast.unparse(node.targets[0]) == "REPORT"
-        and "Report" in dict(calls(node))
+        and "ReportDefinition" in dict(calls(node))
         for node in tree.body
     )
 
@@ -342,7 +342,7 @@ def test_every_route_below_v1_asks_who_calls() -> None:
     application = create_app(Settings(_env_file=None, database_url="sqlite://"))
     known = {one.id for one in operations(json.loads(COMMITTED.read_bytes())) if one.is_v1}
     routes = [route for route in application.routes if isinstance(route, APIRoute)]
-    asking = {route.name for route in routes if authenticated in asked_for(route.dependant)}
+    asking = {route.name for route in routes if get_caller in asked_for(route.dependant)}
     assert known & asking
     complain(sorted(known - asking), "Take `call: Caller`; without it nobody asks for a token.")
 
@@ -435,7 +435,7 @@ def test_these_rules_can_be_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     names = ("plans/core/rules", "plans/core/queries", "plans/routes/plans")
     broken = {ROOT / "app" / f"{name}.py": ast.parse(source) for name in names}
-    broken[ROOT / "app" / "reports" / "absorption.py"] = ast.parse(source + "REPORT = Report()\n")
+    broken[ROOT / "app" / "reports" / "absorption.py"] = ast.parse(source + "REPORT = ReportDefinition()\n")
     monkeypatch.setattr(sys.modules[__name__], "TREES", broken)
     monkeypatch.setattr(sys.modules[__name__], "FILES", list(broken))
     for rule in (

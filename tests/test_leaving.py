@@ -18,11 +18,11 @@ def asked() -> Iterator[threading.Event]:
     before = signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
     yield stopped
     signal.signal(signal.SIGTERM, before)
-    leaving.LEAVING.clear()
+    leaving.STOPPING.clear()
 
 
 def test_asked_to_stop_it_says_so_and_serves_on(anonymous: TestClient, asked: threading.Event) -> None:
-    leaving.leave_first(0.01)
+    leaving.delay_stop(0.01)
     assert anonymous.get("/ready").status_code == 200
     os.kill(os.getpid(), signal.SIGTERM)
     reply = anonymous.get("/ready")
@@ -33,11 +33,11 @@ def test_asked_to_stop_it_says_so_and_serves_on(anonymous: TestClient, asked: th
 
 
 def test_asked_twice_or_told_not_to_wait_it_stops_at_once(asked: threading.Event) -> None:
-    leaving.leave_first(0)
+    leaving.delay_stop(0)
     os.kill(os.getpid(), signal.SIGTERM)
     assert asked.is_set()
     asked.clear()
-    leaving.leave_first(300)
+    leaving.delay_stop(300)
     os.kill(os.getpid(), signal.SIGTERM)
     assert not asked.is_set()
     (again,) = (thread for thread in threading.enumerate() if isinstance(thread, threading.Timer))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.kit.database.migrations import name_after, refusal_of
+from app.kit.database.migrations import find_refusal, name_next_revision
 
 VERSIONS = Path(__file__).parents[1] / "migrations" / "versions"
 #: The schema of the first release: what led to it ran before there was anything to keep running.
@@ -65,7 +65,7 @@ def refusals(tree: ast.Module) -> Iterator[str]:
     ]
     names = [ast.unparse(call.func).rpartition(".")[2] for call in calls]
     made = {first_of(call) for call, name in zip(calls, names, strict=True) if name == "create_table"}
-    if "add_index_beside_writers" in names and len({*names} - {"add_index_beside_writers", "f", "text"}) > 0:
+    if "add_index_concurrently" in names and len({*names} - {"add_index_concurrently", "f", "text"}) > 0:
         yield "an index that is built beside writers is all that its revision does"
     for call, name in zip(calls, names, strict=True):
         asked = {one.arg: one.value for one in call.keywords}
@@ -78,7 +78,7 @@ def refusals(tree: ast.Module) -> Iterator[str]:
         elif name == "add_column" and lacks_default(call):
             yield "adds a column that the version before does not fill, without a server_default"
         elif name == "create_index" and not made & {first_of(call), ast.unparse(call.args[1])}:
-            yield "builds an index that writers wait for: use add_index_beside_writers"
+            yield "builds an index that writers wait for: use add_index_concurrently"
 
 
 def first_of(call: ast.Call) -> str:
@@ -113,7 +113,7 @@ GOOD = [
     "op.add_column('action', sa.Column('note', sa.Text(), nullable=True))",
     "op.add_column('action', sa.Column('rank', BigInt, nullable=False, server_default='0'))",
     "op.create_table('later', sa.Column('id', BigInt))\n    op.create_index('ix_later_id', 'later', ['id'])",
-    "add_index_beside_writers('ix_action_note', 'action', ['note'])",
+    "add_index_concurrently('ix_action_note', 'action', ['note'])",
     "op.alter_column('action', 'title', nullable=True)",
 ]
 BAD = [
@@ -128,7 +128,7 @@ BAD = [
     "op.create_unique_constraint('uq_action_title', 'action', ['title'])",
     "op.execute('UPDATE action SET title = NULL')",
     "with op.batch_alter_table('action') as batch:\n        batch.drop_column('title')",
-    "op.add_column('action', note)\n    add_index_beside_writers('ix_action_note', 'action', ['note'])",
+    "op.add_column('action', note)\n    add_index_concurrently('ix_action_note', 'action', ['note'])",
 ]
 
 
@@ -175,19 +175,19 @@ def test_a_revision_says_what_works_with_it(revision: str) -> None:
 def test_code_starts_on_what_says_that_it_works_with_it(
     code: str, database: str | None, starts: bool
 ) -> None:
-    assert (refusal_of(code, database) is None) == starts
+    assert (find_refusal(code, database) is None) == starts
 
 
 @given(st.integers(16, 9_900), st.integers(1, 20))
 def test_revisions_that_are_named_in_turn_let_the_code_before_them_serve_on(first: int, count: int) -> None:
     oldest = newest = f"{first:04}"
     for number in range(first + 1, first + 1 + count):
-        newest, before = name_after(newest), newest
+        newest, before = name_next_revision(newest), newest
         assert newest == f"{number:04}_works_with_{oldest}"
-        assert refusal_of(oldest, newest) is None
-        assert refusal_of(before, newest) is None
+        assert find_refusal(oldest, newest) is None
+        assert find_refusal(before, newest) is None
 
 
 def test_a_revision_after_one_of_another_form_is_not_named() -> None:
     with pytest.raises(ValueError, match="0018_works_with_0016"):
-        name_after("3f2a")
+        name_next_revision("3f2a")

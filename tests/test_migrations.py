@@ -20,7 +20,7 @@ from fastapi.testclient import TestClient
 from app.changes.webhooks.rules import Sealer
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
-from app.kit.database.engine import Database, alembic_config, table_of
+from app.kit.database.engine import Database, get_table, make_alembic_config
 from app.main import create_app
 from app.plans.amendments.models import AmendmentActionRow
 from app.plans.core.models import PlanRow
@@ -129,7 +129,7 @@ def prepared_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def test_each_step_down_and_up_again_with_data_in_every_table(prepared_url: str) -> None:
-    config = alembic_config(prepared_url)
+    config = make_alembic_config(prepared_url)
     fill(Database(prepared_url))
     database = Database(prepared_url)
     before = counts(database)
@@ -192,7 +192,7 @@ def fill(database: Database) -> None:
         assert done.status_code == 200
         assert client.get(f"{AT}/actions/A-2").json()["title"] == ACTION["title"]
         assert client.get("/v1/scorecards/63.02?period=2026-Q2").status_code == 200
-        app.state.kept.write(database)
+        app.state.figures_cache.write(database)
         put_plan(client, ADOPTED)
         put(client, "A-1", plan=ADOPTED, base=CODED)
     opened: list[TestClient] = []
@@ -209,8 +209,10 @@ def fill(database: Database) -> None:
         mover.close()
     with database.writing() as session:  # a line of the amendment that was begun
         amended = {"code": "A-1", "content": None, "reasons": [], "updated_at": datetime.now(UTC)}
-        plan = sa.select(table_of(PlanRow).c.id).where(table_of(PlanRow).c.code == ADOPTED).scalar_subquery()
-        session.execute(sa.insert(table_of(AmendmentActionRow)).values(plan_id=plan, version=1, **amended))
+        plan = (
+            sa.select(get_table(PlanRow).c.id).where(get_table(PlanRow).c.code == ADOPTED).scalar_subquery()
+        )
+        session.execute(sa.insert(get_table(AmendmentActionRow)).values(plan_id=plan, version=1, **amended))
     tell_a_webhook(database, app, key)
     nation = {"Authorization": f"Bearer {token_for(database, ('administrator', '0'))}"}
     with TestClient(app, headers=nation) as client:
@@ -230,7 +232,7 @@ def tell_a_webhook(database: Database, app: FastAPI, key: str) -> None:
         put_agency = client.put("/v1/regions/63.02/agencies/Z-1", json={"name": "Z", "kind": "dinas"})
         assert put_agency.status_code == 201
     sender = Sender(allow_loopback=False, resolve=lambda host, port: ["127.0.0.1"])
-    assert Worker(database, Sealer([key]), sender).until_idle() == 1
+    assert Worker(database, Sealer([key]), sender).send_all_due() == 1
 
 
 def move_a_quarter(secretariat: TestClient, database: Database, app: FastAPI) -> None:

@@ -11,12 +11,12 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from app.kit.http.replies import shown_size
+from app.kit.http.replies import format_size
 from app.kit.problems import Problem
 from app.kit.server.middleware import HEAD_BYTES, HEADERS
 from app.settings import Settings
 from app.startup.configuration import CannotStart, load_settings
-from app.startup.serving import options
+from app.startup.serving import build_options
 
 ROOT = Path(__file__).parent.parent
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
@@ -76,15 +76,15 @@ def test_bounds_of_the_proxy_are_those_of_the_service() -> None:
     waits = ("queue_seconds", "lock_seconds", "statement_seconds", "exports_wait_seconds")
     assert int(directives["proxy_read_timeout"]) > sum(defaults[name] for name in waits)
     kept = re.findall(r"^ *keepalive_timeout (\d+)s;", text, re.MULTILINE)
-    assert int(kept[1]) < options(Settings(_env_file=None))["timeout_keep_alive"]
+    assert int(kept[1]) < build_options(Settings(_env_file=None))["timeout_keep_alive"]
 
 
 def test_proxy_refuses_in_the_words_of_the_service() -> None:
     text = (ROOT / "deploy/problems.conf").read_text()
     shown = re.findall(r"map \$language \$(\w+) \{\n    id '(.*)';\n    en '(.*)';\n\}", text)
     values = {
-        "too_large": {"allowed": shown_size(25 * 2**20)},
-        "head_too_large": {"allowed": shown_size(HEAD_BYTES), "count": HEADERS},
+        "too_large": {"allowed": format_size(25 * 2**20)},
+        "head_too_large": {"allowed": format_size(HEAD_BYTES), "count": HEADERS},
     }
     assert {code for code, *_ in shown} == {"bad_request", "not_found", "too_large", "head_too_large", "busy"}
     for code, *texts in shown:

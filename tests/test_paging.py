@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from anyio.from_thread import start_blocking_portal
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import Database, table_of
+from app.kit.database.engine import Database, get_table
 from app.main import create_app
 from app.plans.actions.models import ActionRow, BudgetLineRow
 from app.settings import Settings
@@ -76,7 +76,7 @@ def open_world(engine: str, rows: int) -> Iterator[World]:
 
 def _multiply(connection: sa.Connection, rows: int) -> None:
     """Lines as the service made the first one, but for what they are sorted by: of that there are few values."""
-    actions, budgets = table_of(ActionRow), table_of(BudgetLineRow)
+    actions, budgets = get_table(ActionRow), get_table(BudgetLineRow)
     first = sa.select(sa.literal(0).label("n")).cte("numbers", recursive=True)
     numbers = first.union_all(sa.select(first.c.n + 1).where(first.c.n < rows - 1))
     n = numbers.c.n
@@ -199,7 +199,7 @@ def read_while_others_write(world: World, listed: str) -> None:
 
 def untouched(database: Database, value: str) -> list[tuple[Any, str]]:
     """What is sorted by, and the code, of each line that nobody touches."""
-    actions = table_of(ActionRow)
+    actions = get_table(ActionRow)
     column = actions.c["lead_agency" if value == "agency_code" else value]
     with database.read_session() as session:
         found = session.execute(sa.select(column, actions.c.code))

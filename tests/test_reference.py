@@ -4,8 +4,8 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import table_of
-from app.kit.fields import folded
+from app.kit.database.engine import get_table
+from app.kit.fields import fold_name
 from app.reference.models import RegionRow
 from tests.database import OneTransaction
 from tests.pages import walk
@@ -97,7 +97,7 @@ def test_search_wants_every_word(stranger: TestClient, query: dict[str, str], co
 @pytest.mark.parametrize("text", ["%", "_", "' OR 1=1 --", "\\"])
 def test_a_search_knows_no_wildcards(stranger: TestClient, text: str) -> None:
     reply = stranger.get("/v1/regions", params={"q": text})
-    if folded(text):
+    if fold_name(text):
         assert reply.json()["items"] == []
     else:
         assert (reply.status_code, reply.json()["errors"][0]["code"]) == (400, "no_words")
@@ -106,7 +106,7 @@ def test_a_search_knows_no_wildcards(stranger: TestClient, text: str) -> None:
 @pytest.mark.parametrize("sort", ["code", "-code", "name", "-name"])
 def test_pages_lose_and_repeat_nothing(stranger: TestClient, database: OneTransaction, sort: str) -> None:
     with database.read_session() as session:
-        expected = set(session.scalars(sa.select(table_of(RegionRow).c.code)))
+        expected = set(session.scalars(sa.select(get_table(RegionRow).c.code)))
     seen = [item["code"] for item in walk(stranger, f"/v1/regions?limit=7&sort={sort}")]
     assert len(seen) == len(expected)
     assert set(seen) == expected

@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from sqlmodel import Session
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import Author, JournalRow
 from app.reference.commands import BrokenReference, load_reference
 from app.reference.queries import (
-    regions_by_code,
+    find_regions_by_code,
 )
 from tests.database import OneTransaction
 from tests.pages import walk
@@ -27,7 +27,7 @@ from tests.reference import small_files
 
 
 def journal(session: Session) -> list[Any]:
-    table = table_of(JournalRow)
+    table = get_table(JournalRow)
     return list(
         session.execute(sa.select(table).where(table.c.chain == "reference").order_by(table.c.position))
     )
@@ -84,4 +84,4 @@ def test_a_file_that_contradicts_itself_is_refused(database: OneTransaction, tmp
     with database.writing() as session, pytest.raises(BrokenReference, match=r"99\.01"):
         load_reference(session, folder=folder)
     with database.read_session() as session:
-        assert regions_by_code(session, ["99.01"]) == {}
+        assert find_regions_by_code(session, ["99.01"]) == {}

@@ -7,25 +7,25 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.rules import ancestors_of
-from app.kit.database.engine import table_of
-from app.kit.fields import folded
+from app.access.rules import list_ancestors
+from app.kit.database.engine import get_table
+from app.kit.fields import fold_name
 from app.reference.commands import DATA
 from app.reference.models import FundingSourceRow
 from app.reference.nomenclature.queries import (
-    latest_edition,
-    subactivities_by_code,
-    subactivities_like,
-    subactivities_named,
-    successors_of,
+    find_latest_edition,
+    find_similar_subactivities,
+    find_subactivities_by_code,
+    find_subactivities_by_name,
+    find_successors,
 )
 from app.reference.queries import (
-    funding_sources_by_code,
-    funding_sources_named,
-    regions_by_code,
-    regions_named,
+    find_funding_sources_by_code,
+    find_funding_sources_by_name,
+    find_regions_by_code,
+    find_regions_by_name,
 )
-from app.reference.rules import forms_of, level_of, nearest_ancestor, parent_of
+from app.reference.rules import find_nearest_ancestor, get_level, get_parent, list_name_forms
 from tests.database import OneTransaction
 
 pytestmark = pytest.mark.both_engines
@@ -44,23 +44,29 @@ pytestmark = pytest.mark.both_engines
     ],
 )
 def test_names_are_compared_without_case_and_punctuation(text: str, expected: str) -> None:
-    assert folded(text) == expected
-    assert folded(folded(text)) == folded(text)
+    assert fold_name(text) == expected
+    assert fold_name(fold_name(text)) == fold_name(text)
 
 
 def test_levels_and_parents_are_read_from_codes() -> None:
     codes = ["0", "63", "63.02", "63.02.05", "63.02.05.2001"]
-    assert [level_of(code) for code in codes] == ["nation", "province", "regency", "district", "village"]
-    assert [parent_of(code) for code in codes] == [None, "0", "63", "63.02", "63.02.05"]
-    assert ancestors_of("63.02.05") == ["0", "63", "63.02"]
-    assert nearest_ancestor("1.02.02.02", {"1", "1.02", "1.03"}) == "1.02"
-    assert nearest_ancestor("9", {"1"}) is None
+    assert [get_level(code) for code in codes] == ["nation", "province", "regency", "district", "village"]
+    assert [get_parent(code) for code in codes] == [None, "0", "63", "63.02", "63.02.05"]
+    assert list_ancestors("63.02.05") == ["0", "63", "63.02"]
+    assert find_nearest_ancestor("1.02.02.02", {"1", "1.02", "1.03"}) == "1.02"
+    assert find_nearest_ancestor("9", {"1"}) is None
 
 
 def test_a_location_is_read_literally_before_its_first_word_is_taken_as_a_level() -> None:
-    assert [form.folded for form in forms_of("Kec. Pulau Sebuku")] == ["kec pulau sebuku", "pulau sebuku"]
-    assert [form.folded for form in forms_of("Kab. Kotabaru")] == ["kab kotabaru", "kabupaten kotabaru"]
-    assert forms_of("...") == []
+    assert [form.folded for form in list_name_forms("Kec. Pulau Sebuku")] == [
+        "kec pulau sebuku",
+        "pulau sebuku",
+    ]
+    assert [form.folded for form in list_name_forms("Kab. Kotabaru")] == [
+        "kab kotabaru",
+        "kabupaten kotabaru",
+    ]
+    assert list_name_forms("...") == []
 
 
 # Look-ups
@@ -74,12 +80,14 @@ def session(database: OneTransaction) -> Iterator[Session]:
 
 def test_many_regions_are_looked_up_in_one_statement(database: OneTransaction, session: Session) -> None:
     database.statements.clear()
-    found = regions_by_code(session, ["63.02", "0", "99", *[f"63.02.01.{n}" for n in range(2000, 9999)] * 5])
+    found = find_regions_by_code(
+        session, ["63.02", "0", "99", *[f"63.02.01.{n}" for n in range(2000, 9999)] * 5]
+    )
     assert {"63.02", "0"} <= set(found)
     assert "99" not in found
     assert (found["63.02"].name, found["63.02"].timezone) == ("Kabupaten Kotabaru", "WITA")
     assert len(database.statements) == 1
-    assert regions_by_code(session, []) == {}
+    assert find_regions_by_code(session, []) == {}
 
 
 def test_locations_are_resolved_by_exact_name_inside_the_region(session: Session) -> None:
@@ -95,7 +103,7 @@ def test_locations_are_resolved_by_exact_name_inside_the_region(session: Session
         "Kabupaten Tanah Laut",
         "",
     ]
-    found = regions_named(session, "63.02", names)
+    found = find_regions_by_name(session, "63.02", names)
     assert {name: [r.code for r in regions] for name, regions in found.items()} == {
         "Kec. Pulau Sebuku": ["63.02.05"],
         "KECAMATAN pulau sebuku": ["63.02.05"],
@@ -104,16 +112,16 @@ def test_locations_are_resolved_by_exact_name_inside_the_region(session: Session
         "Kab. Kotabaru": ["63.02"],
         "Kabupaten Kotabaru": ["63.02"],
     }
-    assert regions_named(session, "63.03", ["Semaras"]) == {}
+    assert find_regions_by_name(session, "63.03", ["Semaras"]) == {}
 
 
 def test_codes_and_names_of_the_nomenclature(database: OneTransaction, session: Session) -> None:
-    assert latest_edition(session) == "2027"
-    found = subactivities_by_code(session, "2027", "regency", ["1.01.02.2.01.0029", "0"])
+    assert find_latest_edition(session) == "2027"
+    found = find_subactivities_by_code(session, "2027", "regency", ["1.01.02.2.01.0029", "0"])
     assert list(found) == ["1.01.02.2.01.0029"]
     assert found["1.01.02.2.01.0029"].activity == "Pengelolaan Pendidikan Sekolah Dasar"
-    assert subactivities_by_code(session, "2027", "province", ["1.01.02.2.01.0029"]) == {}
-    assert list(successors_of(session, "2027", "province", ["3.29.03.1.04.0004"])) == ["3.29.03.1.04.0004"]
+    assert find_subactivities_by_code(session, "2027", "province", ["1.01.02.2.01.0029"]) == {}
+    assert list(find_successors(session, "2027", "province", ["3.29.03.1.04.0004"])) == ["3.29.03.1.04.0004"]
     everywhere, there = (
         ("", "pelatihan keluarga tanggap bencana alam"),
         (
@@ -123,7 +131,7 @@ def test_codes_and_names_of_the_nomenclature(database: OneTransaction, session: 
     )
     nowhere = ("Pelayanan Sosial", "Pelatihan Keluarga Tanggap Bencana Alam")
     database.statements.clear()
-    named = subactivities_named(
+    named = find_subactivities_by_name(
         session, "2027", "regency", [everywhere, there, nowhere, ("x", ""), ("", "nothing")]
     )
     assert len(database.statements) == 1
@@ -134,7 +142,7 @@ def test_codes_and_names_of_the_nomenclature(database: OneTransaction, session: 
 
 
 def test_candidates_come_by_name_then_activity_then_likeness(session: Session) -> None:
-    first = subactivities_like(
+    first = find_similar_subactivities(
         session,
         "2027",
         "regency",
@@ -142,9 +150,11 @@ def test_candidates_come_by_name_then_activity_then_likeness(session: Session) -
         activity="Fasilitasi Kerja Sama antar Desa",
     )
     assert [f.code for f in first][:2] == ["2.13.04.2.01.0013", "2.13.03.2.01.0001"]
-    misspelt = subactivities_like(session, "2027", "regency", subactivity="Fasilitasi Pengelolan Asset Desa")
+    misspelt = find_similar_subactivities(
+        session, "2027", "regency", subactivity="Fasilitasi Pengelolan Asset Desa"
+    )
     assert misspelt[0].label.startswith("2.13.04.2.01.0013 Fasilitasi Pengelolaan Aset Desa (")
-    assert subactivities_like(session, "1999", "regency", subactivity="Fasilitasi") == []
+    assert find_similar_subactivities(session, "1999", "regency", subactivity="Fasilitasi") == []
 
 
 def test_words_for_money_and_strategies(session: Session) -> None:
@@ -158,7 +168,7 @@ def test_words_for_money_and_strategies(session: Session) -> None:
         "Emas",
         "APBD II",
     ]
-    found = funding_sources_named(session, names)
+    found = find_funding_sources_by_name(session, names)
     assert {name: [f.code for f in sources] for name, sources in found.items()} == {
         "APBD": ["APBD"],
         "dana desa": ["DANA-DESA"],
@@ -168,7 +178,7 @@ def test_words_for_money_and_strategies(session: Session) -> None:
         "Pajak Daerah": ["1.01.01", "2.01.01"],
         "APBD II": ["APBD"],
     }
-    assert list(funding_sources_by_code(session, ["CSR", "EMAS"])) == ["CSR"]
+    assert list(find_funding_sources_by_code(session, ["CSR", "EMAS"])) == ["CSR"]
 
 
 # The data
@@ -176,13 +186,13 @@ def test_words_for_money_and_strategies(session: Session) -> None:
 
 def test_every_word_for_money_means_one_thing(session: Session) -> None:
     groups = session.execute(
-        sa.select(table_of(FundingSourceRow)).where(table_of(FundingSourceRow).c.kind == "group")
+        sa.select(get_table(FundingSourceRow)).where(get_table(FundingSourceRow).c.kind == "group")
     )
     meant: dict[str, str] = {}
     codes = set()
     for group in groups:
         codes.add(group.code)
-        for spelling in {folded(s) for s in (group.code, group.name, *group.aliases)}:
+        for spelling in {fold_name(s) for s in (group.code, group.name, *group.aliases)}:
             assert meant.setdefault(spelling, group.code) == group.code
         assert group.parent_code is None or group.parent_code in codes
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, JournalRow, hold
-from app.kit.database.resources import Stored
+from app.kit.database.engine import get_table
+from app.kit.database.journal import Author, JournalRow, lock_chain
+from app.kit.database.resources import StoredRow
 from app.kit.problems import PreconditionFailed
 from app.reference.coordinates.queries import COORDINATES
 from tests.database import OneTransaction
@@ -20,20 +20,20 @@ OFFICE, HILL, SHORE = (
 FIRST, SECOND = ("63.02",), ("63.03",)
 
 
-def put(database: OneTransaction, drafts: dict[Any, Any], stored: dict[Any, Stored] | None = None) -> Any:
+def put(database: OneTransaction, drafts: dict[Any, Any], stored: dict[Any, StoredRow] | None = None) -> Any:
     with database.writing() as session:
-        chain = hold(session, "coordinates")
+        chain = lock_chain(session, "coordinates")
         before = COORDINATES.read(session, drafts) if stored is None else stored
         return COORDINATES.put(session, AUTHOR, chain, drafts, before)
 
 
-def read(database: OneTransaction) -> dict[Any, Stored]:
+def read(database: OneTransaction) -> dict[Any, StoredRow]:
     with database.read_session() as session:
         return COORDINATES.read(session, [FIRST, SECOND])
 
 
 def journal(database: OneTransaction) -> list[tuple[str, str, int]]:
-    c = table_of(JournalRow).c
+    c = get_table(JournalRow).c
     rows = sa.select(c.kind, c.subject, c.version).where(c.chain == "coordinates").order_by(c.sequence)
     with database.read_session() as session:
         return [tuple(row) for row in session.execute(rows)]
@@ -42,7 +42,7 @@ def journal(database: OneTransaction) -> list[tuple[str, str, int]]:
 def test_each_draft_is_created_updated_or_left_unchanged(database: OneTransaction) -> None:
     assert put(database, {FIRST: OFFICE, SECOND: HILL}) == {FIRST: "created", SECOND: "created"}
     assert put(database, {FIRST: OFFICE, SECOND: SHORE}) == {FIRST: "unchanged", SECOND: "updated"}
-    assert read(database) == {FIRST: Stored(OFFICE, 1), SECOND: Stored(SHORE, 2)}
+    assert read(database) == {FIRST: StoredRow(OFFICE, 1), SECOND: StoredRow(SHORE, 2)}
     second = "regions/63.03/coordinates"
     assert journal(database) == [
         ("coordinates.created", "regions/63.02/coordinates", 1),
@@ -54,8 +54,8 @@ def test_each_draft_is_created_updated_or_left_unchanged(database: OneTransactio
 def test_a_version_goes_on_after_the_row_was_deleted(database: OneTransaction) -> None:
     put(database, {FIRST: OFFICE})
     with database.writing() as session:
-        chain = hold(session, "coordinates")
-        COORDINATES.delete(session, AUTHOR, chain, FIRST, Stored(OFFICE, 1))
+        chain = lock_chain(session, "coordinates")
+        COORDINATES.delete(session, AUTHOR, chain, FIRST, StoredRow(OFFICE, 1))
     assert read(database) == {}
     put(database, {FIRST: OFFICE})
     assert [version for _, _, version in journal(database)] == [1, 2, 3]
@@ -65,5 +65,5 @@ def test_a_row_that_was_written_meanwhile_is_not_replaced(database: OneTransacti
     put(database, {FIRST: OFFICE})
     put(database, {FIRST: HILL})
     with pytest.raises(PreconditionFailed):
-        put(database, {FIRST: SHORE, SECOND: SHORE}, {FIRST: Stored(OFFICE, 1)})
-    assert read(database) == {FIRST: Stored(HILL, 2)}
+        put(database, {FIRST: SHORE, SECOND: SHORE}, {FIRST: StoredRow(OFFICE, 1)})
+    assert read(database) == {FIRST: StoredRow(HILL, 2)}

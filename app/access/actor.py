@@ -11,21 +11,21 @@ import anyio.to_thread
 from fastapi import Depends, Response
 from sqlmodel import Session
 
-from app.access.commands import Uses, Write
-from app.access.queries import Bearer, actor_of, person_of
-from app.access.rules import Actor, Untrusted, anybody
+from app.access.commands import LastUses, Write
+from app.access.queries import Bearer, find_person_bearer, find_token_bearer
+from app.access.rules import Actor, UntrustedToken, make_public_actor
 from app.kit.database.journal import Author
-from app.kit.http.anonymous import is_public, is_sent_without_token, let_in
+from app.kit.http.anonymous import has_no_token, is_public, mark_public
 from app.kit.http.bodies import HouseRequest
 from app.kit.http.credentials import read_secret
-from app.kit.http.idempotency import Attempt, body_hashed
+from app.kit.http.idempotency import Attempt, strip_boundary
 from app.kit.http.pagination import Listing, PageQuery, read_page
 from app.kit.http.precondition import Precondition
 from app.kit.http.replies import answer_page
-from app.kit.http.unit_of_work import Unit
+from app.kit.http.unit_of_work import UnitOfWork
 from app.kit.problems import Problem, Text, Unauthenticated
 from app.kit.server.rate_limit import Charge
-from app.settings import Settings, words
+from app.settings import Settings, split_words
 
 if TYPE_CHECKING:
     from app.access.issuer import Issuer
@@ -43,12 +43,12 @@ class NotEnrolled(Problem):
     )
 
 
-class Call:
+class RequestContext:
     """A request with its actor and its unit of work."""
 
     __slots__ = ("_bearer", "actor", "request", "unit")
 
-    def __init__(self, request: HouseRequest, unit: Unit, actor: Actor, bearer: Bearer | None) -> None:
+    def __init__(self, request: HouseRequest, unit: UnitOfWork, actor: Actor, bearer: Bearer | None) -> None:
         self.request, self.unit, self.actor, self._bearer = request, unit, actor, bearer
 
     @property
@@ -91,36 +91,36 @@ def authenticate(request: HouseRequest) -> None:
     Raises Unauthenticated without a valid token, unless the operation is public. Raises Replay if the idempotency
     key has a stored reply.
     """
-    recognised(request).unit.rest()
+    authenticate_in_thread(request).unit.rest()
 
 
-async def authenticated(request: HouseRequest) -> Call:
+async def get_caller(request: HouseRequest) -> RequestContext:
     """Return the call of this request; authenticate it if no attempt has yet."""
-    unit: Unit = request.state.unit
+    unit: UnitOfWork = request.state.unit
     if unit.call is None:
         await anyio.to_thread.run_sync(authenticate, request)
-    assert isinstance(unit.call, Call)
+    assert isinstance(unit.call, RequestContext)
     return unit.call
 
 
-def recognised(request: HouseRequest) -> Call:
+def authenticate_in_thread(request: HouseRequest) -> RequestContext:
     """Authenticate the request in this thread, which goes on reading with the same connection."""
-    unit: Unit = request.state.unit
+    unit: UnitOfWork = request.state.unit
     call = unit.call = _authenticate_call(request, unit)
     return call
 
 
-def _authenticate_call(request: HouseRequest, unit: Unit) -> Call:
+def _authenticate_call(request: HouseRequest, unit: UnitOfWork) -> RequestContext:
     opened = _find_opened_regions(request)
-    if opened and is_sent_without_token(request):
-        let_in(request)
-        return Call(request, unit, anybody(opened), None)
+    if opened and has_no_token(request):
+        mark_public(request)
+        return RequestContext(request, unit, make_public_actor(opened), None)
     bearer = _authenticate(request, unit)
-    uses: Uses = request.app.state.uses
+    uses: LastUses = request.app.state.last_uses
     uses.note(bearer, unit.now)
     key = request.headers.get("idempotency-key")
     if key is not None and request.method == "POST":
-        body = body_hashed(request.headers.get("content-type", ""), request.content())
+        body = strip_boundary(request.headers.get("content-type", ""), request.content())
         attempt = Attempt(
             bearer.actor.principal,
             key,
@@ -134,7 +134,7 @@ def _authenticate_call(request: HouseRequest, unit: Unit) -> Call:
             attempt.begin(unit.reading, unit.now)
     # A token never shows less than no token does.
     actor = replace(bearer.actor, opened=opened) if opened else bearer.actor
-    return Call(request, unit, actor, bearer)
+    return RequestContext(request, unit, actor, bearer)
 
 
 def _make_unauthenticated() -> Unauthenticated:
@@ -144,10 +144,10 @@ def _make_unauthenticated() -> Unauthenticated:
 def _find_opened_regions(request: HouseRequest) -> tuple[str, ...]:
     """Return the public regions of the settings. Returns none if the operation is not public."""
     settings: Settings = request.app.state.settings
-    return tuple(words(settings.public_regions or "")) if is_public(request) else ()
+    return tuple(split_words(settings.public_regions or "")) if is_public(request) else ()
 
 
-def _authenticate(request: HouseRequest, unit: Unit) -> Bearer:
+def _authenticate(request: HouseRequest, unit: UnitOfWork) -> Bearer:
     """Return the bearer of the request's token, and charge the request to its principal.
 
     Raises Unauthenticated, charged to the client's address; TooManyFailures if that has no failures left.
@@ -169,7 +169,7 @@ def _find_charge(request: HouseRequest) -> Charge:
     return charge
 
 
-def _find_bearer(request: HouseRequest, unit: Unit, secret: str) -> Bearer | None:
+def _find_bearer(request: HouseRequest, unit: UnitOfWork, secret: str) -> Bearer | None:
     """Return the bearer of a token. Returns None if the token is not valid.
 
     Raises NotEnrolled for an authentic token of a person without a position, charged to that person.
@@ -177,17 +177,17 @@ def _find_bearer(request: HouseRequest, unit: Unit, secret: str) -> Bearer | Non
     issuer: Issuer | None = request.app.state.issuer
     if issuer is None or secret.startswith("rata_") or secret.count(".") != 2:
         client = request.client.host if request.client else None
-        return actor_of(unit.reading, secret, now=unit.now, client=client)
+        return find_token_bearer(unit.reading, secret, now=unit.now, client=client)
     try:
-        claims = issuer.claims_of(secret)
-    except Untrusted:
+        claims = issuer.verify_token(secret)
+    except UntrustedToken:
         return None
     subject: str = claims[issuer.subject_claim]
-    person = person_of(unit.reading, claims, issuer=issuer.address, subject=subject)
+    person = find_person_bearer(unit.reading, claims, issuer=issuer.address, subject=subject)
     if person is None:
         _find_charge(request).recognise(f"{issuer.address} {subject}")
         raise NotEnrolled(subject=subject)
     return person
 
 
-Caller = Annotated[Call, Depends(authenticated)]
+Caller = Annotated[RequestContext, Depends(get_caller)]

@@ -16,24 +16,24 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.models import Membership, Principal, PrincipalIn, Role, Token
-from app.access.queries import MISSING_REGIONS, Bearer, principal_id
+from app.access.queries import MISSING_REGIONS, Bearer, find_principal_id
 from app.access.rules import (
     SCOPE_CHANGED,
     Actor,
     Grant,
-    home_around,
-    identity_digest,
+    find_common_region,
+    find_scope_changes,
+    format_principal_chain,
+    format_principal_subject,
+    format_scope_chain,
+    hash_identity,
     is_within,
-    principal_chain,
-    principal_subject,
-    scope_chain,
-    scope_changes,
 )
-from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
+from app.kit.database.engine import get_table
+from app.kit.database.journal import Author, Chain, Entry, append, assign_version, lock_chain
 from app.kit.database.resources import write_version
 from app.kit.http.precondition import UNCONDITIONAL, Precondition
-from app.kit.http.validation import checked_key, unknown_reference
+from app.kit.http.validation import check_key, unknown_reference
 from app.kit.problems import Conflict, FieldError, Invalid, Kind, Problem, Text, refuse, require_found
 from app.kit.write_behind import WriteBehind
 
@@ -49,15 +49,15 @@ class Write:
     """The holder of the rights that the command checks."""
     precondition: Precondition = UNCONDITIONAL
 
-    def unconditional(self) -> "Write":
+    def drop_precondition(self) -> "Write":
         """Return a copy without the precondition, for the consequences of a write that already met it."""
         return replace(self, precondition=UNCONDITIONAL)
 
 
-CHAIN = "access"
+ACCESS_CHAIN = "access"
 """Journal chain of changes to the access of a whole region; only the nation's administrators see it."""
 
-_principals, _tokens, _memberships = table_of(Principal), table_of(Token), table_of(Membership)
+_principals, _tokens, _memberships = get_table(Principal), get_table(Token), get_table(Membership)
 
 outside_home = Kind(
     "outside_home",
@@ -114,8 +114,8 @@ def put_principal(write: Write, name: str, content: PrincipalIn, *, issuer: str 
     `issuer` is the trusted issuer of the settings, to which `content.subject` belongs.
     """
     write.actor.require_somewhere("read_access")
-    chain = hold(write.session, principal_chain(name))
-    stored = stored_principal(write.session, name)
+    chain = lock_chain(write.session, format_principal_chain(name))
+    stored = find_principal(write.session, name)
     if stored is not None and not write.actor.may("read_access", stored.region_code):
         raise NameTaken(name=name)
     write.precondition.check(stored.version if stored else None)
@@ -124,7 +124,7 @@ def put_principal(write: Write, name: str, content: PrincipalIn, *, issuer: str 
     identity = (issuer if content.subject is not None else None, content.subject)
     _check_subject_is_free(write.session, identity, stored)
     grants = [Grant(m.role, m.region_code, m.agency_code) for m in content.memberships]
-    _store(write, chain, stored, StoredPrincipal(0, checked_key(name), home, *identity, 0), grants)
+    _store(write, chain, stored, StoredPrincipal(0, check_key(name), home, *identity, 0), grants)
     return stored is None
 
 
@@ -139,12 +139,12 @@ def _store(
     session = write.session
     values = {"region_code": target.region_code, "issuer": target.issuer, "subject": target.subject}
     if stored is None:
-        version = next_version(session, principal_subject(target.name), None)
+        version = assign_version(session, format_principal_subject(target.name), None)
         row = {"name": target.name, "created_at": write.author.at, "version": version, **values}
         insert = sa.insert(_principals).values(**row).returning(_principals.c.id)
         new = target._replace(id=session.execute(insert).scalar_one(), version=version)
         _write_memberships(session, new.id, grants)
-        return record(
+        return append(
             session, chain, write.author, [_build_entry("created", None, _PrincipalState(new, grants))]
         ), new
     before = _list_grants(session, stored.id)
@@ -153,34 +153,34 @@ def _store(
         return chain, stored
     new = new._replace(version=write_version(session, _principals, stored, values))
     entry = _build_entry("changed", _PrincipalState(stored, before), _PrincipalState(new, grants))
-    chain = record(session, chain, write.author, [entry])
+    chain = append(session, chain, write.author, [entry])
     _replace_memberships(write, stored, before, grants)
     return chain, new
 
 
 def delete_principal(write: Write, name: str) -> None:
     """Delete a principal with its memberships and tokens, which end at once."""
-    chain, stored = held(write, name)
+    chain, stored = lock_principal(write, name)
     write.precondition.check(stored.version)
     before = _list_grants(write.session, stored.id)
     names = write.session.scalars(sa.select(_tokens.c.name).where(_tokens.c.principal_id == stored.id))
     entry = _build_entry("deleted", _PrincipalState(stored, before, sorted(names)), None)
-    record(write.session, chain, write.author, [entry])
+    append(write.session, chain, write.author, [entry])
     _replace_memberships(write, stored, before, [])
     write.session.execute(sa.delete(_tokens).where(_tokens.c.principal_id == stored.id))
     write.session.execute(sa.delete(_principals).where(_principals.c.id == stored.id))
 
 
-def held(write: Write, name: str) -> tuple[Chain, StoredPrincipal]:
+def lock_principal(write: Write, name: str) -> tuple[Chain, StoredPrincipal]:
     """Lock the chain of a principal and return both. Raises NotFound or Forbidden if the actor may not write it."""
-    principal_id(write.session, write.actor, name)
-    chain = hold(write.session, principal_chain(name))
-    stored = require_found(stored_principal(write.session, name))
+    find_principal_id(write.session, write.actor, name)
+    chain = lock_chain(write.session, format_principal_chain(name))
+    stored = require_found(find_principal(write.session, name))
     write.actor.require("write_access", stored.region_code)
     return chain, stored
 
 
-def stored_principal(session: Session, name: str) -> StoredPrincipal | None:
+def find_principal(session: Session, name: str) -> StoredPrincipal | None:
     """Return a principal by name, without a check of rights. Returns None if it does not exist."""
     row = session.execute(sa.select(*_STORED).where(_principals.c.name == name)).one_or_none()
     return StoredPrincipal(*row) if row else None
@@ -244,9 +244,9 @@ def _replace_memberships(
     write.session.execute(sa.delete(_memberships).where(_memberships.c.principal_id == stored.id))
     _write_memberships(write.session, stored.id, grants)
     # A principal that saw nothing before has no copy to correct.
-    changes = scope_changes(before, grants) if before else []
+    changes = find_scope_changes(before, grants) if before else []
     if changes:
-        chain = hold(write.session, scope_chain(stored.name))
+        chain = lock_chain(write.session, format_scope_chain(stored.name))
         entries = [
             Entry(
                 SCOPE_CHANGED,
@@ -258,7 +258,7 @@ def _replace_memberships(
             )
             for n, change in enumerate(changes, 1)
         ]
-        record(write.session, chain, write.author, entries)
+        append(write.session, chain, write.author, entries)
 
 
 class _PrincipalState(NamedTuple):
@@ -277,7 +277,7 @@ def _build_entry(what: str, before: _PrincipalState | None, after: _PrincipalSta
             return None
         return {
             "region_code": state.row.region_code,
-            "identity": identity_digest(state.row.issuer, state.row.subject),
+            "identity": hash_identity(state.row.issuer, state.row.subject),
             "memberships": sorted([g.role, g.region, g.agency or ""] for g in state.grants),
             **({"tokens": list(state.tokens)} if state.tokens else {}),
         }
@@ -285,7 +285,7 @@ def _build_entry(what: str, before: _PrincipalState | None, after: _PrincipalSta
     latest = after or before
     assert latest is not None
     row, version = latest.row, latest.row.version + (after is None)
-    subject = principal_subject(row.name)
+    subject = format_principal_subject(row.name)
     return Entry(f"principal.{what}", row.region_code, subject, version, describe(before), describe(after))
 
 
@@ -300,17 +300,17 @@ def enrol(
     Creates the principal if it is new. Without an identity the holder stays. Raises Conflict if another principal
     has that subject, Invalid if the HTTP interface would refuse the name.
     """
-    principal = checked_key(principal)
-    chain = hold(write.session, principal_chain(principal))
+    principal = check_key(principal)
+    chain = lock_chain(write.session, format_principal_chain(principal))
     if identity:
         try:
-            _check_subject_is_free(write.session, identity, stored_principal(write.session, principal))
+            _check_subject_is_free(write.session, identity, find_principal(write.session, principal))
         except Invalid:
             raise Conflict() from None
-    enrol_chained(write, chain, principal, grants, identity)
+    enrol_locked(write, chain, principal, grants, identity)
 
 
-def enrol_chained(
+def enrol_locked(
     write: Write,
     chain: Chain,
     principal: str,
@@ -318,9 +318,9 @@ def enrol_chained(
     identity: tuple[str, str] | None = None,
 ) -> tuple[Chain, StoredPrincipal]:
     """Create or change a principal under its locked chain; its home grows to contain its memberships."""
-    stored = stored_principal(write.session, principal)
+    stored = find_principal(write.session, principal)
     regions = [grant.region for grant in grants]
-    home = home_around([stored.region_code, *regions] if stored else regions)
+    home = find_common_region([stored.region_code, *regions] if stored else regions)
     target = (stored or StoredPrincipal(0, principal, home, None, None, 0))._replace(region_code=home)
     if identity:
         target = target._replace(issuer=identity[0], subject=identity[1])
@@ -330,10 +330,10 @@ def enrol_chained(
 # Last uses of tokens and persons, in a write-behind buffer
 
 
-GRAIN = timedelta(minutes=5)
+USE_PRECISION = timedelta(minutes=5)
 """Age of the stored instant from which a request notes its use again."""
 
-_TABLES = {"service": table_of(Token), "person": table_of(Principal)}
+_TABLES = {"service": get_table(Token), "person": get_table(Principal)}
 _UPDATES = {
     kind: sa.update(table)
     .where(
@@ -345,7 +345,7 @@ _UPDATES = {
 }
 
 
-class Uses(WriteBehind[tuple[str, int], datetime]):
+class LastUses(WriteBehind[tuple[str, int], datetime]):
     """The last uses that this process has yet to write: (kind of bearer, id) → instant."""
 
     name = "uses"
@@ -353,8 +353,8 @@ class Uses(WriteBehind[tuple[str, int], datetime]):
     largest = 100_000
 
     def note(self, bearer: Bearer, now: datetime) -> None:
-        """Note a use, unless the stored one is younger than `GRAIN`."""
-        if bearer.last_used_at is None or now - bearer.last_used_at >= GRAIN:
+        """Note a use, unless the stored one is younger than `USE_PRECISION`."""
+        if bearer.last_used_at is None or now - bearer.last_used_at >= USE_PRECISION:
             self.add({(bearer.kind, bearer.id): now})
 
     def save(self, session: Session, values: Mapping[tuple[str, int], datetime]) -> None:

@@ -19,19 +19,19 @@ import structlog
 from jwt import PyJWK
 from pydantic import TypeAdapter, ValidationError
 
-from app.access.rules import IssuerUnreachable, Untrusted
-from app.client.tls import trusting_context
-from app.settings import Settings, is_safe_address, words
+from app.access.rules import IssuerUnreachable, UntrustedToken
+from app.client.tls import create_trusting_context
+from app.settings import Settings, is_safe_address, split_words
 
 log = structlog.get_logger("rata")
 
-PATIENCE = 30.0
+FETCH_PAUSE = 30.0
 """Pause in seconds after an attempt to fetch the keys …"""
-IMPATIENCE = 5.0
+FIRST_FETCH_PAUSE = 5.0
 """… and while the cache is empty."""
-RENEWED = 900.0
+KEYS_RENEW_AGE = 900.0
 """Age in seconds at which the thread renews the keys. A key that the issuer withdraws stays valid for so long."""
-KEPT = 86_400.0
+KEYS_MAX_AGE = 86_400.0
 """Age in seconds up to which keys are valid while the issuer does not answer."""
 FETCH_SECONDS = 5.0
 FETCH_BYTES = 256 * 1024
@@ -42,7 +42,7 @@ _ID_TOKEN_CLAIMS = frozenset({"at_hash", "c_hash", "s_hash"})
 _OBJECT: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
 
 
-class Keys:
+class KeySet:
     """The issuer's last key set, with the instant of its fetch (monotonic clock)."""
 
     def __init__(self, keys: Mapping[str | None, dict[str, object]], at: float) -> None:
@@ -83,22 +83,22 @@ class Issuer:
         self.address, self.subject_claim = address, subject_claim
         self._audience, self._algorithms, self._skew = audience, algorithms, skew_seconds
         self._clock = clock
-        self._keys: Keys | None = None
+        self._keys: KeySet | None = None
         self._tried_at: float | None = None
         self._is_wanted = False
         self._awake, self._stopped = threading.Event(), threading.Event()
         # One client for all fetches: loading the trusted authorities takes longer than fetching the keys.
         limits = httpx.Limits(max_keepalive_connections=0)
-        self._client = httpx.Client(verify=trusting_context(), follow_redirects=False, limits=limits)
+        self._client = httpx.Client(verify=create_trusting_context(), follow_redirects=False, limits=limits)
 
-    def claims_of(self, token: str) -> dict[str, Any]:
+    def verify_token(self, token: str) -> dict[str, Any]:
         """Return the claims of an authentic token, from cached keys alone.
 
         Raises Untrusted if the token is not authentic, IssuerUnreachable if the cached keys cannot decide.
         """
         try:
             if len(token) > LONGEST_TOKEN:
-                raise Untrusted
+                raise UntrustedToken
             header = jwt.get_unverified_header(token)
             algorithm, kid = self._read_header(header)
             key = self._find_key(kid, algorithm)
@@ -112,7 +112,7 @@ class Issuer:
                 options={"require": ["exp", "iat", "iss", "aud"]},
             )
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise Untrusted from error
+            raise UntrustedToken from error
         self._check_purpose(claims)
         return claims
 
@@ -120,22 +120,22 @@ class Issuer:
         """Return (algorithm, key id) of a token's header. Raises Untrusted if the settings do not allow them."""
         algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
         if not isinstance(algorithm, str) or algorithm not in self._algorithms:
-            raise Untrusted
+            raise UntrustedToken
         if not isinstance(kind, str) or kind.lower() not in _TYPES or "crit" in header:
-            raise Untrusted
+            raise UntrustedToken
         return algorithm, kid
 
     def _check_purpose(self, claims: Mapping[str, Any]) -> None:
         """Raise Untrusted for a token without a subject, and for an ID token, which is meant for a login client."""
         subject = claims.get(self.subject_claim)
         if not isinstance(subject, str) or not subject.isascii() or not 1 <= len(subject) <= 255:
-            raise Untrusted
+            raise UntrustedToken
         if _ID_TOKEN_CLAIMS & claims.keys() or str(claims.get("typ", "")).upper() == "ID":
-            raise Untrusted
+            raise UntrustedToken
         try:
             datetime.fromtimestamp(int(claims["exp"]), UTC)
         except (ValueError, OverflowError, OSError) as error:
-            raise Untrusted from error
+            raise UntrustedToken from error
 
     # Keys
 
@@ -173,27 +173,27 @@ class Issuer:
         if self._tried_at is None:
             return 0.0
         if self._keys is None:
-            return self._tried_at + IMPATIENCE
-        earliest = self._tried_at + PATIENCE
-        return earliest if self._is_wanted else max(earliest, self._keys.at + RENEWED)
+            return self._tried_at + FIRST_FETCH_PAUSE
+        earliest = self._tried_at + FETCH_PAUSE
+        return earliest if self._is_wanted else max(earliest, self._keys.at + KEYS_RENEW_AGE)
 
     def _find_key(self, kid: str | None, algorithm: str) -> PyJWK:
         """Return the key that a token names.
 
-        Raises Untrusted if keys younger than `PATIENCE` seconds lack it. Older ones may lack a key that the issuer
+        Raises Untrusted if keys younger than `FETCH_PAUSE` seconds lack it. Older ones may lack a key that the issuer
         added since: this wakes the background thread and raises IssuerUnreachable, so that the client retries.
         """
         keys, now = self._keys, self._clock()
-        if keys is None or now - keys.at >= KEPT:
+        if keys is None or now - keys.at >= KEYS_MAX_AGE:
             raise self._make_unreachable()
-        if not keys.knows(kid) and now - keys.at >= PATIENCE:
+        if not keys.knows(kid) and now - keys.at >= FETCH_PAUSE:
             if not self._is_wanted:
                 self._is_wanted = True
                 self._awake.set()
             raise self._make_unreachable()
         key = keys.find(kid, algorithm)
         if key is None:
-            raise Untrusted
+            raise UntrustedToken
         return key
 
     def _make_unreachable(self) -> IssuerUnreachable:
@@ -201,7 +201,7 @@ class Issuer:
             headers={"Retry-After": str(max(1, ceil(self._find_due_time() - self._clock())))}
         )
 
-    def _fetch(self) -> Keys | None:
+    def _fetch(self) -> KeySet | None:
         """Fetch the issuer's keys through its discovery document (OpenID Connect Discovery 1.0, section 4).
 
         Returns None, with a warning in the log, if the fetch fails.
@@ -220,7 +220,7 @@ class Issuer:
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
             log.warning("issuer_unreachable", issuer=self.address, reason=f"{type(error).__name__}: {error}")
             return None
-        return Keys(keys, self._clock())
+        return KeySet(keys, self._clock())
 
     def _fetch_document(self, url: str, end: float) -> dict[str, object]:
         """Fetch a JSON object, bounded in size and time. Raises ValueError for any other reply."""
@@ -256,14 +256,14 @@ def _find_signature_keys(document: Mapping[str, object]) -> dict[str | None, dic
     return usable
 
 
-def issuer_of(settings: Settings) -> Issuer | None:
+def create_issuer(settings: Settings) -> Issuer | None:
     """Return the issuer of the settings. Returns None if they have none."""
     if settings.oidc_issuer is None:
         return None
     return Issuer(
         settings.oidc_issuer,
         audience=settings.oidc_audience or "",
-        algorithms=frozenset(words(settings.oidc_algorithms)),
+        algorithms=frozenset(split_words(settings.oidc_algorithms)),
         skew_seconds=settings.oidc_clock_skew_seconds,
         subject_claim=settings.oidc_subject_claim,
     )

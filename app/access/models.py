@@ -11,13 +11,26 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import SOMETIMES, AgencyCode, Instant, RegionCode, Shape, Version, address, show_example
+from app.kit.fields import (
+    SOMETIMES,
+    AgencyCode,
+    Instant,
+    RegionCode,
+    Shape,
+    Version,
+    describe_key,
+    show_example,
+)
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
 
-PrincipalKey = Annotated[str, address("Name of the principal: a service or a position.", "dasbor-kotabaru")]
-TokenKey = Annotated[str, address("Name of the token, once in the whole service.", "dasbor-kotabaru-2026")]
+PrincipalKey = Annotated[
+    str, describe_key("Name of the principal: a service or a position.", "dasbor-kotabaru")
+]
+TokenKey = Annotated[
+    str, describe_key("Name of the token, once in the whole service.", "dasbor-kotabaru-2026")
+]
 
 malformed_network = Kind(
     "malformed_network",

@@ -22,14 +22,14 @@ from app.access.models import (
     TokenOut,
     TokenScope,
 )
-from app.access.rules import RIGHTS, ROLES_BELOW, Actor, Grant, scopes_of_person
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_rows
+from app.access.rules import RIGHTS, ROLES_BELOW, Actor, Grant, read_scopes
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import build_json_array, select_fields
 from app.kit.database.resources import ResourceText, read_record, read_text
 from app.kit.http.pagination import Listing
 from app.kit.problems import require_found
 
-_token, _principal, _membership = table_of(Token), table_of(Principal), table_of(Membership)
+_token, _principal, _membership = get_table(Token), get_table(Principal), get_table(Membership)
 
 MISSING_REGIONS: list[Callable[[Session, Collection[str]], set[str]]] = []
 """(session, region codes) → the codes that do not exist. The area of the regions adds its function on import:
@@ -104,17 +104,17 @@ class _PersonRow(NamedTuple):
     agency_code: str | None
 
 
-def hash_of(secret: str) -> str:
+def hash_secret(secret: str) -> str:
     """Return the stored form of a token's secret: SHA-256, hex."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def actor_of(session: Session, secret: str, *, now: datetime, client: str | None) -> Bearer | None:
+def find_token_bearer(session: Session, secret: str, *, now: datetime, client: str | None) -> Bearer | None:
     """Return the bearer of a service token.
 
     Returns None if the token is unknown, expired or revoked, or if `client` lies outside its networks.
     """
-    rows = [_TokenRow(*row) for row in session.connection().execute(_BY_HASH, {"hash": hash_of(secret)})]
+    rows = [_TokenRow(*row) for row in session.connection().execute(_BY_HASH, {"hash": hash_secret(secret)})]
     if not rows:
         return None
     first = rows[0]
@@ -125,19 +125,21 @@ def actor_of(session: Session, secret: str, *, now: datetime, client: str | None
     return Bearer(actor, first.expires_at.astimezone(UTC), "service", first.id, first.last_used_at)
 
 
-def person_of(session: Session, claims: Mapping[str, Any], *, issuer: str, subject: str) -> Bearer | None:
+def find_person_bearer(
+    session: Session, claims: Mapping[str, Any], *, issuer: str, subject: str
+) -> Bearer | None:
     """Return the bearer of an authentic token of the issuer. Returns None if its subject is not enrolled."""
     identity = {"issuer": issuer, "subject": subject}
     rows = [_PersonRow(*row) for row in session.connection().execute(_BY_IDENTITY, identity)]
     if not rows:
         return None
     first, grants = rows[0], _build_grants(rows)
-    actor = Actor(first.principal, first.principal, scopes_of_person(claims, grants), grants)
+    actor = Actor(first.principal, first.principal, read_scopes(claims, grants), grants)
     until = datetime.fromtimestamp(int(claims["exp"]), UTC)
     return Bearer(actor, until, "person", first.id, first.last_used_at)
 
 
-def reader_of(session: Session, principal: int) -> Actor | None:
+def find_reader(session: Session, principal: int) -> Actor | None:
     """Return a principal as an actor with scope `read`, for reads outside a request. Returns None if it is gone."""
     statement = sa.select(_principal.c.id, _principal.c.name, _principal.c.last_used_at, *_GRANT).outerjoin(
         _membership, _membership.c.principal_id == _principal.c.id
@@ -159,7 +161,7 @@ def can_read(principal: ColumnElement[int], region: ColumnElement[str], now: dat
         sa.cast(c.scopes, sa.Text).contains(f'"{TokenScope.read}"'),  # a list of four words at most
     )
     is_person = sa.exists().where(person.id == principal, person.subject.is_not(None))
-    from_above = sa.or_(member.region_code == "0", below(region, member.region_code))
+    from_above = sa.or_(member.region_code == "0", is_below_region(region, member.region_code))
     reaches = sa.exists().where(
         member.principal_id == principal,
         sa.or_(member.region_code == region, sa.and_(member.role.in_(ROLES_BELOW), from_above)),
@@ -186,7 +188,7 @@ def _is_in_networks(client: str | None, networks: list[str]) -> bool:
 # Visibility
 
 
-def within(column: ColumnElement[str], region: str | None) -> ColumnElement[bool]:
+def is_in_region(column: ColumnElement[str], region: str | None) -> ColumnElement[bool]:
     """Return the predicate: the code in `column` is `region` or lies below it. None allows any code.
 
     An index on the column serves it.
@@ -197,33 +199,33 @@ def within(column: ColumnElement[str], region: str | None) -> ColumnElement[bool
     return sa.or_(column == region, sa.and_(column > f"{region}.", column < f"{region}/"))
 
 
-def below(column: ColumnElement[str], ancestor: ColumnElement[str]) -> ColumnElement[bool]:
+def is_below_region(column: ColumnElement[str], ancestor: ColumnElement[str]) -> ColumnElement[bool]:
     """Return the predicate: the code in `column` lies below that in `ancestor`, which is not the nation's."""
     return sa.and_(column > ancestor.concat("."), column < ancestor.concat("/"))
 
 
-def visible(actor: Actor, column: ColumnElement[str], verb: str = "read") -> ColumnElement[bool]:
+def can_see_region(actor: Actor, column: ColumnElement[str], verb: str = "read") -> ColumnElement[bool]:
     """Return the predicate: the actor has the right `verb` in the region in `column`."""
     right = RIGHTS[verb]
     if right.scope not in actor.scopes:
         return sa.false()
     regions = [
-        within(column, g.region) if g.is_below else column == g.region
+        is_in_region(column, g.region) if g.is_below else column == g.region
         for g in actor.grants
         if g.role in right.roles
     ]
     return sa.or_(*regions) if regions else sa.false()
 
 
-def opened(actor: Actor, column: ColumnElement[str]) -> ColumnElement[bool]:
+def is_public_region(actor: Actor, column: ColumnElement[str]) -> ColumnElement[bool]:
     """Return the predicate: the region in `column` opens its adopted and frozen data to the public."""
-    regions = [within(column, region) for region in actor.opened]
+    regions = [is_in_region(column, region) for region in actor.opened]
     return sa.or_(*regions) if regions else sa.false()
 
 
-def published(actor: Actor, column: ColumnElement[str]) -> ColumnElement[bool]:
+def can_read_frozen(actor: Actor, column: ColumnElement[str]) -> ColumnElement[bool]:
     """Return the predicate for frozen rows: the actor sees the region in `column`, or it is public."""
-    return sa.or_(visible(actor, column), opened(actor, column))
+    return sa.or_(can_see_region(actor, column), is_public_region(actor, column))
 
 
 # Principals and their tokens, for their administrators
@@ -232,7 +234,7 @@ def published(actor: Actor, column: ColumnElement[str]) -> ColumnElement[bool]:
 def _select_principals(actor: Actor) -> Select[Any]:
     memberships = (
         sa.select(
-            *fields_of(
+            *select_fields(
                 MembershipShape, _membership, agency_code=sa.func.nullif(_membership.c.agency_code, "")
             )
         )
@@ -240,14 +242,16 @@ def _select_principals(actor: Actor) -> Select[Any]:
         .order_by(_membership.c.region_code, _membership.c.role, _membership.c.agency_code)
         .correlate(_principal)
     )
-    columns = fields_of(PrincipalOut, _principal, memberships=json_rows(memberships, name="memberships"))
-    return sa.select(*columns).where(visible(actor, _principal.c.region_code, "read_access"))
+    columns = select_fields(
+        PrincipalOut, _principal, memberships=build_json_array(memberships, name="memberships")
+    )
+    return sa.select(*columns).where(can_see_region(actor, _principal.c.region_code, "read_access"))
 
 
-def principals(actor: Actor, query: PrincipalQuery) -> Listing:
+def select_principals(actor: Actor, query: PrincipalQuery) -> Listing:
     """Return the matching principals of the regions whose access the actor may read."""
     c = _principal.c
-    statement = _select_principals(actor).where(within(c.region_code, query.region))
+    statement = _select_principals(actor).where(is_in_region(c.region_code, query.region))
     if query.role is not None:
         has_role = sa.exists().where(_membership.c.principal_id == c.id, _membership.c.role == query.role)
         statement = statement.where(has_role.correlate(_principal))
@@ -262,35 +266,35 @@ class PrincipalText(NamedTuple):
     version: int
 
 
-def principal_text(session: Session, actor: Actor, name: str) -> PrincipalText:
+def read_principal_text(session: Session, actor: Actor, name: str) -> PrincipalText:
     """Return one principal. Raises NotFound if it does not exist or the actor may not read its region's access."""
     statement = _select_principals(actor).where(_principal.c.name == name)
     return read_record(session, statement, PrincipalText, "region_code", "version")
 
 
-def allowed(actor: Actor, region: str) -> list[PrincipalVerb]:
+def list_allowed_verbs(actor: Actor, region: str) -> list[PrincipalVerb]:
     """Return the verbs that the actor may use on a principal of this home."""
     return ["edit", "delete", "write_tokens"] if actor.may("write_access", region) else []
 
 
-def principal_id(session: Session, actor: Actor, name: str) -> int:
+def find_principal_id(session: Session, actor: Actor, name: str) -> int:
     """Return the row id of a principal. Raises NotFound if the actor sees none of that name."""
-    is_visible = visible(actor, _principal.c.region_code, "read_access")
+    is_visible = can_see_region(actor, _principal.c.region_code, "read_access")
     statement = sa.select(_principal.c.id).where(_principal.c.name == name, is_visible)
     return int(require_found(session.scalar(statement)))
 
 
-def tokens(principal: int) -> Listing:
+def select_tokens(principal: int) -> Listing:
     """Return the tokens of a principal, including revoked and expired ones."""
     c = _token.c
-    statement = sa.select(*fields_of(TokenOut, _token)).where(c.principal_id == principal)
+    statement = sa.select(*select_fields(TokenOut, _token)).where(c.principal_id == principal)
     return Listing(statement, {"name": c.name, "expires_at": c.expires_at}, {"name": c.name})
 
 
-def token_text(session: Session, principal: int, name: str) -> ResourceText:
+def read_token_text(session: Session, principal: int, name: str) -> ResourceText:
     """Return a token as `TokenOut`. Raises NotFound if the principal has none of that name."""
     c = _token.c
-    statement = sa.select(*fields_of(TokenOut, _token)).where(c.principal_id == principal, c.name == name)
+    statement = sa.select(*select_fields(TokenOut, _token)).where(c.principal_id == principal, c.name == name)
     return read_text(session, statement)
 
 

@@ -3,7 +3,7 @@
 from fastapi import Response
 
 from app.access import commands, queries, tokens
-from app.access.actor import Call, Caller
+from app.access.actor import Caller, RequestContext
 from app.access.models import (
     Held,
     Me,
@@ -18,12 +18,12 @@ from app.access.models import (
     TokenQuery,
     TokenReply,
 )
-from app.access.rules import principal_subject, rights_of
+from app.access.rules import format_principal_subject, list_rights
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, answer_resource, created, no_content
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.replies import answer, answer_no_content, answer_page, answer_resource, declare_created
+from app.kit.http.routing import FromQuery, make_router
 
-router = house_router(tags=["access"])
+router = make_router(tags=["access"])
 
 
 @router.get("/me", response_model=Me)
@@ -40,7 +40,7 @@ def read_me(call: Caller) -> Response:
                 role=g.role,
                 region_code=g.region,
                 agency_code=g.agency,
-                rights=rights_of(g, actor.scopes),
+                rights=list_rights(g, actor.scopes),
             )
             for g in actor.grants
         ],
@@ -59,7 +59,7 @@ def list_principals(call: Caller, query: FromQuery[PrincipalQuery]) -> Response:
 
     For administrators whose token has the scope `administer`; nobody else finds any.
     """
-    listing = queries.principals(call.actor, query)
+    listing = queries.select_principals(call.actor, query)
     return call.answer_list(listing, query, sort=query.sort)
 
 
@@ -69,7 +69,9 @@ def read_principal(call: Caller, principal: PrincipalKey) -> Response:
     return _principal_reply(call, principal)
 
 
-@router.put("/principals/{principal}", response_model=PrincipalReply, responses=created(PrincipalReply))
+@router.put(
+    "/principals/{principal}", response_model=PrincipalReply, responses=declare_created(PrincipalReply)
+)
 def put_principal(call: Caller, principal: PrincipalKey, content: PrincipalIn) -> Response:
     """Create a service or a position, or replace who holds it and its memberships. They hold from the next request on.
 
@@ -88,14 +90,14 @@ def put_principal(call: Caller, principal: PrincipalKey, content: PrincipalIn) -
 def delete_principal(call: Caller, principal: PrincipalKey) -> Response:
     """Delete a service or a position with its memberships and tokens, all of which end at once; the history stays."""
     commands.delete_principal(call.write, principal)
-    return no_content()
+    return answer_no_content()
 
 
-def _principal_reply(call: Call, name: str, *, status: int = 200) -> Response:
-    text, region, version = queries.principal_text(call.session, call.actor, name)
-    allowed = queries.allowed(call.actor, region)
+def _principal_reply(call: RequestContext, name: str, *, status: int = 200) -> Response:
+    text, region, version = queries.read_principal_text(call.session, call.actor, name)
+    allowed = queries.list_allowed_verbs(call.actor, region)
     return answer_resource(
-        call.request, text, version, principal_subject(name), status=status, allowed=allowed
+        call.request, text, version, format_principal_subject(name), status=status, allowed=allowed
     )
 
 
@@ -105,8 +107,8 @@ def _principal_reply(call: Call, name: str, *, status: int = 200) -> Response:
 @router.get("/principals/{principal}/tokens", response_model=Page[TokenOut])
 def list_tokens(call: Caller, principal: PrincipalKey, query: FromQuery[TokenQuery]) -> Response:
     """The service tokens of a principal, revoked and expired ones too: scopes, networks, end, last use."""
-    owner = queries.principal_id(call.session, call.actor, principal)
-    body = read_page(call.session, call.request, queries.tokens(owner), query, sort=query.sort)
+    owner = queries.find_principal_id(call.session, call.actor, principal)
+    body = read_page(call.session, call.request, queries.select_tokens(owner), query, sort=query.sort)
     return answer_page(call.request, body)
 
 
@@ -117,7 +119,7 @@ def read_token(call: Caller, principal: PrincipalKey, token: TokenKey) -> Respon
 
 
 @router.put(
-    "/principals/{principal}/tokens/{token}", response_model=TokenReply, responses=created(TokenReply)
+    "/principals/{principal}/tokens/{token}", response_model=TokenReply, responses=declare_created(TokenReply)
 )
 def put_token(call: Caller, principal: PrincipalKey, token: TokenKey, content: TokenIn) -> Response:
     """Create a service token, or change what one is limited to and until when.
@@ -135,16 +137,16 @@ def put_token(call: Caller, principal: PrincipalKey, token: TokenKey, content: T
 @router.post("/principals/{principal}/tokens/{token}/revoke", response_model=TokenReply)
 def revoke_token(call: Caller, principal: PrincipalKey, token: TokenKey) -> Response:
     """Revoke a token: the very next request with it is 401. It needs no condition and can be repeated."""
-    tokens.end_token(call.write, principal, token)
+    tokens.revoke_token_of_principal(call.write, principal, token)
     return _token_reply(call, principal, token)
 
 
 def _token_reply(
-    call: Call, principal: str, name: str, *, secret: str | None = None, status: int = 200
+    call: RequestContext, principal: str, name: str, *, secret: str | None = None, status: int = 200
 ) -> Response:
-    owner = queries.principal_id(call.session, call.actor, principal)
-    text, version = queries.token_text(call.session, owner, name)
-    address, fields = principal_subject(principal, name), {"secret": secret} if secret else {}
+    owner = queries.find_principal_id(call.session, call.actor, principal)
+    text, version = queries.read_token_text(call.session, owner, name)
+    address, fields = format_principal_subject(principal, name), {"secret": secret} if secret else {}
     response = answer_resource(call.request, text, version, address, status=status, **fields)
     if secret:
         response.headers["Cache-Control"] = "no-store"

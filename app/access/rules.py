@@ -89,17 +89,17 @@ def is_within(region: str, ancestor: str) -> bool:
     return ancestor in ("0", region) or region.startswith(f"{ancestor}.")
 
 
-def ancestors_of(region: str) -> list[str]:
+def list_ancestors(region: str) -> list[str]:
     """Return the codes of the regions above, from the nation down."""
     parts = region.split(".")
     return [] if region == "0" else ["0", *(".".join(parts[:n]) for n in range(1, len(parts)))]
 
 
-def memberships_for(right: Right, region: str, agencies: Iterable[str]) -> list[dict[str, str]]:
+def list_memberships(right: Right, region: str, agencies: Iterable[str]) -> list[dict[str, str]]:
     """Return the memberships that each give a right over a region, the nearest region first."""
     memberships: list[dict[str, str]] = []
     for role in sorted(right.roles):
-        above = reversed(ancestors_of(region)) if role in ROLES_BELOW else ()
+        above = reversed(list_ancestors(region)) if role in ROLES_BELOW else ()
         places = [{"role": str(role), "region": code} for code in (region, *above)]
         memberships += places[1:] if right.from_above else places
         if right.own_agency and role == Role.operator and agencies:
@@ -123,7 +123,7 @@ class Grant:
         return self.role in ROLES_BELOW
 
 
-def rights_of(grant: Grant, scopes: frozenset[TokenScope]) -> list[str]:
+def list_rights(grant: Grant, scopes: frozenset[TokenScope]) -> list[str]:
     """Return the names of the rights that a grant gives a token of these scopes."""
     return [name for name, right in RIGHTS.items() if grant.role in right.roles and right.scope in scopes]
 
@@ -138,7 +138,7 @@ class Actor:
     grants: tuple[Grant, ...]
     opened: tuple[str, ...] = ()
     """Public regions: their adopted and frozen data needs no token. Empty unless the operation is public. They give no
-    right; a SELECT must ask for them (`opened`, `published`)."""
+    right; a SELECT must ask for them (`is_public_region`, `can_read_frozen`)."""
 
     def sees(self, region: str) -> bool:
         """Return whether the actor may read anything of that region's plans."""
@@ -171,7 +171,7 @@ class Actor:
         if self._may_any(verb, region, agencies):
             return
         right, codes = RIGHTS[verb], [agency for agency in agencies if agency]
-        allowed = memberships_for(right, region, codes)
+        allowed = list_memberships(right, region, codes)
         regions = dict.fromkeys(m["region"] for m in allowed) if right.from_above else [region]
         values: dict[str, Any] = {
             "verb": verb,
@@ -214,7 +214,7 @@ class Actor:
         return ";".join([*sorted(self.scopes), *grants, *opened])
 
 
-def anybody(opened: tuple[str, ...]) -> Actor:
+def make_public_actor(opened: tuple[str, ...]) -> Actor:
     """Return the actor of a request without a token: no name, no scope, no grants, only these public regions."""
     return Actor("", "", frozenset(), (), opened)
 
@@ -224,21 +224,21 @@ def anybody(opened: tuple[str, ...]) -> Actor:
 PRINCIPAL_CHAINS = "principal:"
 """Prefix of the journal chain of a principal's memberships and tokens."""
 
-LONGEST_LIFE = timedelta(days=730)
-USUAL_LIFE = timedelta(days=365)
+MAX_TOKEN_LIFE = timedelta(days=730)
+DEFAULT_TOKEN_LIFE = timedelta(days=365)
 
 
-def principal_chain(principal: str) -> str:
+def format_principal_chain(principal: str) -> str:
     """Return the chain of a principal, with a digest of its name: a name may be longer than a chain's."""
     return PRINCIPAL_CHAINS + _shorten_name(principal)
 
 
-def principal_subject(principal: str, token: str | None = None) -> str:
+def format_principal_subject(principal: str, token: str | None = None) -> str:
     """Return the address below /v1/ of a principal, or of one of its tokens."""
     return f"principals/{principal}" + (f"/tokens/{token}" if token else "")
 
 
-def home_around(regions: Iterable[str]) -> str:
+def find_common_region(regions: Iterable[str]) -> str:
     """Return the smallest region that contains all of these; without any, the nation, `0`."""
     parts = [[] if region == "0" else region.split(".") for region in regions]
     if not parts:
@@ -251,12 +251,12 @@ def home_around(regions: Iterable[str]) -> str:
     return ".".join(common) or "0"
 
 
-def expiry_of(requested: datetime | None, created_at: datetime) -> datetime:
-    """Return the expiry of a token: the requested one, or `USUAL_LIFE` after its creation."""
-    return requested or created_at + USUAL_LIFE
+def choose_expiry(requested: datetime | None, created_at: datetime) -> datetime:
+    """Return the expiry of a token: the requested one, or `DEFAULT_TOKEN_LIFE` after its creation."""
+    return requested or created_at + DEFAULT_TOKEN_LIFE
 
 
-def identity_digest(issuer: str | None, subject: str | None) -> str | None:
+def hash_identity(issuer: str | None, subject: str | None) -> str | None:
     """Return the digest of a person's identity for the journal: it distinguishes persons without personal data."""
     if subject is None:
         return None
@@ -269,7 +269,7 @@ SCOPE_PREFIX = "rata:"
 """Prefix of our scopes in an issuer's token: `rata:read` is the scope `read`."""
 
 
-def scopes_of_person(claims: Mapping[str, object], grants: Iterable[Grant]) -> frozenset[TokenScope]:
+def read_scopes(claims: Mapping[str, object], grants: Iterable[Grant]) -> frozenset[TokenScope]:
     """Return the scopes of an issuer's token; if it names none of ours, all that its bearer's roles can use.
 
     Reads claim `scope` (RFC 8693, words) and `scp` (words or a list, of some issuers). An unknown scope with our
@@ -299,7 +299,7 @@ SCOPE_CHAINS = "scope:"
 Reach = Literal["region", "below"]
 
 
-def scope_chain(principal: str) -> str:
+def format_scope_chain(principal: str) -> str:
     """Return the chain of the changes to a principal's visible regions."""
     return SCOPE_CHAINS + _shorten_name(principal)
 
@@ -320,7 +320,7 @@ class ScopeChange(NamedTuple):
     """`after` for drafts."""
 
 
-def scope_changes(before: Iterable[Grant], after: Iterable[Grant]) -> list[ScopeChange]:
+def find_scope_changes(before: Iterable[Grant], after: Iterable[Grant]) -> list[ScopeChange]:
     """Return the visibility changes between two sets of grants."""
     old, new = tuple(before), tuple(after)
     old_drafts, new_drafts = _select_draft_grants(old), _select_draft_grants(new)
@@ -364,5 +364,5 @@ class IssuerUnreachable(Problem):
     )
 
 
-class Untrusted(Exception):
+class UntrustedToken(Exception):
     """Raised for a token that the issuer did not give for this service, or that has expired."""

@@ -12,14 +12,27 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.commands import NameTaken, StoredPrincipal, Write, enrol_chained, held, stored_principal
+from app.access.commands import (
+    NameTaken,
+    StoredPrincipal,
+    Write,
+    enrol_locked,
+    find_principal,
+    lock_principal,
+)
 from app.access.models import Principal, Token, TokenIn
-from app.access.queries import hash_of
-from app.access.rules import LONGEST_LIFE, Grant, expiry_of, principal_chain, principal_subject
-from app.kit.database.engine import table_of
-from app.kit.database.journal import Chain, Entry, hold, next_version, record
+from app.access.queries import hash_secret
+from app.access.rules import (
+    MAX_TOKEN_LIFE,
+    Grant,
+    choose_expiry,
+    format_principal_chain,
+    format_principal_subject,
+)
+from app.kit.database.engine import get_table
+from app.kit.database.journal import Chain, Entry, append, assign_version, lock_chain
 from app.kit.database.resources import write_version
-from app.kit.http.validation import checked_key
+from app.kit.http.validation import check_key
 from app.kit.problems import (
     Conflict,
     FieldError,
@@ -31,7 +44,7 @@ from app.kit.problems import (
     require_found,
 )
 
-_tokens, _principals = table_of(Token), table_of(Principal)
+_tokens, _principals = get_table(Token), get_table(Principal)
 
 scope_beyond_own = Kind(
     "scope_beyond_own",
@@ -73,17 +86,17 @@ _STORED = [_tokens.c[name] for name in StoredToken._fields]
 
 def put_token(write: Write, principal: str, name: str, content: TokenIn) -> str | None:
     """Create a token and return its secret, the only time; or change its limits and return None."""
-    chain, owner = held(write, principal)
+    chain, owner = lock_principal(write, principal)
     stored = _find_token(write.session, owner.id, name)
     write.precondition.check(stored.version if stored else None)
     if stored is None and _is_taken(write.session, name):
         raise NameTaken(name=name)
     if stored is not None and stored.revoked_at is not None:
         raise TokenRevoked(token=name)
-    expires_at = expiry_of(content.expires_at, stored.created_at if stored else write.author.at)
+    expires_at = choose_expiry(content.expires_at, stored.created_at if stored else write.author.at)
     _check_token(write, content, expires_at, stored)
     if stored is None:
-        return _issue(write, chain, owner, checked_key(name), content, expires_at)
+        return _issue(write, chain, owner, check_key(name), content, expires_at)
     scopes = [str(scope) for scope in content.scopes]
     new = stored._replace(scopes=scopes, networks=list(content.networks), expires_at=expires_at)
     if new != stored:
@@ -91,9 +104,9 @@ def put_token(write: Write, principal: str, name: str, content: TokenIn) -> str 
     return None
 
 
-def end_token(write: Write, principal: str, name: str) -> None:
+def revoke_token_of_principal(write: Write, principal: str, name: str) -> None:
     """Revoke a token, which ends before the next request. Idempotent."""
-    chain, owner = held(write, principal)
+    chain, owner = lock_principal(write, principal)
     stored = require_found(_find_token(write.session, owner.id, name))
     if stored.revoked_at is None:
         _revoke(write, chain, owner, stored)
@@ -110,14 +123,14 @@ def _is_taken(session: Session, name: str) -> bool:
 
 
 def _check_token(write: Write, content: TokenIn, expires_at: datetime, stored: StoredToken | None) -> None:
-    """Raise Invalid for a scope that the actor's token lacks, or an expiry in the past or beyond `LONGEST_LIFE`."""
+    """Raise Invalid for a scope that the actor's token lacks, or an expiry in the past or beyond `MAX_TOKEN_LIFE`."""
     own, kept = write.actor.scopes, set(stored.scopes) if stored else set()
     errors = [
         FieldError(scope_beyond_own, pointer=f"/scopes/{n}", value=scope, allowed=sorted(own))
         for n, scope in enumerate(content.scopes)
         if scope not in own and scope not in kept
     ]
-    latest = write.author.at + LONGEST_LIFE
+    latest = write.author.at + MAX_TOKEN_LIFE
     if content.expires_at is not None and not write.author.at < expires_at <= latest:
         value = content.expires_at.isoformat()
         errors.append(
@@ -130,13 +143,13 @@ def _issue(
     write: Write, chain: Chain, owner: StoredPrincipal, name: str, content: TokenIn, expires_at: datetime
 ) -> str:
     secret = f"rata_{secrets.token_urlsafe(32)}"
-    version = next_version(write.session, principal_subject(owner.name, name), None)
+    version = assign_version(write.session, format_principal_subject(owner.name, name), None)
     scopes, networks = [str(scope) for scope in content.scopes], list(content.networks)
     new = StoredToken(0, name, scopes, networks, write.author.at, expires_at, None, version)
-    row = {**new._asdict(), "principal_id": owner.id, "hash": hash_of(secret)}
+    row = {**new._asdict(), "principal_id": owner.id, "hash": hash_secret(secret)}
     del row["id"]
     write.session.execute(sa.insert(_tokens).values(**row))
-    record(write.session, chain, write.author, [_build_entry("created", owner, None, new)])
+    append(write.session, chain, write.author, [_build_entry("created", owner, None, new)])
     return secret
 
 
@@ -160,7 +173,7 @@ def _change(
         "revoked_at": new.revoked_at,
     }
     new = new._replace(version=write_version(write.session, _tokens, stored, changed))
-    record(write.session, chain, write.author, [_build_entry(what, owner, stored, new)])
+    append(write.session, chain, write.author, [_build_entry(what, owner, stored, new)])
 
 
 def _build_entry(what: str, owner: StoredPrincipal, before: StoredToken | None, after: StoredToken) -> Entry:
@@ -171,7 +184,7 @@ def _build_entry(what: str, owner: StoredPrincipal, before: StoredToken | None, 
         instants = {name: at.isoformat() if at else None for name, at in ends.items()}
         return {"scopes": row.scopes, "networks": row.networks, **instants}
 
-    address = principal_subject(owner.name, after.name)
+    address = format_principal_subject(owner.name, after.name)
     return Entry(
         f"token.{what}", owner.region_code, address, after.version, describe(before), describe(after)
     )
@@ -193,14 +206,14 @@ def create_token(
     Non-empty `grants` replace the principal's memberships. Raises Conflict if another token has the name, Invalid if
     the HTTP interface would refuse a name.
     """
-    name, principal = checked_key(name), checked_key(principal)
-    chain = hold(write.session, principal_chain(principal))
-    owner = stored_principal(write.session, principal)
+    name, principal = check_key(name), check_key(principal)
+    chain = lock_chain(write.session, format_principal_chain(principal))
+    owner = find_principal(write.session, principal)
     if owner is None or grants:
-        chain, owner = enrol_chained(write, chain, principal, grants)
+        chain, owner = enrol_locked(write, chain, principal, grants)
     if _is_taken(write.session, name):
         raise Conflict()
-    return _issue(write, chain, owner, name, content, expiry_of(content.expires_at, write.author.at))
+    return _issue(write, chain, owner, name, content, choose_expiry(content.expires_at, write.author.at))
 
 
 def revoke_token(write: Write, *, name: str) -> None:
@@ -208,8 +221,8 @@ def revoke_token(write: Write, *, name: str) -> None:
     c = _tokens.c
     owned = sa.select(_principals.c.name).join(_tokens, c.principal_id == _principals.c.id)
     principal = require_found(write.session.scalar(owned.where(c.name == name, c.revoked_at.is_(None))))
-    chain = hold(write.session, principal_chain(principal))
-    owner = stored_principal(write.session, principal)
+    chain = lock_chain(write.session, format_principal_chain(principal))
+    owner = find_principal(write.session, principal)
     stored = _find_token(write.session, owner.id, name) if owner else None
     if owner is None or stored is None or stored.revoked_at is not None:
         raise NotFound()

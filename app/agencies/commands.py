@@ -12,32 +12,32 @@ from app.access.models import Membership, Principal
 from app.agencies.models import AgencyIn, AgencyRow, AgencyState
 from app.agencies.queries import (
     StoredAgency,
-    agency_labels,
+    check_agency_region,
+    count_references,
     find_agency,
-    home_of,
     list_stored,
-    references_to,
+    read_agency_names,
 )
-from app.agencies.rules import Verb, region_chain, verbs_from
-from app.kit.database.engine import table_of
-from app.kit.database.journal import Chain, Entry, hold, next_version, record
+from app.agencies.rules import AgencyVerb, format_region_chain, list_possible_verbs
+from app.kit.database.engine import get_table
+from app.kit.database.journal import Chain, Entry, append, assign_version, lock_chain
 from app.kit.database.resources import write_version
-from app.kit.fields import AgencyCode, folded
-from app.kit.http.validation import describe_unknown, unknown_reference, validated
+from app.kit.fields import AgencyCode, fold_name
+from app.kit.http.validation import describe_unknown, unknown_reference, validate
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, Invalid, Kind, Problem, Text
 
-Mover = Callable[[Write, str, str, str], None]
+MergeHook = Callable[[Write, str, str, str], None]
 """(write, region code, from agency, to agency): redirect all references from the one to the other."""
 
-MOVERS: list[Mover] = []
+MERGE_HOOKS: list[MergeHook] = []
 """`app.wiring` adds those of the areas above: a merge moves a plan's lines, yet this area cannot import plans.
 
 A mover runs in the merge's transaction, under the lock of the region's chain. It locks the chains of the rows that it
 changes and records each change there. It must lock *every* chain under which a writer can add a line of the region:
 then a writer that saw the agency active has committed before the mover reads."""
 
-_table, _memberships, _principals = table_of(AgencyRow), table_of(Membership), table_of(Principal)
+_table, _memberships, _principals = get_table(AgencyRow), get_table(Membership), get_table(Principal)
 _CODE: TypeAdapter[str] = TypeAdapter(AgencyCode)
 
 malformed_code = Kind(
@@ -92,11 +92,11 @@ def put_agency(write: Write, region: str, code: str, content: AgencyIn) -> bool:
         "code": code,
         "state": AgencyState.active,
         "merged_into": None,
-        "folded": folded(content.name),
-        "version": next_version(write.session, _format_address(region, code), None),
+        "folded": fold_name(content.name),
+        "version": assign_version(write.session, _format_address(region, code), None),
     }
     write.session.execute(sa.insert(_table).values(**new))
-    record(write.session, chain, write.author, [_build_entry("created", None, StoredAgency(id=0, **new))])
+    append(write.session, chain, write.author, [_build_entry("created", None, StoredAgency(id=0, **new))])
     return True
 
 
@@ -105,10 +105,10 @@ def patch_agency(write: Write, region: str, code: str, patch: object) -> None:
     chain = _lock_region(write, region)
     stored = _find_existing(write, region, code)
     content = {name: getattr(stored, name) for name in AgencyIn.model_fields}
-    _replace(write, chain, stored, validated(AgencyIn, merge_patch(content, patch)))
+    _replace(write, chain, stored, validate(AgencyIn, merge_patch(content, patch)))
 
 
-def set_state(write: Write, region: str, code: str, verb: Verb) -> None:
+def set_state(write: Write, region: str, code: str, verb: AgencyVerb) -> None:
     """Retire or restore an agency. Raises WrongState if its state does not allow the verb."""
     chain = _lock_region(write, region)
     stored = _find_existing(write, region, code)
@@ -128,11 +128,11 @@ def merge_agency(write: Write, region: str, code: str, into: str) -> None:
     for earlier in list_stored(write.session, region, _table.c.merged_into == code):
         chain = _change(write, chain, earlier, earlier._replace(merged_into=into), "merged")
     _move_memberships(write, region, code, target)
-    for move in MOVERS:
+    for move in MERGE_HOOKS:
         move(write, region, code, into)
 
 
-def replace_named(session: Session, owner: sa.Column[int], ids: Sequence[int], old: str, new: str) -> None:
+def replace_agency(session: Session, owner: sa.Column[int], ids: Sequence[int], old: str, new: str) -> None:
     """Replace an agency in the rows of some owners, for movers. Deletes the row of an owner that has both."""
     table = owner.table
     is_old = sa.and_(owner.in_(ids), table.c.agency_code == old)
@@ -145,19 +145,19 @@ def delete_agency(write: Write, region: str, code: str) -> None:
     """Delete an agency. Raises AgencyInUse with the number of references if it has any."""
     chain = _lock_region(write, region)
     stored = _find_existing(write, region, code)
-    references = references_to(write.session, region, code)
+    references = count_references(write.session, region, code)
     if references:
         shown = ", ".join(f"{name}: {count}" for name, count in references.items())
         raise AgencyInUse(agency=code, references=shown)
     write.session.execute(sa.delete(_table).where(_table.c.id == stored.id))
-    record(write.session, chain, write.author, [_build_entry("deleted", stored, None)])
+    append(write.session, chain, write.author, [_build_entry("deleted", stored, None)])
 
 
 def _lock_region(write: Write, region: str) -> Chain:
     """Lock the region's chain. Raises NotFound or Forbidden if the actor may not write its agencies."""
-    home_of(write.session, write.actor, region)
+    check_agency_region(write.session, write.actor, region)
     write.actor.require("write_agencies", region)
-    return hold(write.session, region_chain(region))
+    return lock_chain(write.session, format_region_chain(region))
 
 
 def _find_existing(write: Write, region: str, code: str) -> StoredAgency:
@@ -166,7 +166,7 @@ def _find_existing(write: Write, region: str, code: str) -> StoredAgency:
 
 def _replace(write: Write, chain: Chain, stored: StoredAgency, content: AgencyIn) -> None:
     _check_state(stored, "edit")
-    new = stored._replace(name=content.name, kind=content.kind, folded=folded(content.name))
+    new = stored._replace(name=content.name, kind=content.kind, folded=fold_name(content.name))
     if new != stored:
         _change(write, chain, stored, new, "changed")
 
@@ -178,8 +178,8 @@ def _check_code(code: str) -> None:
         raise Invalid(errors=[FieldError(malformed_code, parameter="agency", value=code)]) from None
 
 
-def _check_state(stored: StoredAgency, verb: Verb) -> None:
-    if verb not in verbs_from(stored.state):
+def _check_state(stored: StoredAgency, verb: AgencyVerb) -> None:
+    if verb not in list_possible_verbs(stored.state):
         raise WrongState(agency=stored.code, state=stored.state, verb=verb)
 
 
@@ -190,7 +190,7 @@ def _check_target(session: Session, region: str, code: str, into: str) -> Stored
     target = find_agency(session, region, into)
     if target is not None and target.state == AgencyState.active:
         return target
-    active = agency_labels(session, region, state=AgencyState.active)
+    active = read_agency_names(session, region, state=AgencyState.active)
     others = [f"{other} {name}" for other, name in active.items() if other != code]
     kind = unknown_reference if target is None else not_active
     error = describe_unknown(into, f"regions/{region}/agencies", others, pointer="/into")
@@ -200,7 +200,7 @@ def _check_target(session: Session, region: str, code: str, into: str) -> Stored
 def _change(write: Write, chain: Chain, stored: StoredAgency, new: StoredAgency, what: str) -> Chain:
     changed = {name: value for name, value in new._asdict().items() if value != getattr(stored, name)}
     new = new._replace(version=write_version(write.session, _table, stored, changed))
-    return record(write.session, chain, write.author, [_build_entry(what, stored, new)])
+    return append(write.session, chain, write.author, [_build_entry(what, stored, new)])
 
 
 _RECORDED = (*AgencyIn.model_fields, "state", "merged_into")
@@ -226,7 +226,7 @@ def _move_memberships(write: Write, region: str, code: str, target: StoredAgency
     is_old = sa.and_(c.region_code == region, c.agency_code == code)
     if write.session.scalar(sa.select(sa.func.count()).select_from(_memberships).where(is_old)) == 0:
         return
-    chain = hold(write.session, "access")
+    chain = lock_chain(write.session, "access")
     has_old = _principals.c.id.in_(sa.select(c.principal_id).where(is_old))
     write.session.execute(sa.update(_principals).where(has_old).values(version=_principals.c.version + 1))
     twin = _memberships.alias("twin")
@@ -240,4 +240,4 @@ def _move_memberships(write: Write, region: str, code: str, target: StoredAgency
     write.session.execute(sa.update(_memberships).where(is_old).values(agency_code=into))
     before, after = {"agency": code}, {"agency": into}
     entry = Entry("membership.moved", region, _format_address(region, into), target.version, before, after)
-    record(write.session, chain, write.author, [entry])
+    append(write.session, chain, write.author, [entry])

@@ -9,13 +9,13 @@ from pydantic import Field as ShapeField
 from pydantic.config import JsonDict
 from sqlmodel import Field
 
-from app.agencies.rules import Verb
+from app.agencies.rules import AgencyVerb
 from app.kit.database.engine import Table
-from app.kit.fields import AgencyCode, Line, Shape, Version, address, show_example
+from app.kit.fields import AgencyCode, Line, Shape, Version, describe_key, show_example
 from app.kit.http.pagination import PageQuery
 from app.reference.models import Words
 
-AgencyKey = Annotated[str, address("Code of the agency in its region.", "1.06.0.00.0.00.08.0000")]
+AgencyKey = Annotated[str, describe_key("Code of the agency in its region.", "1.06.0.00.0.00.08.0000")]
 
 
 class AgencyKind(StrEnum):
@@ -100,7 +100,9 @@ class AgencyOut(AgencyFields):
 class AgencyReply(AgencyOut):
     """An agency with what the caller may do next."""
 
-    allowed: list[Verb] = ShapeField(description="`delete` is there only while nothing refers to the agency.")
+    allowed: list[AgencyVerb] = ShapeField(
+        description="`delete` is there only while nothing refers to the agency."
+    )
 
     model_config = show_example(_OUT, allowed=["edit", "retire", "merge"])
 

@@ -10,37 +10,37 @@ from sqlmodel import Session
 from app.access.models import Membership
 from app.access.rules import Actor
 from app.agencies.models import PARTNER_KINDS, AgencyKind, AgencyOut, AgencyQuery, AgencyRow, AgencyState
-from app.agencies.rules import Verb, is_home, verbs_from
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of
+from app.agencies.rules import AgencyVerb, can_have_agencies, list_possible_verbs
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import select_fields
 from app.kit.database.resources import read_record
-from app.kit.fields import folded
-from app.kit.http.pagination import Listing, equal
+from app.kit.fields import fold_name
+from app.kit.http.pagination import Listing, match_values
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Kind, NotFound
-from app.reference.queries import among, has_words, is_region
+from app.reference.queries import has_words, is_among, is_region
 
-_agency, _membership = table_of(AgencyRow), table_of(Membership)
+_agency, _membership = get_table(AgencyRow), get_table(Membership)
 
 
-def home_of(session: Session, actor: Actor, region: str) -> str:
+def check_agency_region(session: Session, actor: Actor, region: str) -> str:
     """Return the region. Raises NotFound if the actor does not see it or it cannot have agencies."""
-    if not (is_home(region) and actor.sees(region) and is_region(session, region)):
+    if not (can_have_agencies(region) and actor.sees(region) and is_region(session, region)):
         raise NotFound()
     return region
 
 
 def _select_agencies(region: str) -> Select[Any]:
     is_partner = _agency.c.kind.in_(PARTNER_KINDS)
-    return sa.select(*fields_of(AgencyOut, _agency, is_partner=is_partner)).where(
+    return sa.select(*select_fields(AgencyOut, _agency, is_partner=is_partner)).where(
         _agency.c.region_code == region
     )
 
 
-def agencies(region: str, query: AgencyQuery) -> Listing:
+def select_agencies(region: str, query: AgencyQuery) -> Listing:
     """Return the matching agencies of a region."""
     c = _agency.c
-    conditions = equal((c.kind, query.kind), (c.state, query.state))
+    conditions = match_values((c.kind, query.kind), (c.state, query.state))
     statement = _select_agencies(region).where(has_words(c.folded, query.q), *conditions)
     return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
 
@@ -53,7 +53,7 @@ class AgencyText(NamedTuple):
     version: int
 
 
-def agency_text(session: Session, region: str, code: str) -> AgencyText:
+def read_agency_text(session: Session, region: str, code: str) -> AgencyText:
     """Return one agency. Raises NotFound if the region has none of that code."""
     statement = _select_agencies(region).where(_agency.c.code == code)
     return read_record(session, statement, AgencyText, "state", "version")
@@ -87,15 +87,17 @@ def find_agency(session: Session, region: str, code: str) -> StoredAgency | None
     return next(iter(list_stored(session, region, _agency.c.code == code)), None)
 
 
-def agencies_by_code(session: Session, region: str, codes: Collection[str]) -> dict[str, StoredAgency]:
+def find_agencies_by_code(session: Session, region: str, codes: Collection[str]) -> dict[str, StoredAgency]:
     """Return code → agency of the region, of any state, with one SELECT."""
     if not codes:
         return {}
-    rows = list_stored(session, region, among(session, _agency.c.code, codes))
+    rows = list_stored(session, region, is_among(session, _agency.c.code, codes))
     return {agency.code: agency for agency in rows}
 
 
-def agencies_named(session: Session, region: str, names: Collection[str]) -> dict[str, list[StoredAgency]]:
+def find_agencies_by_name(
+    session: Session, region: str, names: Collection[str]
+) -> dict[str, list[StoredAgency]]:
     """Return name → the region's agencies with that folded name, with one SELECT.
 
     If some of a name are active, the list has only those; `merged_into` of a merged one names its successor.
@@ -103,9 +105,9 @@ def agencies_named(session: Session, region: str, names: Collection[str]) -> dic
     """
     if not names:
         return {}
-    keys = {name: folded(name) for name in names}
+    keys = {name: fold_name(name) for name in names}
     by_name: dict[str, list[StoredAgency]] = {}
-    for agency in list_stored(session, region, among(session, _agency.c.folded, keys.values())):
+    for agency in list_stored(session, region, is_among(session, _agency.c.folded, keys.values())):
         by_name.setdefault(agency.folded, []).append(agency)
     result = {}
     for name, key in keys.items():
@@ -116,7 +118,7 @@ def agencies_named(session: Session, region: str, names: Collection[str]) -> dic
     return result
 
 
-def agency_labels(session: Session, region: str, *, state: AgencyState | None = None) -> dict[str, str]:
+def read_agency_names(session: Session, region: str, *, state: AgencyState | None = None) -> dict[str, str]:
     """Return code → name of the agencies of a region, of one state or of all."""
     c = _agency.c
     statement = sa.select(c.code, c.name).where(c.region_code == region).order_by(c.code)
@@ -139,14 +141,14 @@ def check_agencies(
 
     Codes in `kept` are already in the stored row and need not be active: an agency's past attendance stays true.
     """
-    known = agencies_by_code(session, region, {code for _, code in named})
+    known = find_agencies_by_code(session, region, {code for _, code in named})
     active: list[str] | None = None
     errors = []
     for pointer, code in named:
         agency = known.get(code)
         if agency is None:
             if active is None:
-                labels = agency_labels(session, region, state=AgencyState.active)
+                labels = read_agency_names(session, region, state=AgencyState.active)
                 active = [f"{other} {name}" for other, name in labels.items()]
             errors.append(describe_unknown(code, f"regions/{region}/agencies", active, pointer=pointer))
         elif agency.state != AgencyState.active and code not in kept:
@@ -169,7 +171,7 @@ class Referrer(NamedTuple):
     how_many: Count
 
 
-def count_by(*columns: sa.Column[str]) -> Count:
+def make_counter(*columns: sa.Column[str]) -> Count:
     """Return a function that counts the rows with an agency in these columns, of tables with a `region_code`."""
 
     def count(session: Session, region: str, code: str) -> int:
@@ -187,24 +189,28 @@ def count_by(*columns: sa.Column[str]) -> Count:
 
 
 OWN_REFERRERS = [
-    Referrer("agencies merged into it", count_by(_agency.c.merged_into)),
-    Referrer("memberships", count_by(_membership.c.agency_code)),
+    Referrer("agencies merged into it", make_counter(_agency.c.merged_into)),
+    Referrer("memberships", make_counter(_membership.c.agency_code)),
 ]
 REFERRERS = list(OWN_REFERRERS)
 """`app.wiring` adds those of the areas above: this area cannot import plans, yet must not delete an agency that a line
 names."""
 
 
-def references_to(session: Session, region: str, code: str) -> dict[str, int]:
+def count_references(session: Session, region: str, code: str) -> dict[str, int]:
     """Return kind of row → number of references to the agency, without zeros."""
     counts = {referrer.name: referrer.how_many(session, region, code) for referrer in REFERRERS}
     return {name: count for name, count in counts.items() if count}
 
 
-def allowed(session: Session, actor: Actor, region: str, code: str, state: str) -> list[Verb]:
+def list_allowed_verbs(
+    session: Session, actor: Actor, region: str, code: str, state: str
+) -> list[AgencyVerb]:
     """Return the verbs that the actor may use on an agency in this state."""
     if not actor.may("write_agencies", region):
         return []
     return [
-        verb for verb in verbs_from(state) if verb != "delete" or not references_to(session, region, code)
+        verb
+        for verb in list_possible_verbs(state)
+        if verb != "delete" or not count_references(session, region, code)
     ]

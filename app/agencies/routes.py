@@ -2,19 +2,19 @@
 
 from fastapi import Response
 
-from app.access.actor import Call, Caller
+from app.access.actor import Caller, RequestContext
 from app.agencies import commands, queries
 from app.agencies.models import AgencyIn, AgencyKey, AgencyOut, AgencyQuery, AgencyReply, MergeIn
-from app.agencies.rules import region_chain
-from app.changes.history import History, history_page
+from app.agencies.rules import format_region_chain
+from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
 from app.kit.http.pagination import Page
-from app.kit.http.replies import answer_resource, created, no_content
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.replies import answer_no_content, answer_resource, declare_created
+from app.kit.http.routing import FromQuery, make_router
 from app.kit.merge_patch import Patch
 from app.reference.models import RegionKey
 
-router = house_router(prefix="/regions/{region}/agencies", tags=["agencies"])
+router = make_router(prefix="/regions/{region}/agencies", tags=["agencies"])
 
 _CONDITIONAL = {"x-conditional": True}
 
@@ -26,18 +26,18 @@ def list_agencies(call: Caller, region: RegionKey, query: FromQuery[AgencyQuery]
     For choosing who is responsible. Merged and retired ones are listed too; `state=active` leaves them out.
     404 for a region that the caller does not see.
     """
-    home = queries.home_of(call.session, call.actor, region)
-    return call.answer_list(queries.agencies(home, query), query, sort=query.sort)
+    home = queries.check_agency_region(call.session, call.actor, region)
+    return call.answer_list(queries.select_agencies(home, query), query, sort=query.sort)
 
 
 @router.get("/{agency}", response_model=AgencyReply)
 def read_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Response:
     """One agency; `allowed` says what the caller may do with it, `merged_into` who took over its lines."""
-    queries.home_of(call.session, call.actor, region)
+    queries.check_agency_region(call.session, call.actor, region)
     return _reply(call, region, agency)
 
 
-@router.put("/{agency}", response_model=AgencyReply, responses=created(AgencyReply))
+@router.put("/{agency}", response_model=AgencyReply, responses=declare_created(AgencyReply))
 def put_agency(call: Caller, region: RegionKey, agency: AgencyKey, content: AgencyIn) -> Response:
     """Create an agency under its official code, or replace its name and kind.
 
@@ -62,7 +62,7 @@ def delete_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Respons
     `merge` is the way.
     """
     commands.delete_agency(call.write, region, agency)
-    return no_content()
+    return answer_no_content()
 
 
 @router.post("/{agency}/retire", response_model=AgencyReply, openapi_extra=_CONDITIONAL)
@@ -97,11 +97,11 @@ def list_agency_history(call: Caller, region: RegionKey, agency: AgencyKey, quer
 
     Stays after it was deleted.
     """
-    return history_page(call, region_chain(region), f"regions/{region}/agencies/{agency}", query)
+    return answer_history(call, format_region_chain(region), f"regions/{region}/agencies/{agency}", query)
 
 
-def _reply(call: Call, region: str, code: str, *, status: int = 200) -> Response:
-    text, state, version = queries.agency_text(call.session, region, code)
-    allowed = queries.allowed(call.session, call.actor, region, code, state)
+def _reply(call: RequestContext, region: str, code: str, *, status: int = 200) -> Response:
+    text, state, version = queries.read_agency_text(call.session, region, code)
+    allowed = queries.list_allowed_verbs(call.session, call.actor, region, code, state)
     address = f"regions/{region}/agencies/{code}"
     return answer_resource(call.request, text, version, address, status=status, allowed=allowed)

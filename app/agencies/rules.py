@@ -2,39 +2,39 @@
 
 from typing import Literal, NamedTuple
 
-Verb = Literal["edit", "retire", "restore", "merge", "delete"]
+AgencyVerb = Literal["edit", "retire", "restore", "merge", "delete"]
 
 
-class Step(NamedTuple):
+class AgencyStep(NamedTuple):
     """A transition: a verb, the states that allow it, and the next state.
 
     `to_state` is None if the state stays or the agency is deleted.
     """
 
-    verb: Verb
+    verb: AgencyVerb
     from_states: frozenset[str]
     to_state: str | None
 
 
-STEPS = (
-    Step("edit", frozenset({"active", "retired"}), None),
-    Step("retire", frozenset({"active"}), "retired"),
-    Step("restore", frozenset({"retired"}), "active"),
-    Step("merge", frozenset({"active", "retired"}), "merged"),
-    Step("delete", frozenset({"active", "retired", "merged"}), None),
+AGENCY_STEPS = (
+    AgencyStep("edit", frozenset({"active", "retired"}), None),
+    AgencyStep("retire", frozenset({"active"}), "retired"),
+    AgencyStep("restore", frozenset({"retired"}), "active"),
+    AgencyStep("merge", frozenset({"active", "retired"}), "merged"),
+    AgencyStep("delete", frozenset({"active", "retired", "merged"}), None),
 )
 
 
-def verbs_from(state: str) -> list[Verb]:
+def list_possible_verbs(state: str) -> list[AgencyVerb]:
     """Return the verbs that a state allows, before the checks of rights and references."""
-    return [step.verb for step in STEPS if state in step.from_states]
+    return [step.verb for step in AGENCY_STEPS if state in step.from_states]
 
 
-def is_home(region_code: str) -> bool:
+def can_have_agencies(region_code: str) -> bool:
     """Return whether a region can have agencies: provinces, regencies and cities can."""
     return region_code != "0" and region_code.count(".") <= 1
 
 
-def region_chain(region_code: str) -> str:
+def format_region_chain(region_code: str) -> str:
     """Return the journal chain of a region's agencies."""
     return f"region:{region_code}"

@@ -2,18 +2,18 @@
 
 from fastapi import Response
 
-from app.access.actor import Call
+from app.access.actor import RequestContext
 from app.changes.models import HistoryQuery
-from app.changes.queries import history
+from app.changes.queries import select_history
 from app.kit.http.routing import FromQuery
 
 History = FromQuery[HistoryQuery]
 
 
-def history_page(call: Call, chain: str, subject: str, query: History) -> Response:
+def answer_history(call: RequestContext, chain: str, subject: str, query: History) -> Response:
     """Return a page of the history of a subject and of the addresses below it.
 
     Raises NotFound if the caller may see none of its entries.
     """
-    listing = history(call.session, call.actor, chain, subject, query)
+    listing = select_history(call.session, call.actor, chain, subject, query)
     return call.answer_list(listing, query, sort=query.sort)

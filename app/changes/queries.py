@@ -10,43 +10,50 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.access.commands import CHAIN as ACCESS
+from app.access.commands import ACCESS_CHAIN as ACCESS
 from app.access.models import TokenScope
-from app.access.queries import visible, within
-from app.access.rules import PRINCIPAL_CHAINS, SCOPE_CHAINS, SCOPE_CHANGED, Actor, ancestors_of, scope_chain
+from app.access.queries import can_see_region, is_in_region
+from app.access.rules import (
+    PRINCIPAL_CHAINS,
+    SCOPE_CHAINS,
+    SCOPE_CHANGED,
+    Actor,
+    format_scope_chain,
+    list_ancestors,
+)
 from app.changes.models import NOW, Change, ChangesQuery, HistoryEntry, HistoryQuery
 from app.changes.rules import (
     BEGINNING,
     WEBHOOK_CHAINS,
-    Break,
-    End,
+    ChainBreak,
+    ChainEnd,
     FeedGone,
-    Place,
-    cursor_of,
+    FeedPosition,
+    decode_cursor,
+    encode_cursor,
     expired_cursor,
-    first_break,
-    place_of,
-    way_back,
+    find_first_break,
+    list_sources,
 )
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import FEED, JournalHead, JournalRow
-from app.kit.database.json_sql import fields_of, json_texts
+from app.kit.database.json_sql import select_fields, select_json
 from app.kit.http.pagination import Listing
 from app.kit.problems import FieldError, NotFound
 
-_journal, _heads = table_of(JournalRow), table_of(JournalHead)
+_journal, _heads = get_table(JournalRow), get_table(JournalHead)
 _c = _journal.c
 
 
 # History
 
 
-def history(session: Session, actor: Actor, chain: str, subject: str, query: HistoryQuery) -> Listing:
+def select_history(session: Session, actor: Actor, chain: str, subject: str, query: HistoryQuery) -> Listing:
     """Return the entries of a subject and of the addresses below it that the actor may know of.
 
     The history outlives a deleted subject. Raises NotFound if the actor may know of no entry.
     """
-    statement = sa.select(*fields_of(HistoryEntry, _journal, sequence=_c.position)).where(
+    statement = sa.select(*select_fields(HistoryEntry, _journal, sequence=_c.position)).where(
         _c.chain == chain,
         sa.or_(_c.subject == subject, _starts_with(_c.subject, f"{subject}/")),
         _is_known_to(actor, None),
@@ -73,7 +80,7 @@ def _has_kind(kinds: Sequence[str]) -> ColumnElement[bool]:
 # The feed
 
 
-class Watch(NamedTuple):
+class FeedFilter(NamedTuple):
     """A reader's feed and its filters: region (None: all that the reader sees) and kinds (empty: all)."""
 
     actor: Actor
@@ -95,60 +102,60 @@ class FeedPage:
     more: bool
 
 
-def feed(session: Session, actor: Actor, query: ChangesQuery, *, now: datetime, days: int) -> FeedPage:
+def read_feed(session: Session, actor: Actor, query: ChangesQuery, *, now: datetime, days: int) -> FeedPage:
     """Return the page behind a cursor of the changes that an actor may know of, in the order of their commits.
 
     Raises FeedGone if the first change is older than `days`, or if the cursor's row is gone, as after the restore of a
     backup.
     """
-    watch = Watch(actor, query.region, query.kind)
+    watch = FeedFilter(actor, query.region, query.kind)
     filters = watch.filters
     if query.after == NOW:
-        return FeedPage([], cursor_of(end_for(session, watch), filters), more=False)
-    place = BEGINNING if query.after is None else place_of(query.after, filters)
-    start = number_of(session, place)
+        return FeedPage([], encode_cursor(find_feed_end(session, watch), filters), more=False)
+    place = BEGINNING if query.after is None else decode_cursor(query.after, filters)
+    start = find_number(session, place)
     span = None if start is None else _find_span(session, start, actor, query.region)
     rows = [] if span is None else _read_span(session, span, _match_watch(watch), query)
     if start is None or (rows and rows[0][1] < now - timedelta(days=days)):
         error = FieldError(
-            expired_cursor, parameter="after", value=query.after, allowed=way_back(query.region)
+            expired_cursor, parameter="after", value=query.after, allowed=list_sources(query.region)
         )
         raise FeedGone(errors=[error], days=days)
     page = rows[: query.limit]
     if page:
-        place = Place(*page[-1][2:])
-    return FeedPage([row[0] for row in page], cursor_of(place, filters), more=len(rows) > len(page))
+        place = FeedPosition(*page[-1][2:])
+    return FeedPage([row[0] for row in page], encode_cursor(place, filters), more=len(rows) > len(page))
 
 
-class Span(NamedTuple):
+class FeedRange(NamedTuple):
     """A range of numbers in the feed, both ends included; `last` None: to the end."""
 
     first: int
     last: int | None
 
 
-def _match_watch(watch: Watch) -> list[ColumnElement[bool]]:
+def _match_watch(watch: FeedFilter) -> list[ColumnElement[bool]]:
     return [_is_known_to(watch.actor, watch.region), sa.or_(_has_kind(watch.kinds), _c.kind == SCOPE_CHANGED)]
 
 
-def end_for(session: Session, watch: Watch) -> Place:
+def find_feed_end(session: Session, watch: FeedFilter) -> FeedPosition:
     """Return the last row of a reader's feed. Returns BEGINNING if it is empty."""
     span = _find_span(session, 0, watch.actor, watch.region)
     if span is None:
         return BEGINNING
     behind = sa.select(_c.chain, _c.position, _c.hash).where(_is_in_span(span), *_match_watch(watch))
     row = session.execute(behind.order_by(_c.sequence.desc()).limit(1)).one_or_none()
-    return Place(*row) if row else BEGINNING
+    return FeedPosition(*row) if row else BEGINNING
 
 
-def _find_span(session: Session, start: int, actor: Actor, region: str | None) -> Span | None:
+def _find_span(session: Session, start: int, actor: Actor, region: str | None) -> FeedRange | None:
     """Return a range behind a number that contains all rows for this reader. Returns None if it has none.
 
     Without it, the database would read the whole feed to find a page for a reader that sees little of it. Two index
     look-ups for each region in the journal find the range.
     """
     if region in (None, "0") and any(grant.is_below and grant.region == "0" for grant in actor.grants):
-        return Span(start + 1, None)
+        return FeedRange(start + 1, None)
     known = _list_regions()
     here = _journal.alias("here")
     key = (here.c.region_code, here.c.sequence)
@@ -166,9 +173,9 @@ def _find_span(session: Session, start: int, actor: Actor, region: str | None) -
     lasts = nearest(sa.tuple_(*key) <= at_end, *[column.desc() for column in key])
     ends = sa.select(sa.func.min(firsts), sa.func.max(lasts)).where(_reaches(actor, known.c.code, region))
     first, last = session.execute(ends).one()
-    own = sa.select(_c.sequence).where(_c.chain == scope_chain(actor.principal), _c.sequence > start)
+    own = sa.select(_c.sequence).where(_c.chain == format_scope_chain(actor.principal), _c.sequence > start)
     numbers = [*session.scalars(own), *([first, last] if first is not None else [])]
-    return Span(min(numbers), max(numbers)) if numbers else None
+    return FeedRange(min(numbers), max(numbers)) if numbers else None
 
 
 _ENDLESS = 2**63 - 1
@@ -183,23 +190,23 @@ def _list_regions() -> sa.CTE:
 
 
 def _read_span(
-    session: Session, span: Span, chosen: Sequence[ColumnElement[bool]], query: ChangesQuery
+    session: Session, span: FeedRange, chosen: Sequence[ColumnElement[bool]], query: ChangesQuery
 ) -> Sequence[Any]:
     """Return (JSON, instant, chain, position, hash) of the page's rows and of one more, if it exists."""
-    columns = fields_of(Change, _journal, sequence=_c.position)
+    columns = select_fields(Change, _journal, sequence=_c.position)
     fields = [column for column in columns if query.changes or column.name != "changes"]
     extra = [_c[name].label(f"_{name}") for name in ("at", "chain", "position", "hash")]
     statement = sa.select(*fields, *extra).where(_is_in_span(span), *chosen)
     statement = statement.order_by(_c.sequence).limit(query.limit + 1)
-    return session.execute(json_texts(statement, *[column.name for column in extra])).all()
+    return session.execute(select_json(statement, *[column.name for column in extra])).all()
 
 
-def _is_in_span(span: Span) -> ColumnElement[bool]:
+def _is_in_span(span: FeedRange) -> ColumnElement[bool]:
     is_behind = _c.sequence >= span.first
     return is_behind if span.last is None else sa.and_(is_behind, _c.sequence <= span.last)
 
 
-def number_of(session: Session, place: Place) -> int | None:
+def find_number(session: Session, place: FeedPosition) -> int | None:
     """Return the number in the feed of a cursor's row, 0 for BEGINNING. Returns None if the row is gone."""
     if place == BEGINNING:
         return 0
@@ -226,14 +233,16 @@ def _is_known_to(actor: Actor, region: str | None) -> ColumnElement[bool]:
     )
     conditions = [
         sa.and_(sa.not_(is_private), _is_in_force(actor)),
-        sa.and_(is_of_principal, visible(actor, _c.region_code, "read_access")),
-        sa.and_(is_of_webhook, visible(actor, _c.region_code, "write_webhooks")),
+        sa.and_(is_of_principal, can_see_region(actor, _c.region_code, "read_access")),
+        sa.and_(is_of_webhook, can_see_region(actor, _c.region_code, "write_webhooks")),
     ]
     if actor.may("read_access", "0"):
         conditions.append(_c.chain == ACCESS)
-    own = _c.chain == scope_chain(actor.principal)
+    own = _c.chain == format_scope_chain(actor.principal)
     if region is not None:
-        own = sa.and_(own, sa.or_(within(_c.region_code, region), _c.region_code.in_(ancestors_of(region))))
+        own = sa.and_(
+            own, sa.or_(is_in_region(_c.region_code, region), _c.region_code.in_(list_ancestors(region)))
+        )
     return sa.or_(sa.and_(_reaches(actor, _c.region_code, region), sa.or_(*conditions)), own)
 
 
@@ -245,84 +254,86 @@ def _reaches(actor: Actor, column: ColumnElement[str], region: str | None) -> Co
     """
     if not actor.grants:
         return sa.false()
-    is_seen = sa.or_(visible(actor, column), column == "0")
-    return is_seen if region is None else sa.and_(is_seen, within(column, region))
+    is_seen = sa.or_(can_see_region(actor, column), column == "0")
+    return is_seen if region is None else sa.and_(is_seen, is_in_region(column, region))
 
 
 def _is_in_force(actor: Actor) -> ColumnElement[bool]:
     """Return the predicate: the entry is in force, or the actor may read drafts of its region."""
     if actor.sees_every_draft:
         return sa.true()
-    return sa.or_(_c.is_draft.is_(False), visible(actor, _c.region_code, "read_drafts"))
+    return sa.or_(_c.is_draft.is_(False), can_see_region(actor, _c.region_code, "read_drafts"))
 
 
 # The feed of a webhook
 
 
-class Passed(NamedTuple):
+class FeedCount(NamedTuple):
     """The entries of a range that a reader may know of: number, kinds and last one."""
 
     total: int
     kinds: list[str]
-    last: Place | None
+    last: FeedPosition | None
 
 
-def end_of_feed(session: Session) -> int:
+def read_last_number(session: Session) -> int:
     """Return the number of the newest entry; its transaction and all earlier ones have committed."""
     return session.scalar(sa.select(_heads.c.position).where(_heads.c.chain == FEED)) or 0
 
 
-def passed(session: Session, watch: Watch, *, after: int, until: int) -> Passed:
+def count_entries(session: Session, watch: FeedFilter, *, after: int, until: int) -> FeedCount:
     """Count the entries in (`after`, `until`] that match a feed, with their kinds and the last entry."""
     conditions = [_c.sequence > after, _c.sequence <= until, *_match_watch(watch)]
     statement = sa.select(_c.kind, sa.func.count(), sa.func.max(_c.sequence)).where(*conditions)
     rows = session.execute(statement.group_by(_c.kind).order_by(_c.kind)).all()
     if not rows:
-        return Passed(0, [], None)
+        return FeedCount(0, [], None)
     last = sa.select(_c.chain, _c.position, _c.hash).where(_c.sequence == max(row[2] for row in rows))
-    return Passed(sum(row[1] for row in rows), [row[0] for row in rows], Place(*session.execute(last).one()))
+    return FeedCount(
+        sum(row[1] for row in rows), [row[0] for row in rows], FeedPosition(*session.execute(last).one())
+    )
 
 
 # Verification of the hash chains
 
 
-class Verdict(NamedTuple):
+class JournalCheck(NamedTuple):
     """Result of a verification: chains and rows read, and the first break of each chain, the feed's last."""
 
     chains: int
     rows: int
-    breaks: list[Break]
+    breaks: list[ChainBreak]
 
 
 _BATCH = 2000
 
 
-def verify_journal(session: Session, chain: str | None = None) -> Verdict:
+def verify_journal(session: Session, chain: str | None = None) -> JournalCheck:
     """Recompute the hashes of every chain, or of one, and look for gaps in the feed.
 
     Ignores entries of later transactions: one SELECT reads all heads first, and each chain ends at its head.
     Raises NotFound if there is no such chain.
     """
-    heads = {row.chain: End(row.position, row.hash) for row in session.execute(sa.select(_heads)).all()}
-    written = heads.pop(FEED, End(0, "")).position
+    heads = {row.chain: ChainEnd(row.position, row.hash) for row in session.execute(sa.select(_heads)).all()}
+    written = heads.pop(FEED, ChainEnd(0, "")).position
     if chain is not None:
         if chain not in heads:
             raise NotFound()
         heads = {chain: heads[chain]}
     breaks, counted, unseen = [], _Counter(), dict(heads)
-    rows = counted.each(_rows_of_chains(session, chain, written))
+    rows = counted.each(_read_rows(session, chain, written))
     for name, links in groupby(rows, key=lambda row: str(row["chain"])):
-        error = first_break(name, links, unseen.pop(name, End(0, "")))
+        error = find_first_break(name, links, unseen.pop(name, ChainEnd(0, "")))
         breaks += [error] if error else []
     # A chain that writers have only locked has a head without rows.
     breaks += [
-        Break(name, 1, "missing; the chain has rows no longer")
+        ChainBreak(name, 1, "missing; the chain has rows no longer")
         for name, end in unseen.items()
         if end.position
     ]
     if chain is None and (gap := _find_gap(session, written)) is not None:
-        breaks.append(Break(FEED, gap, f"missing; {written} numbers were given"))
-    return Verdict(len(heads), counted.count, breaks)
+        breaks.append(ChainBreak(FEED, gap, f"missing; {written} numbers were given"))
+    return JournalCheck(len(heads), counted.count, breaks)
 
 
 class _Counter:
@@ -337,7 +348,7 @@ class _Counter:
             yield row
 
 
-def _rows_of_chains(session: Session, chain: str | None, written: int) -> Iterator[object]:
+def _read_rows(session: Session, chain: str | None, written: int) -> Iterator[object]:
     """Yield every row up to a number of the feed, chain by chain, in batches: the journal may not fit in memory."""
     statement = (
         sa.select(_journal).where(_c.sequence <= written).order_by(_c.chain, _c.position).limit(_BATCH)

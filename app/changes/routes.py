@@ -4,16 +4,16 @@ from fastapi import Response
 
 from app.access.actor import Caller
 from app.access.models import PrincipalKey
-from app.access.rules import principal_chain, principal_subject
-from app.changes.history import History, history_page
+from app.access.rules import format_principal_chain, format_principal_subject
+from app.changes.history import History, answer_history
 from app.changes.models import ChangePage, ChangesQuery, HistoryEntry
-from app.changes.queries import feed
-from app.kit.database.json_sql import to_json
+from app.changes.queries import read_feed
+from app.kit.database.json_sql import dump_json
 from app.kit.http.pagination import Page
 from app.kit.http.replies import answer
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.routing import FromQuery, make_router
 
-router = house_router(tags=["changes"])
+router = make_router(tags=["changes"])
 
 
 @router.get("/changes", response_model=ChangePage, openapi_extra={"x-problems": [410]})
@@ -25,8 +25,8 @@ def list_changes(call: Caller, query: FromQuery[ChangesQuery]) -> Response:
     nothing is new. 410 where the feed no longer has everything since the cursor, with what to read again.
     """
     days = call.request.app.state.settings.journal_retention_days
-    page = feed(call.session, call.actor, query, days=days, now=call.now)
-    body = f'{{"items":[{",".join(page.items)}],"next":{to_json(page.next)},"more":{to_json(page.more)}}}'
+    page = read_feed(call.session, call.actor, query, days=days, now=call.now)
+    body = f'{{"items":[{",".join(page.items)}],"next":{dump_json(page.next)},"more":{dump_json(page.more)}}}'
     response = answer(call.request, body.encode())
     if page.more and response.status_code == 200:
         response.headers["Link"] = f'<{call.request.url.include_query_params(after=page.next)}>; rel="next"'
@@ -39,5 +39,5 @@ def list_principal_history(call: Caller, principal: PrincipalKey, query: History
 
     For administrators of its home; stays after it was deleted. Of a person's identifier it shows a digest.
     """
-    chain, subject = principal_chain(principal), principal_subject(principal)
-    return history_page(call, chain, subject, query)
+    chain, subject = format_principal_chain(principal), format_principal_subject(principal)
+    return answer_history(call, chain, subject, query)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from app.kit.database.journal import NOT_HASHED, link_hash
-from app.kit.database.json_sql import to_json
+from app.kit.database.journal import NOT_HASHED, hash_link
+from app.kit.database.json_sql import dump_json
 from app.kit.http.pagination import foreign_cursor
 from app.kit.problems import BadRequest, FieldError, Kind, Problem, Text
 
@@ -59,7 +59,7 @@ SOURCES = [
 each. Plain addresses, since this area cannot import the areas that own them."""
 
 
-def way_back(region: str | None) -> list[str]:
+def list_sources(region: str | None) -> list[str]:
     """Return the addresses to read again, in order, if the feed no longer reaches back to a reader's cursor.
 
     Fills in `{place}` for a regency. A province and the nation have regions below, so the reader fills in `{region}`.
@@ -77,7 +77,7 @@ WEBHOOK_CHAINS = "webhook:"
 # Cursors
 
 
-class Place(NamedTuple):
+class FeedPosition(NamedTuple):
     """A row of the feed as a cursor names it.
 
     Without the number in the feed: gaps between the numbers would reveal how much happens in regions that the reader
@@ -89,30 +89,30 @@ class Place(NamedTuple):
     hash: str
 
 
-BEGINNING = Place("", 0, "")
+BEGINNING = FeedPosition("", 0, "")
 _HASH_LENGTH = 16
 
 
-def cursor_of(place: Place, filters: Sequence[object]) -> str:
+def encode_cursor(place: FeedPosition, filters: Sequence[object]) -> str:
     """Return the cursor behind a row, for a feed with these filters."""
     values = [place.chain, place.position, place.hash[:_HASH_LENGTH]]
     return (
-        base64.urlsafe_b64encode(to_json([_hash_values(values, filters), *values]).encode())
+        base64.urlsafe_b64encode(dump_json([_hash_values(values, filters), *values]).encode())
         .decode()
         .rstrip("=")
     )
 
 
-def place_of(cursor: str, filters: Sequence[object]) -> Place:
+def decode_cursor(cursor: str, filters: Sequence[object]) -> FeedPosition:
     """Return the row of a cursor. Raises BadRequest if the cursor is not of a feed with these filters."""
     try:
         raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         digest, *values = json.loads(raw)
-        place = Place(*values)
+        place = FeedPosition(*values)
         if (
             _is_place(place)
             and digest == _hash_values(values, filters)
-            and cursor == cursor_of(place, filters)
+            and cursor == encode_cursor(place, filters)
         ):
             return place
     except (binascii.Error, ValueError, TypeError, RecursionError):
@@ -120,7 +120,7 @@ def place_of(cursor: str, filters: Sequence[object]) -> Place:
     raise BadRequest(errors=[FieldError(foreign_cursor, parameter="after", value=cursor)])
 
 
-def _is_place(place: Place) -> bool:
+def _is_place(place: FeedPosition) -> bool:
     """Return whether the values have the right types. The digest is no secret, so a client can make up any cursor."""
     texts = (place.chain, place.hash)
     is_text = all(type(text) is str and "\0" not in text for text in texts)
@@ -128,14 +128,14 @@ def _is_place(place: Place) -> bool:
 
 
 def _hash_values(values: Sequence[object], filters: Sequence[object]) -> str:
-    return hashlib.sha256(to_json(["changes", *filters, *values]).encode()).hexdigest()[:12]
+    return hashlib.sha256(dump_json(["changes", *filters, *values]).encode()).hexdigest()[:12]
 
 
 # Verification of the journal
 
 
 @dataclass(frozen=True)
-class Break:
+class ChainBreak:
     """The first broken link of a chain, or the first gap of the feed."""
 
     chain: str
@@ -150,14 +150,14 @@ class Break:
         return f"{self.chain}, link {self.position}{about if self.subject else ''}: {self.what}"
 
 
-class End(NamedTuple):
+class ChainEnd(NamedTuple):
     """Position and hash of a chain's last link, of its head."""
 
     position: int
     hash: str
 
 
-def first_break(chain: str, rows: Iterable[Mapping[str, Any]], end: End) -> Break | None:
+def find_first_break(chain: str, rows: Iterable[Mapping[str, Any]], end: ChainEnd) -> ChainBreak | None:
     """Return the first broken link of a chain, from its journal rows in order. Returns None if it is intact."""
     link, place, number = "0" * 64, 0, 0
     for row in rows:
@@ -166,22 +166,22 @@ def first_break(chain: str, rows: Iterable[Mapping[str, Any]], end: End) -> Brea
         if error is not None:
             is_there = row["position"] == place
             shown = (row["subject"], row["version"], row["sequence"]) if is_there else (None, None, None)
-            return Break(chain, place, error, *shown)
+            return ChainBreak(chain, place, error, *shown)
         link, number = row["hash"], row["sequence"]
     if place < end.position:
-        return Break(chain, place + 1, f"missing; the chain has {end.position} links")
+        return ChainBreak(chain, place + 1, f"missing; the chain has {end.position} links")
     if link != end.hash:
-        return Break(chain, place, "the head of the chain has another hash")
+        return ChainBreak(chain, place, "the head of the chain has another hash")
     return None
 
 
-def _find_error(row: Mapping[str, Any], link: str, place: int, number: int, end: End) -> str | None:
+def _find_error(row: Mapping[str, Any], link: str, place: int, number: int, end: ChainEnd) -> str | None:
     if row["position"] != place:
         return f"missing; the next one there is {row['position']}"
     if place > end.position:
         return f"behind the end; the head of the chain says that it has {end.position}"
     content = {name: value for name, value in row.items() if name not in NOT_HASHED}
-    if link_hash(link, {**content, "at": row["at"].isoformat()}) != row["hash"]:
+    if hash_link(link, {**content, "at": row["at"].isoformat()}) != row["hash"]:
         return "its hash is not that of the link before it and of what it says"
     if row["sequence"] <= number:
         return f"it stands in the feed before the link that it follows, at {number}"

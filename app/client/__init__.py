@@ -11,11 +11,11 @@ with Rata("https://rata.example", token) as rata:
 from .files import Manifest, Pulled
 from .problems import AlreadyRunning, Misused, RataError, Refused, Unreachable, Unwritable, WrongContent
 from .retry import Patience
-from .service import ChangePage, Rata, Reply
+from .service import FeedReply, Rata, Reply
 
 __all__ = [
     "AlreadyRunning",
-    "ChangePage",
+    "FeedReply",
     "Manifest",
     "Misused",
     "Patience",

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from .comparison import compare
 from .environment import check_names, find_language, read_token
-from .files import FORMATS, Pull, Shown
-from .mirror import compare
-from .problems import PACKAGE, Language, Misused, NotInstalled, RataError, Text, WrongContent
+from .files import FORMATS, PullTarget, ShowProgress
+from .problems import PACKAGE, Language, MissingPackage, Misused, RataError, Sentence, WrongContent
 from .retry import Patience
 from .service import Rata
 
@@ -25,17 +25,17 @@ FOLLOWS = (
     "Keep a copy of what the token sees true by the feed; it is whole at any instant at which this may end."
 )
 
-_UNCHANGED = Text("{file}: tidak berubah ({rows} baris)", "{file}: unchanged ({rows} rows)")
-_DONE = Text("{file}: {rows} baris, SHA-256 {sha256}", "{file}: {rows} rows, SHA-256 {sha256}")
-_SAME = Text("{file}: sama dengan layanan", "{file}: the same as the service")
-_FOLLOWED = Text(
+_UNCHANGED = Sentence("{file}: tidak berubah ({rows} baris)", "{file}: unchanged ({rows} rows)")
+_DONE = Sentence("{file}: {rows} baris, SHA-256 {sha256}", "{file}: {rows} rows, SHA-256 {sha256}")
+_SAME = Sentence("{file}: sama dengan layanan", "{file}: the same as the service")
+_FOLLOWED = Sentence(
     "{changes} perubahan, {read} dibaca ulang, {gone} hilang", "{changes} changes, {read} read, {gone} gone"
 )
-_DIFFERS = Text("{file}: berbeda dari layanan", "{file}: not the same as the service")
+_DIFFERS = Sentence("{file}: berbeda dari layanan", "{file}: not the same as the service")
 
 
 class NoServer(Misused):
-    text = Text(
+    text = Sentence(
         "Tidak ada alamat layanan. Isi RATA_SERVER, atau sebut dengan --server.",
         "There is no address of the service. Set RATA_SERVER, or name it by --server.",
     )
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         check_names()
         code = _pull(options, language) if options.command == "pull" else _follow(options, language)
     except RataError as error:
-        _write(error.said(language))
+        _write(error.format_message(language))
         code = error.exit_code
     except KeyboardInterrupt:
         code = 130
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _pull(options: Namespace, language: Language) -> int:
     with _connect(options, language) as service:
         if options.verify:
-            file = Pull(options.period, options.region, options.format, options.out).file
+            file = PullTarget(options.period, options.region, options.format, options.out).file
             differences = compare(service, file, options.period, options.region)
             for line in differences:
                 sys.stdout.write(f"{line}\n")
@@ -83,9 +83,9 @@ def _pull(options: Namespace, language: Language) -> int:
 def _follow(options: Namespace, language: Language) -> int:
     try:
         from .copy import Copy
-        from .follow import Follower, differing
+        from .follow import Follower, format_differences
     except ModuleNotFoundError as error:
-        raise NotInstalled(what="rata follow", package=PACKAGE) from error
+        raise MissingPackage(what="rata follow", package=PACKAGE) from error
     with _connect(options, language) as service:
         copy = Copy(options.copy)
         try:
@@ -93,13 +93,13 @@ def _follow(options: Namespace, language: Language) -> int:
             if options.verify is not None:
                 differences = follower.verify(options.verify)
                 if differences:
-                    sys.stdout.write(f"{differing(differences)}\n")
+                    sys.stdout.write(f"{format_differences(differences)}\n")
                 _report(_DIFFERS if differences else _SAME, language, file=copy.shown)
                 return WrongContent.exit_code if differences else 0
             if options.once:
                 _report(_FOLLOWED, language, **follower.catch_up()._asdict())
             else:
-                follower.run(pause=options.pause, failed=lambda error: _write(error.said(language)))
+                follower.run(pause=options.pause, failed=lambda error: _write(error.format_message(language)))
         finally:
             copy.close()
     return 0
@@ -225,7 +225,7 @@ def _connect(options: Namespace, language: Language) -> Iterator[Rata]:
 
 
 @contextmanager
-def _show_progress() -> Iterator[Shown | None]:
+def _show_progress() -> Iterator[ShowProgress | None]:
     """Show the progress of a transfer on a terminal, at most ten times a second. Yields None without a terminal."""
     if not sys.stderr.isatty():
         yield None
@@ -250,7 +250,7 @@ def _show_address(address: str) -> None:
         _write(f"/v1/{address}")
 
 
-def _report(text: Text, language: Language, **values: object) -> None:
+def _report(text: Sentence, language: Language, **values: object) -> None:
     _write(getattr(text, language).format(**values))
 
 

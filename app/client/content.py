@@ -32,7 +32,7 @@ class Hashes:
         return {key: (count, digest.hexdigest()) for key, (count, digest) in counts.items()}
 
 
-class Out(Protocol):
+class ContentTarget(Protocol):
     """The target of content: a file, or the tables of one."""
 
     @property
@@ -43,10 +43,10 @@ class Out(Protocol):
     def flush(self) -> None: ...
 
 
-class Content:
+class ContentWriter:
     """A writer that hashes and counts the content. It keeps back the last line of NDJSON, the summary."""
 
-    def __init__(self, out: Out, form: str, wrong: Callable[[str], WrongContent]) -> None:
+    def __init__(self, out: ContentTarget, form: str, wrong: Callable[[str], WrongContent]) -> None:
         self._out, self._format, self._wrong = out, form, wrong
         self._hash, self._size, self._lines = hashlib.sha256(), 0, 0
         self._is_lines = form == "ndjson"

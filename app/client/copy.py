@@ -42,7 +42,7 @@ _MANY = 500
 """Rows of one statement."""
 
 
-class Resource(NamedTuple):
+class StoredResource(NamedTuple):
     """A resource in the copy."""
 
     kind: str
@@ -58,7 +58,7 @@ class Copy:
     def __init__(self, url: str) -> None:
         address = read_address(url)
         self.shown = url if "://" not in url else address.render_as_string(hide_password=True)
-        self._engine = open_database(address, self.shown, _tables, json_serializer=compact)
+        self._engine = open_database(address, self.shown, _tables, json_serializer=dump_compact)
         with translate_errors(self.shown):
             _tables.create_all(self._engine)
 
@@ -91,20 +91,20 @@ class Copy:
             statement = sa.select(_resource.c.address).where(_resource.c.address == address)
             return connection.execute(statement).first() is not None
 
-    def resources(self, kind: str | None = None, *, below: str = "") -> Iterator[Resource]:
+    def resources(self, kind: str | None = None, *, below: str = "") -> Iterator[StoredResource]:
         """Yield the resources of a kind and below an address, in the order of their addresses."""
-        columns = [_resource.c[name] for name in Resource._fields]
+        columns = [_resource.c[name] for name in StoredResource._fields]
         statement = sa.select(*columns).where(_is_below(below)).order_by(_resource.c.address)
         if kind is not None:
             statement = statement.where(_resource.c.kind == kind)
         with translate_errors(self.shown), self._engine.connect() as connection:
             for row in connection.execution_options(yield_per=_MANY).execute(statement):
-                yield Resource(*row)
+                yield StoredResource(*row)
 
     # Writing
 
     @contextmanager
-    def step(self, server: str, region: str, before: str | None, after: str) -> Iterator["Step"]:
+    def step(self, server: str, region: str, before: str | None, after: str) -> Iterator["CopyTransaction"]:
         """Open a transaction that moves the cursor. Raises AlreadyRunning if another run has moved it."""
         with translate_errors(self.shown), self._engine.begin() as connection:
             if before is None:
@@ -113,25 +113,25 @@ class Copy:
                 statement = sa.update(_cursor).where(_cursor.c.value == before).values(value=after)
                 if connection.execute(statement).rowcount != 1:
                     raise AlreadyRunning(file=self.shown)
-            yield Step(connection)
+            yield CopyTransaction(connection)
 
     @contextmanager
-    def settled(self, pending: str) -> Iterator["Step"]:
+    def take_pending(self, pending: str) -> Iterator["CopyTransaction"]:
         """Open a transaction that takes an address from the queue. Raises AlreadyRunning if another run took it."""
         with translate_errors(self.shown), self._engine.begin() as connection:
             done = connection.execute(sa.delete(_pending).where(_pending.c.address == pending))
             if done.rowcount != 1:
                 raise AlreadyRunning(file=self.shown)
-            yield Step(connection)
+            yield CopyTransaction(connection)
 
 
-class Step:
+class CopyTransaction:
     """One transaction of the copy."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def put(self, resources: Iterable[Resource]) -> None:
+    def put(self, resources: Iterable[StoredResource]) -> None:
         """Insert or replace resources."""
         rows = {resource.address: resource._asdict() for resource in resources}
         self._delete(_resource, rows)
@@ -142,14 +142,16 @@ class Step:
         """Delete the resource of an address and all below it."""
         self._connection.execute(sa.delete(_resource).where(_is_below(address)))
 
-    def drop_but(self, kept: Iterable[str], kinds: Iterable[str], below: str = "", region: str = "") -> None:
+    def delete_others(
+        self, kept: Iterable[str], kinds: Iterable[str], below: str = "", region: str = ""
+    ) -> None:
         """Delete the resources of these kinds that are not in `kept`, with all below them."""
         condition = sa.and_(_resource.c.kind.in_(list(kinds)), _is_below(below), _is_within(region))
         stored = self._connection.execute(sa.select(_resource.c.address).where(condition)).scalars()
         for address in set(stored) - set(kept):
             self.drop(address)
 
-    def read_whole(self, addresses: Iterable[str]) -> None:
+    def queue_reads(self, addresses: Iterable[str]) -> None:
         """Queue addresses to read with all below them."""
         rows = {address: {"address": address} for address in addresses}
         self._delete(_pending, rows)
@@ -161,7 +163,7 @@ class Step:
             self._connection.execute(sa.delete(table).where(table.c.address.in_(part)))
 
 
-def compact(value: object) -> str:
+def dump_compact(value: object) -> str:
     """Return JSON in the service's form: the digests depend on its bytes."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from .problems import PACKAGE, AlreadyRunning, ForeignCopy, Misused, NotInstalled, Text, Unwritable
+from .problems import PACKAGE, AlreadyRunning, ForeignCopy, MissingPackage, Misused, Sentence, Unwritable
 
 _HEAD = b"SQLite format 3\0"
 _UNFINISHED = ("-journal", "-wal")
@@ -18,7 +18,7 @@ _UNFINISHED = ("-journal", "-wal")
 
 
 class BadCopy(Misused):
-    text = Text(
+    text = Sentence(
         "{url} bukan berkas dan bukan alamat seperti postgresql+psycopg://NAMA:SANDI@HOST/BASISDATA.",
         "{url} is neither a file nor an address such as postgresql+psycopg://USER:SECRET@HOST/NAME.",
     )
@@ -53,7 +53,7 @@ def open_database(url: sa.URL, shown: str, tables: sa.MetaData, **options: objec
     try:
         engine = sa.create_engine(url, **options)
     except ImportError as error:
-        raise NotInstalled(what=shown, package=f"{PACKAGE}[postgres]") from error
+        raise MissingPackage(what=shown, package=f"{PACKAGE}[postgres]") from error
     except (ArgumentError, ValueError) as error:
         raise BadCopy(url=shown) from error
     with translate_errors(shown):
@@ -92,11 +92,11 @@ def _read_columns(engine: sa.Engine, tables: sa.MetaData) -> dict[str, set[str]]
     inspector = sa.inspect(engine)
     return {
         name: {column["name"] for column in inspector.get_columns(name)} if name in tables.tables else set()
-        for name in list_names(engine)
+        for name in list_table_names(engine)
     }
 
 
-def list_names(engine: sa.Engine) -> list[str]:
+def list_table_names(engine: sa.Engine) -> list[str]:
     """Return the names of all tables and views."""
     inspector = sa.inspect(engine)
     return [*inspector.get_table_names(), *inspector.get_view_names()]

@@ -4,7 +4,7 @@ import os
 from difflib import get_close_matches
 from pathlib import Path
 
-from .problems import Language, Misused, Text
+from .problems import Language, Misused, Sentence
 
 VARIABLES = ("RATA_SERVER", "RATA_TOKEN", "RATA_TOKEN_FILE")
 _LIKENESS = 0.88
@@ -13,20 +13,20 @@ next is closer; the service's own settings, which the machine may also have, are
 
 
 class Misspelt(Misused):
-    text = Text(
+    text = Sentence(
         "{name} tidak dibaca; yang paling mirip adalah {nearest}.",
         "{name} is no variable of this command; the nearest is {nearest}.",
     )
 
 
 class UnreadableToken(Misused):
-    text = Text(
+    text = Sentence(
         "Berkas token {file} tidak dapat dibaca: {why}", "The token file {file} cannot be read: {why}"
     )
 
 
 class EmptyToken(Misused):
-    text = Text("Berkas token {file} kosong.", "The token file {file} is empty.")
+    text = Sentence("Berkas token {file} kosong.", "The token file {file} is empty.")
 
 
 def check_names() -> None:

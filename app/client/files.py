@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from .content import Content
-from .disk import locked, replace, synchronise
-from .problems import Misused, Text, Unwritable, WrongContent
-from .retry import CUT, Attempts, Patience, check, named
-from .tables import Tables
+from .atomic_files import flush_to_disk, open_locked, write_atomically
+from .content import ContentWriter
+from .problems import Misused, Sentence, Unwritable, WrongContent
+from .retry import TRANSFER_ERRORS, Attempts, Patience, describe_error, wait_for_retry
+from .tables import TableWriter
 
 if TYPE_CHECKING:
     import httpx
@@ -31,15 +31,17 @@ FORMATS = ("ndjson", "csv", "parquet", "xlsx", "sqlite")
 _PACKED = frozenset({"ndjson", "csv"})
 _PIECE = 2**18
 
-Shown = Callable[[int, int | None], None]
+ShowProgress = Callable[[int, int | None], None]
 
 
 class UnknownFormat(Misused):
-    text = Text("{format} tidak dikenal; pilih {allowed}.", "{format} is not known; use one of {allowed}.")
+    text = Sentence(
+        "{format} tidak dikenal; pilih {allowed}.", "{format} is not known; use one of {allowed}."
+    )
 
 
 @dataclass(frozen=True)
-class Pull:
+class PullTarget:
     """A quarter, region and format to pull, with the paths of its files."""
 
     period: str
@@ -123,7 +125,7 @@ class _PartState:
     cursor: str | None
 
 
-class Asked(Protocol):
+class PullSource(Protocol):
     """The part of `Rata` that a pull needs."""
 
     base_url: str
@@ -134,7 +136,9 @@ class Asked(Protocol):
     ) -> contextlib.AbstractContextManager["httpx.Response"]: ...
 
 
-def fetch(service: Asked, pull: Pull, *, since_last: bool, shown: Shown | None) -> Pulled:
+def run_pull(
+    service: PullSource, pull: PullTarget, *, since_last: bool, shown: ShowProgress | None
+) -> Pulled:
     """Pull a quarter into its folder. See `Rata.pull`."""
     if pull.format not in FORMATS:
         raise UnknownFormat(format=pull.format, allowed=", ".join(FORMATS))
@@ -142,7 +146,7 @@ def fetch(service: Asked, pull: Pull, *, since_last: bool, shown: Shown | None) 
         pull.folder.mkdir(parents=True, exist_ok=True)
         if pull.file.is_dir():  # rather than after an hour of transfer
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with locked(pull.part) as part:
+        with open_locked(pull.part) as part:
             return _Transfer(service, pull, part, shown).run(since_last=since_last)
     except OSError as error:
         raise Unwritable(file=pull.file, why=error.strerror or error) from error
@@ -151,7 +155,9 @@ def fetch(service: Asked, pull: Pull, *, since_last: bool, shown: Shown | None) 
 class _Transfer:
     """One run of a pull, with as many requests as it needs."""
 
-    def __init__(self, service: Asked, pull: Pull, part: BinaryIO, shown: Shown | None) -> None:
+    def __init__(
+        self, service: PullSource, pull: PullTarget, part: BinaryIO, shown: ShowProgress | None
+    ) -> None:
         self._service, self._pull, self._part = service, pull, part
         self._shown = shown or (lambda done, total: None)
         self._address = service.base_url + pull.path + "".join(f"?region={r}" for r in pull.params.values())
@@ -234,12 +240,12 @@ class _Transfer:
                         )
                         if not self._is_complete:
                             self._restart()
-                            self._attempts.failed("HTTP 416")
+                            self._attempts.wait_or_raise("HTTP 416")
                     else:
                         reply.read()
-                        check(reply, self._attempts)
-            except CUT as cut:
-                self._attempts.failed(named(cut))
+                        wait_for_retry(reply, self._attempts)
+            except TRANSFER_ERRORS as cut:
+                self._attempts.wait_or_raise(describe_error(cut))
         return True
 
     def _build_headers(self, last: Manifest | None) -> dict[str, str]:
@@ -258,25 +264,25 @@ class _Transfer:
         size = self._read_size()
         if reply.status_code == 206 and not _is_continuation(reply, state, size):
             self._restart()
-            self._attempts.failed("HTTP 206: ETag, Content-Range")
+            self._attempts.wait_or_raise("HTTP 206: ETag, Content-Range")
             return
         if reply.status_code == 200:
             self._restart()
             size = 0
-            replace(self._pull.state, asdict(self._read_headers(reply)))
+            write_atomically(self._pull.state, asdict(self._read_headers(reply)))
         length = reply.headers.get("Content-Length")
         total = size + int(length) if length and length.isdecimal() else None
         self._part.seek(size)
         for piece in reply.iter_raw():  # unbuffered: an interruption would lose a half-full buffer
             self._part.write(piece)
             size += len(piece)
-            self._attempts.went_on()
+            self._attempts.reset_pause()
             self._attempts.check()
             self._shown(size, total)
         # without a length or chunks, an end may be an interruption: then the next request asks for the remaining bytes
         self._is_complete = length is not None or "chunked" in reply.headers.get("Transfer-Encoding", "")
         if not self._is_complete:
-            self._attempts.failed("Content-Length?")
+            self._attempts.wait_or_raise("Content-Length?")
 
     def _read_headers(self, reply: "httpx.Response") -> _PartState:
         headers = reply.headers
@@ -301,34 +307,34 @@ class _Transfer:
         new = self._pull.folder / f"{self._pull.name}.new"
         try:
             with self._open_target(new) as out:
-                content = Content(out, self._pull.sent_as, self._make_error)
+                content = ContentWriter(out, self._pull.sent_as, self._make_error)
                 self._unpack(state, content)
                 fields = content.end(
                     {"period": self._pull.period, "region": self._pull.region, "rows": state.rows},
                     state.cursor,
                 )
-                if isinstance(out, Tables):
+                if isinstance(out, TableWriter):
                     out.end({"address": self._address, **content.summary})
             if self._pull.format != self._pull.sent_as:
                 # the file differs from the bytes of the transfer
                 with new.open("rb") as file:
                     sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 fields |= {"sha256": sha256, "bytes": new.stat().st_size}
-            synchronise(new)
+            flush_to_disk(new)
         except BaseException:
             new.unlink(missing_ok=True)
             raise
         manifest = Manifest(address=self._address, etag=state.etag, **fields)
         new.replace(self._pull.file)
-        replace(self._pull.about, asdict(manifest))
+        write_atomically(self._pull.about, asdict(manifest))
         self._delete_part()
-        synchronise(self._pull.folder)
+        flush_to_disk(self._pull.folder)
         return manifest
 
-    def _open_target(self, new: Path) -> "BinaryIO | Tables":
-        return Tables(new, self._make_error) if self._pull.format == "sqlite" else new.open("wb")
+    def _open_target(self, new: Path) -> "BinaryIO | TableWriter":
+        return TableWriter(new, self._make_error) if self._pull.format == "sqlite" else new.open("wb")
 
-    def _unpack(self, state: _PartState, content: "Content") -> None:
+    def _unpack(self, state: _PartState, content: "ContentWriter") -> None:
         """Write the part, decompressed, into the content. Raises WrongContent if its digest differs."""
         raw = hashlib.sha256()
         unpacker = zlib.decompressobj(31) if state.coding == "gzip" else None

@@ -13,26 +13,26 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from .copy import Copy, Resource, compact
+from .copy import Copy, StoredResource, dump_compact
 from .problems import Refused, Unreachable
-from .service import ChangePage, Rata
+from .service import FeedReply, Rata
 
-FEW = 20
+MAX_SINGLE_READS = 20
 """Number of changed actions of a plan up to which the follower reads each; for more it reads the plan's lists."""
 
 
-class Kind(NamedTuple):
+class ResourceKind(NamedTuple):
     """A kind of resource in the copy."""
 
     name: str
     pattern: re.Pattern[str]
     """Pattern of its addresses below /v1/."""
-    apart: frozenset[str]
+    omitted: frozenset[str]
     """Fields that the copy omits: they depend on the caller or the clock, or are missing in the list."""
 
 
-def _build_kind(name: str, pattern: str, *apart: str) -> Kind:
-    return Kind(name, re.compile(pattern), frozenset(apart))
+def _build_kind(name: str, pattern: str, *apart: str) -> ResourceKind:
+    return ResourceKind(name, re.compile(pattern), frozenset(apart))
 
 
 KINDS = {
@@ -64,7 +64,7 @@ class Difference(NamedTuple):
     what: str
 
 
-class Followed(NamedTuple):
+class FollowCounts(NamedTuple):
     """Counts of a run."""
 
     changes: int
@@ -100,7 +100,7 @@ class Follower:
                 failed(error)
             time.sleep(pause)
 
-    def catch_up(self) -> Followed:
+    def catch_up(self) -> FollowCounts:
         """Apply the feed up to now."""
         self._changes = self._read = self._gone = 0
         cursor = self._copy.cursor(*self._key)
@@ -122,7 +122,7 @@ class Follower:
                 self._apply(cursor, page)
             cursor, more, self._etag = page.next, page.more, page.etag
             more = more or self._copy.pending() is not None
-        return Followed(self._changes, self._read, self._gone)
+        return FollowCounts(self._changes, self._read, self._gone)
 
     # Reads by lists
 
@@ -130,7 +130,7 @@ class Follower:
         """Store a new cursor and queue all regions. The feed from that cursor covers changes during the reads."""
         (page,) = self._service.changes("now", region=self._region)
         with self._copy.step(*self._key, before, page.next) as step:
-            step.read_whole(self._list_roots())
+            step.queue_reads(self._list_roots())
         return page.next
 
     def _list_roots(self) -> list[str]:
@@ -149,9 +149,9 @@ class Follower:
                 continue
             kinds = ["plan", "action", "progress"] if is_plan else ["agency"]
             resources = list(self._read_plan(address) if is_plan else self._read_agencies(address))
-            with self._copy.settled(address) as step:
+            with self._copy.take_pending(address) as step:
                 step.put(resources)
-                step.drop_but([resource.address for resource in resources], kinds, below=address)
+                step.delete_others([resource.address for resource in resources], kinds, below=address)
             self._read += len(resources)
 
     def _read_region(self, address: str) -> None:
@@ -160,12 +160,12 @@ class Follower:
         resources = [item for name in _OF_REGIONS for item in self._read_list_of_region(name, region)]
         plans = [resource for resource in resources if resource.kind == "plan"]
         places = self._list_regions_with_agencies(region)
-        with self._copy.settled(address) as step:
+        with self._copy.take_pending(address) as step:
             # the copy gets a plan only together with its actions
             step.put(resource for resource in resources if resource.kind != "plan")
-            step.drop_but([resource.address for resource in resources], _OF_REGIONS, region=region)
-            step.read_whole([plan.address for plan in plans])
-            step.read_whole(f"regions/{place}/agencies" for place in places)
+            step.delete_others([resource.address for resource in resources], _OF_REGIONS, region=region)
+            step.queue_reads([plan.address for plan in plans])
+            step.queue_reads(f"regions/{place}/agencies" for place in places)
         self._read += len(resources)
 
     def _list_regions_with_agencies(self, region: str) -> list[str]:
@@ -176,16 +176,16 @@ class Follower:
             for item in self._read_items("/v1/regions", within=within, level=level)
         ]
 
-    def _read_list_of_region(self, name: str, region: str) -> Iterator[Resource]:
+    def _read_list_of_region(self, name: str, region: str) -> Iterator[StoredResource]:
         path, address = _OF_REGIONS[name]
         for item in self._read_items(path, region=region):
             yield _build_resource(KINDS[name], address.format_map(item), item)
 
-    def _read_agencies(self, address: str) -> Iterator[Resource]:
+    def _read_agencies(self, address: str) -> Iterator[StoredResource]:
         for item in self._read_items(f"/v1/{address}"):
             yield _build_resource(KINDS["agency"], f"{address}/{item['code']}", item)
 
-    def _read_plan(self, address: str) -> Iterator[Resource]:
+    def _read_plan(self, address: str) -> Iterator[StoredResource]:
         """Yield a plan with its actions and reports, from its lists. Yields nothing if it is gone."""
         plan = self._read_resource(address)
         if plan is None:
@@ -205,9 +205,9 @@ class Follower:
             if not refused.is_missing:
                 raise
 
-    def _read_resource(self, address: str) -> Resource | None:
+    def _read_resource(self, address: str) -> StoredResource | None:
         """Return a resource in its current version. Returns None if it is gone."""
-        kind = kind_of(address)
+        kind = find_kind(address)
         assert kind is not None
         try:
             body = self._service.get(f"/v1/{address}").content
@@ -219,7 +219,7 @@ class Follower:
 
     # Pages
 
-    def _apply(self, before: str, page: ChangePage) -> None:
+    def _apply(self, before: str, page: FeedReply) -> None:
         """Read the addresses of a page, and write them into the copy with the cursor behind it."""
         reads = _Reads(self._region)
         for item in page.items:
@@ -239,8 +239,8 @@ class Follower:
             step.put(resources)
             for address in actions:
                 kept = [r.address for r in resources if r.address.startswith(f"{address}/")]
-                step.drop_but(kept, ["progress"], below=address)
-            step.read_whole(sorted(reads.whole))
+                step.delete_others(kept, ["progress"], below=address)
+            step.queue_reads(sorted(reads.whole))
         self._changes += len(page.items)
         self._read += len(resources)
         self._gone += len(gone)
@@ -254,14 +254,14 @@ class Follower:
         from which the plan may have moved on.)
         """
         self.catch_up()
-        plans = self._unequal(period)
+        plans = self._find_unequal_plans(period)
         differences = self._find_differences(plans)
         if differences:  # perhaps only a write since the copy caught up
             self.catch_up()
             differences = self._find_differences(plans)
         return differences
 
-    def _unequal(self, period: str) -> list[str]:
+    def _find_unequal_plans(self, period: str) -> list[str]:
         """Return the addresses of the plans with another digest than the service's."""
         digests = {f"plans/{plan['plan']}": plan for plan in self._read_digests(period)}
         year = int(period[:4])
@@ -304,7 +304,7 @@ class Follower:
             code, plan = action.body["code"], action.body["plan"]
             fields = {name: value for name, value in action.body.items() if name in line and name != "plan"}
             fields = {"region_code": action.region_code, "plan": plan, **fields, "action": code}
-            digest.update(f"{compact({**fields, 'report': reports.get(code)})}\n".encode())
+            digest.update(f"{dump_compact({**fields, 'report': reports.get(code)})}\n".encode())
             rows += 1
         return rows, digest.hexdigest()
 
@@ -344,7 +344,7 @@ class _Reads:
             )
             self.whole.add(f"regions/{self._region if is_above else item['region_code']}")
             return
-        kind = kind_of(subject)
+        kind = find_kind(subject)
         if kind is None:
             return
         if not subject.startswith("plans/"):
@@ -368,27 +368,27 @@ class _Reads:
         assert match is not None
         self._actions[plan].add(match[1])
         self.single |= {match[1]}
-        if len(self._actions[plan]) > FEW:
+        if len(self._actions[plan]) > MAX_SINGLE_READS:
             self.whole.add(plan)
             self.single -= self._actions[plan]
 
 
-def kind_of(address: str) -> Kind | None:
+def find_kind(address: str) -> ResourceKind | None:
     """Return the kind of an address. Returns None if the copy omits such resources."""
     return next((kind for kind in KINDS.values() if kind.pattern.fullmatch(address)), None)
 
 
-def _build_resource(kind: Kind, address: str, body: dict[str, Any]) -> Resource:
-    kept = {name: value for name, value in body.items() if name not in kind.apart}
+def _build_resource(kind: ResourceKind, address: str, body: dict[str, Any]) -> StoredResource:
+    kept = {name: value for name, value in body.items() if name not in kind.omitted}
     region = kept.get("region_code") or kept["plan"].rpartition("-")[0]
-    return Resource(kind.name, address, region, kept["version"], kept)
+    return StoredResource(kind.name, address, region, kept["version"], kept)
 
 
-def _build_report(item: dict[str, object]) -> Resource:
+def _build_report(item: dict[str, object]) -> StoredResource:
     address = f"plans/{item['plan']}/actions/{item['action']}/progress/{item['period']}"
     return _build_resource(KINDS["progress"], address, item)
 
 
-def differing(differences: Iterable[Difference]) -> str:
+def format_differences(differences: Iterable[Difference]) -> str:
     """Format differences as lines of text."""
     return "\n".join(f"{difference.what}\t/v1/{difference.address}" for difference in differences)

@@ -9,7 +9,7 @@ PACKAGE = "rata-client" if __package__ == "rata_client" else "rata"
 """The name by which pip installs this code."""
 
 
-class Text(NamedTuple):
+class Sentence(NamedTuple):
     """A sentence in both languages."""
 
     id: str
@@ -20,13 +20,13 @@ class RataError(Exception):
     """Base of the client's errors. `said` is for people, `exit_code` for the process that started the command."""
 
     exit_code: ClassVar[int] = 1
-    text: ClassVar[Text] = Text("{why}", "{why}")
+    text: ClassVar[Sentence] = Sentence("{why}", "{why}")
 
     def __init__(self, **values: object) -> None:
         super().__init__(self.text.en.format(**values))
         self._values = values
 
-    def said(self, language: Language) -> str:
+    def format_message(self, language: Language) -> str:
         """Return the message in a language."""
         return str(getattr(self.text, language).format(**self._values))
 
@@ -38,44 +38,44 @@ class Misused(RataError):
 
 
 class NoToken(Misused):
-    text = Text(
+    text = Sentence(
         "Tidak ada token. Isi RATA_TOKEN, atau sebut berkasnya dengan --token-file.",
         "There is no token. Set RATA_TOKEN, or name its file by --token-file.",
     )
 
 
 class BadToken(Misused):
-    text = Text(
+    text = Sentence(
         "Token harus satu baris tanpa spasi; yang diberikan bukan token.",
         "A token is one line without spaces; this is none.",
     )
 
 
 class BadAddress(Misused):
-    text = Text(
+    text = Sentence(
         "{address} bukan alamat layanan Rata; tulis seperti https://rata.example.",
         "{address} is no address of a Rata service; write one such as https://rata.example.",
     )
 
 
-class NotInstalled(Misused):
+class MissingPackage(Misused):
     """A missing package, which pip installs with an extra or with the client."""
 
-    text = Text(
+    text = Sentence(
         "{what} memerlukan paket yang belum terpasang: pip install '{package}'",
         "{what} needs a package that is not installed: pip install '{package}'",
     )
 
 
 class ForeignCopy(Misused):
-    text = Text(
+    text = Sentence(
         "{file} berisi hal lain, bukan salinan layanan Rata; pakai yang lain.",
         "{file} holds something else than a copy of a Rata service; use another one.",
     )
 
 
 class OtherCopy(Misused):
-    text = Text(
+    text = Sentence(
         "Salinan ini berasal dari {server}, wilayah {region}; pakai berkas lain.",
         "This copy is of {server}, region {region}; use another one.",
     )
@@ -88,7 +88,7 @@ class Refused(RataError):
     """
 
     exit_code = 3
-    text = Text("{address} menjawab {status}: {why}", "{address} answers {status}: {why}")
+    text = Sentence("{address} menjawab {status}: {why}", "{address} answers {status}: {why}")
 
     def __init__(self, status: int, problem: Mapping[str, object], address: str) -> None:
         self.status, self.problem = status, problem
@@ -116,7 +116,7 @@ class Unreachable(RataError):
     """No success within the time for retries; a later call may succeed."""
 
     exit_code = 4
-    text = Text(
+    text = Sentence(
         "{address} tidak terjangkau setelah {attempts} percobaan: {why}",
         "{address} cannot be reached after {attempts} attempts: {why}",
     )
@@ -126,18 +126,18 @@ class WrongContent(RataError):
     """Content, received or stored, that does not match the service's description of it."""
 
     exit_code = 5
-    text = Text("{file}: isinya tidak cocok: {why}", "{file}: the content does not agree: {why}")
+    text = Sentence("{file}: isinya tidak cocok: {why}", "{file}: the content does not agree: {why}")
 
 
 class AlreadyRunning(RataError):
     """Lock of the file or copy by another run."""
 
     exit_code = 6
-    text = Text("{file} sedang dikerjakan proses lain.", "Another run is at work on {file}.")
+    text = Sentence("{file} sedang dikerjakan proses lain.", "Another run is at work on {file}.")
 
 
 class Unwritable(RataError):
     """Failure to read or write the file or the copy on this machine."""
 
     exit_code = 7
-    text = Text("{file} tidak dapat ditulis: {why}", "{file} cannot be written: {why}")
+    text = Sentence("{file} tidak dapat ditulis: {why}", "{file} cannot be written: {why}")

@@ -15,9 +15,9 @@ import httpx
 
 from .problems import Refused, Unreachable
 
-CUT = (httpx.TransportError, httpx.DecodingError)
+TRANSFER_ERRORS = (httpx.TransportError, httpx.DecodingError)
 """Errors of an interrupted transfer."""
-RETRIED = frozenset({429, 502, 503, 504})
+RETRY_STATUSES = frozenset({429, 502, 503, 504})
 """Statuses that a retry may change."""
 
 
@@ -44,7 +44,7 @@ class Attempts:
         self._end = patience.clock() + patience.total
         self._failed = self._in_a_row = 0
 
-    def went_on(self) -> None:
+    def reset_pause(self) -> None:
         """Reset the pause, since bytes have arrived. The time limit of the call stays."""
         self._in_a_row = 0
 
@@ -53,13 +53,13 @@ class Attempts:
         if self._patience.clock() > self._end:
             raise self._make_unreachable(f"{self._patience.total:.0f} s")
 
-    def failed(self, why: str, *, retry_after: str | None = None) -> None:
+    def wait_or_raise(self, why: str, *, retry_after: str | None = None) -> None:
         """Count a failure and sleep before the next attempt. Raises Unreachable if no time is left for one."""
         patience = self._patience
         self._failed += 1
         longest = min(patience.longest, patience.first * 2**self._in_a_row)
         self._in_a_row += 1
-        pause = (seconds_of(retry_after) or 0.0) + patience.chance(0.0, longest)
+        pause = (parse_retry_after(retry_after) or 0.0) + patience.chance(0.0, longest)
         if patience.clock() + pause > self._end:
             raise self._make_unreachable(why)
         patience.sleep(pause)
@@ -68,7 +68,7 @@ class Attempts:
         return Unreachable(address=self._address, attempts=max(1, self._failed), why=why)
 
 
-def seconds_of(retry_after: str | None) -> float | None:
+def parse_retry_after(retry_after: str | None) -> float | None:
     """Parse a `Retry-After` field, seconds or a date, into seconds. Returns None if it is missing or malformed."""
     if retry_after is None:
         return None
@@ -81,14 +81,14 @@ def seconds_of(retry_after: str | None) -> float | None:
     return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
 
 
-def check(reply: httpx.Response, attempts: Attempts) -> None:
+def wait_for_retry(reply: httpx.Response, attempts: Attempts) -> None:
     """Sleep before a retry of this reply. Raises Refused if no retry can change it."""
-    if reply.status_code not in RETRIED:
+    if reply.status_code not in RETRY_STATUSES:
         raise Refused(reply.status_code, _read_problem(reply), str(reply.url))
-    attempts.failed(f"HTTP {reply.status_code}", retry_after=reply.headers.get("Retry-After"))
+    attempts.wait_or_raise(f"HTTP {reply.status_code}", retry_after=reply.headers.get("Retry-After"))
 
 
-def named(cut: Exception) -> str:
+def describe_error(cut: Exception) -> str:
     """Return class and message of an error, for a failed attempt."""
     return f"{type(cut).__name__}: {cut}" if str(cut) else type(cut).__name__
 

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from .files import Pull, Pulled, Shown, fetch
-from .problems import BadAddress, BadToken, Language, Misused, NotInstalled, NoToken, Text
-from .retry import CUT, Attempts, Patience, check, named
-from .tls import trusting_context
+from .files import Pulled, PullTarget, ShowProgress, run_pull
+from .problems import BadAddress, BadToken, Language, MissingPackage, Misused, NoToken, Sentence
+from .retry import TRANSFER_ERRORS, Attempts, Patience, describe_error, wait_for_retry
+from .tls import create_trusting_context
 
 TIMEOUT = httpx.Timeout(30.0, read=120.0)
 """The service queues an export before it answers; the read time-out is longer than its queue."""
@@ -21,7 +21,7 @@ _HOST = re.compile(rb"[\w.:-]+")
 
 
 class BadProxy(Misused):
-    text = Text(
+    text = Sentence(
         "HTTP_PROXY, HTTPS_PROXY atau ALL_PROXY bukan alamat proksi; tulis seperti http://proksi.example:3128.",
         "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is no address of a proxy; write one such as http://proxy.example:3128.",
     )
@@ -35,7 +35,7 @@ class Reply(NamedTuple):
     etag: str | None
 
 
-class ChangePage(NamedTuple):
+class FeedReply(NamedTuple):
     """A page of the feed."""
 
     items: list[dict[str, object]]
@@ -69,7 +69,7 @@ class Rata(AbstractContextManager["Rata"]):
         if not token.isascii() or not token.isprintable() or " " in token:
             raise BadToken
         self.patience = patience or Patience()
-        trusted = trusting_context()
+        trusted = create_trusting_context()
         try:
             self._http = httpx.Client(
                 headers={
@@ -82,7 +82,7 @@ class Rata(AbstractContextManager["Rata"]):
                 transport=transport,
             )
         except ImportError as error:  # httpx reads the proxies of the environment
-            raise NotInstalled(what="HTTP_PROXY, HTTPS_PROXY, ALL_PROXY", package="httpx[socks]") from error
+            raise MissingPackage(what="HTTP_PROXY, HTTPS_PROXY, ALL_PROXY", package="httpx[socks]") from error
         except (ValueError, httpx.InvalidURL) as error:
             raise BadProxy from error
 
@@ -112,12 +112,12 @@ class Rata(AbstractContextManager["Rata"]):
                     return Reply(304, None, etag)
                 if reply.status_code == 200:
                     return Reply(200, reply.json(), reply.headers.get("ETag"))
-            except CUT as cut:
-                attempts.failed(named(cut))
+            except TRANSFER_ERRORS as cut:
+                attempts.wait_or_raise(describe_error(cut))
             except ValueError:
-                attempts.failed("JSON")
+                attempts.wait_or_raise("JSON")
             else:
-                check(reply, attempts)
+                wait_for_retry(reply, attempts)
 
     def pages(self, path: str, **params: object) -> Iterator[dict[str, object]]:
         """Yield every item of a list, page by page."""
@@ -131,7 +131,7 @@ class Rata(AbstractContextManager["Rata"]):
 
     def changes(
         self, after: str | None = None, *, region: str | None = None, limit: int = 200
-    ) -> Iterator[ChangePage]:
+    ) -> Iterator[FeedReply]:
         """Yield the pages of the feed behind a cursor, at least one, up to the end of the feed.
 
         `after="now"` yields an empty page with the current cursor. Raises Refused with status 410 if the feed no
@@ -146,13 +146,13 @@ class Rata(AbstractContextManager["Rata"]):
 
     def change_page(
         self, after: str | None, *, region: str | None = None, etag: str | None = None, limit: int = 200
-    ) -> ChangePage | None:
+    ) -> FeedReply | None:
         """Return one page of the feed. Returns None if it still has the ETag `etag`."""
         reply = self.get("/v1/changes", etag=etag, after=after, region=region, limit=limit)
         if reply.status == 304:
             return None
         page = reply.content
-        return ChangePage(page["items"], page["next"], page["more"], reply.etag)
+        return FeedReply(page["items"], page["next"], page["more"], reply.etag)
 
     def digests(self, period: str, *, region: str | None = None) -> dict[str, Any]:
         """Return rows and hashes of a quarter's lines by plan and agency, as `/v1/digests/{period}` has them."""
@@ -167,14 +167,16 @@ class Rata(AbstractContextManager["Rata"]):
         region: str | None = None,
         format: str = "ndjson",
         since_last: bool = False,
-        shown: Shown | None = None,
+        shown: ShowProgress | None = None,
     ) -> Pulled:
         """Pull a quarter into a file of a folder. The file appears under its name only complete and checked.
 
         An interrupted pull resumes, even after the death of this process. `since_last` leaves the file alone if
         nothing has changed since the last pull. `shown(done, total)` gets the bytes received so far.
         """
-        return fetch(self, Pull(period, region, format, Path(folder)), since_last=since_last, shown=shown)
+        return run_pull(
+            self, PullTarget(period, region, format, Path(folder)), since_last=since_last, shown=shown
+        )
 
     @contextmanager
     def stream(

@@ -24,7 +24,7 @@ _OWN_KEYS = {"items": {"position": "INTEGER"}, "values": {"position": "INTEGER"}
 
 
 @dataclass
-class Table:
+class PullTable:
     """A table with the tables of its parts, and a buffer of rows to insert."""
 
     name: str
@@ -34,7 +34,7 @@ class Table:
     about: str = ""
     columns: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     """Field of a row → name of its column, type, description."""
-    parts: dict[str, "Table"] = field(default_factory=dict)
+    parts: dict[str, "PullTable"] = field(default_factory=dict)
     """Field of a row → table of its content."""
     known: set[str] = field(default_factory=set)
     """Fields with a column or a table."""
@@ -47,34 +47,36 @@ class Table:
         self.is_coded |= self.kind == "items" and name == "code"
         self.columns[name] = (f"{name}_" if name in self.keys else name, type_, " ".join(about.split()))
 
-    def add_part(self, name: str, kind: Kind, about: str = "") -> "Table":
+    def add_part(self, name: str, kind: Kind, about: str = "") -> "PullTable":
         """Add and return the table of a field's content."""
         keys = dict(self.keys)
         if self.kind == "items":
             keys.pop("position")
             keys |= {"code": "TEXT"} if self.is_coded else {self.name: "INTEGER"}
-        own = name if kind == "object" else singular(name)
+        own = name if kind == "object" else make_singular(name)
         table_name = own if self.kind == "root" else f"{self.name}_{own}"
-        part = Table(table_name, kind, keys | _OWN_KEYS.get(kind, {}), " ".join(about.split()))
+        part = PullTable(table_name, kind, keys | _OWN_KEYS.get(kind, {}), " ".join(about.split()))
         self.known.add(name)
         self.parts[name] = part
         return part
 
-    def keys_below(self, keys: tuple[object, ...], fields: Mapping[str, object]) -> tuple[object, ...]:
+    def build_foreign_key(self, keys: tuple[object, ...], fields: Mapping[str, object]) -> tuple[object, ...]:
         """Return the foreign key with which the parts of a row refer to it."""
         return (*keys[:-1], fields["code"]) if self.is_coded else keys
 
-    def all(self) -> Iterator["Table"]:
+    def all(self) -> Iterator["PullTable"]:
         yield self
         for part in self.parts.values():
             yield from part.all()
 
-    def created(self) -> str:
+    def build_create(self) -> str:
         """Return the CREATE statement, with descriptions as comments for the reader of `.schema`."""
-        lines = [(f"{quoted(name)} {type_} NOT NULL", "") for name, type_ in self.keys.items()]
-        lines += [(f"{quoted(name)} {type_}".rstrip(), about) for name, type_, about in self.columns.values()]
+        lines = [(f"{quote_name(name)} {type_} NOT NULL", "") for name, type_ in self.keys.items()]
+        lines += [
+            (f"{quote_name(name)} {type_}".rstrip(), about) for name, type_, about in self.columns.values()
+        ]
         if self.keys:
-            lines.append((f"PRIMARY KEY ({', '.join(map(quoted, self.keys))})", ""))
+            lines.append((f"PRIMARY KEY ({', '.join(map(quote_name, self.keys))})", ""))
         if "action" in self.keys and self.kind != "root":
             lines.append(('FOREIGN KEY ("plan", "action") REFERENCES "action"', ""))
         last = len(lines) - 1
@@ -82,42 +84,42 @@ class Table:
             f"  {line}{',' if n < last else ''}{f' -- {about}' if about else ''}"
             for n, (line, about) in enumerate(lines)
         ]
-        head = f"CREATE TABLE {quoted(self.name)} ({f' -- {self.about}' if self.about else ''}"
+        head = f"CREATE TABLE {quote_name(self.name)} ({f' -- {self.about}' if self.about else ''}"
         return "\n".join([head, *text, ")"])
 
-    def inserted(self) -> str:
+    def build_insert(self) -> str:
         names = [*self.keys, *(name for name, _, _ in self.columns.values())]
         marks = ", ".join("?" * len(names))
-        return f"INSERT INTO {quoted(self.name)} ({', '.join(map(quoted, names))}) VALUES ({marks})"  # noqa: S608  # names
+        return f"INSERT INTO {quote_name(self.name)} ({', '.join(map(quote_name, names))}) VALUES ({marks})"  # noqa: S608  # names
 
 
-def line_table() -> Table:
+def create_line_table() -> PullTable:
     """Return the table `action` for the lines, with its parts."""
-    return _apply_shape(Table("action", "root", _LINE, known={*_LINE}), "PullLine")
+    return _apply_shape(PullTable("action", "root", _LINE, known={*_LINE}), "PullLine")
 
 
-def end_table() -> Table:
+def create_summary_table() -> PullTable:
     """Return the table `pull` for the summary and the address of a pull."""
-    table = Table("pull", "root", {})
+    table = PullTable("pull", "root", {})
     table.add_column("address", "TEXT", "Where it was pulled from.")
     return _apply_shape(table, "PullSummary")
 
 
-def digest_table() -> Table:
+def create_digest_table() -> PullTable:
     """Return the table `digest` for the hashes by plan and lead agency."""
-    table = Table("digest", "root", {"plan": "TEXT", "lead_agency": "TEXT"})
+    table = PullTable("digest", "root", {"plan": "TEXT", "lead_agency": "TEXT"})
     table.add_column("rows", "INTEGER", "Lines that the agency leads.")
     table.add_column("sha256", "TEXT", "Of these lines, each with its line feed, as /v1/digests tells it.")
     return table
 
 
-def _apply_shape(table: Table, shape: str) -> Table:
+def _apply_shape(table: PullTable, shape: str) -> PullTable:
     shapes = json.loads(SHAPES.read_bytes())["$defs"]
     _fill(table, shapes[shape], shapes)
     return table
 
 
-def _fill(table: Table, shape: dict[str, Any], shapes: dict[str, object]) -> None:
+def _fill(table: PullTable, shape: dict[str, Any], shapes: dict[str, object]) -> None:
     """Add the columns and then the parts of a shape: a part's keys depend on the columns."""
     parts = []
     for name, declared in shape["properties"].items():
@@ -138,7 +140,7 @@ def _fill(table: Table, shape: dict[str, Any], shapes: dict[str, object]) -> Non
             _fill(part, below, shapes)
         else:
             (value,) = below.get("patternProperties", {"": below}).values()
-            part.add_column(singular(name), _TYPES[value["type"]], "")
+            part.add_column(make_singular(name), _TYPES[value["type"]], "")
 
 
 def _resolve(declared: dict[str, Any], shapes: dict[str, Any]) -> dict[str, Any]:
@@ -151,11 +153,11 @@ def _resolve(declared: dict[str, Any], shapes: dict[str, Any]) -> dict[str, Any]
     return declared
 
 
-def singular(name: str) -> str:
+def make_singular(name: str) -> str:
     """Return the singular of an English plural in -s or -ies."""
     return f"{name.removesuffix('ies')}y" if name.endswith("ies") else name.removesuffix("s")
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     """Return a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

@@ -9,7 +9,14 @@ from typing import Any
 
 from .content import Digests, Hashes
 from .problems import Unwritable, WrongContent
-from .shapes import Table, digest_table, end_table, line_table, quoted, singular
+from .shapes import (
+    PullTable,
+    create_digest_table,
+    create_line_table,
+    create_summary_table,
+    make_singular,
+    quote_name,
+)
 
 _INDEXED = (
     "region_code",
@@ -22,7 +29,7 @@ _INDEXED = (
 """Columns that get an index in every table; plan and action begin every primary key."""
 
 
-class Tables(AbstractContextManager["Tables"]):
+class TableWriter(AbstractContextManager["TableWriter"]):
     """A writer of lines into a new SQLite file, in one transaction. A failed file is of no use; delete it.
 
     Raises Unwritable for an error of the disk, `wrong(why)` for lines that a pull never sends.
@@ -31,7 +38,11 @@ class Tables(AbstractContextManager["Tables"]):
     def __init__(self, file: Path, wrong: Callable[[str], WrongContent]) -> None:
         file.unlink(missing_ok=True)
         self.name, self._wrong = str(file), wrong
-        self._lines, self._end, self._digests = line_table(), end_table(), digest_table()
+        self._lines, self._end, self._digests = (
+            create_line_table(),
+            create_summary_table(),
+            create_digest_table(),
+        )
         self._hashes, self._plan = Hashes(), ""
         with self._translate_errors():
             self._db = sqlite3.connect(file, isolation_level=None)
@@ -39,12 +50,12 @@ class Tables(AbstractContextManager["Tables"]):
             for words in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN"):
                 self._db.execute(words)
             for table in self._list_tables():
-                self._db.execute(table.created())
+                self._db.execute(table.build_create())
 
     def __exit__(self, *raised: object) -> None:
         self._db.close()
 
-    def _list_tables(self) -> Iterator[Table]:
+    def _list_tables(self) -> Iterator[PullTable]:
         for root in (self._end, self._digests, self._lines):
             yield from root.all()
 
@@ -69,27 +80,29 @@ class Tables(AbstractContextManager["Tables"]):
             for table in self._list_tables():
                 for name, _, _ in table.columns.values():
                     if name in _INDEXED:
-                        index = quoted(f"{table.name}_{name}")
-                        self._db.execute(f"CREATE INDEX {index} ON {quoted(table.name)} ({quoted(name)})")
+                        index = quote_name(f"{table.name}_{name}")
+                        self._db.execute(
+                            f"CREATE INDEX {index} ON {quote_name(table.name)} ({quote_name(name)})"
+                        )
             self._db.execute("COMMIT")
 
     def flush(self) -> None:
         """Insert the buffered rows."""
         for table in self._list_tables():
             if table.rows:
-                self._db.executemany(table.inserted(), table.rows)
+                self._db.executemany(table.build_insert(), table.rows)
                 table.rows.clear()
 
-    def _put(self, table: Table, fields: Mapping[str, object], keys: tuple[object, ...]) -> None:
+    def _put(self, table: PullTable, fields: Mapping[str, object], keys: tuple[object, ...]) -> None:
         """Buffer a row and the rows of its parts."""
         if not table.known.issuperset(fields):
             self._grow(table, fields)
         table.rows.append((*keys, *map(fields.get, table.columns)))
         for name, part in table.parts.items():
             if value := fields.get(name):
-                self._put_part(part, value, table.keys_below(keys, fields))
+                self._put_part(part, value, table.build_foreign_key(keys, fields))
 
-    def _put_part(self, part: Table, value: Any, keys: tuple[object, ...]) -> None:
+    def _put_part(self, part: PullTable, value: Any, keys: tuple[object, ...]) -> None:
         if part.kind == "object":
             self._put(part, value, keys)
         elif part.kind == "items":
@@ -103,23 +116,23 @@ class Tables(AbstractContextManager["Tables"]):
         for place, (rows, sha256) in self._hashes.take().items():
             self._digests.rows.append((*place, rows, sha256))
 
-    def _grow(self, table: Table, fields: Mapping[str, object]) -> None:
+    def _grow(self, table: PullTable, fields: Mapping[str, object]) -> None:
         """Add columns and tables for undeclared fields, at their first value that is not empty."""
         self.flush()
         for name, value in fields.items():
             if name in table.known or value in (None, [], {}):
                 continue
             if isinstance(value, dict):
-                self._db.execute(table.add_part(name, "object").created())
+                self._db.execute(table.add_part(name, "object").build_create())
             elif isinstance(value, list):
                 part = table.add_part(name, "items" if isinstance(value[0], dict) else "values")
                 if part.kind == "values":
-                    part.add_column(singular(name))
-                self._db.execute(part.created())
+                    part.add_column(make_singular(name))
+                self._db.execute(part.build_create())
             else:
                 table.add_column(name)
-                column = quoted(table.columns[name][0])
-                self._db.execute(f"ALTER TABLE {quoted(table.name)} ADD COLUMN {column}")
+                column = quote_name(table.columns[name][0])
+                self._db.execute(f"ALTER TABLE {quote_name(table.name)} ADD COLUMN {column}")
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
@@ -131,7 +144,7 @@ class Tables(AbstractContextManager["Tables"]):
             raise self._wrong(f"{type(error).__name__}: {error}") from error
 
 
-def digests_in(file: Path) -> Digests:
+def read_digests(file: Path) -> Digests:
     """Return the digests of a SQLite file. Raises sqlite3.Error if it has none."""
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as db:
         rows = db.execute("SELECT plan, lead_agency, rows, sha256 FROM digest")

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import certifi
 
-from .problems import Misused, Text
+from .problems import Misused, Sentence
 
 
 class BadAuthorities(Misused):
-    text = Text(
+    text = Sentence(
         "{variable} menyebut {path}, dan di situ tidak ada sertifikat yang dapat dibaca: {why}",
         "{variable} names {path}, which has no certificates that can be read: {why}",
     )
 
 
-def trusting_context() -> ssl.SSLContext:
+def create_trusting_context() -> ssl.SSLContext:
     """Return a context that trusts the machine's authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR alone.
 
     A Python without authorities on its machine, as on some Macs, trusts the list of certifi; that list alone would

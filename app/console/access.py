@@ -14,10 +14,10 @@ from app.access.models import PrincipalIn, TokenIn, TokenScope
 from app.access.queries import has_administrator, list_principals, list_tokens
 from app.access.rules import Grant
 from app.access.tokens import create_token, revoke_token
-from app.agencies.queries import agencies_by_code
-from app.console.frame import Refused, choose, database, err, show, show_rows, take_number
+from app.agencies.queries import find_agencies_by_code
+from app.console.frame import CommandRefused, choose, err, show, show_rows, take_number, use_database
 from app.kit.database.engine import Database
-from app.kit.http.validation import validated
+from app.kit.http.validation import validate
 from app.kit.problems import Conflict, Invalid, NotFound
 from app.reference.queries import is_region
 from app.startup.configuration import load_settings
@@ -97,8 +97,8 @@ def create(
     with _report_options(memberships=role):
         grants = _read_grants(role)
         ends = datetime.now(UTC) + timedelta(days=days)
-        limits = validated(TokenIn, {"scopes": scope, "networks": network or [], "expires_at": ends})
-    with _report_options(), database().writing() as session:
+        limits = validate(TokenIn, {"scopes": scope, "networks": network or [], "expires_at": ends})
+    with _report_options(), use_database().writing() as session:
         for grant in grants:
             _check_place(session, grant)
         try:
@@ -111,7 +111,9 @@ def create(
             )
             typer.echo(secret)  # before the commit: if it fails, the transaction creates no token
         except Conflict:
-            raise Refused(f"There is a token named {name} already; names are not used again.") from None
+            raise CommandRefused(
+                f"There is a token named {name} already; names are not used again."
+            ) from None
 
 
 def _read_grants(roles: Sequence[str], subject: str | None = None) -> list[Grant]:
@@ -123,19 +125,19 @@ def _read_grants(roles: Sequence[str], subject: str | None = None) -> list[Grant
         if not region:
             raise typer.BadParameter(f"{text}: use ROLE@REGION", param_hint="--role")
         memberships.append({"role": role, "region_code": region, "agency_code": agency or None})
-    content = validated(PrincipalIn, {"region_code": "0", "subject": subject, "memberships": memberships})
+    content = validate(PrincipalIn, {"region_code": "0", "subject": subject, "memberships": memberships})
     return [Grant(item.role, item.region_code, item.agency_code) for item in content.memberships]
 
 
 def _check_place(session: Session, grant: Grant) -> None:
     """Raise Refused if the region of a grant is unknown; only note an unknown agency, which an import may create."""
     if not is_region(session, "0"):
-        raise Refused("The reference data is not loaded. Run: rata reference load")
+        raise CommandRefused("The reference data is not loaded. Run: rata reference load")
     if not is_region(session, grant.region):
-        raise Refused(
+        raise CommandRefused(
             f"There is no region {grant.region}. Kemendagri codes: 0 the nation, 63 a province, 63.02 a regency."
         )
-    if grant.agency and not agencies_by_code(session, grant.region, [grant.agency]):
+    if grant.agency and not find_agencies_by_code(session, grant.region, [grant.agency]):
         show(f"Note: {grant.region} has no agency {grant.agency} yet.", err)
 
 
@@ -143,7 +145,7 @@ def _check_place(session: Session, grant: Grant) -> None:
 def list_(as_json: AsJson = False) -> None:
     """List tokens: whose they are, with which roles, what they may do, until when."""
     now = datetime.now(UTC)
-    with database().read_session() as session:
+    with use_database().read_session() as session:
         rows = [
             {
                 "name": token.name,
@@ -193,11 +195,11 @@ def _format_cell(value: object) -> str:
 @tokens.command("revoke")
 def revoke(name: Annotated[str, typer.Argument(help="Name of the token.")]) -> None:
     """End a token at once."""
-    with database().writing() as session:
+    with use_database().writing() as session:
         try:
             revoke_token(begin_console_write(session), name=name)
         except NotFound:
-            raise Refused(f"There is no token named {name} that could be revoked.") from None
+            raise CommandRefused(f"There is no token named {name} that could be revoked.") from None
     show(f"{name} is revoked.")
 
 
@@ -217,22 +219,22 @@ def enrol_(
         grants = _read_grants(role, subject)
     issuer = load_settings().oidc_issuer
     if subject is not None and issuer is None:
-        raise Refused("A subject is one of an issuer: set RATA_OIDC_ISSUER first.")
+        raise CommandRefused("A subject is one of an issuer: set RATA_OIDC_ISSUER first.")
     identity = (issuer, subject) if issuer is not None and subject is not None else None
-    with _report_options(), database().writing() as session:
+    with _report_options(), use_database().writing() as session:
         for grant in grants:
             _check_place(session, grant)
         try:
             enrol(begin_console_write(session), principal=name, grants=grants, identity=identity)
         except Conflict:
-            raise Refused("That subject holds another position already.") from None
+            raise CommandRefused("That subject holds another position already.") from None
     show(f"{name} is enrolled.")
 
 
 @principals.command("list")
 def list_principals_(as_json: AsJson = False) -> None:
     """List services and positions: their homes, their roles, whether a person holds them."""
-    with database().read_session() as session:
+    with use_database().read_session() as session:
         rows = [
             {
                 "name": principal.name,

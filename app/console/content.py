@@ -6,11 +6,11 @@ from typing import Annotated, get_args
 
 import typer
 
-from app.console.frame import SHOWN_ERRORS, Refused, choose, database, out, show_problem
+from app.console.frame import SHOWN_ERRORS, CommandRefused, choose, out, show_problem, use_database
 from app.convergence.indicators.models import CodeSystem, TableQuery
-from app.exchange.matrix.imports.models import Acceptance, ImportQuery, ImportReport, settled
+from app.exchange.matrix.imports.models import Acceptance, ImportQuery, ImportReport, parse_resolutions
 from app.exchange.matrix.models import Basis
-from app.kit.http.validation import validated
+from app.kit.http.validation import validate
 from app.kit.problems import NotFound, Problem
 from app.startup.bootstrap import import_file, import_table, load_shipped_reference
 
@@ -24,7 +24,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Do all of it, say what 
 @reference.command("load")
 def load() -> None:
     """Load the reference data that this version ships; what is there already stays as it is."""
-    load_shipped_reference(database(), out)
+    load_shipped_reference(use_database(), out)
 
 
 @cli.command("import")
@@ -57,12 +57,12 @@ def import_(
     """Import the matrix into a plan that exists: all of it or nothing."""
     creates = "create" if new_agencies else "refuse"
     options = {"basis": basis, "accept": accept or [], "new_agencies": creates, "sheet": sheet}
-    query = validated(ImportQuery, options)
-    known = settled(resolutions.read_bytes()) if resolutions else []
+    query = validate(ImportQuery, options)
+    known = parse_resolutions(resolutions.read_bytes()) if resolutions else []
     try:
-        report = import_file(database(), file, plan, query, known, dry_run=dry_run)
+        report = import_file(use_database(), file, plan, query, known, dry_run=dry_run)
     except NotFound:
-        raise Refused(f"There is no plan {plan}.") from None
+        raise CommandRefused(f"There is no plan {plan}.") from None
     except Problem as problem:
         show_problem(problem, most=None if all_errors else SHOWN_ERRORS)
         raise typer.Exit(1) from None
@@ -114,8 +114,8 @@ def import_observations(
 ) -> None:
     """Import a publisher's table of outcome indicators: all of it or nothing."""
     options = {"code_system": code_system, "period": period, "indicator": indicator, "source": source}
-    query = validated(TableQuery, {**options, "sheet": sheet, "skip": skip or []})
-    done = import_table(database(), file, query, dry_run=dry_run)
+    query = validate(TableQuery, {**options, "sheet": sheet, "skip": skip or []})
+    done = import_table(use_database(), file, query, dry_run=dry_run)
     out.print(
         f"{'Would import' if dry_run else 'Imported'} {done.created + done.updated + done.unchanged} observations: "
         f"{done.created} created, {done.updated} updated, {done.unchanged} unchanged.",

@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from app.client.tls import BadAuthorities
 from app.kit.database.engine import Database
-from app.kit.database.errors import sentence_for_operators
-from app.kit.http.validation import nearest
+from app.kit.database.errors import describe_for_operators
+from app.kit.http.validation import find_nearest
 from app.kit.problems import Problem
 from app.startup.configuration import load_settings
 from app.startup.database import check_schema, open_database
@@ -24,11 +24,11 @@ SHOWN_ERRORS = 20
 Word = TypeVar("Word", bound=str)
 
 
-class Refused(Exception):
+class CommandRefused(Exception):
     """The reason for which a command refuses the operator's request."""
 
 
-def database(*, creates: bool = False) -> Database:
+def use_database(*, creates: bool = False) -> Database:
     """Return the database of the settings, and print its address to standard error.
 
     Raises CannotStart if its schema is not that of this version; with `creates` the schema may be older, and a missing
@@ -60,7 +60,7 @@ def take_word(words: Iterable[Word]) -> Callable[[str], Word]:
     def parse(text: str) -> Word:
         if text in allowed:
             return allowed[text]
-        close = nearest(text, allowed, limit=1)
+        close = find_nearest(text, allowed, limit=1)
         hint = f"; the nearest is {close[0]}" if close else ""
         raise typer.BadParameter(f"{text!r}; use {', '.join(allowed)}{hint}.")
 
@@ -111,10 +111,10 @@ def explain(error: Exception) -> bool:
 
 def _find_sentence(error: Exception) -> str | None:
     match error:
-        case Refused():
+        case CommandRefused():
             return str(error)
         case DBAPIError():
-            return sentence_for_operators(error)
+            return describe_for_operators(error)
         case CommandError():  # of Alembic
             return f"The schema cannot be migrated by this version: {error}."
         case BadAuthorities():

@@ -12,19 +12,19 @@ import typer
 from opentelemetry.trace import Tracer
 
 from app.changes.webhooks.commands import reseal_secrets
-from app.changes.webhooks.rules import sealer_of
+from app.changes.webhooks.rules import create_sealer
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
 from app.client.shapes import SHAPES
 from app.client.version import VERSION
-from app.console.frame import Refused, database, out
-from app.exchange.pulls.models import client_shapes
+from app.console.frame import CommandRefused, out, use_database
+from app.exchange.pulls.models import make_client_schema
 from app.kit.database.engine import Database
-from app.kit.openapi.document import COMMITTED, document_bytes
+from app.kit.openapi.document import COMMITTED, render_document
 from app.main import create_app
 from app.settings import Settings
 from app.startup.configuration import load_settings
-from app.startup.database import check_schema, open_database, patience_of, sources_of
+from app.startup.database import check_schema, find_sources, open_database, read_timeouts
 from app.startup.demo import run_demo
 from app.startup.logs import configure_logs
 from app.startup.serving import check_startable, run
@@ -53,14 +53,14 @@ def deliver(
     settings = load_settings()
     configure_logs(settings.log_format)
     sender = Sender(allow_loopback=settings.webhooks_allow_loopback)
-    database = open_database(settings, patience_of(settings))
+    database = open_database(settings, read_timeouts(settings))
     database.log_refusals()
-    log.info("starting", **sources_of(database))
+    log.info("starting", **find_sources(database))
     check_schema(database)
-    with traced(settings, database) as tracer:
-        worker = Worker(database, sealer_of(settings), sender, tracer=tracer)
+    with trace_command(settings, database) as tracer:
+        worker = Worker(database, create_sealer(settings), sender, tracer=tracer)
         if once:
-            out.print(f"{worker.until_idle()} attempts.", highlight=False)
+            out.print(f"{worker.send_all_due()} attempts.", highlight=False)
             return
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -69,14 +69,14 @@ def deliver(
 
 
 @contextmanager
-def traced(settings: Settings, database: Database) -> Iterator[Tracer | None]:
+def trace_command(settings: Settings, database: Database) -> Iterator[Tracer | None]:
     """Yield the tracer of a command and send its spans at the end of the block; None without RATA_TRACES."""
     if not settings.traces:
         yield None
         return
-    from app.kit.server.tracing import Traces
+    from app.kit.server.tracing import SpanSender
 
-    traces = Traces(VERSION)
+    traces = SpanSender(VERSION)
     traces.watch(database)
     try:
         yield traces.tracer
@@ -87,11 +87,11 @@ def traced(settings: Settings, database: Database) -> Iterator[Tracer | None]:
 @cli.command()
 def reseal() -> None:
     """Seal the secrets of webhooks by the first key of RATA_SECRETS_KEY, so that the others can go."""
-    with database().writing() as session:
-        done, lost = reseal_secrets(session, sealer_of(load_settings()))
+    with use_database().writing() as session:
+        done, lost = reseal_secrets(session, create_sealer(load_settings()))
     out.print(f"{done} secrets sealed anew.", highlight=False)
     if lost:
-        raise Refused(f"No key opens the secrets of {', '.join(lost)}: create others.")
+        raise CommandRefused(f"No key opens the secrets of {', '.join(lost)}: create others.")
 
 
 @cli.command()
@@ -106,10 +106,10 @@ def openapi(
     """The OpenAPI document that this version serves."""
     root = COMMITTED.parents[1]
     if write and not (root / "pyproject.toml").exists():
-        raise Refused("Only a checkout has these files: run the command of its .venv.")
-    document = document_bytes(create_app(load_settings()))
+        raise CommandRefused("Only a checkout has these files: run the command of its .venv.")
+    document = render_document(create_app(load_settings()))
     if write:
-        for file, content in ((COMMITTED, document), (SHAPES, client_shapes())):
+        for file, content in ((COMMITTED, document), (SHAPES, make_client_schema())):
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(content)
             out.print(f"Wrote {file.relative_to(root)}.")

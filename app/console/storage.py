@@ -9,14 +9,14 @@ from rich.markup import escape
 
 from app.changes.queries import verify_journal
 from app.console.access import show_first_steps
-from app.console.frame import Refused, database, err, out, show, take_number
-from app.kit.database.backups import NotBackedUp, back_up, name_of_day, remove_before
+from app.console.frame import CommandRefused, err, out, show, take_number, use_database
+from app.kit.database.backups import NotBackedUp, back_up, name_backup, remove_old_backups
 from app.kit.database.engine import Database
 from app.kit.problems import NotFound
-from app.plans.core.rules import plan_chain
+from app.plans.core.rules import format_plan_chain
 from app.startup.bootstrap import upgrade_schema
 from app.startup.database import check_schema
-from app.startup.stopping import raise_when_stopped
+from app.startup.signals import raise_when_stopped
 
 cli = typer.Typer()
 
@@ -24,10 +24,10 @@ cli = typer.Typer()
 @cli.command()
 def migrate() -> None:
     """Bring the database to the newest schema; one that a later version brought further stays as it is."""
-    target = database(creates=True)
+    target = use_database(creates=True)
     upgrade_schema(target)
     check_schema(target)
-    show(f"The database is at revision {target.schema_state()[0]}.")
+    show(f"The database is at revision {target.read_schema_state()[0]}.")
     show_first_steps(target)
 
 
@@ -54,19 +54,19 @@ def backup(
             raise NotBackedUp(f"Its journal is broken: {verdict.breaks[0]}")
 
     today = datetime.now(UTC).astimezone().date()
-    target = file / name_of_day(today) if keep else file
+    target = file / name_backup(today) if keep else file
     if file.is_dir() and not keep:
-        raise Refused(f"{file} is a folder: name a file, or add --keep DAYS for dated backups in it.")
+        raise CommandRefused(f"{file} is a folder: name a file, or add --keep DAYS for dated backups in it.")
     with raise_when_stopped():
         try:
-            back_up(database(), target, check)
+            back_up(use_database(), target, check)
         except NotBackedUp as failed:
-            raise Refused(str(failed)) from None
+            raise CommandRefused(str(failed)) from None
         except KeyboardInterrupt:
-            raise Refused("Stopped; there is no new backup.") from None
+            raise CommandRefused("Stopped; there is no new backup.") from None
     show(f"{target}: {target.stat().st_size:,} bytes.")
     if keep:
-        for old in remove_before(file, today - timedelta(days=keep)):
+        for old in remove_old_backups(file, today - timedelta(days=keep)):
             show(f"{old}: removed, older than {keep} days.")
 
 
@@ -77,11 +77,11 @@ def verify(
     ] = None,
 ) -> None:
     """Recompute the journal's hashes and look for gaps; exit code 1 and the first broken link if it is not whole."""
-    with database().read_session() as session:
+    with use_database().read_session() as session:
         try:
-            verdict = verify_journal(session, plan_chain(plan) if plan else None)
+            verdict = verify_journal(session, format_plan_chain(plan) if plan else None)
         except NotFound:
-            raise Refused(f"Nothing was ever written to a plan {plan}.") from None
+            raise CommandRefused(f"Nothing was ever written to a plan {plan}.") from None
     for broken in verdict.breaks:
         err.print(f"[bold red]Broken[/]: {escape(str(broken))}", highlight=False, soft_wrap=True)
     if verdict.breaks:

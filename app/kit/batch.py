@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic import Field as ShapeField
 
 from app.kit.database.journal import Versioned
-from app.kit.http.validation import duplicate_key, validated_items
+from app.kit.http.validation import duplicate_key, validate_items
 from app.kit.problems import LONGEST_SHOWN, FieldError, Forbidden, Invalid, Problem
 
 Status = Literal["created", "updated", "unchanged", "refused"]
@@ -20,7 +20,7 @@ Errors = Mapping[str, Sequence[FieldError]]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ItemOutcome:
     """The result of one item; `code` is its key."""
 
     code: str
@@ -98,16 +98,16 @@ class BatchWrite(Generic[Item]):
             if code not in stored or stored[code].content != content
         }
 
-    def outcomes(self, stored: Mapping[str, Versioned], versions: Mapping[str, int]) -> list[Outcome]:
+    def outcomes(self, stored: Mapping[str, Versioned], versions: Mapping[str, int]) -> list[ItemOutcome]:
         """Return the outcome of each item, in order; `versions` are those of the written rows."""
         refused = self.errors
 
-        def conclude(code: str) -> Outcome:
+        def conclude(code: str) -> ItemOutcome:
             if code in refused:
-                return Outcome(code, "refused", errors=tuple(refused[code]))
+                return ItemOutcome(code, "refused", errors=tuple(refused[code]))
             if code not in versions:
-                return Outcome(code, "unchanged", stored[code].version)
-            return Outcome(code, "updated" if code in stored else "created", versions[code])
+                return ItemOutcome(code, "unchanged", stored[code].version)
+            return ItemOutcome(code, "updated" if code in stored else "created", versions[code])
 
         return [conclude(code) for code in self.items]
 
@@ -121,31 +121,31 @@ class BatchQuery(BaseModel):
 
 def read_items(
     shape: type[ItemShape], raw_items: Sequence[object], *, key: str
-) -> tuple[list[tuple[int, ItemShape]], dict[int, Outcome]]:
+) -> tuple[list[tuple[int, ItemShape]], dict[int, ItemOutcome]]:
     """Return (index, item) of each valid item, and the outcome of each invalid one by its index.
 
     An item that repeats a key is invalid.
     """
     items: list[tuple[int, ItemShape]] = []
-    refused: dict[int, Outcome] = {}
+    refused: dict[int, ItemOutcome] = {}
     seen: set[str] = set()
-    for n, item in validated_items(shape, raw_items):
+    for n, item in validate_items(shape, raw_items):
         if isinstance(item, list):
             raw = raw_items[n]
             code = str(raw.get(key, ""))[:LONGEST_SHOWN] if isinstance(raw, dict) else ""
-            refused[n] = Outcome(code, "refused", errors=tuple(item))
+            refused[n] = ItemOutcome(code, "refused", errors=tuple(item))
             continue
         code = getattr(item, key)
         if code in seen:
             error = FieldError(duplicate_key, pointer=f"/items/{n}/{key}", value=code)
-            refused[n] = Outcome(code, "refused", errors=(error,))
+            refused[n] = ItemOutcome(code, "refused", errors=(error,))
             continue
         seen.add(code)
         items.append((n, item))
     return items, refused
 
 
-def errors_of(refused: Mapping[int, Outcome]) -> list[FieldError]:
+def list_errors(refused: Mapping[int, ItemOutcome]) -> list[FieldError]:
     """Return the errors of refused items."""
     return [error for outcome in refused.values() for error in outcome.errors]
 

@@ -39,7 +39,7 @@ class Shape(BaseModel):
 
 
 class Batch(Shape):
-    """Base of the request body of a batch. `validated_items` validates each of its `items` on its own."""
+    """Base of the request body of a batch. `validate_items` validates each of its `items` on its own."""
 
 
 LONGEST = 40_000
@@ -69,10 +69,10 @@ def has_piled_marks(text: str) -> bool:
     return False
 
 
-def folded(text: str) -> str:
+def fold_name(text: str) -> str:
     """Return a name for comparisons: without case, apostrophes, punctuation and repeated spaces.
 
-    `folded("Jum’at  Berkah (I/II)") == "jumat berkah i ii"`.
+    `fold_name("Jum’at  Berkah (I/II)") == "jumat berkah i ii"`.
     """
     if not has_piled_marks(text):  # it would take too long, and no name has such marks
         text = unicodedata.normalize("NFKC", text)
@@ -80,9 +80,9 @@ def folded(text: str) -> str:
     return _BETWEEN.sub(" ", _DROPPED.sub("", text)).strip()
 
 
-def words_of(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Return the distinct words of a search, folded."""
-    return list(dict.fromkeys(folded(text).split()))
+    return list(dict.fromkeys(fold_name(text).split()))
 
 
 def _clean(text: object) -> object:
@@ -224,7 +224,7 @@ FundingSourceCode = Annotated[
 ]
 
 
-def address(description: str, example: str) -> Any:
+def describe_key(description: str, example: str) -> Any:
     """Return the path parameter of a key, with its description and an example for the document.
 
     It has no pattern: the answer to a malformed key is 404, as to an unknown one.

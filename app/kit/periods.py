@@ -34,21 +34,21 @@ def is_quarter(text: str) -> bool:
 
 
 #: Hours east of UTC. Indonesia has no summer time; Keppres 41/1987 set these offsets.
-OFFSETS = {"WIB": 7, "WITA": 8, "WIT": 9}
+UTC_OFFSETS = {"WIB": 7, "WITA": 8, "WIT": 9}
 
 
-def zone_of(name: str) -> timezone:
-    return timezone(timedelta(hours=OFFSETS[name]), name)
+def get_zone(name: str) -> timezone:
+    return timezone(timedelta(hours=UTC_OFFSETS[name]), name)
 
 
-def local_date(at: datetime, zone: str) -> date:
+def get_local_date(at: datetime, zone: str) -> date:
     """Return the date in a zone of Indonesia, by which the deadlines of that zone go."""
-    return at.astimezone(zone_of(zone)).date()
+    return at.astimezone(get_zone(zone)).date()
 
 
-def end_of(day: date, zone: str) -> datetime:
+def get_end_of_day(day: date, zone: str) -> datetime:
     """Return the last second of a day in a zone, with its offset."""
-    return datetime.combine(day, time(23, 59, 59), zone_of(zone))
+    return datetime.combine(day, time(23, 59, 59), get_zone(zone))
 
 
 malformed_period = Kind(
@@ -103,7 +103,7 @@ class UnknownPeriod(Problem):
     )
 
 
-def period_in(text: str) -> Period:
+def parse_period(text: str) -> Period:
     """Return the period of a query. Raises BadRequest, with the valid forms, if the text is none."""
     try:
         return Period.parse(text)

@@ -11,7 +11,7 @@ TRACER = context.create_key("rata.tracer")
 
 
 @contextmanager
-def step(name: str, tracer: Tracer | None = None) -> Iterator[Span]:
+def open_span(name: str, tracer: Tracer | None = None) -> Iterator[Span]:
     """Run the block in a span of `tracer` or of the current trace; without either it costs next to nothing."""
     current = tracer or context.get_value(TRACER)
     if not isinstance(current, Tracer):
@@ -22,11 +22,11 @@ def step(name: str, tracer: Tracer | None = None) -> Iterator[Span]:
         try:
             yield span
         except Exception as error:
-            failed(span, error)
+            mark_failed(span, error)
             raise
 
 
-def failed(span: Span, error: BaseException) -> None:
+def mark_failed(span: Span, error: BaseException) -> None:
     """Mark a span as failed, with the type of the error."""
     span.set_attribute("error.type", type(error).__name__)
     span.set_status(StatusCode.ERROR)

@@ -14,11 +14,11 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import CONSOLE
-from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, Entry, hold, record
-from app.kit.database.json_sql import to_json
-from app.kit.database.upsert import records, upsert
-from app.kit.fields import folded
+from app.kit.database.engine import get_table
+from app.kit.database.journal import Author, Entry, append, lock_chain
+from app.kit.database.json_sql import dump_json
+from app.kit.database.upsert import unnest_records, upsert
+from app.kit.fields import fold_name
 from app.reference.models import (
     FundingSourceKind,
     FundingSourceRow,
@@ -28,7 +28,7 @@ from app.reference.models import (
     StrategyRow,
 )
 from app.reference.nomenclature.models import GovernmentLevel, SubactivityRow
-from app.reference.rules import level_of, nearest_ancestor, parent_of
+from app.reference.rules import find_nearest_ancestor, get_level, get_parent
 
 CHAIN = "reference"
 DATA = Path(__file__).parent / "data"
@@ -100,7 +100,7 @@ def _make_region_rows(*files: _File) -> list[Row]:
     zone = {row["code"]: row["timezone"] for row in zones}
     codes = {row["code"] for row in register} | {"0"}
     above = codes | {None}
-    orphans = [code for code in codes if parent_of(code) not in above or code.partition(".")[0] not in zone]
+    orphans = [code for code in codes if get_parent(code) not in above or code.partition(".")[0] not in zone]
     if orphans:
         raise BrokenReference(
             f"regions without the region above them or without a time zone: {sorted(orphans)[:5]}"
@@ -116,13 +116,13 @@ def _make_region(
     return {
         "code": code,
         "name": name,
-        "level": level_of(code),
-        "parent_code": parent_of(code),
+        "level": get_level(code),
+        "parent_code": get_parent(code),
         "bps_code": bps.get(code),
         "population": int(figure["population"]) if figure.get("population") else None,
         "area_km2": float(figure["area_km2"]) if figure.get("area_km2") else None,
         "timezone": zones[code.partition(".")[0]],
-        "folded": folded(name),
+        "folded": fold_name(name),
         "retired": False,
     }
 
@@ -132,7 +132,7 @@ def _make_subactivity_rows(file: _File) -> list[Row]:
 
     def fold(text: str) -> str:  # 7,581 lines name only 1,000 activities
         if text not in known:
-            known[text] = folded(text)
+            known[text] = fold_name(text)
         return known[text]
 
     rows: list[Row] = []
@@ -172,7 +172,7 @@ def _make_funding_rows(official: _File, groups: _File) -> list[Row]:
     lines = official.rows()
     codes = {line["code"] for line in lines}
     rows = [
-        _make_funding_source(line, FundingSourceKind.official, nearest_ancestor(line["code"], codes))
+        _make_funding_source(line, FundingSourceKind.official, find_nearest_ancestor(line["code"], codes))
         for line in lines
     ]
     for line in groups.rows():
@@ -200,7 +200,7 @@ def _make_funding_source(
         "parent_code": parent,
         "aliases": list(aliases),
         "collects": list(collects),
-        "folded": folded(f"{code} {name} {' '.join(aliases)}"),
+        "folded": fold_name(f"{code} {name} {' '.join(aliases)}"),
         "retired": False,
     }
 
@@ -262,7 +262,7 @@ def _list_loads(folder: Path) -> Iterator[_Load]:
     yield _Load(
         "regions",
         "regions",
-        table_of(RegionRow),
+        get_table(RegionRow),
         ("code",),
         pick_files("regions", "region_bps_crosswalk", "region_population_area", "region_timezones"),
         _make_region_rows,
@@ -271,7 +271,7 @@ def _list_loads(folder: Path) -> Iterator[_Load]:
         yield _Load(
             f"nomenclature {file.edition}",
             f"nomenclatures/{file.edition}",
-            table_of(SubactivityRow),
+            get_table(SubactivityRow),
             ("edition", "government_level", "code"),
             (file,),
             _make_subactivity_rows,
@@ -280,7 +280,7 @@ def _list_loads(folder: Path) -> Iterator[_Load]:
     yield _Load(
         "funding sources",
         "funding-sources",
-        table_of(FundingSourceRow),
+        get_table(FundingSourceRow),
         ("code",),
         pick_files("funding_sources", "funding_groups"),
         _make_funding_rows,
@@ -288,7 +288,7 @@ def _list_loads(folder: Path) -> Iterator[_Load]:
     yield _Load(
         "strategies",
         "strategies",
-        table_of(StrategyRow),
+        get_table(StrategyRow),
         ("key",),
         pick_files("strategies"),
         _make_strategy_rows,
@@ -296,7 +296,7 @@ def _list_loads(folder: Path) -> Iterator[_Load]:
     yield _Load(
         "reporting calendar",
         "quarters",
-        table_of(ReportingCalendarRow),
+        get_table(ReportingCalendarRow),
         ("quarter",),
         pick_files("reporting_calendar"),
         _make_calendar_rows,
@@ -311,8 +311,8 @@ def load_reference(
     Codes that the new files lack stay as retired. Raises BrokenReference if the files contradict each other.
     """
     author = author or Author(CONSOLE.token, datetime.now(UTC))
-    chain = hold(session, CHAIN)
-    table = table_of(ReferenceEditionRow)
+    chain = lock_chain(session, CHAIN)
+    table = get_table(ReferenceEditionRow)
     columns = [table.c[name] for name in _Loaded._fields]
     rows = [_Loaded(*row) for row in session.execute(sa.select(*columns))]
     loaded = {(row.name, row.edition): row for row in rows}
@@ -326,7 +326,7 @@ def load_reference(
             _save_edition(session, file, loaded.get((file.name, file.edition)), load.address, author)
             for file in changed
         ]
-        chain = record(session, chain, author, entries)
+        chain = append(session, chain, author, entries)
         done.append(load.what)
     return done
 
@@ -339,7 +339,7 @@ def _save_edition(
     after = {"name": file.name, "edition": file.edition, "sha256": file.sha256, "rows": len(file.rows())}
     upsert(
         session,
-        table_of(ReferenceEditionRow),
+        get_table(ReferenceEditionRow),
         [{**after, **file.about, "loaded_at": author.at.isoformat(), "version": version}],
         key=["name", "edition"],
     )
@@ -366,10 +366,10 @@ def _retire(session: Session, load: _Load, rows: Sequence[Row]) -> None:
     }
     gone = stored - {tuple(row[name] for name in load.key) for row in rows}
     if gone:
-        keys = records(session, {name: sa.String() for name in load.key})
+        keys = unnest_records(session, {name: sa.String() for name in load.key})
         session.connection().execute(
             sa.update(table)
             .where(*inside, sa.exists().where(*[keys.c[name] == table.c[name] for name in load.key]))
             .values(retired=True),
-            {"records": to_json([dict(zip(load.key, key, strict=True)) for key in sorted(gone)])},
+            {"records": dump_json([dict(zip(load.key, key, strict=True)) for key in sorted(gone)])},
         )

@@ -10,7 +10,14 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import REGION_PATTERN, FundingSourceCode, RegionCode, address, show_example, words_of
+from app.kit.fields import (
+    REGION_PATTERN,
+    FundingSourceCode,
+    RegionCode,
+    describe_key,
+    show_example,
+    split_words,
+)
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken
 from app.kit.problems import Kind
@@ -22,9 +29,9 @@ no_words = Kind(
 )
 
 
-RegionKey = Annotated[str, address("Kemendagri code of the region; `0` is the nation.", "63.02")]
-FundingSourceKey = Annotated[str, address("Code of the funding source.", "APBD")]
-StrategyKey = Annotated[str, address("Key of the strategy.", "raise_income")]
+RegionKey = Annotated[str, describe_key("Kemendagri code of the region; `0` is the nation.", "63.02")]
+FundingSourceKey = Annotated[str, describe_key("Code of the funding source.", "APBD")]
+StrategyKey = Annotated[str, describe_key("Key of the strategy.", "raise_income")]
 
 
 class RegionLevel(StrEnum):
@@ -55,7 +62,7 @@ class FundingSourceKind(StrEnum):
 # Editions
 
 
-class EditionFields(BaseModel):
+class ReferenceEditionFields(BaseModel):
     edition: str = ShapeField(max_length=20, description="Edition's name; part of every code's address.")
     source: str = ShapeField(max_length=500, description="Who published it, and when it was taken over.")
     legal_basis: str | None = ShapeField(default=None, max_length=200)
@@ -65,7 +72,7 @@ class EditionFields(BaseModel):
     loaded_at: datetime
 
 
-class ReferenceEditionRow(EditionFields, Table, table=True):
+class ReferenceEditionRow(ReferenceEditionFields, Table, table=True):
     """The latest loaded version of one file of reference data."""
 
     __tablename__ = "reference_edition"
@@ -264,7 +271,7 @@ class ReportingCalendarRow(Table, table=True):
 
 
 def _check_words(text: str) -> str:
-    if not words_of(text):
+    if not split_words(text):
         raise RuleBroken(no_words, value=text)
     return text
 
@@ -275,7 +282,7 @@ Words = Annotated[str, ShapeField(min_length=1, max_length=200), AfterValidator(
 RETIRED = "Only what is no longer (`true`) or still (`false`, the default) in the newest edition."
 
 
-class RegionQuery(PageQuery):
+class RegionSearchQuery(PageQuery):
     """Filter of regions; all conditions apply together."""
 
     q: Words | None = ShapeField(default=None, description="Words that all occur in the name.")

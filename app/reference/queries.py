@@ -10,13 +10,19 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
-from app.access.queries import within
-from app.access.rules import ancestors_of
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_row, json_rows, json_texts, to_json
-from app.kit.database.upsert import records
-from app.kit.fields import folded, words_of
-from app.kit.http.pagination import Listing, equal
+from app.access.queries import is_in_region
+from app.access.rules import list_ancestors
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import (
+    build_json_array,
+    build_json_object,
+    dump_json,
+    select_fields,
+    select_json,
+)
+from app.kit.database.upsert import unnest_records
+from app.kit.fields import fold_name, split_words
+from app.kit.http.pagination import Listing, match_values
 from app.kit.problems import NotFound, require_found
 from app.reference.models import (
     FundingSourceKind,
@@ -27,38 +33,38 @@ from app.reference.models import (
     RegionLevel,
     RegionName,
     RegionOut,
-    RegionQuery,
     RegionReply,
     RegionRow,
+    RegionSearchQuery,
     StrategyOut,
     StrategyRow,
 )
-from app.reference.rules import forms_of
+from app.reference.rules import list_name_forms
 
-_region, _source, _strategy = table_of(RegionRow), table_of(FundingSourceRow), table_of(StrategyRow)
+_region, _source, _strategy = get_table(RegionRow), get_table(FundingSourceRow), get_table(StrategyRow)
 _parent, _below, _above = (_region.alias(name) for name in ("parent", "below", "above"))
 
 
 def has_words(column: ColumnElement[str], text: str | None) -> ColumnElement[bool]:
     """Return a predicate: every word of `text` occurs in the folded `column`; true without text."""
-    return sa.and_(sa.true(), *[column.contains(word, autoescape=True) for word in words_of(text or "")])
+    return sa.and_(sa.true(), *[column.contains(word, autoescape=True) for word in split_words(text or "")])
 
 
-def one_json(session: Session, query: Select[Any]) -> str:
+def read_json(session: Session, query: Select[Any]) -> str:
     """Return the one row of a query as JSON. Raises NotFound if there is none."""
-    return require_found(session.scalar(json_texts(query)))
+    return require_found(session.scalar(select_json(query)))
 
 
 _VALUES = {"value": sa.String()}
 
 
-def among(session: Session, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
+def is_among(session: Session, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
     """Return a predicate: the column is one of `values`, any number of them in a single JSON parameter.
 
     A statement can use it once, since the parameter has a fixed name.
     """
-    parameter = records(session, _VALUES)
-    rows = to_json([{"value": value} for value in set(values)])
+    parameter = unnest_records(session, _VALUES)
+    rows = dump_json([{"value": value} for value in set(values)])
     return column.in_(sa.select(parameter.c.value).params(records=rows))
 
 
@@ -68,29 +74,29 @@ def among(session: Session, column: ColumnElement[str], values: Iterable[str]) -
 def _select_regions(
     shape: type[RegionOut] = RegionOut, **given: sa.SQLColumnExpression[object]
 ) -> Select[Any]:
-    return sa.select(*fields_of(shape, _region, parent_name=_parent.c.name, **given)).select_from(
+    return sa.select(*select_fields(shape, _region, parent_name=_parent.c.name, **given)).select_from(
         _region.outerjoin(_parent, _parent.c.code == _region.c.parent_code)
     )
 
 
-def regions(query: RegionQuery) -> Listing:
+def list_regions(query: RegionSearchQuery) -> Listing:
     """List the regions that match."""
     c = _region.c
     statement = _select_regions().where(
         c.retired.is_(query.retired),
         has_words(c.folded, query.q),
-        *equal((c.level, query.level), (c.parent_code, query.parent), (c.bps_code, query.bps_code)),
-        within(c.code, query.within),
+        *match_values((c.level, query.level), (c.parent_code, query.parent), (c.bps_code, query.bps_code)),
+        is_in_region(c.code, query.within),
     )
     return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
 
 
-def children_of(region: str) -> Listing:
+def list_children(region: str) -> Listing:
     """List the regions one level below."""
-    return regions(RegionQuery(parent=region))
+    return list_regions(RegionSearchQuery(parent=region))
 
 
-def region_json(session: Session, region: str) -> str:
+def read_region(session: Session, region: str) -> str:
     """Return one region as `RegionReply`. Raises NotFound if there is none."""
     c, below, above = _region.c, _below, _above
     by_level: list[sa.SQLColumnExpression[object]] = [
@@ -98,19 +104,19 @@ def region_json(session: Session, region: str) -> str:
         for name in RegionCounts.model_fields
     ]
     counts = sa.select(*by_level).where(
-        within(below.c.code, region), below.c.code != region, below.c.retired.is_(False)
+        is_in_region(below.c.code, region), below.c.code != region, below.c.retired.is_(False)
     )
     ancestors = (
-        sa.select(*fields_of(RegionName, above))
-        .where(above.c.code.in_(ancestors_of(region)))
+        sa.select(*select_fields(RegionName, above))
+        .where(above.c.code.in_(list_ancestors(region)))
         .order_by(above.c.code)
     )
-    return one_json(
+    return read_json(
         session,
         _select_regions(
             RegionReply,
-            ancestors=json_rows(ancestors, name="ancestors_of"),
-            below=json_row(counts, name="counts"),
+            ancestors=build_json_array(ancestors, name="ancestors_of"),
+            below=build_json_object(counts, name="counts"),
         ).where(c.code == region),
     )
 
@@ -128,13 +134,13 @@ def check_region(session: Session, region: str) -> None:
         raise NotFound()
 
 
-def missing_regions(session: Session, codes: Collection[str]) -> set[str]:
+def find_missing_regions(session: Session, codes: Collection[str]) -> set[str]:
     """Return the codes without a region."""
-    existing = session.scalars(sa.select(_region.c.code).where(among(session, _region.c.code, codes)))
+    existing = session.scalars(sa.select(_region.c.code).where(is_among(session, _region.c.code, codes)))
     return set(codes) - set(existing)
 
 
-class FoundRegion(NamedTuple):
+class RegionRef(NamedTuple):
     """A region as other areas refer to it."""
 
     code: str
@@ -145,58 +151,62 @@ class FoundRegion(NamedTuple):
     retired: bool
 
 
-_FOUND_REGION = [_region.c[name] for name in FoundRegion._fields]
+_FOUND_REGION = [_region.c[name] for name in RegionRef._fields]
 
 
-def regions_by_code(session: Session, codes: Collection[str]) -> dict[str, FoundRegion]:
+def find_regions_by_code(session: Session, codes: Collection[str]) -> dict[str, RegionRef]:
     """Return code → region, in one SELECT; without unknown codes, with retired ones."""
     if not codes:
         return {}
-    rows = session.execute(sa.select(*_FOUND_REGION).where(among(session, _region.c.code, codes)))
-    return {row.code: FoundRegion(*row) for row in rows}
+    rows = session.execute(sa.select(*_FOUND_REGION).where(is_among(session, _region.c.code, codes)))
+    return {row.code: RegionRef(*row) for row in rows}
 
 
-def regencies_by_bps(session: Session, bps_codes: Collection[str]) -> dict[str, str]:
+def find_regencies_by_bps(session: Session, bps_codes: Collection[str]) -> dict[str, str]:
     """Return BPS code of a regency or city → its Kemendagri code, without unknown ones."""
     if not bps_codes:
         return {}
     rows = session.execute(
-        sa.select(_region.c.bps_code, _region.c.code).where(among(session, _region.c.bps_code, bps_codes))
+        sa.select(_region.c.bps_code, _region.c.code).where(is_among(session, _region.c.bps_code, bps_codes))
     )
     return {row.bps_code: row.code for row in rows}
 
 
-def region_labels(session: Session, within_region: str) -> dict[str, str]:
+def read_region_labels(session: Session, within_region: str) -> dict[str, str]:
     """Return code → name of the regions in force in `within_region`, with the region itself."""
     c = _region.c
     statement = (
-        sa.select(c.code, c.name).where(within(c.code, within_region), c.retired.is_(False)).order_by(c.code)
+        sa.select(c.code, c.name)
+        .where(is_in_region(c.code, within_region), c.retired.is_(False))
+        .order_by(c.code)
     )
     return {row.code: row.name for row in session.execute(statement)}
 
 
-def regions_named(
+def find_regions_by_name(
     session: Session, within_region: str, names: Collection[str]
-) -> dict[str, list[FoundRegion]]:
+) -> dict[str, list[RegionRef]]:
     """Return name as written → the regions in `within_region` with exactly that name; one SELECT.
 
     The first word of `Kec. Pulau Sebuku`, `Desa Semaras` or `Kabupaten Kotabaru` gives the level if no region has that
     literal name. Names without a region are missing; with several, the caller has to choose.
     """
-    forms = {name: forms_of(name) for name in names}
+    forms = {name: list_name_forms(name) for name in names}
     spellings = {form.folded for reading in forms.values() for form in reading}
     if not spellings:
         return {}
     c = _region.c
     rows = session.execute(
         sa.select(c.folded, *_FOUND_REGION)
-        .where(among(session, c.folded, spellings), within(c.code, within_region), c.retired.is_(False))
+        .where(
+            is_among(session, c.folded, spellings), is_in_region(c.code, within_region), c.retired.is_(False)
+        )
         .order_by(c.code)
     )
-    by_folded: dict[str, list[FoundRegion]] = {}
+    by_folded: dict[str, list[RegionRef]] = {}
     for spelling, *row in rows:
-        by_folded.setdefault(spelling, []).append(FoundRegion(*row))
-    result: dict[str, list[FoundRegion]] = {}
+        by_folded.setdefault(spelling, []).append(RegionRef(*row))
+    result: dict[str, list[RegionRef]] = {}
     for name, reading in forms.items():
         for form in reading:
             matches = [r for r in by_folded.get(form.folded, ()) if not form.levels or r.level in form.levels]
@@ -209,22 +219,24 @@ def regions_named(
 # Funding sources
 
 
-def funding_sources(query: FundingSourceQuery) -> Listing:
+def list_funding_sources(query: FundingSourceQuery) -> Listing:
     """List the funding sources that match."""
     c = _source.c
-    statement = sa.select(*fields_of(FundingSourceOut, _source)).where(
+    statement = sa.select(*select_fields(FundingSourceOut, _source)).where(
         c.retired.is_(query.retired),
         has_words(c.folded, query.q),
-        *equal((c.kind, query.kind), (c.parent_code, query.parent)),
+        *match_values((c.kind, query.kind), (c.parent_code, query.parent)),
     )
     return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
 
 
-def funding_source_json(session: Session, code: str) -> str:
-    return one_json(session, sa.select(*fields_of(FundingSourceOut, _source)).where(_source.c.code == code))
+def read_funding_source(session: Session, code: str) -> str:
+    return read_json(
+        session, sa.select(*select_fields(FundingSourceOut, _source)).where(_source.c.code == code)
+    )
 
 
-class FoundFundingSource(NamedTuple):
+class FundingSourceRef(NamedTuple):
     """A funding source as other areas refer to it."""
 
     code: str
@@ -234,33 +246,33 @@ class FoundFundingSource(NamedTuple):
     retired: bool
 
 
-def _read_funding_sources(session: Session, *conditions: ColumnElement[bool]) -> list[FoundFundingSource]:
-    columns = [_source.c[name] for name in FoundFundingSource._fields]
+def _read_funding_sources(session: Session, *conditions: ColumnElement[bool]) -> list[FundingSourceRef]:
+    columns = [_source.c[name] for name in FundingSourceRef._fields]
     rows = session.execute(sa.select(*columns).where(*conditions).order_by(_source.c.code))
-    return [FoundFundingSource(*row) for row in rows]
+    return [FundingSourceRef(*row) for row in rows]
 
 
-def funding_sources_by_code(session: Session, codes: Collection[str]) -> dict[str, FoundFundingSource]:
+def find_funding_sources_by_code(session: Session, codes: Collection[str]) -> dict[str, FundingSourceRef]:
     """Return code → funding source, in one SELECT; without unknown codes, with retired ones."""
     if not codes:
         return {}
     return {
         source.code: source
-        for source in _read_funding_sources(session, among(session, _source.c.code, codes))
+        for source in _read_funding_sources(session, is_among(session, _source.c.code, codes))
     }
 
 
-def funding_source_labels(session: Session) -> dict[str, str]:
+def read_funding_source_labels(session: Session) -> dict[str, str]:
     """Return code → name of every funding source, also of retired ones."""
     c = _source.c
     rows = session.execute(sa.select(c.code, c.name).order_by(c.code))
     return {row.code: row.name for row in rows}
 
 
-def funding_source_words(session: Session) -> dict[str, str]:
+def read_funding_source_words(session: Session) -> dict[str, str]:
     """Return code → the words for the source in a matrix: `APBD`, `Dana Desa`, `1.01.01 Pajak Daerah`.
 
-    An import finds the source by `funding_sources_named` or by the code in front.
+    An import finds the source by `find_funding_sources_by_name` or by the code in front.
     """
     return {
         source.code: f"{source.code} {source.name}"
@@ -272,7 +284,9 @@ def funding_source_words(session: Session) -> dict[str, str]:
     }
 
 
-def funding_sources_named(session: Session, names: Collection[str]) -> dict[str, list[FoundFundingSource]]:
+def find_funding_sources_by_name(
+    session: Session, names: Collection[str]
+) -> dict[str, list[FundingSourceRef]]:
     """Return name as written → the funding sources with this code, name or alias, in one SELECT.
 
     A group wins over official codes with an equal name (`Dana Desa` has three). Names without a source are missing,
@@ -280,30 +294,30 @@ def funding_sources_named(session: Session, names: Collection[str]) -> dict[str,
     """
     if not names:
         return {}
-    groups: dict[str, list[FoundFundingSource]] = {}
-    official: dict[str, list[FoundFundingSource]] = {}
+    groups: dict[str, list[FundingSourceRef]] = {}
+    official: dict[str, list[FundingSourceRef]] = {}
     for source in _read_funding_sources(session):
         if not source.retired:
             known = groups if source.kind == FundingSourceKind.group else official
-            for spelling in dict.fromkeys(folded(s) for s in (source.code, source.name, *source.aliases)):
+            for spelling in dict.fromkeys(fold_name(s) for s in (source.code, source.name, *source.aliases)):
                 known.setdefault(spelling, []).append(source)
-    result = {name: groups.get(folded(name)) or official.get(folded(name)) or [] for name in names}
+    result = {name: groups.get(fold_name(name)) or official.get(fold_name(name)) or [] for name in names}
     return {name: sources for name, sources in result.items() if sources}
 
 
 # Strategies
 
 
-def strategies() -> Listing:
+def list_strategies() -> Listing:
     """List all strategies, also retired ones, since old plans refer to them."""
-    statement = sa.select(*fields_of(StrategyOut, _strategy))
+    statement = sa.select(*select_fields(StrategyOut, _strategy))
     return Listing(statement, {"number": _strategy.c.number}, {"key": _strategy.c.key})
 
 
-def strategy_json(session: Session, key: str) -> str:
-    return one_json(session, sa.select(*fields_of(StrategyOut, _strategy)).where(_strategy.c.key == key))
+def read_strategy(session: Session, key: str) -> str:
+    return read_json(session, sa.select(*select_fields(StrategyOut, _strategy)).where(_strategy.c.key == key))
 
 
-def strategy_labels(session: Session) -> dict[str, str]:
+def read_strategy_labels(session: Session) -> dict[str, str]:
     """Return key → name of every strategy, also of retired ones."""
     return {row.key: row.name for row in session.execute(sa.select(_strategy.c.key, _strategy.c.name))}

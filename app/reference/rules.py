@@ -4,24 +4,24 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from app.kit.fields import folded
+from app.kit.fields import fold_name
 
 _LEVELS = ("province", "regency", "district", "village")
 
 
-def level_of(region_code: str) -> str:
+def get_level(region_code: str) -> str:
     """Return the level of a Kemendagri code: `nation`, `province`, `regency`, `district` or `village`."""
     return "nation" if region_code == "0" else _LEVELS[region_code.count(".")]
 
 
-def parent_of(region_code: str) -> str | None:
+def get_parent(region_code: str) -> str | None:
     """Return the code one level up, None for the nation."""
     if region_code == "0":
         return None
     return region_code.rpartition(".")[0] or "0"
 
 
-def nearest_ancestor(code: str, known: Iterable[str]) -> str | None:
+def find_nearest_ancestor(code: str, known: Iterable[str]) -> str | None:
     """Return the longest of the `known` dotted codes above `code`; decrees omit some levels. None if there is none."""
     while code := code.rpartition(".")[0]:
         if code in known:
@@ -59,9 +59,9 @@ def add_dots(code: str) -> str:
     return code
 
 
-def forms_of(text: str) -> list[NameForm]:
+def list_name_forms(text: str) -> list[NameForm]:
     """Return the interpretations of a location's text, the literal one first: `Kec. Pulau Sebuku` may be a name."""
-    literal = folded(text)
+    literal = fold_name(text)
     forms = [NameForm(literal, ())] if literal else []
     first, _, remainder = literal.partition(" ")
     if remainder and first in _LEVEL_WORDS:

@@ -7,31 +7,31 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.access.queries import visible, within
+from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
-from app.kit.database.engine import table_of, text_type
-from app.kit.database.json_sql import fields_of, whole_sum
+from app.kit.database.engine import get_table, text_type
+from app.kit.database.json_sql import select_fields, whole_sum
 from app.kit.fields import AgencyCode, show_example
-from app.kit.http.pagination import Listing, equal
+from app.kit.http.pagination import Listing, match_values
 from app.kit.periods import Period
 from app.kit.problems import Text
 from app.plans.actions.queries import actions
-from app.plans.core.queries import plans, regions, seen_lines
-from app.reports.definition import Report, listing, percent
-from app.reports.models import PLAN_EXAMPLE, AgencyQuery, OfRegion, PeriodQuery, Spent, column
-from app.tracking.summaries.queries import lines_of, money_by_group
+from app.plans.core.queries import can_see_lines, plans, regions
+from app.reports.definition import ReportDefinition, build_listing, compute_percent
+from app.reports.models import PLAN_EXAMPLE, LeadAgencyQuery, MoneyColumns, PeriodQuery, PlanColumns, column
+from app.tracking.summaries.queries import select_lines, sum_money_by_group
 
-_agencies = table_of(AgencyRow)
+_agencies = get_table(AgencyRow)
 
 
-class _OfAgency(OfRegion):
+class _OfAgency(PlanColumns):
     agency_code: AgencyCode = column("Kode perangkat daerah.", "Agency that leads the lines.")
     agency_name: str = column("Nama perangkat daerah.", "Name of the agency.")
     period: str = column("Triwulan.", "Quarter to whose end the figures are cumulative.")
 
 
-class AgencyAbsorption(Spent, _OfAgency):
+class AgencyAbsorption(MoneyColumns, _OfAgency):
     """What the lines that an agency leads have spent to the end of a quarter."""
 
     reported: int = column(
@@ -52,7 +52,7 @@ class AgencyAbsorption(Spent, _OfAgency):
     )
 
 
-class AbsorptionQuery(AgencyQuery, PeriodQuery):
+class AbsorptionQuery(LeadAgencyQuery, PeriodQuery):
     sort: Literal[
         "region_code",
         "-region_code",
@@ -65,15 +65,15 @@ class AbsorptionQuery(AgencyQuery, PeriodQuery):
     ] = "region_code"
 
 
-def absorption(session: Session, actor: Actor, query: AbsorptionQuery, now: datetime) -> Listing:
+def list_absorption(session: Session, actor: Actor, query: AbsorptionQuery, now: datetime) -> Listing:
     """Return a row by agency for every quarter of the period."""
     period = Period.parse(query.period)
     conditions = [
-        visible(actor, actions.c.region_code),
-        within(actions.c.region_code, query.region),
+        can_see_region(actor, actions.c.region_code),
+        is_in_region(actions.c.region_code, query.region),
         actions.c.year == period.year,
-        seen_lines(actor, actions.c.plan_id),
-        *equal((actions.c.lead_agency, query.agency)),
+        can_see_lines(actor, actions.c.plan_id),
+        *match_values((actions.c.lead_agency, query.agency)),
     ]
     is_chosen = sa.and_(*conditions)
     sums = sa.union_all(*[_sum_by_agency(is_chosen, quarter) for quarter in period.quarters]).subquery("sums")
@@ -84,21 +84,21 @@ def absorption(session: Session, actor: Actor, query: AbsorptionQuery, now: date
         "plan": plans.c.code,
         "agency_code": _agencies.c.code,
         "agency_name": _agencies.c.name,
-        "absorption_percent": percent(sums.c.spent, sums.c.allocated),
+        "absorption_percent": compute_percent(sums.c.spent, sums.c.allocated),
     }
-    rows = sa.select(*fields_of(AgencyAbsorption, sums, **columns)).select_from(
+    rows = sa.select(*select_fields(AgencyAbsorption, sums, **columns)).select_from(
         sums.join(plans, plans.c.id == sums.c.plan_id)
         .join(regions, regions.c.code == plans.c.region_code)
         .join(_agencies, leads)
     )
     sorts = ("region_code", "agency_code", "allocated", "spent")
-    return listing(AgencyAbsorption, rows, sorts=sorts, key=("region_code", "agency_code", "period"))
+    return build_listing(AgencyAbsorption, rows, sorts=sorts, key=("region_code", "agency_code", "period"))
 
 
 def _sum_by_agency(is_chosen: ColumnElement[bool], quarter: str) -> sa.SelectBase:
     """Return the sums by plan and agency to the end of a quarter; summaries compute the same ones."""
     name = quarter[-2:].lower()
-    money = money_by_group(lines_of(is_chosen, quarter, name=f"lines_{name}")).subquery(name)
+    money = sum_money_by_group(select_lines(is_chosen, quarter, name=f"lines_{name}")).subquery(name)
     c = money.c
     return sa.select(
         c.plan_id,
@@ -109,7 +109,7 @@ def _sum_by_agency(is_chosen: ColumnElement[bool], quarter: str) -> sa.SelectBas
     ).group_by(c.plan_id, c.lead_agency)
 
 
-REPORT = Report(
+REPORT = ReportDefinition(
     name="absorption",
     title=Text("Serapan anggaran per perangkat daerah", "Absorption by agency"),
     description=Text(
@@ -120,5 +120,5 @@ REPORT = Report(
     ),
     row=AgencyAbsorption,
     asked=AbsorptionQuery,
-    rows=absorption,
+    rows=list_absorption,
 )

@@ -4,10 +4,10 @@ from importlib import import_module
 from typing import Any
 
 from app.kit.server.documentation import Both
-from app.reports.definition import Report
+from app.reports.definition import ReportDefinition
 from app.reports.models import Catalogue, ColumnKind, ReportColumn, ReportOut, ReportParameter
 
-REPORTS: tuple[Report, ...] = tuple(
+REPORTS: tuple[ReportDefinition, ...] = tuple(
     import_module(f"app.reports.{name}").REPORT
     for name in (
         "absorption",
@@ -31,12 +31,12 @@ _KINDS = {
 }
 
 
-def catalogue() -> Catalogue:
+def describe_reports() -> Catalogue:
     """Return every report with its parameters, sorts and columns."""
     return Catalogue(reports=[_describe(report) for report in REPORTS])
 
 
-def _describe(report: Report) -> ReportOut:
+def _describe(report: ReportDefinition) -> ReportOut:
     return ReportOut(
         report=report.name,
         json_address=report.path,
@@ -52,7 +52,7 @@ def _describe(report: Report) -> ReportOut:
     )
 
 
-def _describe_columns(report: Report) -> list[ReportColumn]:
+def _describe_columns(report: ReportDefinition) -> list[ReportColumn]:
     schema = report.row.model_json_schema(mode="serialization")
     definitions = schema.get("$defs", {})
     return [

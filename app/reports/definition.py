@@ -20,16 +20,16 @@ from starlette.requests import Request
 
 from app.access.rules import Actor
 from app.kit.database.engine import Database
-from app.kit.database.json_sql import fields_of, to_json
-from app.kit.files.delimited import Cell, delimited
-from app.kit.http.pagination import Listing, PageQuery, read_page, whole_list
+from app.kit.database.json_sql import dump_json, select_fields
+from app.kit.files.delimited import Cell, stream_delimited
+from app.kit.http.pagination import Listing, PageQuery, read_page, select_all
 from app.kit.problems import Text
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Report:
+class ReportDefinition:
     """Declaration of one report."""
 
     name: str
@@ -63,12 +63,12 @@ class Report:
     def sorts(self) -> list[str]:
         return list(get_args(self.asked.model_fields["sort"].annotation))
 
-    def paged(self) -> type[BaseModel]:
+    def make_page_query(self) -> type[BaseModel]:
         """Return the query of its pages: `asked` with limit and cursor."""
         return create_model(f"{self.row.__name__}PageQuery", __base__=(self.asked, PageQuery))
 
 
-def listing(
+def build_listing(
     shape: type[BaseModel] | None, rows: sa.SelectBase, *, sorts: Sequence[str], key: Sequence[str]
 ) -> Listing:
     """Return the rows of a SELECT as a list; its columns bear the names of the shape's fields.
@@ -78,13 +78,13 @@ def listing(
     source = rows.subquery("row_of_report")
     columns = {name: source.c[name] for name in (*sorts, *key)}
     return Listing(
-        sa.select(*(fields_of(shape, source) if shape else source.c)),
+        sa.select(*(select_fields(shape, source) if shape else source.c)),
         {name: columns[name] for name in sorts},
         {name: columns[name] for name in key},
     )
 
 
-def percent(
+def compute_percent(
     part: sa.SQLColumnExpression[object], total: sa.SQLColumnExpression[object]
 ) -> ColumnElement[Any]:
     """Return part/total × 100 at two decimals; null if the total is 0."""
@@ -96,8 +96,8 @@ def percent(
 # Pages
 
 
-def page_of(
-    session: Session, request: Request, report: Report, actor: Actor, query: Any, now: datetime
+def read_report_page(
+    session: Session, request: Request, report: ReportDefinition, actor: Actor, query: Any, now: datetime
 ) -> bytes:
     """Return a page of a report as JSON."""
     rows = report.rows(session, actor, query, now)
@@ -106,7 +106,7 @@ def page_of(
         return page
     body = json.loads(page)
     body["items"] = [row for row in map(report.complete, body["items"]) if row is not None]
-    return to_json(body).encode()
+    return dump_json(body).encode()
 
 
 # CSV
@@ -133,11 +133,11 @@ class CsvFile:
                 yield piece
 
 
-def csv_of(
-    database: Database, session: Session, report: Report, actor: Actor, query: Any, now: datetime
+def write_csv(
+    database: Database, session: Session, report: ReportDefinition, actor: Actor, query: Any, now: datetime
 ) -> CsvFile:
     """Write all rows of a report as CSV by one statement, in memory that does not grow with the rows."""
-    statement = whole_list(report.rows(session, actor, query, now), sort=query.sort)
+    statement = select_all(report.rows(session, actor, query, now), sort=query.sort)
 
     file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by its sender
 
@@ -147,19 +147,19 @@ def csv_of(
         file.truncate()
         digest = hashlib.sha256()
         with state.connection().execute(statement, execution_options={"yield_per": _ROWS}) as texts:
-            for line in delimited(_make_lines(report, (row[0] for row in texts))):
+            for line in stream_delimited(_make_lines(report, (row[0] for row in texts))):
                 digest.update(line)
                 file.write(line)
         return digest.hexdigest()
 
     try:
-        return CsvFile(file, database.in_one_state(write), file.tell())
+        return CsvFile(file, database.run_in_snapshot(write), file.tell())
     except BaseException:
         file.close()
         raise
 
 
-def _make_lines(report: Report, texts: Iterable[str]) -> Iterator[list[Cell]]:
+def _make_lines(report: ReportDefinition, texts: Iterable[str]) -> Iterator[list[Cell]]:
     """Yield the header, then the rows."""
     names = list(report.row.model_fields)
     yield [*names]

@@ -18,7 +18,7 @@ def column(id: str, en: str, **more: Any) -> Any:
 # First columns of rows
 
 
-class OfRegion(BaseModel):
+class PlanColumns(BaseModel):
     """Columns of a row about a plan."""
 
     region_code: RegionCode = column(
@@ -31,7 +31,7 @@ class OfRegion(BaseModel):
 PLAN_EXAMPLE = {"region_code": "63.02", "region_name": "Kabupaten Kotabaru", "plan": "63.02-2026"}
 
 
-class OfLine(OfRegion):
+class LineColumns(PlanColumns):
     """Columns of a row about a line of a plan."""
 
     action: Key = column("Kunci baris rencana.", "Key of the line.")
@@ -40,7 +40,7 @@ class OfLine(OfRegion):
     agency_name: str = column("Nama perangkat daerah.", "Name of the agency.")
 
 
-class Spent(BaseModel):
+class MoneyColumns(BaseModel):
     """Money columns: sums of the lines to the end of a quarter."""
 
     lines: int = column("Jumlah baris rencana.", "Lines of the plan.")
@@ -58,15 +58,15 @@ class Spent(BaseModel):
 # Queries
 
 
-class RegionQuery(BaseModel):
+class ReportQuery(BaseModel):
     region: RegionCode = Field(description="This region and everything below it; `0` is the nation.")
 
 
-class PeriodQuery(RegionQuery):
+class PeriodQuery(ReportQuery):
     period: PeriodText
 
 
-class AgencyQuery(BaseModel):
+class LeadAgencyQuery(BaseModel):
     agency: AgencyCode | None = Field(default=None, description="Only lines that this agency leads.")
 
 

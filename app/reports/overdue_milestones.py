@@ -8,27 +8,27 @@ from pydantic import Field
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.access.queries import visible, within
+from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import DaysBetween, fields_of
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import DaysBetween, select_fields
 from app.kit.fields import Day, Key, show_example
-from app.kit.http.pagination import Listing, equal
+from app.kit.http.pagination import Listing, match_values
 from app.kit.problems import Text
 from app.plans.actions.models import MilestoneRow
 from app.plans.actions.queries import actions
-from app.plans.core.queries import plans, regions, seen
-from app.reports.definition import Report, listing
-from app.reports.models import PLAN_EXAMPLE, AgencyQuery, OfLine, RegionQuery, YearQuery, column
-from app.tracking.calendars.queries import clock, today
+from app.plans.core.queries import can_see_plan, plans, regions
+from app.reports.definition import ReportDefinition, build_listing
+from app.reports.models import PLAN_EXAMPLE, LeadAgencyQuery, LineColumns, ReportQuery, YearQuery, column
+from app.tracking.calendars.queries import bind_today, select_today
 from app.tracking.progress.models import MilestoneProgressRow, MilestoneState
 
-_agencies = table_of(AgencyRow)
-_milestones, _reached = table_of(MilestoneRow), table_of(MilestoneProgressRow)
+_agencies = get_table(AgencyRow)
+_milestones, _reached = get_table(MilestoneRow), get_table(MilestoneProgressRow)
 
 
-class OverdueMilestone(OfLine):
+class OverdueMilestone(LineColumns):
     """A milestone that was due before a day and not reached by then."""
 
     milestone: Key = column("Kunci tonggak.", "Key of the milestone.")
@@ -68,7 +68,7 @@ class OverdueMilestone(OfLine):
     )
 
 
-class OverdueQuery(AgencyQuery, YearQuery, RegionQuery):
+class OverdueQuery(LeadAgencyQuery, YearQuery, ReportQuery):
     on: Day | None = Field(
         default=None,
         description="The day as of which to judge; today, in each region's own zone, if not given.",
@@ -76,10 +76,10 @@ class OverdueQuery(AgencyQuery, YearQuery, RegionQuery):
     sort: Literal["due", "-due", "region_code", "-region_code", "agency_code", "-agency_code"] = "due"
 
 
-def overdue_milestones(session: Session, actor: Actor, query: OverdueQuery, now: datetime) -> Listing:
+def list_overdue_milestones(session: Session, actor: Actor, query: OverdueQuery, now: datetime) -> Listing:
     """Return the milestones that the latest report of each line does not show as done in time."""
     day: ColumnElement[str] = (
-        sa.literal(query.on.isoformat(), sa.Text) if query.on else today(regions.c.timezone)
+        sa.literal(query.on.isoformat(), sa.Text) if query.on else select_today(regions.c.timezone)
     )
     state, done_on = sa.cast(_reached.c.state, sa.Text), sa.cast(_reached.c.done_on, sa.Text)
     due = sa.cast(_milestones.c.due, sa.Text)
@@ -108,7 +108,7 @@ def overdue_milestones(session: Session, actor: Actor, query: OverdueQuery, now:
         "reported_in": actions.c.progress_period,
     }
     rows = (
-        sa.select(*fields_of(OverdueMilestone, _milestones, **columns))
+        sa.select(*select_fields(OverdueMilestone, _milestones, **columns))
         .select_from(
             _milestones.join(actions, actions.c.id == _milestones.c.action_id)
             .join(plans, plans.c.id == actions.c.plan_id)
@@ -117,23 +117,23 @@ def overdue_milestones(session: Session, actor: Actor, query: OverdueQuery, now:
             .outerjoin(_reached, reported)
         )
         .where(
-            seen(actor),
-            visible(actor, actions.c.region_code),
-            within(actions.c.region_code, query.region),
+            can_see_plan(actor),
+            can_see_region(actor, actions.c.region_code),
+            is_in_region(actions.c.region_code, query.region),
             due < day,
             is_open,
-            *equal((actions.c.year, query.year), (actions.c.lead_agency, query.agency)),
+            *match_values((actions.c.year, query.year), (actions.c.lead_agency, query.agency)),
         )
     )
-    return listing(
+    return build_listing(
         OverdueMilestone,
-        rows if query.on else rows.params(clock(now)),
+        rows if query.on else rows.params(bind_today(now)),
         sorts=("due", "region_code", "agency_code"),
         key=("plan", "action", "milestone"),
     )
 
 
-REPORT = Report(
+REPORT = ReportDefinition(
     name="overdue-milestones",
     title=Text("Tonggak yang terlambat", "Overdue milestones"),
     description=Text(
@@ -144,5 +144,5 @@ REPORT = Report(
     ),
     row=OverdueMilestone,
     asked=OverdueQuery,
-    rows=overdue_milestones,
+    rows=list_overdue_milestones,
 )

@@ -8,29 +8,35 @@ from pydantic import Field
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.access.queries import visible, within
+from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import json_row, json_rows
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import build_json_array, build_json_object
 from app.kit.fields import AgencyCode, Key, RegionCode, show_example
-from app.kit.http.pagination import Listing, equal
+from app.kit.http.pagination import Listing, match_values
 from app.kit.problems import Text
 from app.plans.actions.models import BenefitForm, LocationRow, RecipientKind, RecipientRow
 from app.plans.actions.queries import actions
-from app.plans.core.queries import plans, regions, seen_lines
+from app.plans.core.queries import can_see_lines, plans, regions
 from app.plans.overlaps.models import Verdict
-from app.plans.overlaps.queries import Explanation, Overlap, explains, explanations, overlapping
-from app.plans.overlaps.rules import Pair, coincidence
-from app.reports.definition import Report, Row, listing
-from app.reports.models import PLAN_EXAMPLE, AgencyQuery, OfRegion, RegionQuery, YearQuery, column
+from app.plans.overlaps.queries import (
+    Explanation,
+    Overlap,
+    explanations,
+    is_explanation_of,
+    select_overlapping,
+)
+from app.plans.overlaps.rules import LinePair, find_coincidence
+from app.reports.definition import ReportDefinition, Row, build_listing
+from app.reports.models import PLAN_EXAMPLE, LeadAgencyQuery, PlanColumns, ReportQuery, YearQuery, column
 
-_locations, _recipients = table_of(LocationRow), table_of(RecipientRow)
-_agencies = table_of(AgencyRow)
+_locations, _recipients = get_table(LocationRow), get_table(RecipientRow)
+_agencies = get_table(AgencyRow)
 _SIDES = ("first", "second")
 
 
-class OverlapEntry(OfRegion):
+class OverlapEntry(PlanColumns):
     """Two lines of different agencies that overlap, and what was said of it."""
 
     pair: str = column("Kunci pasangan baris.", "Key of the pair, the smaller line key first.")
@@ -94,7 +100,7 @@ class OverlapEntry(OfRegion):
     )
 
 
-class RegisterQuery(AgencyQuery, YearQuery, RegionQuery):
+class RegisterQuery(LeadAgencyQuery, YearQuery, ReportQuery):
     agency: AgencyCode | None = Field(default=None, description="One of the lines is led by this agency.")
     explained: bool | None = Field(
         default=None, description="Only those with (`true`) or without (`false`) an explanation on record."
@@ -102,15 +108,15 @@ class RegisterQuery(AgencyQuery, YearQuery, RegionQuery):
     sort: Literal["plan", "-plan", "region_code", "-region_code"] = "plan"
 
 
-def overlap_register(session: Session, actor: Actor, query: RegisterQuery, now: datetime) -> Listing:
-    """Return the pairs with the content of both lines: `completed` applies the rule of overlaps to it."""
+def list_overlaps(session: Session, actor: Actor, query: RegisterQuery, now: datetime) -> Listing:
+    """Return the pairs with the content of both lines: `complete_overlaps` applies the rule of overlaps to it."""
     conditions = [
-        visible(actor, actions.c.region_code),
-        within(actions.c.region_code, query.region),
-        seen_lines(actor, actions.c.plan_id),
-        *equal((actions.c.year, query.year)),
+        can_see_region(actor, actions.c.region_code),
+        is_in_region(actions.c.region_code, query.region),
+        can_see_lines(actor, actions.c.plan_id),
+        *match_values((actions.c.year, query.year)),
     ]
-    pairs = overlapping(session, sa.and_(*conditions))
+    pairs = select_overlapping(session, sa.and_(*conditions))
     source: Any = pairs.join(plans, plans.c.id == pairs.c.plan_id).join(
         regions, regions.c.code == plans.c.region_code
     )
@@ -135,24 +141,26 @@ def overlap_register(session: Session, actor: Actor, query: RegisterQuery, now: 
         ]
         led.append(line.c.lead_agency == query.agency)
     explained = [explanations.c[name] for name in Explanation._fields]
-    rows = sa.select(*columns, *explained).select_from(source.outerjoin(explanations, explains(pairs)))
+    rows = sa.select(*columns, *explained).select_from(
+        source.outerjoin(explanations, is_explanation_of(pairs))
+    )
     if query.agency is not None:
         rows = rows.where(sa.or_(*led))
     if query.explained is not None:
         is_explained = explanations.c.version.is_not(None)
         rows = rows.where(is_explained if query.explained else ~is_explained)
-    return listing(None, rows, sorts=("plan", "region_code"), key=("plan", "first", "second"))
+    return build_listing(None, rows, sorts=("plan", "region_code"), key=("plan", "first", "second"))
 
 
 def _build_line_json(line: Any, side: str) -> sa.SQLColumnExpression[object]:
-    """Return the fields of a line that `coincidence` reads, as JSON."""
+    """Return the fields of a line that `find_coincidence` reads, as JSON."""
     own = actions.alias(f"{side}_own")
 
     def build_part(table: sa.Table, *names: str) -> sa.SQLColumnExpression[object]:
         query = sa.select(*[table.c[name] for name in names]).where(table.c.action_id == own.c.id)
-        return json_rows(query.correlate(own), name=f"{side}_{table.name}")
+        return build_json_array(query.correlate(own), name=f"{side}_{table.name}")
 
-    return json_row(
+    return build_json_object(
         sa.select(
             *[own.c[name] for name in ("lead_agency", "first_month", "last_month", "benefit_forms")],
             build_part(_recipients, "kind", "decile_from", "decile_to", "vulnerable_groups").label(
@@ -166,13 +174,13 @@ def _build_line_json(line: Any, side: str) -> sa.SQLColumnExpression[object]:
     )
 
 
-def completed(row: Row) -> Row | None:
+def complete_overlap(row: Row) -> Row | None:
     """Return the `OverlapEntry` of a pair. Returns None if nothing coincides."""
     lines = {side: row.pop(f"{side}_line") for side in _SIDES}
-    coincides = coincidence(lines["first"], lines["second"])
+    coincides = find_coincidence(lines["first"], lines["second"])
     if coincides is None:
         return None
-    pair = Pair(row.pop("first"), row.pop("second"))
+    pair = LinePair(row.pop("first"), row.pop("second"))
     values = [row.pop(name) for name in Explanation._fields]
     explanation = Explanation(*values) if values[0] is not None else None
     entry = {
@@ -194,7 +202,7 @@ def completed(row: Row) -> Row | None:
     return {name: entry[name] for name in OverlapEntry.model_fields}
 
 
-REPORT = Report(
+REPORT = ReportDefinition(
     name="overlap-register",
     title=Text("Daftar tumpang tindih", "Overlap register"),
     description=Text(
@@ -205,6 +213,6 @@ REPORT = Report(
     ),
     row=OverlapEntry,
     asked=RegisterQuery,
-    rows=overlap_register,
-    complete=completed,
+    rows=list_overlaps,
+    complete=complete_overlap,
 )

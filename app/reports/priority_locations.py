@@ -6,26 +6,26 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.queries import below, visible, within
+from app.access.queries import can_see_region, is_below_region, is_in_region
 from app.access.rules import Actor
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_values, whole_sum
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import build_json_values, select_fields, whole_sum
 from app.kit.fields import RegionCode, show_example
-from app.kit.http.pagination import Listing, equal
+from app.kit.http.pagination import Listing, match_values
 from app.kit.problems import Text
 from app.plans.actions.models import LocationRow, Strategy
 from app.plans.actions.queries import actions
 from app.plans.core.models import PriorityLocationRow
-from app.plans.core.queries import plans, regions, seen
+from app.plans.core.queries import can_see_plan, plans, regions
 from app.reference.models import StrategyRow
-from app.reports.definition import Report, listing
-from app.reports.models import PLAN_EXAMPLE, OfRegion, RegionQuery, YearQuery, column
+from app.reports.definition import ReportDefinition, build_listing
+from app.reports.models import PLAN_EXAMPLE, PlanColumns, ReportQuery, YearQuery, column
 
-_priorities, _locations = table_of(PriorityLocationRow), table_of(LocationRow)
-_strategies, _places = table_of(StrategyRow), regions.alias("place")
+_priorities, _locations = get_table(PriorityLocationRow), get_table(LocationRow)
+_strategies, _places = get_table(StrategyRow), regions.alias("place")
 
 
-class LocationReach(OfRegion):
+class LocationReach(PlanColumns):
     """A priority location, and what the plan brings there."""
 
     location_code: RegionCode = column("Kode lokasi prioritas.", "The priority location.")
@@ -67,13 +67,13 @@ class LocationReach(OfRegion):
     )
 
 
-class ReachQuery(YearQuery, RegionQuery):
+class ReachQuery(YearQuery, ReportQuery):
     sort: Literal["location_code", "-location_code", "lines", "-lines", "funded_amount", "-funded_amount"] = (
         "location_code"
     )
 
 
-def priority_locations(session: Session, actor: Actor, query: ReachQuery, now: datetime) -> Listing:
+def list_priority_locations(session: Session, actor: Actor, query: ReachQuery, now: datetime) -> Listing:
     """Return the priority locations. Finding W04 uses the same rule of reach; a test compares the two."""
     reach = _list_reach(actor, query).subquery("reach")
     of_priority = sa.and_(
@@ -106,12 +106,12 @@ def priority_locations(session: Session, actor: Actor, query: ReachQuery, now: d
         "plan": plans.c.code,
         "location_code": _priorities.c.region_code,
         "location_name": _places.c.name,
-        "strategies": json_values(reached.correlate(_priorities), name="reached"),
-        "missing_strategies": json_values(missing.correlate(_priorities), name="missing"),
+        "strategies": build_json_values(reached.correlate(_priorities), name="reached"),
+        "missing_strategies": build_json_values(missing.correlate(_priorities), name="missing"),
     }
     of_sums = sa.and_(sums.c.plan_id == _priorities.c.plan_id, sums.c.place == _priorities.c.region_code)
     rows = (
-        sa.select(*fields_of(LocationReach, _priorities, **columns))
+        sa.select(*select_fields(LocationReach, _priorities, **columns))
         .select_from(
             _priorities.join(plans, plans.c.id == _priorities.c.plan_id)
             .join(regions, regions.c.code == plans.c.region_code)
@@ -119,13 +119,13 @@ def priority_locations(session: Session, actor: Actor, query: ReachQuery, now: d
             .outerjoin(sums, of_sums)
         )
         .where(
-            seen(actor),
-            within(_priorities.c.region_code, query.region),
-            *equal((plans.c.year, query.year)),
+            can_see_plan(actor),
+            is_in_region(_priorities.c.region_code, query.region),
+            *match_values((plans.c.year, query.year)),
         )
     )
     sorts = ("location_code", "lines", "funded_amount")
-    return listing(LocationReach, rows, sorts=sorts, key=("location_code", "plan"))
+    return build_listing(LocationReach, rows, sorts=sorts, key=("location_code", "plan"))
 
 
 def _list_reach(actor: Actor, query: ReachQuery) -> sa.SelectBase:
@@ -144,16 +144,19 @@ def _list_reach(actor: Actor, query: ReachQuery) -> sa.SelectBase:
         .select_from(
             _priorities.join(actions, actions.c.plan_id == _priorities.c.plan_id).join(
                 _locations,
-                sa.and_(_locations.c.action_id == actions.c.id, sa.or_(named == place, below(named, place))),
+                sa.and_(
+                    _locations.c.action_id == actions.c.id,
+                    sa.or_(named == place, is_below_region(named, place)),
+                ),
             )
         )
-        .where(visible(actor, actions.c.region_code), within(place, query.region))
+        .where(can_see_region(actor, actions.c.region_code), is_in_region(place, query.region))
         .group_by(_priorities.c.plan_id, place, actions.c.id, actions.c.strategy, actions.c.lead_agency)
     )
     return rows if query.year is None else rows.where(actions.c.year == query.year)
 
 
-REPORT = Report(
+REPORT = ReportDefinition(
     name="priority-locations",
     title=Text("Keterjangkauan lokasi prioritas", "Reach of priority locations"),
     description=Text(
@@ -164,5 +167,5 @@ REPORT = Report(
     ),
     row=LocationReach,
     asked=ReachQuery,
-    rows=priority_locations,
+    rows=list_priority_locations,
 )

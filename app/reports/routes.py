@@ -6,22 +6,22 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
-from app.access.actor import Call, Caller
-from app.kit.http.etags import VARY, is_unchanged, tag_of, unchanged
+from app.access.actor import Caller, RequestContext
+from app.kit.http.etags import VARY, answer_unchanged, is_unchanged, make_etag
 from app.kit.http.pagination import Page, PageQuery
 from app.kit.http.preferences import read_weights
 from app.kit.http.replies import answer, answer_page
-from app.kit.http.routing import house_router
+from app.kit.http.routing import make_router
 from app.kit.http.validation import unknown_parameter
 from app.kit.problems import FieldError, UnknownParameter
-from app.reports.catalogue import REPORTS, catalogue
-from app.reports.definition import Report, csv_of, page_of
+from app.reports.catalogue import REPORTS, describe_reports
+from app.reports.definition import ReportDefinition, read_report_page, write_csv
 from app.reports.models import Catalogue
 
 CSV = "text/csv"
 _CSV_SCHEMA: dict[str, object] = {CSV: {"schema": {"type": "string"}}}
 
-router = house_router(prefix="/reports", tags=["reports"])
+router = make_router(prefix="/reports", tags=["reports"])
 
 
 @router.get("", response_model=Catalogue)
@@ -35,22 +35,22 @@ def read_reports(call: Caller) -> Response:
 
 @cache
 def _catalogue() -> bytes:
-    return catalogue().model_dump_json().encode()
+    return describe_reports().model_dump_json().encode()
 
 
-def add_report(router: APIRouter, report: Report) -> None:
+def add_report(router: APIRouter, report: ReportDefinition) -> None:
     """Add the two operations of a report."""
 
     def read_page(call: Caller, query: object) -> Response:
         if prefers_csv(call.request):
             return _answer_whole_csv(call, report, query)
-        page = page_of(call.session, call.request, report, call.actor, query, call.now)
+        page = read_report_page(call.session, call.request, report, call.actor, query, call.now)
         return _add_vary(answer_page(call.request, page))
 
     def read_csv(call: Caller, query: object) -> Response:
         return _answer_csv(call, report, query)
 
-    read_page.__annotations__["query"] = Annotated[report.paged(), Query()]
+    read_page.__annotations__["query"] = Annotated[report.make_page_query(), Query()]
     read_csv.__annotations__["query"] = Annotated[report.asked, Query()]
     intro = f"{report.title.en}. {report.description.en}"
     router.add_api_route(
@@ -85,7 +85,7 @@ def prefers_csv(request: Request) -> bool:
     return weights.get(CSV, 0.0) > weights.get("application/json", 0.0)
 
 
-def _answer_whole_csv(call: Call, report: Report, query: object) -> Response:
+def _answer_whole_csv(call: RequestContext, report: ReportDefinition, query: object) -> Response:
     """Answer with the CSV at the address of the pages. Raises UnknownParameter if the query names a page."""
     allowed = sorted(report.asked.model_fields)
     sent = [name for name in PageQuery.model_fields if name in call.request.query_params]
@@ -103,12 +103,12 @@ def _add_vary(response: Response) -> Response:
     return response
 
 
-def _answer_csv(call: Call, report: Report, query: Any) -> Response:
-    csv = csv_of(call.unit.database, call.session, report, call.actor, query, call.now)
-    tag = tag_of(csv.sha256)
+def _answer_csv(call: RequestContext, report: ReportDefinition, query: Any) -> Response:
+    csv = write_csv(call.unit.database, call.session, report, call.actor, query, call.now)
+    tag = make_etag(csv.sha256)
     if is_unchanged(call.request, tag):
         csv.file.close()
-        return unchanged(tag)
+        return answer_unchanged(tag)
     period = getattr(query, "period", None) or getattr(query, "year", None)
     name = "-".join([report.name, query.region, *([str(period)] if period is not None else [])])
     headers = {

@@ -7,29 +7,29 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.access.queries import visible, within
+from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
-from app.convergence.coverage.queries import percent_of
+from app.convergence.coverage.queries import build_percent
 from app.convergence.coverage.sums.queries import service_sums
 from app.convergence.editions.methods.queries import services
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, whole_sum
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import select_fields, whole_sum
 from app.kit.fields import show_example
 from app.kit.http.pagination import Listing
 from app.kit.periods import Period
 from app.kit.problems import Text
 from app.plans.actions.models import RecipientKind, Strategy
 from app.plans.actions.queries import actions
-from app.plans.core.queries import plans, regions, seen, seen_lines
+from app.plans.core.queries import can_see_lines, can_see_plan, plans, regions
 from app.reference.models import RegionLevel, StrategyRow
-from app.reports.definition import Report, listing, percent
-from app.reports.models import PLAN_EXAMPLE, OfRegion, PeriodQuery, Spent, column
-from app.tracking.summaries.queries import lines_of, money_by_group, recipients_by_group
+from app.reports.definition import ReportDefinition, build_listing, compute_percent
+from app.reports.models import PLAN_EXAMPLE, MoneyColumns, PeriodQuery, PlanColumns, column
+from app.tracking.summaries.queries import select_lines, sum_money_by_group, sum_recipients_by_group
 
-_strategies = table_of(StrategyRow)
+_strategies = get_table(StrategyRow)
 
 
-class _OfStrategy(OfRegion):
+class _OfStrategy(PlanColumns):
     to_quarter: str = column(
         "Triwulan sampai akhir mana angka dihitung.", "Quarter to whose end the figures are cumulative."
     )
@@ -37,7 +37,7 @@ class _OfStrategy(OfRegion):
     strategy_name: str = column("Nama strategi.", "Indonesian name of the strategy.")
 
 
-class StrategyBalance(Spent, _OfStrategy):
+class StrategyBalance(MoneyColumns, _OfStrategy):
     """A strategy in a plan; one without any line too."""
 
     share_percent: float | None = column(
@@ -84,16 +84,16 @@ class BalanceQuery(PeriodQuery):
     sort: Literal["region_code", "-region_code", "allocated", "-allocated", "lines", "-lines"] = "region_code"
 
 
-def strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: datetime) -> Listing:
+def list_strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: datetime) -> Listing:
     """Return a row for every visible plan of the period's year and every strategy."""
     period = Period.parse(query.period)
     is_chosen = sa.and_(
-        visible(actor, actions.c.region_code),
-        within(actions.c.region_code, query.region),
+        can_see_region(actor, actions.c.region_code),
+        is_in_region(actions.c.region_code, query.region),
         actions.c.year == period.year,
-        seen_lines(actor, actions.c.plan_id),
+        can_see_lines(actor, actions.c.plan_id),
     )
-    lines = lines_of(is_chosen, period.last_quarter)
+    lines = select_lines(is_chosen, period.last_quarter)
     money, recipients = _sum_money(lines).subquery("money"), _sum_recipients(lines).subquery("aimed")
     coverage = _sum_coverage(query.region, period.last_quarter).subquery("covered")
     totals = sa.select(lines.c.plan_id, whole_sum(lines.c.allocation).label("allocated"))
@@ -112,14 +112,14 @@ def strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: d
         "to_quarter": sa.literal(period.last_quarter),
         "strategy": strategy,
         "strategy_name": _strategies.c.name,
-        "absorption_percent": percent(counted["spent"], counted["allocated"]),
-        "share_percent": percent(counted["allocated"], sa.func.coalesce(total.c.allocated, 0)),
+        "absorption_percent": compute_percent(counted["spent"], counted["allocated"]),
+        "share_percent": compute_percent(counted["allocated"], sa.func.coalesce(total.c.allocated, 0)),
         "eligible": coverage.c.eligible,
         "served": coverage.c.served,
-        "coverage_percent": percent_of(coverage.c.served, coverage.c.eligible),
+        "coverage_percent": build_percent(coverage.c.served, coverage.c.eligible),
     }
     rows = (
-        sa.select(*fields_of(StrategyBalance, plans, **columns))
+        sa.select(*select_fields(StrategyBalance, plans, **columns))
         .select_from(
             plans.join(regions, regions.c.code == plans.c.region_code)
             .join(_strategies, sa.true())
@@ -132,18 +132,18 @@ def strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: d
             )
         )
         .where(
-            seen(actor),
-            within(plans.c.region_code, query.region),
+            can_see_plan(actor),
+            is_in_region(plans.c.region_code, query.region),
             plans.c.year == period.year,
             sa.or_(_strategies.c.retired.is_(False), money.c.lines.is_not(None)),
         )
     )
     sorts = ("region_code", "allocated", "lines")
-    return listing(StrategyBalance, rows, sorts=sorts, key=("region_code", "strategy"))
+    return build_listing(StrategyBalance, rows, sorts=sorts, key=("region_code", "strategy"))
 
 
 def _sum_money(lines: sa.CTE) -> sa.SelectBase:
-    c = money_by_group(lines).subquery("by_agency").c
+    c = sum_money_by_group(lines).subquery("by_agency").c
     return sa.select(
         c.plan_id,
         c.strategy,
@@ -154,7 +154,7 @@ def _sum_money(lines: sa.CTE) -> sa.SelectBase:
 
 
 def _sum_recipients(lines: sa.CTE) -> sa.SelectBase:
-    c = recipients_by_group(lines).subquery("by_kind").c
+    c = sum_recipients_by_group(lines).subquery("by_kind").c
     kinds = [
         whole_sum(sa.case((c.kind == kind, c.planned), else_=0)).label(kind.value) for kind in RecipientKind
     ]
@@ -164,7 +164,9 @@ def _sum_recipients(lines: sa.CTE) -> sa.SelectBase:
 def _sum_coverage(region: str, quarter: str) -> sa.SelectBase:
     """Map (region, strategy) to E and C over all services; a province pools its regencies (domain, section 7)."""
     c = service_sums.c
-    is_counted = sa.and_(c.period == quarter, c.level == RegionLevel.regency, within(c.region_code, region))
+    is_counted = sa.and_(
+        c.period == quarter, c.level == RegionLevel.regency, is_in_region(c.region_code, region)
+    )
     of_service = sa.and_(services.c.edition == c.service_package, services.c.code == c.service)
     homes = (c.region_code, sa.func.substr(c.region_code, 1, 2))
     each = [
@@ -178,7 +180,7 @@ def _sum_coverage(region: str, quarter: str) -> sa.SelectBase:
     return sa.select(both.c.region_code, both.c.strategy, *sums).group_by(both.c.region_code, both.c.strategy)
 
 
-REPORT = Report(
+REPORT = ReportDefinition(
     name="strategy-balance",
     title=Text("Keseimbangan strategi", "Strategy balance"),
     description=Text(
@@ -189,5 +191,5 @@ REPORT = Report(
     ),
     row=StrategyBalance,
     asked=BalanceQuery,
-    rows=strategy_balance,
+    rows=list_strategy_balance,
 )

@@ -9,14 +9,14 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.kit.http.pagination import Listing
 from app.kit.problems import Text
-from app.reports.definition import Report
-from app.reports.models import AgencyQuery, OfLine, PeriodQuery, column
+from app.reports.definition import ReportDefinition
+from app.reports.models import LeadAgencyQuery, LineColumns, PeriodQuery, column
 from app.tracking.completeness.models import MissingLine
 from app.tracking.completeness.queries import MissingQuery, list_missing
 from app.tracking.quarters.models import QuarterState
 
 
-class UnreportedLine(OfLine, MissingLine):
+class UnreportedLine(LineColumns, MissingLine):
     """A line without a report of the quarter."""
 
     first_month: int | None = column("Bulan mulai.", "First month.")
@@ -42,20 +42,20 @@ class UnreportedLine(OfLine, MissingLine):
     model_config = ConfigDict(json_schema_extra=MissingLine.model_config["json_schema_extra"])
 
 
-class UnreportedQuery(AgencyQuery, PeriodQuery):
+class UnreportedQuery(LeadAgencyQuery, PeriodQuery):
     accepted: bool | None = Field(
         default=None, description="Whether a submission has accepted that the line has no report."
     )
     sort: Literal["plan", "-plan", "agency_code", "-agency_code"] = "plan"
 
 
-def unreported_lines(session: Session, actor: Actor, query: UnreportedQuery, now: datetime) -> Listing:
+def list_unreported_lines(session: Session, actor: Actor, query: UnreportedQuery, now: datetime) -> Listing:
     """Return the missing lines as completeness defines them."""
     parameters = query.model_dump(include=set(UnreportedQuery.model_fields))
     return list_missing(actor, MissingQuery(**parameters), now)
 
 
-REPORT = Report(
+REPORT = ReportDefinition(
     name="unreported-lines",
     title=Text("Baris yang belum dilaporkan", "Unreported lines"),
     description=Text(
@@ -65,5 +65,5 @@ REPORT = Report(
     ),
     row=UnreportedLine,
     asked=UnreportedQuery,
-    rows=unreported_lines,
+    rows=list_unreported_lines,
 )

@@ -14,15 +14,15 @@ from app.convergence.editions.step_templates.queries import TEMPLATE
 from app.convergence.indicators.commands import load_indicators, put_observations
 from app.convergence.indicators.files.rules import read_table
 from app.convergence.indicators.models import ObservationsWritten, TableQuery
-from app.convergence.indicators.queries import all_indicators, places_of, read_sheet
+from app.convergence.indicators.queries import read_indicators, read_region_codes, read_sheet
 from app.exchange.matrix.imports.commands import import_matrix
 from app.exchange.matrix.imports.models import ImportQuery, ImportReport, Resolution
 from app.exchange.matrix.imports.queries import read_file
-from app.kit.database.engine import Database, alembic_config
+from app.kit.database.engine import Database, make_alembic_config
 from app.kit.database.migrations import is_known, is_newer
-from app.plans.core.queries import plan_of
+from app.plans.core.queries import find_plan
 from app.reference.commands import load_reference
-from app.startup.database import begin_console_write, check_encoding, check_schema, console_author
+from app.startup.database import begin_console_write, check_encoding, check_schema, make_console_author
 
 
 def upgrade_schema(database: Database) -> None:
@@ -31,12 +31,12 @@ def upgrade_schema(database: Database) -> None:
     Raises CannotStart if the database has another encoding, or revisions of another program.
     """
     check_encoding(database)
-    current, newest = database.schema_state()
+    current, newest = database.read_schema_state()
     if not is_known(current):
         check_schema(database)
     if is_newer(newest, current):
         return
-    command.upgrade(alembic_config(database.url.render_as_string(hide_password=False)), "head")
+    command.upgrade(make_alembic_config(database.url.render_as_string(hide_password=False)), "head")
 
 
 def load_shipped_reference(database: Database, out: Console) -> None:
@@ -52,7 +52,7 @@ def load_shipped_reference(database: Database, out: Console) -> None:
                 tasks[title] = bar.add_task(title, total=total)
             bar.update(tasks[title], completed=done, total=total)  # type: ignore[arg-type]  # a TaskID
 
-        author = console_author()
+        author = make_console_author()
         loaded = load_reference(session, show, author=author) + load_indicators(session, author)
         loaded += load_editions(session, author, [PACKAGE, METHOD, TEMPLATE])
     if not loaded:
@@ -70,7 +70,7 @@ def import_file(
 ) -> ImportReport:
     """Import a matrix as the console, in one transaction. Raises a Problem if a rule refuses it."""
     with database.read_session() as session:
-        plan_of(session, CONSOLE, plan)
+        find_plan(session, CONSOLE, plan)
         read = read_file(session, file.read_bytes(), file.name, query.sheet)
     with database.writing(dry_run=dry_run) as session:
         return import_matrix(begin_console_write(session), plan, read, query, resolutions, "en")
@@ -82,6 +82,8 @@ def import_table(
     """Import a publisher's table as the console, in one transaction. Raises a Problem if a rule refuses it."""
     with database.read_session() as session:
         sheet = read_sheet(file.read_bytes(), file.name, query.sheet)
-        observations = read_table(sheet, file.name, all_indicators(session), places_of(session), query)
+        observations = read_table(
+            sheet, file.name, read_indicators(session), read_region_codes(session), query
+        )
     with database.writing(dry_run=dry_run) as session:
         return put_observations(begin_console_write(session), observations)

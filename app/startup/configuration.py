@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import DotEnvSettingsSource
 
-from app.kit.http.validation import nearest
+from app.kit.http.validation import find_nearest
 from app.settings import Settings
 
 PREFIX = "RATA_"
@@ -43,7 +43,7 @@ READ_ELSEWHERE = {
 }
 """Variables with the prefix that are not settings of the service, by their reader."""
 
-GONE = {
+REMOVED = {
     "RATA_CONNECTIONS": "the proxy in front bounds connections: worker_connections and limit_conn in deploy/nginx.conf",
     "RATA_DEMO_TOKEN_FILE": "RATA_DEMO_FOLDER names the folder in which the demo keeps all its files",
     "RATA_STALL_SECONDS": "the proxy in front cuts a body that does not come: client_body_timeout in deploy/nginx.conf",
@@ -64,7 +64,7 @@ def load_settings() -> Settings:
 
     Raises CannotStart for an unknown name with the prefix, and for a value that does not fit.
     """
-    file = settings_file()
+    file = find_settings_file()
     given = [name for name in sorted(os.environ) if name.upper().startswith(PREFIX)]
     wrong = [_refuse_name(name, "") for name in given if _is_unknown(name)]
     wrong += [f"{name} is not UTF-8 text." for name in given if not _is_text(name + os.environ[name])]
@@ -75,10 +75,10 @@ def load_settings() -> Settings:
     try:
         return Settings(_env_file=file, _env_file_encoding=ENCODING)  # type: ignore[call-arg]  # pydantic-settings' own
     except ValidationError as error:
-        raise CannotStart("\n".join(refusals_of(error))) from None
+        raise CannotStart("\n".join(list_refusals(error))) from None
 
 
-def settings_file() -> Path | None:
+def find_settings_file() -> Path | None:
     """Return the settings file, None if there is none.
 
     Raises CannotStart if `RATA_ENV_FILE` names no file, or if the process lacks access to a folder of its path.
@@ -96,7 +96,7 @@ def settings_file() -> Path | None:
     return Path(named)
 
 
-def refusals_of(error: ValidationError) -> list[str]:
+def list_refusals(error: ValidationError) -> list[str]:
     """Return one sentence for each setting that does not fit: its name, its value, the allowed values."""
     return [_refuse_value(str(wrong["loc"][0]), wrong) for wrong in error.errors(include_url=False)]
 
@@ -134,10 +134,10 @@ def _is_unknown(name: str) -> bool:
 
 
 def _refuse_name(name: str, place: str) -> str:
-    if name.upper() in GONE:
-        return f"{name}{place} is no setting any more; {GONE[name.upper()]}."
+    if name.upper() in REMOVED:
+        return f"{name}{place} is no setting any more; {REMOVED[name.upper()]}."
     # the shared prefix makes all names similar, so the cutoff is high, and the prefix alone is similar to each
-    close = nearest(name.upper(), sorted(KNOWN), limit=1, cutoff=86) if name.upper() != PREFIX else []
+    close = find_nearest(name.upper(), sorted(KNOWN), limit=1, cutoff=86) if name.upper() != PREFIX else []
     hint = f"the nearest is {close[0]}" if close else "docs/operating.md lists them"
     return f"{name}{place} is no setting; {hint}."
 

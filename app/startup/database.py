@@ -9,27 +9,27 @@ from sqlmodel import Session
 
 from app.access.commands import Write
 from app.access.rules import CONSOLE
-from app.client.tls import BadAuthorities, trusting_context
-from app.kit.database.engine import ENDLESS, Database, Patience
-from app.kit.database.errors import sentence_for_operators
+from app.client.tls import BadAuthorities, create_trusting_context
+from app.kit.database.engine import NO_TIMEOUTS, Database, Timeouts
+from app.kit.database.errors import describe_for_operators
 from app.kit.database.journal import Author
-from app.kit.database.migrations import refusal_of
-from app.kit.exports.cache import Spool
+from app.kit.database.migrations import find_refusal
+from app.kit.exports.cache import ExportCache
 from app.settings import Settings
-from app.startup.configuration import CannotStart, settings_file
+from app.startup.configuration import CannotStart, find_settings_file
 from app.wiring import wire
 
 ENCODING = "UTF8"
 
 
-def patience_of(settings: Settings) -> Patience:
+def read_timeouts(settings: Settings) -> Timeouts:
     """Return the time-outs for requests and background work, as the settings set them."""
-    return Patience(settings.statement_seconds, settings.lock_seconds, settings.idle_transaction_seconds)
+    return Timeouts(settings.statement_seconds, settings.lock_seconds, settings.idle_transaction_seconds)
 
 
 def open_database(
     settings: Settings,
-    patience: Patience = ENDLESS,
+    patience: Timeouts = NO_TIMEOUTS,
     *,
     creates: bool = False,
     report: Callable[[str], object] | None = None,
@@ -68,13 +68,13 @@ def _check_file(database: Database, setting: str, *, creates: bool) -> None:
             file.touch(mode=0o600)  # drafts are not public
         if not file.is_file():
             raise CannotStart(f"{setting} names {file}, which is a folder or a device; name a file.")
-        content = database.look_into_file()
+        content = database.classify_file()
     except (FileExistsError, NotADirectoryError):
         raise CannotStart(f"The database {file} cannot be made: a folder of its path is a file.") from None
     except OSError as error:
         raise CannotStart(f"The database {file} cannot be reached: {error.strerror}.") from None
     except DBAPIError as error:
-        raise CannotStart(f"{file}: {sentence_for_operators(error)}") from None
+        raise CannotStart(f"{file}: {describe_for_operators(error)}") from None
     if content == "foreign":
         raise CannotStart(f"{file} is a database of another program; name another in {setting}.")
     if content == "empty" and not creates:
@@ -82,23 +82,25 @@ def _check_file(database: Database, setting: str, *, creates: bool) -> None:
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
+def explain_refusals() -> Iterator[None]:
     """Within the block, turn a refusal of the database that an operator can mend into CannotStart."""
     try:
         yield
     except DBAPIError as error:
-        sentence = sentence_for_operators(error)
+        sentence = describe_for_operators(error)
         if sentence is None:
             raise
         raise CannotStart(sentence) from None
 
 
-def spool_of(settings: Settings) -> Spool:
+def make_export_cache(settings: Settings) -> ExportCache:
     """Return the cache of exports in the folder of the settings."""
-    return Spool(settings.spool_folder, limit=settings.spool_max_bytes, at_once=settings.exports_at_once)
+    return ExportCache(
+        settings.spool_folder, limit=settings.spool_max_bytes, at_once=settings.exports_at_once
+    )
 
 
-def check_spool(spool: Spool) -> None:
+def check_export_cache(spool: ExportCache) -> None:
     """Raise CannotStart if the process cannot write exports: each pull would fail later."""
     try:
         spool.check_writable()
@@ -111,22 +113,22 @@ def check_spool(spool: Spool) -> None:
 
 def describe_sources(database: Database) -> str:
     """Return one sentence for people: the database and the settings file."""
-    sources = sources_of(database)
+    sources = find_sources(database)
     return (
         f"Database {sources['database']}, settings of {sources['settings_file'] or 'the environment alone'}."
     )
 
 
-def sources_of(database: Database) -> dict[str, str | None]:
+def find_sources(database: Database) -> dict[str, str | None]:
     """Return the address of a database, without passwords, and the path of the settings file."""
-    file = settings_file()
+    file = find_settings_file()
     return {"database": database.address, "settings_file": str(file.absolute()) if file else None}
 
 
 def check_authorities() -> None:
     """Raise CannotStart if SSL_CERT_FILE or SSL_CERT_DIR names no certificates: every TLS connection would fail."""
     try:
-        trusting_context()
+        create_trusting_context()
     except BadAuthorities as error:
         raise CannotStart(f"{error}.") from None
 
@@ -134,15 +136,15 @@ def check_authorities() -> None:
 def check_schema(database: Database) -> None:
     """Raise CannotStart if this version does not work with the schema; a newer schema may list it as compatible."""
     check_encoding(database)
-    current, newest = database.schema_state()
-    refusal = refusal_of(newest, current)
+    current, newest = database.read_schema_state()
+    refusal = find_refusal(newest, current)
     if refusal is not None:
         raise CannotStart(refusal)
 
 
 def check_encoding(database: Database) -> None:
     """Raise CannotStart if a PostgreSQL database has another encoding than UTF-8."""
-    encoding = ENCODING if database.is_sqlite else database.server_encoding()
+    encoding = ENCODING if database.is_sqlite else database.read_encoding()
     if encoding != ENCODING:
         name = database.url.database
         raise CannotStart(
@@ -151,11 +153,11 @@ def check_encoding(database: Database) -> None:
         )
 
 
-def console_author() -> Author:
+def make_console_author() -> Author:
     """Return the author of a write by the console, at the current time."""
     return Author(CONSOLE.token, datetime.now(UTC))
 
 
 def begin_console_write(session: Session) -> Write:
     """Return a write by the console, which has all rights, at the current time."""
-    return Write(session, console_author(), CONSOLE)
+    return Write(session, make_console_author(), CONSOLE)

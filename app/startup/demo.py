@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from rich.console import Console
 
 from app.access.models import Role, TokenIn, TokenScope
-from app.access.queries import actor_of
+from app.access.queries import find_token_bearer
 from app.access.rules import Grant
 from app.access.tokens import create_token
 from app.exchange.matrix.imports.commands import import_matrix
@@ -59,7 +59,7 @@ def run_demo(settings: Settings, out: Console) -> None:
     load_shipped_reference(database, out)
     with out.status("Importing the plan of Kabupaten Kotabaru …"):
         load_sample(database)
-    token = demo_token(database, folder / TOKEN)
+    token = load_demo_token(database, folder / TOKEN)
     database.close()
     _greet(own, folder, token, out)
     # each worker reads the settings itself; even an empty variable overrides the settings file
@@ -128,13 +128,13 @@ def load_sample(database: Database) -> None:
             import_matrix(write, PLAN, read, query)
 
 
-def demo_token(database: Database, file: Path) -> str:
+def load_demo_token(database: Database, file: Path) -> str:
     """Return the secret in `file` if it is still valid, else create a token and store its secret there."""
     now = datetime.now(UTC)
     if file.exists():
         secret = file.read_text().strip()
         with database.read_session() as session:
-            if actor_of(session, secret, now=now, client=None) is not None:
+            if find_token_bearer(session, secret, now=now, client=None) is not None:
                 return secret
     with database.writing() as session:
         secret = create_token(

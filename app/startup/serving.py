@@ -11,9 +11,15 @@ import uvicorn
 
 from app.kit.database.engine import Database
 from app.kit.server.middleware import HEAD_BYTES
-from app.settings import Settings, words
+from app.settings import Settings, split_words
 from app.startup.configuration import CannotStart
-from app.startup.database import check_authorities, check_schema, check_spool, sources_of, spool_of
+from app.startup.database import (
+    check_authorities,
+    check_export_cache,
+    check_schema,
+    find_sources,
+    make_export_cache,
+)
 from app.startup.logs import configure_logs
 
 log = structlog.get_logger("rata")
@@ -25,9 +31,9 @@ def check_startable(settings: Settings, database: Database) -> None:
     Each worker checks its database again, but would report a refusal in the middle of a traceback.
     """
     configure_logs(settings.log_format)
-    log.info("starting", **sources_of(database))
+    log.info("starting", **find_sources(database))
     check_schema(database)
-    check_spool(spool_of(settings))
+    check_export_cache(make_export_cache(settings))
     check_authorities()
     check_port(settings.host, settings.port, "RATA_PORT")
     if settings.metrics == "port":
@@ -70,10 +76,10 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: sys.exit(0))
     configure_logs(settings.log_format)
-    uvicorn.run("app.main:make_worker", factory=True, workers=settings.workers, **options(settings))
+    uvicorn.run("app.main:make_worker", factory=True, workers=settings.workers, **build_options(settings))
 
 
-def options(settings: Settings) -> dict[str, Any]:
+def build_options(settings: Settings) -> dict[str, Any]:
     """Return the options of uvicorn, which its environment variables do not change.
 
     The protocol is h11: the other one, httptools, loses the body of a request that offers `Upgrade: h2c`.
@@ -83,14 +89,14 @@ def options(settings: Settings) -> dict[str, Any]:
         "host": settings.host,
         "port": settings.port,
         "proxy_headers": True,
-        "forwarded_allow_ips": words(settings.trusted_proxies),
+        "forwarded_allow_ips": split_words(settings.trusted_proxies),
         "log_config": None,
         "access_log": False,
         "server_header": False,
         "timeout_graceful_shutdown": 30,
         "timeout_keep_alive": 30,
         "http": "h11",
-        # twice the bound of `BoundsHead`, which answers with a problem; beyond this h11 refuses as plain text
+        # twice the bound of `HeadBounds`, which answers with a problem; beyond this h11 refuses as plain text
         "h11_max_incomplete_event_size": 2 * HEAD_BYTES,
         "ws": "none",
     }

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from app.access.rules import home_around
+from app.access.rules import find_common_region
 from app.kit.database.engine import BigInt, text_type
 
 revision = "0005"
@@ -42,7 +42,9 @@ def _give_homes() -> None:
         regions.setdefault(row.principal_id, []).append(row.region_code)
     for principal, codes in regions.items():
         change = (
-            sa.update(principals).where(principals.c.id == principal).values(region_code=home_around(codes))
+            sa.update(principals)
+            .where(principals.c.id == principal)
+            .values(region_code=find_common_region(codes))
         )
         op.get_bind().execute(change)
 

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.access.issuer import Issuer, issuer_of
+from app.access.issuer import Issuer, create_issuer
 from tests.access.issuer import PERSON, RealIssuer
 
 HEAD = "kepala-bappeda-kotabaru"
@@ -37,7 +37,7 @@ class PeopleApp:
         before = app.state.settings, app.state.issuer
         clock = Clock()
         app.state.settings = real.settings
-        found = issuer_of(real.settings)
+        found = create_issuer(real.settings)
         assert found is not None
         app.state.issuer = found
         found._clock = clock

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.access.issuer import IMPATIENCE, Issuer, IssuerUnreachable, issuer_of
+from app.access.issuer import FIRST_FETCH_PAUSE, Issuer, IssuerUnreachable, create_issuer
 from app.settings import Settings
 from tests.access.issuer import AUDIENCE
 from tests.common import ConnectAs
@@ -27,7 +27,7 @@ class Hanging:
         settings = Settings(
             _env_file=None, oidc_issuer=self.address, oidc_audience=AUDIENCE, oidc_algorithms="ES256"
         )
-        issuer = issuer_of(settings)
+        issuer = create_issuer(settings)
         assert issuer is not None
         self.issuer: Issuer = issuer
         self.connection: socket.socket | None = None
@@ -80,7 +80,7 @@ def test_a_hundred_forged_tokens_hold_no_thread(hanging: Hanging) -> None:
 
     def ask(number: int) -> None:
         with pytest.raises(IssuerUnreachable) as error:
-            hanging.issuer.claims_of(forged(hanging.address, number))
+            hanging.issuer.verify_token(forged(hanging.address, number))
         answers.append(error.value.headers["Retry-After"])
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(FORGED)]
@@ -124,5 +124,5 @@ def test_after_an_attempt_that_failed_the_next_waits(hanging: Hanging) -> None:
     hanging.issuer._fetch = lambda: None  # type: ignore[method-assign]  # as after its time-out
     hanging.issuer.refresh_if_due()
     with pytest.raises(IssuerUnreachable) as error:
-        hanging.issuer.claims_of(forged(hanging.address, 0))
-    assert error.value.headers == {"Retry-After": f"{IMPATIENCE:.0f}"}
+        hanging.issuer.verify_token(forged(hanging.address, 0))
+    assert error.value.headers == {"Retry-After": f"{FIRST_FETCH_PAUSE:.0f}"}

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.access.commands import GRAIN
+from app.access.commands import USE_PRECISION
 from app.access.models import Token
-from app.kit.database.engine import Database, table_of
+from app.kit.database.engine import Database, get_table
 from app.main import create_app
 from app.settings import Settings
 from tests.access.people import HEAD, PeopleApp
@@ -30,11 +30,11 @@ def test_a_use_is_noted_by_the_request_and_written_behind_it(
     client.get("/v1/me")
     assert len(database.statements) - before == 1
     assert used_at(client) is None
-    app.state.uses.write(database)
+    app.state.last_uses.write(database)
     first = used_at(client)
     assert datetime.now(UTC) - datetime.fromisoformat(first) < timedelta(minutes=1)
     before = len(database.statements)
-    app.state.uses.write(database)
+    app.state.last_uses.write(database)
     assert len(database.statements) == before, "what was used a moment ago is not written again"
 
 
@@ -43,14 +43,14 @@ def test_an_older_use_is_replaced_and_a_newer_one_stays(
 ) -> None:
     client = connect(("reader", "63"))
     client.get("/v1/me")
-    tokens = table_of(Token)
+    tokens = get_table(Token)
     newest = tokens.c.id == sa.select(sa.func.max(tokens.c.id)).scalar_subquery()
     now = datetime.now(UTC)
-    for stored, stays in ((now + GRAIN, True), (now - 2 * GRAIN, False)):
+    for stored, stays in ((now + USE_PRECISION, True), (now - 2 * USE_PRECISION, False)):
         client.get("/v1/me")
         database.connection.execute(sa.update(tokens).where(newest).values(last_used_at=stored))
         client.get("/v1/me")
-        app.state.uses.write(database)
+        app.state.last_uses.write(database)
         assert (datetime.fromisoformat(used_at(client)) == stored) is stays
 
 
@@ -64,7 +64,7 @@ def test_administrators_see_the_last_use_of_tokens_and_of_people(
         f"/v1/principals/{HEAD}/tokens/skrip", json={"scopes": ["read"]}
     ).json()["secret"]
     people.ask(secret)
-    people.app.state.uses.write(database)
+    people.app.state.last_uses.write(database)
     person = people.administrator.get(f"/v1/principals/{HEAD}").json()
     (token,) = people.administrator.get(f"/v1/principals/{HEAD}/tokens").json()["items"]
     assert person["last_used_at"]
@@ -84,9 +84,9 @@ def test_what_cannot_be_written_fails_no_request_and_is_written_later(
 ) -> None:
     client = connect(("reader", "63"))
     client.get("/v1/me")
-    app.state.uses.write(Broken())
+    app.state.last_uses.write(Broken())
     assert used_at(client) is None
-    app.state.uses.write(database)
+    app.state.last_uses.write(database)
     assert used_at(client)
 
 
@@ -98,4 +98,4 @@ def test_a_service_that_stops_writes_what_it_noted() -> None:
         with TestClient(app, headers=headers) as client:
             assert used_at(client) is None
         with database.read_session() as session:
-            assert session.scalar(sa.select(sa.func.max(table_of(Token).c.last_used_at))) is not None
+            assert session.scalar(sa.select(sa.func.max(get_table(Token).c.last_used_at))) is not None

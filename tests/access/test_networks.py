@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from app.kit.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
-from app.startup.serving import options
+from app.startup.serving import build_options
 from tests.common import token_for
 from tests.database import own_database
 
@@ -24,7 +24,7 @@ OFFICE = "203.0.113.7"
 @contextmanager
 def serving(app: FastAPI, settings: Settings) -> Iterator[str]:
     """The application as `rata serve` serves it, in a thread; gives its address."""
-    server = uvicorn.Server(uvicorn.Config(app, **{**options(settings), "port": 0, "lifespan": "off"}))
+    server = uvicorn.Server(uvicorn.Config(app, **{**build_options(settings), "port": 0, "lifespan": "off"}))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi.testclient import TestClient
 
-from app.access.issuer import KEPT, PATIENCE, RENEWED
+from app.access.issuer import FETCH_PAUSE, KEYS_MAX_AGE, KEYS_RENEW_AGE
 from tests.access.issuer import OTHER, PERSON
 from tests.access.people import ANY, HEAD, PeopleApp
 from tests.common import ConnectAs
@@ -187,7 +187,7 @@ def test_rotated_keys_are_taken_without_a_restart(own_people: PeopleApp) -> None
     people.real.rotate()
     new = people.real.log_in()
     assert jwt.get_unverified_header(new)["kid"] != jwt.get_unverified_header(old)["kid"]
-    people.clock.now += PATIENCE
+    people.clock.now += FETCH_PAUSE
     people.issuer.start()
     # An honest client does what it is told, and is let in; the service's own thread has fetched meanwhile.
     end = time.monotonic() + 60
@@ -211,7 +211,7 @@ def test_forged_keys_do_not_make_the_service_hammer_the_issuer(people: PeopleApp
         return replies
 
     assert (forge(), people.real.times_asked()) == ([401] * 10, asked)
-    people.clock.now += PATIENCE
+    people.clock.now += FETCH_PAUSE
     assert (forge(), people.real.times_asked()) == ([503] + [401] * 9, asked + 1)
 
 
@@ -221,12 +221,12 @@ def test_an_issuer_that_is_down_is_missed_only_while_its_keys_are_unknown(own_pe
     token = people.real.sign(exp=int(time.time()) + 3600)
     assert people.ask(token).status_code == 200
     people.real.stop()
-    people.clock.now += RENEWED
+    people.clock.now += KEYS_RENEW_AGE
     people.issuer.refresh_if_due()
     assert people.ask(token).status_code == 200
     unknown = people.ask(people.real.sign(header={"kid": "new or forged"}))
-    assert (unknown.status_code, unknown.headers["Retry-After"]) == (503, f"{PATIENCE:.0f}")
-    people.clock.now += KEPT
+    assert (unknown.status_code, unknown.headers["Retry-After"]) == (503, f"{FETCH_PAUSE:.0f}")
+    people.clock.now += KEYS_MAX_AGE
     for _ in range(2):
         people.issuer.refresh_if_due()
         reply = people.ask(token)
@@ -239,7 +239,7 @@ def test_an_issuer_that_is_down_is_missed_only_while_its_keys_are_unknown(own_pe
 def test_keys_are_looked_at_again_after_a_while(people: PeopleApp) -> None:
     people.enrol()
     asked = people.real.times_asked()
-    for passed, times in ((0.0, 0), (RENEWED - 1, 0), (1.0, 1), (1.0, 1)):
+    for passed, times in ((0.0, 0), (KEYS_RENEW_AGE - 1, 0), (1.0, 1), (1.0, 1)):
         people.clock.now += passed
         people.issuer.refresh_if_due()
         assert people.ask(people.real.sign()).status_code == 200
@@ -249,7 +249,7 @@ def test_keys_are_looked_at_again_after_a_while(people: PeopleApp) -> None:
 def test_an_issuer_that_calls_itself_otherwise_is_not_trusted(people: PeopleApp) -> None:
     people.enrol()
     people.issuer.address = people.real.address.replace("127.0.0.1", "localhost")
-    people.clock.now += KEPT
+    people.clock.now += KEYS_MAX_AGE
     people.issuer.refresh_if_due()
     assert people.ask(people.real.sign(iss=people.issuer.address)).status_code == 503
 

@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.access.models import TokenScope
-from app.access.rules import home_around
-from app.kit.database.engine import table_of
+from app.access.rules import find_common_region
+from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
 from tests.access.people import ANY, PeopleApp
 from tests.common import ConnectAs
@@ -224,7 +224,7 @@ def test_a_successor_takes_the_position_and_no_journal_knows_either(
         "/v1/principals/lain", json={"region_code": "63", "subject": "e81b07aa", "memberships": []}
     )
     assert errors_of(twice) == {"/subject": "taken_subject"}
-    rows = database.connection.execute(sa.select(table_of(JournalRow))).all()
+    rows = database.connection.execute(sa.select(get_table(JournalRow))).all()
     assert "5d0c1f52" not in repr(rows)
     assert "e81b07aa" not in repr(rows)
     change = people.administrator.get("/v1/principals/kepala-bappeda-kotabaru/history?sort=-sequence").json()
@@ -265,4 +265,4 @@ def test_a_merged_agency_makes_an_edit_of_its_operators_stale(
     ],
 )
 def test_home_is_the_smallest_region_around(regions: list[str], home: str) -> None:
-    assert home_around(regions) == home
+    assert find_common_region(regions) == home

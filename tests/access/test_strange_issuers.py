@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.access.issuer import FETCH_BYTES, IssuerUnreachable, issuer_of
+from app.access.issuer import FETCH_BYTES, IssuerUnreachable, create_issuer
 from app.settings import Settings
 from tests.access.issuer import AUDIENCE, RealIssuer
 
@@ -94,7 +94,7 @@ def test_what_is_no_issuers_word_gives_no_keys(
     strange.answer(DISCOVERY, **here(discovery))
     strange.answer("/keys", **here(keys))
     strange.answer("/elsewhere", {"issuer": strange.address, "jwks_uri": f"{strange.address}/keys"})
-    found = issuer_of(
+    found = create_issuer(
         Settings(
             _env_file=None,
             oidc_issuer=strange.address,
@@ -106,6 +106,6 @@ def test_what_is_no_issuers_word_gives_no_keys(
     for _ in range(3):
         found.refresh_if_due()
         with pytest.raises(IssuerUnreachable):
-            found.claims_of(issuer.sign(iss=strange.address))
+            found.verify_token(issuer.sign(iss=strange.address))
     assert len(strange.asked) == asked, "asked again at once, or led elsewhere"
     assert "/elsewhere" not in strange.asked

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.plans.revisions.models import PlanRevisionRow
 from tests.amendments.conftest import draft
 from tests.amendments.world import HEALTHY, LINES, Movers, amend, because, budget, ok
@@ -33,7 +33,7 @@ def adopt_twice(connect: ConnectAs, database: OneTransaction) -> None:
     ok(secretariat.put(f"{LINES}/B-1", json={**HEALTHY, "title": "Baru", "reasons": [because()]}))
     for verb in ("submit", "endorse", "adopt"):
         ok(movers.move(verb))
-    c = table_of(PlanRevisionRow).c
+    c = get_table(PlanRevisionRow).c
     with database.writing() as session:
         for number, instant in enumerate((ZERO, ONE)):
             session.execute(sa.update(c.number.table).where(c.number == number).values(adopted_at=instant))

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.plans.actions.models import ActionRow
-from app.plans.actions.queries import ActionQuery, list_actions, whole_actions
+from app.plans.actions.queries import ActionQuery, list_actions, read_whole_actions
 from app.plans.core.models import PlanRow
 from app.plans.revisions.queries import is_chosen
 from tests.amendments.world import HEALTHY
@@ -69,9 +69,9 @@ def chosen_from(database: OneTransaction, secretariat: TestClient) -> Session:
 
 def test_the_predicate_chooses_what_the_select_chooses(chosen_from: Session) -> None:
     session = chosen_from
-    plan = session.execute(sa.select(table_of(PlanRow))).one()
-    lines = whole_actions(session, plan)
-    table = table_of(ActionRow)
+    plan = session.execute(sa.select(get_table(PlanRow))).one()
+    lines = read_whole_actions(session, plan)
+    table = get_table(ActionRow)
     actions = session.execute(sa.select(table.c.id, table.c.code)).all()
     code_of = {row.id: row.code for row in actions}
 

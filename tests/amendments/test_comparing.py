@@ -11,11 +11,11 @@ from app.plans.core.models import PlanIn
 from app.plans.revisions.differences.rules import (
     KEYS,
     NOTHING,
-    Edition,
-    changes_of,
-    line_differences,
-    sums,
-    whole,
+    PlanEdition,
+    compare_contents,
+    compare_editions,
+    compare_sums,
+    fill_defaults,
 )
 from tests.plans.world import ACTION, HEALTH, LEAN, SOCIAL
 
@@ -83,7 +83,7 @@ def by_key(name: str, items: list[Any]) -> dict[str, Any]:
 @settings(max_examples=300)
 @given(contents, contents)
 def test_differences_tell_everything_and_nothing_else(before: dict[str, Any], after: dict[str, Any]) -> None:
-    changes = changes_of(before, after)
+    changes = compare_contents(before, after)
     rebuilt = applied(before, changes)
     for name in after:
         if name in ("tags", "milestones"):  # an item that came stands at the end of what is rebuilt
@@ -100,19 +100,19 @@ def test_a_milestone_that_was_put_off_is_one_change_wherever_it_stands() -> None
     first, second = LINE["milestones"]
     later = {**first, "due": "2026-05-31"}
     after = {**LINE, "milestones": [later, second]}
-    assert [tuple(change) for change in changes_of(LINE, after)] == [
+    assert [tuple(change) for change in compare_contents(LINE, after)] == [
         ("/milestones/M1/due", "2026-03-31", "2026-05-31")
     ]
     swapped = {**LINE, "milestones": [second, first]}
-    assert [tuple(change) for change in changes_of(LINE, swapped)] == [
+    assert [tuple(change) for change in compare_contents(LINE, swapped)] == [
         ("/milestones", ["M1", "M2"], ["M2", "M1"])
     ]
 
 
 def test_lines_come_go_and_change() -> None:
-    before = Edition(PLAN, {"A-1": LINE, "A-2": SHORT, "A-3": SHORT})
-    after = Edition(PLAN, {"A-1": {**LINE, "allocation": 7}, "A-3": SHORT, "A-4": SHORT})
-    found = {line.code: line for line in line_differences(before, after)}
+    before = PlanEdition(PLAN, {"A-1": LINE, "A-2": SHORT, "A-3": SHORT})
+    after = PlanEdition(PLAN, {"A-1": {**LINE, "allocation": 7}, "A-3": SHORT, "A-4": SHORT})
+    found = {line.code: line for line in compare_editions(before, after)}
     assert {code: line.change for code, line in found.items()} == {
         "A-1": "changed",
         "A-2": "removed",
@@ -120,19 +120,19 @@ def test_lines_come_go_and_change() -> None:
     }
     assert [tuple(change) for change in found["A-4"].changes] == [("", None, SHORT)]
     assert found["A-2"].content == SHORT
-    assert len(line_differences(NOTHING, after)) == 3
+    assert len(compare_editions(NOTHING, after)) == 3
 
 
 def test_sums_before_and_after() -> None:
-    before = Edition(PLAN, {"A-1": LINE, "A-2": SHORT})
-    after = Edition(
+    before = PlanEdition(PLAN, {"A-1": LINE, "A-2": SHORT})
+    after = PlanEdition(
         PLAN,
         {
             "A-1": {**LINE, "allocation": 7, "recipients": []},
             "A-3": {**SHORT, "lead_agency": SOCIAL, "locations": LINE["locations"]},
         },
     )
-    found = sums(before, after)
+    found = compare_sums(before, after)
     assert found["actions"] == {"before": 2, "after": 2, "difference": 0}
     assert found["allocation"] == {"before": 250_000_100, "after": 107, "difference": -249_999_993}
     assert found["locations"] == {"before": 1, "after": 1, "difference": 0}
@@ -147,4 +147,4 @@ def test_sums_before_and_after() -> None:
 
 def test_a_field_that_is_younger_than_what_was_frozen_has_its_default() -> None:
     old = {name: value for name, value in LINE.items() if name not in ("tags", "note")}
-    assert whole("action", {**old, "code": "A-1", "gone": 1}) == LINE
+    assert fill_defaults("action", {**old, "code": "A-1", "gone": 1}) == LINE

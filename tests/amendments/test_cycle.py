@@ -9,7 +9,7 @@ import rfc8785
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.plans.amendments.models import AmendmentActionRow, AmendmentRow
 from tests.amendments.world import AMENDMENT, HEALTHY, LINES, SIGNED_AGAIN, Movers, amend, because, budget, ok
 from tests.database import OneTransaction
@@ -103,8 +103,8 @@ def test_from_revision_0_to_revision_1(
     assert view(provincial_reader) == before
     ok(movers.move("adopt", body=SIGNED_AGAIN))
 
-    assert rows(database, sa.select(table_of(AmendmentRow))) == []
-    assert rows(database, sa.select(table_of(AmendmentActionRow))) == []
+    assert rows(database, sa.select(get_table(AmendmentRow))) == []
+    assert rows(database, sa.select(get_table(AmendmentActionRow))) == []
     assert client.get(AMENDMENT).status_code == 404
     plan = ok(provincial_reader.get(AT))
     assert (plan["revision"], plan["state"], plan["title"]) == (1, "adopted", "RAT perubahan")

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.plans.amendments.models import AmendmentActionRow
 from tests.amendments.world import AMENDMENT, HEALTHY, LINES, SIGNED_AGAIN, Movers, amend, because, budget, ok
 from tests.database import OneTransaction
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.one_engine
 
 def drafted(database: OneTransaction) -> list[str]:
     """Codes of the lines of which the amendment keeps a row."""
-    return sorted(row.code for row in rows(database, sa.select(table_of(AmendmentActionRow).c.code)))
+    return sorted(row.code for row in rows(database, sa.select(get_table(AmendmentActionRow).c.code)))
 
 
 def codes(client: TestClient, query: str) -> list[str]:

@@ -8,13 +8,13 @@ from app.plans.actions.models import ActionIn
 from app.plans.amendments.rules import (
     JOURNAL_REASON,
     NEEDS_REASON,
-    in_short,
     is_covered,
     lacking,
     needs_reason,
+    shorten_reasons,
 )
 from app.plans.core.models import PlanIn
-from app.plans.revisions.differences.rules import Change, changes_of, telling
+from app.plans.revisions.differences.rules import ChangedField, compare_contents, select_relevant_reasons
 from tests.plans.world import ACTION
 
 pytestmark = pytest.mark.one_engine
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.one_engine
 LINE = ActionIn.model_validate(ACTION).model_dump(mode="json")
 
 
-def changed(**changes: Any) -> list[Change]:
-    return changes_of(LINE, ActionIn.model_validate({**ACTION, **changes}).model_dump(mode="json"))
+def changed(**changes: Any) -> list[ChangedField]:
+    return compare_contents(LINE, ActionIn.model_validate({**ACTION, **changes}).model_dump(mode="json"))
 
 
 def needing(**changes: Any) -> list[str]:
@@ -100,7 +100,7 @@ def test_targets_budget_locations_and_due_dates_need_a_reason(
 
 
 def test_a_line_that_comes_or_goes_needs_one_as_a_whole() -> None:
-    for change in (Change("", None, LINE), Change("", LINE, None)):
+    for change in (ChangedField("", None, LINE), ChangedField("", LINE, None)):
         assert needs_reason(change)
         assert lacking([change], [because("/allocation")]) == [""]
         assert lacking([change], [because("")]) == []
@@ -109,7 +109,7 @@ def test_a_line_that_comes_or_goes_needs_one_as_a_whole() -> None:
 def test_a_priority_location_of_the_plan_needs_one() -> None:
     before = PlanIn(title="RAT").model_dump(mode="json")
     after = {**before, "title": "Lain", "priority_locations": [{"region_code": "63.02.01.2001"}]}
-    assert lacking(changes_of(before, after), []) == ["/priority_locations/63.02.01.2001"]
+    assert lacking(compare_contents(before, after), []) == ["/priority_locations/63.02.01.2001"]
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_a_reason_covers_its_field_and_what_lies_in_it(reason: str, field: str, 
 
 def test_only_reasons_that_speak_of_a_change_are_kept() -> None:
     changes = changed(allocation=1)
-    kept = telling(changes, [because("/allocation"), because("/outputs"), because("")])
+    kept = select_relevant_reasons(changes, [because("/allocation"), because("/outputs"), because("")])
     assert [reason["field"] for reason in kept] == ["/allocation", ""]
     # Of a line that is new a reason may name a part.
-    assert telling([Change("", None, LINE)], [because("/budget_lines/APBD")])
+    assert select_relevant_reasons([ChangedField("", None, LINE)], [because("/budget_lines/APBD")])
 
 
 def test_every_field_of_the_table_is_one_that_exists() -> None:
@@ -148,9 +148,9 @@ def test_every_field_of_the_table_is_one_that_exists() -> None:
 
 
 def test_the_journal_repeats_reasons_in_short() -> None:
-    assert in_short([]) is None
+    assert shorten_reasons([]) is None
     twice = [because("/allocation"), because("/budget_lines/APBD/amount")]
-    assert in_short(twice) == "revised_budget: Pagu APBD-P"
-    long = in_short([{**because(""), "text": "x" * 1000}, {**because("/a"), "text": "y" * 1000}])
+    assert shorten_reasons(twice) == "revised_budget: Pagu APBD-P"
+    long = shorten_reasons([{**because(""), "text": "x" * 1000}, {**because("/a"), "text": "y" * 1000}])
     assert long is not None
     assert len(long) == JOURNAL_REASON

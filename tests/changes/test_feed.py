@@ -13,8 +13,8 @@ from app.access.commands import Write
 from app.access.rules import CONSOLE
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
-from app.changes.rules import Place, cursor_of, way_back
-from app.kit.database.engine import table_of
+from app.changes.rules import FeedPosition, encode_cursor, list_sources
+from app.kit.database.engine import get_table
 from app.kit.database.journal import Author, JournalHead, JournalRow
 from tests.changes.feed import follow, now, page, told
 from tests.database import OneTransaction
@@ -142,9 +142,9 @@ def test_a_cursor_of_another_feed_or_of_nobody_is_400(secretariat: TestClient) -
     cursor = now(secretariat)
     for wrong in (
         cursor[:-1], cursor + "AAAA", cursor[:-3] + ("A" if cursor[-3] != "A" else "B") + cursor[-2:], "", "x", "é",
-        "=" * 9, "bnVsbA", "W10", "A" * 1999, cursor_of(Place("plan:x", 1, "0" * 16), ["63", []]),
-        cursor_of(Place("plan:x", 2**63, "0"), FILTERS), cursor_of(Place("a\0", 1, "0"), FILTERS),
-        cursor_of(Place("plan:x", True, "0"), FILTERS),
+        "=" * 9, "bnVsbA", "W10", "A" * 1999, encode_cursor(FeedPosition("plan:x", 1, "0" * 16), ["63", []]),
+        encode_cursor(FeedPosition("plan:x", 2**63, "0"), FILTERS), encode_cursor(FeedPosition("a\0", 1, "0"), FILTERS),
+        encode_cursor(FeedPosition("plan:x", True, "0"), FILTERS),
     ):  # fmt: skip
         reply = secretariat.get("/v1/changes", params={"after": wrong})
         assert reply.status_code == 400, wrong
@@ -198,7 +198,7 @@ def test_a_change_older_than_the_retention_is_410_with_the_way_back(
 def test_the_way_back_leaves_the_reader_the_regions_that_are_read_one_by_one(
     secretariat: TestClient, connect: Callable[..., TestClient], region: str | None
 ) -> None:
-    addresses = way_back(region)
+    addresses = list_sources(region)
     named = [one for one in addresses if "{region}" in one]
     assert sorted(named) == [
         "/v1/coverage/{period}?region={region}", "/v1/regions/{region}/agencies", "/v1/regions/{region}/steps/{year}",
@@ -227,7 +227,7 @@ def test_from_the_beginning_is_410_too_once_the_beginning_is_gone(
     secretariat: TestClient, database: OneTransaction
 ) -> None:
     assert page(secretariat)["items"][0]["sequence"] == 1
-    table = table_of(JournalRow)
+    table = get_table(JournalRow)
     with database.writing() as session:
         session.execute(sa.update(table).values(at=datetime.now(UTC) - timedelta(days=500)))
     gone = secretariat.get("/v1/changes")
@@ -240,7 +240,7 @@ def test_after_a_restored_backup_a_cursor_from_the_lost_time_is_410(
     kept = now(secretariat)
     put(secretariat, "A-1", base=LEAN)
     lost = now(secretariat)
-    journal, heads = table_of(JournalRow), table_of(JournalHead)
+    journal, heads = get_table(JournalRow), get_table(JournalHead)
     with database.read_session() as session:
         rows = sa.select(journal).where(journal.c.chain == f"plan:{PLAN}").order_by(journal.c.position)
         before = session.execute(rows).all()
@@ -260,7 +260,7 @@ def test_a_trial_and_a_refused_write_leave_no_trace(
 ) -> None:
     put(secretariat, "A-1")
     start = now(secretariat)
-    heads = table_of(JournalHead)
+    heads = get_table(JournalHead)
 
     def ends() -> Any:
         with database.read_session() as session:

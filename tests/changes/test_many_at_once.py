@@ -18,7 +18,7 @@ from app.access.rules import CONSOLE
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.changes.queries import verify_journal
-from app.kit.database.engine import Database, table_of
+from app.kit.database.engine import Database, get_table
 from app.kit.database.journal import FEED, Author, JournalHead, JournalRow
 from app.main import create_app
 from app.settings import Settings
@@ -103,7 +103,7 @@ def write_and_fail(database: Database) -> None:
 def test_what_is_rolled_back_leaves_no_gap(committed: Database, connect: Callable[..., TestClient]) -> None:
     reader = connect(("reviewer", "63"))
     start = now(reader)
-    heads = table_of(JournalHead)
+    heads = get_table(JournalHead)
 
     def end() -> Any:
         with committed.read_session() as session:
@@ -246,7 +246,7 @@ def test_a_reader_who_polls_during_writers_ends_with_the_state_of_the_database(
 
     expected = shown(whole(reader))
     assert len(expected) == 2 + 2 * (WRITERS + 2)
-    journal = table_of(JournalRow)
+    journal = get_table(JournalRow)
     for copy in copies:
         while page(copy.client, copy.cursor)["items"]:
             copy.poll()

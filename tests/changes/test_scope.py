@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from app.access.commands import Write
 from app.access.models import Role, TokenIn, TokenScope
-from app.access.rules import CONSOLE, Grant, ScopeChange, scope_changes
+from app.access.rules import CONSOLE, Grant, ScopeChange, find_scope_changes
 from app.access.tokens import create_token, revoke_token
 from app.kit.database.journal import Author
 from tests.calling import Client
@@ -234,4 +234,4 @@ READER_02, TEAM_02, TEAM_63 = (
 def test_what_other_grants_change_of_what_is_seen(
     before: list[Grant], after: list[Grant], expected: list[ScopeChange]
 ) -> None:
-    assert scope_changes(before, after) == expected
+    assert find_scope_changes(before, after) == expected

@@ -13,17 +13,17 @@ from app.access.rules import CONSOLE
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.changes import queries
-from app.changes.queries import Verdict, verify_journal
-from app.console.frame import Refused
+from app.changes.queries import JournalCheck, verify_journal
+from app.console.frame import CommandRefused
 from app.console.storage import cli
-from app.kit.database.engine import Database, table_of
-from app.kit.database.journal import NOT_HASHED, Author, JournalHead, JournalRow, link_hash
+from app.kit.database.engine import Database, get_table
+from app.kit.database.journal import NOT_HASHED, Author, JournalHead, JournalRow, hash_link
 from app.kit.problems import NotFound
 from tests.database import OneTransaction, own_database
 from tests.plans.world import AGENCIES, ANY, AT, LEAN, PLAN, furnish_by_command, put, put_many, report
 
 CHAIN = f"plan:{PLAN}"
-_table, _heads = table_of(JournalRow), table_of(JournalHead)
+_table, _heads = get_table(JournalRow), get_table(JournalHead)
 _HERE = _table.c.chain == CHAIN
 
 
@@ -46,7 +46,7 @@ def written(secretariat: TestClient) -> TestClient:
     return secretariat
 
 
-def verdict(database: Database, chain: str | None = None) -> Verdict:
+def verdict(database: Database, chain: str | None = None) -> JournalCheck:
     with database.read_session() as session:
         return verify_journal(session, chain)
 
@@ -73,7 +73,7 @@ def test_a_whole_journal_holds(written: TestClient, database: OneTransaction) ->
         rows = session.scalar(sa.select(sa.func.count()).select_from(_table))
         chains = session.scalar(sa.select(sa.func.count(sa.distinct(_table.c.chain))))
     assert (found.breaks, found.rows, found.chains) == ([], rows, chains)
-    assert verdict(database, CHAIN) == Verdict(1, 8, [])
+    assert verdict(database, CHAIN) == JournalCheck(1, 8, [])
     with pytest.raises(NotFound):
         verdict(database, "plan:63.02-1999")
 
@@ -107,7 +107,7 @@ def test_a_row_that_was_changed_and_hashed_anew_breaks_the_next(
             )
             row = {**rows[position - 1], "actor": "orang lain"}
             said = {name: value for name, value in row.items() if name not in NOT_HASHED}
-            new = link_hash(rows[position - 2]["hash"], {**said, "at": row["at"].isoformat()})
+            new = hash_link(rows[position - 2]["hash"], {**said, "at": row["at"].isoformat()})
             changed = sa.update(_table).where(_HERE, _table.c.position == position)
             session.execute(changed.values(actor="orang lain", hash=new))
         assert breaks(database) == [expected]
@@ -169,7 +169,7 @@ def test_batches_end_where_chains_do_not(
 def test_what_is_written_meanwhile_is_left_out(committed: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another row of the same chain commits between any two reads."""
     number = iter(range(1000))
-    read = queries._rows_of_chains
+    read = queries._read_rows
 
     def reading(*arguments: Any) -> Any:
         for row in read(*arguments):
@@ -180,7 +180,7 @@ def test_what_is_written_meanwhile_is_left_out(committed: Database, monkeypatch:
                     put_agency(Write(session, author, CONSOLE), "63.03", "X", content)
             yield row
 
-    monkeypatch.setattr(queries, "_rows_of_chains", reading)
+    monkeypatch.setattr(queries, "_read_rows", reading)
     monkeypatch.setattr(queries, "_BATCH", 1)
     assert verdict(committed).breaks == []
     assert next(number) > len(AGENCIES)
@@ -196,7 +196,7 @@ def test_the_command_says_what_it_found_by_its_exit_code_too(monkeypatch: pytest
         whole = command()
         assert (whole.exit_code, whole.stdout[:17]) == (0, "The journal holds")
         unknown = command("--plan", PLAN)
-        assert (unknown.exit_code, type(unknown.exception)) == (1, Refused)
+        assert (unknown.exit_code, type(unknown.exception)) == (1, CommandRefused)
         link = sa.and_(_table.c.chain == "region:63.02", _table.c.position == 2)
         tamper(database, sa.update(_table).where(link).values(version=7))
         broken = command()

@@ -12,12 +12,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, Entry, JournalRow, hold, next_version, next_versions, record
+from app.kit.database.engine import get_table
+from app.kit.database.journal import (
+    Author,
+    Entry,
+    JournalRow,
+    append,
+    assign_version,
+    assign_versions,
+    lock_chain,
+)
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, LEAN, PLAN
 
-journal = table_of(JournalRow)
+journal = get_table(JournalRow)
 
 
 class Row(NamedTuple):
@@ -26,7 +34,7 @@ class Row(NamedTuple):
 
 def write(session: Any, subject: str, *versions: int) -> None:
     entries = [Entry("thing.changed", "0", subject, version, None, {"n": version}) for version in versions]
-    record(session, hold(session, "things"), Author("test", datetime.now(UTC)), entries)
+    append(session, lock_chain(session, "things"), Author("test", datetime.now(UTC)), entries)
 
 
 def test_a_subject_without_a_row_goes_on_from_the_highest_of_its_journal(database: OneTransaction) -> None:
@@ -36,14 +44,14 @@ def test_a_subject_without_a_row_goes_on_from_the_highest_of_its_journal(databas
     with database.writing() as session:
         write(session, "things/now", 4)  # of this transaction, not numbered yet
         subjects = {name: f"things/{name}" for name in ("fell", "now", "new", "there")}
-        assert next_versions(session, subjects, {"there": Row(3), "unasked": Row(8)}) == {
+        assert assign_versions(session, subjects, {"there": Row(3), "unasked": Row(8)}) == {
             "fell": 7,
             "now": 5,
             "new": 1,
             "there": 4,
         }
-        assert [next_version(session, "things/fell", stored) for stored in (None, 0, 2)] == [7, 1, 3]
-        assert next_versions(session, {}, {}) == {}
+        assert [assign_version(session, "things/fell", stored) for stored in (None, 0, 2)] == [7, 1, 3]
+        assert assign_versions(session, {}, {}) == {}
 
 
 def test_many_subjects_cost_one_statement_and_none_where_the_rows_are_there(
@@ -54,14 +62,14 @@ def test_many_subjects_cost_one_statement_and_none_where_the_rows_are_there(
         with database.writing() as session:
             for stored, statements in ({}, 1), ({n: Row(1) for n in subjects}, 0):
                 database.statements.clear()
-                assert len(next_versions(session, subjects, stored)) == count
+                assert len(assign_versions(session, subjects, stored)) == count
                 assert len(database.statements) == statements
 
 
 def test_the_look_up_takes_the_index_of_subjects(database: OneTransaction) -> None:
     with database.writing() as session:
         database.statements.clear()
-        next_version(session, "things/1", None)
+        assign_version(session, "things/1", None)
         (statement,) = database.statements
     connection = database.connection
     if not database.is_sqlite:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.access.models import Role, TokenScope
 from app.access.rules import Actor, Grant
 from app.changes.models import NOW, ChangesQuery
-from app.changes.queries import Watch, end_for, end_of_feed, feed, passed
+from app.changes.queries import FeedFilter, count_entries, find_feed_end, read_feed, read_last_number
 from app.kit.database.engine import Database
 from tests.changes.worlds import (
     NATION,
@@ -49,7 +49,7 @@ class Reader:
         """Read one page; True if it reports more."""
         query = ChangesQuery(after=self._cursor, limit=self._limit, **self._filters)
         with self._database.read_session() as session:
-            found = feed(session, self._actor, query, now=datetime.now(UTC), days=400)
+            found = read_feed(session, self._actor, query, now=datetime.now(UTC), days=400)
         self._cursor = found.next
         self.items += [json.loads(item) for item in found.items]
         return found.more
@@ -111,16 +111,16 @@ class Readers:
 
 def check_webhook(database: Database, asked: Asked) -> None:
     """What a webhook counts, of each stretch of the feed, and where it ends."""
-    watch = Watch(asked.actor, asked.filters["region"], asked.filters["kind"])
+    watch = FeedFilter(asked.actor, asked.filters["region"], asked.filters["kind"])
     rows = known(database, asked)
     with database.read_session() as session:
-        end = end_of_feed(session)
+        end = read_last_number(session)
         last = rows[-1] if rows else {"chain": "", "position": 0, "hash": ""}
         place = (last["chain"], last["position"], last["hash"])
-        assert tuple(end_for(session, watch)) == place
+        assert tuple(find_feed_end(session, watch)) == place
         for after, until in ((0, end), (end // 2, end), (0, end // 2)):
             there = [row for row in rows if after < row["sequence"] <= until]
-            found = passed(session, watch, after=after, until=until)
+            found = count_entries(session, watch, after=after, until=until)
             assert (found.total, found.kinds) == (len(there), sorted({row["kind"] for row in there}))
             assert found.last is None or found.last.hash == there[-1]["hash"]
 

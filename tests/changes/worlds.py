@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from app.access.models import Role, TokenScope
 from app.access.rules import Actor, Grant
-from app.kit.database.engine import Database, table_of
-from app.kit.database.journal import Author, Entry, JournalHead, JournalRow, hold, record
+from app.kit.database.engine import Database, get_table
+from app.kit.database.journal import Author, Entry, JournalHead, JournalRow, append, lock_chain
 
 Row = dict[str, Any]
 
@@ -93,7 +93,7 @@ filters = st.fixed_dictionaries(
 def empty_journal(database: Database) -> None:
     with database.writing() as session:
         for table in (JournalRow, JournalHead):
-            session.execute(sa.delete(table_of(table)))
+            session.execute(sa.delete(get_table(table)))
 
 
 def write_all(database: Database, rows: list[Write], first: int) -> None:
@@ -101,14 +101,14 @@ def write_all(database: Database, rows: list[Write], first: int) -> None:
     author = Author("writer", datetime.now(UTC))
     with database.writing() as session:
         for n, row in enumerate(rows, first):
-            chain = hold(session, row.chain)
+            chain = lock_chain(session, row.chain)
             entry = Entry(row.kind, row.region, f"t/{n}", 1, None, {"n": n}, is_draft=row.is_draft)
-            record(session, chain, author, [entry])
+            append(session, chain, author, [entry])
 
 
 def whole_journal(database: Database) -> list[Row]:
     """Every row in the order of the commits."""
-    table = table_of(JournalRow)
+    table = get_table(JournalRow)
     with database.read_session() as session:
         return [dict(row) for row in session.execute(sa.select(table).order_by(table.c.sequence)).mappings()]
 

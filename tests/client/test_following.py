@@ -26,10 +26,10 @@ from app.access.commands import Write
 from app.access.models import Role, TokenIn, TokenScope
 from app.access.rules import CONSOLE, Grant
 from app.access.tokens import create_token
-from app.changes.rules import Place, cursor_of
+from app.changes.rules import FeedPosition, encode_cursor
 from app.client import AlreadyRunning, Misused, Patience, Rata, Refused, Unreachable, Unwritable
 from app.client.copy import Copy
-from app.client.follow import KINDS, Follower, kind_of
+from app.client.follow import KINDS, Follower, find_kind
 from app.kit.database.journal import Author
 from tests.client.world import Served, client_of, run_command
 from tests.meetings.world import COMMITMENT, MEETING
@@ -149,7 +149,7 @@ def test_a_copy_is_what_the_service_has_after_whatever_happened(
     send(at_work, "DELETE", "/v1/plans/63.02-2027", **ANY)
     assert follower.catch_up().gone == 2
     assert kept(copy) == source(rata)
-    assert follower._unequal("2026-Q2") == []  # the digests alone tell so
+    assert follower._find_unequal_plans("2026-Q2") == []  # the digests alone tell so
     assert follower.verify("2026-Q2") == []
 
 
@@ -172,7 +172,7 @@ def test_a_year_of_a_regency_seen_by_a_reader_who_sees_no_drafts(served: Served,
         assert kept(copy) == source(rata)
         assert len(list(copy.resources("progress"))) == 3
         # the digest of a frozen quarter is of what was frozen; what is in force is then looked at itself
-        assert follower._unequal("2025-Q1") == [regency.plan.removeprefix("/v1/")]
+        assert follower._find_unequal_plans("2025-Q1") == [regency.plan.removeprefix("/v1/")]
         assert follower.verify("2025-Q1") == []
 
 
@@ -209,7 +209,7 @@ def test_left_behind_by_the_feed_it_reads_all_anew(rata: Rata, at_work: httpx.Cl
     follower = Follower(rata, copy, region="63")
     follower.catch_up()
     # of a backup that was restored since
-    gone = cursor_of(Place(f"plan:{PLAN}", 10**6, "f" * 16), ["63", []])
+    gone = encode_cursor(FeedPosition(f"plan:{PLAN}", 10**6, "f" * 16), ["63", []])
     with sqlite3.connect(tmp_path / "copy.db") as connection:
         connection.execute("UPDATE cursor SET value = ?", (gone,))
         connection.execute("UPDATE resource SET address = address || 'x' WHERE kind IN ('action', 'agency')")
@@ -297,7 +297,7 @@ def test_one_follower_a_copy_and_one_source(rata: Rata, at_work: httpx.Client, t
         pass
     with pytest.raises(AlreadyRunning), other.step(rata.base_url, "63", cursor, "behind"):
         pass
-    with pytest.raises(AlreadyRunning), other.settled("regions/63"):
+    with pytest.raises(AlreadyRunning), other.take_pending("regions/63"):
         pass
     with (
         pytest.raises(AlreadyRunning),
@@ -360,8 +360,8 @@ def test_shapes_of_lists_and_of_single_resources_agree(root: Path) -> None:
     for name, (many, one) in lists.items():
         item = fields(many)["items"]["items"]["$ref"].rpartition("/")[2]
         shown = document["components"]["schemas"][item]["properties"].keys()
-        assert fields(one).keys() - KINDS[name].apart == shown - KINDS[name].apart, name
-        assert kind_of(one.removeprefix("/v1/").replace("{", "").replace("}", "")) is KINDS[name]
+        assert fields(one).keys() - KINDS[name].omitted == shown - KINDS[name].omitted, name
+        assert find_kind(one.removeprefix("/v1/").replace("{", "").replace("}", "")) is KINDS[name]
 
 
 # Killed

@@ -26,7 +26,7 @@ from app.client import (
     Unwritable,
     WrongContent,
 )
-from app.client.mirror import compare
+from app.client.comparison import compare
 from tests.client.world import IMPATIENT, BadLine, Ended, Served, client_of, run_command
 from tests.plans.world import LEAN, put_many, report
 

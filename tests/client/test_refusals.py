@@ -20,7 +20,7 @@ from app.client.copy import Copy
 from app.client.environment import VARIABLES, Misspelt, check_names
 from app.client.problems import BadAddress, ForeignCopy
 from app.client.tls import BadAuthorities
-from app.startup.configuration import GONE, KNOWN
+from app.startup.configuration import KNOWN, REMOVED
 from app.startup.database import check_authorities
 from tests.client.world import run_command
 
@@ -242,7 +242,7 @@ def test_any_text_is_an_address_or_refused_as_one(text: str) -> None:
 
 
 def test_no_variable_of_the_service_is_taken_for_a_misspelt_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in KNOWN | GONE.keys():
+    for name in KNOWN | REMOVED.keys():
         monkeypatch.setenv(name, "x")
     check_names()
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from app.client import Misused, Rata, Unwritable, WrongContent
-from app.client.mirror import compare
-from app.client.shapes import SHAPES, Table, line_table
-from app.exchange.pulls.models import LINE_EXAMPLE, client_shapes
+from app.client.comparison import compare
+from app.client.shapes import SHAPES, PullTable, create_line_table
+from app.exchange.pulls.models import LINE_EXAMPLE, make_client_schema
 from tests.client.test_pulling import LINES, NAME, PERIOD, PLAN, ndjson, pull, reply, scripted
 from tests.client.test_pulling import rata as rata  # fixtures
 from tests.client.test_pulling import token as token
@@ -50,7 +50,7 @@ def built(file: Path, *lines: dict[str, Any]) -> Path:
 def read_back(file: Path) -> list[dict[str, Any]]:
     """The lines, made again from the tables."""
 
-    def rows(table: Table, keys: tuple[Any, ...]) -> Iterator[Any]:
+    def rows(table: PullTable, keys: tuple[Any, ...]) -> Iterator[Any]:
         names = list(table.keys)[: len(keys)]
         where = " AND ".join(f'"{name}" = ?' for name in names) or "true"
         for row in db.execute(f'SELECT * FROM "{table.name}" WHERE {where} ORDER BY rowid', keys):
@@ -62,7 +62,7 @@ def read_back(file: Path) -> list[dict[str, Any]]:
                 found |= {name: row[name] for name in table.keys}
             own = tuple(row[name] for name in table.keys)
             for field, part in table.parts.items():
-                below = list(rows(part, table.keys_below(own, found)))
+                below = list(rows(part, table.build_foreign_key(own, found)))
                 if part.kind == "object":
                     found[field] = below[0] if below else None
                 else:
@@ -71,20 +71,20 @@ def read_back(file: Path) -> list[dict[str, Any]]:
 
     with closing(sqlite3.connect(file)) as db:
         db.row_factory = sqlite3.Row
-        return list(rows(line_table(), ()))
+        return list(rows(create_line_table(), ()))
 
 
 def complete(*lines: dict[str, Any]) -> list[dict[str, Any]]:
     """The lines with every field: the tables hold null where a line lacks one that is younger."""
-    return [{**dict.fromkeys(line_table().columns), **line} for line in lines]
+    return [{**dict.fromkeys(create_line_table().columns), **line} for line in lines]
 
 
 def test_the_shapes_beside_the_client_are_those_of_the_service() -> None:
-    assert SHAPES.read_bytes() == client_shapes(), "run: make openapi"
+    assert SHAPES.read_bytes() == make_client_schema(), "run: make openapi"
 
 
 def test_no_two_tables_or_columns_are_called_alike() -> None:
-    tables = list(line_table().all())
+    tables = list(create_line_table().all())
     names = [table.name for table in tables]
     assert len(names) == len(set(names))
     for table in tables:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.kit.database.json_sql import json_texts
+from app.kit.database.json_sql import select_json
 from app.tracking.completeness.queries import MissingQuery, list_missing
 from tests.completeness.world import QUARTER, REVIEWER, days_late, extend, move, submit_part
 from tests.database import OneTransaction
@@ -21,7 +21,7 @@ Connect = Callable[..., TestClient]
 
 def lines_at(database: OneTransaction, days: int) -> dict[str, Any]:
     query = MissingQuery(period=QUARTER, region="63")
-    found = json_texts(list_missing(REVIEWER, query, days_late(days)).query)
+    found = select_json(list_missing(REVIEWER, query, days_late(days)).query)
     lines = [json.loads(row.json) for row in rows(database, found)]
     return {line["action"]: line for line in lines}
 

@@ -9,15 +9,15 @@ from app.access.models import Role, TokenScope
 from app.access.rules import CONSOLE, Actor, Grant
 from app.kit.database.engine import Database
 from app.kit.database.journal import Author
-from app.kit.periods import zone_of
+from app.kit.periods import get_zone
 from app.reference.models import Timezone
-from app.tracking.completeness.queries import CompletenessQuery, completeness_json
+from app.tracking.completeness.queries import CompletenessQuery, read_completeness
 from app.tracking.quarters.commands import QuarterMove, move_part, move_quarter, put_extension
 from app.tracking.quarters.models import ExtensionIn, QuarterSubmitIn, QuarterVerb
 
 QUARTER = "2026-Q2"
 #: The shipped calendar: the second quarter is due on 20 July.
-LAST_SECOND = datetime(2026, 7, 20, 23, 59, 59, tzinfo=zone_of(Timezone.wita))
+LAST_SECOND = datetime(2026, 7, 20, 23, 59, 59, tzinfo=get_zone(Timezone.wita))
 OFFICES = Actor(
     "offices", "offices", frozenset(TokenScope), (*CONSOLE.grants, Grant(Role.reviewer, "63", None))
 )
@@ -35,7 +35,7 @@ def look(database: Database, at: datetime, region: str = "63.02", **query: Any) 
     """The reply as it is at an instant."""
     with database.read_session() as session:
         asked = CompletenessQuery(period=QUARTER, region=region, **query)
-        return json.loads(completeness_json(session, REVIEWER, asked, at))
+        return json.loads(read_completeness(session, REVIEWER, asked, at))
 
 
 def region_at(database: Database, at: datetime, code: str = "63.02") -> Any:

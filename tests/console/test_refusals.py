@@ -18,7 +18,7 @@ import pytest
 from app import cli
 from app.startup import serving
 from app.startup.configuration import CannotStart
-from app.startup.stopping import STOPPED
+from app.startup.signals import STOPPED
 from tests.database import ENGINES
 from tests.docs.server import free_port
 from tests.forked import python_with_service
@@ -64,10 +64,10 @@ def call(rata: Rata, command: str, **settings: str) -> tuple[str, str]:
 
 
 def test_every_command_is_here() -> None:
-    assert CALLS.keys() | WITHOUT_DATABASE | CREATING == cli.PLACES.keys()
+    assert CALLS.keys() | WITHOUT_DATABASE | CREATING == cli.MODULES.keys()
 
 
-@pytest.mark.parametrize("command", sorted(cli.PLACES.keys() - {"pull", "follow"}))
+@pytest.mark.parametrize("command", sorted(cli.MODULES.keys() - {"pull", "follow"}))
 def test_no_command_works_with_a_misspelt_setting(rata: Rata, tmp_path: Path, command: str) -> None:
     (tmp_path / "matrix.csv").write_text("x\n")
     done = rata(command, *CALLS.get(command, []), RATA_DATABSE_URL="sqlite:///other.db")
@@ -269,7 +269,7 @@ def test_a_database_is_for_its_owner_alone(rata: Rata, tmp_path: Path) -> None:
 def test_an_interrupt_that_python_would_drop_ends_the_command(number: int) -> None:
     code = f"""
 import signal
-from app.startup.stopping import end_when_stopped
+from app.startup.signals import end_when_stopped
 class Dropping:
     def __del__(self):
         signal.raise_signal({int(number)})
@@ -286,7 +286,7 @@ with end_when_stopped():
 def test_nohup_is_heeded() -> None:
     code = """
 import signal
-from app.startup.stopping import end_when_stopped
+from app.startup.signals import end_when_stopped
 with end_when_stopped():
     signal.raise_signal(signal.SIGHUP)
     print("it went on")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.settings import Settings
 from app.startup import configuration
-from app.startup.configuration import GONE, KNOWN, NAMES, CannotStart, load_settings
+from app.startup.configuration import KNOWN, NAMES, REMOVED, CannotStart, load_settings
 
 ROOT = Path(__file__).parents[2]
 NAMING = (
@@ -82,7 +82,7 @@ def test_every_variable_that_is_named_anywhere_is_declared() -> None:
         for file in files
         for name in re.findall(r"\bRATA_[A-Z_]*[A-Z]\b", file.read_text(errors="replace"))
     }
-    assert {name: file for name, file in named.items() if name not in KNOWN | GONE.keys()} == {}
+    assert {name: file for name, file in named.items() if name not in KNOWN | REMOVED.keys()} == {}
 
 
 def test_no_declared_variable_is_unused() -> None:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.access.models import Token, TokenScope
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from tests.contract.operations import Operation
 from tests.contract.world import World
 
@@ -73,7 +73,7 @@ def test_without_a_valid_token_nothing_answers(one_world: World) -> None:
     world = one_world
     secretariat = ("secretariat", "63.02")
     revoked = world.caller(secretariat)
-    tokens = table_of(Token)
+    tokens = get_table(Token)
     newest = sa.select(sa.func.max(tokens.c.id)).scalar_subquery()
     world.database.connection.execute(
         sa.update(tokens).where(tokens.c.id == newest).values(revoked_at=sa.func.current_timestamp())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from app.kit.openapi.document import COMMITTED, document_bytes
+from app.kit.openapi.document import COMMITTED, render_document
 from tests.contract.operations import Operation, operations
 from tests.contract.world import declared
 
@@ -21,7 +21,7 @@ SHAPES: dict[str, Any] = DOCUMENT["components"]["schemas"]
 
 
 def test_committed_file_is_current(built_app: FastAPI) -> None:
-    if not COMMITTED.exists() or COMMITTED.read_bytes() != document_bytes(built_app):
+    if not COMMITTED.exists() or COMMITTED.read_bytes() != render_document(built_app):
         pytest.fail(
             f"{COMMITTED.name} is not what the service says any more. Run: make openapi", pytrace=False
         )

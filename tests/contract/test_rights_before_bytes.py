@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.formparsers import MultiPartParser
 
-from app.kit.files import sheets
+from app.kit.files import reader
 from app.kit.http import bodies
 from tests.contract.world import World
 
@@ -30,8 +30,8 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     with monkeypatch.context() as patch:
         watch(MultiPartParser, "parse")
-        watch(sheets, "open_workbook")
-        watch(sheets, "read_delimited")
+        watch(reader, "open_workbook")
+        watch(reader, "read_delimited")
         watch(bodies, "from_json")
         yield called
 

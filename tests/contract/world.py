@@ -15,7 +15,7 @@ from cryptography.fernet import Fernet
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.access.commands import Uses
+from app.access.commands import LastUses
 from app.access.models import TokenScope
 from app.kit.database.engine import Database
 from app.kit.openapi.document import COMMITTED
@@ -165,7 +165,7 @@ class World:
     @contextmanager
     def _over(self, opened: AbstractContextManager[OneTransaction]) -> Iterator[None]:
         with opened as self.database:
-            self.app.state.database, self.app.state.uses = self.database, Uses()
+            self.app.state.database, self.app.state.last_uses = self.database, LastUses()
             yield
 
     def afresh(self) -> AbstractContextManager[None]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
 from tests.coverage.world import ANY, AT, SEKAPUNG, VILLAGES, add_villages, figures, item, put
 from tests.database import OneTransaction
@@ -70,7 +70,7 @@ def test_a_province_in_one_call(connect: Callable[..., TestClient], database: On
     assert each["items"][1]["errors"][0]["code"] == "not_your_region"
     done = connect(("administrator", "63")).put(AT, json=batch, headers=ANY).json()
     assert (done["created"], done["unchanged"]) == (2, 1)
-    table = table_of(JournalRow)
+    table = get_table(JournalRow)
     chains = rows(
         database,
         sa.select(table.c.chain, sa.func.count())

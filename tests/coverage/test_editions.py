@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.convergence.editions.rules import edition_for
+from app.convergence.editions.rules import choose_edition
 from tests.coverage.world import ANY, SEKAPUNG, figures, put
 from tests.pages import walk
 from tests.plans.world import refused
@@ -140,7 +140,9 @@ def test_the_edition_of_a_year_is_the_latest_not_after_it() -> None:
             self.edition, self.first_year = edition, first_year
 
     editions = [One("b", 2024), One("a", 2026), One("c", 2026), One("d", 2030)]
-    assert [(edition_for(year, editions) or One("none", 0)).edition for year in (2020, 2025, 2026, 2031)] == [
+    assert [
+        (choose_edition(year, editions) or One("none", 0)).edition for year in (2020, 2025, 2026, 2031)
+    ] == [
         "none",
         "b",
         "c",

@@ -9,22 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.convergence.coverage.rules import (
-    Count,
-    Expected,
+    CoverageCount,
+    ReachInput,
     VillageStatus,
-    balance,
-    by_strategy,
-    percent,
-    pooled,
-    quarters_from,
-    reach,
-    status_of,
-    target_of,
+    add_quarters,
+    choose_target,
+    compute_percent,
+    compute_reach,
+    find_balance,
+    find_status,
+    pool_by_strategy,
+    pool_counts,
 )
 
 METHOD = SimpleNamespace(converged_coverage=80, converged_balance=60, partial_coverage=50)
 COUNT = st.integers(0, 10_000).flatmap(
-    lambda eligible: st.builds(Count, st.just(eligible), st.integers(0, eligible))
+    lambda eligible: st.builds(CoverageCount, st.just(eligible), st.integers(0, eligible))
 )
 COUNTS = st.lists(COUNT, max_size=12)
 STRATEGY_OF = {"a": "one", "b": "one", "c": "two", "d": "base"}
@@ -32,54 +32,54 @@ BY_SERVICE = st.dictionaries(st.sampled_from(sorted(STRATEGY_OF)), COUNT)
 
 
 @given(COUNTS)
-def test_pooled_lies_between_the_extremes(counts: list[Count]) -> None:
+def test_pooled_lies_between_the_extremes(counts: list[CoverageCount]) -> None:
     shares = [Fraction(c.served, c.eligible) for c in counts if c.eligible]
-    total = pooled(counts)
+    total = pool_counts(counts)
     if not shares:
-        assert percent(total.served, total.eligible) is None
+        assert compute_percent(total.served, total.eligible) is None
     else:
         assert min(shares) <= Fraction(total.served, total.eligible) <= max(shares)
 
 
 @given(COUNTS, st.randoms(use_true_random=False))
-def test_order_is_irrelevant(counts: list[Count], random: object) -> None:
+def test_order_is_irrelevant(counts: list[CoverageCount], random: object) -> None:
     shuffled = list(counts)
     random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis types it as an object
-    assert pooled(shuffled) == pooled(counts)
+    assert pool_counts(shuffled) == pool_counts(counts)
 
 
 @given(COUNTS, COUNT)
-def test_adding_a_served_family_never_lowers_k(counts: list[Count], count: Count) -> None:
-    before = pooled([*counts, count])
+def test_adding_a_served_family_never_lowers_k(counts: list[CoverageCount], count: CoverageCount) -> None:
+    before = pool_counts([*counts, count])
     for more in (
-        Count(count.eligible + 1, count.served + 1),
-        Count(count.eligible, min(count.served + 1, count.eligible)),
+        CoverageCount(count.eligible + 1, count.served + 1),
+        CoverageCount(count.eligible, min(count.served + 1, count.eligible)),
     ):
-        after = pooled([*counts, more])
+        after = pool_counts([*counts, more])
         if before.eligible:
             assert Fraction(after.served, after.eligible) >= Fraction(before.served, before.eligible)
 
 
 @given(st.integers(0, 10**9), st.integers(1, 10**9))
 def test_percent_is_the_nearest_of_two_decimals(part: int, whole: int) -> None:
-    found = percent(part, whole)
+    found = compute_percent(part, whole)
     assert found is not None
     assert abs(Fraction(str(found)) - Fraction(100 * part, whole)) <= Fraction(1, 200)
 
 
 def test_no_whole_is_undefined() -> None:
-    assert percent(0, 0) is None
-    assert percent(0, 7) == 0
-    assert percent(1, 8) == 12.5
-    assert percent(1, 3200) == 0.03  # 0.03125
-    assert percent(1, 800) == 0.13  # 0.125, halves up
+    assert compute_percent(0, 0) is None
+    assert compute_percent(0, 7) == 0
+    assert compute_percent(1, 8) == 12.5
+    assert compute_percent(1, 3200) == 0.03  # 0.03125
+    assert compute_percent(1, 800) == 0.13  # 0.125, halves up
 
 
 @given(BY_SERVICE)
-def test_balance_is_the_lowest_of_those_defined(counts: dict[str, Count]) -> None:
-    strategies = by_strategy(counts, STRATEGY_OF)
+def test_balance_is_the_lowest_of_those_defined(counts: dict[str, CoverageCount]) -> None:
+    strategies = pool_by_strategy(counts, STRATEGY_OF)
     assert list(strategies) == ["one", "two", "base"]
-    found = balance(strategies)
+    found = find_balance(strategies)
     shares = {
         name: Fraction(c.served, c.eligible)
         for name, c in strategies.items()
@@ -87,13 +87,13 @@ def test_balance_is_the_lowest_of_those_defined(counts: dict[str, Count]) -> Non
     }
     assert set(found.undefined) == {"one", "two"} - shares.keys()
     assert found.strategy == min(shares, key=lambda name: shares[name], default=None)
-    assert pooled(strategies.values()) == pooled(counts.values())
+    assert pool_counts(strategies.values()) == pool_counts(counts.values())
 
 
 @given(BY_SERVICE)
-def test_status_follows_from_exact_shares(counts: dict[str, Count]) -> None:
-    total, found = pooled(counts.values()), balance(by_strategy(counts, STRATEGY_OF))
-    status = status_of(total, found, METHOD)
+def test_status_follows_from_exact_shares(counts: dict[str, CoverageCount]) -> None:
+    total, found = pool_counts(counts.values()), find_balance(pool_by_strategy(counts, STRATEGY_OF))
+    status = find_status(total, found, METHOD)
     if not total.eligible:
         assert status is None
         return
@@ -106,24 +106,24 @@ def test_status_follows_from_exact_shares(counts: dict[str, Count]) -> None:
 
 
 def test_thresholds_are_judged_before_rounding() -> None:
-    just_below = Count(100_000, 79_999)  # shows as 80.00
-    assert percent(just_below.served, just_below.eligible) == 80
-    assert status_of(just_below, balance({"one": just_below}), METHOD) is VillageStatus.partial
-    exact = Count(10, 8)
-    assert status_of(exact, balance({"one": exact}), METHOD) is VillageStatus.converged
+    just_below = CoverageCount(100_000, 79_999)  # shows as 80.00
+    assert compute_percent(just_below.served, just_below.eligible) == 80
+    assert find_status(just_below, find_balance({"one": just_below}), METHOD) is VillageStatus.partial
+    exact = CoverageCount(10, 8)
+    assert find_status(exact, find_balance({"one": exact}), METHOD) is VillageStatus.converged
 
 
 def test_base_alone_converges_nowhere() -> None:
-    base = balance({"one": Count(0, 0), "base": Count(10, 10)})
+    base = find_balance({"one": CoverageCount(0, 0), "base": CoverageCount(10, 10)})
     assert (base.percent, base.strategy, base.undefined) == (None, None, ("one",))
-    assert status_of(Count(10, 10), base, METHOD) is VillageStatus.partial
+    assert find_status(CoverageCount(10, 10), base, METHOD) is VillageStatus.partial
 
 
 def test_reach_needs_to_know_who_is_expected() -> None:
-    assert reach(Expected(140, 200, 2)) == 70
-    assert reach(Expected(140, 140, 0)) is None  # those that report would be measured by themselves
-    assert reach(Expected(0, 0, 3)) is None
-    assert reach(Expected(0, 50, 1)) == 0
+    assert compute_reach(ReachInput(140, 200, 2)) == 70
+    assert compute_reach(ReachInput(140, 140, 0)) is None  # those that report would be measured by themselves
+    assert compute_reach(ReachInput(0, 0, 3)) is None
+    assert compute_reach(ReachInput(0, 50, 1)) == 0
 
 
 @pytest.mark.parametrize(
@@ -139,12 +139,12 @@ def test_reach_needs_to_know_who_is_expected() -> None:
 def test_target_is_the_first_that_somebody_says(
     words: tuple[int | None, int | None, list[int]], target: int | None
 ) -> None:
-    assert target_of(*words) == target
+    assert choose_target(*words) == target
 
 
 @given(st.integers(2000, 2090), st.integers(1, 4), st.integers(-12, 12))
 def test_quarters_go_on_over_the_years(year: int, quarter: int, steps: int) -> None:
-    there: Callable[[str], str] = lambda period: quarters_from(period, steps)  # noqa: E731
-    assert quarters_from(there(f"{year}-Q{quarter}"), -steps) == f"{year}-Q{quarter}"
-    assert quarters_from("2026-Q3", 2) == "2027-Q1"
-    assert quarters_from("2026-Q1", -1) == "2025-Q4"
+    there: Callable[[str], str] = lambda period: add_quarters(period, steps)  # noqa: E731
+    assert add_quarters(there(f"{year}-Q{quarter}"), -steps) == f"{year}-Q{quarter}"
+    assert add_quarters("2026-Q3", 2) == "2027-Q1"
+    assert add_quarters("2026-Q1", -1) == "2025-Q4"

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from app.convergence.coverage.rules import (
     QUARTERS_BACK,
-    Count,
-    Expected,
-    percent,
-    pooled,
-    quarters_from,
-    reach,
-    target_of,
+    CoverageCount,
+    ReachInput,
+    add_quarters,
+    choose_target,
+    compute_percent,
+    compute_reach,
+    pool_counts,
 )
 from app.convergence.coverage.sums.queries import region_sums, service_sums
 from tests.coverage.world import ANY, PERIOD, SEKAPUNG, VILLAGES, add_villages, figures, put, report
@@ -55,45 +55,45 @@ class Model:
 
     def figures(self, period: str, inside: Callable[[str], bool]) -> dict[str, Any]:
         here = {v: r for (p, v), r in self.reports.items() if p == period and inside(v)}
-        back = [quarters_from(period, -n) for n in range(1, QUARTERS_BACK + 1)]
+        back = [add_quarters(period, -n) for n in range(1, QUARTERS_BACK + 1)]
         earlier = {v for p, v in self.reports if p in back and inside(v)}
         plan = {v: h for v, h in self.plan.items() if period.startswith("2026") and inside(v)}
         targets = {v: self._target(v, here, plan, back) for v in {*here, *earlier, *plan}}
-        expected = Expected(
+        expected = ReachInput(
             sum(r["target_families"] for r in here.values()),
             sum(h or 0 for h in targets.values()),
             len({*earlier, *plan}),
         )
-        total = pooled(_counts(here.values()))
+        total = pool_counts(_counts(here.values()))
         counted = [r for r in here.values() if r["complete_families"] is not None]
         complete = sum(r["complete_families"] for r in counted)
         status = [r["status"] for r in here.values()]
         return {
             **total._asdict(),
-            "coverage_percent": percent(total.served, total.eligible),
+            "coverage_percent": compute_percent(total.served, total.eligible),
             "villages_reporting": len(here),
             "villages_expected": len(targets),
             "villages_without_target": sum(h is None for h in targets.values()),
             "families_reporting": expected.reporting,
             "families_expected": expected.families,
-            "reach_percent": reach(expected),
+            "reach_percent": compute_reach(expected),
             "complete_families": complete,
-            "completeness_percent": percent(complete, sum(r["target_families"] for r in counted)),
+            "completeness_percent": compute_percent(complete, sum(r["target_families"] for r in counted)),
             **{name: status.count(name) for name in ("converged", "partial", "not_yet")},
             "undefined": status.count(None),
         }
 
     def _target(self, village: str, here: Any, plan: Mapping[str, int | None], back: list[str]) -> int | None:
         before = [self.reports.get((p, village)) for p in back]
-        return target_of(
+        return choose_target(
             here[village]["target_families"] if village in here else None,
             plan.get(village),
             [r["target_families"] for r in before if r],
         )
 
 
-def _counts(found: Iterable[dict[str, Any]]) -> list[Count]:
-    return [Count(one["eligible"], one["served"]) for r in found for one in r["services"]]
+def _counts(found: Iterable[dict[str, Any]]) -> list[CoverageCount]:
+    return [CoverageCount(one["eligible"], one["served"]) for r in found for one in r["services"]]
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
@@ -144,12 +144,12 @@ def _compare(client: TestClient, model: Model, period: str) -> None:
         ]
         for one in found["by_service"]:
             of_service = [
-                Count(s["eligible"], s["served"])
+                CoverageCount(s["eligible"], s["served"])
                 for r in here
                 for s in r["services"]
                 if s["service"] == one["service"]
             ]
-            assert Count(one["eligible"], one["served"]) == pooled(of_service), (region, one)
+            assert CoverageCount(one["eligible"], one["served"]) == pool_counts(of_service), (region, one)
         for child in walk(client, f"/v1/regions/{region}/coverage/children?period={period}"):
             code = child["region_code"]
             expected = model.figures(period, lambda v, c=code: v == c or v.startswith(f"{c}."))  # type: ignore[misc]  # bound early

@@ -5,9 +5,9 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from app.convergence.coverage.rules import is_village
-from app.kit.database.engine import Database, table_of
+from app.kit.database.engine import Database, get_table
 from app.kit.database.upsert import upsert
-from app.kit.fields import folded
+from app.kit.fields import fold_name
 from app.reference.models import RegionRow
 
 PERIOD = "2026-Q2"
@@ -79,13 +79,13 @@ def add_villages(database: Database, regency: str, districts: int, each: int) ->
             "level": "village" if is_village(code) else "district",
             "parent_code": code.rpartition(".")[0],
             "timezone": "WITA",
-            "folded": folded(f"{'Desa' if is_village(code) else 'Kecamatan'} {code}"),
+            "folded": fold_name(f"{'Desa' if is_village(code) else 'Kecamatan'} {code}"),
             "retired": False,
         }
         for code in [*codes, *villages]
     ]
     with database.writing() as session:
-        upsert(session, table_of(RegionRow), rows)
+        upsert(session, get_table(RegionRow), rows)
     return villages
 
 

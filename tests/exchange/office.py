@@ -13,7 +13,7 @@ from openpyxl import load_workbook
 
 import app.exchange
 from app.exchange.matrix.models import BY_KEY, COLUMNS, PLANNING
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
 from tests.database import OneTransaction
 from tests.matrix.build import S1, S2, S3, xlsx
@@ -127,7 +127,7 @@ class Office:
         return {item["code"]: item for item in walk(self.client, f"{self.url}/actions?limit=500")}
 
     def journal(self) -> list[tuple[str, str, int]]:
-        table = table_of(JournalRow)
+        table = get_table(JournalRow)
         with self.database.read_session() as session:
             rows = session.execute(
                 sa.select(table.c.kind, table.c.subject, table.c.version)

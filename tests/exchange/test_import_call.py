@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
-from app.kit.files import sheets
+from app.kit.files import reader
 from tests.common import ConnectAs
 from tests.exchange.office import DINSOS, OWN, Office, edited, line, place_of, sheet
 from tests.matrix.test_files import OLE, PNG, with_sheet
@@ -148,7 +148,7 @@ def test_a_file_of_more_than_twenty_megabytes(office: Office, monkeypatch: pytes
     assert (reply.status_code, reply.json()["code"]) == (413, "too_large")
     reply = office.send(b"x" * (26 * 2**20), "a.csv")
     assert (reply.status_code, reply.json()["code"]) == (413, "too_large")
-    monkeypatch.setattr(sheets, "LARGEST_FILE", 100)
+    monkeypatch.setattr(reader, "LARGEST_FILE", 100)
     assert office.send(sheet(line())).status_code == 413
 
 
@@ -241,7 +241,7 @@ def test_messages_come_in_both_languages(office: Office) -> None:
 def test_the_journal_says_which_file_it_was(office: Office) -> None:
     data = sheet(line())
     office.bring(data)
-    table = table_of(JournalRow)
+    table = get_table(JournalRow)
     with office.database.read_session() as session:
         reason = session.scalar(sa.select(table.c.reason).where(table.c.kind == "action.created"))
     assert reason == f"import sha256:{sha256(data).hexdigest()[:16]}"

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.exchange.matrix.rules import read_matrix
-from app.kit.database.engine import table_of
-from app.kit.fields import folded
+from app.kit.database.engine import get_table
+from app.kit.fields import fold_name
 from app.reference.nomenclature.models import SubactivityRow
 from tests.common import ConnectAs, begin_with
 from tests.database import OneTransaction
@@ -53,7 +53,7 @@ def kotabaru(secretariat: TestClient, database: OneTransaction) -> Office:
 
 def official(office: Office) -> dict[str, tuple[str, str]]:
     """Code → folded (activity, name) of the nomenclature of regencies."""
-    c = table_of(SubactivityRow).c
+    c = get_table(SubactivityRow).c
     with office.database.read_session() as session:
         rows = session.execute(
             sa.select(c.code, c.folded_activity, c.folded_name).where(c.government_level == "regency")
@@ -102,7 +102,7 @@ def test_no_name_is_guessed_and_each_that_is_not_clear_is_named(kotabaru: Office
         if row in unclear:
             assert (line["subactivity_code"], line["subactivity"]) == (None, seen["subactivity"].name)
         else:
-            activity, name = folded(seen["activity"].name), folded(seen["subactivity"].name)
+            activity, name = fold_name(seen["activity"].name), fold_name(seen["subactivity"].name)
             assert names[line["subactivity_code"]] == (activity, name)
             assert [found for found, pair in names.items() if pair == (activity, name)] == [
                 line["subactivity_code"]

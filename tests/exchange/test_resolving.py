@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.reference.nomenclature.models import SubactivityRow
 from tests.exchange.office import (
     AID_CODE,
@@ -97,7 +97,7 @@ def test_a_code_that_is_not_known_is_named_and_never_lost(office: Office) -> Non
 
 
 def test_a_code_that_was_retired_says_what_came_after_it(office: Office) -> None:
-    table = table_of(SubactivityRow)
+    table = get_table(SubactivityRow)
     with office.database.writing() as session:
         of_regencies = table.c.government_level == "regency"
         session.execute(sa.update(table).where(table.c.code == AID_CODE, of_regencies).values(retired=True))

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from app.exchange.matrix.cells import Names, line_of
-from app.exchange.matrix.imports.rules import Resolved, Subactivity, content_of
-from app.exchange.matrix.rows import joined_lines
+from app.exchange.matrix.cells import CodeNames, make_line
+from app.exchange.matrix.imports.rules import ResolvedLine, Subactivity, merge_content
+from app.exchange.matrix.rows import join_lines
 from app.exchange.matrix.rules import read_matrix
-from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
+from app.exchange.matrix.writing import make_matrix_csv, make_matrix_xlsx
 from app.plans.actions.models import ActionIn
 from tests.exchange.test_amending import FULL
 
@@ -19,7 +19,7 @@ TEXT = some.text("ab1 .,;:-–/&+()'=@\n\"5Rpdan%", max_size=12).map(str.strip)
 LINE = TEXT.filter(bool)
 AMOUNT = some.none() | some.integers(0, 10**12)
 SOURCES = ["APBD", "DANA-DESA", "DAK-FISIK", "1.01.01.15"]
-NAMES = Names(
+NAMES = CodeNames(
     {"1.06.0.00.0.00.08.0000": "Dinas Sosial"},
     {"63.02.05.2007": ("Rampa", "village"), "63.02.05": ("Pulau Sebuku", "district"),
      "63.02": ("Kabupaten Kotabaru", "regency")},
@@ -73,12 +73,15 @@ CONTENTS = some.fixed_dictionaries(
 def test_out_and_in_again_is_the_same(ending: str, given_fields: dict[str, Any]) -> None:
     whole = {**FULL, "activity": "Kegiatan", "program": "Program", "subactivity": "Sub", **given_fields}
     stored = ActionIn.model_validate(whole).model_dump(mode="json")
-    write = matrix_xlsx if ending == "xlsx" else matrix_csv
-    data = write([line_of(stored, NAMES)], ["", ""], realisation=False)
+    write = make_matrix_xlsx if ending == "xlsx" else make_matrix_csv
+    data = write([make_line(stored, NAMES)], ["", ""], realisation=False)
     matrix = read_matrix(data, f"a.{ending}", known_sources=list(NAMES.sources.values()))
     assert matrix.errors == ()
-    (line,) = joined_lines(matrix.rows)
+    (line,) = join_lines(matrix.rows)
     same = Subactivity(stored["subactivity_code"], "Sub", "Kegiatan", "Program", None)
     sources = tuple((item["funding_source"], item["amount"]) for item in stored["budget_lines"])
     places = tuple(item["region_code"] for item in stored["locations"])
-    assert content_of(Resolved(line, stored["lead_agency"], same, sources, places), stored, NAMES) == stored
+    assert (
+        merge_content(ResolvedLine(line, stored["lead_agency"], same, sources, places), stored, NAMES)
+        == stored
+    )

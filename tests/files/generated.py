@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.kit.files.books import Book
-from app.kit.files.sheets import open_book
+from app.kit.files.reader import open_book
 from app.kit.files.unreadable import UnreadableFile
 from tests.files.parts import FORMATS, assert_same_cells, packed, row, unpacked, workbook
 

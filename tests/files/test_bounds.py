@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from app.kit.files import bounds
-from app.kit.files.sheets import open_book
+from app.kit.files.reader import open_book
 from app.kit.files.unreadable import UnreadableFile
 from tests.files.parts import PACKAGE, RELATIONS, TRANSITIONAL, packed, row, unpacked, workbook
 from tests.matrix.test_files import cause

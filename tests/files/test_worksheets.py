@@ -6,7 +6,7 @@ import pytest
 
 from app.kit.files.books import ErrorValue, Formula, Sheet, Value
 from app.kit.files.number_formats import classify_format
-from app.kit.files.sheets import open_book
+from app.kit.files.reader import open_book
 from tests.files.parts import PACKAGE, RELATIONS, STRICT, TRANSITIONAL, packed, row, unpacked, workbook
 from tests.matrix.test_files import cause
 

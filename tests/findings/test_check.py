@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.plans.actions.models import ActionRow, LocationRow
-from app.plans.findings.kinds import kinds
+from app.plans.findings.kinds import list_kinds
 from app.reference.nomenclature.models import SubactivityRow
 from tests.database import OneTransaction
 from tests.findings.world import CLEAN, CODE, OTHER, VILLAGE, at, checked, codes, recipients
@@ -134,12 +134,12 @@ def test_what_reference_data_left_behind(secretariat: TestClient, database: OneT
     put(secretariat, "A-1", base=CLEAN)
     tag = secretariat.get(f"{AT}/findings").headers["ETag"]
     with database.writing() as session:
-        session.execute(sa.update(table_of(ActionRow)).values(subactivity_code="1.06.04.1.01.0001"))
-        session.execute(sa.update(table_of(LocationRow)).values(region_code="63.03"))
+        session.execute(sa.update(get_table(ActionRow)).values(subactivity_code="1.06.04.1.01.0001"))
+        session.execute(sa.update(get_table(LocationRow)).values(region_code="63.03"))
     assert codes(secretariat, severity="error") == [("E03", "A-1"), ("E04", "A-1")]
     with database.writing() as session:
-        session.execute(sa.update(table_of(ActionRow)).values(subactivity_code=CODE))
-        table = table_of(SubactivityRow)
+        session.execute(sa.update(get_table(ActionRow)).values(subactivity_code=CODE))
+        table = get_table(SubactivityRow)
         session.execute(sa.update(table).where(table.c.code == CODE).values(retired=True))
     assert codes(secretariat, severity="error") == [("E02", "A-1"), ("E04", "A-1")]
     assert tag
@@ -195,7 +195,7 @@ def test_as_many_statements_for_three_hundred_lines_as_for_three(
 # The documents
 
 
-@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.code)
+@pytest.mark.parametrize("kind", list_kinds(), ids=lambda kind: kind.code)
 def test_every_kind_is_documented_at_its_address(anonymous: TestClient, kind: Any) -> None:
     body = anonymous.get(f"/findings/{kind.code}").json()
     assert (body["code"], body["severity"]) == (kind.code, kind.severity)
@@ -206,7 +206,7 @@ def test_every_kind_is_documented_at_its_address(anonymous: TestClient, kind: An
 
 def test_the_list_of_kinds(anonymous: TestClient) -> None:
     body = anonymous.get("/findings").json()
-    assert [item["code"] for item in body["items"]] == [kind.code for kind in kinds()]
+    assert [item["code"] for item in body["items"]] == [kind.code for kind in list_kinds()]
     assert anonymous.get("/findings/E10").status_code == 404
 
 

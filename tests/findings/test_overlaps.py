@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.plans.actions.queries import actions
-from app.plans.overlaps.queries import candidates, overlapping
-from app.plans.overlaps.rules import coincidence, common_places, pair_of
+from app.plans.overlaps.queries import select_candidates, select_overlapping
+from app.plans.overlaps.rules import find_coincidence, find_common_places, parse_pair
 from tests.common import ConnectAs, begin_with
 from tests.database import OneTransaction
 from tests.findings.world import CLEAN, DISTRICT, NEXT_VILLAGE, OTHER, VILLAGE, at, checked, line, recipients
@@ -73,8 +73,10 @@ def test_when_two_lines_overlap(
     secretariat: TestClient, one: dict[str, Any], other: dict[str, Any], overlaps: bool
 ) -> None:
     """The rule and the database say the same, whichever line comes first."""
-    assert (coincidence(line(**one), line(OTHER, **other)) is not None) == overlaps
-    assert coincidence(line(**one), line(OTHER, **other)) == coincidence(line(OTHER, **other), line(**one))
+    assert (find_coincidence(line(**one), line(OTHER, **other)) is not None) == overlaps
+    assert find_coincidence(line(**one), line(OTHER, **other)) == find_coincidence(
+        line(OTHER, **other), line(**one)
+    )
     for first, second in (("A-1", "A-2"), ("A-2", "A-1")):
         put_many(secretariat, [{"code": first, **CLEAN, **one}, {"code": second, **OTHER, **other}])
         found = [item["pair"] for item in walk(secretariat, f"{AT}/overlaps?action={first}")]
@@ -95,7 +97,7 @@ def test_what_coincides() -> None:
         benefit_forms=["cash", "goods"],
         **recipients(decile_from=3, decile_to=None, vulnerable_groups=["nelayan"]),
     )
-    assert coincidence(one, other) == {
+    assert find_coincidence(one, other) == {
         "agencies": [HEALTH, SOCIAL],
         "benefit_forms": ["cash", "goods"],
         "recipients": [
@@ -105,7 +107,7 @@ def test_what_coincides() -> None:
         "first_month": 3,
         "last_month": 10,
     }
-    assert common_places({"63.02.01"}, {"63.02.010"}) == []
+    assert find_common_places({"63.02.01"}, {"63.02.010"}) == []
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_what_coincides() -> None:
     ],
 )
 def test_key_of_a_pair(text: str, pair: str | None) -> None:
-    found = pair_of(text)
+    found = parse_pair(text)
     assert (found and str(found)) == pair
 
 
@@ -165,7 +167,7 @@ def test_the_database_finds_exactly_the_pairs_of_the_rule(secretariat: TestClien
     expected = [
         (f"{one}~{other}", found)
         for one, other in itertools.combinations(sorted(lines), 2)
-        if (found := coincidence(lines[one], lines[other]))
+        if (found := find_coincidence(lines[one], lines[other]))
     ]
     assert len(expected) > 100
     assert secretariat.get(f"{AT}/overlaps?count=exact").json()["count"] == len(expected)
@@ -198,8 +200,8 @@ def test_work_grows_with_the_lines(secretariat: TestClient, database: OneTransac
         put_many(secretariat, beside_one_another(lines))
         with database.read_session() as session:
             of_plan = actions.c.code.startswith("L-")
-            found = candidates(session, of_plan).subquery()
-            pairs = overlapping(session, of_plan)
+            found = select_candidates(session, of_plan).subquery()
+            pairs = select_overlapping(session, of_plan)
             return tuple(  # type: ignore[return-value]  # two of them
                 session.scalar(sa.select(sa.func.count()).select_from(one)) for one in (found, pairs)
             )

@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.plans.actions.rules import ActionContent
-from app.plans.findings.kinds import FindingKind, kinds
-from app.plans.findings.rules import Facts, findings_of, findings_of_plan, spreads_of
+from app.plans.findings.kinds import FindingKind, list_kinds
+from app.plans.findings.rules import LineFacts, check_line, check_plan_lines, compute_spreads
 from tests.findings.world import CODE, DISTRICT, FACTS, NEXT_VILLAGE, VILLAGE, at, line, recipients
 
 
-def said(line: ActionContent, facts: Facts = FACTS) -> list[tuple[str, str]]:
-    return [(finding.code, finding.pointer) for finding in findings_of(line, facts)]
+def said(line: ActionContent, facts: LineFacts = FACTS) -> list[tuple[str, str]]:
+    return [(finding.code, finding.pointer) for finding in check_line(line, facts)]
 
 
-def with_eligible(**eligible: int) -> Facts:
-    return Facts(
+def with_eligible(**eligible: int) -> LineFacts:
+    return LineFacts(
         "63.02", 2026, eligible={"63.02.01." + name[1:]: number for name, number in eligible.items()}
     )
 
@@ -40,12 +40,12 @@ def test_nothing_is_said_of_a_clean_line() -> None:
     ],
 )
 def test_level_of_a_code(region: str, code: str, expected: list[tuple[str, str]]) -> None:
-    assert said(line(subactivity_code=code), Facts(region, 2026)) == expected
+    assert said(line(subactivity_code=code), LineFacts(region, 2026)) == expected
 
 
 def test_a_code_of_another_level_is_not_called_retired() -> None:
     gone = {("2027", code): ["x"] for code in ("1.06.04.1.01.0001", CODE)}
-    facts = Facts("63.02", 2026, successors=gone)
+    facts = LineFacts("63.02", 2026, successors=gone)
     assert said(line(subactivity_code="1.06.04.1.01.0001"), facts) == [("E03", "/subactivity_code")]
     assert said(line(), facts) == [("E02", "/subactivity_code")]
 
@@ -112,7 +112,9 @@ def test_a_line_needs_agency_strategy_and_budget() -> None:
         (line(**recipients(count=None)), with_eligible(v2001=140), []),
     ],
 )
-def test_more_families_than_are_eligible(content: ActionContent, facts: Facts, expected: list[str]) -> None:
+def test_more_families_than_are_eligible(
+    content: ActionContent, facts: LineFacts, expected: list[str]
+) -> None:
     assert [pointer for code, pointer in said(content, facts) if code == "W05"] == expected
 
 
@@ -141,21 +143,21 @@ def priced(cost: int, code: str = CODE, kind: str = "families") -> ActionContent
 )
 def test_a_cost_that_is_out_of_line(costs: list[int], mine: int, expected: list[str]) -> None:
     lines = [priced(cost) for cost in (*costs, mine)]
-    facts = Facts("63.02", 2026, spreads=spreads_of(lines))
+    facts = LineFacts("63.02", 2026, spreads=compute_spreads(lines))
     assert [code for code, _ in said(lines[-1], facts)] == expected
     assert all(said(other, facts) == [] for other in lines[:-1])
 
 
 def test_costs_are_compared_with_the_same_code_and_kind_only() -> None:
     alike = [priced(100)] * 5
-    facts = Facts("63.02", 2026, spreads=spreads_of(alike))
+    facts = LineFacts("63.02", 2026, spreads=compute_spreads(alike))
     assert said(priced(1000), facts) == [("W06", "/allocation")]
     assert said(priced(1000, kind="persons"), facts) == []
     assert said(priced(1000, code="1.06.04.2.01.0002"), facts) == []
     several = priced(1000)
     several["recipients"].append({**several["recipients"][0], "code": "R2", "kind": "groups"})
     assert said(several, facts) == []
-    assert spreads_of([priced(100) | {"subactivity_code": None}] * 5) == {}
+    assert compute_spreads([priced(100) | {"subactivity_code": None}] * 5) == {}
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,7 @@ def test_costs_are_compared_with_the_same_code_and_kind_only() -> None:
 def test_old_recipient_data(period: str | None, is_old: bool) -> None:
     expected = [("W09", "/recipients/0/source_period")] if is_old else []
     assert said(line(**recipients(source_period=period))) == expected
-    whole = findings_of_plan([], [{"region_code": VILLAGE, "source_period": period}], 2026)
+    whole = check_plan_lines([], [{"region_code": VILLAGE, "source_period": period}], 2026)
     assert [f.pointer for f in whole if f.code == "W09"] == (
         ["/priority_locations/0/source_period"] if is_old else []
     )
@@ -207,7 +209,7 @@ def supporting(amount: int | None, allocation: int = 100) -> ActionContent:
     ],
 )
 def test_supporting_spending(lines: list[ActionContent], percent: float | None) -> None:
-    found = [finding for finding in findings_of_plan(lines, [], 2026) if finding.code == "W03"]
+    found = [finding for finding in check_plan_lines(lines, [], 2026) if finding.code == "W03"]
     assert [(f.pointer, f.values["percent"]) for f in found] == ([("", percent)] if percent else [])
 
 
@@ -233,7 +235,7 @@ def test_priority_locations_need_three_strategies(
     lines: list[ActionContent], missing: list[str] | None
 ) -> None:
     places = [{"region_code": DISTRICT}, {"region_code": VILLAGE}]
-    found = [finding for finding in findings_of_plan(lines, places, 2026) if finding.code == "W04"]
+    found = [finding for finding in check_plan_lines(lines, places, 2026) if finding.code == "W04"]
     village = [finding for finding in found if finding.values["place"] == VILLAGE]
     assert [f.values["missing"] for f in village] == ([missing] if missing else [])
     assert all(finding.pointer == "/priority_locations/1" for finding in village)
@@ -257,9 +259,9 @@ _LINES = [
 @given(st.permutations(range(len(_LINES))))
 def test_the_order_of_lines_changes_nothing(order: list[int]) -> None:
     def all_said(lines: list[ActionContent]) -> tuple[Any, ...]:
-        facts = Facts("63.02", 2026, eligible={VILLAGE: 100}, spreads=spreads_of(lines))
+        facts = LineFacts("63.02", 2026, eligible={VILLAGE: 100}, spreads=compute_spreads(lines))
         of_lines = {_LINES.index(one): said(one, facts) for one in lines}
-        whole = findings_of_plan(lines, [{"region_code": VILLAGE}], 2026)
+        whole = check_plan_lines(lines, [{"region_code": VILLAGE}], 2026)
         return of_lines, [finding.shown("id") for finding in whole]
 
     assert all_said([_LINES[n] for n in order]) == all_said(_LINES)
@@ -268,7 +270,7 @@ def test_the_order_of_lines_changes_nothing(order: list[int]) -> None:
 # What kinds say
 
 
-@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.code)
+@pytest.mark.parametrize("kind", list_kinds(), ids=lambda kind: kind.code)
 def test_every_kind_says_the_same_in_both_languages(kind: FindingKind) -> None:
     texts = [*kind.sentences.values(), kind.title, kind.hint, kind.source]
     for text in texts:
@@ -279,11 +281,11 @@ def test_every_kind_says_the_same_in_both_languages(kind: FindingKind) -> None:
 
 def test_the_list_of_kinds_is_that_of_the_domain() -> None:
     expected = [f"E{n:02}" for n in range(1, 10)] + [f"W{n:02}" for n in range(1, 11)]
-    assert [kind.code for kind in kinds()] == expected
-    assert [kind.severity for kind in kinds()] == ["error"] * 9 + ["warning"] * 10
+    assert [kind.code for kind in list_kinds()] == expected
+    assert [kind.severity for kind in list_kinds()] == ["error"] * 9 + ["warning"] * 10
 
 
 def test_a_code_is_declared_once() -> None:
-    first = kinds()[0]
+    first = list_kinds()[0]
     with pytest.raises(ValueError, match="E01 is declared twice"):
         FindingKind("E01", title=first.title, says=first.title, hint=first.hint)

@@ -6,11 +6,11 @@ from fastapi.testclient import TestClient
 
 from app.plans.actions.models import ActionIn
 from app.plans.actions.rules import ActionContent
-from app.plans.findings.rules import Facts
+from app.plans.findings.rules import LineFacts
 from tests.plans.world import ACTION, AT, HEALTH, SOCIAL
 
 CODE = "1.06.04.2.01.0001"
-FACTS = Facts("63.02", 2026)
+FACTS = LineFacts("63.02", 2026)
 VILLAGE, NEXT_VILLAGE, DISTRICT = "63.02.01.2001", "63.02.01.2002", "63.02.01"
 
 CLEAN: dict[str, Any] = {

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.upsert import upsert
-from app.kit.fields import folded
+from app.kit.fields import fold_name
 from app.reference.commands import DATA
 from app.reference.models import RegionRow
-from app.reference.rules import level_of, parent_of
+from app.reference.rules import get_level, get_parent
 from tests.database import OneTransaction
 
 Send = Callable[..., Any]
@@ -30,11 +30,11 @@ def all_regions() -> list[dict[str, Any]]:
             {
                 "code": line["code"],
                 "name": line["name"],
-                "level": level_of(line["code"]),
-                "parent_code": parent_of(line["code"]),
+                "level": get_level(line["code"]),
+                "parent_code": get_parent(line["code"]),
                 "bps_code": bps.get(line["code"]),
                 "timezone": "WIB",
-                "folded": folded(line["name"]),
+                "folded": fold_name(line["name"]),
                 "retired": False,
             }
             for line in csv.DictReader(lines)
@@ -46,7 +46,7 @@ def all_regions() -> list[dict[str, Any]]:
 def everywhere(database: OneTransaction) -> None:
     """Every province and regency, with its BPS code; the tests' own reference data has five."""
     with database.writing() as session:
-        upsert(session, table_of(RegionRow), all_regions(), key=["code"])
+        upsert(session, get_table(RegionRow), all_regions(), key=["code"])
 
 
 @pytest.fixture

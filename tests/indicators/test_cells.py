@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.convergence.indicators.files.cells import (
-    Unread,
-    decimal_mark,
+    UnreadableCell,
+    find_decimal_mark,
     looks_like_fractions,
     looks_like_times,
+    parse_readings,
     read_figure,
-    readings_of,
 )
 from app.kit.files.books import ErrorValue, Formula
 
@@ -68,7 +68,7 @@ def test_symbols_and_flags_are_kept_as_told(
 def test_a_symbol_never_becomes_a_number(symbol: str, flag: str) -> None:
     try:
         found = read_figure(symbol + flag, ".")
-    except Unread:
+    except UnreadableCell:
         return
     assert found is not None
     assert found.value is None
@@ -94,7 +94,7 @@ def test_a_symbol_never_becomes_a_number(symbol: str, flag: str) -> None:
     ],
 )
 def test_times_and_dates_are_refused_with_what_they_were(cell: Any, was: list[str]) -> None:
-    with pytest.raises(Unread) as refused:
+    with pytest.raises(UnreadableCell) as refused:
         read_figure(cell, None)
     assert (refused.value.kind.code, refused.value.candidates) == ("became_time", was)
 
@@ -113,7 +113,7 @@ def test_times_and_dates_are_refused_with_what_they_were(cell: Any, was: list[st
     ],
 )
 def test_what_is_no_figure(cell: Any, code: str) -> None:
-    with pytest.raises(Unread) as refused:
+    with pytest.raises(UnreadableCell) as refused:
         read_figure(cell, None)
     assert refused.value.kind.code == code
 
@@ -124,11 +124,11 @@ def test_blank_says_nothing() -> None:
 
 
 def test_a_column_shows_its_decimal_mark() -> None:
-    assert decimal_mark(["851.59", "1.250", None, 7]) == "."
-    assert decimal_mark(["851,59", "1.250"]) == ","
-    assert decimal_mark(["1.250", "...", "2.500"]) is None
-    assert decimal_mark(["851.59", "851,59"]) is None
-    assert decimal_mark(["13,59e", "-"]) == ","
+    assert find_decimal_mark(["851.59", "1.250", None, 7]) == "."
+    assert find_decimal_mark(["851,59", "1.250"]) == ","
+    assert find_decimal_mark(["1.250", "...", "2.500"]) is None
+    assert find_decimal_mark(["851.59", "851,59"]) is None
+    assert find_decimal_mark(["13,59e", "-"]) == ","
 
 
 @given(st.integers(-99_999_999, 99_999_999), st.sampled_from([".", ","]), st.booleans())
@@ -137,7 +137,7 @@ def test_what_is_written_is_read(hundredths: int, mark: str, grouped: bool) -> N
     other = "," if mark == "." else "."
     text = f"{whole:,}".replace(",", other) if grouped else str(whole)
     text = f"{'-' if hundredths < 0 else ''}{text}{mark}{rest:02}"
-    assert {float(number) for number in readings_of(text).values()} == {hundredths / 100}
+    assert {float(number) for number in parse_readings(text).values()} == {hundredths / 100}
     found = read_figure(text, None)
     assert found is not None
     assert found.value == hundredths / 100

@@ -301,7 +301,7 @@ def test_columns_can_be_left_out(send: Send) -> None:
 
 
 def test_file_of_too_many(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.convergence.indicators.files.rules.MOST", 1)
+    monkeypatch.setattr("app.convergence.indicators.files.rules.MOST_OBSERVATIONS", 1)
     assert send(b"kode,2020,2021\n63.02,4.4,4.5\n", indicator="p0").status_code == 413
 
 

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from app.access.rules import CONSOLE
 from app.convergence.indicators.commands import load_indicators
-from app.convergence.indicators.queries import outcome_inputs
+from app.convergence.indicators.queries import read_outcome_inputs
 from app.kit.database.journal import Author
 from tests.common import ConnectAs
 from tests.database import OneTransaction
@@ -304,7 +304,7 @@ def test_outcome_inputs_are_one_statement(
         assert reply.status_code == 201
     with database.read_session() as session:
         before = len(database.statements)
-        found = outcome_inputs(session, ["63.02", "63.03"], 2026)
+        found = read_outcome_inputs(session, ["63.02", "63.03"], 2026)
         assert len(database.statements) - before == 1
     assert [(one.region_code, one.actual, one.actual_period) for one in found] == [
         ("63.02", 4.2, "2025-S2"),

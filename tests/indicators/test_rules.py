@@ -8,27 +8,27 @@ from hypothesis import strategies as st
 
 from app.convergence.indicators.analyses.rules import (
     Undefined,
-    agreement,
-    changes,
-    correlation,
-    expected_sign,
+    compute_agreement,
+    compute_changes,
+    compute_correlation,
+    compute_percent_change,
+    compute_rank,
+    compute_speed,
+    find_expected_sign,
+    find_quadrant,
+    find_trend,
     is_faster,
     is_worse,
-    percent_change,
-    quadrant,
-    rank_of,
-    speed,
-    trend_of,
 )
-from app.convergence.indicators.commands import shipped_indicators
+from app.convergence.indicators.commands import read_shipped_indicators
 from app.convergence.indicators.models import Direction, Frequency
 from app.convergence.indicators.rules import (
-    Observed,
-    achievement,
-    half_of_month,
+    SurveyPeriod,
+    compute_achievement,
+    find_half,
+    find_value_error,
     is_period_of,
-    period_meant,
-    wrong_value,
+    resolve_period,
 )
 
 LOWER, HIGHER, NEUTRAL = Direction.lower_is_better, Direction.higher_is_better, Direction.neutral
@@ -44,20 +44,20 @@ pairs = st.lists(st.tuples(figures, figures), max_size=30)
 def test_achievement_is_a_share_of_the_way(
     baseline: float, target: float, actual: float, direction: Direction
 ) -> None:
-    found = achievement(baseline, target, actual, direction)
+    found = compute_achievement(baseline, target, actual, direction)
     is_target = is_worse(baseline, target, direction)
     assert (found is not None) == is_target
     if found is not None:
         assert 0 <= found <= 100
-        assert achievement(baseline, target, target, direction) == 100
-        assert achievement(baseline, target, baseline, direction) == 0
+        assert compute_achievement(baseline, target, target, direction) == 100
+        assert compute_achievement(baseline, target, baseline, direction) == 0
 
 
 @given(figures, figures, figures, figures, judged)
 def test_achievement_grows_with_what_is_better(
     baseline: float, target: float, actual: float, other: float, direction: Direction
 ) -> None:
-    found, more = (achievement(baseline, target, one, direction) for one in (actual, other))
+    found, more = (compute_achievement(baseline, target, one, direction) for one in (actual, other))
     assume(found is not None and more is not None)
     if is_worse(actual, other, direction):
         assert found is not None
@@ -67,8 +67,10 @@ def test_achievement_grows_with_what_is_better(
 
 @given(figures, figures, figures)
 def test_achievement_is_the_same_the_other_way_round(baseline: float, target: float, actual: float) -> None:
-    assert achievement(baseline, target, actual, LOWER) == achievement(-baseline, -target, -actual, HIGHER)
-    assert achievement(baseline, target, actual, NEUTRAL) is None
+    assert compute_achievement(baseline, target, actual, LOWER) == compute_achievement(
+        -baseline, -target, -actual, HIGHER
+    )
+    assert compute_achievement(baseline, target, actual, NEUTRAL) is None
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_achievement_is_the_same_the_other_way_round(baseline: float, target: fl
 def test_achievement_by_hand(
     figures: tuple[float, float, float], direction: Direction, expected: float | None
 ) -> None:
-    assert achievement(*figures, direction) == expected
+    assert compute_achievement(*figures, direction) == expected
 
 
 # Position, speed, trend
@@ -96,21 +98,21 @@ def test_achievement_by_hand(
 
 @given(st.lists(figures, min_size=1, max_size=40), judged)
 def test_ranks(values: list[float], direction: Direction) -> None:
-    ranks = [rank_of(value, values, direction) for value in values]
+    ranks = [compute_rank(value, values, direction) for value in values]
     assert min(rank or 0 for rank in ranks) == 1
     for value, rank in zip(values, ranks, strict=True):
         assert rank == 1 + sum(is_worse(value, other, direction) for other in values)
-        assert rank_of(value, values, NEUTRAL) is None
+        assert compute_rank(value, values, NEUTRAL) is None
 
 
 def test_equal_values_share_a_place() -> None:
-    assert [rank_of(v, [9.0, 9.0, 8.0, 12.0], LOWER) for v in (8.0, 9.0, 12.0)] == [1, 2, 4]
-    assert [rank_of(v, [9.0, 9.0, 8.0, 12.0], HIGHER) for v in (8.0, 9.0, 12.0)] == [4, 2, 1]
+    assert [compute_rank(v, [9.0, 9.0, 8.0, 12.0], LOWER) for v in (8.0, 9.0, 12.0)] == [1, 2, 4]
+    assert [compute_rank(v, [9.0, 9.0, 8.0, 12.0], HIGHER) for v in (8.0, 9.0, 12.0)] == [4, 2, 1]
 
 
 @given(st.dictionaries(st.integers(2010, 2030), figures, max_size=12))
 def test_changes_add_up(series: dict[int, float]) -> None:
-    found = changes(series)
+    found = compute_changes(series)
     assert all(year - 1 in series for year in found)
     if series and len(found) == len(series) - 1:
         first, last = min(series), max(series)
@@ -119,21 +121,21 @@ def test_changes_add_up(series: dict[int, float]) -> None:
 
 def test_speed_is_per_year_and_needs_both_ends() -> None:
     series = {2015: 14.0, 2018: 12.5, 2021: 13.1}
-    assert speed(series, 2015, 2018).value == -0.5
-    assert speed(series, 2015, 2019).reason is Undefined.no_observation
-    assert speed(series, 2018, 2018).reason is Undefined.too_few
-    assert percent_change(8.0, 10.0).value == 25.0
-    assert percent_change(-8.0, -10.0).value == -25.0
-    assert percent_change(0.0, 10.0).reason is Undefined.zero_base
+    assert compute_speed(series, 2015, 2018).value == -0.5
+    assert compute_speed(series, 2015, 2019).reason is Undefined.no_observation
+    assert compute_speed(series, 2018, 2018).reason is Undefined.too_few
+    assert compute_percent_change(8.0, 10.0).value == 25.0
+    assert compute_percent_change(-8.0, -10.0).value == -25.0
+    assert compute_percent_change(0.0, 10.0).reason is Undefined.zero_base
 
 
 @given(figures)
 def test_trend(change: float) -> None:
-    assert trend_of(change, NEUTRAL) is None
+    assert find_trend(change, NEUTRAL) is None
     if change == 0:
-        assert trend_of(change, LOWER) == trend_of(change, HIGHER) == "steady"
+        assert find_trend(change, LOWER) == find_trend(change, HIGHER) == "steady"
     else:
-        assert {trend_of(change, LOWER), trend_of(change, HIGHER)} == {"improving", "worsening"}
+        assert {find_trend(change, LOWER), find_trend(change, HIGHER)} == {"improving", "worsening"}
 
 
 def test_faster() -> None:
@@ -149,42 +151,42 @@ def test_faster() -> None:
 
 @given(pairs)
 def test_correlation(values: list[tuple[float, float]]) -> None:
-    found = correlation(values)
+    found = compute_correlation(values)
     if found.value is None:
         is_flat = any(len(set(column)) == 1 for column in zip(*values, strict=True))
         assert found.reason is (Undefined.too_few if len(values) < 3 else Undefined.no_variation)
         assert len(values) < 3 or is_flat
         return
     assert -1 <= found.value <= 1
-    turned = correlation([(b, a) for a, b in values]).value
+    turned = compute_correlation([(b, a) for a, b in values]).value
     assert turned is not None
     assert math.isclose(turned, found.value, abs_tol=1e-9)
-    against = correlation([(a, -b) for a, b in values]).value
+    against = compute_correlation([(a, -b) for a, b in values]).value
     assert against is not None
     assert math.isclose(against, -found.value, abs_tol=1e-9)
 
 
 @given(st.lists(figures, min_size=3, max_size=20, unique=True), st.integers(1, 9), figures)
 def test_a_line_correlates_wholly(values: list[float], slope: int, start: float) -> None:
-    found = correlation([(value, start + slope * value) for value in values]).value
+    found = compute_correlation([(value, start + slope * value) for value in values]).value
     assert found is not None
     assert math.isclose(found, 1, abs_tol=1e-6)
 
 
 @given(pairs)
 def test_agreement(values: list[tuple[float, float]]) -> None:
-    found = agreement(values)
+    found = compute_agreement(values)
     assert (found.value is None) == (values == [])
     if found.value is not None:
         assert 0 <= found.value <= 100
-        assert agreement([(a, a) for a, _ in values]).value == 100
-        assert agreement([(a, -a) for a, _ in values if a]).value in (0, None)
+        assert compute_agreement([(a, a) for a, _ in values]).value == 100
+        assert compute_agreement([(a, -a) for a, _ in values if a]).value in (0, None)
 
 
 def test_expected_sign() -> None:
-    assert expected_sign(LOWER, LOWER) == expected_sign(HIGHER, HIGHER) == "positive"
-    assert expected_sign(LOWER, HIGHER) == "negative"
-    assert expected_sign(LOWER, NEUTRAL) is None
+    assert find_expected_sign(LOWER, LOWER) == find_expected_sign(HIGHER, HIGHER) == "positive"
+    assert find_expected_sign(LOWER, HIGHER) == "negative"
+    assert find_expected_sign(LOWER, NEUTRAL) is None
 
 
 # Quadrants
@@ -192,25 +194,25 @@ def test_expected_sign() -> None:
 
 @given(figures, figures, figures, judged)
 def test_quadrants(before: float, after: float, reference: float, direction: Direction) -> None:
-    found = quadrant(before, after, reference, direction).value
+    found = find_quadrant(before, after, reference, direction).value
     worse, worsening = is_worse(after, reference, direction), is_worse(after, before, direction)
     assert found == {(True, True): 1, (True, False): 2, (False, True): 3, (False, False): 4}[worse, worsening]
-    assert quadrant(-before, -after, -reference, HIGHER if direction is LOWER else LOWER).value == found
+    assert find_quadrant(-before, -after, -reference, HIGHER if direction is LOWER else LOWER).value == found
 
 
 def test_quadrant_that_cannot_be_told() -> None:
-    assert quadrant(None, 9.0, 8.0, LOWER).reason is Undefined.no_observation
-    assert quadrant(9.0, None, 8.0, LOWER).reason is Undefined.no_observation
-    assert quadrant(9.0, 9.0, None, LOWER).reason is Undefined.no_reference
-    assert quadrant(9.0, 9.0, 8.0, NEUTRAL).reason is Undefined.neutral
-    assert quadrant(8.0, 8.0, 8.0, LOWER).value == 4
+    assert find_quadrant(None, 9.0, 8.0, LOWER).reason is Undefined.no_observation
+    assert find_quadrant(9.0, None, 8.0, LOWER).reason is Undefined.no_observation
+    assert find_quadrant(9.0, 9.0, None, LOWER).reason is Undefined.no_reference
+    assert find_quadrant(9.0, 9.0, 8.0, NEUTRAL).reason is Undefined.neutral
+    assert find_quadrant(8.0, 8.0, 8.0, LOWER).value == 4
 
 
 # Definitions and periods
 
 
 def test_shipped_definitions_fit_together() -> None:
-    shipped = shipped_indicators()
+    shipped = read_shipped_indicators()
     assert {
         "p0",
         "p1",
@@ -230,32 +232,32 @@ def test_shipped_definitions_fit_together() -> None:
 
 
 def test_periods_of_an_indicator() -> None:
-    shipped = shipped_indicators()
+    shipped = read_shipped_indicators()
     poverty, unemployment, hdi = shipped["p0"], shipped["open_unemployment"], shipped["hdi"]
     assert hdi.frequency is Frequency.yearly
-    year = Observed.parse("2021")
-    assert [str(period_meant(one, year)) for one in (poverty, unemployment, hdi)] == [
+    year = SurveyPeriod.parse("2021")
+    assert [str(resolve_period(one, year)) for one in (poverty, unemployment, hdi)] == [
         "2021-S1",
         "2021-S2",
         "2021",
     ]
-    assert str(period_meant(hdi, Observed.parse("2021-S2"))) == "2021"
-    assert [half_of_month(poverty, month) for month in (3, 9, 4)] == [1, 2, None]
+    assert str(resolve_period(hdi, SurveyPeriod.parse("2021-S2"))) == "2021"
+    assert [find_half(poverty, month) for month in (3, 9, 4)] == [1, 2, None]
     assert is_period_of(poverty, "2021-S2")
     assert not is_period_of(poverty, "2021")
     assert not is_period_of(hdi, "2021-S1")
     for text in ("21", "2021-Q1", "2021-S3", "2021-S1 ", "1821"):
         with pytest.raises(ValueError, match=text.strip()):
-            Observed.parse(text)
+            SurveyPeriod.parse(text)
 
 
 def test_what_a_unit_allows() -> None:
-    poverty, line = (shipped_indicators()[code] for code in ("p0", "poverty_line"))
-    assert wrong_value("p0", poverty, 13.59) is None
+    poverty, line = (read_shipped_indicators()[code] for code in ("p0", "poverty_line"))
+    assert find_value_error("p0", poverty, 13.59) is None
     for value, code in ((100.01, "outside_unit"), (-0.01, "outside_unit"), (13.591, "too_many_decimals")):
-        wrong = wrong_value("p0", poverty, value)
+        wrong = find_value_error("p0", poverty, value)
         assert wrong is not None
         assert wrong[0].code == code
-    assert wrong_value("poverty_line", line, 992426.0) is None
-    assert wrong_value("poverty_line", line, 992426.5) is not None
-    assert wrong_value("p0", poverty, math.nan) is not None
+    assert find_value_error("poverty_line", line, 992426.0) is None
+    assert find_value_error("poverty_line", line, 992426.5) is not None
+    assert find_value_error("p0", poverty, math.nan) is not None

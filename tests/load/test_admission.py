@@ -9,9 +9,9 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from app.kit.problems import Busy
-from app.kit.server.admission import Admission, Place, Places
+from app.kit.server.admission import Admission, Slot, Slots
 from app.kit.server.rate_limit import Caller
-from app.kit.server.request_body import Bodies
+from app.kit.server.request_body import RequestBodies
 
 LONG = 60.0
 Scenario = Callable[["House"], Coroutine[Any, Any, None]]
@@ -50,8 +50,8 @@ class House:
     """An application whose requests work until they are told to end, behind the line."""
 
     def __init__(self, places: int = 1, length: int = 10, seconds: float = LONG) -> None:
-        self.places = Places(places, length=length, seconds=seconds)
-        self.app = Bodies(Admission(self._work, places=self.places), limit=1000, together=2**20)
+        self.places = Slots(places, length=length, seconds=seconds)
+        self.app = RequestBodies(Admission(self._work, places=self.places), limit=1000, together=2**20)
         self.in_work: list[str] = []
         self.ends: list[asyncio.Event] = []
         self.read: list[bytes] = []
@@ -221,16 +221,16 @@ def test_what_says_how_it_is_never_waits(path: str) -> None:
 
 
 def test_a_place_that_is_given_back_twice_is_one() -> None:
-    places = Places(1, length=1, seconds=LONG)
+    places = Slots(1, length=1, seconds=LONG)
     assert places.take()
-    place = Place(places)
+    place = Slot(places)
     place.give_back()
     place.give_back()
     assert places.free == 1
 
 
 def test_busy_tells_to_come_after_as_long_as_the_last_one_waited() -> None:
-    places = Places(1, length=1, seconds=LONG)
+    places = Slots(1, length=1, seconds=LONG)
     places._waited = 3.2
     assert isinstance(places.busy(), Busy)
     assert places.busy().headers == {"Retry-After": "4"}

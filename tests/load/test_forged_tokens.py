@@ -18,7 +18,7 @@ from app.access.tokens import create_token, revoke_token
 from app.kit.database.journal import Author
 from app.kit.http.credentials import read_address, read_secret
 from app.kit.problems import TooManyFailures
-from app.kit.server.rate_limit import RECOGNISED_SECONDS, WINDOW_SECONDS, Charge, Rates
+from app.kit.server.rate_limit import RECOGNISED_SECONDS, WINDOW_SECONDS, Charge, RateBudgets
 from app.main import create_app
 from app.settings import Settings
 from tests.common import token_for
@@ -38,7 +38,7 @@ class Limited:
         )
         self.database, self.now = database, 1000.0
         self.app: FastAPI = create_app(settings, database)
-        self.rates: Rates = self.app.state.rates
+        self.rates: RateBudgets = self.app.state.rates
         self.rates.clock = lambda: self.now
 
     @contextmanager
@@ -82,7 +82,7 @@ def scope_of(header: str, address: str | None = "203.0.113.7") -> dict[str, obje
 def test_every_spelling_of_a_secret_is_one_budget_and_another_secret_another(
     secret: str, other: str, scheme: str, before: str, between: str, after: str
 ) -> None:
-    rates = Rates(reads=9, writes=9, failures=9, clock=lambda: 0.0)
+    rates = RateBudgets(reads=9, writes=9, failures=9, clock=lambda: 0.0)
     Charge(rates, scope_of(f"Bearer {secret}")).recognise("of secret")
     Charge(rates, scope_of(f"Bearer {other}")).recognise("of other")
     spelled = scope_of(f"{before}{scheme} {between}{secret}{after}")
@@ -92,7 +92,7 @@ def test_every_spelling_of_a_secret_is_one_budget_and_another_secret_another(
 
 @given(header=st.text(st.characters(max_codepoint=0xFF), max_size=30))
 def test_a_header_is_charged_to_a_principal_exactly_if_its_secret_authenticates(header: str) -> None:
-    rates = Rates(reads=9, writes=9, failures=9, clock=lambda: 0.0)
+    rates = RateBudgets(reads=9, writes=9, failures=9, clock=lambda: 0.0)
     Charge(rates, scope_of("Bearer x")).recognise("of x")
     is_charged = Charge(rates, scope_of(header)).caller.kind == "principal"
     assert is_charged == (read_secret(scope_of(header)) == "x")
@@ -207,7 +207,7 @@ def test_a_token_that_is_limited_to_networks_never_charges_its_principal_from_el
 
 
 def test_look_ups_at_the_same_time_are_no_more_than_the_failures_that_are_left() -> None:
-    rates = Rates(reads=9, writes=9, failures=2, clock=lambda: 0.0)
+    rates = RateBudgets(reads=9, writes=9, failures=2, clock=lambda: 0.0)
     with ExitStack() as under_way:
         for number in range(2):
             under_way.enter_context(Charge(rates, scope_of(f"Bearer {number}")).look_up())

@@ -12,7 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 from structlog.testing import capture_logs
 
-from app.kit.database.engine import Database, Patience
+from app.kit.database.engine import Database, Timeouts
 from app.kit.http import routing as requests
 from app.main import create_app
 from app.settings import Settings
@@ -53,7 +53,7 @@ def rival(database: Database) -> Iterator[Rival]:
 
 def begun(engine: str) -> Iterator[Database]:
     with own_url(engine) as url:
-        database = Database(url, patience=Patience(lock=0.02 if engine == "sqlite" else 0))
+        database = Database(url, patience=Timeouts(lock=0.02 if engine == "sqlite" else 0))
         yield database
         database.close()
 

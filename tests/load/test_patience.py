@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import DBAPIError
 
-from app.kit.database.engine import Database, Patience
-from app.kit.database.errors import problem_of
+from app.kit.database.engine import Database, Timeouts
+from app.kit.database.errors import find_problem
 from app.kit.problems import Busy
 from app.main import create_app
 from app.settings import Settings
@@ -23,7 +23,7 @@ on_postgres = pytest.mark.parametrize("url", [one for one in ENGINES if one == "
 
 
 def opened(url: str, **patience: float) -> Database:
-    return Database(url, pool_size=1, patience=Patience(**patience))
+    return Database(url, pool_size=1, patience=Timeouts(**patience))
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -85,7 +85,7 @@ def test_a_transaction_in_which_nothing_is_asked_is_ended_and_the_next_one_works
         time.sleep(3 * SHORT)
         with pytest.raises(DBAPIError) as ended:
             session.execute(sa.text("SELECT 1"))
-    assert isinstance(problem_of(ended.value), Busy)
+    assert isinstance(find_problem(ended.value), Busy)
     with database.writing() as session:
         assert session.scalar(sa.text("SELECT 1")) == 1
     database.close()

@@ -24,8 +24,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from structlog.testing import capture_logs
 
 from app.kit.database import breaker
-from app.kit.database.engine import Database, Patience
-from app.kit.database.errors import is_lost, problem_of
+from app.kit.database.engine import Database, Timeouts
+from app.kit.database.errors import find_problem, is_serialization_failure
 from app.kit.problems import Busy
 from app.main import create_app
 from app.settings import Settings
@@ -62,7 +62,7 @@ def line(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SilentLine]:
 
 @pytest.fixture
 def database(line: SilentLine) -> Iterator[Database]:
-    with closing(Database(line.url_with(connect_timeout=CONNECT), patience=Patience(STATEMENT))) as database:
+    with closing(Database(line.url_with(connect_timeout=CONNECT), patience=Timeouts(STATEMENT))) as database:
         yield database
 
 
@@ -155,7 +155,7 @@ class TestSilence:
         numbers = sa.select(sa.func.generate_series(1, 5000)).execution_options(yield_per=500)
 
         def read() -> None:
-            with database.one_state() as session, session.execute(numbers) as rows:
+            with database.snapshot_session() as session, session.execute(numbers) as rows:
                 pieces = rows.partitions()
                 assert len(next(pieces)) == 500
                 time.sleep(STATEMENT + 2 * breaker.SLACK)  # the reader is slow; nobody waits for the server
@@ -165,7 +165,7 @@ class TestSilence:
 
         with pytest.raises(OperationalError) as cut:
             read()
-        assert isinstance(problem_of(cut.value), Busy)
+        assert isinstance(find_problem(cut.value), Busy)
 
     def test_a_connection_that_died_in_the_pool_is_replaced_before_a_request_has_it(
         self, line: SilentLine, database: Database, monkeypatch: pytest.MonkeyPatch
@@ -310,7 +310,7 @@ class TestRefusedWrites:
     def test_ready_is_503_where_the_file_is_locked(self) -> None:
         with (
             own_url("sqlite") as file,
-            closing(Database(file, patience=Patience(lock=0.1))) as database,
+            closing(Database(file, patience=Timeouts(lock=0.1))) as database,
             TestClient(app_of(database)) as client,
             closing(sqlite3.connect(str(database.url.database), isolation_level=None)) as other,
         ):
@@ -340,20 +340,20 @@ LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 @given(st.sampled_from(["08", "53"]), st.text(LETTERS, min_size=3, max_size=3))
 def test_each_state_of_a_lost_connection_or_of_no_room_is_busy_and_not_repeated(kind: str, rest: str) -> None:
     error = refused(sqlstate=kind + rest)
-    assert isinstance(problem_of(error), Busy)
-    assert not is_lost(error)
+    assert isinstance(find_problem(error), Busy)
+    assert not is_serialization_failure(error)
 
 
 @given(st.integers(0, 255), st.sampled_from([5, 6, 8, 10, 13, 14, 15]))
 def test_extended_codes_of_a_file_mean_what_their_primary_code_means(extension: int, code: int) -> None:
     error = refused(sqlite_errorcode=code | extension << 8)
-    assert isinstance(problem_of(error), Busy)
-    assert is_lost(error) == (code == 5)
+    assert isinstance(find_problem(error), Busy)
+    assert is_serialization_failure(error) == (code == 5)
 
 
 @given(st.sampled_from(["22", "23", "42", "XX"]), st.text(LETTERS, min_size=3, max_size=3))
 def test_a_fault_of_ours_stays_one(kind: str, rest: str) -> None:
-    assert problem_of(refused(sqlstate=kind + rest)) is None
+    assert find_problem(refused(sqlstate=kind + rest)) is None
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=20))
@@ -362,15 +362,15 @@ def test_one_attempt_at_a_time_while_the_breaker_is_open_and_a_success_closes_it
 ) -> None:
     with patch.multiple(breaker, SILENCE=0, PAUSE=0):
         gate = breaker.Breaker()
-        gate.failed(0)
+        gate.note_failure(0)
         for is_good in outcomes:
             assert gate.is_open
             assert gate.may_connect()
             assert not gate.may_connect()
             if is_good:
-                gate.connected()
+                gate.note_connection()
                 break
-            gate.failed(0)
+            gate.note_failure(0)
         assert gate.is_open != any(outcomes)
         assert gate.may_connect()
 
@@ -379,8 +379,8 @@ def test_one_attempt_at_a_time_while_the_breaker_is_open_and_a_success_closes_it
 def test_a_wait_in_vain_opens_no_breaker_while_others_are_answered(waited: float, how: str) -> None:
     gate = breaker.Breaker()
     gate.answered_at = time.monotonic()
-    gate.lost(0, waited) if how == "lost" else gate.failed(waited)
+    gate.note_loss(0, waited) if how == "lost" else gate.note_failure(waited)
     assert not gate.is_open
     gate.answered_at -= breaker.SILENCE
-    gate.lost(0, waited) if how == "lost" else gate.failed(waited)
+    gate.note_loss(0, waited) if how == "lost" else gate.note_failure(waited)
     assert gate.is_open == (waited >= breaker.SILENCE)

@@ -28,7 +28,7 @@ from structlog.testing import capture_logs
 
 from app.kit.database.engine import Database
 from app.kit.server import tracing as traces
-from app.kit.spans import step
+from app.kit.spans import open_span
 from app.main import VERSION, create_app
 from app.settings import Settings
 from tests.common import token_for
@@ -53,9 +53,9 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 class Service(NamedTuple):
     """The application, traced."""
 
-    asgi: traces.Traced
+    asgi: traces.RequestSpans
     database: Database
-    traces: traces.Traces
+    traces: traces.SpanSender
     kept: InMemorySpanExporter
 
     def secretariat(self) -> TestClient:
@@ -72,9 +72,9 @@ class Service(NamedTuple):
 
 @contextmanager
 def service(app: FastAPI, database: OneTransaction, kept: InMemorySpanExporter) -> Iterator[Service]:
-    told = traces.Traces(VERSION)
+    told = traces.SpanSender(VERSION)
     told.watch(database)
-    yield Service(traces.Traced(app, traces=told), database, told, kept)
+    yield Service(traces.RequestSpans(app, traces=told), database, told, kept)
     told.close()
 
 
@@ -151,7 +151,7 @@ def test_a_defect_is_told_by_its_kind(traced: Service, monkeypatch: pytest.Monke
         raise ArithmeticError(SECRET)
 
     client = traced.secretariat()
-    monkeypatch.setattr("app.kit.http.routing.check_plain", broken)
+    monkeypatch.setattr("app.kit.http.routing.check_url", broken)
     with capture_logs():  # whose printing of a traceback takes seconds
         assert client.get("/v1/me").status_code == 500
     (request,) = traced.spans()
@@ -169,15 +169,15 @@ def test_a_defect_is_told_by_its_kind(traced: Service, monkeypatch: pytest.Monke
 
 
 def test_a_statement_that_fails_is_told_by_its_kind(kept: InMemorySpanExporter, tmp_path: Path) -> None:
-    database, told = Database(sqlite_url(tmp_path, "empty"), creates=True), traces.Traces("1")
+    database, told = Database(sqlite_url(tmp_path, "empty"), creates=True), traces.SpanSender("1")
     told.watch(database)
-    with database.read_session() as session, step("outside"):
+    with database.read_session() as session, open_span("outside"):
         session.execute(sa.text("SELECT 1"))
         assert kept.get_finished_spans() == ()
-        with pytest.raises(sa.exc.OperationalError), step("look", told.tracer):
+        with pytest.raises(sa.exc.OperationalError), open_span("look", told.tracer):
             session.execute(sa.text(f"SELECT '{SECRET}' FROM nowhere"))
     told.close()
-    with database.read_session() as session, step("look", told.tracer):
+    with database.read_session() as session, open_span("look", told.tracer):
         session.execute(sa.text("SELECT 1"))  # not watched any more
     statement, look = kept.get_finished_spans()[-2:]
     assert (statement.name, look.name) == ("SELECT nowhere", "look")
@@ -215,7 +215,7 @@ def test_what_makes_an_export_stands_below_who_asked_first(traced: Service) -> N
     ],
 )
 def test_a_statement_is_named_by_what_it_does_to_which_table(statement: str, named: tuple[str, str]) -> None:
-    assert traces._named(statement) == named
+    assert traces.parse_statement(statement) == named
 
 
 def test_what_is_not_sampled_is_not_recorded(
@@ -243,7 +243,7 @@ def test_metrics_and_traces_know_the_same_operation(
 
 def test_without_the_setting_nothing_is_there(built_app: FastAPI, root: Path) -> None:
     assert built_app.state.traces is None
-    assert traces.Traced not in [one.cls for one in built_app.user_middleware]
+    assert traces.RequestSpans not in [one.cls for one in built_app.user_middleware]
     for file in (root / "app").rglob("*.py"):
         imported = re.search(r"^(from|import) app\.kit\.traces", file.read_text(), re.MULTILINE)
         assert not imported, f"{file}: import it where it is switched on"
@@ -256,9 +256,9 @@ def test_a_collector_that_is_away_costs_spans_and_one_line(
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
     monkeypatch.setattr(traces, "CLOSE_SECONDS", 0.1)
     away = OTLPSpanExporter(endpoint=f"http://127.0.0.1:{free_port()}/v1/traces", timeout=0.2)
-    told = traces.Traces("1", away)
+    told = traces.SpanSender("1", away)
     for _ in range(100):
-        with step("look", told.tracer):
+        with open_span("look", told.tracer):
             pass
     told.flush()
     told.close()

@@ -3,9 +3,9 @@
 import pytest
 
 from app.exchange.matrix.amounts import (
-    Spent,
-    basis_contradictions,
-    cumulative_spent,
+    HalfYearSpending,
+    accumulate_spending,
+    check_totals,
 )
 from tests.matrix.build import codes, line, matrix
 
@@ -31,15 +31,15 @@ def spent(*halves, **cells):
 )
 def test_a_total_fits_a_basis_or_not(halves, period, cumulative):
     rows = matrix(spent(*halves)).rows
-    assert basis_contradictions(rows, "period") == [] or not period
-    assert basis_contradictions(rows, "cumulative") == [] or not cumulative
+    assert check_totals(rows, "period") == [] or not period
+    assert check_totals(rows, "cumulative") == [] or not cumulative
     for basis, fits in (("period", period), ("cumulative", cumulative)):
-        found = basis_contradictions(rows, basis)
+        found = check_totals(rows, basis)
         assert codes(found) == ([] if fits else [("total_contradicts_basis", 2, "U")])
 
 
 def test_a_contradiction_says_what_it_would_be():
-    (error,) = basis_contradictions(matrix(spent(300_000, 400_000, 700_000)).rows, "cumulative")
+    (error,) = check_totals(matrix(spent(300_000, 400_000, 700_000)).rows, "cumulative")
     assert (
         error.shown("en").message
         == "The total 700000 contradicts the statement cumulative: it would be 400.000."
@@ -47,29 +47,27 @@ def test_a_contradiction_says_what_it_would_be():
 
 
 def test_a_total_alone_is_not_guessed():
-    assert codes(basis_contradictions(matrix(spent(None, None, 700)).rows, "period")) == [
-        ("total_alone", 2, "U")
-    ]
+    assert codes(check_totals(matrix(spent(None, None, 700)).rows, "period")) == [("total_alone", 2, "U")]
 
 
 def test_a_lost_fraction_is_no_contradiction():
     rows = matrix(spent(28218345.2, 138269891.48, 166488236.68)).rows
     assert rows[0]["spent_s1"] + rows[0]["spent_s2"] != rows[0]["spent_total"]
-    assert basis_contradictions(rows, "period") == []
+    assert check_totals(rows, "period") == []
     rows = matrix(spent(28218345, 138269891, 166488237)).rows
-    assert codes(basis_contradictions(rows, "period")) == [("total_contradicts_basis", 2, "U")]
+    assert codes(check_totals(rows, "period")) == [("total_contradicts_basis", 2, "U")]
 
 
 @pytest.mark.parametrize(
     ("halves", "basis", "expected"),
     [
-        ((300, 400, 700), "period", Spent(300, 700)),
-        ((300, 700, 700), "cumulative", Spent(300, 700)),
-        ((300, None, 300), "period", Spent(300, None)),
-        ((None, 400, 400), "period", Spent(None, 400)),
-        ((0, 0, 0), "period", Spent(0, 0)),
-        ((None, None, None), "cumulative", Spent(None, None)),
+        ((300, 400, 700), "period", HalfYearSpending(300, 700)),
+        ((300, 700, 700), "cumulative", HalfYearSpending(300, 700)),
+        ((300, None, 300), "period", HalfYearSpending(300, None)),
+        ((None, 400, 400), "period", HalfYearSpending(None, 400)),
+        ((0, 0, 0), "period", HalfYearSpending(0, 0)),
+        ((None, None, None), "cumulative", HalfYearSpending(None, None)),
     ],
 )
 def test_cumulative_values(halves, basis, expected):
-    assert cumulative_spent(matrix(spent(*halves)).rows[0], basis) == expected
+    assert accumulate_spending(matrix(spent(*halves)).rows[0], basis) == expected

@@ -8,10 +8,10 @@ from datetime import datetime
 import openpyxl
 import pytest
 
-from app.kit.files import bounds, sheets
+from app.kit.files import bounds, reader
 from app.kit.files.books import ErrorValue, Formula
-from app.kit.files.delimited import escaped, unescaped
-from app.kit.files.sheets import open_book
+from app.kit.files.delimited import escape_formula, unescape_formula
+from app.kit.files.reader import open_book
 from app.kit.files.unreadable import UnreadableFile
 from app.kit.problems import TooLarge
 from tests.matrix.build import raw_xlsx, xlsx
@@ -91,7 +91,7 @@ def test_a_picture_is_named_for_what_it_is():
 
 
 def test_more_than_twenty_megabytes(monkeypatch):
-    monkeypatch.setattr(sheets, "LARGEST_FILE", len(SMALL) - 1)
+    monkeypatch.setattr(reader, "LARGEST_FILE", len(SMALL) - 1)
     with pytest.raises(TooLarge):
         open_book(SMALL, "matriks.xlsx")
 
@@ -305,5 +305,5 @@ def test_csv_formulas_are_seen():
     "text", ["=1", "+62", "-", "@x", "\tx", "'=1", "''=1", " =1", "' =1", "＝1", "'", "x=1", "'a", ""]
 )
 def test_what_excel_would_run_is_defused_and_reads_back(text):
-    assert not escaped(text).lstrip().startswith(("=", "+", "-", "@", "＝"))
-    assert unescaped(escaped(text)) == text
+    assert not escape_formula(text).lstrip().startswith(("=", "+", "-", "@", "＝"))
+    assert unescape_formula(escape_formula(text)) == text

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import app.exchange
-from app.exchange.matrix.amounts import basis_contradictions, cumulative_spent
+from app.exchange.matrix.amounts import accumulate_spending, check_totals
 from app.exchange.matrix.rules import read_matrix
-from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
-from app.kit.files.sheets import open_book
+from app.exchange.matrix.writing import make_matrix_csv, make_matrix_xlsx
+from app.kit.files.reader import open_book
 
 SAMPLES = Path(app.exchange.__file__).parent / "matrix" / "samples"
 
@@ -59,21 +59,21 @@ def test_the_report_loses_fractions_in_two_rows_only(report):
 
 
 def test_the_cumulative_trap(report):
-    assert basis_contradictions(report.rows, "period") == []
-    contradicted = basis_contradictions(report.rows, "cumulative")
+    assert check_totals(report.rows, "period") == []
+    contradicted = check_totals(report.rows, "cumulative")
     assert len(contradicted) == sum(1 for row in report.rows if row["spent_s1"])
-    beyond = [row.row for row in report.rows if cumulative_spent(row, "period").q4 > row["allocation"]]
+    beyond = [row.row for row in report.rows if accumulate_spending(row, "period").q4 > row["allocation"]]
     assert (len(beyond), beyond[0]) == (28, 8)
-    spent = sum(cumulative_spent(row, "period").q4 for row in report.rows)
+    spent = sum(accumulate_spending(row, "period").q4 for row in report.rows)
     assert round(spent / 632_470_087_081 * 100, 1) == 45.4
 
 
 @pytest.mark.parametrize("realisation", [False, True])
-@pytest.mark.parametrize("write", [matrix_xlsx, matrix_csv])
+@pytest.mark.parametrize("write", [make_matrix_xlsx, make_matrix_csv])
 def test_out_and_in_again_changes_nothing(plan, report, realisation, write):
     read = report if realisation else plan
     data = write(read.rows, read.titles, realisation=realisation)
-    again = read_matrix(data, "x.csv" if write is matrix_csv else "x.xlsx")
+    again = read_matrix(data, "x.csv" if write is make_matrix_csv else "x.xlsx")
     assert [(row.values, row.texts, row.row) for row in again.rows] == [
         (row.values, row.texts, row.row) for row in read.rows
     ]
@@ -84,7 +84,7 @@ def test_out_and_in_again_changes_nothing(plan, report, realisation, write):
 
 def test_what_is_written_is_the_office_file_cell_by_cell(plan):
     theirs = open_book(bytes_of("kotabaru_2025_rat.xlsx"), "a.xlsx").sheet("Matriks OPPKPKE")
-    ours = open_book(matrix_xlsx(plan.rows, plan.titles, realisation=False), "a.xlsx").sheet(
+    ours = open_book(make_matrix_xlsx(plan.rows, plan.titles, realisation=False), "a.xlsx").sheet(
         "Matriks OPPKPKE"
     )
     assert ours.rows == theirs.rows

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.exchange.matrix.amounts import LARGEST, read_rupiah, thousands
+from app.exchange.matrix.amounts import LARGEST, format_thousands, read_rupiah
 from app.kit.files.books import ErrorValue, Formula
 
 
@@ -96,8 +96,8 @@ def test_rounds_half_up_and_says_so(seen, rupiah):
 
 @given(st.integers(0, LARGEST), st.sampled_from(["{}", "Rp {}", "Rp {},00", "{},-"]))
 def test_every_amount_survives_being_written_out(amount, form):
-    assert read_rupiah(form.format(thousands(amount))).value == amount
-    assert read_rupiah(form.format(thousands(amount))).remarks == ()
+    assert read_rupiah(form.format(format_thousands(amount))).value == amount
+    assert read_rupiah(form.format(format_thousands(amount))).remarks == ()
 
 
 @given(st.text(alphabet="0123456789.,-() Rp", max_size=16))

@@ -9,8 +9,8 @@ from app.exchange.matrix.amounts import (
     write_components,
     write_sources,
 )
-from app.exchange.matrix.models import Recipient, Share
-from app.exchange.matrix.places import place_of, place_text, read_places, write_places
+from app.exchange.matrix.models import RecipientCount, Share
+from app.exchange.matrix.places import format_place, parse_place, read_places, write_places
 from app.exchange.matrix.words import (
     BENEFIT_FORM_NAMES,
     REGULARITY_NAMES,
@@ -143,16 +143,16 @@ def test_months(seen, months):
 )
 def test_recipients(seen, found):
     reading = read_recipients(seen)
-    assert reading.value == tuple(Recipient(*one) for one in found)
+    assert reading.value == tuple(RecipientCount(*one) for one in found)
     assert reading.remarks == ()
     assert read_recipients(write_recipients(reading.value)).value == reading.value
 
 
 def test_an_unknown_unit_has_a_count_and_no_kind():
     reading = read_recipients("40 gerobak")
-    assert reading.value == (Recipient(40, "gerobak", None),)
+    assert reading.value == (RecipientCount(40, "gerobak", None),)
     assert [r.kind.code for r in reading.remarks] == ["unknown_recipient_unit"]
-    assert read_recipients(500).value == (Recipient(500, "", None),)
+    assert read_recipients(500).value == (RecipientCount(500, "", None),)
 
 
 def test_benefit_per_recipient_keeps_its_words():
@@ -221,22 +221,22 @@ def test_villages_know_the_district_they_are_named_with():
         ("A", "village", "X"),
         ("B", None, "X"),
     ]
-    place = place_of("Desa A Kec. X")
+    place = parse_place("Desa A Kec. X")
     assert (place.name, place.level, place.within) == ("A", "village", "X")
-    place = place_of("Seluruh Desa di Kecamatan X")
+    place = parse_place("Seluruh Desa di Kecamatan X")
     assert (place.name, place.level, place.within, place.every) == ("", "village", "X", True)
 
 
 def test_a_place_with_its_code_survives_being_written_out():
-    text = place_text("Sungai Dua dan Tiga", "village", "63.02.07.2001", "Pulau Laut")
-    place = place_of(text)
+    text = format_place("Sungai Dua dan Tiga", "village", "63.02.07.2001", "Pulau Laut")
+    place = parse_place(text)
     assert (place.code, place.name, place.level, place.within) == (
         "63.02.07.2001",
         "Sungai Dua dan Tiga",
         "village",
         "Pulau Laut",
     )
-    other = place_of("63.02.07.2002 Desa B")
+    other = parse_place("63.02.07.2002 Desa B")
     for places in ((place,), (place, other)):
         assert read_places(write_places(places)).value == places
 

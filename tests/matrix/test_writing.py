@@ -9,12 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.exchange.matrix.amounts import LARGEST
-from app.exchange.matrix.models import Code, CodeKind, Line, Named, Recipient, Share
-from app.exchange.matrix.places import place_of, place_text
+from app.exchange.matrix.models import Code, CodeKind, MatrixLine, Named, RecipientCount, Share
+from app.exchange.matrix.places import format_place, parse_place
 from app.exchange.matrix.rules import read_matrix
-from app.exchange.matrix.words import BENEFIT_FORM_NAMES, REGULARITY_NAMES, STRATEGY_NAMES, kind_of
-from app.exchange.matrix.writing import Unwritable, in_blocks, matrix_csv, matrix_xlsx
-from app.kit.files.cells import clean
+from app.exchange.matrix.words import (
+    BENEFIT_FORM_NAMES,
+    REGULARITY_NAMES,
+    STRATEGY_NAMES,
+    find_recipient_kind,
+)
+from app.exchange.matrix.writing import UnwritableMatrix, group_by_strategy, make_matrix_csv, make_matrix_xlsx
+from app.kit.files.cells import clean_text
 
 TITLES = ("RENCANA AKSI TAHUNAN", "KABUPATEN X TAHUN 2026")
 
@@ -42,7 +47,7 @@ words = st.one_of(
         min_size=1,
         max_size=30,
     ),
-).map(clean)
+).map(clean_text)
 
 
 def name(text: str) -> bool:
@@ -60,7 +65,7 @@ amounts = st.none() | st.integers(0, LARGEST)
 digits = st.integers(0, 99).map(lambda n: f"{n:02}")
 subactivity_codes = st.builds(lambda a, b, c: f"1.{a}.{b}.2.{c}.0006", digits, digits, digits)
 agency_codes = st.builds(lambda a, b: f"1.{a}.0.00.0.00.{b}.0000", digits, digits)
-plain = st.text(st.characters(categories=["L"]), min_size=2, max_size=12).filter(lambda t: clean(t) == t)
+plain = st.text(st.characters(categories=["L"]), min_size=2, max_size=12).filter(lambda t: clean_text(t) == t)
 sources = st.lists(
     st.builds(Share, plain.map(lambda t: f"Dana {t} dan lain"), amounts | st.none()),
     max_size=3,
@@ -68,7 +73,7 @@ sources = st.lists(
 )
 recipients = st.lists(
     st.builds(
-        lambda n, u: Recipient(n, u, kind_of(u)),
+        lambda n, u: RecipientCount(n, u, find_recipient_kind(u)),
         st.integers(0, 10**9),
         st.sampled_from(["KK", "orang miskin", "kelompok tani", "xyz"]),
     ),
@@ -76,7 +81,7 @@ recipients = st.lists(
 )
 places = st.lists(
     st.builds(
-        lambda n, v: place_of(place_text(n, "village", f"63.02.07.{v}", "Kec")),
+        lambda n, v: parse_place(format_place(n, "village", f"63.02.07.{v}", "Kec")),
         plain,
         st.integers(1001, 2999),
     ),
@@ -92,7 +97,7 @@ components = st.one_of(
 
 
 @st.composite
-def lines(draw: Any) -> Line:
+def lines(draw: Any) -> MatrixLine:
     """A line as a plan would give it: consistent, but with whatever words people type."""
     shares = tuple(draw(sources))
     allocation = draw(amounts)
@@ -123,20 +128,22 @@ def lines(draw: Any) -> Line:
         "spent_s2": draw(amounts),
         "spent_total": draw(amounts),
     }
-    return Line(values)
+    return MatrixLine(values)
 
 
-def comparable(found: list[Line]) -> list[dict[str, Any]]:
+def comparable(found: list[MatrixLine]) -> list[dict[str, Any]]:
     """The values of lines in the order in which they are written, without the running number."""
-    ordered = [line for _, block in in_blocks(found) for line in block]
+    ordered = [line for _, block in group_by_strategy(found) for line in block]
     return [{key: value for key, value in line.values.items() if key != "number"} for line in ordered]
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(lines(), min_size=1, max_size=4))
-@pytest.mark.parametrize("write", [matrix_xlsx, matrix_csv])
+@pytest.mark.parametrize("write", [make_matrix_xlsx, make_matrix_csv])
 def test_written_lines_read_back_as_they_were(write, found):
-    again = read_matrix(write(found, TITLES, realisation=True), "x.csv" if write is matrix_csv else "x.xlsx")
+    again = read_matrix(
+        write(found, TITLES, realisation=True), "x.csv" if write is make_matrix_csv else "x.xlsx"
+    )
     for seen, meant in zip(comparable(list(again.rows)), comparable(found), strict=True):
         assert {k: (v, seen[k]) for k, v in meant.items() if seen[k] != v} == {}
     assert [e.kind.code for e in again.errors] == []
@@ -145,7 +152,7 @@ def test_written_lines_read_back_as_they_were(write, found):
 
 def test_lines_are_numbered_from_one_in_each_block_and_kept_in_order():
     def one(strategy, text):
-        return Line(
+        return MatrixLine(
             {
                 "strategy": strategy,
                 "agency": Named(None, "A"),
@@ -161,7 +168,7 @@ def test_lines_are_numbered_from_one_in_each_block_and_kept_in_order():
         )
 
     found = [one("raise_income", "b"), one("reduce_spending_burden", "z"), one("reduce_spending_burden", "a")]
-    again = read_matrix(matrix_xlsx(found, TITLES, realisation=False), "a.xlsx")
+    again = read_matrix(make_matrix_xlsx(found, TITLES, realisation=False), "a.xlsx")
     assert [(row["number"], row["strategy"], row["subactivity"].name) for row in again.rows] == [
         (1, "reduce_spending_burden", "z"),
         (2, "reduce_spending_burden", "a"),
@@ -177,8 +184,10 @@ def test_a_line_without_a_programme_does_not_take_the_one_above():
         "subactivity": Named(None, "S"),
     }
     bare = full | {"program": None, "agency": Named(None, "A")}
-    for write, filename in ((matrix_xlsx, "a.xlsx"), (matrix_csv, "a.csv")):
-        rows = read_matrix(write([Line(full), Line(bare)], TITLES, realisation=False), filename).rows
+    for write, filename in ((make_matrix_xlsx, "a.xlsx"), (make_matrix_csv, "a.csv")):
+        rows = read_matrix(
+            write([MatrixLine(full), MatrixLine(bare)], TITLES, realisation=False), filename
+        ).rows
         assert (rows[1]["program"], rows[1]["agency"]) == (None, Named(None, "A"))
 
 
@@ -190,8 +199,8 @@ def test_words_that_could_not_be_read_are_written_as_they_were():
         "benefit_form": "Non Tunai",
         "location": "Desa A, B",
     }
-    for write, filename in ((matrix_xlsx, "a.xlsx"), (matrix_csv, "a.csv")):
-        (row,) = read_matrix(write([Line(values, texts)], TITLES, realisation=False), filename).rows
+    for write, filename in ((make_matrix_xlsx, "a.xlsx"), (make_matrix_csv, "a.csv")):
+        (row,) = read_matrix(write([MatrixLine(values, texts)], TITLES, realisation=False), filename).rows
         assert row.texts == texts
         (row,) = read_matrix(write([row], TITLES, realisation=False), filename).rows
         assert row.texts == texts
@@ -204,7 +213,7 @@ def test_no_text_becomes_a_formula_a_link_or_a_number():
         "subactivity": Named(None, "http://x.y"),
         "program": Named(None, "007"),
     }
-    data = matrix_xlsx([Line(values)], ("=HYPERLINK(1)", "T"), realisation=False)
+    data = make_matrix_xlsx([MatrixLine(values)], ("=HYPERLINK(1)", "T"), realisation=False)
     sheet = openpyxl.load_workbook(io.BytesIO(data)).active
     cells = {cell.value: cell for row in sheet for cell in row if cell.value is not None}
     for text in ("=1+1", "http://x.y", "007", "=HYPERLINK(1)"):
@@ -213,20 +222,24 @@ def test_no_text_becomes_a_formula_a_link_or_a_number():
 
 
 def test_the_same_lines_give_the_same_bytes():
-    line = Line({"strategy": "raise_income", "agency": Named(None, "A"), "subactivity": Named(None, "S")})
-    assert matrix_xlsx([line], TITLES, realisation=True) == matrix_xlsx([line], TITLES, realisation=True)
+    line = MatrixLine(
+        {"strategy": "raise_income", "agency": Named(None, "A"), "subactivity": Named(None, "S")}
+    )
+    assert make_matrix_xlsx([line], TITLES, realisation=True) == make_matrix_xlsx(
+        [line], TITLES, realisation=True
+    )
 
 
 def test_a_text_beyond_a_cell_of_excel_is_refused_not_dropped():
-    line = Line(
+    line = MatrixLine(
         {"strategy": "raise_income", "agency": Named(None, "A"), "subactivity": Named(None, "S")},
         {"location": "x" * 32_768},
     )
-    with pytest.raises(Unwritable) as caught:
-        matrix_xlsx([line], TITLES, realisation=False)
+    with pytest.raises(UnwritableMatrix) as caught:
+        make_matrix_xlsx([line], TITLES, realisation=False)
     (error,) = caught.value.errors
     assert (error.kind.code, error.cell.row, error.cell.column) == ("cell_too_long", 8, "N")
     assert (
-        read_matrix(matrix_csv([line], TITLES, realisation=False), "a.csv").rows[0].texts["location"]
+        read_matrix(make_matrix_csv([line], TITLES, realisation=False), "a.csv").rows[0].texts["location"]
         == "x" * 32_768
     )

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.reference.models import RegionRow, Timezone
 from tests.database import OneTransaction
 from tests.meetings.world import Clock, codes, commit, put_meeting, step
@@ -24,7 +24,7 @@ def nation(
     secretariat: TestClient, connect: Connect, database: OneTransaction
 ) -> tuple[TestClient, Callable[..., None]]:
     """A reader of everything, and a way to commit something in regions of three zones."""
-    region = table_of(RegionRow)
+    region = get_table(RegionRow)
     moved = sa.update(region).where(region.c.code == EAST).values(timezone=Timezone.wit)
     database.connection.execute(moved)
     writers = {MIDDLE: secretariat}

@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
-from app.kit.openapi.schemas import release_of
+from app.kit.openapi.schemas import find_release
 from app.plans.actions.models import ActionIn
 from tests.database import OneTransaction
 from tests.plans.world import (
@@ -152,7 +152,7 @@ def content(reply: Any) -> dict[str, Any]:
 
 
 def journal(database: OneTransaction) -> list[tuple[str, int, Any]]:
-    table = table_of(JournalRow)
+    table = get_table(JournalRow)
     query = sa.select(table.c.kind, table.c.version, table.c.changes).where(table.c.subject == A1[4:])
     return [tuple(row) for row in rows(database, query.order_by(table.c.sequence))]
 
@@ -172,7 +172,7 @@ def test_what_was_put_is_read(secretariat: TestClient, sent: dict[str, Any], rea
 
 def test_nothing_of_the_domain_is_missing_from_the_example_that_is_tested() -> None:
     """A field that is younger than the first release needs no value there."""
-    of_first = {name for name, field in ActionIn.model_fields.items() if not release_of(field)}
+    of_first = {name for name, field in ActionIn.model_fields.items() if not find_release(field)}
     assert set(WHOLE) == set(BARE_AS_READ) == of_first
 
 
@@ -388,7 +388,7 @@ def test_long_lists_and_long_texts_up_to_the_bound(secretariat: TestClient, data
 def table_of_regions() -> sa.Table:
     from app.reference.models import RegionRow
 
-    return table_of(RegionRow)
+    return get_table(RegionRow)
 
 
 def village(code: str) -> dict[str, Any]:

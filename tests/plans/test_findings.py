@@ -6,14 +6,14 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.plans.actions.models import ActionIn
-from app.plans.findings.rules import Facts, findings_of
+from app.plans.findings.rules import LineFacts, check_line
 from app.reference.nomenclature.models import SubactivityRow
 from tests.database import OneTransaction
 from tests.plans.world import ACTION, AT, put
 
-FACTS = Facts("63.02", 2026)
+FACTS = LineFacts("63.02", 2026)
 CODED = {"subactivity_code": "1.06.04.2.01.0001"}
 
 
@@ -74,7 +74,7 @@ WHOLE = ACTION["allocation"]
 )
 def test_what_is_said_of_a_line(change: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     line = ActionIn.model_validate({**ACTION, **CODED, **change}).model_dump(mode="json")
-    found = findings_of(line, FACTS)
+    found = check_line(line, FACTS)
     assert [(finding.code, finding.pointer) for finding in found] == expected
     assert all(f.severity == ("error" if f.code.startswith("E") else "warning") for f in found)
 
@@ -100,7 +100,7 @@ def test_a_code_that_was_retired_names_its_successors(
     secretariat: TestClient, database: OneTransaction
 ) -> None:
     assert findings(secretariat) == []
-    table = table_of(SubactivityRow)
+    table = get_table(SubactivityRow)
     with database.writing() as session:
         this = sa.and_(table.c.edition == "2027", table.c.government_level == "regency")
         session.execute(
@@ -125,4 +125,4 @@ def test_findings_come_errors_first() -> None:
         "locations": [],
         "components": [],
     }
-    assert [finding.code for finding in findings_of(line, FACTS)] == ["E02", "E09", "W01", "W10"]
+    assert [finding.code for finding in check_line(line, FACTS)] == ["E02", "E09", "W01", "W10"]

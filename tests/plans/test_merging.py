@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
 from tests.database import OneTransaction
 from tests.plans.world import (
@@ -64,7 +64,7 @@ def test_lines_move_with_their_reports_and_each_leaves_a_journal_row(
         secretariat.patch(f"{AT}/actions/A-1", json={"note": "x"}, headers={"If-Match": '"1"'}).status_code
         == 412
     )
-    journal = table_of(JournalRow)
+    journal = get_table(JournalRow)
     query = sa.select(journal.c.subject, journal.c.version, journal.c.reason, journal.c.changes).where(
         journal.c.kind == "action.changed"
     )

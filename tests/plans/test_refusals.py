@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.kit.http.validation import validated
+from app.kit.http.validation import validate
 from app.kit.problems import Invalid
 from app.plans.actions.models import ActionIn
 from tests.plans.world import ACTION, ANY, AT, HEALTH, PARTNER, SOCIAL, put, refused
@@ -68,7 +68,7 @@ def test_what_breaks_a_rule_is_refused_at_its_place(
     change: dict[str, Any], pointer: str, code: str, value: Any
 ) -> None:
     with pytest.raises(Invalid) as refusal:
-        validated(ActionIn, {**ACTION, **change})
+        validate(ActionIn, {**ACTION, **change})
     (error,) = refusal.value.errors
     assert (error.pointer, error.kind.code) == (pointer, code)
     assert value is None or error.value == value
@@ -103,7 +103,7 @@ def test_what_is_allowed_is_said(secretariat: TestClient) -> None:
     "of", [(33.33, 33.33, 33.33), (14.29,) * 7, (100, 0), (0.1,) * 10 + (99,), (None, None)]
 )
 def test_weights_may_be_off_by_what_rounding_leaves(of: tuple[float | None, ...]) -> None:
-    content = validated(ActionIn, {**ACTION, **weights(*of)})
+    content = validate(ActionIn, {**ACTION, **weights(*of)})
     assert [milestone.weight for milestone in content.milestones] == list(of)
 
 

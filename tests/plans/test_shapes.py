@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.plans.actions.models import PARTS, ActionOut, ActionRow
 from app.plans.core.models import PlanOut, PlanRow, PriorityLocationRow
 from app.plans.workflow.models import ActionReply, PlanReply
@@ -98,7 +98,7 @@ def test_instants_carry_their_offset_once(full: TestClient) -> None:
 
 @pytest.mark.parametrize(
     "table",
-    [table_of(row) for row in (PlanRow, PriorityLocationRow, ActionRow, ProgressRow)]
+    [get_table(row) for row in (PlanRow, PriorityLocationRow, ActionRow, ProgressRow)]
     + [p.table for p in PARTS]
     + [p.table for p in PROGRESS_PARTS],
     ids=lambda table: table.name,

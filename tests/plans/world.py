@@ -12,9 +12,9 @@ from app.access.commands import Write
 from app.access.rules import CONSOLE
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind, AgencyRow, AgencyState
-from app.kit.database.engine import Database, table_of
+from app.kit.database.engine import Database, get_table
 from app.kit.database.journal import Author
-from app.kit.fields import folded
+from app.kit.fields import fold_name
 
 PLAN = "63.02-2026"
 AT = f"/v1/plans/{PLAN}"
@@ -72,13 +72,13 @@ LEAN: dict[str, Any] = {
 
 def furnish(database: Database, region: str = "63.02") -> None:
     """Insert the agencies that a region lacks as rows, without a journal: few tests are about them."""
-    table = table_of(AgencyRow)
+    table = get_table(AgencyRow)
     rows = [
         {
             "region_code": region,
             "code": code,
             "name": name,
-            "folded": folded(name),
+            "folded": fold_name(name),
             "kind": AgencyKind.baznas if code == PARTNER else AgencyKind.dinas,
             "state": AgencyState.active,
             "version": 1,

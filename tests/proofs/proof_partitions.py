@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy.exc import DBAPIError
 
 from app.changes.queries import verify_journal
-from app.kit.database.engine import Database, alembic_config
+from app.kit.database.engine import Database, make_alembic_config
 from app.main import create_app
 from app.settings import Settings
 from tests.common import token_for
@@ -98,7 +98,7 @@ def test_a_year_is_written_read_and_put_away(filled: Database) -> None:
 
 @is_tested
 def test_migrations_and_models_see_no_difference(filled: Database) -> None:
-    config = alembic_config(filled.url.render_as_string(hide_password=False))
+    config = make_alembic_config(filled.url.render_as_string(hide_password=False))
     command.check(config)
     assert_no_orphans(filled)
     more = datetime.now(UTC).year + 11

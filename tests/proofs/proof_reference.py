@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.reference.commands import load_reference
 from app.reference.nomenclature.models import SubactivityRow
 from tests.database import OneTransaction
@@ -13,6 +13,6 @@ from tests.reference import check_whole_regions
 def test_the_whole_files_load_on_top(database: OneTransaction, stranger: TestClient) -> None:
     with database.writing() as session:
         assert load_reference(session) == ["regions", "nomenclature 2027", "reporting calendar"]
-        rows = session.scalar(sa.select(sa.func.count()).select_from(table_of(SubactivityRow)))
+        rows = session.scalar(sa.select(sa.func.count()).select_from(get_table(SubactivityRow)))
         assert rows == 7581
     check_whole_regions(stranger)

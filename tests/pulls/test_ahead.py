@@ -5,7 +5,7 @@ from threading import current_thread
 
 import pytest
 
-from app.kit.exports.prefetch import ahead
+from app.kit.exports.prefetch import prefetch
 
 
 class Source:
@@ -30,7 +30,7 @@ class Source:
 
 def test_all_parts_come_in_order_from_one_thread() -> None:
     source = Source()
-    assert list(ahead(source.parts())) == [1, 2, 3, 4, 5]
+    assert list(prefetch(source.parts())) == [1, 2, 3, 4, 5]
     assert source.is_closed
     assert len(source.threads) == 1
     assert source.threads != {current_thread().name}
@@ -38,7 +38,7 @@ def test_all_parts_come_in_order_from_one_thread() -> None:
 
 def test_what_fails_fails_where_its_part_would_have_come() -> None:
     source = Source(fails_at=3)
-    parts = ahead(source.parts())
+    parts = prefetch(source.parts())
     assert [next(parts), next(parts)] == [1, 2]
     with pytest.raises(ZeroDivisionError):
         next(parts)
@@ -47,7 +47,7 @@ def test_what_fails_fails_where_its_part_would_have_come() -> None:
 
 def test_who_has_enough_leaves_nothing_open() -> None:
     source = Source()
-    parts = ahead(source.parts())
+    parts = prefetch(source.parts())
     assert next(parts) == 1
     parts.close()
     assert source.is_closed

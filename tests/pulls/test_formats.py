@@ -15,8 +15,8 @@ import pytest
 
 from app.exchange.pulls import writing
 from app.exchange.pulls.rules import COLUMNS, FISCAL
-from app.kit.exports.cache import Making
-from app.kit.files.delimited import unescaped
+from app.kit.exports.cache import PendingExport
+from app.kit.files.delimited import unescape_formula
 from tests.plans.world import put
 from tests.pulls.world import PULL, Pulled, forget, pull
 from tests.quarters.world import Office
@@ -88,7 +88,7 @@ def test_csv(office: Office, pulled: Pulled) -> None:
     assert content.startswith(b"budget-line-id,date:fiscal-year,geo:target:code,plan,title,")
     header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
     assert rows[0][header.index("title")] == "'=SUM(A1)", "no spreadsheet runs it"
-    check(header, [[unescaped(cell) for cell in row] for row in rows], pulled)
+    check(header, [[unescape_formula(cell) for cell in row] for row in rows], pulled)
 
 
 def test_workbook(office: Office, pulled: Pulled) -> None:
@@ -148,7 +148,7 @@ def test_frozen_lines_in_every_format(office: Office) -> None:
     office.freeze()
     found = pull(office.secretariat)
     header, *rows = csv.reader(io.StringIO(office.secretariat.get(f"{PULL}.csv").text, newline=""))
-    check(header, [[unescaped(cell) for cell in row] for row in rows], found)
+    check(header, [[unescape_formula(cell) for cell in row] for row in rows], found)
     content = office.secretariat.get(f"{PULL}.parquet").content
     table = pyarrow.parquet.read_table(io.BytesIO(content)).to_pylist()
     assert [row["title"] for row in table] == [row["title"] for row in found.rows]
@@ -172,13 +172,13 @@ def test_a_pull_that_failed_is_made_again_by_the_next_request(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also by one that comes before the failed export is off the list of those under way."""
-    end = Making.end
+    end = PendingExport.end
 
-    def end_and_wait(making: Making, failure: BaseException | None = None) -> None:
+    def end_and_wait(making: PendingExport, failure: BaseException | None = None) -> None:
         end(making, failure)
         time.sleep(0.1)
 
-    monkeypatch.setattr(Making, "end", end_and_wait)
+    monkeypatch.setattr(PendingExport, "end", end_and_wait)
     monkeypatch.setattr(writing, "LARGEST_ROW", 2)
     assert office.secretariat.get(f"{PULL}.xlsx").status_code == 406
     monkeypatch.setattr(writing, "LARGEST_ROW", 3)

@@ -170,7 +170,7 @@ def test_many_lines_in_pieces_and_in_few_statements(
     office: Office, database: OneTransaction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "CHUNK", 7)
-    monkeypatch.setattr(writing, "LONG", 20)
+    monkeypatch.setattr(writing, "STREAMED_ROWS", 20)
     used = []
     for count in (10, 60):
         put_many(office.secretariat, [{**LEAN, "code": f"L-{n:03d}"} for n in range(count)])

@@ -16,9 +16,9 @@ from sqlmodel import Session
 from structlog.testing import capture_logs
 
 from app.exchange.pulls import queries, writing
-from app.kit.database.engine import Database, table_of
-from app.kit.exports.cache import Spool
-from app.kit.exports.range_responses import RangeNotSatisfiable, Span, span_of
+from app.kit.database.engine import Database, get_table
+from app.kit.exports.cache import ExportCache
+from app.kit.exports.range_responses import ByteRange, RangeNotSatisfiable, parse_range
 from app.main import create_app
 from app.plans.actions.models import ActionRow
 from app.settings import Settings
@@ -93,9 +93,9 @@ def test_ranges(office: Office) -> None:
         assert refused.headers["Content-Range"] == f"bytes */{len(whole)}"
     head = office.secretariat.head(PULL, headers={**PLAIN, "Range": "bytes=5-9"})
     assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(whole)))
-    assert span_of("bytes=2-4", 3) == Span(2, 3)
+    assert parse_range("bytes=2-4", 3) == ByteRange(2, 3)
     with pytest.raises(RangeNotSatisfiable):
-        span_of("bytes=0-", 0)
+        parse_range("bytes=0-", 0)
 
 
 @pytest.mark.parametrize(("coding", "decoded"), [("gzip", gzip.decompress), ("zstd", None)])
@@ -152,27 +152,27 @@ def client_of(
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is long, and comes five lines at a time."""
     monkeypatch.setattr(queries, "CHUNK", 5)
-    monkeypatch.setattr(queries, "_TOGETHER", 10)
-    monkeypatch.setattr(writing, "LONG", 0)
+    monkeypatch.setattr(queries, "BATCH_LINES", 10)
+    monkeypatch.setattr(writing, "STREAMED_ROWS", 0)
 
 
 def between_pieces(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], None]) -> None:
     """Do something after each piece that was read for a pull."""
-    real = queries.lines
+    real = queries.read_lines
 
     def lines(session: Session, *rest: Any) -> Iterator[list[str]]:
         for number, part in enumerate(real(session, *rest)):
             yield part
             act(number)
 
-    monkeypatch.setattr(writing, "lines", lines)
+    monkeypatch.setattr(writing, "read_lines", lines)
 
 
 @pytest.mark.usefixtures("small_pieces")
 def test_all_lines_are_of_one_state_while_others_write(
     committed: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, actions = client_of(committed), table_of(ActionRow)
+    client, actions = client_of(committed), get_table(ActionRow)
     before = pull(client)
     put(client, "L-00", base=LEAN, title="Baru")
 
@@ -184,7 +184,7 @@ def test_all_lines_are_of_one_state_while_others_write(
     found = pull(client)
     assert [row["title"] for row in found.rows] == ["Baru"] + ["Baris"] * 39
     assert found.tag != before.tag
-    monkeypatch.setattr(writing, "lines", queries.lines)
+    monkeypatch.setattr(writing, "read_lines", queries.read_lines)
     forget(client)
     assert {row["title"] for row in pull(client).rows} == {"Diubah 7"}
 
@@ -206,7 +206,7 @@ def test_a_pull_that_fails_on_the_way_is_cut_and_not_kept(
         for piece in reply.iter_raw():
             got += piece
     assert b'{"end"' not in got
-    monkeypatch.setattr(writing, "lines", queries.lines)
+    monkeypatch.setattr(writing, "read_lines", queries.read_lines)
     assert len(pull(client).rows) == 40
 
 
@@ -216,7 +216,7 @@ def test_whoever_goes_away_leaves_no_connection_behind_and_can_come_back(
 ) -> None:
     client = client_of(committed)
     put(client, "L-00", base=LEAN, title="Terputus")
-    spool: Spool = client.app.state.spool  # type: ignore[attr-defined]  # an ASGI application has it
+    spool: ExportCache = client.app.state.export_cache  # type: ignore[attr-defined]  # an ASGI application has it
     gone = threading.Event()
     between_pieces(monkeypatch, lambda number: gone.wait(10))
     heads: list[Any] = []
@@ -258,7 +258,7 @@ def test_whoever_goes_away_leaves_no_connection_behind_and_can_come_back(
     gone.set()
     spool.close()  # waits for who is making it
     assert committed.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # every pool of ours has it
-    monkeypatch.setattr(writing, "lines", queries.lines)
+    monkeypatch.setattr(writing, "read_lines", queries.read_lines)
     put(client, "L-00", base=LEAN, title="Sementara itu")
     rest = went_on(client, 10, dict(head["headers"])[b"etag"].decode())
     assert rest.status_code == 206
@@ -269,7 +269,7 @@ def test_whoever_goes_away_leaves_no_connection_behind_and_can_come_back(
 def test_who_waits_too_long_for_a_turn_is_told_when_to_come_again(committed: Database) -> None:
     client = client_of(committed, exports_at_once=1, exports_wait_seconds=1)
     put(client, "L-00", base=LEAN, title="Ramai")
-    spool: Spool = client.app.state.spool  # type: ignore[attr-defined]
+    spool: ExportCache = client.app.state.export_cache  # type: ignore[attr-defined]
     done = threading.Event()
     spool.make("another", lambda making: str(done.wait(10)))
     reply = client.get(PULL, headers=PLAIN)
@@ -296,7 +296,7 @@ def test_many_at_once_all_finish(committed: Database) -> None:
 
 def test_the_folder_is_bounded(committed: Database) -> None:
     client = client_of(committed, spool_max_bytes=2**20)
-    spool: Spool = client.app.state.spool  # type: ignore[attr-defined]
+    spool: ExportCache = client.app.state.export_cache  # type: ignore[attr-defined]
     spool.limit = 1
     first = pull(client)
     assert client.get(f"{PULL}.csv").status_code == 200

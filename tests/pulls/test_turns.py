@@ -6,7 +6,7 @@ import pytest
 
 from app.access.rules import CONSOLE
 from app.exchange.pulls import queries
-from app.exchange.pulls.queries import counts, lines, sources
+from app.exchange.pulls.queries import count_lines, list_sources, read_lines
 from app.kit.database.engine import Database
 from tests.database import ENGINES, own_database
 from tests.plans.world import LEAN, furnish, put_many, put_plan
@@ -36,16 +36,16 @@ def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
 def test_whoever_reads_the_lines_are_the_same(
     committed: Database, monkeypatch: pytest.MonkeyPatch, chunk: int, together: int
 ) -> None:
-    with committed.one_state() as session:
-        found = sources(session, CONSOLE, PERIOD, None)
-        counted = counts(session, found, PERIOD)
-        expected = [line for part in lines([session], found, counted, PERIOD) for line in part]
+    with committed.snapshot_session() as session:
+        found = list_sources(session, CONSOLE, PERIOD, None)
+        counted = count_lines(session, found, PERIOD)
+        expected = [line for part in read_lines([session], found, counted, PERIOD) for line in part]
         assert len(expected) == sum(counted.values()) == 42
         monkeypatch.setattr(queries, "CHUNK", chunk)
-        monkeypatch.setattr(queries, "_TOGETHER", together)
-        with committed.shared_state(session) as sessions:
+        monkeypatch.setattr(queries, "BATCH_LINES", together)
+        with committed.share_snapshot(session) as sessions:
             assert len(sessions) == (1 if committed.is_sqlite else 2)
-            parts = list(lines(sessions, found, counted, PERIOD))
+            parts = list(read_lines(sessions, found, counted, PERIOD))
     assert [line for part in parts for line in part] == expected
     assert max(map(len, parts)) <= chunk
 
@@ -57,20 +57,26 @@ def test_where_no_connection_is_left_one_reads_all(
         pytest.skip("a file has one reader anyway")
     small = Database(committed.url.render_as_string(hide_password=False), pool_size=1)
     monkeypatch.setattr(small.engine.pool, "_timeout", 0)
-    with small.engine.connect(), small.one_state() as session, small.shared_state(session) as sessions:
+    with (
+        small.engine.connect(),
+        small.snapshot_session() as session,
+        small.share_snapshot(session) as sessions,
+    ):
         assert sessions == [session]
     small.close()
 
 
 def test_both_see_what_was_committed_before_and_nothing_else(committed: Database) -> None:
-    with committed.one_state() as session:
-        found = sources(session, CONSOLE, PERIOD, None)
-        with committed.shared_state(session) as sessions:
+    with committed.snapshot_session() as session:
+        found = list_sources(session, CONSOLE, PERIOD, None)
+        with committed.share_snapshot(session) as sessions:
             writer = client_of(committed, ("secretariat", "63.02"))
             put_many(writer, [{**LEAN, "code": "L-00", "title": "Sesudahnya"}], plan="63.02-2026")
             for one in sessions:
                 text = "".join(
-                    line for part in lines([one], found, counts(one, found, PERIOD), PERIOD) for line in part
+                    line
+                    for part in read_lines([one], found, count_lines(one, found, PERIOD), PERIOD)
+                    for line in part
                 )
                 assert '"title":"' in text
                 assert "Sesudahnya" not in text

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import httpx2 as httpx
 from fastapi.testclient import TestClient
 
-from app.kit.exports.cache import Spool
+from app.kit.exports.cache import ExportCache
 
 PULL = "/v1/pulls/2026-Q2"
 PLAIN = {"Accept-Encoding": "identity"}
@@ -38,7 +38,7 @@ def pull(client: TestClient, at: str = PULL, **headers: str) -> Pulled:
 
 def forget(client: TestClient) -> None:
     """Empty the spool, so that the next pull is made anew."""
-    spool: Spool = client.app.state.spool  # type: ignore[attr-defined]  # an ASGI application has it
+    spool: ExportCache = client.app.state.export_cache  # type: ignore[attr-defined]  # an ASGI application has it
     for one in Path(spool.folder).iterdir():
         one.unlink()
 

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import Database, table_of
+from app.kit.database.engine import Database, get_table
 from app.kit.database.journal import JournalRow
 from app.main import create_app
 from app.settings import Settings
@@ -70,7 +70,7 @@ def test_of_eight_who_freeze_one_does_and_the_others_are_told(
     done = at_once(year.reviewers, lambda c, n: c.post(f"{year.quarter}/freeze", headers=match))
     statuses = Counter(one.status_code for one in done)
     assert statuses == {200: 1, 412 if condition == "tag" else 409: THREADS - 1}
-    table, journal = table_of(SnapshotRow), table_of(JournalRow)
+    table, journal = get_table(SnapshotRow), get_table(JournalRow)
     with committed.read_session() as session:
         frozen = session.execute(sa.select(table.c.amendment).where(table.c.year == year.year)).all()
         kinds = session.scalars(

@@ -11,9 +11,9 @@ from fastapi.testclient import TestClient
 
 from app.access.models import Role, TokenScope
 from app.access.rules import Actor, Grant
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.tracking.quarters.snapshots.models import SnapshotRow
-from app.tracking.quarters.snapshots.queries import content_of, snapshot_of
+from app.tracking.quarters.snapshots.queries import find_snapshot, read_content
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, LEAN, SOCIAL, WORKS, put, put_many
 from tests.quarters.world import A1, Q2, Office, adopt
@@ -205,8 +205,8 @@ def test_a_snapshot_for_other_areas(office: Office, database: OneTransaction) ->
     office.freeze()
     reader = Actor("r", "r", frozenset(TokenScope), (Grant(Role.reader, "63", None),))
     with database.read_session() as session:
-        key = snapshot_of(session, reader, "63.02", "2026-Q2")
-        content = content_of(session, key)
+        key = find_snapshot(session, reader, "63.02", "2026-Q2")
+        content = read_content(session, key)
     assert hashlib.sha256(content).hexdigest() == key.sha256
 
 
@@ -217,7 +217,7 @@ def test_a_trial_freezes_nothing(office: Office, database: OneTransaction) -> No
     assert (trial.status_code, trial.json()["state"]) == (200, "frozen")
     assert office.secretariat.get(FIRST).status_code == 404
     with database.read_session() as session:
-        assert session.scalar(sa.select(sa.func.count()).select_from(table_of(SnapshotRow))) == 0
+        assert session.scalar(sa.select(sa.func.count()).select_from(get_table(SnapshotRow))) == 0
 
 
 def test_a_large_plan_freezes_in_as_many_statements_as_a_small_one(

@@ -9,12 +9,12 @@ from app.access.commands import Write
 from app.access.models import Role, TokenScope
 from app.access.rules import Actor, Grant
 from app.kit.database.journal import Author
-from app.kit.periods import end_of, local_date
+from app.kit.periods import get_end_of_day, get_local_date
 from app.reference.models import Timezone
 from app.tracking.quarters.commands import QuarterMove, move_part, move_quarter
 from app.tracking.quarters.models import QuarterState, QuarterSubmitIn
-from app.tracking.quarters.queries import plan_at, standing_of
-from app.tracking.quarters.rules import Extension, Standing
+from app.tracking.quarters.queries import read_plan_of_quarter, read_status
+from app.tracking.quarters.rules import Extension, QuarterStatus
 from tests.database import OneTransaction
 from tests.plans.world import ANY, HEALTH, SOCIAL
 from tests.quarters.world import PART, Q2, Office, codes, send, told
@@ -92,10 +92,10 @@ def test_part_is_judged_by_its_own_lines(office: Office) -> None:
 )
 def test_a_day_ends_at_midnight_of_the_zone(zone: Timezone, last: str, first: str) -> None:
     due = date(2026, 7, 20)
-    assert (local_date(at(last), zone), local_date(at(first), zone)) == (due, date(2026, 7, 21))
-    assert end_of(due, zone) == at(last)
+    assert (get_local_date(at(last), zone), get_local_date(at(first), zone)) == (due, date(2026, 7, 21))
+    assert get_end_of_day(due, zone) == at(last)
     day = {"region": "63.02", "period": "2026-Q2", "state": QuarterState.open, "zone": zone}
-    standing = Standing(**day, opens_on=due, due_on=due, closes_on=None, today=due)
+    standing = QuarterStatus(**day, opens_on=due, due_on=due, closes_on=None, today=due)
     assert [standing.late_by_days(at(one)) for one in (last, first)] == [0, 1]
 
 
@@ -126,19 +126,19 @@ def test_papua_is_in_time_until_its_own_midnight(office: Office, database: OneTr
     """The same instant is the 20th in Kotabaru and the 21st in Jayapura."""
     instant = at("2026-07-20T23:30:00+08:00")
     with database.read_session() as session:
-        plan = plan_at(session, SECRETARIAT, "63.02", "2026-Q2")
-        standing = standing_of(session, plan, "2026-Q2", instant)
+        plan = read_plan_of_quarter(session, SECRETARIAT, "63.02", "2026-Q2")
+        standing = read_status(session, plan, "2026-Q2", instant)
     assert standing.late_by_days(instant) == 0
-    there = Standing(**{**vars(standing), "zone": Timezone.wit})
+    there = QuarterStatus(**{**vars(standing), "zone": Timezone.wit})
     assert there.late_by_days(instant) == 1
 
 
 def test_opening_is_judged_in_the_zone_too(office: Office, database: OneTransaction) -> None:
     office.calendar(opens_on="2026-04-01")
     with database.read_session() as session:
-        plan = plan_at(session, SECRETARIAT, "63.02", "2026-Q2")
+        plan = read_plan_of_quarter(session, SECRETARIAT, "63.02", "2026-Q2")
         states = [
-            standing_of(session, plan, "2026-Q2", at(instant)).state
+            read_status(session, plan, "2026-Q2", at(instant)).state
             for instant in ("2026-03-31T23:59:59+08:00", "2026-04-01T00:00:00+08:00")
         ]
     assert states == [QuarterState.not_yet_open, QuarterState.open]
@@ -193,7 +193,7 @@ def test_a_correction_is_not_late_by_itself(office: Office, database: OneTransac
 
 def test_longest_extension_counts() -> None:
     day = date(2026, 7, 20)
-    standing = Standing(
+    standing = QuarterStatus(
         "63.02",
         "2026-Q2",
         QuarterState.open,

@@ -8,7 +8,7 @@ import httpx2 as httpx
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import Database, table_of
+from app.kit.database.engine import Database, get_table
 from app.plans.core.models import PlanRow, PlanState
 from tests.plans.world import ANY, AT, SOCIAL, report
 
@@ -75,7 +75,7 @@ class Office:
 
 def adopt(database: Database) -> None:
     """The plan is in force, so that readers see its quarters: how it came to be is told elsewhere."""
-    table = table_of(PlanRow)
+    table = get_table(PlanRow)
     with database.writing() as session:
         session.execute(sa.update(table).values(state=PlanState.adopted, revision=0))
 

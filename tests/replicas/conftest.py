@@ -6,8 +6,8 @@ from contextlib import closing
 
 import pytest
 
-from app.kit.database.engine import Database, Patience
-from app.kit.database.replicas import Replicated
+from app.kit.database.engine import Database, Timeouts
+from app.kit.database.replicas import ReplicatedDatabase
 from tests.database import ENGINES, prepare
 from tests.plans.world import LEAN, furnish, put_many, put_plan
 from tests.pulls.test_transfers import client_of
@@ -36,9 +36,11 @@ def standby() -> Iterator[Standby]:
 
 
 @pytest.fixture
-def database(standby: Standby) -> Iterator[Replicated]:
+def database(standby: Standby) -> Iterator[ReplicatedDatabase]:
     """The database of a service that has the replica."""
-    with closing(Replicated(standby.primary, standby.url, pool_size=10, patience=Patience())) as database:
+    with closing(
+        ReplicatedDatabase(standby.primary, standby.url, pool_size=10, patience=Timeouts())
+    ) as database:
         yield database
     if standby.was_killed:
         # it leaves cursors that cannot be closed: psycopg warns here instead of in a later test

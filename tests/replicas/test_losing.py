@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from app.kit.database import replicas
-from app.kit.database.engine import Patience
-from app.kit.database.replicas import ASIDE_SECONDS, Replicated
+from app.kit.database.engine import Timeouts
+from app.kit.database.replicas import ASIDE_SECONDS, ReplicatedDatabase
 from app.main import create_app
 from app.settings import Settings
 from tests.database import sqlite_url
@@ -39,7 +39,7 @@ def told(logs: list[Any]) -> list[tuple[str, str | None]]:
 
 
 def test_killed_amid_readers_it_costs_nobody_an_answer_and_comes_back(
-    database: Replicated, standby: Standby, monkeypatch: pytest.MonkeyPatch
+    database: ReplicatedDatabase, standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replicas, "ASIDE_SECONDS", 0.5)
     client = client_of(database)
@@ -95,7 +95,7 @@ def pulled_amid(
 
 @pytest.mark.usefixtures("small_pieces")
 def test_a_pull_whose_replica_is_killed_is_whole(
-    database: Replicated, standby: Standby, monkeypatch: pytest.MonkeyPatch
+    database: ReplicatedDatabase, standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = client_of(database)
 
@@ -109,7 +109,7 @@ def test_a_pull_whose_replica_is_killed_is_whole(
 
 @pytest.mark.usefixtures("small_pieces")
 def test_a_pull_that_stands_in_the_way_of_replaying_is_made_anew(
-    database: Replicated, standby: Standby, monkeypatch: pytest.MonkeyPatch
+    database: ReplicatedDatabase, standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lock() -> None:
         standby.do("ALTER TABLE action RENAME COLUMN title TO titel")
@@ -120,7 +120,9 @@ def test_a_pull_that_stands_in_the_way_of_replaying_is_made_anew(
     assert told(logs) == []  # it is as good as before
 
 
-def test_what_it_does_not_know_yet_is_read_from_the_primary(database: Replicated, standby: Standby) -> None:
+def test_what_it_does_not_know_yet_is_read_from_the_primary(
+    database: ReplicatedDatabase, standby: Standby
+) -> None:
     """A migration was done on the primary, and its code runs already; the replica has still to replay it."""
     client = client_of(database)
     renamed = "ALTER TABLE action RENAME COLUMN {} TO {}".format
@@ -141,7 +143,7 @@ def test_one_that_cannot_be_reached_is_logged_once_and_asked_once(standby: Stand
         silent.listen(0)
         address = f"postgresql+psycopg://nobody@127.0.0.1:{silent.getsockname()[1]}/none?connect_timeout=1"
         with capture_logs() as logs:
-            database = Replicated(standby.primary, address, pool_size=2, patience=Patience())
+            database = ReplicatedDatabase(standby.primary, address, pool_size=2, patience=Timeouts())
             client = client_of(database)
             began = time.monotonic()
             assert {client.get(REPORT).status_code for _ in range(5)} == {200}
@@ -153,14 +155,14 @@ def test_one_that_cannot_be_reached_is_logged_once_and_asked_once(standby: Stand
 
 def test_the_primary_is_no_replica_of_itself(standby: Standby) -> None:
     with capture_logs() as logs:
-        database = Replicated(standby.primary, standby.primary, pool_size=2, patience=Patience())
+        database = ReplicatedDatabase(standby.primary, standby.primary, pool_size=2, patience=Timeouts())
         assert client_of(database).get(REPORT).status_code == 200
         database.close()
     assert told(logs) == [("replica_aside", "OtherDatabase")]
     assert database.reads_by == {"primary": 1, "replica": 0}
 
 
-def test_metrics_report_it(database: Replicated, standby: Standby) -> None:
+def test_metrics_report_it(database: ReplicatedDatabase, standby: Standby) -> None:
     settings = Settings(_env_file=None, database_url=standby.primary, metrics="public")
     reader = client_of(database)
     with TestClient(create_app(settings, database)) as client:

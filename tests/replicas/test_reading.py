@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.kit.database.engine import Database
-from app.kit.database.replicas import Replicated
+from app.kit.database.replicas import ReplicatedDatabase
 from tests.plans.world import AT, LEAN, put
 from tests.pulls.test_transfers import client_of
 from tests.pulls.world import forget, pull
@@ -29,7 +29,7 @@ def pulled_title(client: TestClient) -> str:
 
 
 @pytest.fixture
-def client(database: Replicated, standby: Standby) -> TestClient:
+def client(database: ReplicatedDatabase, standby: Standby) -> TestClient:
     client = client_of(database)
     put(client, "L-01", base=LEAN, title="Lama")
     standby.catch_up()
@@ -37,7 +37,7 @@ def client(database: Replicated, standby: Standby) -> TestClient:
 
 
 def test_pulls_digests_and_reports_are_the_replicas_and_other_reads_the_primarys(
-    database: Replicated, standby: Standby, client: TestClient
+    database: ReplicatedDatabase, standby: Standby, client: TestClient
 ) -> None:
     standby.pause()
     mark(database, "Baru")
@@ -53,7 +53,7 @@ def test_pulls_digests_and_reports_are_the_replicas_and_other_reads_the_primarys
 
 
 def test_what_was_written_before_a_pull_is_in_it(
-    database: Replicated, standby: Standby, client: TestClient
+    database: ReplicatedDatabase, standby: Standby, client: TestClient
 ) -> None:
     tag = pull(client).tag
     digest = client.get(DIGEST).json()
@@ -71,7 +71,7 @@ def test_what_was_written_before_a_pull_is_in_it(
 
 
 def test_a_token_that_was_revoked_is_refused_though_the_replica_still_has_it(
-    database: Replicated, standby: Standby
+    database: ReplicatedDatabase, standby: Standby
 ) -> None:
     admin, doomed = client_of(database, role=("administrator", "0")), client_of(database)
     who = doomed.get("/v1/me").json()

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 import uvicorn
 from alembic import command
 
-from app.kit.database.engine import Database, alembic_config
+from app.kit.database.engine import Database, make_alembic_config
 from app.main import create_app
 from app.settings import Settings
 from app.startup.bootstrap import upgrade_schema
@@ -53,11 +53,11 @@ def downgrade():
 '''
 INDEX = '''
 """an index"""
-from app.kit.database.migrations import add_index_beside_writers
+from app.kit.database.migrations import add_index_concurrently
 from alembic import op
 revision, down_revision = "0018_works_with_0016", "0017_works_with_0016"
 def upgrade():
-    add_index_beside_writers("ix_action_title", "action", ["title"])
+    add_index_concurrently("ix_action_title", "action", ["title"])
 def downgrade():
     op.drop_index("ix_action_title", table_name="action")
 '''
@@ -83,7 +83,7 @@ def next_version(tmp_path: Path) -> Path:
 
 def migrate(tree: Path, url: str) -> None:
     """`rata migrate` of the version in that folder."""
-    config = alembic_config(url)
+    config = make_alembic_config(url)
     config.set_main_option("script_location", str(tree / "migrations"))
     command.upgrade(config, "head")
 
@@ -274,7 +274,7 @@ def upgrade_under_load(
         with load.running():
             load.go_on(20)
             # a pull that takes its time: it has read the table that the migration wants
-            with database.one_state() as pull:
+            with database.snapshot_session() as pull:
                 pull.execute(sa.text("SELECT count(*) FROM action")).all()
                 migrating = threads.submit(migrate, next_version, url)
                 until(lambda: waits(url), "the migration waits for the pull")
@@ -298,7 +298,7 @@ def upgrade_under_load(
     assert {row[0]: tuple(row[1:]) for row in rows} == dict.fromkeys(load.made, (2, 2))
     balancer.ready = []
     # an old one that is started again, as by its supervisor, finds tables that say that it works with them
-    assert database.schema_state() == ("0018_works_with_0016", "0016")
+    assert database.read_schema_state() == ("0018_works_with_0016", "0016")
     check_schema(database)
     upgrade_schema(database)
     young.leave()

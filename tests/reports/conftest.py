@@ -7,7 +7,7 @@ from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.access.commands import Uses
+from app.access.commands import LastUses
 from tests.calling import Client
 from tests.common import token_for
 from tests.database import ENGINES, OneTransaction, rolled_back
@@ -19,7 +19,7 @@ def made(
     request: pytest.FixtureRequest, built_app: FastAPI, portal: BlockingPortal
 ) -> Iterator[OneTransaction]:
     with rolled_back(request.getfixturevalue(f"{request.param}_template")) as database:
-        built_app.state.database, built_app.state.uses = database, Uses()
+        built_app.state.database, built_app.state.last_uses = database, LastUses()
 
         def secretariat_of(region: str) -> TestClient:
             secret = token_for(database, ("secretariat", region))

@@ -10,13 +10,13 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.access.rules import CONSOLE
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.http.pagination import Listing
 from app.kit.problems import Text
 from app.reference.models import FundingSourceRow
-from app.reports.catalogue import REPORTS, catalogue
-from app.reports.definition import Report, csv_of, listing
-from app.reports.models import OfRegion, ReportColumn, ReportOut
+from app.reports.catalogue import REPORTS, describe_reports
+from app.reports.definition import ReportDefinition, build_listing, write_csv
+from app.reports.models import PlanColumns, ReportColumn, ReportOut
 from app.reports.strategy_balance import BalanceQuery
 from tests.common import ConnectAs
 from tests.contract.world import declared
@@ -27,7 +27,7 @@ from tests.reports.world import ASKED, FORMULA, ask, table
 pytestmark = pytest.mark.one_engine
 
 FOLDER = Path(__file__).parents[2] / "app" / "reports"
-TOLD = {one.report: one for one in catalogue().reports}
+TOLD = {one.report: one for one in describe_reports().reports}
 
 
 def get_csv(client: TestClient, name: str, headers: dict[str, str] | None = None, **asked: str) -> Any:
@@ -48,7 +48,7 @@ def as_cell(value: Any, column: ReportColumn) -> str:
 
 def test_every_file_that_declares_a_report_is_in_the_catalogue() -> None:
     declaring = {
-        file.stem.replace("_", "-") for file in FOLDER.glob("*.py") if "REPORT = Report(" in file.read_text()
+        file.stem.replace("_", "-") for file in FOLDER.glob("*.py") if "REPORT = ReportDefinition(" in file.read_text()
     }
     assert set(TOLD) == {report.name for report in REPORTS} == declaring
     assert len(REPORTS) == len(declaring)
@@ -82,7 +82,7 @@ def test_catalogue_says_what_the_contract_does(told: ReportOut) -> None:
 
 def test_the_catalogue_is_everybodys(connect: ConnectAs) -> None:
     reply = connect().get("/v1/reports")
-    assert reply.json() == json.loads(catalogue().model_dump_json())
+    assert reply.json() == json.loads(describe_reports().model_dump_json())
     tag = {"If-None-Match": reply.headers["ETag"]}
     assert connect(("reader", "73")).get("/v1/reports", headers=tag).status_code == 304
     assert connect().get("/v1/reports?region=63").status_code == 400
@@ -188,7 +188,7 @@ def test_one_statement_however_many_rows(
 
 def test_memory_does_not_grow_with_the_rows(database: OneTransaction) -> None:
     """Rows of a whole province, made by the database out of nothing: some megabytes of CSV."""
-    source = table_of(FundingSourceRow)
+    source = get_table(FundingSourceRow)
     one, other = source.alias("one"), source.alias("other")
 
     def rows(*_: Any) -> Listing:
@@ -197,16 +197,16 @@ def test_memory_does_not_grow_with_the_rows(database: OneTransaction) -> None:
             one.c.code.label("region_code"), words.label("region_name"), other.c.code.label("plan")
         )
         found = found.select_from(one.join(other, sa.true())).order_by(one.c.code, other.c.code).limit(number)
-        return listing(OfRegion, found, sorts=("region_code",), key=("region_code", "plan"))
+        return build_listing(PlanColumns, found, sorts=("region_code",), key=("region_code", "plan"))
 
     title = Text("x", "y")
-    report = Report("many", title, title, OfRegion, BalanceQuery, rows)
+    report = ReportDefinition("many", title, title, PlanColumns, BalanceQuery, rows)
     asked = BalanceQuery(region="0", period="2026")
     peaks = []
     for number in (1_000, 7_200):
         with database.read_session() as session:
             tracemalloc.start()
-            made = csv_of(database, session, report, CONSOLE, asked, None)  # type: ignore[arg-type]  # no clock
+            made = write_csv(database, session, report, CONSOLE, asked, None)  # type: ignore[arg-type]  # no clock
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
         assert made.size == sum(map(len, made.pieces())) > number * 500

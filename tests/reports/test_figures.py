@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.access.rules import CONSOLE
-from app.reports.overdue_milestones import OverdueQuery, overdue_milestones
+from app.reports.overdue_milestones import OverdueQuery, list_overdue_milestones
 from tests.common import ConnectAs
 from tests.database import OneTransaction
 from tests.findings.world import NEXT_VILLAGE, VILLAGE
@@ -70,7 +70,7 @@ def test_today_is_that_of_the_region(database: OneTransaction) -> None:
     def overdue(hour: int) -> int:
         now = datetime(2026, 3, 31, hour, 30, tzinfo=UTC)
         with database.read_session() as session:
-            found = overdue_milestones(session, CONSOLE, OverdueQuery(region="63.02"), now)
+            found = list_overdue_milestones(session, CONSOLE, OverdueQuery(region="63.02"), now)
             return len(session.connection().execute(found.query).all())
 
     assert (overdue(15), overdue(16)) == (0, 2)

@@ -6,9 +6,9 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from app.kit.files.delimited import unescaped
+from app.kit.files.delimited import unescape_formula
 from app.reports.catalogue import REPORTS
-from app.reports.definition import Report
+from app.reports.definition import ReportDefinition
 from tests.coverage.world import put as put_coverage
 from tests.database import OneTransaction
 from tests.findings.world import CLEAN, NEXT_VILLAGE, OTHER, VILLAGE
@@ -66,7 +66,7 @@ ON_A_DAY: dict[str, dict[str, str]] = {
 }
 
 
-def asked_of(report: Report) -> dict[str, str]:
+def asked_of(report: ReportDefinition) -> dict[str, str]:
     """What a test asks of a report: the province, and the quarter if one must be named."""
     has_period = "period" in report.asked.model_fields
     return {"region": "63"} | ({"period": "2026-Q2"} if has_period else {}) | ON_A_DAY.get(report.name, {})
@@ -91,4 +91,4 @@ def ask(client: TestClient, name: str, **asked: str) -> list[dict[str, Any]]:
 def table(text: bytes) -> list[dict[str, str]]:
     """The rows of a CSV, its texts as they were before they were made safe."""
     rows = csv.DictReader(io.StringIO(text.decode("utf-8-sig"), newline=""), strict=True)
-    return [{name: unescaped(cell) for name, cell in row.items()} for row in rows]
+    return [{name: unescape_formula(cell) for name, cell in row.items()} for row in rows]

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from app.console.storage import cli
-from app.kit.database.backups import NotBackedUp, back_up, name_of_day
-from app.kit.database.engine import Database, table_of
+from app.kit.database.backups import NotBackedUp, back_up, name_backup
+from app.kit.database.engine import Database, get_table
 from app.kit.database.journal import JournalRow
 from tests.database import ENGINES, copy_prepared, own_url
 from tests.docs.pages import ROOT
@@ -44,7 +44,7 @@ def test_sqlite_while_somebody_writes(tmp_path: Path) -> None:
 
 def test_what_is_not_whole_does_not_take_the_place_of_what_was(tmp_path: Path) -> None:
     database = Database(copy_prepared(tmp_path))
-    file, journal = tmp_path / "rata.backup", table_of(JournalRow)
+    file, journal = tmp_path / "rata.backup", get_table(JournalRow)
     file.write_bytes(b"PGDMP of yesterday")
 
     def refused(into: Path, why: str) -> None:
@@ -86,7 +86,7 @@ def test_a_backup_replaces_nothing_but_a_backup(tmp_path: Path) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_dated_backups_stay_as_long_as_they_are_to(engine: str, tmp_path: Path) -> None:
     nightly, today = documented("mkdir -p backups"), datetime.now(UTC).astimezone().date()
-    folder, names = tmp_path / "backups", [name_of_day(today - timedelta(days=age)) for age in range(17)]
+    folder, names = tmp_path / "backups", [name_backup(today - timedelta(days=age)) for age in range(17)]
     folder.mkdir()
     for name in (*names[1:], "rata-notes.backup", "rata-2020-01-01.backup.new", "other-2020-01-01.backup"):
         (folder / name).write_text("of another day")

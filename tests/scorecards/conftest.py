@@ -7,7 +7,7 @@ import pytest
 from anyio.from_thread import BlockingPortal
 from fastapi.testclient import TestClient
 
-from app.convergence.scorecards.cache import Kept
+from app.convergence.scorecards.cache import FiguresCache
 from app.main import create_app
 from app.settings import Settings
 from tests.calling import Client
@@ -63,7 +63,7 @@ def made(request: pytest.FixtureRequest, portal: BlockingPortal) -> Iterator[Wor
 @pytest.fixture
 def world(made: World) -> Iterator[World]:
     point = made.database.connection.begin_nested()
-    made.app.state.kept = Kept()
+    made.app.state.figures_cache = FiguresCache()
     try:
         yield made
     finally:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.convergence.scorecards.cache import Kept
+from app.convergence.scorecards.cache import FiguresCache
 from app.convergence.scorecards.figures.queries import compute_figures
-from app.convergence.scorecards.queries import kept_figures
+from app.convergence.scorecards.queries import stored_figures
 from tests.coverage.world import put as put_coverage
 from tests.plans.world import ANY, report
 from tests.quarters.world import BODIES
@@ -92,21 +92,21 @@ def test_a_trial_freezes_no_scorecard(world: World) -> None:
 
 def test_what_is_kept_is_read_and_not_computed_again(world: World) -> None:
     card = read(world.secretariat)
-    world.app.state.kept.write(world.database)
-    world.app.state.kept = Kept()
+    world.app.state.figures_cache.write(world.database)
+    world.app.state.figures_cache = FiguresCache()
     world.database.statements.clear()
     assert read(world.secretariat) == card
     assert not [text for text in world.database.statements if "action_location" in text]
     assert len(world.database.statements) <= 4
     kept = len(world.database.statements)
-    world.app.state.kept.write(world.database)
+    world.app.state.figures_cache.write(world.database)
     assert len(world.database.statements) == kept, "nothing was noted, so nothing is written"
 
 
 def test_every_write_makes_what_is_kept_stale(world: World) -> None:
     def changed_by(write: Any) -> bool:
         before = read(world.secretariat)
-        world.app.state.kept.write(world.database)
+        world.app.state.figures_cache.write(world.database)
         write()
         return bool(read(world.secretariat)["inputs"] != before["inputs"])
 
@@ -120,9 +120,9 @@ def test_every_write_makes_what_is_kept_stale(world: World) -> None:
 
 def test_what_is_kept_is_what_would_be_computed(world: World) -> None:
     read(world.nation, RANKING)
-    world.app.state.kept.write(world.database)
+    world.app.state.figures_cache.write(world.database)
     with world.database.read_session() as session:
-        rows = session.execute(sa.select(kept_figures).where(kept_figures.c.region_code == "63.02")).all()
+        rows = session.execute(sa.select(stored_figures).where(stored_figures.c.region_code == "63.02")).all()
         (row,) = rows
         anew = compute_figures(session, ["63.02"], PERIOD, row.computed_at)["63.02"]
     assert {name: getattr(row, name) for name in anew.sums} == anew.sums
@@ -140,7 +140,7 @@ def test_as_many_statements_for_many_regions_as_for_few(world: World) -> None:
 
 
 def test_figures_that_cannot_be_written_stay_noted(world: World) -> None:
-    kept = Kept()
+    kept = FiguresCache()
     kept.note([{"period": PERIOD, "region_code": "63.02", "stamp": "s"}])
     assert kept.find("63.02", PERIOD, "s") is not None
     assert kept.find("63.02", PERIOD, "t") is None

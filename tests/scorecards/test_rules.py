@@ -18,21 +18,21 @@ from app.convergence.scorecards.index.models import (
     ServiceInput,
 )
 from app.convergence.scorecards.index.rules import (
-    Evaluated,
-    Standing,
-    Value,
-    changed,
-    class_of,
+    Evaluation,
+    IndexValue,
+    RankFigures,
+    apply_changes,
+    classify_index,
+    compute_mean,
+    compute_outcome,
+    compute_spending,
+    compute_spending_figure,
+    compute_targeting,
     evaluate,
-    gains,
-    hundredths,
-    mean,
-    not_ranked,
-    outcome,
-    ranks,
-    spending,
-    spending_figure,
-    targeting,
+    explain_missing_rank,
+    list_gains,
+    rank_regions,
+    to_hundredths,
 )
 
 METHOD = SimpleNamespace(
@@ -119,7 +119,7 @@ def test_index_is_the_weighted_mean_of_what_is_there(given_inputs: ScorecardInpu
     assert found.is_complete == (not found.missing)
     if not there:
         assert found.index is None
-        assert found.classed is None
+        assert found.index_class is None
         return
     whole = sum(WEIGHTS[name] for name in there)
     exact = sum(WEIGHTS[name] * Fraction(str(value)) for name, value in there.items()) / whole
@@ -133,17 +133,17 @@ def test_index_is_the_weighted_mean_of_what_is_there(given_inputs: ScorecardInpu
 @given(some_inputs())
 def test_what_raises_most_is_what_a_trial_of_it_tells(given_inputs: ScorecardInputs) -> None:
     now = evaluate(given_inputs, METHOD)
-    found = gains(now, METHOD)
+    found = list_gains(now, METHOD)
     assert [one.gain for one in found] == sorted((one.gain for one in found), reverse=True)
     for one in found:
-        tried, errors = changed(given_inputs, one.step.changes)
+        tried, errors = apply_changes(given_inputs, one.step.changes)
         assert not errors
         after = evaluate(tried, METHOD).index
         assert after == one.ikpk
         assert one.gain > 0
 
 
-def value_of(found: Evaluated, name: IndexComponent) -> Value:
+def value_of(found: Evaluation, name: IndexComponent) -> IndexValue:
     return found.terms[name].value
 
 
@@ -159,19 +159,19 @@ def test_undefined_is_never_zero_and_says_why() -> None:
     planned = evaluate(inputs(**PLANNED), METHOD)
     assert (planned.missing["targeting"], planned.missing["spending"]) == (Missing.no_loci, Missing.no_budget)
     silent = inputs(**{**PLANNED, "budget": 100, "lines_reported": 0, "spent": 0})
-    assert spending_figure(silent, METHOD) == (None, Missing.no_report)
+    assert compute_spending_figure(silent, METHOD) == (None, Missing.no_report)
     unclassed = inputs(**{**PLANNED, "budget": 100, "lines_reported": 1, "spent": 50})
-    assert spending_figure(unclassed, METHOD) == (None, Missing.no_classes)
+    assert compute_spending_figure(unclassed, METHOD) == (None, Missing.no_classes)
     nothing = inputs(**{**PLANNED, "budget": 100, "lines_reported": 1, "spent": 0})
-    assert spending_figure(nothing, METHOD) == (0, None)
-    assert spending(Value(0.0), 0.0) == (None, Missing.nobody_spent)
-    assert spending(Value(0.0), 10.0) == (0, None)
-    assert outcome([indicator(5, 4, None)]) == (None, Missing.no_observation)
+    assert compute_spending_figure(nothing, METHOD) == (0, None)
+    assert compute_spending(IndexValue(0.0), 0.0) == (None, Missing.nobody_spent)
+    assert compute_spending(IndexValue(0.0), 10.0) == (0, None)
+    assert compute_outcome([indicator(5, 4, None)]) == (None, Missing.no_observation)
 
 
 def test_one_component_alone_is_the_index() -> None:
     found = evaluate(inputs(process_percent=61.23), METHOD)
-    assert (found.index, found.classed, found.is_complete) == (61.23, "Berkembang", False)
+    assert (found.index, found.index_class, found.is_complete) == (61.23, "Berkembang", False)
     assert found.terms[IndexComponent.process].weight_used == 1
     assert found.terms[IndexComponent.process].contribution == 61.23
 
@@ -180,32 +180,37 @@ def test_targeting_stands_on_one_part_where_the_other_is_undefined() -> None:
     one = inputs(
         loci=2, budget_at_villages=0, budget_in_loci=0, families_in_loci=40, families_in_funded_loci=10
     )
-    found = targeting(one)
+    found = compute_targeting(one)
     assert (found.total, found.budget.missing) == ((25, None), Missing.no_village_budget)
     assert evaluate(one, METHOD).missing["targeting.budget"] is Missing.no_village_budget
     other = inputs(loci=2, budget_at_villages=80, budget_in_loci=20, families_in_loci=0)
-    assert (targeting(other).total, targeting(other).families.missing) == ((25, None), Missing.no_families)
+    assert (compute_targeting(other).total, compute_targeting(other).families.missing) == (
+        (25, None),
+        Missing.no_families,
+    )
     neither = inputs(loci=2, budget_at_villages=0, families_in_loci=0)
-    assert targeting(neither).total == (None, Missing.no_village_budget)
+    assert compute_targeting(neither).total == (None, Missing.no_village_budget)
     # No line works in a locus: that is a zero.
-    assert targeting(inputs(loci=1, budget_at_villages=80, budget_in_loci=0, families_in_loci=5)).total == (
+    assert compute_targeting(
+        inputs(loci=1, budget_at_villages=80, budget_in_loci=0, families_in_loci=5)
+    ).total == (
         0,
         None,
     )
 
 
 def test_negative_baselines_and_targets_are_figures_like_others() -> None:
-    assert outcome([indicator(-2, -4, -3)]) == (50, None)
-    assert outcome([indicator(-4, 4, 0, "higher_is_better")]) == (50, None)
+    assert compute_outcome([indicator(-2, -4, -3)]) == (50, None)
+    assert compute_outcome([indicator(-4, 4, 0, "higher_is_better")]) == (50, None)
     # Further than the target, and away from it; a target that is no better is left out.
-    assert outcome([indicator(5, 4, 3), indicator(5, 4, 6), indicator(4, 5, 3)]) == (50, None)
-    assert outcome([indicator(4, 4, 4)]) == (None, Missing.no_observation)
+    assert compute_outcome([indicator(5, 4, 3), indicator(5, 4, 6), indicator(4, 5, 3)]) == (50, None)
+    assert compute_outcome([indicator(4, 4, 4)]) == (None, Missing.no_observation)
 
 
 @given(st.lists(percents, min_size=1, max_size=20))
 def test_x_is_a_hundred_for_the_highest_alone(figures: list[float]) -> None:
     top = max(figures)
-    found = [spending(Value(one), top).percent for one in figures]
+    found = [compute_spending(IndexValue(one), top).percent for one in figures]
     if not top:
         assert set(found) == {None}
         return
@@ -217,8 +222,8 @@ def test_x_is_a_hundred_for_the_highest_alone(figures: list[float]) -> None:
 
 @given(st.lists(percents, min_size=1, max_size=9))
 def test_mean_is_rounded_half_up(figures: list[float]) -> None:
-    exact = sum(map(hundredths, figures)) / Fraction(len(figures))
-    assert hundredths(mean(figures)) == (2 * exact + 1) // 2
+    exact = sum(map(to_hundredths, figures)) / Fraction(len(figures))
+    assert to_hundredths(compute_mean(figures)) == (2 * exact + 1) // 2
 
 
 @pytest.mark.parametrize(
@@ -233,13 +238,13 @@ def test_mean_is_rounded_half_up(figures: list[float]) -> None:
     ],
 )
 def test_class(index: float | None, classed: str | None) -> None:
-    assert class_of(index, METHOD) == classed
+    assert classify_index(index, METHOD) == classed
 
 
 def standing(
     region: str, index: float | None, k: float | None = 50, p: float | None = 50, r: float | None = 70
 ) -> Any:
-    return Standing(region, index, k, p, r, 70)
+    return RankFigures(region, index, k, p, r, 70)
 
 
 def test_ranks() -> None:
@@ -253,22 +258,22 @@ def test_ranks() -> None:
         standing("g", 99, r=None),
         standing("h", None),
     ]
-    assert ranks(group) == {"b": 1, "c": 2, "a": 3, "d": 3, "e": 5}
-    assert [not_ranked(one) for one in group[5:]] == [
+    assert rank_regions(group) == {"b": 1, "c": 2, "a": 3, "d": 3, "e": 5}
+    assert [explain_missing_rank(one) for one in group[5:]] == [
         NotRanked.reach_too_low,
         NotRanked.reach_unknown,
         NotRanked.no_index,
     ]
-    assert ranks([]) == {}
+    assert rank_regions([]) == {}
 
 
 @given(
     st.lists(st.tuples(percents, percents, percents, st.sampled_from([None, 69.99, 70.0, 100.0])), max_size=8)
 )
 def test_ranks_follow_the_index_whatever_the_order(told: list[Any]) -> None:
-    group = [Standing(str(n), *one, 70) for n, one in enumerate(told)]
-    found = ranks(group)
-    assert ranks(reversed(group)) == found
+    group = [RankFigures(str(n), *one, 70) for n, one in enumerate(told)]
+    found = rank_regions(group)
+    assert rank_regions(reversed(group)) == found
     assert set(found) == {one.region for one in group if one.reach is not None and one.reach >= 70}
     for one in group:
         for other in group:

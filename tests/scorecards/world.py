@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import Database, table_of
+from app.kit.database.engine import Database, get_table
 from app.plans.core.models import PlanRow, PlanState
 from tests.coverage.world import put as put_coverage
 from tests.plans.world import ANY, HEALTH, PLAN, furnish, put, put_plan, report
@@ -102,7 +102,7 @@ def observe(nation: TestClient, value: float, period: str = "2025-S1") -> None:
 
 def adopt(database: Database, plan: str = PLAN) -> None:
     """The plan is in force: how it came to be is told elsewhere."""
-    table = table_of(PlanRow)
+    table = get_table(PlanRow)
     with database.writing() as session:
         adopted = sa.update(table).where(table.c.code == plan)
         session.execute(adopted.values(state=PlanState.adopted, revision=0))

@@ -10,9 +10,9 @@ from fastapi.testclient import TestClient
 
 from app.access.commands import Write
 from app.access.rules import CONSOLE
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import Author
-from app.kit.periods import zone_of
+from app.kit.periods import get_zone
 from app.reference.models import RegionRow
 from app.tracking.calendars.commands import put_calendar
 from app.tracking.calendars.models import CalendarIn
@@ -77,7 +77,7 @@ def test_lines_that_are_complete_and_loci_that_all_strategies_reach(
     assert told(steps, "loci_by_all_strategies") == (33.33, "D")
     assert told(steps, "usable_places") == (75, "C"), "the whole regency is no village and no district"
     assert told(steps, "data_age") == (1, "A")
-    regions = table_of(RegionRow)
+    regions = get_table(RegionRow)
     with database.writing() as session:
         session.execute(sa.update(regions).where(regions.c.code == V4).values(retired=True))
     assert told(look(database), "usable_places") == (50, "D")
@@ -140,7 +140,7 @@ def test_meetings_in_the_window_of_the_step(secretariat: TestClient, database: O
     assert told(steps, "agencies_attending") == (50, "C")
     # Done: K-1. Over and not done: K-2, K-3. Of another window, not over yet, cancelled: the others.
     assert told(steps, "commitments_closed") == (33.33, "D")
-    early = look(database, datetime(2025, 2, 1, tzinfo=zone_of("WITA")))
+    early = look(database, datetime(2025, 2, 1, tzinfo=get_zone("WITA")))
     assert told(early, "meetings_held") == (1, "C"), "what has not come is not held"
 
 
@@ -186,7 +186,7 @@ def test_quarters_in_time(secretariat: TestClient, database: OneTransaction) -> 
         for n, day in enumerate(due, 1):
             days = CalendarIn(opens_on="2026-01-01", due_on=day, issued_by="Gubernur")
             put_calendar(Write(session, AUTHOR, CONSOLE), "63.02", f"2026-Q{n}", days)
-    on_the_day = look(database, datetime(2026, 7, 20, 15, tzinfo=zone_of("WITA")))
+    on_the_day = look(database, datetime(2026, 7, 20, 15, tzinfo=get_zone("WITA")))
     assert told(on_the_day, "quarters_on_time") == ("no_quarter_due", None)
     assert told(look(database), "quarters_on_time") == (0, "none")
     done = secretariat.post("/v1/regions/63.02/quarters/2026-Q1/submit", json=ACCEPTED, headers=ANY)

@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.convergence.editions.step_templates.models import GradesCounted, GradeThresholds, TemplateStep
-from app.convergence.editions.step_templates.rules import MEASURES, MeasureName, window_of
+from app.convergence.editions.step_templates.rules import MEASURES, MeasureName, compute_window
 from app.convergence.steps.models import Grade, NoFigure, StepState
 from app.convergence.steps.rules import (
     FIGURES,
     POINTS,
-    Facts,
-    Measured,
-    counted,
-    grade_of,
-    process_score,
-    state_of,
-    step_score,
+    MeasuredFigure,
+    StepFacts,
+    choose_grade,
+    compute_process_score,
+    compute_step_score,
+    derive_state,
+    grade_figure,
 )
 
 GRADES = list(Grade)
@@ -44,19 +44,19 @@ STEP = TemplateStep.model_validate(
     [(100, "A"), (90, "A"), (89.99, "B"), (75, "B"), (74.99, "C"), (50, "C"), (25, "D"), (24.99, "none")],
 )
 def test_more_is_better(value: float, grade: str) -> None:
-    assert grade_of(Measured(value, {}), PERCENT, less_is_better=False) == grade
+    assert grade_figure(MeasuredFigure(value, {}), PERCENT, less_is_better=False) == grade
 
 
 @pytest.mark.parametrize(
     ("value", "grade"), [(0, "A"), (2, "A"), (2.01, "B"), (4, "B"), (6, "C"), (8, "D"), (8.01, "none")]
 )
 def test_less_is_better(value: float, grade: str) -> None:
-    assert grade_of(Measured(value, {}), AGE, less_is_better=True) == grade
+    assert grade_figure(MeasuredFigure(value, {}), AGE, less_is_better=True) == grade
 
 
 def test_no_figure_is_no_grade_but_a_plan_never_adopted_is_known() -> None:
     def grade(why: NoFigure) -> Grade | None:
-        return grade_of(Measured(None, {}, why), PERCENT, less_is_better=False)
+        return grade_figure(MeasuredFigure(None, {}, why), PERCENT, less_is_better=False)
 
     assert grade(NoFigure.no_plan) is None
     assert grade(NoFigure.not_adopted_yet) is None
@@ -68,32 +68,32 @@ def test_which_grade_counts() -> None:
         (GradesCounted.panel_first, Grade.d, Grade.a, Grade.d),
         (GradesCounted.machine_first, Grade.a, Grade.a, Grade.d),
     ):
-        assert counted(Grade.a, Grade.d, first) is both
-        assert counted(Grade.a, None, first) is machine_alone
-        assert counted(None, Grade.d, first) is panel_alone
-    assert counted(None, Grade.none, GradesCounted.machine_first) is Grade.none, "none is a grade"
+        assert choose_grade(Grade.a, Grade.d, first) is both
+        assert choose_grade(Grade.a, None, first) is machine_alone
+        assert choose_grade(None, Grade.d, first) is panel_alone
+    assert choose_grade(None, Grade.none, GradesCounted.machine_first) is Grade.none, "none is a grade"
 
 
 def test_score_of_a_step_by_hand() -> None:
     # (60·4 + 40·2) / 4 × 100 / 100 = 80; what has no grade is left out: 60·4/4 × 100 / 60 = 100.
-    assert step_score([(60, Grade.a), (40, Grade.c)]) == 80
-    assert step_score([(60, Grade.a), (40, None)]) == 100
-    assert step_score([(60, Grade.none), (40, Grade.none)]) == 0
-    assert step_score([(60, None)]) is None
-    assert step_score([(1, Grade.a), (1, Grade.a), (1, Grade.none)]) == 66.67
+    assert compute_step_score([(60, Grade.a), (40, Grade.c)]) == 80
+    assert compute_step_score([(60, Grade.a), (40, None)]) == 100
+    assert compute_step_score([(60, Grade.none), (40, Grade.none)]) == 0
+    assert compute_step_score([(60, None)]) is None
+    assert compute_step_score([(1, Grade.a), (1, Grade.a), (1, Grade.none)]) == 66.67
 
 
 def test_process_by_hand() -> None:
     # (1·80 + 3·60) / 4 = 65; a step without a score is left out, weight and all.
-    assert process_score([(1, 80), (3, 60)]) == 65
-    assert process_score([(1, 80), (3, None)]) == 80
-    assert process_score([(1, None)]) is None
-    assert process_score([(1, 0.01), (1, 0.0)]) == 0.01, "halves up"
+    assert compute_process_score([(1, 80), (3, 60)]) == 65
+    assert compute_process_score([(1, 80), (3, None)]) == 80
+    assert compute_process_score([(1, None)]) is None
+    assert compute_process_score([(1, 0.01), (1, 0.0)]) == 0.01, "halves up"
 
 
 @given(st.lists(st.tuples(st.integers(1, 100), st.sampled_from([None, *GRADES]))))
 def test_a_score_is_what_its_formula_says(graded: list[tuple[int, Grade | None]]) -> None:
-    found = step_score(graded)
+    found = compute_step_score(graded)
     there = [(weight, POINTS[grade]) for weight, grade in graded if grade is not None]
     if not there:
         assert found is None
@@ -117,24 +117,24 @@ def test_a_score_is_what_its_formula_says(graded: list[tuple[int, Grade | None]]
 def test_windows_are_months_from_january_of_the_plan_year(
     opens: int, due: int, first: str, last: str
 ) -> None:
-    assert window_of(2026, opens, due) == (date.fromisoformat(first), date.fromisoformat(last))
+    assert compute_window(2026, opens, due) == (date.fromisoformat(first), date.fromisoformat(last))
 
 
 def test_states_by_the_day() -> None:
     opens, due = date(2026, 1, 1), date(2026, 6, 30)
     days = [date(2025, 12, 31), opens, due, date(2026, 7, 1)]
-    states = [state_of(opens, due, day, None) for day in days]
+    states = [derive_state(opens, due, day, None) for day in days]
     assert states == [StepState.not_open, StepState.open, StepState.open, StepState.late]
-    assert {state_of(opens, due, day, opens) for day in days} == {StepState.done}
+    assert {derive_state(opens, due, day, opens) for day in days} == {StepState.done}
 
 
-def facts(**counts: int) -> Facts:
-    return Facts(2026, "WITA", date(2026, 12, 31), has_plan=True, counts=counts)
+def facts(**counts: int) -> StepFacts:
+    return StepFacts(2026, "WITA", date(2026, 12, 31), has_plan=True, counts=counts)
 
 
 def test_every_measure_has_a_formula_and_says_why_it_has_no_figure() -> None:
     assert FIGURES.keys() == MEASURES.keys() == set(MeasureName)
-    without_plan, empty = Facts(2026, "WITA", date(2026, 12, 31)), facts()
+    without_plan, empty = StepFacts(2026, "WITA", date(2026, 12, 31)), facts()
     true_zeros = {MeasureName.evidence_given, MeasureName.meetings_held}
     for name, measure in FIGURES.items():
         for one in (without_plan, empty):
@@ -166,9 +166,9 @@ def test_figures_by_hand(name: str) -> None:
 
 
 def test_days_before_the_year() -> None:
-    def days(adopted: str | None, today: str = "2026-02-01") -> Measured:
+    def days(adopted: str | None, today: str = "2026-02-01") -> MeasuredFigure:
         on = date.fromisoformat(adopted) if adopted else None
-        one = Facts(2026, "WITA", datetime.fromisoformat(today).date(), has_plan=True, adopted_on=on)
+        one = StepFacts(2026, "WITA", datetime.fromisoformat(today).date(), has_plan=True, adopted_on=on)
         return FIGURES[MeasureName.days_before_year](one, STEP)
 
     assert days("2025-12-31").value == 1

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.kit.periods import zone_of
+from app.kit.periods import get_zone
 from app.reference.models import Timezone
 from tests.database import OneTransaction
 from tests.pages import walk
@@ -142,7 +142,7 @@ def test_windows_end_with_the_day_of_the_regions_zone(
     secretariat: TestClient, database: OneTransaction
 ) -> None:
     def state(hour: int, minute: int, zone: Timezone) -> str:
-        at = datetime(2025, 2, 28, hour, minute, 59, tzinfo=zone_of(zone))
+        at = datetime(2025, 2, 28, hour, minute, 59, tzinfo=get_zone(zone))
         return str(look(database, at)["situation_analysis"]["state"])
 
     assert state(23, 59, Timezone.wita) == "open"
@@ -153,11 +153,11 @@ def test_windows_end_with_the_day_of_the_regions_zone(
 
 
 def test_p_grows_with_the_steps_that_are_open(secretariat: TestClient, database: OneTransaction) -> None:
-    before = datetime(2024, 12, 31, tzinfo=zone_of("WITA"))
+    before = datetime(2024, 12, 31, tzinfo=get_zone("WITA"))
     assert (score(database, before).score, score(database, before).missing) == (None, [])
     show(secretariat, "poverty_profile", "situation_analysis", date="2025-01-05")
     show(secretariat, "priority_list", "situation_analysis", date="2025-01-06")
-    january = score(database, datetime(2025, 1, 10, tzinfo=zone_of("WITA")))
+    january = score(database, datetime(2025, 1, 10, tzinfo=get_zone("WITA")))
     by_step = {one.step: one.score for one in january.steps}
     assert by_step["situation_analysis"] == 100
     assert (by_step["coordination_meeting"], by_step["regulation"], by_step["activity_plan"]) == (0, 0, None)

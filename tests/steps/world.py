@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 from app.access.models import Role, TokenScope
 from app.access.rules import Actor, Grant
-from app.convergence.steps.queries import process_scores, region_steps
+from app.convergence.steps.queries import compute_process_scores, read_region_steps
 from app.kit.database.engine import Database
 
 AT = "/v1/regions/63.02/steps/2026"
@@ -46,13 +46,13 @@ def look(
 ) -> dict[str, Any]:
     """The steps of a region by code, as they are at an instant."""
     with database.read_session() as session:
-        found = region_steps(session, actor, region, year, at).model_dump(mode="json")
+        found = read_region_steps(session, actor, region, year, at).model_dump(mode="json")
     return {step["step"]: step for step in found["steps"]}
 
 
 def score(database: Database, at: datetime = OVER, actor: Actor = REVIEWER, region: str = "63.02") -> Any:
     with database.read_session() as session:
-        return process_scores(session, actor, [region], 2026, at)[region]
+        return compute_process_scores(session, actor, [region], 2026, at)[region]
 
 
 def criterion(steps: dict[str, Any], code: str) -> dict[str, Any]:

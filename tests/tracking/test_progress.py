@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, put, refused, report, rows
@@ -82,7 +82,7 @@ def test_every_write_is_journaled_and_one_that_changes_nothing_is_not(
     report(secretariat, "A-1", 2, **WHOLE)
     report(secretariat, "A-1", 2, **{**WHOLE, "obstacle": "lain"})
     secretariat.delete(Q2, headers=ANY)
-    table = table_of(JournalRow)
+    table = get_table(JournalRow)
     query = (
         sa.select(table.c.kind, table.c.version).where(table.c.subject == Q2[4:]).order_by(table.c.sequence)
     )

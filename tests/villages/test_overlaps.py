@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.plans.actions.queries import actions
-from app.plans.overlaps.queries import agencies_at_once, candidates, points_of
-from app.plans.overlaps.rules import coincidence
+from app.plans.overlaps.queries import count_agencies_at_once, select_candidates, select_points
+from app.plans.overlaps.rules import find_coincidence
 from tests.database import OneTransaction
 from tests.findings.test_overlaps import scattered
 from tests.findings.world import line
@@ -48,7 +48,7 @@ def most_at_once(lines: list[dict[str, Any]]) -> int:
     for size in range(len(agencies), 1, -1):
         for some in itertools.combinations(by_agency, size):
             for chosen in itertools.product(*some):
-                if all(coincidence(*pair) for pair in itertools.combinations(chosen, 2)):
+                if all(find_coincidence(*pair) for pair in itertools.combinations(chosen, 2)):
                     return size
     return 0
 
@@ -65,7 +65,7 @@ def test_agencies_at_once_are_those_of_the_rule(
     expected = {meeting: most for meeting, lines in met.items() if (most := most_at_once(lines))}
     assert {2, 3} <= set(expected.values())
     with database.read_session() as session:
-        rows = session.execute(agencies_at_once(session, actions.c.code.startswith("L-"))).all()
+        rows = session.execute(count_agencies_at_once(session, actions.c.code.startswith("L-"))).all()
     assert {(row.place, row.kind, row.form): row.agencies for row in rows} == expected
 
 
@@ -109,7 +109,7 @@ def test_work_grows_with_the_lines_where_all_work_in_the_same_villages(
         put_many(secretariat, crowd(lines, places))
         with database.read_session() as session:
             of_plan = actions.c.code.startswith("L-")
-            found = [points_of(session, of_plan), candidates(session, of_plan)]
+            found = [select_points(session, of_plan), select_candidates(session, of_plan)]
             points, pairs = (
                 session.scalar(sa.select(sa.func.count()).select_from(one.subquery())) for one in found
             )

@@ -16,10 +16,10 @@ from app.access.rules import CONSOLE
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.changes.webhooks.models import WebhookRow
-from app.changes.webhooks.rules import sealer_of
+from app.changes.webhooks.rules import create_sealer
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
-from app.kit.database.engine import Database, table_of
+from app.kit.database.engine import Database, get_table
 from app.kit.database.journal import Author
 from app.main import create_app
 from app.settings import Settings
@@ -53,7 +53,7 @@ class Place:
 
     def worker(self, **options: Any) -> Worker:
         options = {"now": self.now, "luck": lambda: 0.0, "threads": 1, **options}
-        return Worker(self.database, sealer_of(self.settings), Sender(allow_loopback=True), **options)
+        return Worker(self.database, create_sealer(self.settings), Sender(allow_loopback=True), **options)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.waited
@@ -121,7 +121,7 @@ def receiver(place: Place) -> Iterator[Receiver]:
         yield receiver
     place.waited = timedelta()
     with place.database.writing() as session:
-        session.execute(sa.delete(table_of(WebhookRow)))
+        session.execute(sa.delete(get_table(WebhookRow)))
 
 
 @pytest.fixture

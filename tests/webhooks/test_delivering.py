@@ -9,8 +9,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from standardwebhooks import WebhookVerificationError
 
 from app.access.models import TokenScope
-from app.changes.webhooks.rules import MOST_ATTEMPTS
-from app.kit.server.tracing import Traces
+from app.changes.webhooks.rules import MAX_ATTEMPTS
+from app.kit.server.tracing import SpanSender
 from tests.changes.feed import follow
 from tests.plans.world import ANY, put_plan
 from tests.webhooks.conftest import Hook, Place
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.one_engine
 @pytest.mark.both_engines
 def test_a_hint_says_where_to_look_and_nothing_else(place: Place, hook: Hook, receiver: Receiver) -> None:
     worker = place.worker()
-    assert worker.until_idle() == 0
+    assert worker.send_all_due() == 0
     codes = [place.write(), place.write()]
-    assert worker.until_idle() == 1
+    assert worker.send_all_due() == 1
     (post,) = receiver.take()
     hint = post.read_by(hook.secret)
     assert hint["type"] == "changes.available"
@@ -38,15 +38,15 @@ def test_a_hint_says_where_to_look_and_nothing_else(place: Place, hook: Hook, re
     (told,) = hook.log
     assert (told["id"], told["state"], told["status"], told["attempts"]) == (post.id, "delivered", 204, 1)
     assert told["next_attempt_at"] is None
-    assert worker.until_idle() == 0
+    assert worker.send_all_due() == 0
 
 
 def test_a_worker_tells_a_collector_what_it_did(place: Place, hook: Hook, receiver: Receiver) -> None:
     kept = InMemorySpanExporter()
-    traces = Traces("1", kept)
+    traces = SpanSender("1", kept)
     traces.watch(place.database)
     code = place.write()
-    assert place.worker(tracer=traces.tracer).until_idle() == 1
+    assert place.worker(tracer=traces.tracer).send_all_due() == 1
     (post,) = receiver.take()
     assert "traceparent" not in post.headers
     traces.close()
@@ -64,29 +64,29 @@ def test_a_worker_tells_a_collector_what_it_did(place: Place, hook: Hook, receiv
 def test_every_secret_signs_until_it_is_deleted(place: Place, hook: Hook, receiver: Receiver) -> None:
     second = hook.add_secret("second")
     place.write()
-    place.worker().until_idle()
+    place.worker().send_all_due()
     (post,) = receiver.take()
     assert post.read_by(hook.secret) == post.read_by(second)
     assert hook.client.delete(f"{hook.at}/secrets/first", headers=ANY).status_code == 204
     place.write()
-    place.worker().until_idle()
+    place.worker().send_all_due()
     (post,) = receiver.take()
     assert post.read_by(second)
     with pytest.raises(WebhookVerificationError):
         post.read_by(hook.secret)
     hook.client.delete(f"{hook.at}/secrets/second", headers=ANY)
     place.write()
-    assert (place.worker().until_idle(), receiver.take(), hook.state) == (0, [], "no_secret")
+    assert (place.worker().send_all_due(), receiver.take(), hook.state) == (0, [], "no_secret")
 
 
 def test_silence_about_other_regions_and_kinds(place: Place, hook: Hook, receiver: Receiver) -> None:
     other = Hook(hook.client, "rencana", receiver.address, kinds=["plan.*"])
     place.write("63.03")
-    assert (place.worker().until_idle(), receiver.take()) == (0, [])
+    assert (place.worker().send_all_due(), receiver.take()) == (0, [])
     secretariat = place.connect(("secretariat", "63.02"))
     put_plan(secretariat)
     place.write()
-    place.worker().until_idle()
+    place.worker().send_all_due()
     told = {}
     for post in receiver.take():
         for one in (hook, other):
@@ -116,7 +116,7 @@ def test_a_webhook_sees_what_its_owner_may_read_when_it_is_sent(
     secretariat = place.connect(("secretariat", "63.03"))
     put_plan(secretariat, "63.03-2027")
     place.write("63.02")
-    place.worker().until_idle()
+    place.worker().send_all_due()
     (first,) = receiver.take()
     assert first.read_by(hook.secret)["data"]["count"] == 2
     # A reader sees no drafts: what was waiting is taken back, and what is left is told anew.
@@ -126,7 +126,7 @@ def test_a_webhook_sees_what_its_owner_may_read_when_it_is_sent(
         == 200
     )
     place.waited = timedelta(seconds=10)
-    place.worker().until_idle()
+    place.worker().send_all_due()
     (second,) = receiver.take()
     assert second.id != first.id
     assert second.read_by(hook.secret)["data"]["kinds"] == ["agency.created", "scope.changed"]
@@ -140,12 +140,12 @@ def test_a_webhook_sees_what_its_owner_may_read_when_it_is_sent(
         else:
             assert provincial_administrator.put(principal, json=paused, headers=ANY).status_code == 200
         place.write()
-        assert place.worker().until_idle() == 0
+        assert place.worker().send_all_due() == 0
         assert provincial_administrator.get(seen).json()["state"] == "no_owner"
     assert provincial_administrator.get(seen).json()["owner"] is None
     again = provincial_administrator.put(seen, json=hook.content, headers=ANY).json()
     assert again["owner"] == provincial_administrator.get("/v1/me").json()["principal"]
-    assert place.worker().until_idle() == 1
+    assert place.worker().send_all_due() == 1
     assert receiver.take()[0].read_by(hook.secret)["data"]["count"] >= 2
 
 
@@ -160,7 +160,7 @@ def test_owner_without_a_token_that_reads_pauses_it(place: Place, receiver: Rece
     blind = {"scopes": [TokenScope.administer]}
     assert above.put(token, json=blind, headers=ANY).status_code == 200
     assert above.get(hook.at).json()["state"] == "no_owner"
-    assert (place.worker().until_idle(), receiver.take()) == (0, [])
+    assert (place.worker().send_all_due(), receiver.take()) == (0, [])
 
 
 @pytest.mark.both_engines
@@ -170,16 +170,16 @@ def test_again_and_again_then_switched_off_and_nothing_is_lost(
     receiver.answer = lambda post: 503
     place.write()
     worker = place.worker()
-    for attempt in range(1, MOST_ATTEMPTS + 1):
-        assert worker.until_idle() == 1
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        assert worker.send_all_due() == 1
         place.write()
         (told,) = hook.log
         assert (told["attempts"], told["status"], told["error"]) == (attempt, 503, "refused")
-        if attempt < MOST_ATTEMPTS:
+        if attempt < MAX_ATTEMPTS:
             assert (told["state"], hook.state) == ("pending", "active")
             place.waited += timedelta(hours=12)
     posts = receiver.take()
-    assert len(posts) == MOST_ATTEMPTS
+    assert len(posts) == MAX_ATTEMPTS
     assert len({(post.id, post.body) for post in posts}) == 1
     assert told["state"] == "failed"
     now = hook.client.get(hook.at).json()
@@ -187,23 +187,23 @@ def test_again_and_again_then_switched_off_and_nothing_is_lost(
     (entry,) = hook.client.get(f"{hook.at}/history", params={"kind": "webhook.disabled"}).json()["items"]
     assert (entry["actor"], entry["version"]) == ("deliver", now["version"])
     assert "503" in entry["reason"]
-    assert worker.until_idle() == 0
+    assert worker.send_all_due() == 0
     receiver.answer, place.waited = lambda post: 204, timedelta()
     assert hook.change(is_active=True)["state"] == "active"
-    assert worker.until_idle() == 1
-    assert receiver.take()[0].read_by(hook.secret)["data"]["count"] == MOST_ATTEMPTS + 1
+    assert worker.send_all_due() == 1
+    assert receiver.take()[0].read_by(hook.secret)["data"]["count"] == MAX_ATTEMPTS + 1
 
 
 @pytest.mark.both_engines
 def test_410_is_the_last_word_and_a_redirect_none(place: Place, hook: Hook, receiver: Receiver) -> None:
     receiver.answer = lambda post: 302
     place.write()
-    assert place.worker().until_idle() == 1
+    assert place.worker().send_all_due() == 1
     assert len(receiver.take()) == 1
     assert (hook.log[0]["error"], hook.log[0]["status"], hook.state) == ("redirected", 302, "active")
     receiver.answer = lambda post: 410
     place.waited = timedelta(seconds=10)
-    assert place.worker().until_idle() == 1
+    assert place.worker().send_all_due() == 1
     assert (hook.log[0]["attempts"], hook.client.get(hook.at).json()["disabled_reason"]) == (2, "gone")
 
 
@@ -212,15 +212,15 @@ def test_replay_of_a_delivery_and_from_a_cursor(place: Place, hook: Hook, receiv
     worker = place.worker()
     for _ in range(2):
         place.write()
-        worker.until_idle()
+        worker.send_all_due()
     first, second = receiver.take()
     for _ in range(2):  # asked for twice, sent once
         assert hook.replay(delivery=first.id).status_code == 200
-    assert worker.until_idle() == 1
+    assert worker.send_all_due() == 1
     (again,) = receiver.take()
     assert (again.id, again.body) == (first.id, first.body)
     assert hook.replay(after=first.read_by(hook.secret)["data"]["after"]).status_code == 200
-    assert worker.until_idle() == 1
+    assert worker.send_all_due() == 1
     (all_again,) = receiver.take()
     data = all_again.read_by(hook.secret)["data"]
     assert (data["count"], data["next"]) == (2, second.read_by(hook.secret)["data"]["next"])
@@ -233,11 +233,11 @@ def test_replay_of_a_delivery_and_from_a_cursor(place: Place, hook: Hook, receiv
     # What waits for its next attempt is sent at once.
     receiver.answer = lambda post: 500
     place.write()
-    assert worker.until_idle() == 1
+    assert worker.send_all_due() == 1
     receiver.answer = lambda post: 200
-    assert worker.until_idle() == 0
+    assert worker.send_all_due() == 0
     assert hook.replay(delivery=receiver.take()[0].id).status_code == 200
-    assert worker.until_idle() == 1
+    assert worker.send_all_due() == 1
     assert hook.log[0]["state"] == "delivered"
 
 

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from app.changes.webhooks.models import WebhookRow
 from app.changes.webhooks.worker import LEASE
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from tests.forked import python_with_service
 from tests.webhooks.conftest import Hook, Place
 from tests.webhooks.receiver import Post, Receiver
@@ -33,7 +33,7 @@ def test_two_workers_at_once_send_each_hint_once(
 
     def work(n: int) -> int:
         start.wait()
-        return workers[n].until_idle()
+        return workers[n].send_all_due()
 
     with ThreadPoolExecutor(2) as pool:
         for _ in range(ROUNDS):
@@ -71,11 +71,11 @@ def test_a_worker_killed_while_it_sends_loses_nothing(place: Place, hook: Hook, 
     receiver.answer = lambda post: 204
     place.write()
     assert hook.log[0]["state"] == "pending"
-    assert place.worker().until_idle() == 0
+    assert place.worker().send_all_due() == 0
     place.waited = LEASE
-    assert place.worker().until_idle() == 2
+    assert place.worker().send_all_due() == 2
     again, new = receiver.take()
     assert (again.id, again.body) == (killed.id, killed.body)
     assert again.read_by(hook.secret)["data"]["next"] == new.read_by(hook.secret)["data"]["after"]
     with place.database.read_session() as session:
-        assert session.scalar(sa.select(table_of(WebhookRow).c.leased_by)) is None
+        assert session.scalar(sa.select(get_table(WebhookRow).c.leased_by)) is None

@@ -6,36 +6,36 @@ import pytest
 from standardwebhooks import Webhook
 
 from app.changes.webhooks.rules import (
-    MOST_ATTEMPTS,
+    MAX_ATTEMPTS,
     Failure,
     Hint,
-    delay_after,
-    failure_of,
+    can_reach,
+    choose_delay,
+    find_failure,
+    format_secret,
     is_acceptable,
-    may_reach,
-    parsed_address,
-    shown_secret,
-    signed_headers,
+    parse_address,
+    sign_headers,
 )
 
 HINT = Hint("msg_1", datetime(2026, 11, 21, tzinfo=UTC), "a", "b", "63.02", ["plan.adopted"], 1)
 
 
 def test_attempts_over_about_three_days() -> None:
-    delays = [delay_after(n, 0.0) for n in range(1, MOST_ATTEMPTS)]
+    delays = [choose_delay(n, 0.0) for n in range(1, MAX_ATTEMPTS)]
     assert delays[0] == timedelta(seconds=5)
     assert delays == sorted(delays, key=lambda one: one or timedelta())
     assert delays[-1] == timedelta(hours=12)
     whole = sum((one for one in delays if one), timedelta())
     assert timedelta(days=2.5) < whole < whole * 1.2 < timedelta(days=3.5)
-    assert delay_after(1, 1.0) == timedelta(seconds=6)
-    assert delay_after(MOST_ATTEMPTS, 0.0) is None
+    assert choose_delay(1, 1.0) == timedelta(seconds=6)
+    assert choose_delay(MAX_ATTEMPTS, 0.0) is None
 
 
 def test_signatures_are_those_of_the_published_library() -> None:
     secrets, at = [b"a" * 32, b"b" * 24], datetime(2026, 11, 21, 1, 2, 3, 999_999, tzinfo=UTC)
-    headers = signed_headers(HINT, secrets, at)
-    theirs = [Webhook(shown_secret(one)).sign("msg_1", at, HINT.body.decode()) for one in secrets]
+    headers = sign_headers(HINT, secrets, at)
+    theirs = [Webhook(format_secret(one)).sign("msg_1", at, HINT.body.decode()) for one in secrets]
     assert headers["webhook-signature"].split(" ") == theirs
 
 
@@ -74,19 +74,19 @@ def test_signatures_are_those_of_the_published_library() -> None:
     ],
 )
 def test_numbers_that_are_not_reached(number: str) -> None:
-    assert not may_reach(number, allow_loopback=False)
-    assert may_reach(number, allow_loopback=True) == (number in ("127.0.0.1", "::1", "::ffff:127.0.0.1"))
+    assert not can_reach(number, allow_loopback=False)
+    assert can_reach(number, allow_loopback=True) == (number in ("127.0.0.1", "::1", "::ffff:127.0.0.1"))
 
 
 @pytest.mark.parametrize(
     "number", ["8.8.8.8", "103.28.12.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
 )
 def test_the_internet_is_reached(number: str) -> None:
-    assert may_reach(number, allow_loopback=False)
+    assert can_reach(number, allow_loopback=False)
 
 
 def acceptable(url: str, *, allow_loopback: bool = False) -> bool:
-    address = parsed_address(url)
+    address = parse_address(url)
     return address is not None and is_acceptable(address, allow_loopback=allow_loopback)
 
 
@@ -115,6 +115,6 @@ def test_addresses_of_webhooks() -> None:
 
 
 def test_only_2xx_arrived() -> None:
-    found = {status: failure_of(status) for status in (200, 204, 299, 301, 304, 400, 410, 500)}
+    found = {status: find_failure(status) for status in (200, 204, 299, 301, 304, 400, 410, 500)}
     assert [status for status, failure in found.items() if failure is None] == [200, 204, 299]
     assert [status for status, failure in found.items() if failure == Failure.redirected] == [301, 304]

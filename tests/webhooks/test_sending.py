@@ -19,7 +19,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.changes.webhooks import sending
-from app.changes.webhooks.rules import Failure, Outcome, parsed_address
+from app.changes.webhooks.rules import AttemptResult, Failure, parse_address
 from app.changes.webhooks.sending import Sender
 from app.client import Patience, Rata, Unreachable
 
@@ -62,7 +62,9 @@ def request_of(connection: socket.socket) -> bytes:
     return heard
 
 
-def post(address: str, *numbers: str, allow_loopback: bool = True, **options: ssl.SSLContext) -> Outcome:
+def post(
+    address: str, *numbers: str, allow_loopback: bool = True, **options: ssl.SSLContext
+) -> AttemptResult:
     """One attempt, of which every name leads to these numbers."""
     sender = Sender(allow_loopback=allow_loopback, resolve=lambda host, port: list(numbers), **options)
     return sender.post(address, {"webhook-id": "msg_1"}, b"{}")
@@ -256,7 +258,7 @@ def test_receiver_gets_the_headers_of_the_hint_and_no_others() -> None:
 )
 def test_any_address_that_was_accepted_ends_in_an_outcome(address: str) -> None:
     """The host that was judged is the host that is looked up, however the address is spelled."""
-    parsed = parsed_address(address)
+    parsed = parse_address(address)
     assume(parsed is not None)
     assert parsed is not None
     asked: list[str] = []

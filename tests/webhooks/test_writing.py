@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from app.changes.webhooks.commands import reseal_secrets
 from app.changes.webhooks.models import WebhookSecretRow
 from app.changes.webhooks.rules import Sealer
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.main import create_app
 from app.settings import Settings
 from tests.plans.world import ANY
@@ -75,7 +75,7 @@ def test_a_secret_is_shown_once_sealed_and_at_most_three(place: Place, hook: Hoo
     for address in ("", "/secrets", "/secrets/second", "/history", "/deliveries"):
         assert secret not in hook.client.get(hook.at + address).text
     with place.database.read_session() as session:
-        stored = session.scalars(sa.select(table_of(WebhookSecretRow).c.sealed)).all()
+        stored = session.scalars(sa.select(get_table(WebhookSecretRow).c.sealed)).all()
     assert not any(secret.removeprefix("whsec_") in one for one in stored)
 
 
@@ -86,7 +86,7 @@ def test_the_key_can_be_changed_while_it_runs(place: Place, hook: Hook, receiver
         assert reseal_secrets(session, Sealer([new, old])) == (1, [])
     place.write()
     # A worker that has not got the new key yet sends nothing, and counts nothing against the receiver.
-    assert (place.worker().until_idle(), receiver.take()) == (0, [])
+    assert (place.worker().send_all_due(), receiver.take()) == (0, [])
     assert hook.log[0]["attempts"] == 0
     with place.database.writing() as session:
         assert reseal_secrets(session, Sealer([old])) == (0, ["dasbor"])

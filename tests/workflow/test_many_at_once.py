@@ -13,7 +13,7 @@ from anyio.from_thread import BlockingPortal
 from fastapi.testclient import TestClient
 
 from app.changes.queries import verify_journal
-from app.kit.database.engine import Database, table_of
+from app.kit.database.engine import Database, get_table
 from app.kit.database.journal import JournalRow
 from app.main import create_app
 from app.plans.revisions.models import PlanRevisionRow
@@ -98,10 +98,10 @@ def test_of_many_who_adopt_one_does(
     assert statuses[200] == 1
     assert set(statuses) <= {200, 409, 412}
     (winner,) = [n for n, one in enumerate(done) if one.status_code == 200]
-    revision = table_of(PlanRevisionRow).c
+    revision = get_table(PlanRevisionRow).c
     frozen = movers.chair.get(f"/v1/plans/{plan}/revisions").json()["items"]
     assert [one["instrument_number"] for one in frozen] == [str(0 if is_same else winner)]
-    journal = table_of(JournalRow).c
+    journal = get_table(JournalRow).c
     adopted = sa.select(sa.func.count()).where(
         journal.subject == f"plans/{plan}", journal.kind == "plan.adopted"
     )

@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.access.models import TokenScope
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
-from app.kit.periods import local_date
+from app.kit.periods import get_local_date
 from app.plans.core.models import PlanState
-from app.plans.workflow.rules import BY_VERB, Standing, failures
+from app.plans.workflow.rules import BY_VERB, PlanStatus, find_failures
 from tests.database import OneTransaction
 from tests.plans.world import ANY, LEAN, put, put_many, put_plan, refused, rows
 from tests.workflow.moves import AT, CODED, NOTES, PLAN, SIGNED, Movers
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.one_engine
 
 
 def journaled(database: OneTransaction) -> int:
-    (found,) = rows(database, sa.select(sa.func.count()).select_from(table_of(JournalRow)))
+    (found,) = rows(database, sa.select(sa.func.count()).select_from(get_table(JournalRow)))
     return int(found[0])
 
 
@@ -104,15 +104,15 @@ def test_the_instrument_is_signed_by_today_in_the_region_and_not_long_ago(movers
     ],
 )
 def test_a_plan_is_closed_when_its_year_is_over_where_it_is(at: str, zone: str, is_over: bool) -> None:
-    today = local_date(datetime.fromisoformat(at), zone)
-    plan = Standing("63.02-2026", PlanState.adopted, 0, 2026, 1, today)
-    errors = failures(BY_VERB["close"], plan)
+    today = get_local_date(datetime.fromisoformat(at), zone)
+    plan = PlanStatus("63.02-2026", PlanState.adopted, 0, 2026, 1, today)
+    errors = find_failures(BY_VERB["close"], plan)
     assert [error.kind.code for error in errors] == ([] if is_over else ["year_not_over"])
     assert is_over or errors[0].allowed == "2027-01-01"
 
 
 def test_a_running_year_is_not_closed(secretariat: TestClient, movers: Movers) -> None:
-    today = local_date(datetime.now(UTC), "WITA")
+    today = get_local_date(datetime.now(UTC), "WITA")
     plan = f"63.02-{today.year}"
     put_plan(secretariat, plan)
     put(secretariat, "A-1", plan=plan, base=CODED)

@@ -10,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.plans.actions.models import ActionIn
 from app.plans.core.models import PlanIn
-from app.plans.core.rules import canonical
+from app.plans.core.rules import dump_canonical
 from app.plans.revisions.models import PlanRevisionRow
 from tests.database import OneTransaction
 from tests.plans.world import ANY, PARTNER, SOCIAL, put, rows
@@ -85,7 +85,7 @@ def test_a_revision_is_the_plan_in_canonical_json(secretariat: TestClient, mover
 )
 def test_canonical_json_is_that_of_the_standard(value: Any, text: str) -> None:
     """Among them examples of RFC 8785."""
-    assert canonical(value) == text
+    assert dump_canonical(value) == text
 
 
 def test_a_revision_is_sent_as_its_own_bytes_even_to_who_takes_compressed_ones(
@@ -146,7 +146,7 @@ def test_what_happens_later_leaves_a_revision_as_it_is(
     for method in ("put", "patch", "delete", "post"):
         assert secretariat.request(method, R0, headers=ANY).status_code == 405
     assert secretariat.delete(AT, headers=ANY).status_code == 409
-    table = table_of(PlanRevisionRow)
+    table = get_table(PlanRevisionRow)
     for content, sha256 in rows(database, sa.select(table.c.content, table.c.sha256)):
         assert hashlib.sha256(content.encode()).hexdigest() == sha256
 

@@ -9,38 +9,38 @@ from sqlmodel import Session
 from app.access.commands import NameTaken, Write, not_administered
 from app.access.models import Principal
 from app.access.queries import MISSING_REGIONS
-from app.changes.queries import end_for, end_of_feed, number_of
-from app.changes.rules import expired_cursor, place_of
+from app.changes.queries import find_feed_end, find_number, read_last_number
+from app.changes.rules import decode_cursor, expired_cursor
 from app.changes.webhooks.models import ReplayIn, WebhookIn, WebhookSecretIn
 from app.changes.webhooks.queries import (
     StoredWebhook,
     deliveries,
-    pending_delivery,
+    find_pending_delivery,
+    find_webhook,
+    find_webhook_id,
+    make_filter,
     secrets,
-    stored_webhook,
-    watch_of,
-    webhook_id,
     webhooks,
 )
 from app.changes.webhooks.rules import (
-    MOST_SECRETS,
+    MAX_SECRETS,
     DeliveryState,
     Sealer,
+    format_secret,
+    format_webhook_chain,
+    format_webhook_subject,
     is_acceptable,
-    parsed_address,
-    shown_secret,
-    told,
-    webhook_chain,
-    webhook_subject,
+    parse_address,
+    select_recorded_fields,
 )
-from app.kit.database.engine import table_of
-from app.kit.database.journal import Chain, Entry, hold, next_version, record
+from app.kit.database.engine import get_table
+from app.kit.database.journal import Chain, Entry, append, assign_version, lock_chain
 from app.kit.database.resources import write_version
 from app.kit.http.pagination import foreign_cursor
-from app.kit.http.validation import checked_key, unknown_reference
+from app.kit.http.validation import check_key, unknown_reference
 from app.kit.problems import BadRequest, FieldError, Invalid, Kind, Problem, Text, refuse, require_found
 
-_principals = table_of(Principal)
+_principals = get_table(Principal)
 
 address_not_reached = Kind(
     "address_not_reached",
@@ -74,15 +74,15 @@ def put_webhook(write: Write, name: str, content: WebhookIn, *, allow_loopback: 
     goes on at the entry where it stopped.
     """
     write.actor.require_somewhere("write_webhooks")
-    chain = hold(write.session, webhook_chain(name))
-    stored = stored_webhook(write.session, webhooks.c.name == name, write.author.at)
+    chain = lock_chain(write.session, format_webhook_chain(name))
+    stored = find_webhook(write.session, webhooks.c.name == name, write.author.at)
     if stored is not None and not write.actor.may("write_webhooks", stored.row["region_code"]):
         raise NameTaken(name=name)
     write.precondition.check(stored.version if stored else None)
     _check_content(write, content, stored, allow_loopback=allow_loopback)
     values: dict[str, object] = content.model_dump(mode="json")
     if stored is None:
-        _create(write, chain, {"name": checked_key(name), **values})
+        _create(write, chain, {"name": check_key(name), **values})
         return True
     before = stored.row
     if content.is_active:
@@ -95,7 +95,7 @@ def put_webhook(write: Write, name: str, content: WebhookIn, *, allow_loopback: 
     new = {**before, **values, "version": write_version(write.session, webhooks, stored, values)}
     if "principal_id" in values:
         new["owner"] = write.actor.principal
-    record(write.session, chain, write.author, [entry("changed", before, new)])
+    append(write.session, chain, write.author, [build_webhook_entry("changed", before, new)])
     return False
 
 
@@ -104,14 +104,14 @@ def delete_webhook(write: Write, name: str) -> None:
     chain, stored = _lock_webhook(write, name)
     write.precondition.check(stored.version)
     write.session.execute(sa.delete(webhooks).where(webhooks.c.id == stored.id))
-    record(write.session, chain, write.author, [entry("deleted", stored.row, None)])
+    append(write.session, chain, write.author, [build_webhook_entry("deleted", stored.row, None)])
 
 
 def _lock_webhook(write: Write, name: str) -> tuple[Chain, StoredWebhook]:
     """Lock the chain of a webhook and return both. Raises NotFound if the actor may not write it."""
-    id = webhook_id(write.session, write.actor, name)
-    chain = hold(write.session, webhook_chain(name))
-    stored = require_found(stored_webhook(write.session, webhooks.c.id == id, write.author.at))
+    id = find_webhook_id(write.session, write.actor, name)
+    chain = lock_chain(write.session, format_webhook_chain(name))
+    stored = require_found(find_webhook(write.session, webhooks.c.id == id, write.author.at))
     return chain, stored
 
 
@@ -120,7 +120,7 @@ def _check_content(
 ) -> None:
     """Raise Invalid for a forbidden address, and for a region that is unknown, changed or not the actor's."""
     errors, region = [], content.region_code
-    address = parsed_address(content.address)
+    address = parse_address(content.address)
     if address is None or not is_acceptable(address, allow_loopback=allow_loopback):
         public = "https://… (internet)"
         errors.append(
@@ -138,18 +138,18 @@ def _check_content(
 
 
 def _create(write: Write, chain: Chain, content: dict[str, Any]) -> None:
-    watch = watch_of(write.actor, content["region_code"], content["kinds"])
+    watch = make_filter(write.actor, content["region_code"], content["kinds"])
     new = {
         **content,
         "principal_id": _find_actor_id(write),
-        "seen": end_of_feed(write.session),
-        "place": list(end_for(write.session, watch)),
-        "version": next_version(write.session, webhook_subject(content["name"]), None),
+        "seen": read_last_number(write.session),
+        "place": list(find_feed_end(write.session, watch)),
+        "version": assign_version(write.session, format_webhook_subject(content["name"]), None),
         "updated_at": write.author.at,
     }
     write.session.execute(sa.insert(webhooks).values(**new))
     after = {**new, "owner": write.actor.principal, "disabled_reason": None}
-    record(write.session, chain, write.author, [entry("created", None, after)])
+    append(write.session, chain, write.author, [build_webhook_entry("created", None, after)])
 
 
 def _find_actor_id(write: Write) -> int | None:
@@ -158,15 +158,23 @@ def _find_actor_id(write: Write) -> int | None:
     )
 
 
-def entry(
+def build_webhook_entry(
     what: str, before: dict[str, Any] | None, after: dict[str, Any] | None, reason: str | None = None
 ) -> Entry:
     """Return the journal entry of a write to a webhook."""
     row = after or before
     assert row is not None
     version = row["version"] + (after is None)
-    address = webhook_subject(row["name"])
-    return Entry(f"webhook.{what}", row["region_code"], address, version, told(before), told(after), reason)
+    address = format_webhook_subject(row["name"])
+    return Entry(
+        f"webhook.{what}",
+        row["region_code"],
+        address,
+        version,
+        select_recorded_fields(before),
+        select_recorded_fields(after),
+        reason,
+    )
 
 
 # Secrets
@@ -181,10 +189,10 @@ def put_secret(
     stored = known.get(name)
     write.precondition.check(stored.version if stored else None)
     if stored is None:
-        if len(known) >= MOST_SECRETS:
+        if len(known) >= MAX_SECRETS:
             raise TooManySecrets(names=", ".join(sorted(known)))
         secret = random.token_bytes(32)
-        version = next_version(write.session, webhook_subject(webhook, checked_key(name)), None)
+        version = assign_version(write.session, format_webhook_subject(webhook, check_key(name)), None)
         new = StoredSecret(0, name, content.note, version)
         row = {
             "webhook_id": owner.id,
@@ -195,12 +203,12 @@ def put_secret(
             "version": version,
         }
         write.session.execute(sa.insert(secrets).values(**row))
-        record(write.session, chain, write.author, [_build_secret_entry("created", owner, None, new)])
-        return shown_secret(secret)
+        append(write.session, chain, write.author, [_build_secret_entry("created", owner, None, new)])
+        return format_secret(secret)
     if stored.note != content.note:
         version = write_version(write.session, secrets, stored, {"note": content.note})
         new = stored._replace(note=content.note, version=version)
-        record(write.session, chain, write.author, [_build_secret_entry("changed", owner, stored, new)])
+        append(write.session, chain, write.author, [_build_secret_entry("changed", owner, stored, new)])
     return None
 
 
@@ -210,7 +218,7 @@ def delete_secret(write: Write, webhook: str, name: str) -> None:
     stored = require_found(_list_secrets(write.session, owner).get(name))
     write.precondition.check(stored.version)
     write.session.execute(sa.delete(secrets).where(secrets.c.id == stored.id))
-    record(write.session, chain, write.author, [_build_secret_entry("deleted", owner, stored, None)])
+    append(write.session, chain, write.author, [_build_secret_entry("deleted", owner, stored, None)])
 
 
 class StoredSecret(NamedTuple):
@@ -236,7 +244,7 @@ def _build_secret_entry(
 
     row = after or before
     assert row is not None
-    address = webhook_subject(webhook.row["name"], row.name)
+    address = format_webhook_subject(webhook.row["name"], row.name)
     version, region = row.version + (after is None), webhook.row["region_code"]
     return Entry(f"webhook_secret.{what}", region, address, version, describe(before), describe(after))
 
@@ -250,7 +258,7 @@ def reseal_secrets(session: Session, sealer: Sealer) -> tuple[int, list[str]]:
     statement = sa.select(secrets.c.id, secrets.c.sealed, webhooks.c.name).join(webhooks)
     done, lost = 0, []
     for row in session.execute(statement.order_by(webhooks.c.name)).all():
-        secret = sealer.opened(row.sealed)
+        secret = sealer.unseal(row.sealed)
         if secret is None:
             lost.append(row.name)
             continue
@@ -262,7 +270,7 @@ def reseal_secrets(session: Session, sealer: Sealer) -> tuple[int, list[str]]:
 # Replays
 
 
-def replay(write: Write, name: str, content: ReplayIn) -> None:
+def replay_delivery(write: Write, name: str, content: ReplayIn) -> None:
     """Queue a delivery again at once, or a hint of everything behind a cursor of the feed.
 
     A delivery that waits for its retry becomes due now. Raises NotFound for an unknown webhook, Invalid for an
@@ -277,9 +285,9 @@ def replay(write: Write, name: str, content: ReplayIn) -> None:
     if not is_new:
         return
     row = stored.row
-    subject = webhook_subject(row["name"])
+    subject = format_webhook_subject(row["name"])
     done = Entry("webhook.replayed", row["region_code"], subject, row["version"], None, source)
-    record(write.session, chain, write.author, [done])
+    append(write.session, chain, write.author, [done])
 
 
 def _requeue_delivery(write: Write, webhook: StoredWebhook, id: str) -> bool:
@@ -300,16 +308,16 @@ def _requeue_delivery(write: Write, webhook: StoredWebhook, id: str) -> bool:
 def _rewind(write: Write, webhook: StoredWebhook, cursor: str) -> bool:
     """Move the webhook back to a cursor. Returns False if it is not yet past the cursor and no delivery waits."""
     row = webhook.row
-    filters = watch_of(write.actor, row["region_code"], row["kinds"]).filters
+    filters = make_filter(write.actor, row["region_code"], row["kinds"]).filters
     try:
-        place = place_of(cursor, filters)
+        place = decode_cursor(cursor, filters)
     except BadRequest:
         raise Invalid(errors=[FieldError(foreign_cursor, pointer="/after", value=cursor)]) from None
-    number = number_of(write.session, place)
+    number = find_number(write.session, place)
     if number is None:
         current = [f"/v1/changes?after=now&region={row['region_code']}"]
         raise Invalid(errors=[FieldError(expired_cursor, pointer="/after", value=cursor, allowed=current)])
-    waiting = pending_delivery(write.session, row["id"])
+    waiting = find_pending_delivery(write.session, row["id"])
     if waiting is not None and waiting.next_attempt_at > write.author.at:
         _requeue_delivery(write, webhook, waiting.id)
     elif number >= row["seen"]:

@@ -9,24 +9,26 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.changes.webhooks.rules import (
-    MOST_ATTEMPTS,
+    MAX_ATTEMPTS,
     DeliveryState,
     DisabledReason,
     Failure,
-    Verb,
     WebhookState,
-    parsed_address,
+    WebhookVerb,
+    parse_address,
 )
 from app.kit.database.engine import Table
-from app.kit.fields import SOMETIMES, Key, Prose, RegionCode, Shape, Version, address, show_example
+from app.kit.fields import SOMETIMES, Key, Prose, RegionCode, Shape, Version, describe_key, show_example
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
 
 WebhookKey = Annotated[
-    str, address("Name of the webhook, once in the whole service: who is told.", "dasbor-kotabaru")
+    str, describe_key("Name of the webhook, once in the whole service: who is told.", "dasbor-kotabaru")
 ]
-SecretKey = Annotated[str, address("Name of the secret in its webhook, such as the year it is for.", "2026")]
+SecretKey = Annotated[
+    str, describe_key("Name of the secret in its webhook, such as the year it is for.", "2026")
+]
 
 malformed_address = Kind(
     "malformed_address",
@@ -37,7 +39,7 @@ one_of_both = Kind("one_of_both", id="isi tepat satu dari {allowed}", en="give e
 
 
 def _check_receiver(text: str) -> str:
-    if parsed_address(text) is None:
+    if parse_address(text) is None:
         raise RuleBroken(malformed_address, at="", value=text, allowed="https://host/path")
     return text
 
@@ -123,7 +125,7 @@ class WebhookOut(WebhookFields):
         "`no_secret`: nothing is sent unsigned."
     )
     disabled_reason: DisabledReason | None = ShapeField(
-        description=f"`gone`: the receiver answered 410; `exhausted`: {MOST_ATTEMPTS} attempts over about three days."
+        description=f"`gone`: the receiver answered 410; `exhausted`: {MAX_ATTEMPTS} attempts over about three days."
     )
     disabled_at: datetime | None
     version: Version
@@ -135,7 +137,7 @@ class WebhookOut(WebhookFields):
 class WebhookReply(WebhookOut):
     """One webhook, with what the caller may do with it."""
 
-    allowed: list[Verb]
+    allowed: list[WebhookVerb]
 
     model_config = show_example({**_WEBHOOK_OUT, "allowed": ["edit", "delete", "write_secrets", "replay"]})
 
@@ -209,7 +211,7 @@ class DeliveryOut(BaseModel):
     id: str = ShapeField(description="`webhook-id`: the same at each attempt, by which a repeat is known.")
     state: DeliveryState
     created_at: datetime
-    attempts: int = ShapeField(description=f"How often it was tried, at most {MOST_ATTEMPTS} times in a row.")
+    attempts: int = ShapeField(description=f"How often it was tried, at most {MAX_ATTEMPTS} times in a row.")
     attempted_at: datetime | None = ShapeField(description="The last attempt; null: none yet.")
     next_attempt_at: datetime | None = ShapeField(description="Null: none will follow.")
     status: int | None = ShapeField(description="HTTP status of the last attempt; null: none came.")

@@ -9,10 +9,10 @@ from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
 from app.access.models import Principal
-from app.access.queries import can_read, reader_of, visible, within
+from app.access.queries import can_read, can_see_region, find_reader, is_in_region
 from app.access.rules import Actor
-from app.changes.queries import Watch
-from app.changes.rules import Place
+from app.changes.queries import FeedFilter
+from app.changes.rules import FeedPosition
 from app.changes.webhooks.models import (
     DeliveryOut,
     DeliveryQuery,
@@ -23,24 +23,24 @@ from app.changes.webhooks.models import (
     WebhookSecretOut,
     WebhookSecretRow,
 )
-from app.changes.webhooks.rules import DeliveryState, Hint, WebhookState, feed_kinds
-from app.kit.database.engine import table_of
+from app.changes.webhooks.rules import DeliveryState, Hint, WebhookState, convert_kinds
+from app.kit.database.engine import get_table
 from app.kit.database.journal import FEED, JournalHead
-from app.kit.database.json_sql import fields_of
+from app.kit.database.json_sql import select_fields
 from app.kit.database.resources import ResourceText, read_text
-from app.kit.http.pagination import Listing, equal
+from app.kit.http.pagination import Listing, match_values
 from app.kit.problems import require_found
 
-webhooks, secrets = table_of(WebhookRow), table_of(WebhookSecretRow)
-deliveries = table_of(WebhookDeliveryRow)
-_principals, _heads = table_of(Principal), table_of(JournalHead)
+webhooks, secrets = get_table(WebhookRow), get_table(WebhookSecretRow)
+deliveries = get_table(WebhookDeliveryRow)
+_principals, _heads = get_table(Principal), get_table(JournalHead)
 _w, _d = webhooks.c, deliveries.c
 
 
 # For administrators
 
 
-def state_at(now: datetime) -> ColumnElement[str]:
+def build_state(now: datetime) -> ColumnElement[str]:
     """Return the state of each webhook at an instant (`WebhookState`), as a column."""
     is_signed = sa.exists().where(secrets.c.webhook_id == _w.id)
     return sa.case(
@@ -54,44 +54,44 @@ def state_at(now: datetime) -> ColumnElement[str]:
 
 def _select_webhooks(actor: Actor, now: datetime) -> Select[Any]:
     owner = sa.select(_principals.c.name).where(_principals.c.id == _w.principal_id).scalar_subquery()
-    columns = fields_of(WebhookOut, webhooks, owner=owner, state=state_at(now))
-    return sa.select(*columns).where(visible(actor, _w.region_code, "write_webhooks"))
+    columns = select_fields(WebhookOut, webhooks, owner=owner, state=build_state(now))
+    return sa.select(*columns).where(can_see_region(actor, _w.region_code, "write_webhooks"))
 
 
 def list_webhooks(actor: Actor, query: WebhookQuery, now: datetime) -> Listing:
     """Return the webhooks that the actor may write."""
-    statement = _select_webhooks(actor, now).where(within(_w.region_code, query.region))
+    statement = _select_webhooks(actor, now).where(is_in_region(_w.region_code, query.region))
     return Listing(statement, {"name": _w.name}, {"name": _w.name})
 
 
-def webhook_text(session: Session, actor: Actor, name: str, now: datetime) -> ResourceText:
+def read_webhook_text(session: Session, actor: Actor, name: str, now: datetime) -> ResourceText:
     """Return a webhook as `WebhookOut`. Raises NotFound if it does not exist or the actor may not write it."""
     return read_text(session, _select_webhooks(actor, now).where(_w.name == name))
 
 
-def webhook_id(session: Session, actor: Actor, name: str) -> int:
+def find_webhook_id(session: Session, actor: Actor, name: str) -> int:
     """Return the row id of a webhook. Raises NotFound if the actor sees none of that name."""
-    is_visible = visible(actor, _w.region_code, "write_webhooks")
+    is_visible = can_see_region(actor, _w.region_code, "write_webhooks")
     return int(require_found(session.scalar(sa.select(_w.id).where(_w.name == name, is_visible))))
 
 
 def list_secrets(webhook: int) -> Listing:
     """Return the secrets of a webhook, by name and note alone."""
-    statement = sa.select(*fields_of(WebhookSecretOut, secrets)).where(secrets.c.webhook_id == webhook)
+    statement = sa.select(*select_fields(WebhookSecretOut, secrets)).where(secrets.c.webhook_id == webhook)
     return Listing(statement, {"name": secrets.c.name}, {"name": secrets.c.name})
 
 
-def secret_text(session: Session, webhook: int, name: str) -> ResourceText:
+def read_secret_text(session: Session, webhook: int, name: str) -> ResourceText:
     """Return a secret as `WebhookSecretOut`. Raises NotFound if the webhook has none of that name."""
     c = secrets.c
-    statement = sa.select(*fields_of(WebhookSecretOut, secrets))
+    statement = sa.select(*select_fields(WebhookSecretOut, secrets))
     return read_text(session, statement.where(c.webhook_id == webhook, c.name == name))
 
 
 def list_deliveries(webhook: int, query: DeliveryQuery) -> Listing:
     """Return the deliveries of a webhook."""
-    conditions = equal((_d.webhook_id, webhook), (_d.state, query.state))
-    statement = sa.select(*fields_of(DeliveryOut, deliveries)).where(*conditions)
+    conditions = match_values((_d.webhook_id, webhook), (_d.state, query.state))
+    statement = sa.select(*select_fields(DeliveryOut, deliveries)).where(*conditions)
     return Listing(statement, {"created_at": _d.created_at}, {"id": _d.id})
 
 
@@ -105,7 +105,7 @@ class StoredWebhook(NamedTuple):
     state: WebhookState
     is_owned: bool
     """True if its owner can read something of its region now."""
-    watch: Watch | None
+    watch: FeedFilter | None
 
     @property
     def id(self) -> int:
@@ -116,31 +116,31 @@ class StoredWebhook(NamedTuple):
         return int(self.row["version"])
 
     @property
-    def place(self) -> Place:
-        return Place(*self.row["place"])
+    def place(self) -> FeedPosition:
+        return FeedPosition(*self.row["place"])
 
 
-def stored_webhook(session: Session, condition: ColumnElement[bool], now: datetime) -> StoredWebhook | None:
+def find_webhook(session: Session, condition: ColumnElement[bool], now: datetime) -> StoredWebhook | None:
     """Return the webhook that meets a condition, without a check of rights. Returns None if there is none."""
     owner = sa.select(_principals.c.name).where(_principals.c.id == _w.principal_id).scalar_subquery()
     is_owned = can_read(_w.principal_id, _w.region_code, now).label("is_owned")
-    columns = (webhooks, owner.label("owner"), state_at(now).label("state"), is_owned)
+    columns = (webhooks, owner.label("owner"), build_state(now).label("state"), is_owned)
     result = session.execute(sa.select(*columns).where(condition)).one_or_none()
     if result is None:
         return None
     row = dict(result._mapping)
     state, owned, id = WebhookState(row.pop("state")), bool(row.pop("is_owned")), row["principal_id"]
-    actor = reader_of(session, id) if id is not None else None
-    watch = watch_of(actor, row["region_code"], row["kinds"]) if actor else None
+    actor = find_reader(session, id) if id is not None else None
+    watch = make_filter(actor, row["region_code"], row["kinds"]) if actor else None
     return StoredWebhook(row, state, owned, watch)
 
 
-def watch_of(actor: Actor, region: str, kinds: list[str]) -> Watch:
+def make_filter(actor: Actor, region: str, kinds: list[str]) -> FeedFilter:
     """Return the feed of a webhook with that owner."""
-    return Watch(actor, region, feed_kinds(kinds))
+    return FeedFilter(actor, region, convert_kinds(kinds))
 
 
-def due_webhooks(session: Session, now: datetime) -> list[int]:
+def list_due_webhooks(session: Session, now: datetime) -> list[int]:
     """Return the active, free webhooks that have a due delivery, or new entries in the feed and none pending."""
     end = sa.select(_heads.c.position).where(_heads.c.chain == FEED).scalar_subquery()
     waits = sa.exists().where(_d.webhook_id == _w.id, _d.state == DeliveryState.pending)
@@ -149,7 +149,7 @@ def due_webhooks(session: Session, now: datetime) -> list[int]:
     )
     has_work = sa.or_(is_due, sa.and_(sa.not_(waits), _w.seen < end))
     statement = sa.select(_w.id).where(
-        _w.is_active, has_work, is_free(now), state_at(now) == WebhookState.active.value
+        _w.is_active, has_work, is_free(now), build_state(now) == WebhookState.active.value
     )
     return list(session.scalars(statement.order_by(_w.id)))
 
@@ -181,7 +181,7 @@ class PendingDelivery:
         return Hint(self.id, self.created_at, self.after, self.next, region, self.kinds, self.count)
 
 
-def pending_delivery(session: Session, webhook: int) -> PendingDelivery | None:
+def find_pending_delivery(session: Session, webhook: int) -> PendingDelivery | None:
     """Return the pending delivery that is due first. Returns None if none is pending."""
     columns = [_d[name] for name in PendingDelivery.__dataclass_fields__]
     pending = sa.select(*columns).where(_d.webhook_id == webhook, _d.state == DeliveryState.pending)
@@ -189,7 +189,7 @@ def pending_delivery(session: Session, webhook: int) -> PendingDelivery | None:
     return PendingDelivery(*row) if row else None
 
 
-def sealed_secrets(session: Session, webhook: int) -> list[str]:
+def list_sealed_secrets(session: Session, webhook: int) -> list[str]:
     """Return the encrypted secrets of a webhook, the newest first."""
     c = secrets.c
     return list(session.scalars(sa.select(c.sealed).where(c.webhook_id == webhook).order_by(c.id.desc())))

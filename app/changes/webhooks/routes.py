@@ -2,8 +2,8 @@
 
 from fastapi import Response
 
-from app.access.actor import Call, Caller
-from app.changes.history import History, history_page
+from app.access.actor import Caller, RequestContext
+from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
 from app.changes.webhooks import commands, queries
 from app.changes.webhooks.models import (
@@ -21,14 +21,26 @@ from app.changes.webhooks.models import (
     WebhookSecretQuery,
     WebhookSecretReply,
 )
-from app.changes.webhooks.rules import ALLOWED, sealer_of, webhook_chain, webhook_subject
-from app.kit.http.etags import tag_of
+from app.changes.webhooks.rules import (
+    WEBHOOK_VERBS,
+    create_sealer,
+    format_webhook_chain,
+    format_webhook_subject,
+)
+from app.kit.http.etags import make_etag
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, answer_resource, created, no_content, with_fields
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.replies import (
+    answer,
+    answer_no_content,
+    answer_page,
+    answer_resource,
+    append_fields,
+    declare_created,
+)
+from app.kit.http.routing import FromQuery, make_router
 from app.settings import Settings
 
-router = house_router(tags=["changes"])
+router = make_router(tags=["changes"])
 
 
 @router.get("/webhooks", response_model=Page[WebhookOut])
@@ -47,7 +59,7 @@ def read_webhook(call: Caller, webhook: WebhookKey) -> Response:
     return _webhook_reply(call, webhook)
 
 
-@router.put("/webhooks/{webhook}", response_model=WebhookReply, responses=created(WebhookReply))
+@router.put("/webhooks/{webhook}", response_model=WebhookReply, responses=declare_created(WebhookReply))
 def put_webhook(call: Caller, webhook: WebhookKey, content: WebhookIn) -> Response:
     """Register a receiver that is told when the feed has something new, or change one.
 
@@ -58,7 +70,7 @@ def put_webhook(call: Caller, webhook: WebhookKey, content: WebhookIn) -> Respon
     has set up no key for secrets.
     """
     settings: Settings = call.request.app.state.settings
-    sealer_of(settings)
+    create_sealer(settings)
     is_new = commands.put_webhook(
         call.write, webhook, content, allow_loopback=settings.webhooks_allow_loopback
     )
@@ -69,18 +81,20 @@ def put_webhook(call: Caller, webhook: WebhookKey, content: WebhookIn) -> Respon
 def delete_webhook(call: Caller, webhook: WebhookKey) -> Response:
     """Delete a webhook with its secrets and its log; nothing more is sent, the history stays."""
     commands.delete_webhook(call.write, webhook)
-    return no_content()
+    return answer_no_content()
 
 
 @router.get("/webhooks/{webhook}/history", response_model=Page[HistoryEntry])
 def list_webhook_history(call: Caller, webhook: WebhookKey, query: History) -> Response:
     """Every write to a webhook and its secrets, and when the service switched it off; stays after it was deleted."""
-    return history_page(call, webhook_chain(webhook), webhook_subject(webhook), query)
+    return answer_history(call, format_webhook_chain(webhook), format_webhook_subject(webhook), query)
 
 
-def _webhook_reply(call: Call, name: str, *, status: int = 200) -> Response:
-    text, version = queries.webhook_text(call.session, call.actor, name, call.now)
-    return answer_resource(call.request, text, version, webhook_subject(name), status=status, allowed=ALLOWED)
+def _webhook_reply(call: RequestContext, name: str, *, status: int = 200) -> Response:
+    text, version = queries.read_webhook_text(call.session, call.actor, name, call.now)
+    return answer_resource(
+        call.request, text, version, format_webhook_subject(name), status=status, allowed=WEBHOOK_VERBS
+    )
 
 
 # Secrets
@@ -89,7 +103,7 @@ def _webhook_reply(call: Call, name: str, *, status: int = 200) -> Response:
 @router.get("/webhooks/{webhook}/secrets", response_model=Page[WebhookSecretOut])
 def list_webhook_secrets(call: Caller, webhook: WebhookKey, query: FromQuery[WebhookSecretQuery]) -> Response:
     """The secrets by which a webhook's hints are signed now, without themselves."""
-    owner = queries.webhook_id(call.session, call.actor, webhook)
+    owner = queries.find_webhook_id(call.session, call.actor, webhook)
     body = read_page(call.session, call.request, queries.list_secrets(owner), query, sort=query.sort)
     return answer_page(call.request, body)
 
@@ -103,7 +117,7 @@ def read_webhook_secret(call: Caller, webhook: WebhookKey, secret: SecretKey) ->
 @router.put(
     "/webhooks/{webhook}/secrets/{secret}",
     response_model=WebhookSecretReply,
-    responses=created(WebhookSecretReply),
+    responses=declare_created(WebhookSecretReply),
 )
 def put_webhook_secret(
     call: Caller, webhook: WebhookKey, secret: SecretKey, content: WebhookSecretIn
@@ -119,7 +133,7 @@ def put_webhook_secret(
         webhook,
         secret,
         content,
-        sealer=sealer_of(call.request.app.state.settings),
+        sealer=create_sealer(call.request.app.state.settings),
     )
     if shown is None:
         return _secret_reply(call, webhook, secret)
@@ -130,18 +144,18 @@ def put_webhook_secret(
 def delete_webhook_secret(call: Caller, webhook: WebhookKey, secret: SecretKey) -> Response:
     """Delete a secret: it signs nothing from the next attempt on. Without any left nothing is sent."""
     commands.delete_secret(call.write, webhook, secret)
-    return no_content()
+    return answer_no_content()
 
 
 def _secret_reply(
-    call: Call, webhook: str, name: str, *, shown: str | None = None, status: int = 200
+    call: RequestContext, webhook: str, name: str, *, shown: str | None = None, status: int = 200
 ) -> Response:
-    owner = queries.webhook_id(call.session, call.actor, webhook)
-    text, version = queries.secret_text(call.session, owner, name)
+    owner = queries.find_webhook_id(call.session, call.actor, webhook)
+    text, version = queries.read_secret_text(call.session, owner, name)
     # The ETag of the body without the secret, which a later GET returns.
-    tag = tag_of(text.encode(), version=version)
-    body = with_fields(text, secret=shown) if shown else text.encode()
-    location = f"/v1/{webhook_subject(webhook, name)}" if status == 201 else None
+    tag = make_etag(text.encode(), version=version)
+    body = append_fields(text, secret=shown) if shown else text.encode()
+    location = f"/v1/{format_webhook_subject(webhook, name)}" if status == 201 else None
     response = answer(call.request, body, status=status, tag=tag, location=location)
     if shown:
         response.headers["Cache-Control"] = "no-store"
@@ -157,7 +171,7 @@ def list_webhook_deliveries(call: Caller, webhook: WebhookKey, query: FromQuery[
 
     What is over is kept for 30 days. One delivery is under way at a time; what changes meanwhile is in the next.
     """
-    owner = queries.webhook_id(call.session, call.actor, webhook)
+    owner = queries.find_webhook_id(call.session, call.actor, webhook)
     body = read_page(
         call.session, call.request, queries.list_deliveries(owner, query), query, sort=query.sort
     )
@@ -170,5 +184,5 @@ def replay_webhook(call: Caller, webhook: WebhookKey, content: ReplayIn) -> Resp
 
     What is waiting for its next attempt is sent at once. Asking twice before it is sent does nothing more.
     """
-    commands.replay(call.write, webhook, content)
+    commands.replay_delivery(call.write, webhook, content)
     return _webhook_reply(call, webhook)

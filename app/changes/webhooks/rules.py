@@ -12,15 +12,15 @@ from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from app.changes.rules import WEBHOOK_CHAINS
-from app.kit.database.json_sql import to_json
+from app.kit.database.json_sql import dump_json
 from app.kit.problems import Problem, Text
-from app.settings import Settings, words
+from app.settings import Settings, split_words
 
-Verb = Literal["edit", "delete", "write_secrets", "replay"]
-ALLOWED: list[Verb] = ["edit", "delete", "write_secrets", "replay"]
+WebhookVerb = Literal["edit", "delete", "write_secrets", "replay"]
+WEBHOOK_VERBS: list[WebhookVerb] = ["edit", "delete", "write_secrets", "replay"]
 """Every caller that sees a webhook administers its region, so all verbs are allowed."""
 
-MOST_SECRETS = 3
+MAX_SECRETS = 3
 
 
 class WebhookState(StrEnum):
@@ -62,17 +62,17 @@ class Failure(StrEnum):
     refused = "refused"
 
 
-def webhook_chain(webhook: str) -> str:
+def format_webhook_chain(webhook: str) -> str:
     """Return the journal chain of a webhook, with a digest: an unchecked name may be longer than a chain's."""
     return WEBHOOK_CHAINS + hashlib.sha256(webhook.encode()).hexdigest()[:40]
 
 
-def webhook_subject(webhook: str, secret: str | None = None) -> str:
+def format_webhook_subject(webhook: str, secret: str | None = None) -> str:
     """Return the address below /v1/ of a webhook, or of one of its secrets."""
     return f"webhooks/{webhook}" + (f"/secrets/{secret}" if secret else "")
 
 
-def feed_kinds(globs: Iterable[str]) -> list[str]:
+def convert_kinds(globs: Iterable[str]) -> list[str]:
     """Convert a webhook's kinds to those of the feed, which has `plan` for `plan.*`."""
     return [glob.removesuffix(".*") for glob in globs]
 
@@ -101,10 +101,12 @@ class Hint(NamedTuple):
             "kinds": list(self.kinds),
             "count": self.total,
         }
-        return to_json({"type": "changes.available", "timestamp": self.at.isoformat(), "data": data}).encode()
+        return dump_json(
+            {"type": "changes.available", "timestamp": self.at.isoformat(), "data": data}
+        ).encode()
 
 
-def signed_headers(hint: Hint, secrets: Iterable[bytes], at: datetime) -> dict[str, str]:
+def sign_headers(hint: Hint, secrets: Iterable[bytes], at: datetime) -> dict[str, str]:
     """Return the headers of Standard Webhooks: id, instant of this attempt, one signature for each secret."""
     instant = str(int(at.timestamp()))
     content = f"{hint.id}.{instant}.".encode() + hint.body
@@ -119,7 +121,7 @@ def signed_headers(hint: Hint, secrets: Iterable[bytes], at: datetime) -> dict[s
 SECRET_PREFIX = "whsec_"  # noqa: S105 - how Standard Webhooks marks a secret, none itself
 
 
-def shown_secret(secret: bytes) -> str:
+def format_secret(secret: bytes) -> str:
     """Return a secret in the form for its receiver, `whsec_` and base64."""
     return SECRET_PREFIX + base64.b64encode(secret).decode()
 
@@ -137,11 +139,11 @@ _DELAYS = (
     *[timedelta(hours=12)] * 4,
 )
 """Delays between attempts: about three days in all, as Standard Webhooks proposes."""
-MOST_ATTEMPTS = len(_DELAYS) + 1
+MAX_ATTEMPTS = len(_DELAYS) + 1
 _JITTER = 0.2
 
 
-def delay_after(attempts: int, luck: float) -> timedelta | None:
+def choose_delay(attempts: int, luck: float) -> timedelta | None:
     """Return the delay after so many failed attempts. Returns None after the last.
 
     `luck`, from 0 to 1, adds up to a fifth, so that the retries of receivers that failed together spread out.
@@ -149,7 +151,7 @@ def delay_after(attempts: int, luck: float) -> timedelta | None:
     return _DELAYS[attempts - 1] * (1 + _JITTER * luck) if attempts <= len(_DELAYS) else None
 
 
-class Outcome(NamedTuple):
+class AttemptResult(NamedTuple):
     """The result of one attempt."""
 
     failure: Failure | None
@@ -161,7 +163,7 @@ GONE = 410
 """Status with which a receiver asks for no more hints."""
 
 
-def failure_of(status: int) -> Failure | None:
+def find_failure(status: int) -> Failure | None:
     """Return the failure of a reply's status, None for 2xx. A redirect is a failure: the sender follows none."""
     if 200 <= status < 300:
         return None
@@ -171,7 +173,7 @@ def failure_of(status: int) -> Failure | None:
 # Addresses
 
 
-class Address(NamedTuple):
+class ReceiverAddress(NamedTuple):
     """Scheme and host of a receiver's address."""
 
     scheme: str
@@ -184,7 +186,7 @@ _HOST = re.compile(
 """A name, an IDN, or an IP address. Programs disagree on other characters: some escape them, some do not."""
 
 
-def parsed_address(url: str) -> Address | None:
+def parse_address(url: str) -> ReceiverAddress | None:
     """Return scheme and host of a receiver's URL. Returns None for any other URL, and for credentials or a fragment."""
     try:
         parts = urlsplit(url)
@@ -195,10 +197,10 @@ def parsed_address(url: str) -> Address | None:
         return None
     if parts.username is not None or port == 0:
         return None
-    return None if "#" in url else Address(parts.scheme, host)
+    return None if "#" in url else ReceiverAddress(parts.scheme, host)
 
 
-def is_acceptable(address: Address, *, allow_loopback: bool) -> bool:
+def is_acceptable(address: ReceiverAddress, *, allow_loopback: bool) -> bool:
     """Return whether a webhook may have this address: https, and no IP address of a private network.
 
     Each attempt resolves and checks a host name again (`sending`).
@@ -210,14 +212,14 @@ def is_acceptable(address: Address, *, allow_loopback: bool) -> bool:
     is_own = address.host == "localhost" or (number is not None and number.is_loopback)
     if address.scheme == "http" or is_own:
         return is_own and allow_loopback
-    return number is None or may_reach(address.host, allow_loopback=allow_loopback)
+    return number is None or can_reach(address.host, allow_loopback=allow_loopback)
 
 
 _GLOBAL_6 = ipaddress.ip_network("2000::/3")
 _TRANSLATED_6 = ipaddress.ip_network("64:ff9b::/96")
 
 
-def may_reach(number: str, *, allow_loopback: bool) -> bool:
+def can_reach(number: str, *, allow_loopback: bool) -> bool:
     """Return whether the service may send to this IP address: only if it is on the public internet.
 
     Private, loopback, link-local, carrier-grade and multicast addresses could make the service reach hosts that only
@@ -229,7 +231,7 @@ def may_reach(number: str, *, allow_loopback: bool) -> bool:
         if inner is None and address in _TRANSLATED_6:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
-            return may_reach(str(inner), allow_loopback=allow_loopback)
+            return can_reach(str(inner), allow_loopback=allow_loopback)
         if address.sixtofour is not None or address.teredo is not None:
             return False
         if not address.is_loopback and address not in _GLOBAL_6:
@@ -239,7 +241,7 @@ def may_reach(number: str, *, allow_loopback: bool) -> bool:
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
-def told(fields: dict[str, object] | None) -> dict[str, object] | None:
+def select_recorded_fields(fields: dict[str, object] | None) -> dict[str, object] | None:
     """Return the fields of a webhook that the journal records."""
     if fields is None:
         return None
@@ -274,7 +276,7 @@ class Sealer:
     def seal(self, secret: bytes) -> str:
         return self._keys.encrypt(secret).decode()
 
-    def opened(self, sealed: str) -> bytes | None:
+    def unseal(self, sealed: str) -> bytes | None:
         """Return the secret. Returns None if none of the keys decrypts it."""
         from cryptography.fernet import InvalidToken
 
@@ -284,8 +286,8 @@ class Sealer:
             return None
 
 
-def sealer_of(settings: Settings) -> Sealer:
+def create_sealer(settings: Settings) -> Sealer:
     """Return the sealer of the settings' keys. Raises NoSecretsKey if they have none."""
     if settings.secrets_key is None:
         raise NoSecretsKey()
-    return Sealer(words(settings.secrets_key))
+    return Sealer(split_words(settings.secrets_key))

@@ -14,8 +14,8 @@ from contextlib import closing, contextmanager
 import httpcore
 import httpx
 
-from app.changes.webhooks.rules import Failure, Outcome, failure_of, may_reach
-from app.client.tls import trusting_context
+from app.changes.webhooks.rules import AttemptResult, Failure, can_reach, find_failure
+from app.client.tls import create_trusting_context
 
 ATTEMPT_SECONDS = 15.0
 """Time-out for connecting, sending and reading together. Name resolution comes before, with the resolver's time-out."""
@@ -25,7 +25,7 @@ _MOST_BYTES = 64 * 1024
 Resolve = Callable[[str, int], list[str]]
 
 
-def resolved(host: str, port: int) -> list[str]:
+def resolve_host(host: str, port: int) -> list[str]:
     """Return the IP addresses of a name, by the machine's resolver. Raises OSError or UnicodeError if it has none."""
     results = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(result[4][0]) for result in results))
@@ -35,11 +35,11 @@ class RefusedAddress(httpx.ConnectError):
     """Raised for a host name with a forbidden IP address."""
 
 
-class Unresolved(httpx.ConnectError):
+class UnknownHost(httpx.ConnectError):
     """Raised for a host name without an IP address."""
 
 
-class Insecure(httpx.ConnectError):
+class InvalidCertificate(httpx.ConnectError):
     """Raised if the receiver has no valid TLS certificate for the name."""
 
 
@@ -73,7 +73,7 @@ class _Timed(httpcore.NetworkStream):
         except httpcore.ConnectError as error:
             # The pool drops the cause, so translate it here.
             if isinstance(error.__cause__, ssl.SSLError):
-                raise Insecure(str(error.__cause__)) from error
+                raise InvalidCertificate(str(error.__cause__)) from error
             raise
         return _Timed(secure, self._end)
 
@@ -99,9 +99,9 @@ class _Guarded(httpcore.NetworkBackend):
         try:
             addresses = self._resolve(host.strip("[]"), port)
         except (OSError, UnicodeError) as error:
-            raise Unresolved(host) from error
+            raise UnknownHost(host) from error
         # One forbidden address is reason enough: no honest receiver publishes both kinds.
-        if not all(may_reach(address, allow_loopback=self._allow_loopback) for address in addresses):
+        if not all(can_reach(address, allow_loopback=self._allow_loopback) for address in addresses):
             raise RefusedAddress(host)
         end = time.monotonic() + ATTEMPT_SECONDS
         failed: httpcore.NetworkError | httpcore.TimeoutException = httpcore.ConnectError()
@@ -185,24 +185,24 @@ class Sender:
         self,
         *,
         allow_loopback: bool,
-        resolve: Resolve = resolved,
+        resolve: Resolve = resolve_host,
         trusted: ssl.SSLContext | None = None,
     ) -> None:
         self._guarded = _Guarded(resolve, allow_loopback=allow_loopback)
-        self._trusted = trusted or trusting_context()
+        self._trusted = trusted or create_trusting_context()
 
-    def post(self, address: str, headers: dict[str, str], body: bytes) -> Outcome:
+    def post(self, address: str, headers: dict[str, str], body: bytes) -> AttemptResult:
         """Send a hint once and return the outcome, which depends only on the status of the reply."""
         began = time.monotonic()
         status: int | None = None
         try:
             status = self._post(address, headers, body)
-            failure = failure_of(status)
-        except (Unresolved, httpx.InvalidURL):
+            failure = find_failure(status)
+        except (UnknownHost, httpx.InvalidURL):
             failure = Failure.unresolved
         except RefusedAddress:
             failure = Failure.refused_address
-        except Insecure:
+        except InvalidCertificate:
             failure = Failure.insecure
         except httpx.TimeoutException:
             failure = Failure.timed_out
@@ -210,7 +210,7 @@ class Sender:
             failure = Failure.unreachable
         except (httpx.ProtocolError, httpx.UnsupportedProtocol):
             failure = Failure.malformed_reply
-        return Outcome(failure, status, round((time.monotonic() - began) * 1000))
+        return AttemptResult(failure, status, round((time.monotonic() - began) * 1000))
 
     def _post(self, address: str, headers: dict[str, str], body: bytes) -> int:
         own = {"content-type": "application/json", "user-agent": "rata", "connection": "close"}

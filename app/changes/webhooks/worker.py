@@ -19,43 +19,43 @@ from opentelemetry.trace import Tracer
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
-from app.changes.queries import Watch, end_of_feed, passed
-from app.changes.rules import cursor_of
-from app.changes.webhooks.commands import entry
+from app.changes.queries import FeedFilter, count_entries, read_last_number
+from app.changes.rules import encode_cursor
+from app.changes.webhooks.commands import build_webhook_entry
 from app.changes.webhooks.queries import (
     PendingDelivery,
     StoredWebhook,
     deliveries,
-    due_webhooks,
+    find_pending_delivery,
+    find_webhook,
     is_free,
-    pending_delivery,
-    sealed_secrets,
-    stored_webhook,
+    list_due_webhooks,
+    list_sealed_secrets,
     webhooks,
 )
 from app.changes.webhooks.rules import (
     GONE,
+    AttemptResult,
     DeliveryState,
     DisabledReason,
     Hint,
-    Outcome,
     Sealer,
     WebhookState,
-    delay_after,
-    signed_headers,
-    webhook_chain,
+    choose_delay,
+    format_webhook_chain,
+    sign_headers,
 )
 from app.changes.webhooks.sending import Sender
 from app.kit.database.engine import Database
-from app.kit.database.journal import Author, hold, record
+from app.kit.database.journal import Author, append, lock_chain
 from app.kit.problems import Busy
-from app.kit.spans import step
+from app.kit.spans import open_span
 
 log = structlog.get_logger("rata")
 
 LEASE = timedelta(seconds=60)
 """Duration of a lease: longer than any attempt takes."""
-KEPT = timedelta(days=30)
+LOG_DURATION = timedelta(days=30)
 """Age up to which the log keeps finished deliveries."""
 PAUSE = 2.0
 """Seconds between two polls if nothing is due."""
@@ -100,24 +100,24 @@ class Worker:
         """Send until the event stops it, after the current round. If the database is away, wait and try again."""
         while not stopped.is_set():
             try:
-                sent = self.round()
+                sent = self.run_round()
             except (SQLAlchemyError, Busy) as error:
                 log.warning("webhooks_wait", reason=type(error).__name__)
                 sent = 0
             if not sent:
                 stopped.wait(PAUSE)
 
-    def until_idle(self) -> int:
+    def send_all_due(self) -> int:
         """Send all due deliveries and return the number of attempts. For cron."""
         total = 0
-        while sent := self.round():
+        while sent := self.run_round():
             total += sent
         return total
 
-    def round(self) -> int:
+    def run_round(self) -> int:
         """Make one attempt for each due webhook and return the number of attempts."""
         with self._database.read_session() as session:
-            due = due_webhooks(session, self._now())
+            due = list_due_webhooks(session, self._now())
         if self._threads == 1 or len(due) < 2:
             return sum(map(self._serve, due))
         with ThreadPoolExecutor(min(self._threads, len(due)), "deliver") as pool:
@@ -126,7 +126,7 @@ class Worker:
     def _serve(self, webhook: int) -> bool:
         """Serve one webhook; return whether an attempt took place. Logs every error, so that others go on."""
         try:
-            with step("serve webhook", self._tracer):
+            with open_span("serve webhook", self._tracer):
                 return self._send(webhook)
         except Exception as error:
             log.error("webhook_not_served", webhook=webhook, exc_info=error)
@@ -134,18 +134,18 @@ class Worker:
 
     def _send(self, webhook: int) -> bool:
         with self._database.writing() as session:
-            job = take(session, webhook, self._now(), self._name)
+            job = lease_webhook(session, webhook, self._now(), self._name)
         if job is None:
             return False
-        secrets = [self._sealer.opened(sealed) for sealed in job.secrets]
+        secrets = [self._sealer.unseal(sealed) for sealed in job.secrets]
         live = [secret for secret in secrets if secret is not None]
         if not live:
             # Not the receiver's fault: the lease delays the retry until the operator has corrected the keys.
             log.error("webhook_secret_sealed_by_another_key", webhook=job.name)
             return False
         at = self._now()
-        with step("send hint", self._tracer) as span:
-            outcome = self._sender.post(job.address, signed_headers(job.hint, live, at), job.hint.body)
+        with open_span("send hint", self._tracer) as span:
+            outcome = self._sender.post(job.address, sign_headers(job.hint, live, at), job.hint.body)
             if outcome.status is not None:
                 span.set_attribute("http.response.status_code", outcome.status)
             if outcome.failure is not None:
@@ -159,11 +159,11 @@ class Worker:
             ms=outcome.milliseconds,
         )
         with self._database.writing() as session:
-            settle(session, job, outcome, at=at, now=self._now(), luck=self._luck())
+            store_outcome(session, job, outcome, at=at, now=self._now(), luck=self._luck())
         return True
 
 
-def take(session: Session, webhook: int, now: datetime, worker: str) -> Job | None:
+def lease_webhook(session: Session, webhook: int, now: datetime, worker: str) -> Job | None:
     """Lease a webhook and return its due delivery, created here if the feed has new entries.
 
     Returns None if nothing is due or another worker has the lease.
@@ -177,11 +177,11 @@ def take(session: Session, webhook: int, now: datetime, worker: str) -> Job | No
     )
     if session.execute(lease).one_or_none() is None:
         return None
-    stored = stored_webhook(session, c.id == webhook, now)
+    stored = find_webhook(session, c.id == webhook, now)
     if stored is None or stored.watch is None or stored.state != WebhookState.active:
         _release(session, webhook, worker)
         return None
-    row = pending_delivery(session, webhook)
+    row = find_pending_delivery(session, webhook)
     if row is not None and row.next_attempt_at <= now and not _is_still_visible(session, stored.watch, row):
         _withdraw(session, stored, row)
         row = None
@@ -191,7 +191,7 @@ def take(session: Session, webhook: int, now: datetime, worker: str) -> Job | No
         _release(session, webhook, worker)
         return None
     hint = row.make_hint(stored.row["region_code"])
-    sealed = sealed_secrets(session, webhook)
+    sealed = list_sealed_secrets(session, webhook)
     return Job(webhook, stored.row["name"], stored.row["address"], hint, row.attempts, sealed, worker)
 
 
@@ -204,11 +204,11 @@ def _release(session: Session, webhook: int, worker: str) -> bool:
 
 
 def _create_delivery(
-    session: Session, webhook: StoredWebhook, watch: Watch, now: datetime
+    session: Session, webhook: StoredWebhook, watch: FeedFilter, now: datetime
 ) -> PendingDelivery | None:
     """Create a delivery of all new entries and advance the webhook. Returns None if its owner may know of none."""
-    row, end = webhook.row, end_of_feed(session)
-    new = passed(session, watch, after=row["seen"], until=end)
+    row, end = webhook.row, read_last_number(session)
+    new = count_entries(session, watch, after=row["seen"], until=end)
     values: dict[str, object] = {"seen": end}
     delivery: PendingDelivery | None = None
     if new.last is not None:
@@ -218,8 +218,8 @@ def _create_delivery(
             created_at=now,
             attempts=0,
             next_attempt_at=now,
-            after=cursor_of(webhook.place, watch.filters),
-            next=cursor_of(new.last, watch.filters),
+            after=encode_cursor(webhook.place, watch.filters),
+            next=encode_cursor(new.last, watch.filters),
             count=new.total,
             kinds=new.kinds,
             first=row["seen"],
@@ -232,9 +232,9 @@ def _create_delivery(
     return delivery
 
 
-def _is_still_visible(session: Session, watch: Watch, row: PendingDelivery) -> bool:
+def _is_still_visible(session: Session, watch: FeedFilter, row: PendingDelivery) -> bool:
     """Return whether the owner may still know of all entries of a delivery."""
-    return passed(session, watch, after=row.first, until=row.last).total >= row.count
+    return count_entries(session, watch, after=row.first, until=row.last).total >= row.count
 
 
 def _withdraw(session: Session, webhook: StoredWebhook, row: PendingDelivery) -> None:
@@ -253,13 +253,15 @@ def _rewind(session: Session, webhook: int, first: int, place: list[object]) -> 
     session.execute(statement.values(seen=first, place=place))
 
 
-def settle(session: Session, job: Job, outcome: Outcome, *, at: datetime, now: datetime, luck: float) -> None:
+def store_outcome(
+    session: Session, job: Job, outcome: AttemptResult, *, at: datetime, now: datetime, luck: float
+) -> None:
     """Store the outcome of an attempt and end the lease. Stores nothing if another worker has the lease by now."""
     attempts = job.attempts + 1
-    delay = delay_after(attempts, luck)
+    delay = choose_delay(attempts, luck)
     is_over = outcome.failure is not None and (outcome.status == GONE or delay is None)
     # Lock the chain before the row, as every write does.
-    chain = hold(session, webhook_chain(job.name)) if is_over else None
+    chain = lock_chain(session, format_webhook_chain(job.name)) if is_over else None
     if not _release(session, job.webhook, job.worker):
         return
     values: dict[str, object] = {
@@ -279,10 +281,10 @@ def settle(session: Session, job: Job, outcome: Outcome, *, at: datetime, now: d
     c = deliveries.c
     session.execute(sa.update(deliveries).where(c.id == job.hint.id).values(**values))
     old = sa.delete(deliveries).where(
-        c.webhook_id == job.webhook, c.state != DeliveryState.pending, c.created_at < now - KEPT
+        c.webhook_id == job.webhook, c.state != DeliveryState.pending, c.created_at < now - LOG_DURATION
     )
     session.execute(old)
-    stored = stored_webhook(session, webhooks.c.id == job.webhook, now) if chain else None
+    stored = find_webhook(session, webhooks.c.id == job.webhook, now) if chain else None
     if chain is None or stored is None:
         return
     first, place = session.execute(sa.select(c.first, c.place).where(c.id == job.hint.id)).one()
@@ -292,5 +294,5 @@ def settle(session: Session, job: Job, outcome: Outcome, *, at: datetime, now: d
     changed["version"] = stored.version + 1
     session.execute(sa.update(webhooks).where(webhooks.c.id == job.webhook).values(**changed))
     why = f"{job.hint.id}: {outcome.status or outcome.failure}, {attempts}×"
-    done = entry("disabled", stored.row, {**stored.row, **changed}, why)
-    record(session, chain, Author(ACTOR, now), [done])
+    done = build_webhook_entry("disabled", stored.row, {**stored.row, **changed}, why)
+    append(session, chain, Author(ACTOR, now), [done])

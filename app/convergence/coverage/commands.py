@@ -12,30 +12,30 @@ import sqlalchemy as sa
 from app.access.commands import Write
 from app.access.rules import Actor
 from app.convergence.coverage.models import CoverageFields, CoverageIn
-from app.convergence.coverage.queries import cells, coverage, stored_coverage
+from app.convergence.coverage.queries import cells, coverage, read_stored_coverage
 from app.convergence.coverage.rules import (
-    Count,
-    balance,
-    by_strategy,
-    district_of,
+    CoverageCount,
+    find_balance,
+    find_district,
+    find_regency,
+    find_status,
     is_village,
-    pooled,
-    regency_of,
-    status_of,
+    pool_by_strategy,
+    pool_counts,
 )
 from app.convergence.coverage.sums.commands import refresh_after_reports
-from app.convergence.editions.commands import hold_choices, pin_choices
+from app.convergence.editions.commands import lock_choices, pin_choices
 from app.convergence.editions.methods.models import Service
-from app.convergence.editions.methods.queries import EDITIONS, Editions, methods_of, services_of
+from app.convergence.editions.methods.queries import EDITIONS, RegionEditions, read_methods, read_services
 from app.convergence.editions.methods.rules import COVERAGE_CHAIN
-from app.kit.batch import BatchWrite, Outcome
-from app.kit.database.journal import Entry, hold, next_versions, record
+from app.kit.batch import BatchWrite, ItemOutcome
+from app.kit.database.journal import Entry, append, assign_versions, lock_chain
 from app.kit.database.parts import PartList, write_parts
-from app.kit.database.resources import Stored
+from app.kit.database.resources import StoredRow
 from app.kit.database.upsert import upsert
-from app.kit.http.validation import nearest, unknown_reference
+from app.kit.http.validation import find_nearest, unknown_reference
 from app.kit.problems import Cell, FieldError, Forbidden, Kind, NotFound, require_found
-from app.reference.queries import is_region, regions_by_code
+from app.reference.queries import find_regions_by_code, is_region
 
 not_your_region = Kind(
     "not_your_region",
@@ -45,7 +45,7 @@ not_your_region = Kind(
 
 
 @dataclass(frozen=True)
-class Report:
+class VillageReport:
     """Coverage of one village in a request, with its location for error messages.
 
     The location is a JSON pointer, or in a file the cell of each field (`/village`, `/services/{code}`).
@@ -64,7 +64,7 @@ class Report:
         return FieldError(kind, pointer=f"{self.pointer}{at}", **details)
 
 
-def report_coverage(write: Write, period: str, batch: BatchWrite[Report]) -> list[Outcome]:
+def report_coverage(write: Write, period: str, batch: BatchWrite[VillageReport]) -> list[ItemOutcome]:
     """Create or replace the coverage of villages in a quarter; skip reports equal to the stored ones.
 
     Raises NotFound if the actor sees none of the villages. Raises Forbidden or Invalid if a village has errors,
@@ -75,7 +75,7 @@ def report_coverage(write: Write, period: str, batch: BatchWrite[Report]) -> lis
     errors = _find_unseen(write, reports)
     seen = [report for report in reports if report.code not in errors]
     # The reply names an unknown village only to an actor that sees one of the regencies.
-    is_near = any(write.actor.sees(regency_of(report.code)) for report in reports)
+    is_near = any(write.actor.sees(find_regency(report.code)) for report in reports)
     if reports and not seen and not (batch.errors_before or is_near):
         raise NotFound()
     if any(not report.pointer and not report.cells for report in reports if report.code in errors):
@@ -85,17 +85,17 @@ def report_coverage(write: Write, period: str, batch: BatchWrite[Report]) -> lis
     seen = [report for report in seen if report.code not in forbidden]
     by_regency: defaultdict[str, list[str]] = defaultdict(list)
     for report in seen:
-        by_regency[regency_of(report.code)].append(report.code)
+        by_regency[find_regency(report.code)].append(report.code)
     # Lock in sorted order, so that two writers of several regencies cannot deadlock.
-    chains = {regency: hold(session, f"{COVERAGE_CHAIN}{regency}") for regency in sorted(by_regency)}
-    editions = hold_choices(session, EDITIONS, by_regency, year) if by_regency else {}
-    packages = services_of(session, {edition.service_package for edition in editions.values()})
-    stored = stored_coverage(session, period, [report.code for report in seen])
+    chains = {regency: lock_chain(session, f"{COVERAGE_CHAIN}{regency}") for regency in sorted(by_regency)}
+    editions = lock_choices(session, EDITIONS, by_regency, year) if by_regency else {}
+    packages = read_services(session, {edition.service_package for edition in editions.values()})
+    stored = read_stored_coverage(session, period, [report.code for report in seen])
     for regency, villages in by_regency.items():
         versions = [stored[village].version for village in villages if village in stored]
         write.precondition.check_many(session, versions, f"{COVERAGE_CHAIN}{regency}")
     for report in seen:
-        package = packages[editions[regency_of(report.code)].service_package]
+        package = packages[editions[find_regency(report.code)].service_package]
         if foreign := _find_foreign_services(report, package):
             errors[report.code] = foreign
     batch.invalidate(errors)
@@ -104,38 +104,40 @@ def report_coverage(write: Write, period: str, batch: BatchWrite[Report]) -> lis
     entries: list[Entry] = []
     written: dict[str, int] = {}
     if changes:
-        used = {region: editions[region] for region in {regency_of(village) for village in changes}}
+        used = {region: editions[region] for region in {find_regency(village) for village in changes}}
         entries += pin_choices(session, write.author, EDITIONS, used, year)
         written = _write(write, period, changes, stored, editions, packages)
         refresh_after_reports(session, period, changes)
     for village, content in changes.items():
         before = stored[village].content if village in stored else None
         address = _format_address(period, village)
-        entries.append(Entry.of("coverage", regency_of(village), address, written[village], before, content))
+        entries.append(
+            Entry.of("coverage", find_regency(village), address, written[village], before, content)
+        )
     of_region = attrgetter("region_code")
     for region, own in groupby(sorted(entries, key=of_region), of_region):
-        record(session, chains[region], write.author, list(own))
+        append(session, chains[region], write.author, list(own))
     return batch.outcomes(stored, written)
 
 
-def _find_unseen(write: Write, reports: Sequence[Report]) -> dict[str, list[FieldError]]:
+def _find_unseen(write: Write, reports: Sequence[VillageReport]) -> dict[str, list[FieldError]]:
     """Return the errors of villages that do not exist or that the actor cannot see."""
-    known = regions_by_code(write.session, {report.code for report in reports})
+    known = find_regions_by_code(write.session, {report.code for report in reports})
     errors = {}
     for report in reports:
         code = report.code
-        if code not in known or not is_village(code) or not write.actor.sees(regency_of(code)):
+        if code not in known or not is_village(code) or not write.actor.sees(find_regency(code)):
             source = {"source": "regions (villages)"}
             errors[code] = [report.build_error("/village", unknown_reference, value=code, values=source)]
     return errors
 
 
-def _find_forbidden(actor: Actor, reports: Sequence[Report]) -> dict[str, list[FieldError]]:
+def _find_forbidden(actor: Actor, reports: Sequence[VillageReport]) -> dict[str, list[FieldError]]:
     """Return the errors of villages in regencies that the actor may not write."""
     errors: dict[str, list[FieldError]] = {}
     refused: dict[str, dict[str, Any] | None] = {}
     for report in reports:
-        regency = regency_of(report.code)
+        regency = find_regency(report.code)
         if regency not in refused:
             try:
                 actor.require("write_coverage", regency)
@@ -156,7 +158,7 @@ def _find_forbidden(actor: Actor, reports: Sequence[Report]) -> dict[str, list[F
     return errors
 
 
-def _find_foreign_services(report: Report, package: Mapping[str, Service]) -> list[FieldError]:
+def _find_foreign_services(report: VillageReport, package: Mapping[str, Service]) -> list[FieldError]:
     """Return the errors of services that are not in the package."""
     return [
         report.build_error(
@@ -165,7 +167,7 @@ def _find_foreign_services(report: Report, package: Mapping[str, Service]) -> li
             service=item.service,
             value=item.service,
             allowed=list(package),
-            nearest=nearest(item.service, package),
+            nearest=find_nearest(item.service, package),
             values={"source": "service-packages"},
         )
         for n, item in enumerate(report.content.services)
@@ -177,37 +179,39 @@ def _write(
     write: Write,
     period: str,
     contents: Mapping[str, dict[str, Any]],
-    stored: Mapping[str, Stored],
-    editions: Mapping[str, Editions],
+    stored: Mapping[str, StoredRow],
+    editions: Mapping[str, RegionEditions],
     packages: Mapping[str, Mapping[str, Service]],
 ) -> dict[str, int]:
     """Upsert whole reports with their services. Return the new versions, by village."""
     session = write.session
-    thresholds = methods_of(session, {edition.method for edition in editions.values()})
+    thresholds = read_methods(session, {edition.method for edition in editions.values()})
     strategy_of = {
         edition: {code: service.strategy for code, service in services.items()}
         for edition, services in packages.items()
     }
-    versions = next_versions(
+    versions = assign_versions(
         session, {village: _format_address(period, village) for village in contents}, stored
     )
     rows, lists = [], []
     for village, content in contents.items():
-        edition = editions[regency_of(village)]
-        counts = {item["service"]: Count(item["eligible"], item["served"]) for item in content["services"]}
-        total = pooled(counts.values())
-        lowest = balance(by_strategy(counts, strategy_of[edition.service_package]))
+        edition = editions[find_regency(village)]
+        counts = {
+            item["service"]: CoverageCount(item["eligible"], item["served"]) for item in content["services"]
+        }
+        total = pool_counts(counts.values())
+        lowest = find_balance(pool_by_strategy(counts, strategy_of[edition.service_package]))
         key = {"period": period, "village": village}
         rows.append(
             {
                 **{name: content[name] for name in CoverageFields.model_fields},
                 **key,
-                "region_code": regency_of(village),
-                "district_code": district_of(village),
+                "region_code": find_regency(village),
+                "district_code": find_district(village),
                 "year": int(period[:4]),
                 **total._asdict(),
                 "balance_percent": lowest.percent,
-                "status": status_of(total, lowest, thresholds[edition.method]),
+                "status": find_status(total, lowest, thresholds[edition.method]),
                 "version": versions[village],
                 "reported_at": write.author.at.isoformat(),
                 "reported_by": write.author.actor,
@@ -227,16 +231,16 @@ def _format_address(period: str, village: str) -> str:
 def delete_coverage(write: Write, period: str, village: str) -> None:
     """Delete the coverage of a village in a quarter. Raises NotFound if the actor sees none."""
     session = write.session
-    regency = regency_of(village)
+    regency = find_regency(village)
     if not is_village(village) or not write.actor.sees(regency) or not is_region(write.session, village):
         raise NotFound()
     write.actor.require("write_coverage", regency)
-    chain = hold(write.session, f"{COVERAGE_CHAIN}{regency}")
-    stored = require_found(stored_coverage(write.session, period, [village]).get(village))
+    chain = lock_chain(write.session, f"{COVERAGE_CHAIN}{regency}")
+    stored = require_found(read_stored_coverage(write.session, period, [village]).get(village))
     write.precondition.check(stored.version)
     session.execute(sa.delete(cells).where(cells.c.period == period, cells.c.village == village))
     session.execute(sa.delete(coverage).where(coverage.c.period == period, coverage.c.village == village))
     refresh_after_reports(session, period, [village])
     address, version = _format_address(period, village), stored.version + 1
     entry = Entry.of("coverage", regency, address, version, stored.content, None)
-    record(session, chain, write.author, [entry])
+    append(session, chain, write.author, [entry])

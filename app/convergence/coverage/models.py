@@ -9,9 +9,9 @@ from pydantic import BaseModel, SkipValidation, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.convergence.coverage.rules import VillageStatus, percent
+from app.convergence.coverage.rules import VillageStatus, compute_percent
 from app.kit.database.engine import Table
-from app.kit.fields import Batch, Count, Key, Line, RegionCode, Shape, Version, address, show_example
+from app.kit.fields import Batch, Count, Key, Line, RegionCode, Shape, Version, describe_key, show_example
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.periods import PeriodText, Quarter
@@ -30,8 +30,8 @@ complete_over_target = Kind(
     en="complete families {value} exceed the target families ({target})",
 )
 
-QuarterKey = Annotated[str, address("Quarter.", "2026-Q2")]
-VillageKey = Annotated[str, address("Kemendagri code of the village.", "63.02.05.2001")]
+QuarterKey = Annotated[str, describe_key("Quarter.", "2026-Q2")]
+VillageKey = Annotated[str, describe_key("Kemendagri code of the village.", "63.02.05.2001")]
 
 LARGEST_BATCH = 10_000
 """Villages in a batch: the largest province has 8,563."""
@@ -186,7 +186,10 @@ class StrategyCoverage(BaseModel):
         """Return the figures of strategies from their E and C, in their order."""
         return [
             cls.model_construct(
-                strategy=name, eligible=eligible, served=served, coverage_percent=percent(served, eligible)
+                strategy=name,
+                eligible=eligible,
+                served=served,
+                coverage_percent=compute_percent(served, eligible),
             )
             for name, (eligible, served) in strategies.items()
         ]

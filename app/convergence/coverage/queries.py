@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
-from app.access.queries import visible, within
+from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
 from app.convergence.coverage.models import (
     CoverageIn,
@@ -18,20 +18,20 @@ from app.convergence.coverage.models import (
     ServiceCoverage,
     ServiceCoverageRow,
 )
-from app.convergence.coverage.rules import regency_of
+from app.convergence.coverage.rules import find_regency
 from app.convergence.editions.methods.queries import region_editions
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import built_once, fields_of, json_rows, json_texts, to_json
-from app.kit.database.resources import Stored
-from app.kit.database.upsert import records
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import build_json_array, build_once, dump_json, select_fields, select_json
+from app.kit.database.resources import StoredRow
+from app.kit.database.upsert import unnest_records
 from app.kit.http.pagination import Listing
 from app.kit.problems import require_found
 from app.reference.models import RegionRow
 
-coverage, cells, regions = table_of(CoverageRow), table_of(ServiceCoverageRow), table_of(RegionRow)
+coverage, cells, regions = get_table(CoverageRow), get_table(ServiceCoverageRow), get_table(RegionRow)
 
 
-def percent_of(
+def build_percent(
     part: sa.SQLColumnExpression[object], whole: sa.SQLColumnExpression[object]
 ) -> ColumnElement[Any]:
     """Return the SQL expression of `rules.percent`: equal digits on both engines."""
@@ -40,11 +40,11 @@ def percent_of(
 
 
 @cache
-def coverage_columns() -> list[ColumnElement[Any]]:
+def list_columns() -> list[ColumnElement[Any]]:
     """Return the columns of a village's coverage, one for each field of `CoverageOut`."""
     c = coverage.c
     services = (
-        sa.select(*fields_of(ServiceCoverage, cells))
+        sa.select(*select_fields(ServiceCoverage, cells))
         .where(cells.c.period == c.period, cells.c.village == c.village)
         .order_by(cells.c.position)
         .correlate(coverage)
@@ -58,58 +58,58 @@ def coverage_columns() -> list[ColumnElement[Any]]:
             .scalar_subquery()
         )
 
-    return fields_of(
+    return select_fields(
         CoverageOut,
         coverage,
         village_name=sa.select(regions.c.name).where(regions.c.code == c.village).scalar_subquery(),
-        services=json_rows(services, name="services"),
+        services=build_json_array(services, name="services"),
         service_package=edition(region_editions.c.service_package),
         method=edition(region_editions.c.method),
-        coverage_percent=percent_of(c.served, c.eligible),
-        completeness_percent=percent_of(c.complete_families, c.target_families),
+        coverage_percent=build_percent(c.served, c.eligible),
+        completeness_percent=build_percent(c.complete_families, c.target_families),
     )
 
 
 def list_coverage(actor: Actor, period: str, query: CoverageListQuery) -> Listing:
     """Return the villages of a region that report. Raises NotFound if the actor cannot see the region."""
-    actor.require_seen(regency_of(query.region))
+    actor.require_seen(find_regency(query.region))
     c = coverage.c
-    statement = sa.select(*coverage_columns()).where(
-        visible(actor, c.region_code), c.period == period, within(c.village, query.region)
+    statement = sa.select(*list_columns()).where(
+        can_see_region(actor, c.region_code), c.period == period, is_in_region(c.village, query.region)
     )
     return Listing(statement, {"village": c.village, "reported_at": c.reported_at}, {"village": c.village})
 
 
-def coverage_text(session: Session, actor: Actor, period: str, village: str) -> str:
+def read_coverage_text(session: Session, actor: Actor, period: str, village: str) -> str:
     """Return a village's coverage as JSON (`CoverageOut`). Raises NotFound if the actor sees none."""
     bound = {"period": period, "village": village}
-    actor.require_seen(regency_of(village))
+    actor.require_seen(find_regency(village))
     text = require_found(session.connection().execute(_select_one(session), bound).scalar_one_or_none())
     return str(text)
 
 
-@built_once
+@build_once
 def _select_one(session: Session) -> Select[Any]:
     chosen = (coverage.c.period == sa.bindparam("period"), coverage.c.village == sa.bindparam("village"))
-    return json_texts(sa.select(*coverage_columns()).where(*chosen))
+    return select_json(sa.select(*list_columns()).where(*chosen))
 
 
-def stored_coverage(session: Session, period: str, villages: Collection[str]) -> dict[str, Stored]:
+def read_stored_coverage(session: Session, period: str, villages: Collection[str]) -> dict[str, StoredRow]:
     """Return the stored coverage of villages in a quarter, by village."""
-    bound = {"period": period, "records": to_json([{"village": village} for village in villages])}
+    bound = {"period": period, "records": dump_json([{"village": village} for village in villages])}
     rows = session.connection().execute(_select_stored(session), bound)
-    return {village: Stored.parse(text) for text, village in rows}
+    return {village: StoredRow.parse(text) for text, village in rows}
 
 
-@built_once
+@build_once
 def _select_stored(session: Session) -> Select[Any]:
-    given = records(session, {"village": coverage.c.village.type})
-    columns = [c for c in coverage_columns() if c.name in {*CoverageIn.model_fields, "version"}]
+    given = unnest_records(session, {"village": coverage.c.village.type})
+    columns = [c for c in list_columns() if c.name in {*CoverageIn.model_fields, "version"}]
     query = sa.select(*columns, coverage.c.village.label("_village")).where(
         coverage.c.period == sa.bindparam("period"),
         coverage.c.village.in_(sa.select(given.c.village)),
     )
-    return json_texts(query, "_village")
+    return select_json(query, "_village")
 
 
 def has_coverage(session: Session, region: str, year: int) -> bool:

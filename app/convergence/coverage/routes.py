@@ -2,12 +2,12 @@
 
 from fastapi import Response
 
-from app.access.actor import Call, Caller
-from app.changes.history import History, history_page
+from app.access.actor import Caller, RequestContext
+from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
 from app.convergence.coverage import commands, queries
-from app.convergence.coverage.commands import Report
-from app.convergence.coverage.files.queries import import_report, read_coverage_file
+from app.convergence.coverage.commands import VillageReport
+from app.convergence.coverage.files.queries import build_import_report, read_coverage_file
 from app.convergence.coverage.models import (
     ChildrenQuery,
     CoverageBatch,
@@ -24,22 +24,29 @@ from app.convergence.coverage.models import (
     RegionSums,
     VillageKey,
 )
-from app.convergence.coverage.regions.queries import list_children, region_coverage, village_strategies
-from app.convergence.coverage.rules import regency_of
+from app.convergence.coverage.regions.queries import compute_region_coverage, list_children, parse_strategies
+from app.convergence.coverage.rules import find_regency
 from app.convergence.editions.methods.rules import COVERAGE_CHAIN
-from app.kit.batch import BatchQuery, BatchWrite, Outcome, errors_of, read_items
-from app.kit.database.journal import stamp
-from app.kit.http.etags import STATE, tag_of
+from app.kit.batch import BatchQuery, BatchWrite, ItemOutcome, list_errors, read_items
+from app.kit.database.journal import state_hash
+from app.kit.http.etags import STATE_LENGTH, make_etag
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, answer_resource, created, language_of, no_content
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.replies import (
+    answer,
+    answer_no_content,
+    answer_page,
+    answer_resource,
+    choose_language,
+    declare_created,
+)
+from app.kit.http.routing import FromQuery, make_router
 from app.kit.periods import is_quarter, malformed_period
 from app.kit.problems import BadRequest, FieldError, NotFound
-from app.plans.findings.models import BatchResult, batch_result
+from app.plans.findings.models import BatchResult, build_batch_result
 from app.reference.models import RegionKey
 
-router = house_router(tags=["convergence"])
+router = make_router(tags=["convergence"])
 
 
 def _parse_quarter(text: str) -> str:
@@ -60,8 +67,8 @@ def list_coverage(call: Caller, period: QuarterKey, query: FromQuery[CoverageLis
     listing = queries.list_coverage(call.actor, _parse_quarter(period), query)
     body = read_page(call.session, call.request, listing, query, sort=query.sort)
     # The ETag changes with every write to the regency's coverage; before the first write the stamp is empty.
-    state = stamp(call.session, f"{COVERAGE_CHAIN}{regency_of(query.region)}")[:STATE]
-    return answer_page(call.request, body, tag=tag_of(body, version=state or None))
+    state = state_hash(call.session, f"{COVERAGE_CHAIN}{find_regency(query.region)}")[:STATE_LENGTH]
+    return answer_page(call.request, body, tag=make_etag(body, version=state or None))
 
 
 @router.put("/coverage/{period}", response_model=BatchResult)
@@ -78,12 +85,12 @@ def put_region_coverage(
     quarter = _parse_quarter(period)
     items, refused = read_items(CoverageItem, batch.items, key="village")
     reports = [
-        Report(item.village, CoverageIn.model_construct(**dict(item)), pointer=f"/items/{n}")
+        VillageReport(item.village, CoverageIn.model_construct(**dict(item)), pointer=f"/items/{n}")
         for n, item in items
     ]
-    written = BatchWrite(reports, each=query.each, errors_before=errors_of(refused))
+    written = BatchWrite(reports, each=query.each, errors_before=list_errors(refused))
     done = commands.report_coverage(call.write_of_list, quarter, written)
-    result = batch_result(done, refused, {}, language=language_of(call.request))
+    result = build_batch_result(done, refused, {}, language=choose_language(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
 
 
@@ -109,8 +116,8 @@ def import_coverage(call: Caller, period: QuarterKey, query: FromQuery[CoverageI
     reading = call.unit.reading
     read = read_coverage_file(reading, int(quarter[:4]), table.data, table.filename, query)
     written = BatchWrite(read.reports, each=query.each, errors_before=read.errors)
-    done = commands.report_coverage(call.write.unconditional(), quarter, written)
-    report = import_report(quarter, read, done, language_of(call.request))
+    done = commands.report_coverage(call.write.drop_precondition(), quarter, written)
+    report = build_import_report(quarter, read, done, choose_language(call.request))
     return answer(call.request, report.model_dump_json(exclude_none=True).encode())
 
 
@@ -120,12 +127,14 @@ def read_coverage(call: Caller, period: QuarterKey, village: VillageKey) -> Resp
     return _reply(call, _parse_quarter(period), village)
 
 
-@router.put("/coverage/{period}/{village}", response_model=CoverageReply, responses=created(CoverageReply))
+@router.put(
+    "/coverage/{period}/{village}", response_model=CoverageReply, responses=declare_created(CoverageReply)
+)
 def put_coverage(call: Caller, period: QuarterKey, village: VillageKey, content: CoverageIn) -> Response:
     """Report the coverage of a village in a quarter: eligible and served by service, target families, those
     of them with everything, and the source. Replaces all of it; served above eligible is refused (E08)."""
     quarter = _parse_quarter(period)
-    (done,) = commands.report_coverage(call.write, quarter, BatchWrite([Report(village, content)]))
+    (done,) = commands.report_coverage(call.write, quarter, BatchWrite([VillageReport(village, content)]))
     return _reply(call, quarter, village, done=done)
 
 
@@ -133,22 +142,22 @@ def put_coverage(call: Caller, period: QuarterKey, village: VillageKey, content:
 def delete_coverage(call: Caller, period: QuarterKey, village: VillageKey) -> Response:
     """Take the coverage of a village in a quarter back."""
     commands.delete_coverage(call.write, _parse_quarter(period), village)
-    return no_content()
+    return answer_no_content()
 
 
 @router.get("/coverage/{period}/{village}/history", response_model=Page[HistoryEntry])
 def list_coverage_history(call: Caller, period: QuarterKey, village: VillageKey, query: History) -> Response:
     """Every write to a village's coverage of a quarter. Stays after it was taken back."""
-    chain = f"{COVERAGE_CHAIN}{regency_of(village)}"
-    return history_page(call, chain, f"coverage/{period}/{village}", query)
+    chain = f"{COVERAGE_CHAIN}{find_regency(village)}"
+    return answer_history(call, chain, f"coverage/{period}/{village}", query)
 
 
-def _reply(call: Call, period: str, village: str, *, done: Outcome | None = None) -> Response:
-    text = queries.coverage_text(call.session, call.actor, period, village)
-    strategies, version = village_strategies(call.session, text)
+def _reply(call: RequestContext, period: str, village: str, *, done: ItemOutcome | None = None) -> Response:
+    text = queries.read_coverage_text(call.session, call.actor, period, village)
+    strategies, version = parse_strategies(call.session, text)
     fields = {
         "by_strategy": [strategy.model_dump() for strategy in strategies],
-        "allowed": ["edit", "delete"] if call.actor.may("write_coverage", regency_of(village)) else [],
+        "allowed": ["edit", "delete"] if call.actor.may("write_coverage", find_regency(village)) else [],
     }
     status = 201 if done is not None and done.status == "created" else 200
     address = f"coverage/{period}/{village}"
@@ -163,7 +172,7 @@ def read_region_coverage(call: Caller, region: RegionKey, query: FromQuery[Figur
     Counts are pooled over villages, percentages never averaged. What has no denominator is null, never 0
     or 100. 404 for a region that the caller does not see.
     """
-    coverage = region_coverage(call.session, call.actor, region, query.period)
+    coverage = compute_region_coverage(call.session, call.actor, region, query.period)
     return answer(call.request, coverage.model_dump_json().encode())
 
 

@@ -24,14 +24,14 @@ class VillageStatus(StrEnum):
     not_yet = "not_yet"
 
 
-class Count(NamedTuple):
+class CoverageCount(NamedTuple):
     """E and C of one service, or of several pooled."""
 
     eligible: int
     served: int
 
 
-def percent(part: int, whole: int) -> float | None:
+def compute_percent(part: int, whole: int) -> float | None:
     """Return part / whole × 100, two decimals, halves up. Returns None if `whole` is 0.
 
     Integer arithmetic up to the last step, so that both databases give equal digits (`queries.percent_of`).
@@ -39,7 +39,7 @@ def percent(part: int, whole: int) -> float | None:
     return ((20_000 * part + whole) // (2 * whole)) / 100 if whole else None
 
 
-def pooled(counts: Iterable[Count]) -> Count:
+def pool_counts(counts: Iterable[CoverageCount]) -> CoverageCount:
     """Return ΣE and ΣC of services, villages or regions (K). Pool counts; never average percentages.
 
     The pooled percentage lies between the lowest and the highest, in any order.
@@ -48,16 +48,18 @@ def pooled(counts: Iterable[Count]) -> Count:
     for count in counts:
         eligible += count.eligible
         served += count.served
-    return Count(eligible, served)
+    return CoverageCount(eligible, served)
 
 
-def by_strategy(counts: Mapping[str, Count], strategy_of: Mapping[str, str]) -> dict[str, Count]:
+def pool_by_strategy(
+    counts: Mapping[str, CoverageCount], strategy_of: Mapping[str, str]
+) -> dict[str, CoverageCount]:
     """Pool E and C of services by strategy (KD_vs = ΣC / ΣE over its services).
 
     Strategies keep the order of the package; a strategy without a report has E = 0.
     """
     return {
-        strategy: pooled(
+        strategy: pool_counts(
             counts[code] for code, own in strategy_of.items() if own == strategy and code in counts
         )
         for strategy in dict.fromkeys(strategy_of.values())
@@ -68,16 +70,16 @@ def by_strategy(counts: Mapping[str, Count], strategy_of: Mapping[str, str]) -> 
 class Balance:
     """B: the strategy of the lowest coverage with its E and C, and the strategies without any E."""
 
-    lowest: Count | None
+    lowest: CoverageCount | None
     strategy: str | None
     undefined: tuple[str, ...]
 
     @property
     def percent(self) -> float | None:
-        return percent(self.lowest.served, self.lowest.eligible) if self.lowest else None
+        return compute_percent(self.lowest.served, self.lowest.eligible) if self.lowest else None
 
 
-def balance(strategies: Mapping[str, Count]) -> Balance:
+def find_balance(strategies: Mapping[str, CoverageCount]) -> Balance:
     """Return B_v = min over s of KD_vs: the strategy that the village lacks most.
 
     Strategies without any E do not count, since no family lacks them; the result lists them. `base` is no strategy
@@ -97,7 +99,7 @@ def balance(strategies: Mapping[str, Count]) -> Balance:
     return Balance(real[lowest] if lowest else None, lowest, undefined)
 
 
-def status_of(total: Count, lowest: Balance, method: MethodFields) -> VillageStatus | None:
+def find_status(total: CoverageCount, lowest: Balance, method: MethodFields) -> VillageStatus | None:
     """Return a village's status: converged if KD ≥ 80 and B ≥ 60, partial if KD ≥ 50, else not yet.
 
     The method sets the thresholds. Counts decide, not rounded percentages. Returns None if E is 0. Without any E in a
@@ -111,11 +113,11 @@ def status_of(total: Count, lowest: Balance, method: MethodFields) -> VillageSta
     return VillageStatus.partial if _reaches(total, method.partial_coverage) else VillageStatus.not_yet
 
 
-def _reaches(count: Count, threshold: float) -> bool:
+def _reaches(count: CoverageCount, threshold: float) -> bool:
     return count.served * 10_000 >= count.eligible * round(threshold * 100)
 
 
-class Expected(NamedTuple):
+class ReachInput(NamedTuple):
     """Input of reach."""
 
     reporting: int
@@ -126,16 +128,16 @@ class Expected(NamedTuple):
     """Villages that the plan or an earlier report names."""
 
 
-def reach(expected: Expected) -> float | None:
+def compute_reach(expected: ReachInput) -> float | None:
     """Return R = Σ H of the villages that report / Σ H of all expected villages × 100.
 
     Returns None if neither the plan nor an earlier report names a village, since the villages that report would then be
     their own denominator, and if the expected villages have no families.
     """
-    return percent(expected.reporting, expected.families) if expected.foreseen else None
+    return compute_percent(expected.reporting, expected.families) if expected.foreseen else None
 
 
-def target_of(reported: int | None, planned: int | None, earlier: Iterable[int]) -> int | None:
+def choose_target(reported: int | None, planned: int | None, earlier: Iterable[int]) -> int | None:
     """Return H of an expected village from its report, else from the plan, else from its latest earlier report.
 
     `earlier` begins with the quarter before. Returns None if no source gives H: the village counts, but not in R.
@@ -146,7 +148,7 @@ def target_of(reported: int | None, planned: int | None, earlier: Iterable[int])
 # Quarters
 
 
-def quarters_from(period: str, steps: int) -> str:
+def add_quarters(period: str, steps: int) -> str:
     """Return the quarter that lies `steps` quarters after `period` (before it if negative)."""
     number = int(period[:4]) * 4 + int(period[-1]) - 1 + steps
     return f"{number // 4}-Q{number % 4 + 1}"
@@ -155,12 +157,12 @@ def quarters_from(period: str, steps: int) -> str:
 # Regions
 
 
-def regency_of(code: str) -> str:
+def find_regency(code: str) -> str:
     """Return the regency of a village or a district; a province and the nation unchanged."""
     return ".".join(code.split(".")[:2])
 
 
-def district_of(village: str) -> str:
+def find_district(village: str) -> str:
     """Return the code of a village's district."""
     return ".".join(village.split(".")[:3])
 

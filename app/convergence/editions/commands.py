@@ -12,20 +12,20 @@ from pydantic import BaseModel
 from sqlmodel import Session
 
 from app.access.commands import Write
-from app.convergence.editions.models import EditionFields
+from app.convergence.editions.models import RuleEditionFields
 from app.convergence.editions.queries import (
+    AnyChoice,
     ChoiceKind,
-    Chosen,
     EditionKind,
-    choices_of,
-    known_editions,
-    stored_edition,
+    list_edition_names,
+    read_choices,
+    read_stored_edition,
 )
 from app.convergence.editions.rules import CHAIN
-from app.kit.database.journal import Author, Entry, hold, record
-from app.kit.database.resources import Stored
+from app.kit.database.journal import Author, Entry, append, lock_chain
+from app.kit.database.resources import StoredRow
 from app.kit.database.upsert import upsert
-from app.kit.http.validation import checked_key, describe_unknown
+from app.kit.http.validation import check_key, describe_unknown
 from app.kit.problems import Invalid, Problem, Text, refuse
 
 
@@ -39,26 +39,26 @@ class EditionInUse(Problem):
     )
 
 
-def put_edition(write: Write, kind: EditionKind, edition: str, content: EditionFields) -> bool:
+def put_edition(write: Write, kind: EditionKind, edition: str, content: RuleEditionFields) -> bool:
     """Create or replace an edition. Return whether it is new. Raises EditionInUse if a region's year follows it."""
     write.actor.require("write_editions", "0")
     if kind.find_errors is not None and (errors := kind.find_errors(write.session, content)):
         raise Invalid(errors=errors)
     after = content.model_dump(mode="json")
-    chain = hold(write.session, CHAIN)
-    stored = stored_edition(write.session, kind, edition)
+    chain = lock_chain(write.session, CHAIN)
+    stored = read_stored_edition(write.session, kind, edition)
     write.precondition.check(stored.version if stored else None)
     before = {name: stored.content[name] for name in after} if stored else None
     if before == after:
         return False
     if stored is None:
-        checked_key(edition)
+        check_key(edition)
     elif stored.content["in_use"]:
         raise EditionInUse(edition=edition)
     version = stored.version + 1 if stored else 1
     _store(write.session, write.author, kind, edition, after, version)
     entry = Entry.of(kind.noun, "0", f"{kind.address}/{edition}", version, before, after)
-    record(write.session, chain, write.author, [entry])
+    append(write.session, chain, write.author, [entry])
     return stored is None
 
 
@@ -86,32 +86,32 @@ def load_editions(session: Session, author: Author, kinds: Collection[EditionKin
 
 
 def _load(session: Session, author: Author, kind: EditionKind) -> list[str]:
-    chain = hold(session, CHAIN)
+    chain = lock_chain(session, CHAIN)
     done, entries = [], []
     for content in json.loads(kind.shipped.read_text(encoding="utf-8")):
         edition = content.pop("edition")
-        if stored_edition(session, kind, edition) is None:
+        if read_stored_edition(session, kind, edition) is None:
             after = kind.shape.model_validate(content).model_dump(mode="json")
             _store(session, author, kind, edition, after, 1)
             subject = f"{kind.address}/{edition}"
             entries.append(Entry(f"{kind.noun}.created", "0", subject, 1, None, after))
             done.append(f"{kind.noun} {edition}".replace("_", " "))
-    record(session, chain, author, entries)
+    append(session, chain, author, entries)
     return done
 
 
 # The editions of a region's year
 
 
-def put_choice(write: Write, kind: ChoiceKind[Chosen], region: str, year: int, content: BaseModel) -> bool:
+def put_choice(write: Write, kind: ChoiceKind[AnyChoice], region: str, year: int, content: BaseModel) -> bool:
     """Choose the editions of a region's year. Return whether this is its first stored choice.
 
     Raises the kind's problem `settled` (409) if data follow other editions.
     """
     kind.check_region(write.session, write.actor, region)
     write.actor.require("choose_editions", region)
-    chain = hold(write.session, f"{kind.chain}{region}")
-    before = choices_of(write.session, kind, [region], year)[region]
+    chain = lock_chain(write.session, f"{kind.chain}{region}")
+    before = read_choices(write.session, kind, [region], year)[region]
     write.precondition.check(before.version)
     after = content.model_dump(mode="json")
     if before.version is not None and before.content == after:
@@ -121,37 +121,37 @@ def put_choice(write: Write, kind: ChoiceKind[Chosen], region: str, year: int, c
     if is_other and kind.is_settled(write.session, region, year):
         raise kind.settled(region=region, year=year, **before.content)
     key = (region, year)
-    stored = {} if before.version is None else {key: Stored(before.content, before.version)}
+    stored = {} if before.version is None else {key: StoredRow(before.content, before.version)}
     kind.resource.put(write.session, write.author, chain, {key: after}, stored)
     return not stored
 
 
-def _check_known(session: Session, kind: ChoiceKind[Chosen], content: Mapping[str, Any]) -> None:
+def _check_known(session: Session, kind: ChoiceKind[AnyChoice], content: Mapping[str, Any]) -> None:
     errors = []
     for field, edition_kind in kind.kinds.items():
-        known, edition = known_editions(session, edition_kind), content[field]
+        known, edition = list_edition_names(session, edition_kind), content[field]
         if edition not in known:
             address = edition_kind.address
             errors.append(describe_unknown(edition, address, known, allowed=known, pointer=f"/{field}"))
     refuse(errors)
 
 
-def hold_choices(
-    session: Session, kind: ChoiceKind[Chosen], regions: Collection[str], year: int
-) -> dict[str, Chosen]:
+def lock_choices(
+    session: Session, kind: ChoiceKind[AnyChoice], regions: Collection[str], year: int
+) -> dict[str, AnyChoice]:
     """Return the editions of the regions' year, for a writer that holds the locks of their chains.
 
     The first writer also locks the chain of editions, so that no edition changes while it comes into use.
     """
-    choices = choices_of(session, kind, regions, year)
+    choices = read_choices(session, kind, regions, year)
     if any(choice.version is None for choice in choices.values()):
-        hold(session, CHAIN)
-        choices = choices_of(session, kind, regions, year)
+        lock_chain(session, CHAIN)
+        choices = read_choices(session, kind, regions, year)
     return choices
 
 
 def pin_choices(
-    session: Session, author: Author, kind: ChoiceKind[Chosen], regions: Mapping[str, Chosen], year: int
+    session: Session, author: Author, kind: ChoiceKind[AnyChoice], regions: Mapping[str, AnyChoice], year: int
 ) -> list[Entry]:
     """Store the choices of regions that have none yet, so that later editions do not change written data.
 

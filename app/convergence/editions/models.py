@@ -18,7 +18,7 @@ class EditionStatus(StrEnum):
     official = "official"
 
 
-class EditionFields(BaseModel):
+class RuleEditionFields(BaseModel):
     """Fields of every edition."""
 
     name: Line
@@ -33,7 +33,7 @@ class EditionFields(BaseModel):
     note: Prose = ""
 
 
-class EditionTable(EditionFields, Table):
+class EditionTable(RuleEditionFields, Table):
     """Columns of every edition's table."""
 
     edition: str = Field(primary_key=True, max_length=40)
@@ -42,7 +42,7 @@ class EditionTable(EditionFields, Table):
     updated_at: datetime
 
 
-class Told(BaseModel):
+class EditionState(BaseModel):
     """Fields that the service adds to an edition in a reply."""
 
     edition: str

@@ -11,10 +11,10 @@ from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.convergence.editions.models import EditionFields
-from app.convergence.editions.rules import FirstYear, edition_for
-from app.kit.database.json_sql import fields_of, json_texts
-from app.kit.database.resources import Resource, ResourceText, Stored, read_text
+from app.convergence.editions.models import RuleEditionFields
+from app.convergence.editions.rules import FirstYear, choose_edition
+from app.kit.database.json_sql import select_fields, select_json
+from app.kit.database.resources import Resource, ResourceText, StoredRow, read_text
 from app.kit.http.pagination import Listing
 from app.kit.problems import FieldError, Problem
 from app.reference.queries import check_region
@@ -38,7 +38,7 @@ class EditionKind:
     """Name in the journal."""
     address: str
     """Path below /v1/."""
-    shape: type[EditionFields]
+    shape: type[RuleEditionFields]
     """Shape of the request body."""
     shipped: Path
     """File with the editions of this release."""
@@ -64,18 +64,18 @@ class Choice:
         return {name: value for name, value in asdict(self).items() if name != "version"}
 
 
-Chosen = TypeVar("Chosen", bound=Choice)
+AnyChoice = TypeVar("AnyChoice", bound=Choice)
 
 
 @dataclass(frozen=True)
-class ChoiceKind(Generic[Chosen]):
+class ChoiceKind(Generic[AnyChoice]):
     """Declaration of a kind of choice that a region makes for a year."""
 
     resource: Resource
     """Rows by region and year."""
     chain: str
     """Prefix of the journal chain of a region: its choice, and the data that follow the choice."""
-    record: type[Chosen]
+    record: type[AnyChoice]
     reply: type[BaseModel]
     kinds: Mapping[str, EditionKind]
     """Field of the choice → kind of its edition."""
@@ -98,7 +98,7 @@ def is_chosen(column: sa.SQLColumnExpression[object], edition: sa.Column[str]) -
     return sa.exists().where(column == edition).correlate(edition.table)
 
 
-def check_seen(session: Session, actor: Actor, region: str) -> None:
+def check_visible(session: Session, actor: Actor, region: str) -> None:
     """Raise NotFound if the region does not exist or the actor cannot see it."""
     actor.require_seen(region)
     check_region(session, region)
@@ -110,29 +110,29 @@ def list_editions(kind: EditionKind) -> Listing:
     return Listing(_select_editions(kind), key, key)
 
 
-def edition_json(session: Session, kind: EditionKind, edition: str) -> ResourceText:
+def read_edition(session: Session, kind: EditionKind, edition: str) -> ResourceText:
     """Return an edition as the JSON of its reply. Raises NotFound if there is none."""
     return read_text(session, _select_editions(kind).where(kind.table.c.edition == edition))
 
 
-def stored_edition(session: Session, kind: EditionKind, edition: str) -> Stored | None:
+def read_stored_edition(session: Session, kind: EditionKind, edition: str) -> StoredRow | None:
     """Return the fields of an edition's reply, with `in_use`. Returns None if there is none."""
-    text = session.scalar(json_texts(_select_editions(kind).where(kind.table.c.edition == edition)))
-    return Stored.parse(text) if text else None
+    text = session.scalar(select_json(_select_editions(kind).where(kind.table.c.edition == edition)))
+    return StoredRow.parse(text) if text else None
 
 
-def known_editions(session: Session, kind: EditionKind) -> list[str]:
+def list_edition_names(session: Session, kind: EditionKind) -> list[str]:
     """Return the names of all editions of a kind, sorted."""
     return list(session.scalars(sa.select(kind.table.c.edition).order_by(kind.table.c.edition)))
 
 
 def _select_editions(kind: EditionKind) -> Select[Any]:
-    return sa.select(*fields_of(kind.reply, kind.table, **kind.columns))
+    return sa.select(*select_fields(kind.reply, kind.table, **kind.columns))
 
 
-def choices_of(
-    session: Session, kind: ChoiceKind[Chosen], regions: Collection[str], year: int
-) -> dict[str, Chosen]:
+def read_choices(
+    session: Session, kind: ChoiceKind[AnyChoice], regions: Collection[str], year: int
+) -> dict[str, AnyChoice]:
     """Return region → the editions of its year: the stored choice, else the newest for the year.
 
     Raises the kind's problem (409) if no edition applies to the year.
@@ -145,19 +145,21 @@ def choices_of(
     return choices
 
 
-def _find_newest(session: Session, kind: ChoiceKind[Chosen], year: int) -> dict[str, Any]:
+def _find_newest(session: Session, kind: ChoiceKind[AnyChoice], year: int) -> dict[str, Any]:
     names = {}
     for name, edition_kind in kind.kinds.items():
         columns = edition_kind.table.c
         known = session.execute(sa.select(columns.edition, columns.first_year))
-        newest = edition_for(year, [FirstYear(*row) for row in known])
+        newest = choose_edition(year, [FirstYear(*row) for row in known])
         if newest is None:
             raise kind.missing(year=year)
         names[name] = newest.edition
     return names
 
 
-def choice_of(session: Session, kind: ChoiceKind[Chosen], actor: Actor, region: str, year: int) -> Chosen:
+def read_choice(
+    session: Session, kind: ChoiceKind[AnyChoice], actor: Actor, region: str, year: int
+) -> AnyChoice:
     """Return the editions of a region's year. Raises NotFound if `check_region` of the kind does."""
     kind.check_region(session, actor, region)
-    return choices_of(session, kind, [region], year)[region]
+    return read_choices(session, kind, [region], year)[region]

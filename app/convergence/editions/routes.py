@@ -3,8 +3,8 @@
 from fastapi import Response
 from pydantic import BaseModel
 
-from app.access.actor import Call, Caller
-from app.changes.history import History, history_page
+from app.access.actor import Caller, RequestContext
+from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
 from app.convergence.editions import commands, queries
 from app.convergence.editions.methods.models import (
@@ -19,9 +19,9 @@ from app.convergence.editions.methods.models import (
     YearKey,
 )
 from app.convergence.editions.methods.queries import EDITIONS, METHOD, PACKAGE
-from app.convergence.editions.models import EditionFields
-from app.convergence.editions.queries import ChoiceKind, Chosen, EditionKind
-from app.convergence.editions.rules import CHAIN, year_in
+from app.convergence.editions.models import RuleEditionFields
+from app.convergence.editions.queries import AnyChoice, ChoiceKind, EditionKind
+from app.convergence.editions.rules import CHAIN, parse_year
 from app.convergence.editions.step_templates.models import (
     RegionTemplateIn,
     RegionTemplateReply,
@@ -32,12 +32,12 @@ from app.convergence.editions.step_templates.models import (
 )
 from app.convergence.editions.step_templates.queries import TEMPLATE, TEMPLATES
 from app.kit.http.pagination import Page, PageQuery
-from app.kit.http.replies import answer_resource, created
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.replies import answer_resource, declare_created
+from app.kit.http.routing import FromQuery, make_router
 from app.reference.models import RegionKey
 
-router = house_router(tags=["reference"])
-choices = house_router(tags=["convergence"])
+router = make_router(tags=["reference"])
+choices = make_router(tags=["convergence"])
 
 _PACKAGE = "/service-packages/{edition}"
 _METHOD = "/methods/{edition}"
@@ -46,25 +46,25 @@ _REGION_EDITIONS = "/regions/{region}/editions/{year}"
 _REGION_TEMPLATE = "/regions/{region}/step-templates/{year}"
 
 
-def _read(call: Call, kind: EditionKind, edition: str, *, is_new: bool = False) -> Response:
-    text, version = queries.edition_json(call.session, kind, edition)
+def _read(call: RequestContext, kind: EditionKind, edition: str, *, is_new: bool = False) -> Response:
+    text, version = queries.read_edition(call.session, kind, edition)
     status, address = 201 if is_new else 200, f"{kind.address}/{edition}"
     return answer_resource(call.request, text, version, address, status=status)
 
 
-def _put(call: Call, kind: EditionKind, edition: str, content: EditionFields) -> Response:
+def _put(call: RequestContext, kind: EditionKind, edition: str, content: RuleEditionFields) -> Response:
     is_new = commands.put_edition(call.write, kind, edition, content)
     return _read(call, kind, edition, is_new=is_new)
 
 
-def _list_history(call: Call, kind: EditionKind, edition: str, query: History) -> Response:
-    return history_page(call, CHAIN, f"{kind.address}/{edition}", query)
+def _list_history(call: RequestContext, kind: EditionKind, edition: str, query: History) -> Response:
+    return answer_history(call, CHAIN, f"{kind.address}/{edition}", query)
 
 
 def _read_choice(
-    call: Call, kind: ChoiceKind[Chosen], region: str, year: int, *, is_new: bool = False
+    call: RequestContext, kind: ChoiceKind[AnyChoice], region: str, year: int, *, is_new: bool = False
 ) -> Response:
-    choice = queries.choice_of(call.session, kind, call.actor, region, year)
+    choice = queries.read_choice(call.session, kind, call.actor, region, year)
     reply = kind.reply(
         **choice.content,
         region_code=region,
@@ -77,15 +77,17 @@ def _read_choice(
     return answer_resource(call.request, reply.model_dump_json(), choice.version, address, status=status)
 
 
-def _put_choice(call: Call, kind: ChoiceKind[Chosen], region: str, year: int, content: BaseModel) -> Response:
+def _put_choice(
+    call: RequestContext, kind: ChoiceKind[AnyChoice], region: str, year: int, content: BaseModel
+) -> Response:
     is_new = commands.put_choice(call.write, kind, region, year, content)
     return _read_choice(call, kind, region, year, is_new=is_new)
 
 
 def _list_choice_history(
-    call: Call, kind: ChoiceKind[Chosen], region: str, year: str, query: History
+    call: RequestContext, kind: ChoiceKind[AnyChoice], region: str, year: str, query: History
 ) -> Response:
-    return history_page(call, f"{kind.chain}{region}", kind.resource.format_subject(region, year), query)
+    return answer_history(call, f"{kind.chain}{region}", kind.resource.format_subject(region, year), query)
 
 
 # Service packages
@@ -106,7 +108,7 @@ def read_service_package(call: Caller, edition: PackageKey) -> Response:
     return _read(call, PACKAGE, edition)
 
 
-@router.put(_PACKAGE, response_model=ServicePackageOut, responses=created(ServicePackageOut))
+@router.put(_PACKAGE, response_model=ServicePackageOut, responses=declare_created(ServicePackageOut))
 def put_service_package(call: Caller, edition: PackageKey, content: ServicePackageIn) -> Response:
     """Add an edition, or replace one that nothing was measured by yet: the nation's administrator alone.
 
@@ -139,7 +141,7 @@ def read_method(call: Caller, edition: MethodKey) -> Response:
     return _read(call, METHOD, edition)
 
 
-@router.put(_METHOD, response_model=MethodOut, responses=created(MethodOut))
+@router.put(_METHOD, response_model=MethodOut, responses=declare_created(MethodOut))
 def put_method(call: Caller, edition: MethodKey, content: MethodIn) -> Response:
     """Add an edition, or replace one that nothing was measured by yet: the nation's administrator alone.
 
@@ -172,7 +174,7 @@ def read_step_template(call: Caller, template: TemplateKey) -> Response:
     return _read(call, TEMPLATE, template)
 
 
-@router.put(_TEMPLATE, response_model=StepTemplateOut, responses=created(StepTemplateOut))
+@router.put(_TEMPLATE, response_model=StepTemplateOut, responses=declare_created(StepTemplateOut))
 def put_step_template(call: Caller, template: TemplateKey, content: StepTemplateIn) -> Response:
     """Add a template, or replace one that no region's year follows yet: the nation's administrator alone.
 
@@ -197,13 +199,15 @@ def read_region_editions(call: Caller, region: RegionKey, year: YearKey) -> Resp
     Those that were chosen, or by which its first coverage of the year was written; before that the newest for
     the year, `version` null.
     """
-    return _read_choice(call, EDITIONS, region, year_in(year))
+    return _read_choice(call, EDITIONS, region, parse_year(year))
 
 
-@choices.put(_REGION_EDITIONS, response_model=RegionEditionReply, responses=created(RegionEditionReply))
+@choices.put(
+    _REGION_EDITIONS, response_model=RegionEditionReply, responses=declare_created(RegionEditionReply)
+)
 def put_region_editions(call: Caller, region: RegionKey, year: YearKey, content: RegionEditionIn) -> Response:
     """Choose the editions of a region's year: an administrator, before its coverage is written (409 after)."""
-    return _put_choice(call, EDITIONS, region, year_in(year), content)
+    return _put_choice(call, EDITIONS, region, parse_year(year), content)
 
 
 @choices.get(f"{_REGION_EDITIONS}/history", response_model=Page[HistoryEntry])
@@ -219,15 +223,17 @@ def read_region_step_template(call: Caller, region: RegionKey, year: StepYearKey
     The one that was chosen, or by which its first evidence or grade was written; before that the newest for the
     year, `version` null.
     """
-    return _read_choice(call, TEMPLATES, region, year_in(year))
+    return _read_choice(call, TEMPLATES, region, parse_year(year))
 
 
-@choices.put(_REGION_TEMPLATE, response_model=RegionTemplateReply, responses=created(RegionTemplateReply))
+@choices.put(
+    _REGION_TEMPLATE, response_model=RegionTemplateReply, responses=declare_created(RegionTemplateReply)
+)
 def put_region_step_template(
     call: Caller, region: RegionKey, year: StepYearKey, content: RegionTemplateIn
 ) -> Response:
     """Choose the template of a region's year: an administrator, before evidence or grades are there (409 after)."""
-    return _put_choice(call, TEMPLATES, region, year_in(year), content)
+    return _put_choice(call, TEMPLATES, region, parse_year(year), content)
 
 
 @choices.get(f"{_REGION_TEMPLATE}/history", response_model=Page[HistoryEntry])

@@ -10,7 +10,7 @@ CHAIN = "editions"
 """Journal chain of editions of all kinds."""
 
 
-class Edition(Protocol):
+class DatedEdition(Protocol):
     @property
     def edition(self) -> str: ...
     @property
@@ -27,17 +27,17 @@ class FirstYear(NamedTuple):
 _YEAR = re.compile(r"20[0-9]{2}\Z")
 
 
-def year_in(text: str) -> int:
+def parse_year(text: str) -> int:
     """Return the year in a path. Raises NotFound if the text is not a year from 2000 to 2099."""
     if not _YEAR.match(text):
         raise NotFound()
     return int(text)
 
 
-One = TypeVar("One", bound=Edition)
+AnyEdition = TypeVar("AnyEdition", bound=DatedEdition)
 
 
-def edition_for(year: int, editions: Iterable[One]) -> One | None:
+def choose_edition(year: int, editions: Iterable[AnyEdition]) -> AnyEdition | None:
     """Return the default edition of a year, the newest that applies. Returns None if all are for later years."""
     fitting = [edition for edition in editions if edition.first_year <= year]
     return max(fitting, key=lambda edition: (edition.first_year, edition.edition), default=None)

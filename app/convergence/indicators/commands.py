@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from sqlmodel import Session
 
 from app.access.commands import Write
-from app.convergence.editions.queries import check_seen
-from app.convergence.indicators.files.rules import Told, wrong_period
+from app.convergence.editions.queries import check_visible
+from app.convergence.indicators.files.rules import LocatedObservation, wrong_period
 from app.convergence.indicators.models import (
     IndicatorCode,
     IndicatorIn,
@@ -24,24 +24,24 @@ from app.convergence.indicators.queries import (
     OBSERVATION,
     TARGET,
     Indicator,
-    all_indicators,
-    is_observed,
+    has_observations,
+    read_indicators,
 )
 from app.convergence.indicators.rules import (
-    INDICATORS,
+    INDICATORS_CHAIN,
     NATION,
-    OBSERVATIONS,
+    OBSERVATIONS_CHAIN,
+    find_value_error,
+    format_targets_chain,
     is_period_of,
-    periods_of,
-    targets_chain,
+    list_periods,
     too_many_decimals,
-    wrong_value,
 )
-from app.kit.database.journal import Author, hold
-from app.kit.database.resources import Outcome, Stored
+from app.kit.database.journal import Author, lock_chain
+from app.kit.database.resources import StoredRow, WriteOutcome
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Invalid, Kind, Problem, Text, refuse, require_found
-from app.reference.queries import regions_by_code
+from app.reference.queries import find_regions_by_code
 
 SHIPPED = Path(__file__).parent / "data" / "indicators.csv"
 
@@ -93,11 +93,11 @@ def load_indicators(session: Session, author: Author, file: Path = SHIPPED) -> l
 
     Return `["indicators"]`, or an empty list if nothing changed.
     """
-    chain = hold(session, INDICATORS)
-    known = all_indicators(session)
+    chain = lock_chain(session, INDICATORS_CHAIN)
+    known = read_indicators(session)
     drafts = {
         (code,): content.model_dump(mode="json")
-        for code, content in shipped_indicators(file).items()
+        for code, content in read_shipped_indicators(file).items()
         if code not in known or known[code].shipped
     }
     stored = {(code,): _make_stored(indicator) for code, indicator in known.items()}
@@ -105,7 +105,7 @@ def load_indicators(session: Session, author: Author, file: Path = SHIPPED) -> l
     return ["indicators"] if {*outcomes.values()} - {"unchanged"} else []
 
 
-def shipped_indicators(file: Path = SHIPPED) -> dict[str, IndicatorIn]:
+def read_shipped_indicators(file: Path = SHIPPED) -> dict[str, IndicatorIn]:
     """Return code → definition from a file."""
     with file.open(encoding="utf-8", newline="") as lines:
         rows = [{name: value for name, value in line.items() if value} for line in csv.DictReader(lines)]
@@ -123,13 +123,13 @@ def put_indicator(write: Write, code: str, content: IndicatorIn) -> bool:
     Raises IndicatorInUse if the frequency changes and the indicator has observations.
     """
     write.actor.require("write_indicators", NATION)
-    chain = hold(write.session, INDICATORS)
-    stored = all_indicators(write.session)
+    chain = lock_chain(write.session, INDICATORS_CHAIN)
+    stored = read_indicators(write.session)
     before = stored.get(code)
     write.precondition.check(before.version if before else None)
     if before is None:
         _check_code(code)
-    elif before.frequency != content.frequency and is_observed(write.session, code):
+    elif before.frequency != content.frequency and has_observations(write.session, code):
         raise IndicatorInUse(indicator=code)
     others = stored.keys() - {code}
     errors = [
@@ -152,29 +152,29 @@ def _check_code(code: str) -> None:
         raise Invalid(errors=[error]) from None
 
 
-def _make_stored(indicator: Indicator) -> Stored:
-    return Stored({name: getattr(indicator, name) for name in IndicatorIn.model_fields}, indicator.version)
+def _make_stored(indicator: Indicator) -> StoredRow:
+    return StoredRow({name: getattr(indicator, name) for name in IndicatorIn.model_fields}, indicator.version)
 
 
 # Observations
 
 
-def put_observations(write: Write, items: Sequence[Told]) -> ObservationsWritten:
+def put_observations(write: Write, items: Sequence[LocatedObservation]) -> ObservationsWritten:
     """Create or replace observations, all of them or none; skip unchanged ones.
 
     Raises Invalid with every unknown region, indicator or period, and every value outside its unit.
     """
     write.actor.require("write_observations", NATION)
-    chain = hold(write.session, OBSERVATIONS)
+    chain = lock_chain(write.session, OBSERVATIONS_CHAIN)
     drafts = {item.key: item.content for item in items}
     stored = OBSERVATION.read(write.session, drafts)
-    write.precondition.check_many(write.session, [row.version for row in stored.values()], OBSERVATIONS)
+    write.precondition.check_many(write.session, [row.version for row in stored.values()], OBSERVATIONS_CHAIN)
     refuse(_find_errors(write.session, items))
     return _count_outcomes(items, OBSERVATION.put(write.session, write.author, chain, drafts, stored))
 
 
-def _find_errors(session: Session, items: Sequence[Told]) -> list[FieldError]:
-    known, regions = all_indicators(session), regions_by_code(session, {item.region for item in items})
+def _find_errors(session: Session, items: Sequence[LocatedObservation]) -> list[FieldError]:
+    known, regions = read_indicators(session), find_regions_by_code(session, {item.region for item in items})
     errors = []
     for item in items:
         indicator = known.get(item.indicator)
@@ -189,12 +189,12 @@ def _find_errors(session: Session, items: Sequence[Told]) -> list[FieldError]:
                     wrong_period,
                     **item.place("period"),
                     value=item.period,
-                    allowed=periods_of(indicator),
+                    allowed=list_periods(indicator),
                     values={"indicator": item.indicator},
                 )
             )
         value = item.content["value"]
-        if value is not None and (wrong := wrong_value(item.indicator, indicator, value)):
+        if value is not None and (wrong := find_value_error(item.indicator, indicator, value)):
             kind, allowed, values = wrong
             errors.append(
                 FieldError(kind, **item.place("value"), value=value, allowed=allowed, values=values)
@@ -203,15 +203,15 @@ def _find_errors(session: Session, items: Sequence[Told]) -> list[FieldError]:
 
 
 def _count_outcomes(
-    items: Sequence[Told], outcomes: Mapping[tuple[str, str, str], Outcome]
+    items: Sequence[LocatedObservation], outcomes: Mapping[tuple[str, str, str], WriteOutcome]
 ) -> ObservationsWritten:
     """Return the numbers of created, updated and unchanged observations, in total and by series."""
 
-    def count(some: Sequence[Told]) -> dict[str, int]:
+    def count(some: Sequence[LocatedObservation]) -> dict[str, int]:
         numbers = Counter(outcomes[item.key] for item in some)
         return {outcome: numbers[outcome] for outcome in ("created", "updated", "unchanged")}
 
-    def get_series(item: Told) -> tuple[str, str]:
+    def get_series(item: LocatedObservation) -> tuple[str, str]:
         return item.indicator, item.period
 
     by_series = []
@@ -225,7 +225,7 @@ def _count_outcomes(
 def delete_observation(write: Write, region: str, indicator: str, period: str) -> None:
     """Delete an observation. Raises NotFound if there is none."""
     write.actor.require("write_observations", NATION)
-    chain, key = hold(write.session, OBSERVATIONS), (region, indicator, period)
+    chain, key = lock_chain(write.session, OBSERVATIONS_CHAIN), (region, indicator, period)
     stored = write.precondition.check_existing(OBSERVATION.read(write.session, [key]).get(key))
     OBSERVATION.delete(write.session, write.author, chain, key, stored)
 
@@ -235,10 +235,10 @@ def delete_observation(write: Write, region: str, indicator: str, period: str) -
 
 def put_target(write: Write, region: str, indicator: str, year: int, content: TargetIn) -> bool:
     """Create or replace the target of a region for a year; equal content changes nothing. Return whether it is new."""
-    check_seen(write.session, write.actor, region)
+    check_visible(write.session, write.actor, region)
     write.actor.require("write_targets", region)
-    definition = require_found(all_indicators(write.session).get(indicator))
-    chain = hold(write.session, targets_chain(region))
+    definition = require_found(read_indicators(write.session).get(indicator))
+    chain = lock_chain(write.session, format_targets_chain(region))
     key = (region, indicator, year)
     stored = TARGET.read(write.session, [key])
     write.precondition.check(stored[key].version if stored else None)
@@ -254,7 +254,7 @@ def _find_target_errors(code: str, indicator: Indicator, year: int, content: Tar
             FieldError(not_before, pointer="/baseline_year", value=content.baseline_year, allowed=year)
         )
     for name in ("value", "baseline"):
-        wrong = wrong_value(code, indicator, getattr(content, name))
+        wrong = find_value_error(code, indicator, getattr(content, name))
         if wrong and wrong[0] is not too_many_decimals:  # a target may have more decimals than observations
             kind, allowed, values = wrong
             value = getattr(content, name)
@@ -264,8 +264,8 @@ def _find_target_errors(code: str, indicator: Indicator, year: int, content: Tar
 
 def delete_target(write: Write, region: str, indicator: str, year: int) -> None:
     """Delete a target. Raises NotFound if there is none."""
-    check_seen(write.session, write.actor, region)
+    check_visible(write.session, write.actor, region)
     write.actor.require("write_targets", region)
-    chain, key = hold(write.session, targets_chain(region)), (region, indicator, year)
+    chain, key = lock_chain(write.session, format_targets_chain(region)), (region, indicator, year)
     stored = write.precondition.check_existing(TARGET.read(write.session, [key]).get(key))
     TARGET.delete(write.session, write.author, chain, key, stored)

@@ -9,7 +9,18 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import Batch, Figure, Line, Month, RegionCode, Shape, Version, Year, address, show_example
+from app.kit.fields import (
+    Batch,
+    Figure,
+    Line,
+    Month,
+    RegionCode,
+    Shape,
+    Version,
+    Year,
+    describe_key,
+    show_example,
+)
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
@@ -34,11 +45,14 @@ value_or_symbol = Kind(
 INDICATOR_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
 OBSERVED_PATTERN = r"^(19|20)[0-9]{2}(-S[12])?$"
 
-IndicatorKey = Annotated[str, address("Code of the indicator.", "p0")]
+IndicatorKey = Annotated[str, describe_key("Code of the indicator.", "p0")]
 ObservedKey = Annotated[
-    str, address("Year `2021` of a yearly indicator, `2021-S1` or `2021-S2` of a half-yearly one.", "2021-S1")
+    str,
+    describe_key(
+        "Year `2021` of a yearly indicator, `2021-S1` or `2021-S2` of a half-yearly one.", "2021-S1"
+    ),
 ]
-TargetYearKey = Annotated[str, address("Year of the target.", "2026")]
+TargetYearKey = Annotated[str, describe_key("Year of the target.", "2026")]
 
 IndicatorCode = Annotated[
     str, ShapeField(pattern=INDICATOR_PATTERN, max_length=40, description="Code of an indicator (`p0`).")

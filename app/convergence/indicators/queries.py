@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
-from app.access.queries import visible, within
+from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
-from app.convergence.indicators.files.rules import Places
+from app.convergence.indicators.files.rules import RegionCodes
 from app.convergence.indicators.models import (
     Direction,
     IndicatorIn,
@@ -30,17 +30,17 @@ from app.convergence.indicators.models import (
     TargetRow,
 )
 from app.convergence.indicators.rules import NATION
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import select_fields
 from app.kit.database.resources import Resource, ResourceText, read_text
 from app.kit.files.books import Sheet
-from app.kit.files.sheets import open_book
-from app.kit.http.pagination import Listing, equal
+from app.kit.files.reader import open_book
+from app.kit.http.pagination import Listing, match_values
 from app.reference.models import RegionLevel, RegionRow
-from app.reference.queries import among, check_region
+from app.reference.queries import check_region, is_among
 
-indicators, observations, targets = table_of(IndicatorRow), table_of(ObservationRow), table_of(TargetRow)
-_regions = table_of(RegionRow)
+indicators, observations, targets = get_table(IndicatorRow), get_table(ObservationRow), get_table(TargetRow)
+_regions = get_table(RegionRow)
 
 INDICATOR = Resource("indicator", indicators, IndicatorIn, ("code",), "indicators/{code}", NATION)
 OBSERVATION = Resource(
@@ -72,18 +72,20 @@ class Indicator(IndicatorIn):
 
 def list_indicators(query: IndicatorQuery) -> Listing:
     """Return the definitions that match a query, by code."""
-    statement = sa.select(*fields_of(IndicatorOut, indicators)).where(indicators.c.retired.is_(query.retired))
+    statement = sa.select(*select_fields(IndicatorOut, indicators)).where(
+        indicators.c.retired.is_(query.retired)
+    )
     return Listing(statement, {"code": indicators.c.code}, {"code": indicators.c.code})
 
 
-def all_indicators(session: Session) -> dict[str, Indicator]:
+def read_indicators(session: Session) -> dict[str, Indicator]:
     """Return code → definition of every indicator, with retired ones."""
     names = list(Indicator.model_fields)
     rows = session.execute(sa.select(*[indicators.c[name] for name in names]).order_by(indicators.c.code))
     return {row.code: Indicator.model_construct(**row._mapping) for row in rows}
 
 
-def is_observed(session: Session, code: str) -> bool:
+def has_observations(session: Session, code: str) -> bool:
     """Return whether an indicator has observations."""
     return (
         session.scalar(sa.select(sa.literal(1)).where(observations.c.indicator == code).limit(1)) is not None
@@ -97,8 +99,8 @@ def list_observations(query: ObservationQuery) -> Listing:
     """Return the observations that match a query."""
     c = observations.c
     statement = _select_observations().where(
-        within(c.region_code, query.region),
-        *equal((_regions.c.level, query.level), (c.indicator, query.indicator)),
+        is_in_region(c.region_code, query.region),
+        *match_values((_regions.c.level, query.level), (c.indicator, query.indicator)),
         _match_period(query.period) if query.period else sa.true(),
     )
     key = {"region_code": c.region_code, "indicator": c.indicator, "period": c.period}
@@ -106,7 +108,7 @@ def list_observations(query: ObservationQuery) -> Listing:
 
 
 def _select_observations() -> Select[Any]:
-    columns = fields_of(ObservationOut, observations, region_name=_regions.c.name)
+    columns = select_fields(ObservationOut, observations, region_name=_regions.c.name)
     return sa.select(*columns).select_from(
         observations.join(_regions, _regions.c.code == observations.c.region_code)
     )
@@ -120,7 +122,7 @@ def _match_period(period: str) -> ColumnElement[bool]:
     return sa.and_(observations.c.period >= period, observations.c.period < f"{period}.")
 
 
-def observation_text(session: Session, region: str, indicator: str, period: str) -> ResourceText:
+def read_observation_text(session: Session, region: str, indicator: str, period: str) -> ResourceText:
     """Return an observation as JSON (`ObservationOut`). Raises NotFound if there is none."""
     c = observations.c
     chosen = (c.region_code == region, c.indicator == indicator, c.period == period)
@@ -139,10 +141,10 @@ def check_place(session: Session, region: str, indicator: str) -> None:
 def list_targets(actor: Actor, query: TargetQuery) -> Listing:
     """Return the targets that match a query, of regions that the actor sees."""
     c = targets.c
-    statement = sa.select(*fields_of(TargetOut, targets)).where(
-        visible(actor, c.region_code),
-        within(c.region_code, query.region),
-        *equal((c.indicator, query.indicator), (c.year, query.year)),
+    statement = sa.select(*select_fields(TargetOut, targets)).where(
+        can_see_region(actor, c.region_code),
+        is_in_region(c.region_code, query.region),
+        *match_values((c.indicator, query.indicator), (c.year, query.year)),
     )
     key = {"region_code": c.region_code, "indicator": c.indicator, "year": c.year}
     return Listing(statement, {"region_code": c.region_code, "year": c.year}, key)
@@ -164,7 +166,7 @@ class OutcomeInput(NamedTuple):
     actual_period: str | None
 
 
-def outcome_inputs(session: Session, regions: Collection[str], year: int) -> list[OutcomeInput]:
+def read_outcome_inputs(session: Session, regions: Collection[str], year: int) -> list[OutcomeInput]:
     """Return the input of the outcome `O` of regions (domain, section 7), from one SQL statement.
 
     Each target of the year has the newest value after its baseline year and up to the year; a symbol is no value.
@@ -201,7 +203,7 @@ def outcome_inputs(session: Session, regions: Collection[str], year: int) -> lis
                 observations, sa.and_(is_in_time(o), o.period == newest.scalar_subquery())
             )
         )
-        .where(t.year == year, among(session, t.region_code, regions))
+        .where(t.year == year, is_among(session, t.region_code, regions))
         .order_by(t.region_code, t.indicator)
     )
     return [OutcomeInput(*row) for row in session.execute(statement)]
@@ -210,14 +212,14 @@ def outcome_inputs(session: Session, regions: Collection[str], year: int) -> lis
 # Tables
 
 
-def places_of(session: Session) -> Places:
+def read_region_codes(session: Session) -> RegionCodes:
     """Return the nation, provinces and regencies in force, with their names and BPS codes."""
     c = _regions.c
     levels = (RegionLevel.nation, RegionLevel.province, RegionLevel.regency)
     rows = session.execute(
         sa.select(c.code, c.name, c.bps_code).where(c.level.in_(levels), c.retired.is_(False))
     ).all()
-    return Places(
+    return RegionCodes(
         {row.code: row.name for row in rows}, {row.bps_code: row.code for row in rows if row.bps_code}
     )
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from fastapi import Response
 
-from app.access.actor import Call, Caller, recognised
-from app.changes.history import History, history_page
+from app.access.actor import Caller, RequestContext, authenticate_in_thread
+from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
-from app.convergence.editions.queries import check_seen
+from app.convergence.editions.queries import check_visible
 from app.convergence.indicators import commands, queries
-from app.convergence.indicators.files.rules import Told, read_table
+from app.convergence.indicators.files.rules import LocatedObservation, read_table
 from app.convergence.indicators.models import (
     IndicatorIn,
     IndicatorKey,
@@ -31,19 +31,24 @@ from app.convergence.indicators.models import (
     TargetReply,
     TargetYearKey,
 )
-from app.convergence.indicators.rules import INDICATORS, NATION, OBSERVATIONS, targets_chain
-from app.kit.database.journal import stamp
-from app.kit.http.etags import STATE, tag_of
+from app.convergence.indicators.rules import (
+    INDICATORS_CHAIN,
+    NATION,
+    OBSERVATIONS_CHAIN,
+    format_targets_chain,
+)
+from app.kit.database.journal import state_hash
+from app.kit.http.etags import STATE_LENGTH, make_etag
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, answer_resource, created, no_content
-from app.kit.http.routing import FromQuery, house_router, revalidated
+from app.kit.http.replies import answer, answer_no_content, answer_page, answer_resource, declare_created
+from app.kit.http.routing import FromQuery, make_router, revalidate_by
 from app.kit.http.validation import read_each
 from app.kit.problems import ErrorPlace, NotFound
 from app.reference.commands import CHAIN as REFERENCE
 from app.reference.models import RegionKey
 
-router = house_router(tags=["convergence"])
+router = make_router(tags=["convergence"])
 
 _OBSERVATION = "/regions/{region}/indicators/{indicator}/observations/{period}"
 _TARGET = "/regions/{region}/indicators/{indicator}/targets/{year}"
@@ -67,7 +72,9 @@ def read_indicator(call: Caller, indicator: IndicatorKey) -> Response:
     return _reply_indicator(call, indicator)
 
 
-@router.put("/indicators/{indicator}", response_model=IndicatorReply, responses=created(IndicatorReply))
+@router.put(
+    "/indicators/{indicator}", response_model=IndicatorReply, responses=declare_created(IndicatorReply)
+)
 def put_indicator(call: Caller, indicator: IndicatorKey, content: IndicatorIn) -> Response:
     """Define an indicator, or replace a definition that the product ships; a newer version then leaves it alone.
 
@@ -81,10 +88,10 @@ def put_indicator(call: Caller, indicator: IndicatorKey, content: IndicatorIn) -
 @router.get("/indicators/{indicator}/history", response_model=Page[HistoryEntry])
 def list_indicator_history(call: Caller, indicator: IndicatorKey, query: History) -> Response:
     """Every write to a definition: as it was shipped, and what an administrator made of it."""
-    return history_page(call, INDICATORS, f"indicators/{indicator}", query)
+    return answer_history(call, INDICATORS_CHAIN, f"indicators/{indicator}", query)
 
 
-def _reply_indicator(call: Call, code: str, *, status: int = 200) -> Response:
+def _reply_indicator(call: RequestContext, code: str, *, status: int = 200) -> Response:
     text, version = queries.INDICATOR.read_reply(call.session, IndicatorOut, code)
     allowed = ["edit"] if call.actor.may("write_indicators", NATION) else []
     return answer_resource(call.request, text, version, f"indicators/{code}", status=status, allowed=allowed)
@@ -93,17 +100,17 @@ def _reply_indicator(call: Call, code: str, *, status: int = 200) -> Response:
 # Observations
 
 
-def observations_tag(call: Call) -> str:
+def build_observations_tag(call: RequestContext) -> str:
     """Return the ETag of a list of observations, from the state of observations and of regions' names.
 
     The state of observations precedes the dash, so that a batch can send it as its precondition.
     """
-    state = stamp(call.session, OBSERVATIONS)[:STATE]
-    return tag_of(call.request.url, stamp(call.session, REFERENCE), version=state)
+    state = state_hash(call.session, OBSERVATIONS_CHAIN)[:STATE_LENGTH]
+    return make_etag(call.request.url, state_hash(call.session, REFERENCE), version=state)
 
 
 @router.get("/observations", response_model=Page[ObservationOut])
-@revalidated(lambda request: observations_tag(recognised(request)))
+@revalidate_by(lambda request: build_observations_tag(authenticate_in_thread(request)))
 def list_observations(call: Caller, query: FromQuery[ObservationQuery]) -> Response:
     """Observations of a region and everything below it, of an indicator, of a period.
 
@@ -112,7 +119,7 @@ def list_observations(call: Caller, query: FromQuery[ObservationQuery]) -> Respo
     """
     listing = queries.list_observations(query)
     body = read_page(call.session, call.request, listing, query, sort=query.sort)
-    return answer_page(call.request, body, tag=observations_tag(call))
+    return answer_page(call.request, body, tag=build_observations_tag(call))
 
 
 @router.put("/observations", response_model=ObservationsWritten)
@@ -124,7 +131,7 @@ def put_observations(call: Caller, batch: ObservationBatch) -> Response:
     """
     call.actor.require("write_observations", NATION)
     items = [
-        Told(
+        LocatedObservation(
             item.region_code,
             item.indicator,
             item.period,
@@ -140,10 +147,10 @@ def put_observations(call: Caller, batch: ObservationBatch) -> Response:
     return _reply_written(call, commands.put_observations(call.write_of_list, items))
 
 
-def _reply_written(call: Call, done: ObservationsWritten) -> Response:
+def _reply_written(call: RequestContext, done: ObservationsWritten) -> Response:
     """Return the reply to a batch, with the state of observations in its ETag for the next batch's precondition."""
     body = done.model_dump_json().encode()
-    return answer(call.request, body, version=stamp(call.session, OBSERVATIONS)[:STATE])
+    return answer(call.request, body, version=state_hash(call.session, OBSERVATIONS_CHAIN)[:STATE_LENGTH])
 
 
 def _dump_content(item: ObservationIn) -> dict[str, object]:
@@ -172,8 +179,10 @@ def import_observations(call: Caller, query: FromQuery[TableQuery]) -> Response:
     reading = call.unit.reading
     filename = table.filename or "-"
     sheet = queries.read_sheet(table.data, filename, query.sheet)
-    items = read_table(sheet, filename, queries.all_indicators(reading), queries.places_of(reading), query)
-    return _reply_written(call, commands.put_observations(call.write.unconditional(), items))
+    items = read_table(
+        sheet, filename, queries.read_indicators(reading), queries.read_region_codes(reading), query
+    )
+    return _reply_written(call, commands.put_observations(call.write.drop_precondition(), items))
 
 
 @router.get(_OBSERVATION, response_model=ObservationReply)
@@ -184,7 +193,7 @@ def read_observation(
     return _reply_observation(call, region, indicator, period)
 
 
-@router.put(_OBSERVATION, response_model=ObservationReply, responses=created(ObservationReply))
+@router.put(_OBSERVATION, response_model=ObservationReply, responses=declare_created(ObservationReply))
 def put_observation(
     call: Caller, region: RegionKey, indicator: IndicatorKey, period: ObservedKey, content: ObservationIn
 ) -> Response:
@@ -194,7 +203,7 @@ def put_observation(
     """
     call.actor.require("write_observations", NATION)
     queries.check_place(call.session, region, indicator)
-    item = Told(
+    item = LocatedObservation(
         region,
         indicator,
         period,
@@ -211,7 +220,7 @@ def delete_observation(
 ) -> Response:
     """Take back an observation that was told by mistake."""
     commands.delete_observation(call.write, region, indicator, period)
-    return no_content()
+    return answer_no_content()
 
 
 @router.get(f"{_OBSERVATION}/history", response_model=Page[HistoryEntry])
@@ -220,13 +229,13 @@ def list_observation_history(
 ) -> Response:
     """Every write to an observation: preliminary, revised, taken back."""
     subject = queries.OBSERVATION.format_subject(region, indicator, period)
-    return history_page(call, OBSERVATIONS, subject, query)
+    return answer_history(call, OBSERVATIONS_CHAIN, subject, query)
 
 
 def _reply_observation(
-    call: Call, region: str, indicator: str, period: str, *, status: int = 200
+    call: RequestContext, region: str, indicator: str, period: str, *, status: int = 200
 ) -> Response:
-    text, version = queries.observation_text(call.session, region, indicator, period)
+    text, version = queries.read_observation_text(call.session, region, indicator, period)
     allowed = ["edit", "delete"] if call.actor.may("write_observations", NATION) else []
     address = queries.OBSERVATION.format_subject(region, indicator, period)
     return answer_resource(call.request, text, version, address, status=status, allowed=allowed)
@@ -244,11 +253,11 @@ def list_targets(call: Caller, query: FromQuery[TargetQuery]) -> Response:
 @router.get(_TARGET, response_model=TargetReply)
 def read_target(call: Caller, region: RegionKey, indicator: IndicatorKey, year: TargetYearKey) -> Response:
     """One target of a region; 404 for a region that the caller does not see."""
-    check_seen(call.session, call.actor, region)
+    check_visible(call.session, call.actor, region)
     return _reply_target(call, region, indicator, _parse_year(year))
 
 
-@router.put(_TARGET, response_model=TargetReply, responses=created(TargetReply))
+@router.put(_TARGET, response_model=TargetReply, responses=declare_created(TargetReply))
 def put_target(
     call: Caller, region: RegionKey, indicator: IndicatorKey, year: TargetYearKey, content: TargetIn
 ) -> Response:
@@ -264,7 +273,7 @@ def put_target(
 def delete_target(call: Caller, region: RegionKey, indicator: IndicatorKey, year: TargetYearKey) -> Response:
     """Take back the target of a region for a year; 404 where none was set."""
     commands.delete_target(call.write, region, indicator, _parse_year(year))
-    return no_content()
+    return answer_no_content()
 
 
 @router.get(f"{_TARGET}/history", response_model=Page[HistoryEntry])
@@ -273,7 +282,7 @@ def list_target_history(
 ) -> Response:
     """Every write to a target: who set it, from what to what. Stays after it was taken back."""
     subject = queries.TARGET.format_subject(region, indicator, _parse_year(year))
-    return history_page(call, targets_chain(region), subject, query)
+    return answer_history(call, format_targets_chain(region), subject, query)
 
 
 def _parse_year(text: str) -> int:
@@ -283,7 +292,9 @@ def _parse_year(text: str) -> int:
     return int(text)
 
 
-def _reply_target(call: Call, region: str, indicator: str, year: int, *, status: int = 200) -> Response:
+def _reply_target(
+    call: RequestContext, region: str, indicator: str, year: int, *, status: int = 200
+) -> Response:
     text, version = queries.TARGET.read_reply(call.session, TargetOut, region, indicator, year)
     allowed = ["edit", "delete"] if call.actor.may("write_targets", region) else []
     address = queries.TARGET.format_subject(region, indicator, year)

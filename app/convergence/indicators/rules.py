@@ -7,12 +7,12 @@ from decimal import Decimal
 from app.convergence.indicators.models import OBSERVED_PATTERN, Direction, Frequency, IndicatorFields
 from app.kit.problems import Kind
 
-INDICATORS = "indicators"
+INDICATORS_CHAIN = "indicators"
 """Journal chain of definitions."""
 
 NATION = "0"
 """Region of definitions and observations in the journal, so that every reader of the feed gets them."""
-OBSERVATIONS = "observations"
+OBSERVATIONS_CHAIN = "observations"
 """Journal chain of all observations: only the nation's administrators write them, and the chain's head is the state of
 every list of them."""
 
@@ -33,20 +33,20 @@ LARGEST = 1e11
 _PERIOD = re.compile(OBSERVED_PATTERN)
 
 
-def targets_chain(region: str) -> str:
+def format_targets_chain(region: str) -> str:
     """Return the journal chain of a region's targets."""
     return f"targets:{region}"
 
 
 @dataclass(frozen=True)
-class Observed:
+class SurveyPeriod:
     """A period of an observation: a year, or its first or second half (0: the whole year)."""
 
     year: int
     half: int
 
     @classmethod
-    def parse(cls, text: str) -> "Observed":
+    def parse(cls, text: str) -> "SurveyPeriod":
         """Parse `2021` or `2021-S1`. Raises ValueError for any other text."""
         if not _PERIOD.match(text):
             raise ValueError(text)
@@ -57,38 +57,38 @@ class Observed:
         return f"{self.year}-S{self.half}" if self.half else str(self.year)
 
 
-def periods_of(indicator: IndicatorFields, year: int | str = "2021") -> list[str]:
+def list_periods(indicator: IndicatorFields, year: int | str = "2021") -> list[str]:
     """Return the periods of a year for which an indicator has observations."""
     return [f"{year}-S1", f"{year}-S2"] if indicator.frequency is Frequency.half_yearly else [str(year)]
 
 
 def is_period_of(indicator: IndicatorFields, period: str) -> bool:
     """Return whether a period has the form of the indicator's frequency."""
-    return bool(_PERIOD.match(period)) and period in periods_of(indicator, period[:4])
+    return bool(_PERIOD.match(period)) and period in list_periods(indicator, period[:4])
 
 
-def half_of_month(indicator: IndicatorFields, month: int) -> int | None:
+def find_half(indicator: IndicatorFields, month: int) -> int | None:
     """Return the half of the year of a survey in that month, 0 for a year. Returns None if there is no such survey."""
     if indicator.frequency is Frequency.half_yearly:
         return indicator.months.index(month) + 1 if month in indicator.months else None
     return 0 if not indicator.months or month in indicator.months else None
 
 
-def period_meant(indicator: IndicatorFields, period: Observed) -> Observed:
+def resolve_period(indicator: IndicatorFields, period: SurveyPeriod) -> SurveyPeriod:
     """Return the indicator's own period for a period from a query, a table or another indicator.
 
     For a half-yearly indicator a year is the half that tables name by the year alone: poverty of 2021 is that of
     March, unemployment of 2021 that of August. For a yearly indicator a half-year is its year.
     """
     if indicator.frequency is Frequency.yearly:
-        return Observed(period.year, 0)
+        return SurveyPeriod(period.year, 0)
     if period.half:
         return period
     annual = indicator.annual_month or indicator.months[0]
-    return Observed(period.year, indicator.months.index(annual) + 1)
+    return SurveyPeriod(period.year, indicator.months.index(annual) + 1)
 
 
-def wrong_value(
+def find_value_error(
     code: str, indicator: IndicatorFields, value: float
 ) -> tuple[Kind, object, dict[str, object]] | None:
     """Return (kind, allowed, values) of the error in a value. Returns None if the definition allows the value."""
@@ -102,19 +102,19 @@ def wrong_value(
     return None
 
 
-def sign_of(direction: Direction) -> int:
+def get_sign(direction: Direction) -> int:
     """Return 1 if more is worse, -1 if more is better, 0 if the indicator is neutral."""
     return {Direction.lower_is_better: 1, Direction.higher_is_better: -1, Direction.neutral: 0}[direction]
 
 
-def achievement(baseline: float, target: float, actual: float, direction: Direction) -> float | None:
+def compute_achievement(baseline: float, target: float, actual: float, direction: Direction) -> float | None:
     """Return the achieved share of the way from baseline to target, in percent from 0 to 100, not rounded.
 
     `clamp((baseline − actual) / (baseline − target), 0, 1) × 100` (domain, section 7: the term of the outcome `O`).
     All three figures are in the indicator's unit and may be negative. Returns None if the target is no better than
     the baseline in this direction, or if the indicator is neutral.
     """
-    sign = sign_of(direction)
+    sign = get_sign(direction)
     if sign * (baseline - target) <= 0:
         return None
     return min(max((baseline - actual) / (baseline - target), 0.0), 1.0) * 100

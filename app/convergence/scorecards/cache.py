@@ -13,17 +13,17 @@ from typing import Any
 from sqlmodel import Session
 
 from app.convergence.scorecards.models import ScorecardFiguresRow
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.upsert import upsert
 from app.kit.write_behind import WriteBehind
 
-ANSWERS = 512
+REPLIES = 512
 """Size of the cache of replies of a process; the least recently used reply leaves first."""
 
-Row = dict[str, Any]
+JsonRow = dict[str, Any]
 
 
-class Kept(WriteBehind[tuple[str, str], Row]):
+class FiguresCache(WriteBehind[tuple[str, str], JsonRow]):
     """Cache of one process: unwritten figures by period and region, and replies by cache key."""
 
     name = "figures"
@@ -35,15 +35,15 @@ class Kept(WriteBehind[tuple[str, str], Row]):
         self._replies: OrderedDict[Hashable, bytes] = OrderedDict()
         self._reply_guard = threading.Lock()
 
-    def note(self, rows: Collection[Row]) -> None:
+    def note(self, rows: Collection[JsonRow]) -> None:
         """Add computed figures: columns of `scorecard_figures`, with values as in JSON."""
         self.add({(row["period"], row["region_code"]): row for row in rows})
 
-    def save(self, session: Session, values: Mapping[tuple[str, str], Row]) -> None:
+    def save(self, session: Session, values: Mapping[tuple[str, str], JsonRow]) -> None:
         """Upsert the figures."""
-        upsert(session, table_of(ScorecardFiguresRow), list(values.values()), key=["period", "region_code"])
+        upsert(session, get_table(ScorecardFiguresRow), list(values.values()), key=["period", "region_code"])
 
-    def find(self, region: str, period: str, stamp: str) -> Row | None:
+    def find(self, region: str, period: str, stamp: str) -> JsonRow | None:
         """Return unwritten figures, None if there are none with this stamp."""
         row = self.get((period, region))
         return row if row is not None and row["stamp"] == stamp else None
@@ -58,6 +58,6 @@ class Kept(WriteBehind[tuple[str, str], Row]):
         made = compute()
         with self._reply_guard:
             self._replies[key] = made
-            while len(self._replies) > ANSWERS:
+            while len(self._replies) > REPLIES:
                 self._replies.popitem(last=False)
         return made

@@ -5,21 +5,21 @@ import json
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.convergence.scorecards.queries import freezing, frozen_scorecards
-from app.kit.database.json_sql import to_json
-from app.plans.core.rules import canonical, sha256_of
-from app.tracking.quarters.snapshots.commands import Frozen
-from app.tracking.quarters.snapshots.rules import EXACT
+from app.convergence.scorecards.queries import compute_frozen, frozen_scorecards
+from app.kit.database.json_sql import dump_json
+from app.plans.core.rules import compute_sha256, dump_canonical
+from app.tracking.quarters.snapshots.commands import QuarterToFreeze
+from app.tracking.quarters.snapshots.rules import LARGEST_EXACT
 
 
-def store_scorecard(session: Session, frozen: Frozen) -> None:
+def store_scorecard(session: Session, frozen: QuarterToFreeze) -> None:
     """Store the scorecard of a region's quarter with its snapshot, as canonical JSON with its hash.
 
     The journal entry of the quarter covers both. The caller holds the lock of the plan's chain.
     """
     region, period = frozen.plan.region_code, frozen.period
-    figures, scorecard = freezing(session, region, period, frozen.amendment, frozen.at)
-    answer = canonical(_drop_inexact(json.loads(scorecard.model_dump_json())))
+    figures, scorecard = compute_frozen(session, region, period, frozen.amendment, frozen.at)
+    answer = dump_canonical(_drop_inexact(json.loads(scorecard.model_dump_json())))
     highest = scorecard.inputs.highest_spending_percent
     session.execute(
         sa.insert(frozen_scorecards).values(
@@ -30,10 +30,10 @@ def store_scorecard(session: Session, frozen: Frozen) -> None:
             **figures.sums,
             in_force=True,
             spending_percent=figures.spending_percent,
-            content=to_json({**figures.content, "highest": highest}),
+            content=dump_json({**figures.content, "highest": highest}),
             computed_at=frozen.at,
             answer=answer,
-            sha256=sha256_of(answer),
+            sha256=compute_sha256(answer),
         )
     )
 
@@ -44,4 +44,4 @@ def _drop_inexact(value: object) -> object:
         return {name: _drop_inexact(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_drop_inexact(item) for item in value]
-    return None if isinstance(value, int) and abs(value) > EXACT else value
+    return None if isinstance(value, int) and abs(value) > LARGEST_EXACT else value

@@ -15,14 +15,14 @@ from sqlalchemy.sql import ColumnElement, Subquery
 from sqlmodel import Session
 
 from app.access.rules import CONSOLE, Actor
-from app.convergence.coverage.queries import coverage_text, regions
-from app.convergence.coverage.regions.queries import level_seen, region_coverage
-from app.convergence.coverage.rules import VillageStatus, is_village, quarters_from, regency_of
-from app.convergence.editions.methods.queries import NoEdition, services_of
-from app.convergence.scorecards.cache import Kept, Row
-from app.convergence.scorecards.figures.queries import Computed, compute_figures
+from app.convergence.coverage.queries import read_coverage_text, regions
+from app.convergence.coverage.regions.queries import compute_region_coverage, find_visible_level
+from app.convergence.coverage.rules import VillageStatus, add_quarters, find_regency, is_village
+from app.convergence.editions.methods.queries import NoEdition, read_services
+from app.convergence.scorecards.cache import FiguresCache, JsonRow
+from app.convergence.scorecards.figures.queries import ComputedFigures, compute_figures
 from app.convergence.scorecards.index.models import ScorecardChanges
-from app.convergence.scorecards.index.rules import changed, ranks
+from app.convergence.scorecards.index.rules import apply_changes, rank_regions
 from app.convergence.scorecards.models import (
     NO_COVERAGE,
     SUMS,
@@ -36,28 +36,28 @@ from app.convergence.scorecards.models import (
     WhatIf,
 )
 from app.convergence.scorecards.rules import (
-    Figures,
+    RegionFigures,
     Subject,
-    compared,
+    add_sums,
+    build_inputs,
+    build_rank_figures,
+    build_ranked_regency,
+    compare_scorecards,
+    compute_own_spending,
     explain_scorecard,
-    inputs_of,
-    method_of,
-    own_spending,
-    pooled_sums,
-    ranked_regency,
-    standing_of,
+    parse_method,
 )
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
-from app.kit.database.json_sql import built_once, fixed_object, to_json
+from app.kit.database.json_sql import build_once, dump_json, make_fixed_object
 from app.kit.http.validation import unknown_value
 from app.kit.problems import BadRequest, FieldError, NotFound, refuse, require_found
 from app.reference.models import RegionLevel
-from app.reference.rules import level_of
-from app.tracking.calendars.queries import clock, today
+from app.reference.rules import get_level
+from app.tracking.calendars.queries import bind_today, select_today
 
-kept_figures, frozen_scorecards = table_of(ScorecardFiguresRow), table_of(ScorecardRow)
-_journal = table_of(JournalRow)
+stored_figures, frozen_scorecards = get_table(ScorecardFiguresRow), get_table(ScorecardRow)
+_journal = get_table(JournalRow)
 
 NATION = "0"
 _COLUMNS = (*SUMS, "in_force", "spending_percent", "computed_at")
@@ -68,19 +68,19 @@ _RANKED = (RegionLevel.province, RegionLevel.regency)
 
 
 @dataclass(frozen=True)
-class Group:
+class RegionGroup:
     """The figures of a region and of its comparison group, by region and quarter."""
 
     own: str
-    figures: dict[tuple[str, str], Figures]
+    figures: dict[tuple[str, str], RegionFigures]
 
-    def get(self, region: str, period: str) -> Figures:
+    def get(self, region: str, period: str) -> RegionFigures:
         return self.figures[region, period]
 
-    def list_regencies(self, period: str) -> list[Figures]:
+    def list_regencies(self, period: str) -> list[RegionFigures]:
         return self._list_level(RegionLevel.regency, period)
 
-    def _list_level(self, level: RegionLevel, period: str) -> list[Figures]:
+    def _list_level(self, level: RegionLevel, period: str) -> list[RegionFigures]:
         return [row for (_, quarter), row in self.figures.items() if quarter == period and row.level is level]
 
     def find_highest(self, period: str) -> float | None:
@@ -89,19 +89,19 @@ class Group:
         if self.own != NATION:
             shares = [figures.spending_percent for figures in self.list_regencies(period) if figures.in_force]
         else:
-            method = method_of(self.get(NATION, period).content)
-            shares = [own_spending(sums, method) for sums in self._pool_provinces(period)]
+            method = parse_method(self.get(NATION, period).content)
+            shares = [compute_own_spending(sums, method) for sums in self._pool_provinces(period)]
         return max((share for share in shares if share is not None), default=None)
 
     def _pool_provinces(self, period: str) -> list[dict[str, int]]:
-        by_province: dict[str, list[Figures]] = {}
+        by_province: dict[str, list[RegionFigures]] = {}
         for figures in (*self._list_level(RegionLevel.province, period), *self.list_regencies(period)):
             by_province.setdefault(figures.region_code[:2], []).append(figures)
-        return [pooled_sums(group) for group in by_province.values()]
+        return [add_sums(group) for group in by_province.values()]
 
     def pool_sums(self, period: str) -> dict[str, int]:
         below = (*self._list_level(RegionLevel.province, period), *self.list_regencies(period))
-        return pooled_sums(below)
+        return add_sums(below)
 
 
 class GroupRow(NamedTuple):
@@ -120,7 +120,7 @@ class GroupRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class State:
+class GroupState:
     """The rows of a group in the database, one for each region and quarter (`_select_group`)."""
 
     own: str
@@ -138,12 +138,14 @@ class State:
         own = (self.own, self.first)
         return require_found(next((row for row in self.rows if (row.code, row.period) == own), None))
 
-    def load(self, session: Session, cache: Kept, now: datetime, *, recompute: str | None = None) -> Group:
+    def load(
+        self, session: Session, cache: FiguresCache, now: datetime, *, recompute: str | None = None
+    ) -> RegionGroup:
         """Return the group with frozen, stored or cached figures; compute the stale ones and cache them.
 
         `recompute`: a region whose figures to compute in any case, without caching them.
         """
-        figures: dict[tuple[str, str], Figures] = {}
+        figures: dict[tuple[str, str], RegionFigures] = {}
         stale: dict[str, dict[str, GroupRow]] = {}
         for row in self.rows:
             if row.code == recompute and row.period == self.first:
@@ -166,12 +168,12 @@ class State:
             for item in rows:
                 row = rows_by_code[item["region_code"]]
                 figures[row.code, period] = _parse(row, item, item["content"], None)
-        return Group(self.own, figures)
+        return RegionGroup(self.own, figures)
 
 
-def state_of(
+def read_group_state(
     session: Session, region: str, periods: Sequence[str], now: datetime, *, whole: bool = False
-) -> State:
+) -> GroupState:
     """Return the rows of a region's province and its regencies, for the nation of all, in one or two quarters.
     `whole`: with the content of every region, not only of `region`."""
     bound = {
@@ -180,14 +182,14 @@ def state_of(
         "whole": whole,
         "period": periods[0],
         "before": periods[-1],
-        **clock(now),
+        **bind_today(now),
     }
     rows = session.connection().execute(_select_group(session, region == NATION), bound)
-    return State(region, periods[0], [GroupRow._make(row) for row in rows])
+    return GroupState(region, periods[0], [GroupRow._make(row) for row in rows])
 
 
-def _parse(row: GroupRow, values: Row, content: str | None, amendment: int | None) -> Figures:
-    return Figures(
+def _parse(row: GroupRow, values: JsonRow, content: str | None, amendment: int | None) -> RegionFigures:
+    return RegionFigures(
         row.code,
         row.name,
         RegionLevel(row.level),
@@ -201,27 +203,27 @@ def _parse(row: GroupRow, values: Row, content: str | None, amendment: int | Non
     )
 
 
-def _build_row(computed: Computed, stamp: str, now: datetime) -> Row:
+def _build_row(computed: ComputedFigures, stamp: str, now: datetime) -> JsonRow:
     return {
         "period": computed.period,
         "region_code": computed.region_code,
         "stamp": stamp,
         **computed.sums,
         "in_force": computed.in_force,
-        "spending_percent": own_spending(computed.sums, method_of(computed.content))
+        "spending_percent": compute_own_spending(computed.sums, parse_method(computed.content))
         if computed.content["has_plan"]
         else None,
-        "content": to_json(computed.content),
+        "content": dump_json(computed.content),
         "computed_at": now.isoformat(),
     }
 
 
-@built_once
+@build_once
 def _select_group(session: Session, is_nation: bool) -> sa.Select[*tuple[object, ...]]:
     """Select a row for each region and quarter: the frozen figures, else the stored ones, with their stamp and the
     present stamp. That consists of the newest journal entries on the region, its province and the nation, and of the
     day in the region's zone; figures with another stamp are stale."""
-    f = kept_figures.c
+    f = stored_figures.c
     frozen = frozen_scorecards.alias("frozen")
     scope, newest = _select_regions(is_nation), frozen_scorecards.alias("newest")
     periods = sa.union_all(
@@ -239,7 +241,7 @@ def _select_group(session: Session, is_nation: bool) -> sa.Select[*tuple[object,
         _select_newest_entry(scope, code)
         for code in (scope.c.code, sa.func.substr(scope.c.code, 1, 2), sa.literal(NATION))
     ]
-    stamp = stamps[0] + stamps[1] + stamps[2] + today(scope.c.timezone)
+    stamp = stamps[0] + stamps[1] + stamps[2] + select_today(scope.c.timezone)
     is_wanted = sa.or_(sa.bindparam("whole", type_=sa.Boolean), scope.c.code == sa.bindparam("own"))
     shown = [sa.case((is_frozen, frozen.c[name]), else_=f[name]).label(name) for name in _COLUMNS]
     content = sa.case((is_wanted, sa.case((is_frozen, frozen.c.content), else_=f.content)))
@@ -251,11 +253,11 @@ def _select_group(session: Session, is_nation: bool) -> sa.Select[*tuple[object,
         stamp.label("stamp"),
         f.stamp.label("stored_stamp"),
         frozen.c.amendment,
-        fixed_object("scorecard_figures", shown),
+        make_fixed_object("scorecard_figures", shown),
         content.label("content"),
     ).select_from(
         scope.join(period.table, sa.true())
-        .outerjoin(kept_figures, sa.and_(f.region_code == scope.c.code, f.period == period))
+        .outerjoin(stored_figures, sa.and_(f.region_code == scope.c.code, f.period == period))
         .outerjoin(
             frozen,
             sa.and_(
@@ -307,7 +309,7 @@ def _select_newest_entry(
 # Subjects of scorecards
 
 
-def _build_subject(session: Session, actor: Actor, group: Group, region: str, period: str) -> Subject:
+def _build_subject(session: Session, actor: Actor, group: RegionGroup, region: str, period: str) -> Subject:
     """Build the subject of a regency from its own figures, of a province or the nation from pooled ones."""
     figures = group.get(region, period)
     content = figures.content
@@ -324,7 +326,7 @@ def _build_subject(session: Session, actor: Actor, group: Group, region: str, pe
         latest = max(row.computed_at for row in group.figures.values() if row.period == period)
         figures = replace(figures, computed_at=latest, amendment=None)
     highest = content["highest"] if "highest" in content else group.find_highest(period)
-    return Subject(figures, inputs_of(content, sums, highest), method_of(content), sums, content)
+    return Subject(figures, build_inputs(content, sums, highest), parse_method(content), sums, content)
 
 
 def _set_coverage(content: Content, coverage: CoverageContent) -> None:
@@ -334,7 +336,7 @@ def _set_coverage(content: Content, coverage: CoverageContent) -> None:
 
 
 def _pool_coverage(session: Session, actor: Actor, region: str, period: str) -> CoverageContent:
-    coverage = region_coverage(session, actor, region, period)
+    coverage = compute_region_coverage(session, actor, region, period)
     return CoverageContent(
         services=[
             ServiceContent(
@@ -351,11 +353,11 @@ def _pool_coverage(session: Session, actor: Actor, region: str, period: str) -> 
 
 
 def _build_coverage_subject(
-    session: Session, actor: Actor, cache: Kept, region: str, period: str, now: datetime
+    session: Session, actor: Actor, cache: FiguresCache, region: str, period: str, now: datetime
 ) -> Subject:
     """Build the subject of a district or a village: coverage only, by the method of its regency."""
-    regency = regency_of(region)
-    state = state_of(session, regency, [period], now)
+    regency = find_regency(region)
+    state = read_group_state(session, regency, [period], now)
     regency_figures = state.load(session, cache, now).get(regency, period)
     status = None
     if is_village(region):
@@ -364,22 +366,22 @@ def _build_coverage_subject(
         coverage = _pool_coverage(session, actor, region, period)
     name = str(session.scalar(sa.select(regions.c.name).where(regions.c.code == region)))
     figures = replace(
-        regency_figures, region_code=region, name=name, level=RegionLevel(level_of(region)), amendment=None
+        regency_figures, region_code=region, name=name, level=RegionLevel(get_level(region)), amendment=None
     )
     content: Content = {**regency_figures.content, "process_percent": None, "indicators": []}
     _set_coverage(content, coverage)
-    inputs = inputs_of(content, None, None)
-    return Subject(figures, inputs, method_of(content), None, content, only_coverage=True, status=status)
+    inputs = build_inputs(content, None, None)
+    return Subject(figures, inputs, parse_method(content), None, content, only_coverage=True, status=status)
 
 
 def _read_village(
     session: Session, actor: Actor, village: str, period: str
 ) -> tuple[CoverageContent, VillageStatus | None]:
     try:
-        report = json.loads(coverage_text(session, actor, period, village))
+        report = json.loads(read_coverage_text(session, actor, period, village))
     except NotFound:
         return NO_COVERAGE, None
-    package = services_of(session, [report["service_package"]])[report["service_package"]]
+    package = read_services(session, [report["service_package"]])[report["service_package"]]
     services = [
         ServiceContent(
             service=row["service"],
@@ -406,18 +408,18 @@ class FrozenScorecard:
     sha256: str
 
 
-def scorecard_json(
-    session: Session, actor: Actor, cache: Kept, region: str, period: str, now: datetime
+def read_scorecard_json(
+    session: Session, actor: Actor, cache: FiguresCache, region: str, period: str, now: datetime
 ) -> bytes | FrozenScorecard:
     """Return the `Scorecard` of a region, frozen or computed. Raises NotFound if the actor cannot see the region."""
-    actor.require_seen(regency_of(region))
-    if RegionLevel(level_of(region)) in (RegionLevel.district, RegionLevel.village):
-        level_seen(session, actor, region)
+    actor.require_seen(find_regency(region))
+    if RegionLevel(get_level(region)) in (RegionLevel.district, RegionLevel.village):
+        find_visible_level(session, actor, region)
         subject = _build_coverage_subject(session, actor, cache, region, period, now)
         return explain_scorecard(subject, None, "", frozen=None).model_dump_json().encode()
-    state = state_of(session, region, [period, quarters_from(period, -1)], now)
+    state = read_group_state(session, region, [period, add_quarters(period, -1)], now)
     if state.find_own_row().amendment is not None:
-        return frozen_scorecard(session, actor, region, period, None)
+        return read_frozen_scorecard(session, actor, region, period, None)
     key = ("scorecard", region, period, actor.may("read_drafts", region), state.key)
 
     def compute() -> bytes:
@@ -427,33 +429,33 @@ def scorecard_json(
     return cache.get_reply(key, compute)
 
 
-def freezing(
+def compute_frozen(
     session: Session, region: str, period: str, amendment: int, now: datetime
-) -> tuple[Figures, Scorecard]:
+) -> tuple[RegionFigures, Scorecard]:
     """Compute the figures and the scorecard of a regency or a province for the snapshot of its quarter, from the
     writes of this transaction too, with everything that the plan says."""
-    state = state_of(session, region, [period, quarters_from(period, -1)], now)
-    group = state.load(session, Kept(), now, recompute=region)
+    state = read_group_state(session, region, [period, add_quarters(period, -1)], now)
+    group = state.load(session, FiguresCache(), now, recompute=region)
     scorecard = _explain(session, CONSOLE, group, region, period, frozen=amendment)
     return group.get(region, period), scorecard
 
 
 def _explain(
-    session: Session, actor: Actor, group: Group, region: str, period: str, *, frozen: int | None
+    session: Session, actor: Actor, group: RegionGroup, region: str, period: str, *, frozen: int | None
 ) -> Scorecard:
-    before = quarters_from(period, -1)
+    before = add_quarters(period, -1)
     subject = _build_subject(session, actor, group, region, period)
     is_measured = (region, before) in group.figures
     earlier = _build_subject(session, actor, group, region, before).evaluate() if is_measured else None
     return explain_scorecard(subject, earlier, before, frozen=frozen)
 
 
-def frozen_scorecard(
+def read_frozen_scorecard(
     session: Session, actor: Actor, region: str, period: str, amendment: int | None
 ) -> FrozenScorecard:
     """Return the scorecard that an amendment froze, without a number the one in force. Raises NotFound if the actor
     cannot see the region or there is no such scorecard."""
-    actor.require_seen(regency_of(region))
+    actor.require_seen(find_regency(region))
     c = frozen_scorecards.c
     query = sa.select(c.answer, c.sha256).where(c.region_code == region, c.period == period)
     if amendment is not None:
@@ -462,33 +464,33 @@ def frozen_scorecard(
     return FrozenScorecard(row.answer.encode(), row.sha256)
 
 
-def ranking_json(
-    session: Session, actor: Actor, cache: Kept, region: str, period: str, now: datetime
+def read_ranking_json(
+    session: Session, actor: Actor, cache: FiguresCache, region: str, period: str, now: datetime
 ) -> bytes:
     """Return the `Ranking` of a province, or of one regency with its rank. Raises NotFound if the actor cannot see it.
 
     Every caller gets equal ranks: only plans in force count.
     """
-    actor.require_seen(regency_of(region))
-    if RegionLevel(level_of(region)) not in _RANKED:
-        level_seen(session, actor, region)
+    actor.require_seen(find_regency(region))
+    if RegionLevel(get_level(region)) not in _RANKED:
+        find_visible_level(session, actor, region)
         error = FieldError(unknown_value, parameter="region", value=region, allowed=["73", "73.22"])
         raise BadRequest(errors=[error])
-    state = state_of(session, region, [period], now, whole=True)
+    state = read_group_state(session, region, [period], now, whole=True)
     state.find_own_row()
     key = ("ranking", region, period, state.key)
     return cache.get_reply(key, lambda: _compute_ranking(session, cache, state, now))
 
 
-def _compute_ranking(session: Session, cache: Kept, state: State, now: datetime) -> bytes:
+def _compute_ranking(session: Session, cache: FiguresCache, state: GroupState, now: datetime) -> bytes:
     region, period, province = state.own, state.first, state.own[:2]
     group = state.load(session, cache, now)
     highest = group.find_highest(period)
     subjects = [_build_ranked_subject(figures, highest) for figures in group.list_regencies(period)]
     evaluated = [(subject, subject.evaluate()) for subject in subjects]
-    places = ranks(standing_of(*pair) for pair in evaluated)
+    places = rank_regions(build_rank_figures(*pair) for pair in evaluated)
     ranked = [
-        ranked_regency(subject, result, places.get(subject.figures.region_code))
+        build_ranked_regency(subject, result, places.get(subject.figures.region_code))
         for subject, result in evaluated
         if region in (province, subject.figures.region_code)
     ]
@@ -503,27 +505,27 @@ def _compute_ranking(session: Session, cache: Kept, state: State, now: datetime)
     return ranking.model_dump_json().encode()
 
 
-def _build_ranked_subject(figures: Figures, highest: float | None) -> Subject:
+def _build_ranked_subject(figures: RegionFigures, highest: float | None) -> Subject:
     content = figures.content
     sums = figures.sums if figures.in_force else None
-    inputs = inputs_of(content, sums, content.get("highest", highest))
-    return Subject(figures, inputs, method_of(content), sums, content)
+    inputs = build_inputs(content, sums, content.get("highest", highest))
+    return Subject(figures, inputs, parse_method(content), sums, content)
 
 
 def read_subject(
-    session: Session, actor: Actor, cache: Kept, region: str, period: str, now: datetime
+    session: Session, actor: Actor, cache: FiguresCache, region: str, period: str, now: datetime
 ) -> Subject:
     """Return the subject of a region's scorecard. Raises NotFound if the actor cannot see the region."""
-    level = level_seen(session, actor, region)
+    level = find_visible_level(session, actor, region)
     if level in (RegionLevel.district, RegionLevel.village):
         return _build_coverage_subject(session, actor, cache, region, period, now)
-    group = state_of(session, region, [period], now).load(session, cache, now)
+    group = read_group_state(session, region, [period], now).load(session, cache, now)
     return _build_subject(session, actor, group, region, period)
 
 
 def try_changes(subject: Subject, changes: ScorecardChanges) -> WhatIf:
     """Compare a scorecard with the one of other inputs. Raises Invalid for an unknown service or indicator,
     or a part above its whole."""
-    inputs, errors = changed(subject.inputs, changes.model_dump(exclude_none=True))
+    inputs, errors = apply_changes(subject.inputs, changes.model_dump(exclude_none=True))
     refuse(errors)
-    return compared(subject, subject.evaluate(), replace(subject, inputs=inputs).evaluate())
+    return compare_scorecards(subject, subject.evaluate(), replace(subject, inputs=inputs).evaluate())

@@ -2,9 +2,9 @@
 
 from fastapi import Response
 
-from app.access.actor import Call, Caller
+from app.access.actor import Caller, RequestContext
 from app.convergence.scorecards import queries
-from app.convergence.scorecards.cache import Kept
+from app.convergence.scorecards.cache import FiguresCache
 from app.convergence.scorecards.index.models import ScorecardChanges
 from app.convergence.scorecards.models import (
     Ranking,
@@ -14,18 +14,18 @@ from app.convergence.scorecards.models import (
     WhatIf,
     WhatIfQuery,
 )
-from app.kit.http.etags import FOR_EVER, VARY, is_unchanged
+from app.kit.http.etags import IMMUTABLE, VARY, is_unchanged
 from app.kit.http.replies import answer
-from app.kit.http.routing import STORES_NOTHING, FromQuery, house_router
+from app.kit.http.routing import STORES_NOTHING, FromQuery, make_router
 from app.kit.openapi.schemas import FROZEN
 from app.reference.models import RegionKey
 
-router = house_router(prefix="/scorecards", tags=["convergence"])
+router = make_router(prefix="/scorecards", tags=["convergence"])
 
 
-def _get_cache(call: Call) -> Kept:
+def _get_cache(call: RequestContext) -> FiguresCache:
     """Return the cache of this process."""
-    cache: Kept = call.request.app.state.kept
+    cache: FiguresCache = call.request.app.state.figures_cache
     return cache
 
 
@@ -37,7 +37,7 @@ def rank_scorecards(call: Caller, query: FromQuery[RankingQuery]) -> Response:
     ties are decided by K, then P. They are the same for every caller: plans count once they are in force, and
     quarters that are frozen count as they were frozen. 404 for a region that the caller does not see.
     """
-    body = queries.ranking_json(
+    body = queries.read_ranking_json(
         call.session, call.actor, _get_cache(call), query.region, query.period, call.now
     )
     return answer(call.request, body)
@@ -54,12 +54,16 @@ def read_scorecard(call: Caller, region: RegionKey, query: FromQuery[ScorecardQu
     quarter answers as it was frozen; `amendment` names an earlier one, whose bytes stay the same for ever.
     """
     if query.amendment is not None:
-        frozen = queries.frozen_scorecard(call.session, call.actor, region, query.period, query.amendment)
-        headers = {"ETag": f'"{frozen.sha256}"', "Cache-Control": FOR_EVER, "Vary": VARY}
+        frozen = queries.read_frozen_scorecard(
+            call.session, call.actor, region, query.period, query.amendment
+        )
+        headers = {"ETag": f'"{frozen.sha256}"', "Cache-Control": IMMUTABLE, "Vary": VARY}
         if is_unchanged(call.request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return Response(frozen.answer, headers=headers, media_type="application/json")
-    body = queries.scorecard_json(call.session, call.actor, _get_cache(call), region, query.period, call.now)
+    body = queries.read_scorecard_json(
+        call.session, call.actor, _get_cache(call), region, query.period, call.now
+    )
     if isinstance(body, queries.FrozenScorecard):
         return answer(call.request, body.answer, tag=f'"{body.sha256}"')
     return answer(call.request, body)

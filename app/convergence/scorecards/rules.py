@@ -7,13 +7,13 @@ from datetime import datetime
 
 from app.convergence.coverage.models import StrategyCoverage
 from app.convergence.coverage.rules import (
-    Count,
-    Expected,
+    CoverageCount,
+    ReachInput,
     VillageStatus,
-    balance,
-    by_strategy,
-    percent,
-    reach,
+    compute_percent,
+    compute_reach,
+    find_balance,
+    pool_by_strategy,
 )
 from app.convergence.editions.methods.models import Method
 from app.convergence.indicators.models import Direction
@@ -24,14 +24,14 @@ from app.convergence.scorecards.index.models import (
     ServiceInput,
 )
 from app.convergence.scorecards.index.rules import (
-    Evaluated,
-    Standing,
-    difference,
+    Evaluation,
+    RankFigures,
+    compute_difference,
+    compute_spending_figure,
     evaluate,
-    gains,
-    hundredths,
-    not_ranked,
-    spending_figure,
+    explain_missing_rank,
+    list_gains,
+    to_hundredths,
 )
 from app.convergence.scorecards.models import (
     SUMS,
@@ -70,7 +70,7 @@ _OF_PLAN = tuple(name for name in SUMS if name in ScorecardInputs.model_fields)
 
 
 @dataclass(frozen=True)
-class Figures:
+class RegionFigures:
     """The figures of a region in a quarter: stored, computed or frozen."""
 
     region_code: str
@@ -95,7 +95,7 @@ class Figures:
 class Subject:
     """The source of a scorecard: a region's own figures, or the pooled figures of the regions below it."""
 
-    figures: Figures
+    figures: RegionFigures
     inputs: ScorecardInputs
     method: Method
     sums: Mapping[str, int] | None
@@ -107,26 +107,26 @@ class Subject:
     @property
     def reach(self) -> float | None:
         families, expected = self.inputs.families_reporting, self.inputs.families_expected
-        return None if expected is None else reach(Expected(families, expected, 1))
+        return None if expected is None else compute_reach(ReachInput(families, expected, 1))
 
     @property
-    def strategies(self) -> dict[str, Count]:
+    def strategies(self) -> dict[str, CoverageCount]:
         """Return E and C by strategy."""
         services = self.inputs.services
-        counts = {service.service: Count(service.eligible, service.served) for service in services}
-        return by_strategy(counts, {service.service: service.strategy for service in services})
+        counts = {service.service: CoverageCount(service.eligible, service.served) for service in services}
+        return pool_by_strategy(counts, {service.service: service.strategy for service in services})
 
-    def evaluate(self) -> Evaluated:
+    def evaluate(self) -> Evaluation:
         return evaluate(self.inputs, self.method, only_coverage=self.only_coverage)
 
 
-def pooled_sums(figures: Iterable[Figures]) -> dict[str, int]:
+def add_sums(figures: Iterable[RegionFigures]) -> dict[str, int]:
     """Add up the sums of the plans in force of several regions."""
     in_force = [row.sums for row in figures if row.in_force]
     return {name: sum(sums[name] for sums in in_force) for name in SUMS}
 
 
-def inputs_of(content: Content, sums: Mapping[str, int] | None, highest: float | None) -> ScorecardInputs:
+def build_inputs(content: Content, sums: Mapping[str, int] | None, highest: float | None) -> ScorecardInputs:
     """Build the published inputs from stored content and sums; `highest`: highest spending figure of the group."""
     return ScorecardInputs.model_construct(
         None,
@@ -143,22 +143,22 @@ def inputs_of(content: Content, sums: Mapping[str, int] | None, highest: float |
     )
 
 
-def method_of(content: Content) -> Method:
+def parse_method(content: Content) -> Method:
     return Method.model_construct(None, **content["method"])
 
 
-def own_spending(sums: Mapping[str, int], method: Method) -> float | None:
+def compute_own_spending(sums: Mapping[str, int], method: Method) -> float | None:
     """Return the spending figure of a region's sums in percent, None without a budget or spending data."""
-    return spending_figure(ScorecardInputs.model_construct(None, **sums), method).percent
+    return compute_spending_figure(ScorecardInputs.model_construct(None, **sums), method).percent
 
 
 # Scorecards
 
 
-def core_of(now: Evaluated) -> ScorecardCore:
+def build_core(now: Evaluation) -> ScorecardCore:
     return ScorecardCore.model_construct(
         index_percent=now.index,
-        index_class=now.classed,
+        index_class=now.index_class,
         complete=now.is_complete,
         missing=_list_missing(now),
         components=[
@@ -177,19 +177,19 @@ def core_of(now: Evaluated) -> ScorecardCore:
     )
 
 
-def _list_missing(evaluated: Evaluated) -> list[MissingOut]:
+def _list_missing(evaluated: Evaluation) -> list[MissingOut]:
     return [MissingOut.model_construct(of=name, reason=why) for name, why in evaluated.missing.items()]
 
 
 def explain_scorecard(
-    subject: Subject, before: Evaluated | None, before_period: str, *, frozen: int | None
+    subject: Subject, before: Evaluation | None, before_period: str, *, frozen: int | None
 ) -> Scorecard:
     """Build the scorecard of a region, compared with the quarter before. `frozen`: number of the amendment."""
     now, figures, sums = subject.evaluate(), subject.figures, subject.sums
     strategies = subject.strategies
-    lowest = balance(strategies)
+    lowest = find_balance(strategies)
     return Scorecard.model_construct(
-        **dict(core_of(now)),
+        **dict(build_core(now)),
         region_code=figures.region_code,
         name=figures.name,
         level=figures.level,
@@ -202,12 +202,12 @@ def explain_scorecard(
         lowest_strategy=lowest.strategy,
         by_strategy=StrategyCoverage.from_counts(strategies),
         reach_percent=subject.reach,
-        is_rankable=not_ranked(standing_of(subject, now)) is None,
+        is_rankable=explain_missing_rank(build_rank_figures(subject, now)) is None,
         status=subject.status,
         change=_build_change(now, before, before_period) if before is not None else None,
         raise_most=[
             GainOut.model_construct(None, **gain.step._asdict(), index_percent=gain.ikpk, gain=gain.gain)
-            for gain in gains(now, subject.method)[:LARGEST_GAINS]
+            for gain in list_gains(now, subject.method)[:LARGEST_GAINS]
         ],
         money=_build_money(subject, now) if sums is not None else None,
         lines=sums["lines"] if sums is not None else None,
@@ -217,16 +217,16 @@ def explain_scorecard(
     )
 
 
-def _build_change(now: Evaluated, before: Evaluated, period: str) -> ChangeOut:
+def _build_change(now: Evaluation, before: Evaluation, period: str) -> ChangeOut:
     return ChangeOut.model_construct(
         period=period,
         index_before=before.index,
-        difference=difference(now.index, before.index),
+        difference=compute_difference(now.index, before.index),
         components=[
             ComponentChange.model_construct(
                 component=name,
                 before=before.terms[name].value.percent,
-                difference=difference(term.value.percent, before.terms[name].value.percent),
+                difference=compute_difference(term.value.percent, before.terms[name].value.percent),
             )
             for name, term in now.terms.items()
         ],
@@ -238,16 +238,16 @@ def _compute_unclassified(sums: Mapping[str, int]) -> int:
     return sums["spent"] - classed - sums["spent_travel"]
 
 
-def _build_money(subject: Subject, now: Evaluated) -> MoneyOut:
+def _build_money(subject: Subject, now: Evaluation) -> MoneyOut:
     sums, content = subject.sums or {}, subject.content
     p0, population = content["p0_percent"], content["population"]
-    poor = None if p0 is None or population is None else (hundredths(p0) * population + 5_000) // 10_000
+    poor = None if p0 is None or population is None else (to_hundredths(p0) * population + 5_000) // 10_000
     budget = sums["budget"]
     return MoneyOut.model_construct(
         budget=budget,
         budget_at_villages=sums["budget_at_villages"],
         budget_in_loci=sums["budget_in_loci"],
-        in_loci_percent=percent(sums["budget_in_loci"], sums["budget_at_villages"]),
+        in_loci_percent=compute_percent(sums["budget_in_loci"], sums["budget_at_villages"]),
         p0_percent=p0,
         p0_period=content["p0_period"],
         population=population,
@@ -280,20 +280,23 @@ def _share_by_class(sums: Mapping[str, int]) -> list[ClassShare]:
         ClassShare.model_construct(
             component_class=name,
             planned=amount,
-            planned_percent=percent(amount, budget) if amount >= 0 else None,
+            planned_percent=compute_percent(amount, budget) if amount >= 0 else None,
             spent=spent,
-            spent_percent=percent(spent, budget) if spent >= 0 else None,
+            spent_percent=compute_percent(spent, budget) if spent >= 0 else None,
         )
         for name, amount, spent in rows
     ]
 
 
-def _build_incentive(subject: Subject, now: Evaluated) -> Incentive:
+def _build_incentive(subject: Subject, now: Evaluation) -> Incentive:
     sums, method = subject.sums or {}, subject.method
     return Incentive.model_construct(
         None,
         legal_basis=LEGAL_BASIS,
-        **{f"{name}_percent": percent(sums[f"spent_{name}"], sums["budget"]) for name in ComponentClass},
+        **{
+            f"{name}_percent": compute_percent(sums[f"spent_{name}"], sums["budget"])
+            for name in ComponentClass
+        },
         **{f"share_{name}": getattr(method, f"share_{name}") for name in ComponentClass},
         travel=sums["spent_travel"],
         figure_percent=now.spending_figure.percent,
@@ -305,8 +308,8 @@ def _build_incentive(subject: Subject, now: Evaluated) -> Incentive:
 # Ranks
 
 
-def standing_of(subject: Subject, now: Evaluated) -> Standing:
-    return Standing(
+def build_rank_figures(subject: Subject, now: Evaluation) -> RankFigures:
+    return RankFigures(
         subject.figures.region_code,
         now.index,
         now.terms[IndexComponent.coverage].value.percent,
@@ -316,17 +319,17 @@ def standing_of(subject: Subject, now: Evaluated) -> Standing:
     )
 
 
-def ranked_regency(subject: Subject, now: Evaluated, rank: int | None) -> RankedRegency:
+def build_ranked_regency(subject: Subject, now: Evaluation, rank: int | None) -> RankedRegency:
     figures = subject.figures
-    lowest = balance(subject.strategies)
+    lowest = find_balance(subject.strategies)
     return RankedRegency.model_construct(
         None,
         region_code=figures.region_code,
         name=figures.name,
         rank=rank,
-        not_ranked=not_ranked(standing_of(subject, now)),
+        not_ranked=explain_missing_rank(build_rank_figures(subject, now)),
         index_percent=now.index,
-        index_class=now.classed,
+        index_class=now.index_class,
         complete=now.is_complete,
         missing=_list_missing(now),
         **{f"{name}_percent": term.value.percent for name, term in now.terms.items()},
@@ -342,17 +345,18 @@ def ranked_regency(subject: Subject, now: Evaluated, rank: int | None) -> Ranked
 # What-if
 
 
-def compared(subject: Subject, now: Evaluated, changed: Evaluated) -> WhatIf:
+def compare_scorecards(subject: Subject, now: Evaluation, changed: Evaluation) -> WhatIf:
     return WhatIf.model_construct(
         region_code=subject.figures.region_code,
         period=subject.figures.period,
         method=subject.method.edition,
-        now=core_of(now),
-        then=core_of(changed),
-        difference=difference(changed.index, now.index),
+        now=build_core(now),
+        then=build_core(changed),
+        difference=compute_difference(changed.index, now.index),
         components=[
             ComponentDifference.model_construct(
-                component=name, difference=difference(term.value.percent, now.terms[name].value.percent)
+                component=name,
+                difference=compute_difference(term.value.percent, now.terms[name].value.percent),
             )
             for name, term in changed.terms.items()
         ],

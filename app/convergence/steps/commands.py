@@ -3,17 +3,17 @@
 from app.access.commands import Write
 from app.access.rules import is_within
 from app.convergence.coverage.rules import is_village
-from app.convergence.editions.commands import hold_choices, pin_choices
+from app.convergence.editions.commands import lock_choices, pin_choices
 from app.convergence.editions.step_templates.models import TemplateStep
-from app.convergence.editions.step_templates.queries import TEMPLATES, home_of_steps, template_steps
-from app.convergence.editions.step_templates.rules import STEPS_CHAIN, window_of
+from app.convergence.editions.step_templates.queries import TEMPLATES, check_steps_region, read_templates
+from app.convergence.editions.step_templates.rules import STEPS_CHAIN, compute_window
 from app.convergence.steps.models import EvidenceIn, PanelGradeIn
-from app.convergence.steps.queries import EVIDENCE, GRADE, PartKey, StepPart, step_at
-from app.kit.database.journal import hold
-from app.kit.http.validation import checked_key, describe_unknown
-from app.kit.periods import local_date
+from app.convergence.steps.queries import EVIDENCE, GRADE, PartKey, StepPart, read_step
+from app.kit.database.journal import lock_chain
+from app.kit.http.validation import check_key, describe_unknown
+from app.kit.periods import get_local_date
 from app.kit.problems import FieldError, Kind, NotFound, Problem, Text, refuse
-from app.reference.queries import regions_by_code
+from app.reference.queries import find_regions_by_code
 
 after_today = Kind(
     "after_today",
@@ -45,12 +45,12 @@ class StepNotOpen(Problem):
 def put_part(write: Write, part: StepPart, key: PartKey, content: EvidenceIn | PanelGradeIn) -> bool:
     """Create (True) or replace (False) evidence or the panel's grade of a criterion. Idempotent."""
     session, (region, year, step, code) = write.session, key
-    home_of_steps(session, write.actor, region)
+    check_steps_region(session, write.actor, region)
     write.actor.require(part.right, region)
-    chain = hold(session, f"{STEPS_CHAIN}{region}")
-    chosen = hold_choices(session, TEMPLATES, [region], year)
+    chain = lock_chain(session, f"{STEPS_CHAIN}{region}")
+    chosen = lock_choices(session, TEMPLATES, [region], year)
     template = chosen[region].template
-    definition = template_steps(session, [template])[template].step(step)
+    definition = read_templates(session, [template])[template].step(step)
     if isinstance(content, PanelGradeIn):
         _check_criterion(definition, code)
     stored = part.resource.read(session, [key])
@@ -59,7 +59,7 @@ def put_part(write: Write, part: StepPart, key: PartKey, content: EvidenceIn | P
         _check_open(write, region, year, definition)
     else:
         if not stored:
-            checked_key(code)
+            check_key(code)
         refuse(_check_evidence(write, region, definition, content))
     after = content.model_dump(mode="json")
     if stored and stored[key].content == after:
@@ -78,11 +78,11 @@ def _check_evidence(write: Write, region: str, step: TemplateStep, content: Evid
         errors.append(describe_unknown(content.kind, source, kinds, allowed=list(kinds), pointer="/kind"))
     elif kind.per_village and content.village is None:
         errors.append(FieldError(village_required, pointer="/village", values={"kind": kind.code}))
-    known = regions_by_code(write.session, {region, *([content.village] if content.village else [])})
+    known = find_regions_by_code(write.session, {region, *([content.village] if content.village else [])})
     village = content.village
     if village is not None and not (village in known and is_village(village) and is_within(village, region)):
         errors.append(FieldError(no_village_there, pointer="/village", value=village, allowed=region))
-    today = local_date(write.author.at, known[region].timezone)
+    today = get_local_date(write.author.at, known[region].timezone)
     if content.date > today:
         errors.append(FieldError(after_today, pointer="/date", value=str(content.date), allowed=str(today)))
     return errors
@@ -94,27 +94,27 @@ def _check_criterion(step: TemplateStep, criterion: str) -> None:
 
 
 def _check_open(write: Write, region: str, year: int, step: TemplateStep) -> None:
-    opens_on = window_of(year, step.opens_month, step.due_month).opens_on
-    zone = regions_by_code(write.session, [region])[region].timezone
-    if local_date(write.author.at, zone) < opens_on:
+    opens_on = compute_window(year, step.opens_month, step.due_month).opens_on
+    zone = find_regions_by_code(write.session, [region])[region].timezone
+    if get_local_date(write.author.at, zone) < opens_on:
         raise StepNotOpen(step=step.code, opens_on=opens_on)
 
 
 def delete_evidence(write: Write, key: PartKey) -> None:
     """Delete a piece of evidence. Raises NotFound if it does not exist."""
-    home_of_steps(write.session, write.actor, key[0])
+    check_steps_region(write.session, write.actor, key[0])
     _delete(write, EVIDENCE, key)
 
 
 def delete_grade(write: Write, key: PartKey) -> None:
     """Delete the panel's grade of a criterion. Raises NotFound if it does not exist."""
     region, year, step, criterion = key
-    _check_criterion(step_at(write.session, write.actor, region, year, step), criterion)
+    _check_criterion(read_step(write.session, write.actor, region, year, step), criterion)
     _delete(write, GRADE, key)
 
 
 def _delete(write: Write, part: StepPart, key: PartKey) -> None:
     write.actor.require(part.right, key[0])
-    chain = hold(write.session, f"{STEPS_CHAIN}{key[0]}")
+    chain = lock_chain(write.session, f"{STEPS_CHAIN}{key[0]}")
     stored = write.precondition.check_existing(part.resource.read(write.session, [key]).get(key))
     part.resource.delete(write.session, write.author, chain, key, stored)

@@ -22,7 +22,7 @@ from app.kit.fields import (
     Shape,
     Statement,
     Version,
-    address,
+    describe_key,
     show_example,
 )
 from app.kit.http.validation import RuleBroken
@@ -35,9 +35,11 @@ nothing_shown = Kind(
     en="give url or document_number: there must be something to look at",
 )
 
-StepKey = Annotated[str, address("Code of the step in the region's template.", "regulation")]
-EvidenceKey = Annotated[str, address("Key of the evidence in its step, chosen by who writes it.", "sk-tkpk")]
-CriterionKey = Annotated[str, address("Code of the criterion in its step.", "decrees")]
+StepKey = Annotated[str, describe_key("Code of the step in the region's template.", "regulation")]
+EvidenceKey = Annotated[
+    str, describe_key("Key of the evidence in its step, chosen by who writes it.", "sk-tkpk")
+]
+CriterionKey = Annotated[str, describe_key("Code of the criterion in its step.", "decrees")]
 
 
 class Grade(StrEnum):
@@ -266,7 +268,7 @@ class ProcessScore(BaseModel):
     )
 
 
-Counted = Annotated[
+CountedNumber = Annotated[
     float,
     PlainSerializer(lambda value: int(value) if value == int(value) else value),
     WithJsonSchema({"type": "number"}),
@@ -285,7 +287,7 @@ class GradedCriterion(BaseModel):
     thresholds: GradeThresholds | None
     value: float | None = ShapeField(description="The figure, two decimals; null where `no_figure` says why.")
     unit: Unit | None
-    inputs: dict[str, Counted] = ShapeField(description="What the figure was computed from, by name.")
+    inputs: dict[str, CountedNumber] = ShapeField(description="What the figure was computed from, by name.")
     measured_at: str | None = ShapeField(
         description="What it is of, where there was a choice: the quarter of coverage, the survey of the indicator, "
         "the date of the legal instrument."

@@ -4,10 +4,10 @@ from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Response
 
-from app.access.actor import Call, Caller
-from app.changes.history import History, history_page
+from app.access.actor import Caller, RequestContext
+from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
-from app.convergence.editions.rules import year_in
+from app.convergence.editions.rules import parse_year
 from app.convergence.editions.step_templates.models import StepYearKey
 from app.convergence.editions.step_templates.rules import STEPS_CHAIN
 from app.convergence.steps import commands, queries
@@ -26,11 +26,11 @@ from app.convergence.steps.models import (
 )
 from app.convergence.steps.queries import EVIDENCE, GRADE, PartKey, StepPart
 from app.kit.http.pagination import Page
-from app.kit.http.replies import answer, answer_resource, created, no_content
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.replies import answer, answer_no_content, answer_resource, declare_created
+from app.kit.http.routing import FromQuery, make_router
 from app.reference.models import RegionKey
 
-router = house_router(tags=["convergence"])
+router = make_router(tags=["convergence"])
 
 _YEAR = "/regions/{region}/steps/{year}"
 _EVIDENCE = f"{_YEAR}/{{step}}/evidence/{{evidence}}"
@@ -44,7 +44,7 @@ def read_steps_overview(call: Caller, query: FromQuery[StepsQuery]) -> Response:
 
     Computed from the data as it is; a day that passes changes it as well. 404 where the caller sees none of them.
     """
-    overview = queries.steps_overview(call.session, call.actor, query, call.now)
+    overview = queries.read_steps_overview(call.session, call.actor, query, call.now)
     return answer(call.request, overview.model_dump_json().encode())
 
 
@@ -56,21 +56,21 @@ def read_region_steps(call: Caller, region: RegionKey, year: StepYearKey) -> Res
     A figure for which there is no data is null and says why by `no_figure`; its criterion is left out of the scores
     and named in `missing`. A plan that the caller does not see counts as none.
     """
-    steps = queries.region_steps(call.session, call.actor, region, year_in(year), call.now)
+    steps = queries.read_region_steps(call.session, call.actor, region, parse_year(year), call.now)
     return answer(call.request, steps.model_dump_json().encode())
 
 
 @router.get(f"{_YEAR}/{{step}}", response_model=StepReply, openapi_extra={"x-problems": [409]})
 def read_region_step(call: Caller, region: RegionKey, year: StepYearKey, step: StepKey) -> Response:
     """One step of a region's year; 404 where its template has none of that code."""
-    reply = queries.region_step(call.session, call.actor, region, year_in(year), step, call.now)
+    reply = queries.read_region_step(call.session, call.actor, region, parse_year(year), step, call.now)
     return answer(call.request, reply.model_dump_json().encode())
 
 
 # Evidence, and grades of the panel
 
 
-class PartAt(NamedTuple):
+class PartPath(NamedTuple):
     """The path parameters of evidence or a grade."""
 
     region: str
@@ -81,19 +81,23 @@ class PartAt(NamedTuple):
     @property
     def key(self) -> PartKey:
         """Return the key of the row. Raises NotFound if the year is invalid."""
-        return self.region, year_in(self.year), self.step, self.code
+        return self.region, parse_year(self.year), self.step, self.code
 
 
-async def evidence_at(region: RegionKey, year: StepYearKey, step: StepKey, evidence: EvidenceKey) -> PartAt:
-    return PartAt(region, year, step, evidence)
+async def parse_evidence_path(
+    region: RegionKey, year: StepYearKey, step: StepKey, evidence: EvidenceKey
+) -> PartPath:
+    return PartPath(region, year, step, evidence)
 
 
-async def grade_at(region: RegionKey, year: StepYearKey, step: StepKey, criterion: CriterionKey) -> PartAt:
-    return PartAt(region, year, step, criterion)
+async def parse_grade_path(
+    region: RegionKey, year: StepYearKey, step: StepKey, criterion: CriterionKey
+) -> PartPath:
+    return PartPath(region, year, step, criterion)
 
 
-EvidenceAt = Annotated[PartAt, Depends(evidence_at)]
-GradeAt = Annotated[PartAt, Depends(grade_at)]
+EvidenceAt = Annotated[PartPath, Depends(parse_evidence_path)]
+GradeAt = Annotated[PartPath, Depends(parse_grade_path)]
 
 
 @router.get(_EVIDENCE, response_model=EvidenceReply)
@@ -102,7 +106,7 @@ def read_step_evidence(call: Caller, at: EvidenceAt) -> Response:
     return _read(call, EVIDENCE, at.key)
 
 
-@router.put(_EVIDENCE, response_model=EvidenceReply, responses=created(EvidenceReply))
+@router.put(_EVIDENCE, response_model=EvidenceReply, responses=declare_created(EvidenceReply))
 def put_step_evidence(call: Caller, at: EvidenceAt, content: EvidenceIn) -> Response:
     """Show a document for a step: its kind, number, date, and where it can be read; for the region's secretariat.
 
@@ -116,7 +120,7 @@ def put_step_evidence(call: Caller, at: EvidenceAt, content: EvidenceIn) -> Resp
 def delete_step_evidence(call: Caller, at: EvidenceAt) -> Response:
     """Take back a piece of evidence; 404 where there is none."""
     commands.delete_evidence(call.write, at.key)
-    return no_content()
+    return answer_no_content()
 
 
 @router.get(f"{_EVIDENCE}/history", response_model=Page[HistoryEntry])
@@ -131,7 +135,7 @@ def read_step_grade(call: Caller, at: GradeAt) -> Response:
     return _read(call, GRADE, at.key)
 
 
-@router.put(_GRADE, response_model=PanelGradeReply, responses=created(PanelGradeReply))
+@router.put(_GRADE, response_model=PanelGradeReply, responses=declare_created(PanelGradeReply))
 def put_step_grade(call: Caller, at: GradeAt, content: PanelGradeIn) -> Response:
     """Grade a criterion, with the reason: the panel of the region above. The machine's grade stays beside it.
 
@@ -144,7 +148,7 @@ def put_step_grade(call: Caller, at: GradeAt, content: PanelGradeIn) -> Response
 def delete_step_grade(call: Caller, at: GradeAt) -> Response:
     """Take back a grade that was given by mistake; 404 where none was given."""
     commands.delete_grade(call.write, at.key)
-    return no_content()
+    return answer_no_content()
 
 
 @router.get(f"{_GRADE}/history", response_model=Page[HistoryEntry])
@@ -153,17 +157,17 @@ def list_step_grade_history(call: Caller, at: GradeAt, query: History) -> Respon
     return _list_history(call, GRADE, at.key, query)
 
 
-def _read(call: Call, part: StepPart, key: PartKey, *, status: int = 200) -> Response:
-    text, version = queries.part_text(call.session, call.actor, part, key)
+def _read(call: RequestContext, part: StepPart, key: PartKey, *, status: int = 200) -> Response:
+    text, version = queries.read_part(call.session, call.actor, part, key)
     allowed = ["edit", "delete"] if call.actor.may(part.right, key[0]) else []
     address = part.resource.format_subject(*key)
     return answer_resource(call.request, text, version, address, status=status, allowed=allowed)
 
 
-def _put(call: Call, part: StepPart, key: PartKey, content: EvidenceIn | PanelGradeIn) -> Response:
+def _put(call: RequestContext, part: StepPart, key: PartKey, content: EvidenceIn | PanelGradeIn) -> Response:
     is_new = commands.put_part(call.write, part, key, content)
     return _read(call, part, key, status=201 if is_new else 200)
 
 
-def _list_history(call: Call, part: StepPart, key: PartKey, query: History) -> Response:
-    return history_page(call, f"{STEPS_CHAIN}{key[0]}", part.resource.format_subject(*key), query)
+def _list_history(call: RequestContext, part: StepPart, key: PartKey, query: History) -> Response:
+    return answer_history(call, f"{STEPS_CHAIN}{key[0]}", part.resource.format_subject(*key), query)

@@ -9,7 +9,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from app.convergence.coverage.rules import Expected, percent, reach
+from app.convergence.coverage.rules import ReachInput, compute_percent, compute_reach
 from app.convergence.editions.step_templates.models import (
     GradesCounted,
     GradeThresholds,
@@ -18,7 +18,7 @@ from app.convergence.editions.step_templates.models import (
     Template,
     TemplateStep,
 )
-from app.convergence.editions.step_templates.rules import MEASURES, MeasureName, window_of
+from app.convergence.editions.step_templates.rules import MEASURES, MeasureName, compute_window
 from app.convergence.steps.models import (
     AskedEvidence,
     EvidenceOut,
@@ -31,7 +31,7 @@ from app.convergence.steps.models import (
     StepStanding,
     StepState,
 )
-from app.kit.periods import end_of
+from app.kit.periods import get_end_of_day
 
 Inputs = Mapping[str, Any]
 """Counts by name: whole numbers of rupiah and families, and a rate."""
@@ -39,7 +39,7 @@ Inputs = Mapping[str, Any]
 POINTS = {Grade.a: 4, Grade.b: 3, Grade.c: 2, Grade.d: 1, Grade.none: 0}
 
 
-class Shown(NamedTuple):
+class EvidenceCount(NamedTuple):
     """Evidence of one kind: number of pieces, date of the earliest."""
 
     pieces: int
@@ -47,7 +47,7 @@ class Shown(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Facts:
+class StepFacts:
     """The counts of a region's year, the source of all figures. `counts` lacks the names that have no data."""
 
     year: int
@@ -56,7 +56,7 @@ class Facts:
     has_plan: bool = False
     adopted_on: date | None = None
     counts: Inputs = field(default_factory=dict)
-    shown: Mapping[tuple[str, str], Shown] = field(default_factory=dict)
+    shown: Mapping[tuple[str, str], EvidenceCount] = field(default_factory=dict)
     """Evidence by step and kind."""
     villages_shown: Mapping[str, int] = field(default_factory=dict)
     """Priority locations with evidence of each kind required per village, by step."""
@@ -71,7 +71,7 @@ class Facts:
         return {name: self.count(name) for name in names}
 
 
-class Measured(NamedTuple):
+class MeasuredFigure(NamedTuple):
     """A figure with its inputs, or the reason for its absence."""
 
     value: float | None
@@ -81,37 +81,37 @@ class Measured(NamedTuple):
     """The quarter, survey or day of the figure, if there was a choice."""
 
 
-def _omit(why: NoFigure, inputs: Inputs | None = None) -> Measured:
+def _omit(why: NoFigure, inputs: Inputs | None = None) -> MeasuredFigure:
     """Return no figure, with the reason."""
-    return Measured(None, inputs or {}, why)
+    return MeasuredFigure(None, inputs or {}, why)
 
 
-def _divide(part: int, whole: int, why: NoFigure, inputs: Inputs) -> Measured:
+def _divide(part: int, whole: int, why: NoFigure, inputs: Inputs) -> MeasuredFigure:
     """Return part / whole × 100; without a whole, the reason."""
-    return Measured(percent(part, whole), inputs) if whole else _omit(why, inputs)
+    return MeasuredFigure(compute_percent(part, whole), inputs) if whole else _omit(why, inputs)
 
 
 # The measures
 
-Measuring = Callable[[Facts, TemplateStep], Measured]
+MeasureFunction = Callable[[StepFacts, TemplateStep], MeasuredFigure]
 
 
-def _require_plan(measure: Measuring) -> Measuring:
+def _require_plan(measure: MeasureFunction) -> MeasureFunction:
     """Make a measure give no figure without a plan."""
     return lambda facts, step: measure(facts, step) if facts.has_plan else _omit(NoFigure.no_plan)
 
 
-def _measure_evidence(facts: Facts, step: TemplateStep) -> Measured:
+def _measure_evidence(facts: StepFacts, step: TemplateStep) -> MeasuredFigure:
     """Measure required kinds with evidence / all required kinds."""
     required = [kind.code for kind in step.evidence_kinds if kind.required]
     given = sum((step.code, code) in facts.shown for code in required)
-    return Measured(percent(given, len(required)), {"required": len(required), "given": given})
+    return MeasuredFigure(compute_percent(given, len(required)), {"required": len(required), "given": given})
 
 
-def _make_loci(name: str, part: Callable[[Facts, TemplateStep], int]) -> Measuring:
+def _make_loci(name: str, part: Callable[[StepFacts, TemplateStep], int]) -> MeasureFunction:
     """Build the measure: priority locations that fulfil a condition / all of the plan."""
 
-    def measure(facts: Facts, step: TemplateStep) -> Measured:
+    def measure(facts: StepFacts, step: TemplateStep) -> MeasuredFigure:
         total, count = facts.count("priority_locations"), part(facts, step)
         inputs = {"priority_locations": total, name: count}
         return _divide(count, total, NoFigure.no_priority_locations, inputs)
@@ -119,36 +119,38 @@ def _make_loci(name: str, part: Callable[[Facts, TemplateStep], int]) -> Measuri
     return _require_plan(measure)
 
 
-def _make_share(part: str, whole: str, why: NoFigure, *others: str) -> Measuring:
+def _make_share(part: str, whole: str, why: NoFigure, *others: str) -> MeasureFunction:
     """Build the measure: one count of a plan / another. `others`: further counts among the inputs."""
 
-    def measure(facts: Facts, step: TemplateStep) -> Measured:
+    def measure(facts: StepFacts, step: TemplateStep) -> MeasuredFigure:
         inputs = facts.pick(whole, *others, part)
         return _divide(inputs[part], inputs[whole], why, inputs)
 
     return _require_plan(measure)
 
 
-def _make_lines(name: str, *others: str) -> Measuring:
+def _make_lines(name: str, *others: str) -> MeasureFunction:
     """Build the measure: lines that fulfil a condition / all lines of the plan."""
     return _make_share(name, "lines", NoFigure.no_lines, *others)
 
 
-def _measure_data_age(facts: Facts, step: TemplateStep) -> Measured:
+def _measure_data_age(facts: StepFacts, step: TemplateStep) -> MeasuredFigure:
     """Measure the mean age of recipient data with a period: quarters from the end of the source's period to the end of
     the plan year's first quarter."""
     inputs = facts.pick("recipients", "recipients_dated", "quarters_of_age")
     if not inputs["recipients_dated"]:
         return _omit(NoFigure.no_recipient_data, inputs)
-    return Measured(round_score(Fraction(inputs["quarters_of_age"], inputs["recipients_dated"])), inputs)
+    return MeasuredFigure(
+        round_score(Fraction(inputs["quarters_of_age"], inputs["recipients_dated"])), inputs
+    )
 
 
-def _count_meetings(facts: Facts, step: TemplateStep) -> Measured:
+def _count_meetings(facts: StepFacts, step: TemplateStep) -> MeasuredFigure:
     count = facts.meetings.get(step.code, {}).get("meetings_held") or 0
-    return Measured(float(count), {"meetings_held": count})
+    return MeasuredFigure(float(count), {"meetings_held": count})
 
 
-def _measure_attendance(facts: Facts, step: TemplateStep) -> Measured:
+def _measure_attendance(facts: StepFacts, step: TemplateStep) -> MeasuredFigure:
     """Measure lead agencies that attended a meeting / all lead agencies."""
     counts: Inputs = facts.meetings.get(step.code, {})
     names = ("meetings_held", "leading_agencies", "agencies_attending")
@@ -158,30 +160,30 @@ def _measure_attendance(facts: Facts, step: TemplateStep) -> Measured:
     return _divide(inputs["agencies_attending"], inputs["leading_agencies"], NoFigure.no_lines, inputs)
 
 
-def _measure_commitments(facts: Facts, step: TemplateStep) -> Measured:
+def _measure_commitments(facts: StepFacts, step: TemplateStep) -> MeasuredFigure:
     """Measure done commitments / done or overdue commitments, without cancelled ones."""
     counts: Inputs = facts.meetings.get(step.code, {})
     inputs = {name: counts.get(name) or 0 for name in ("commitments_due", "commitments_done")}
     return _divide(inputs["commitments_done"], inputs["commitments_due"], NoFigure.no_commitments_due, inputs)
 
 
-def _count_days_before_year(facts: Facts, step: TemplateStep) -> Measured:
+def _count_days_before_year(facts: StepFacts, step: TemplateStep) -> MeasuredFigure:
     """Count the days from the instrument's date to 1 January of the plan year; negative after it."""
     start = date(facts.year, 1, 1)
     if facts.adopted_on is None:
         return _omit(NoFigure.not_adopted_yet if facts.today < start else NoFigure.not_adopted)
     days = (start - facts.adopted_on).days
-    return Measured(float(days), {}, measured_at=facts.adopted_on.isoformat())
+    return MeasuredFigure(float(days), {}, measured_at=facts.adopted_on.isoformat())
 
 
-def _measure_overlaps(facts: Facts, step: TemplateStep) -> Measured:
+def _measure_overlaps(facts: StepFacts, step: TemplateStep) -> MeasuredFigure:
     """Measure the unexplained overlaps per hundred comparable lines: lines with location, recipients and form."""
     inputs = facts.pick("lines_comparable", "overlaps", "overlaps_explained")
     open_ones = inputs["overlaps"] - inputs["overlaps_explained"]
     return _divide(open_ones, inputs["lines_comparable"], NoFigure.no_comparable_lines, inputs)
 
 
-def _measure_coverage(facts: Facts, step: TemplateStep) -> Measured:
+def _measure_coverage(facts: StepFacts, step: TemplateStep) -> MeasuredFigure:
     """Measure K of the latest quarter of the plan year with coverage reports (domain, section 7)."""
     period = facts.counts.get("coverage_period")
     if period is None:
@@ -191,25 +193,27 @@ def _measure_coverage(facts: Facts, step: TemplateStep) -> Measured:
     return measured._replace(measured_at=period)
 
 
-def _measure_reach(facts: Facts, step: TemplateStep) -> Measured:
+def _measure_reach(facts: StepFacts, step: TemplateStep) -> MeasuredFigure:
     """Measure R of the latest quarter of the plan year with coverage reports (domain, section 7)."""
     period = facts.counts.get("coverage_period")
     if period is None:
         return _omit(NoFigure.no_coverage)
     inputs = facts.pick("families_reporting", "families_expected", "villages_foreseen")
-    share = reach(Expected(*inputs.values()))
-    return Measured(share, inputs, None if share is not None else NoFigure.nobody_expected, period)
+    share = compute_reach(ReachInput(*inputs.values()))
+    return MeasuredFigure(share, inputs, None if share is not None else NoFigure.nobody_expected, period)
 
 
-def _measure_achievement(facts: Facts, step: TemplateStep) -> Measured:
+def _measure_achievement(facts: StepFacts, step: TemplateStep) -> MeasuredFigure:
     """Measure the mean of achieved / target, at most 1, in the latest report of each output with a target."""
     inputs = facts.pick("outputs", "outputs_reported", "achieved_of_targets_percent")
     if not inputs["outputs_reported"]:
         return _omit(NoFigure.no_reports, inputs)
-    return Measured(round(inputs["achieved_of_targets_percent"] / inputs["outputs_reported"], 2), inputs)
+    return MeasuredFigure(
+        round(inputs["achieved_of_targets_percent"] / inputs["outputs_reported"], 2), inputs
+    )
 
 
-def _measure_absorption(facts: Facts, step: TemplateStep) -> Measured:
+def _measure_absorption(facts: StepFacts, step: TemplateStep) -> MeasuredFigure:
     """Measure spending in the latest reports / allocation of all lines."""
     inputs = facts.pick("lines_reported", "spent", "allocation")
     if not inputs["lines_reported"]:
@@ -217,16 +221,16 @@ def _measure_absorption(facts: Facts, step: TemplateStep) -> Measured:
     return _divide(inputs["spent"], inputs["allocation"], NoFigure.no_lines, inputs)
 
 
-def _measure_poverty_change(facts: Facts, step: TemplateStep) -> Measured:
+def _measure_poverty_change(facts: StepFacts, step: TemplateStep) -> MeasuredFigure:
     """Measure P0 of the plan year less P0 of the year before, by the same survey, in points."""
     survey = facts.counts.get("observed")
     if survey is None:
         return _omit(NoFigure.no_observations)
     inputs = facts.pick("p0", "p0_before")
-    return Measured(round(inputs["p0"] - inputs["p0_before"], 2), inputs, measured_at=survey)
+    return MeasuredFigure(round(inputs["p0"] - inputs["p0_before"], 2), inputs, measured_at=survey)
 
 
-FIGURES: Mapping[MeasureName, Measuring] = {
+FIGURES: Mapping[MeasureName, MeasureFunction] = {
     MeasureName.evidence_given: _measure_evidence,
     MeasureName.loci_with_evidence: _make_loci(
         "with_evidence", lambda facts, step: facts.villages_shown.get(step.code, 0)
@@ -266,7 +270,9 @@ FIGURES: Mapping[MeasureName, Measuring] = {
 # Grades
 
 
-def grade_of(measured: Measured, thresholds: GradeThresholds, *, less_is_better: bool) -> Grade | None:
+def grade_figure(
+    measured: MeasuredFigure, thresholds: GradeThresholds, *, less_is_better: bool
+) -> Grade | None:
     """Return the first grade whose threshold the figure reaches. Returns None without a figure, except that a plan
     without adoption in its own year gets the grade `none`."""
     if measured.no_figure is NoFigure.not_adopted:
@@ -279,7 +285,7 @@ def grade_of(measured: Measured, thresholds: GradeThresholds, *, less_is_better:
     return Grade.none
 
 
-def counted(machine: Grade | None, panel: Grade | None, counts: GradesCounted) -> Grade | None:
+def choose_grade(machine: Grade | None, panel: Grade | None, counts: GradesCounted) -> Grade | None:
     """Return the grade that counts: by the template's order, the other one if the first is missing."""
     first, second = (panel, machine) if counts is GradesCounted.panel_first else (machine, panel)
     return first if first is not None else second
@@ -293,7 +299,7 @@ def round_score(value: Fraction) -> float:
     return (value * 100 + Fraction(1, 2)).__floor__() / 100
 
 
-def step_score(graded: Iterable[tuple[int, Grade | None]]) -> float | None:
+def compute_step_score(graded: Iterable[tuple[int, Grade | None]]) -> float | None:
     """Return Σ w·grade/4 × 100 / Σ w over the criteria (weight, grade) with a grade. Returns None if none has one."""
     pairs = [(weight, POINTS[grade]) for weight, grade in graded if grade is not None]
     if not pairs:
@@ -302,7 +308,7 @@ def step_score(graded: Iterable[tuple[int, Grade | None]]) -> float | None:
     return round_score(Fraction(points * 100, 4 * sum(weight for weight, _ in pairs)))
 
 
-def process_score(scores: Iterable[tuple[int, float | None]]) -> float | None:
+def compute_process_score(scores: Iterable[tuple[int, float | None]]) -> float | None:
     """Return P, 0 to 100: the weighted mean of the step scores (weight, score). Returns None if no step has a score."""
     pairs = [(weight, Fraction(round(score * 100), 100)) for weight, score in scores if score is not None]
     if not pairs:
@@ -315,7 +321,7 @@ def process_score(scores: Iterable[tuple[int, float | None]]) -> float | None:
 # Steps
 
 
-def state_of(opens_on: date, due_on: date, today: date, done_on: date | None) -> StepState:
+def derive_state(opens_on: date, due_on: date, today: date, done_on: date | None) -> StepState:
     if done_on is not None:
         return StepState.done
     if today < opens_on:
@@ -323,9 +329,9 @@ def state_of(opens_on: date, due_on: date, today: date, done_on: date | None) ->
     return StepState.late if today > due_on else StepState.open
 
 
-def standings(
+def describe_steps(
     template: Template,
-    facts: Facts,
+    facts: StepFacts,
     panel: Mapping[str, PanelGrade],
     evidence: Mapping[str, Sequence[EvidenceOut]],
 ) -> list[StepStanding]:
@@ -340,11 +346,11 @@ def _describe_step(
     number: int,
     step: TemplateStep,
     counts: GradesCounted,
-    facts: Facts,
+    facts: StepFacts,
     panel: Mapping[str, PanelGrade],
     evidence: Sequence[EvidenceOut],
 ) -> StepStanding:
-    window = window_of(facts.year, step.opens_month, step.due_month)
+    window = compute_window(facts.year, step.opens_month, step.due_month)
     is_open = facts.today >= window.opens_on
     criteria = [_grade_criterion(item, step, counts, facts, panel, is_open=is_open) for item in step.criteria]
     first = [facts.shown.get((step.code, kind.code)) for kind in step.evidence_kinds if kind.required]
@@ -357,8 +363,8 @@ def _describe_step(
         weight=step.weight,
         opens_on=window.opens_on,
         due_on=window.due_on,
-        deadline=end_of(window.due_on, facts.zone),
-        state=state_of(window.opens_on, window.due_on, facts.today, done_on),
+        deadline=get_end_of_day(window.due_on, facts.zone),
+        state=derive_state(window.opens_on, window.due_on, facts.today, done_on),
         done_on=done_on,
         deadline_missed=facts.today > window.due_on and (done_on is None or done_on > window.due_on),
         criteria=criteria,
@@ -366,13 +372,15 @@ def _describe_step(
             _describe_evidence(kind, facts.shown.get((step.code, kind.code))) for kind in step.evidence_kinds
         ],
         evidence=list(evidence),
-        machine_score=step_score((item.weight, item.machine_grade) for item in criteria),
-        panel_score=step_score((item.weight, item.panel.grade if item.panel else None) for item in criteria),
-        score=step_score((item.weight, item.grade) for item in criteria),
+        machine_score=compute_step_score((item.weight, item.machine_grade) for item in criteria),
+        panel_score=compute_step_score(
+            (item.weight, item.panel.grade if item.panel else None) for item in criteria
+        ),
+        score=compute_step_score((item.weight, item.grade) for item in criteria),
     )
 
 
-def _describe_evidence(kind: StepEvidenceKind, shown: Shown | None) -> AskedEvidence:
+def _describe_evidence(kind: StepEvidenceKind, shown: EvidenceCount | None) -> AskedEvidence:
     count, first_date = shown or (0, None)
     return AskedEvidence.model_construct(**dict(kind), count=count, first_date=first_date)
 
@@ -381,7 +389,7 @@ def _grade_criterion(
     criterion: StepCriterion,
     step: TemplateStep,
     counts: GradesCounted,
-    facts: Facts,
+    facts: StepFacts,
     panel: Mapping[str, PanelGrade],
     *,
     is_open: bool,
@@ -395,7 +403,7 @@ def _grade_criterion(
         measured = FIGURES[name](facts, step)
         less = MEASURES[name].less_is_better
         if criterion.thresholds is not None:
-            machine = grade_of(measured, criterion.thresholds, less_is_better=less)
+            machine = grade_figure(measured, criterion.thresholds, less_is_better=less)
     panel_grade = panel.get(criterion.code) if is_open else None
     return GradedCriterion.model_construct(
         **dict(criterion),
@@ -406,15 +414,15 @@ def _grade_criterion(
         no_figure=measured.no_figure,
         machine_grade=machine,
         panel=panel_grade,
-        grade=counted(machine, panel_grade.grade if panel_grade else None, counts),
+        grade=choose_grade(machine, panel_grade.grade if panel_grade else None, counts),
     )
 
 
-def scored(template: Template, steps: Sequence[StepStanding]) -> ProcessScore:
+def score_process(template: Template, steps: Sequence[StepStanding]) -> ProcessScore:
     """Return P of a region's steps, with the scores of the steps and the criteria without a grade."""
     return ProcessScore.model_construct(
         template=template.edition,
-        score=process_score((step.weight, step.score) for step in steps),
+        score=compute_process_score((step.weight, step.score) for step in steps),
         steps=[
             StepScore.model_construct(**{name: getattr(step, name) for name in StepScore.model_fields})
             for step in steps

@@ -12,18 +12,18 @@ from sqlalchemy import CTE
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 from sqlmodel import Session
 
-from app.access.queries import visible, within
+from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
 from app.convergence.coverage.queries import coverage
 from app.convergence.villages.models import Efforts
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.json_sql import sum_where, whole_sum
 from app.kit.periods import Period
 from app.plans.actions.models import BudgetLineRow, LocationRow, MilestoneRow, Strategy
 from app.plans.actions.queries import actions
 from app.plans.core.models import PriorityLocationRow
-from app.plans.core.queries import plans, seen, seen_lines
-from app.plans.overlaps.queries import agencies_at_once
+from app.plans.core.queries import can_see_lines, can_see_plan, plans
+from app.plans.overlaps.queries import count_agencies_at_once
 from app.tracking.progress.models import (
     MilestoneProgressRow,
     MilestoneState,
@@ -31,35 +31,39 @@ from app.tracking.progress.models import (
     RecipientProgressRow,
 )
 from app.tracking.progress.queries import progress
-from app.tracking.summaries.queries import newest_period
+from app.tracking.summaries.queries import select_newest_period
 
-places, _priorities = table_of(LocationRow), table_of(PriorityLocationRow)
-_budget_lines, _milestones = table_of(BudgetLineRow), table_of(MilestoneRow)
+places, _priorities = get_table(LocationRow), get_table(PriorityLocationRow)
+_budget_lines, _milestones = get_table(BudgetLineRow), get_table(MilestoneRow)
 _done, _outputs, _reached = (
-    table_of(MilestoneProgressRow),
-    table_of(OutputProgressRow),
-    table_of(RecipientProgressRow),
+    get_table(MilestoneProgressRow),
+    get_table(OutputProgressRow),
+    get_table(RecipientProgressRow),
 )
 
 VILLAGE_LENGTH = 13
-ABOVE = (8, 5, 2)
+LENGTHS_ABOVE = (8, 5, 2)
 """Lengths of the codes above a village: district, regency, province."""
 EFFORTS = tuple(Efforts.model_fields)
 
 
-def figure_of(strategy: Strategy, name: str) -> str:
+def name_column(strategy: Strategy, name: str) -> str:
     """Return the column name of a strategy's figure."""
     return f"{strategy.value}_{name}"
 
 
-NUMBERS = (*EFFORTS, "late", *(figure_of(strategy, name) for strategy in Strategy for name in EFFORTS))
+COUNT_COLUMNS = (
+    *EFFORTS,
+    "late",
+    *(name_column(strategy, name) for strategy in Strategy for name in EFFORTS),
+)
 """Columns that count lines."""
 
 
 # Lines
 
 
-class Asked(NamedTuple):
+class VillageScope(NamedTuple):
     """The plans, the region and the quarter of a query."""
 
     actor: Actor
@@ -74,14 +78,16 @@ class Asked(NamedTuple):
         """Return the predicate: a plan of the year that the actor sees has the action."""
         c = actions.c
         return sa.and_(
-            c.year == self.year, visible(self.actor, c.region_code), seen_lines(self.actor, c.plan_id)
+            c.year == self.year,
+            can_see_region(self.actor, c.region_code),
+            can_see_lines(self.actor, c.plan_id),
         )
 
     def is_village(self, code: ColumnElement[str]) -> ColumnElement[bool]:
-        return sa.and_(within(code, self.region), sa.func.length(code) == VILLAGE_LENGTH)
+        return sa.and_(is_in_region(code, self.region), sa.func.length(code) == VILLAGE_LENGTH)
 
 
-def standing_of(scope: Asked, line: FromClause) -> dict[str, ColumnElement[Any]]:
+def flag_efforts(scope: VillageScope, line: FromClause) -> dict[str, ColumnElement[Any]]:
     """Return the `Efforts` of one line as 0 and 1, given its id, allocation and latest report."""
     c = line.c
 
@@ -111,9 +117,9 @@ def standing_of(scope: Asked, line: FromClause) -> dict[str, ColumnElement[Any]]
     return {name: sa.case((condition, 1), else_=0) for name, condition in conditions.items()}
 
 
-def lines_of(scope: Asked, *conditions: ColumnElement[bool]) -> Select[Any]:
+def select_lines(scope: VillageScope, *conditions: ColumnElement[bool]) -> Select[Any]:
     """Select the lines of visible plans that fulfil the conditions, with the quarter of the latest report."""
-    c, latest = actions.c, newest_period(scope.quarter).label("latest")
+    c, latest = actions.c, select_newest_period(scope.quarter).label("latest")
     columns = (c.id, c.region_code, c.lead_agency, c.strategy, c.allocation, latest)
     return sa.select(*columns).where(scope.is_in_plans(), *conditions)
 
@@ -121,18 +127,18 @@ def lines_of(scope: Asked, *conditions: ColumnElement[bool]) -> Select[Any]:
 # Villages
 
 
-def _count_lines(scope: Asked) -> sa.SelectBase:
+def _count_lines(scope: VillageScope) -> sa.SelectBase:
     """Select the number of lines of each village, by strategy and in total."""
     village = places.c.region_code
     named = sa.select(places.c.action_id).where(scope.is_village(village))
-    line = lines_of(scope, actions.c.id.in_(named)).subquery("line")
-    flags = sa.select(line.c.id, line.c.strategy, *labelled(standing_of(scope, line)))
+    line = select_lines(scope, actions.c.id.in_(named)).subquery("line")
+    flags = sa.select(line.c.id, line.c.strategy, *label_all(flag_efforts(scope, line)))
     # Materialized: computed once for each line. An engine that inlines it looks a line up for each sum below.
     standing = flags.cte("standing").prefix_with("MATERIALIZED")
     s = standing.c
     is_late = sa.and_(s.funded == 1, s.on_time == 0)
     of_strategies = [
-        sum_where(s.strategy == strategy, s[name]).label(figure_of(strategy, name))
+        sum_where(s.strategy == strategy, s[name]).label(name_column(strategy, name))
         for strategy in Strategy
         for name in EFFORTS
     ]
@@ -149,40 +155,42 @@ def _count_lines(scope: Asked) -> sa.SelectBase:
     )
 
 
-def labelled(columns: Mapping[str, sa.SQLColumnExpression[object]]) -> list[sa.SQLColumnExpression[object]]:
+def label_all(columns: Mapping[str, sa.SQLColumnExpression[object]]) -> list[sa.SQLColumnExpression[object]]:
     return [column.label(name) for name, column in columns.items()]
 
 
-def _select_named(scope: Asked) -> sa.SelectBase:
+def _select_named(scope: VillageScope) -> sa.SelectBase:
     """Select each village that plans name as a priority location, with its target families (the larger of two)."""
     c = _priorities.c
     families = sa.func.max(c.target_families).label("planned_families")
     return (
         sa.select(c.region_code.label("village"), sa.literal(1).label("is_named"), families)
         .select_from(_priorities.join(plans, plans.c.id == c.plan_id))
-        .where(seen(scope.actor), plans.c.year == scope.year, scope.is_village(c.region_code))
+        .where(can_see_plan(scope.actor), plans.c.year == scope.year, scope.is_village(c.region_code))
         .group_by(c.region_code)
     )
 
 
-def _select_coverage(scope: Asked) -> sa.SelectBase:
+def _select_coverage(scope: VillageScope) -> sa.SelectBase:
     """Select the villages with a coverage report of the quarter."""
     c = coverage.c
     columns = (c.eligible, c.served, c.balance_percent, c.status)
     return sa.select(c.village, c.target_families.label("reported_families"), *columns).where(
-        visible(scope.actor, c.region_code), c.period == scope.quarter, within(c.village, scope.region)
+        can_see_region(scope.actor, c.region_code),
+        c.period == scope.quarter,
+        is_in_region(c.village, scope.region),
     )
 
 
-def _select_overlaps(session: Session, scope: Asked) -> sa.SelectBase:
+def _select_overlaps(session: Session, scope: VillageScope) -> sa.SelectBase:
     """Select for each village the largest number of agencies that all overlap with each other."""
     is_in_scope = sa.and_(scope.is_in_plans(), scope.is_village(places.c.region_code))
-    overlaps = agencies_at_once(session, is_in_scope).subquery("at_once")
+    overlaps = count_agencies_at_once(session, is_in_scope).subquery("at_once")
     most = sa.func.max(overlaps.c.agencies).label("overlapping_agencies")
     return sa.select(overlaps.c.place.label("village"), most).group_by(overlaps.c.place)
 
 
-def said_of(session: Session, scope: Asked) -> CTE:
+def select_facts(session: Session, scope: VillageScope) -> CTE:
     """Select a row for each village with the figures of lines, plans and reports.
 
     UNION ALL and GROUP BY instead of joins: the cost stays that of reading the parts, even if an engine misjudges

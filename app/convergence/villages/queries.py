@@ -14,19 +14,19 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
-from app.convergence.coverage.queries import percent_of
+from app.convergence.coverage.queries import build_percent
 from app.convergence.villages.figures import (
-    ABOVE,
+    COUNT_COLUMNS,
     EFFORTS,
-    NUMBERS,
+    LENGTHS_ABOVE,
     VILLAGE_LENGTH,
-    Asked,
-    figure_of,
-    labelled,
-    lines_of,
+    VillageScope,
+    flag_efforts,
+    label_all,
+    name_column,
     places,
-    said_of,
-    standing_of,
+    select_facts,
+    select_lines,
 )
 from app.convergence.villages.models import (
     AgencyEfforts,
@@ -36,15 +36,15 @@ from app.convergence.villages.models import (
     VillageTotals,
     WiderEfforts,
 )
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_rows, json_texts, whole_sum
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import build_json_array, select_fields, select_json, whole_sum
 from app.kit.http.pagination import Listing
 from app.plans.actions.models import Strategy
 from app.plans.actions.queries import actions
 from app.plans.core.queries import regions
 from app.reference.coordinates.queries import coordinates
 
-_agencies = table_of(AgencyRow)
+_agencies = get_table(AgencyRow)
 
 # Filters: parameter → predicate over the columns of a village, given its value
 
@@ -52,8 +52,8 @@ Predicate = Callable[[Any, Any], ColumnElement[bool]]
 
 FILTERS: Mapping[str, Predicate] = {
     "is_priority": lambda village, value: village.is_priority.is_(value),
-    "strategy": lambda village, strategy: village[figure_of(strategy, "lines")] > 0,
-    "missing_strategy": lambda village, strategy: village[figure_of(strategy, "lines")] == 0,
+    "strategy": lambda village, strategy: village[name_column(strategy, "lines")] > 0,
+    "missing_strategy": lambda village, strategy: village[name_column(strategy, "lines")] == 0,
     "not_funded": lambda village, value: _match(village.lines > village.funded, value),
     "late": lambda village, value: _match(village.late > 0, value),
     "overlap": lambda village, value: _match(village.overlapping_agencies > 0, value),
@@ -69,23 +69,23 @@ def _match(condition: ColumnElement[bool], value: bool) -> ColumnElement[bool]:
 class Villages(NamedTuple):
     """Villages with their figures as columns, and the scope of the query."""
 
-    scope: Asked
+    scope: VillageScope
     table: CTE
 
 
-def villages_of(session: Session, actor: Actor, filters: VillageFilters) -> Villages:
+def find_villages(session: Session, actor: Actor, filters: VillageFilters) -> Villages:
     """Return the villages of a region with a line, a priority location or a report that the actor sees, filtered."""
-    scope = Asked(actor, filters.region, filters.period)
-    facts = said_of(session, scope)
+    scope = VillageScope(actor, filters.region, filters.period)
+    facts = select_facts(session, scope)
     v, c = facts.c, coordinates.c
-    numbers = [sa.func.coalesce(v[name], 0).label(name) for name in (*NUMBERS, "overlapping_agencies")]
+    numbers = [sa.func.coalesce(v[name], 0).label(name) for name in (*COUNT_COLUMNS, "overlapping_agencies")]
     whole = (
         sa.select(
             v.village,
             v.is_named.is_not(None).label("is_priority"),
             sa.func.coalesce(v.reported_families, v.planned_families).label("target_families"),
             *numbers,
-            percent_of(v.served, v.eligible).label("coverage_percent"),
+            build_percent(v.served, v.eligible).label("coverage_percent"),
             v.balance_percent,
             v.status,
             c.longitude,
@@ -117,15 +117,15 @@ def _select_items(matching: Villages) -> Select[Any]:
         return sa.select(regions.c.name).where(regions.c.code == code).correlate(villages).scalar_subquery()
 
     return sa.select(
-        *fields_of(
+        *select_fields(
             VillageOut,
             villages,
             village_name=name_of(VILLAGE_LENGTH),
-            district_name=name_of(ABOVE[0]),
-            region_code=sa.func.substr(v.village, 1, ABOVE[1]),
-            strategies=json_rows(_select_strategies(villages), name="strategy_efforts"),
-            agencies=json_rows(_select_agencies(scope, villages), name="agency_efforts"),
-            wider=json_rows(_select_wider(scope, villages), name="wider_efforts"),
+            district_name=name_of(LENGTHS_ABOVE[0]),
+            region_code=sa.func.substr(v.village, 1, LENGTHS_ABOVE[1]),
+            strategies=build_json_array(_select_strategies(villages), name="strategy_efforts"),
+            agencies=build_json_array(_select_agencies(scope, villages), name="agency_efforts"),
+            wider=build_json_array(_select_wider(scope, villages), name="wider_efforts"),
         )
     )
 
@@ -133,11 +133,11 @@ def _select_items(matching: Villages) -> Select[Any]:
 def _select_strategies(villages: CTE) -> Any:
     rows = [
         sa.select(
-            *fields_of(
+            *select_fields(
                 StrategyEfforts,
                 villages,
                 strategy=sa.literal(strategy.value),
-                **{name: villages.c[figure_of(strategy, name)] for name in EFFORTS},
+                **{name: villages.c[name_column(strategy, name)] for name in EFFORTS},
             )
         ).correlate(villages)
         for strategy in Strategy
@@ -145,15 +145,15 @@ def _select_strategies(villages: CTE) -> Any:
     return sa.union_all(*rows)
 
 
-def _select_agencies(scope: Asked, villages: CTE) -> Select[Any]:
+def _select_agencies(scope: VillageScope, villages: CTE) -> Select[Any]:
     is_village = places.c.region_code == villages.c.village
-    named = lines_of(scope, actions.c.id == places.c.action_id, is_village).correlate(villages)
+    named = select_lines(scope, actions.c.id == places.c.action_id, is_village).correlate(villages)
     line = named.subquery("line_there")
-    efforts = sa.select(line.c.region_code, line.c.lead_agency, *labelled(standing_of(scope, line))).subquery(
-        "efforts"
-    )
+    efforts = sa.select(
+        line.c.region_code, line.c.lead_agency, *label_all(flag_efforts(scope, line))
+    ).subquery("efforts")
     key = [efforts.c.region_code, efforts.c.lead_agency]
-    columns = fields_of(
+    columns = select_fields(
         AgencyEfforts,
         efforts,
         agency_code=efforts.c.lead_agency,
@@ -169,10 +169,10 @@ def _select_agencies(scope: Asked, villages: CTE) -> Select[Any]:
     )
 
 
-def _select_wider(scope: Asked, villages: CTE) -> Select[Any]:
+def _select_wider(scope: VillageScope, villages: CTE) -> Select[Any]:
     place = places.c.region_code
-    above = [sa.func.substr(villages.c.village, 1, length) for length in ABOVE]
-    columns = fields_of(WiderEfforts, places, strategy=actions.c.strategy, lines=sa.func.count())
+    above = [sa.func.substr(villages.c.village, 1, length) for length in LENGTHS_ABOVE]
+    columns = select_fields(WiderEfforts, places, strategy=actions.c.strategy, lines=sa.func.count())
     return (
         sa.select(*columns)
         .select_from(places.join(actions, actions.c.id == places.c.action_id))
@@ -193,7 +193,7 @@ def list_villages(villages: Villages) -> Listing:
     return Listing(_select_items(villages), sorts, {"village": v.village})
 
 
-def totals_text(session: Session, villages: Villages) -> str:
+def read_totals(session: Session, villages: Villages) -> str:
     """Return the `VillageTotals` of all villages as JSON."""
     v = villages.table.c
 
@@ -210,11 +210,11 @@ def totals_text(session: Session, villages: Villages) -> str:
         "late": number(v.late > 0),
         "without_coordinates": number(v.longitude.is_(None)),
     }
-    query = sa.select(*fields_of(VillageTotals, places, **given))
-    return str(session.connection().execute(json_texts(query)).scalar_one())
+    query = sa.select(*select_fields(VillageTotals, places, **given))
+    return str(session.connection().execute(select_json(query)).scalar_one())
 
 
-class Placed(NamedTuple):
+class VillagePoint(NamedTuple):
     """A village as JSON (`VillageOut`), with its coordinates."""
 
     json: str
@@ -223,9 +223,9 @@ class Placed(NamedTuple):
     latitude: float
 
 
-def placed_villages(session: Session, villages: Villages) -> Iterator[Placed]:
+def read_village_points(session: Session, villages: Villages) -> Iterator[VillagePoint]:
     """Yield the villages with coordinates, by code."""
     v = villages.table.c
     query = _select_items(villages).where(v.longitude.is_not(None)).order_by(v.village)
-    for row in session.connection().execute(json_texts(query, *Placed._fields[1:])):
-        yield Placed._make(row)
+    for row in session.connection().execute(select_json(query, *VillagePoint._fields[1:])):
+        yield VillagePoint._make(row)

@@ -6,14 +6,14 @@ from fastapi.responses import JSONResponse
 from app.access.actor import Caller
 from app.convergence.villages import queries
 from app.convergence.villages.models import VillageMap, VillageMapQuery, VillagePage, VillagesQuery
-from app.convergence.villages.rules import check_region, sees_of
-from app.kit.database.json_sql import to_json
+from app.convergence.villages.rules import can_see_part, check_region
+from app.kit.database.json_sql import dump_json
 from app.kit.http.pagination import read_page
 from app.kit.http.replies import answer, answer_page
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.routing import FromQuery, make_router
 from app.kit.problems import NotFound
 
-router = house_router(tags=["convergence"])
+router = make_router(tags=["convergence"])
 
 
 class GeoJson(JSONResponse):
@@ -37,9 +37,9 @@ def list_villages(call: Caller, query: FromQuery[VillagesQuery]) -> Response:
     but late: `late=true`.
     """
     check_region(query.region)
-    villages = queries.villages_of(call.session, call.actor, query)
+    villages = queries.find_villages(call.session, call.actor, query)
     page = read_page(call.session, call.request, queries.list_villages(villages), query, sort=query.sort)
-    totals = queries.totals_text(call.session, villages)
+    totals = queries.read_totals(call.session, villages)
     return answer_page(call.request, page[:-1] + f',"totals":{totals}}}'.encode())
 
 
@@ -56,15 +56,15 @@ def read_village_map(call: Caller, query: FromQuery[VillageMapQuery]) -> Respons
     a feature are the village as the list has it. 404 for a region of which the caller sees nothing.
     """
     check_region(query.region)
-    if not sees_of(call.actor, query.region):
+    if not can_see_part(call.actor, query.region):
         raise NotFound()
-    villages = queries.villages_of(call.session, call.actor, query)
+    villages = queries.find_villages(call.session, call.actor, query)
     features = ",".join(
         f'{{"type":"Feature","id":"{village.village}",'
-        f'"geometry":{{"type":"Point","coordinates":{to_json([village.longitude, village.latitude])}}},'
+        f'"geometry":{{"type":"Point","coordinates":{dump_json([village.longitude, village.latitude])}}},'
         f'"properties":{village.json}}}'
-        for village in queries.placed_villages(call.session, villages)
+        for village in queries.read_village_points(call.session, villages)
     )
-    totals = queries.totals_text(call.session, villages)
+    totals = queries.read_totals(call.session, villages)
     body = f'{{"type":"FeatureCollection","features":[{features}],"totals":{totals}}}'
     return answer(call.request, body.encode(), media_type=GeoJson.media_type)

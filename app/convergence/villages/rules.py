@@ -2,7 +2,7 @@
 
 from app.access.models import TokenScope
 from app.access.rules import Actor, is_within
-from app.convergence.coverage.rules import regency_of
+from app.convergence.coverage.rules import find_regency
 from app.kit.problems import BadRequest, FieldError, Kind
 
 province_at_most = Kind(
@@ -19,9 +19,9 @@ def check_region(region: str) -> None:
         raise BadRequest(errors=[error])
 
 
-def sees_of(actor: Actor, region: str) -> bool:
+def can_see_part(actor: Actor, region: str) -> bool:
     """Return whether the actor sees the region, a region above it, or a part of it."""
-    home = regency_of(region)
+    home = find_regency(region)
     return TokenScope.read in actor.scopes and any(
         grant.reaches(home) or is_within(grant.region, region) for grant in actor.grants
     )

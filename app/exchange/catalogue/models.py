@@ -179,7 +179,7 @@ _DATASET: dict[str, JsonValue] = {
 }
 
 
-class Catalogue(BaseModel):
+class CatalogueFields(BaseModel):
     """Fields of the catalogue itself, on every page."""
 
     context: dict[str, object] = Field(alias="@context", description="What each name means as linked data.")
@@ -193,7 +193,7 @@ class Catalogue(BaseModel):
     view: View
 
 
-class CataloguePage(Page[Dataset], Catalogue):
+class CataloguePage(Page[Dataset], CatalogueFields):
     """The catalogue, or a page of it."""
 
     model_config = show_example(
@@ -213,7 +213,7 @@ class CataloguePage(Page[Dataset], Catalogue):
     )
 
 
-class Listed(NamedTuple):
+class DatasetRow(NamedTuple):
     """Database row of a dataset."""
 
     identifier: str
@@ -224,7 +224,7 @@ class Listed(NamedTuple):
     """The frozen quarter; "" for a plan."""
 
 
-class File(NamedTuple):
+class FrozenFile(NamedTuple):
     """An adopted revision or a frozen amendment; its bytes never change."""
 
     number: int

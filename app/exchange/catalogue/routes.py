@@ -7,17 +7,17 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from app.access.actor import Caller
-from app.exchange.catalogue.models import CataloguePage, CatalogueQuery, Listed, Publication
-from app.exchange.catalogue.queries import files_of, list_datasets
-from app.exchange.catalogue.rules import catalogue, dataset
-from app.kit.database.json_sql import to_json
+from app.exchange.catalogue.models import CataloguePage, CatalogueQuery, DatasetRow, Publication
+from app.exchange.catalogue.queries import list_datasets, read_files
+from app.exchange.catalogue.rules import make_catalogue, make_dataset
+from app.kit.database.json_sql import dump_json
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.pagination import read_page
 from app.kit.http.replies import answer_page
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.routing import FromQuery, make_router
 from app.settings import Settings
 
-router = house_router(tags=["exchange"])
+router = make_router(tags=["exchange"])
 
 
 class JsonLd(JSONResponse):
@@ -35,12 +35,12 @@ def read_catalogue(call: Caller, query: FromQuery[CatalogueQuery]) -> Response:
     """
     listing = list_datasets(call.actor, query)
     page = json.loads(read_page(call.session, call.request, listing, query, sort=query.sort))
-    listed = [Listed(**item) for item in page.pop("items")]
-    files = files_of(call.session, listed)
+    listed = [DatasetRow(**item) for item in page.pop("items")]
+    files = read_files(call.session, listed)
     publication = _get_publication(call.request)
-    datasets = [dataset(publication, item, files[item.identifier]) for item in listed]
-    body = to_json(
-        catalogue(publication, datasets, _make_view(call.request, publication, page["next"]), page)
+    datasets = [make_dataset(publication, item, files[item.identifier]) for item in listed]
+    body = dump_json(
+        make_catalogue(publication, datasets, _make_view(call.request, publication, page["next"]), page)
     )
     return answer_page(call.request, body.encode(), media_type=JsonLd.media_type)
 

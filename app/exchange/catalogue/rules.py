@@ -3,9 +3,9 @@
 from datetime import date
 from typing import Any
 
-from app.exchange.catalogue.models import CONTEXT, File, Listed, Publication
+from app.exchange.catalogue.models import CONTEXT, DatasetRow, FrozenFile, Publication
 from app.kit.periods import Period
-from app.tracking.quarters.snapshots.rules import address_of
+from app.tracking.quarters.snapshots.rules import format_address
 
 INDONESIAN = "http://publications.europa.eu/resource/authority/language/IND"
 IRREGULAR = "http://publications.europa.eu/resource/authority/frequency/IRREG"
@@ -14,7 +14,7 @@ SHA256 = "http://spdx.org/rdf/terms#checksumAlgorithm_sha256"
 _MEDIA = "https://www.iana.org/assignments/media-types/"
 
 
-def catalogue(
+def make_catalogue(
     publication: Publication, datasets: list[dict[str, object]], view: dict[str, Any], page: dict[str, object]
 ) -> dict[str, object]:
     """Make a page of the catalogue (`CataloguePage`); `page` has the cursor, and the count if requested."""
@@ -35,7 +35,7 @@ def catalogue(
     }
 
 
-def dataset(publication: Publication, listed: Listed, files: list[File]) -> dict[str, object]:
+def make_dataset(publication: Publication, listed: DatasetRow, files: list[FrozenFile]) -> dict[str, object]:
     """Make a `Dataset` of a plan or a frozen quarter with its files, at least one."""
     place = f"{publication.base}/v1/regions/{listed.region_code}"
     until = Period.parse(listed.period or str(listed.year)).last_day
@@ -68,7 +68,9 @@ def dataset(publication: Publication, listed: Listed, files: list[File]) -> dict
     }
 
 
-def _describe_plan(publication: Publication, listed: Listed, files: list[File]) -> dict[str, object]:
+def _describe_plan(
+    publication: Publication, listed: DatasetRow, files: list[FrozenFile]
+) -> dict[str, object]:
     address = f"{publication.base}/v1/plans/{listed.identifier}"
     revisions = [
         _make_distribution(
@@ -89,9 +91,11 @@ def _describe_plan(publication: Publication, listed: Listed, files: list[File]) 
     }
 
 
-def _describe_quarter(publication: Publication, listed: Listed, files: list[File]) -> dict[str, object]:
+def _describe_quarter(
+    publication: Publication, listed: DatasetRow, files: list[FrozenFile]
+) -> dict[str, object]:
     def make_address(number: int) -> str:
-        return f"{publication.base}/v1/{address_of(listed.region_code, listed.period, number)}"
+        return f"{publication.base}/v1/{format_address(listed.region_code, listed.period, number)}"
 
     titles = ["Data yang dibekukan (JSON)", *(f"Koreksi {file.number} (JSON)" for file in files[1:])]
     return {
@@ -107,7 +111,7 @@ def _describe_quarter(publication: Publication, listed: Listed, files: list[File
 
 
 def _make_distribution(
-    publication: Publication, address: str, title: str, file: File | None = None
+    publication: Publication, address: str, title: str, file: FrozenFile | None = None
 ) -> dict[str, object]:
     """Make a distribution; without `file` it is XML that the service generates on request."""
     checksum = file and {"type": "spdx:Checksum", "algorithm": SHA256, "checksum_value": file.sha256}

@@ -17,7 +17,7 @@ EXAMPLE = """<?xml version="1.0" encoding="utf-8"?>
 """Shortest document that is valid against the published schema."""
 
 
-class InForce(NamedTuple):
+class RevisionInForce(NamedTuple):
     """A plan's revision in force."""
 
     plan: str
@@ -31,7 +31,7 @@ class InForce(NamedTuple):
     """With the fields of `RevisionAction`, ordered by code."""
 
 
-class Report(NamedTuple):
+class QuarterReport(NamedTuple):
     """Report on a line at the end of a quarter; every figure is cumulative from January."""
 
     period: str
@@ -41,7 +41,7 @@ class Report(NamedTuple):
     reported_at: datetime
 
 
-class Names(NamedTuple):
+class ExportNames(NamedTuple):
     """Names, and points of regions, for the codes in a plan's lines."""
 
     region: str
@@ -58,7 +58,7 @@ class Export(NamedTuple):
 
     prefix: str
     """Prefix of every identifier, from the register of the publisher."""
-    in_force: InForce
-    names: Names
-    reports: dict[str, list[Report]]
+    in_force: RevisionInForce
+    names: ExportNames
+    reports: dict[str, list[QuarterReport]]
     """Line → its reports, ordered by quarter."""

@@ -8,18 +8,18 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.agencies.queries import agency_labels
-from app.exchange.iati.models import Export, InForce, Names, Report
-from app.kit.database.json_sql import json_texts
+from app.agencies.queries import read_agency_names
+from app.exchange.iati.models import Export, ExportNames, QuarterReport, RevisionInForce
+from app.kit.database.json_sql import select_json
 from app.kit.problems import Problem, Text
 from app.plans.actions.queries import actions
 from app.plans.core.models import Plan, PlanState
 from app.plans.core.queries import region_name
-from app.plans.revisions.differences.rules import whole
+from app.plans.revisions.differences.rules import fill_defaults
 from app.plans.revisions.queries import revisions
 from app.reference.coordinates.queries import COORDINATES
-from app.reference.queries import funding_source_labels, regions_by_code, strategy_labels
-from app.tracking.progress.queries import progress, progress_columns
+from app.reference.queries import find_regions_by_code, read_funding_source_labels, read_strategy_labels
+from app.tracking.progress.queries import list_progress_columns, progress
 from app.tracking.quarters.snapshots.queries import is_latest, snapshots
 
 
@@ -33,7 +33,7 @@ class NotAdopted(Problem):
     )
 
 
-def export_of(session: Session, actor: Actor, plan: Plan, prefix: str) -> Export:
+def read_export(session: Session, actor: Actor, plan: Plan, prefix: str) -> Export:
     """Read the export of a plan. Raises NotAdopted before its first revision."""
     in_force = _read_in_force(session, plan)
     frozen = _read_frozen(session, plan)
@@ -48,7 +48,7 @@ def export_of(session: Session, actor: Actor, plan: Plan, prefix: str) -> Export
     return Export(prefix, in_force, _read_names(session, in_force), _group_reports(reports))
 
 
-def _read_in_force(session: Session, plan: Plan) -> InForce:
+def _read_in_force(session: Session, plan: Plan) -> RevisionInForce:
     c = revisions.c
     columns = (c.number, c.content, c.instrument_date, c.adopted_at)
     row = session.execute(
@@ -56,8 +56,10 @@ def _read_in_force(session: Session, plan: Plan) -> InForce:
     ).one_or_none()
     if row is None:
         raise NotAdopted(plan=plan.code)
-    lines = [{"code": line["code"], **whole("action", line)} for line in json.loads(row.content)["actions"]]
-    return InForce(
+    lines = [
+        {"code": line["code"], **fill_defaults("action", line)} for line in json.loads(row.content)["actions"]
+    ]
+    return RevisionInForce(
         plan.code,
         plan.region_code,
         plan.year,
@@ -69,15 +71,15 @@ def _read_in_force(session: Session, plan: Plan) -> InForce:
     )
 
 
-def _read_names(session: Session, in_force: InForce) -> Names:
+def _read_names(session: Session, in_force: RevisionInForce) -> ExportNames:
     codes = {place["region_code"] for line in in_force.actions for place in line["locations"]}
     points = COORDINATES.read(session, [(code,) for code in codes])
-    return Names(
+    return ExportNames(
         region=region_name(session, in_force.region_code),
-        agencies=agency_labels(session, in_force.region_code),
-        sources=funding_source_labels(session),
-        strategies=strategy_labels(session),
-        places={code: region.name for code, region in regions_by_code(session, codes).items()},
+        agencies=read_agency_names(session, in_force.region_code),
+        sources=read_funding_source_labels(session),
+        strategies=read_strategy_labels(session),
+        places={code: region.name for code, region in find_regions_by_code(session, codes).items()},
         points={
             code: (point.content["latitude"], point.content["longitude"]) for (code,), point in points.items()
         },
@@ -101,21 +103,23 @@ _ReportRow = tuple[str, str, dict[str, Any]]
 
 def _read_live(session: Session, plan: Plan) -> list[_ReportRow]:
     """Return the latest reports, also of frozen quarters."""
-    columns = [column for column in progress_columns() if column.name in ("spent", "outputs", "reported_at")]
+    columns = [
+        column for column in list_progress_columns() if column.name in ("spent", "outputs", "reported_at")
+    ]
     live = (
         sa.select(*columns, actions.c.code.label("_action"), progress.c.period.label("_period"))
         .select_from(progress.join(actions, actions.c.id == progress.c.action_id))
         .where(progress.c.plan_id == plan.id)
     )
-    rows = session.execute(json_texts(live, "_action", "_period"))
+    rows = session.execute(select_json(live, "_action", "_period"))
     return [(action, period, json.loads(text)) for text, action, period in rows]
 
 
-def _group_reports(reports: list[_ReportRow]) -> dict[str, list[Report]]:
-    result: dict[str, list[Report]] = {}
+def _group_reports(reports: list[_ReportRow]) -> dict[str, list[QuarterReport]]:
+    result: dict[str, list[QuarterReport]] = {}
     for action, period, report in sorted(reports, key=lambda row: row[:2]):
         achieved = {output["code"]: output["achieved"] for output in report["outputs"]}
         result.setdefault(action, []).append(
-            Report(period, report["spent"], achieved, datetime.fromisoformat(report["reported_at"]))
+            QuarterReport(period, report["spent"], achieved, datetime.fromisoformat(report["reported_at"]))
         )
     return result

@@ -4,15 +4,15 @@ from fastapi import Response
 
 from app.access.actor import Caller
 from app.exchange.iati.models import EXAMPLE
-from app.exchange.iati.queries import export_of
-from app.exchange.iati.rules import xml_of
+from app.exchange.iati.queries import read_export
+from app.exchange.iati.rules import make_xml
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.replies import answer
-from app.kit.http.routing import house_router
+from app.kit.http.routing import make_router
 from app.plans.core.models import PlanKey
-from app.plans.core.queries import published_plan_of
+from app.plans.core.queries import find_published_plan
 
-router = house_router(prefix="/exports", tags=["exchange"])
+router = make_router(prefix="/exports", tags=["exchange"])
 
 XML = "application/xml"
 _XML: dict[int | str, dict[str, object]] = {
@@ -29,6 +29,6 @@ def read_iati_export(call: Caller, plan: PlanKey) -> Response:
     outputs stay cumulative from January. A frozen quarter says what its latest snapshot says; the public reads of
     no other. 404 (`not_adopted`) for a plan that has no revision yet.
     """
-    row = published_plan_of(call.session, call.actor, plan)
+    row = find_published_plan(call.session, call.actor, plan)
     prefix: str = call.request.app.state.settings.iati_prefix
-    return answer(call.request, xml_of(export_of(call.session, call.actor, row, prefix)), media_type=XML)
+    return answer(call.request, make_xml(read_export(call.session, call.actor, row, prefix)), media_type=XML)

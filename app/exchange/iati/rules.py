@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from app.exchange.iati.models import Export, Report
+from app.exchange.iati.models import Export, QuarterReport
 from app.kit.periods import Period
 
 LOCAL_GOVERNMENT = "11"
@@ -38,7 +38,7 @@ _NOT_XML = dict.fromkeys([0xFFFE, 0xFFFF])
 """The only characters that XML forbids and the service's texts may have."""
 
 
-def xml_of(export: Export) -> bytes:
+def make_xml(export: Export) -> bytes:
     """Return the export as an XML document in UTF-8; equal exports give equal bytes."""
     root = Element("iati-activities", version="2.03")
     for line in export.in_force.actions:
@@ -154,7 +154,7 @@ def _add_budgets(activity: Element, export: Export, line: dict[str, Any]) -> Non
             _add_value(budget, amount, plan.instrument_date)
 
 
-def _add_transactions(activity: Element, reports: Iterable[Report]) -> None:
+def _add_transactions(activity: Element, reports: Iterable[QuarterReport]) -> None:
     """Add the increase of spending since the previous report; a correction downwards is negative."""
     before = 0
     for report in reports:
@@ -167,7 +167,9 @@ def _add_transactions(activity: Element, reports: Iterable[Report]) -> None:
         before = report.spent
 
 
-def _add_result(activity: Element, year: int, output: dict[str, Any], reports: Iterable[Report]) -> None:
+def _add_result(
+    activity: Element, year: int, output: dict[str, Any], reports: Iterable[QuarterReport]
+) -> None:
     result = SubElement(activity, "result", type="1")
     _add_text(result, "title", output["indicator"])
     is_percentage = output["unit"].casefold() in _PERCENT

@@ -32,9 +32,9 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TypeVar
 
-from app.exchange.matrix.models import Basis, Line, MatrixRow, Reading, Remark, Share
+from app.exchange.matrix.models import Basis, MatrixLine, MatrixRow, Reading, Remark, Share
 from app.kit.files.books import Value
-from app.kit.files.cells import as_text, clean, why_unusable
+from app.kit.files.cells import clean_text, find_refusal, render_text
 from app.kit.problems import FieldError, Kind
 
 Empty = TypeVar("Empty", None, tuple[()])
@@ -75,9 +75,9 @@ _SCIENTIFIC = re.compile(r"^[+-]?\d+(?:[.,]\d+)?e[+-]?\d+$", re.IGNORECASE)
 _SPACED = re.compile(r"^\d{1,3}(?: \d{3})+(?=$|[.,])")
 
 
-def unusable(value: Value) -> Remark | None:
+def describe_unusable(value: Value) -> Remark | None:
     """Return a remark for a formula, an error or a date, None for a cell that is usable."""
-    kind = why_unusable(value)
+    kind = find_refusal(value)
     return Remark(kind, blocking=True) if kind else None
 
 
@@ -85,9 +85,9 @@ def read_usable_text(
     value: Value, nothing: Empty, blank: Collection[str] = ("", "-")
 ) -> str | Reading[Empty]:
     """Return a cell's text, or its whole reading if it is blank, a dash or unusable."""
-    if (why := unusable(value)) is not None:
+    if (why := describe_unusable(value)) is not None:
         return Reading(nothing, str(value), (why,))
-    text = as_text(value)
+    text = render_text(value)
     return text if text not in blank else Reading(nothing)
 
 
@@ -95,7 +95,7 @@ def read_rupiah(value: Value) -> Reading[int | None]:
     """Read whole rupiah: None for a blank cell, 0 for a dash; anything else gives a blocking remark."""
     reading = read_change(value)
     if reading.value is not None and reading.value < 0:
-        return _make_unread(NEGATIVE_NUMBER, as_text(value))
+        return _make_unread(NEGATIVE_NUMBER, render_text(value))
     return reading
 
 
@@ -111,10 +111,10 @@ def read_change(value: Value) -> Reading[int | None]:
         if not math.isfinite(value):
             return _make_unread(NOT_A_NUMBER, str(value))
         return _round_rupiah(Decimal(repr(value)), repr(value))
-    why = unusable(value)
+    why = describe_unusable(value)
     if why is not None:
         return Reading(None, str(value), (why,))
-    text = clean(str(value))
+    text = clean_text(str(value))
     if not text:
         return Reading(None)
     return _parse_text(text)
@@ -189,7 +189,7 @@ def _make_unread(kind: Kind, text: str) -> Reading[int | None]:
     return Reading(None, text, (Remark(kind, blocking=True),))
 
 
-def thousands(number: int) -> str:
+def format_thousands(number: int) -> str:
     """Format an amount as Indonesian text: 1250000 → `1.250.000`."""
     return f"{number:,}".replace(",", ".")
 
@@ -299,8 +299,8 @@ def _format_share(share: Share) -> str:
     if share.amount is None:
         return share.name
     if not share.name:
-        return f"Rp {thousands(share.amount)}"
-    return f"{share.name} (Rp {thousands(share.amount)})"
+        return f"Rp {format_thousands(share.amount)}"
+    return f"{share.name} (Rp {format_thousands(share.amount)})"
 
 
 # Half-years
@@ -319,14 +319,14 @@ TOTAL_ALONE = Kind(
 
 
 @dataclass(frozen=True)
-class Spent:
+class HalfYearSpending:
     """Whole rupiah spent from January to the end of June (`q2`) and of December (`q4`); None: not reported."""
 
     q2: int | None
     q4: int | None
 
 
-def cumulative_spent(line: Line, basis: Basis) -> Spent:
+def accumulate_spending(line: MatrixLine, basis: Basis) -> HalfYearSpending:
     """Return a line's cumulative spending under the stated basis.
 
     A blank half-year stays None; with a reported second half, a blank first half counts as 0.
@@ -334,18 +334,18 @@ def cumulative_spent(line: Line, basis: Basis) -> Spent:
     s1: int | None = line["spent_s1"]
     s2: int | None = line["spent_s2"]
     if basis == "cumulative" or s2 is None:
-        return Spent(s1, s2)
-    return Spent(s1, (s1 or 0) + s2)
+        return HalfYearSpending(s1, s2)
+    return HalfYearSpending(s1, (s1 or 0) + s2)
 
 
-def basis_contradictions(rows: Iterable[MatrixRow], basis: Basis) -> list[FieldError]:
+def check_totals(rows: Iterable[MatrixRow], basis: Basis) -> list[FieldError]:
     """Return an error for each Total that contradicts the basis, in the order of the rows.
 
     In rows with a rounded amount, one rupiah of difference is no error.
     """
     errors = []
     for row in rows:
-        total, spent = row["spent_total"], cumulative_spent(row, basis)
+        total, spent = row["spent_total"], accumulate_spending(row, basis)
         # Without a reported second half, Total is the first half.
         expected = spent.q2 if spent.q4 is None else spent.q4
         if total is None or (expected is None and not total):
@@ -354,7 +354,7 @@ def basis_contradictions(rows: Iterable[MatrixRow], basis: Basis) -> list[FieldE
         if expected is None:
             errors.append(FieldError(TOTAL_ALONE, cell=row.cell("spent_total"), value=total))
         elif abs(expected - total) > tolerance:
-            values = {"basis": basis, "expected": thousands(expected)}
+            values = {"basis": basis, "expected": format_thousands(expected)}
             errors.append(
                 FieldError(TOTAL_CONTRADICTS_BASIS, cell=row.cell("spent_total"), value=total, values=values)
             )

@@ -1,6 +1,6 @@
 """Reader and writer of a line's cells, and the conversion of an action to a line.
 
-Each `Holds` has a pair of functions: `written(read(cell))` gives the cell again; where a reader does not understand
+Each `Holds` has a pair of functions: `write_cell(read(cell))` gives the cell again; where a reader does not understand
 a cell, the line keeps its text and the writer returns that.
 
 The matrix has fewer columns than an action has fields. An import never changes a field without a column (see
@@ -14,11 +14,11 @@ from functools import partial
 from typing import Any, NamedTuple, cast
 
 from app.exchange.matrix.amounts import (
+    describe_unusable,
     read_change,
     read_components,
     read_rupiah,
     read_sources,
-    unusable,
     write_components,
     write_sources,
 )
@@ -27,18 +27,18 @@ from app.exchange.matrix.models import (
     PLANNING,
     Code,
     CodeKind,
-    Column,
     Content,
     Holds,
-    Line,
+    MatrixColumn,
+    MatrixLine,
     Named,
-    Place,
+    ParsedPlace,
     PlaceLevel,
     Reading,
-    Recipient,
+    RecipientCount,
     Share,
 )
-from app.exchange.matrix.places import place_of, place_text, read_places, write_places
+from app.exchange.matrix.places import format_place, parse_place, read_places, write_places
 from app.exchange.matrix.words import (
     REGULARITY_NAMES,
     STRATEGY_NAMES,
@@ -53,7 +53,7 @@ from app.exchange.matrix.words import (
     write_recipients,
 )
 from app.kit.files.books import Value
-from app.kit.files.cells import as_text, clean
+from app.kit.files.cells import clean_text, render_text
 from app.kit.problems import Cell, FieldError
 
 # Means "none" in a column whose blank cells mean "as above" (see `rules.py`).
@@ -62,48 +62,48 @@ NONE = "-"
 
 def read_ordinal(value: Value) -> Reading[int | None]:
     """Read the running number of a row (`7`, `7.`, `(7)`). Nothing depends on it, so it never gives a remark."""
-    if unusable(value) is not None or isinstance(value, bool):
+    if describe_unusable(value) is not None or isinstance(value, bool):
         return Reading(None)
-    match = re.fullmatch(r"\(?(\d{1,6})(?:\.0+)?[.)]*", as_text(value))
+    match = re.fullmatch(r"\(?(\d{1,6})(?:\.0+)?[.)]*", render_text(value))
     return Reading(int(match[1]) if match else None)
 
 
-class Form(NamedTuple):
+class CellFormat(NamedTuple):
     """Reader and writer for the cells of one meaning."""
 
     read_value: Callable[[Value], Reading[Any]]
     write_value: Callable[[Any], str | int | None] = lambda value: value
 
 
-FORMS: Mapping[Holds, Form] = {
-    Holds.ORDINAL: Form(read_ordinal),
-    Holds.STRATEGY: Form(read_strategy, STRATEGY_NAMES.__getitem__),
-    Holds.AGENCY: Form(partial(read_named, level=CodeKind.AGENCY), write_named),
-    Holds.CODE: Form(read_code),
-    Holds.PROGRAM: Form(partial(read_named, level=CodeKind.PROGRAM), write_named),
-    Holds.ACTIVITY: Form(partial(read_named, level=CodeKind.ACTIVITY), write_named),
-    Holds.SUBACTIVITY: Form(partial(read_named, level=CodeKind.SUBACTIVITY), write_named),
-    Holds.COMPONENTS: Form(read_components, write_components),
-    Holds.RUPIAH: Form(read_rupiah),
-    Holds.CHANGE: Form(read_change),
-    Holds.SOURCES: Form(read_sources, write_sources),
-    Holds.REGULARITY: Form(read_regularity, REGULARITY_NAMES.__getitem__),
-    Holds.PLACES: Form(read_places, write_places),
-    Holds.RECIPIENTS: Form(read_recipients, write_recipients),
-    Holds.BENEFIT_AMOUNT: Form(read_benefit_amount),
-    Holds.BENEFIT_FORM: Form(read_benefit_form, write_benefit_form),
-    Holds.MONTHS: Form(read_months, write_months),
+FORMS: Mapping[Holds, CellFormat] = {
+    Holds.ORDINAL: CellFormat(read_ordinal),
+    Holds.STRATEGY: CellFormat(read_strategy, STRATEGY_NAMES.__getitem__),
+    Holds.AGENCY: CellFormat(partial(read_named, level=CodeKind.AGENCY), write_named),
+    Holds.CODE: CellFormat(read_code),
+    Holds.PROGRAM: CellFormat(partial(read_named, level=CodeKind.PROGRAM), write_named),
+    Holds.ACTIVITY: CellFormat(partial(read_named, level=CodeKind.ACTIVITY), write_named),
+    Holds.SUBACTIVITY: CellFormat(partial(read_named, level=CodeKind.SUBACTIVITY), write_named),
+    Holds.COMPONENTS: CellFormat(read_components, write_components),
+    Holds.RUPIAH: CellFormat(read_rupiah),
+    Holds.CHANGE: CellFormat(read_change),
+    Holds.SOURCES: CellFormat(read_sources, write_sources),
+    Holds.REGULARITY: CellFormat(read_regularity, REGULARITY_NAMES.__getitem__),
+    Holds.PLACES: CellFormat(read_places, write_places),
+    Holds.RECIPIENTS: CellFormat(read_recipients, write_recipients),
+    Holds.BENEFIT_AMOUNT: CellFormat(read_benefit_amount),
+    Holds.BENEFIT_FORM: CellFormat(read_benefit_form, write_benefit_form),
+    Holds.MONTHS: CellFormat(read_months, write_months),
 }
 
 
-def read(column: Column, value: Value, known_sources: Collection[str] = ()) -> Reading[Any]:
+def read_cell(column: MatrixColumn, value: Value, known_sources: Collection[str] = ()) -> Reading[Any]:
     """Read a cell of this column."""
     if column.holds is Holds.SOURCES:
         return read_sources(value, known_sources)
     return FORMS[column.holds].read_value(value)
 
 
-def remarks_at(
+def split_remarks(
     reading: Reading[object], cell: Cell, value: Value
 ) -> tuple[list[FieldError], list[FieldError]]:
     """Return (errors, warnings) of a reading, each with its cell and the value there."""
@@ -112,14 +112,14 @@ def remarks_at(
     return errors, warnings
 
 
-def written(column: Column, line: Line) -> str | int | None:
+def write_cell(column: MatrixColumn, line: MatrixLine) -> str | int | None:
     """Return a line's cell of this column: its kept text, else its value as text or a number.
 
     Where blank means "as above", a line without a value has a dash. The agency's code is in the column of codes, as
     offices write it, unless that column holds another code.
     """
     if column.key in line.texts:
-        return clean(line.texts[column.key])
+        return clean_text(line.texts[column.key])
     value = line[column.key]
     if column.holds is Holds.CODE:
         value = _format_code(line)
@@ -133,10 +133,10 @@ def written(column: Column, line: Line) -> str | int | None:
     text = None if value is None else FORMS[column.holds].write_value(value)
     if text is None and column.inherits:
         return NONE
-    return clean(text) if isinstance(text, str) else text
+    return clean_text(text) if isinstance(text, str) else text
 
 
-def _format_code(line: Line) -> str | None:
+def _format_code(line: MatrixLine) -> str | None:
     code: Code | None = line["code"]
     agency: Named | None = line["agency"]
     if code is not None:
@@ -147,10 +147,10 @@ def _format_code(line: Line) -> str | None:
 # An action as a line of the matrix
 
 
-CLASSES: Mapping[str, str] = {"direct": "D", "indirect": "I", "supporting": "S"}
+CLASS_LETTERS: Mapping[str, str] = {"direct": "D", "indirect": "I", "supporting": "S"}
 """Component class, also the key of its column → first letter of its components' codes."""
 
-OF_WORDS: Mapping[str, str] = {
+TEXT_FIELDS: Mapping[str, str] = {
     "location": "locations",
     "recipients": "recipients",
     "regularity": "benefit_regularity",
@@ -161,7 +161,7 @@ OF_WORDS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Names:
+class CodeNames:
     """Names that the matrix shows for codes."""
 
     agencies: Mapping[str, str] = field(default_factory=dict)
@@ -170,7 +170,9 @@ class Names:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
-def line_of(content: Content, names: Names, spent: Mapping[str, int | None] | None = None) -> Line:
+def make_line(
+    content: Content, names: CodeNames, spent: Mapping[str, int | None] | None = None
+) -> MatrixLine:
     """Convert an action to a line of the matrix; `spent` are its realisation columns."""
     agency = content["lead_agency"]
     values: dict[str, object] = {
@@ -184,20 +186,20 @@ def line_of(content: Content, names: Names, spent: Mapping[str, int | None] | No
         "regularity": content["benefit_regularity"],
         "location": tuple(_make_place(item["region_code"], names) for item in content["locations"]),
         "recipients": tuple(
-            Recipient(item["count"], item["unit"] or "", item["kind"])
+            RecipientCount(item["count"], item["unit"] or "", item["kind"])
             for item in content["recipients"]
             if item["count"] is not None
         ),
         "benefit_amount": content["benefit_amount"],
         "benefit_form": tuple(content["benefit_forms"]),
         "duration": content["benefit_months"],
-        **{key: _list_components(content, key) for key in CLASSES},
+        **{key: _list_components(content, key) for key in CLASS_LETTERS},
         **(spent or {}),
     }
-    return Line(values, _select_texts(content, values))
+    return MatrixLine(values, _select_texts(content, values))
 
 
-def cells_of(line: Line) -> dict[str, set[str | int | None]]:
+def list_cells(line: MatrixLine) -> dict[str, set[str | int | None]]:
     """Return column → the text of its cell, before and after a round trip through the reader.
 
     The two differ where the reader takes a text of an action for something else (a lone dash).
@@ -206,14 +208,14 @@ def cells_of(line: Line) -> dict[str, set[str | int | None]]:
     for column in PLANNING:
         if column.holds in (Holds.ORDINAL, Holds.CODE):
             continue
-        cell = written(column, line)
-        reading = read(column, cell, tuple(share.name for share in line["funding_sources"] or ()))
-        reread = Line({column.key: reading.value}, {column.key: reading.text} if reading.text else {})
-        cells[column.key] = {cell, written(column, reread)}
+        cell = write_cell(column, line)
+        reading = read_cell(column, cell, tuple(share.name for share in line["funding_sources"] or ()))
+        reread = MatrixLine({column.key: reading.value}, {column.key: reading.text} if reading.text else {})
+        cells[column.key] = {cell, write_cell(column, reread)}
     return cells
 
 
-def in_order(codes: Iterable[str]) -> list[str]:
+def sort_codes(codes: Iterable[str]) -> list[str]:
     """Sort codes of lines with numbers by value: A-999 before A-1000."""
     return sorted(
         codes, key=lambda code: [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", code)]
@@ -223,7 +225,7 @@ def in_order(codes: Iterable[str]) -> list[str]:
 def _select_texts(content: Content, values: Mapping[str, object]) -> dict[str, str]:
     """Return the kept texts of cells by column, without those for which the action has a value."""
     kept = content["matrix_texts"]
-    texts = {key: kept[key] for key in OF_WORDS if kept.get(key) and not values[key]}
+    texts = {key: kept[key] for key in TEXT_FIELDS if kept.get(key) and not values[key]}
     amount = content["benefit_amount"]
     if amount is None:
         texts |= {"benefit_amount": content["benefit_description"]} if content["benefit_description"] else {}
@@ -241,7 +243,7 @@ def _make_named(code: str | None, name: str | None) -> Named | None:
     return Named(code, name) if code or name else None
 
 
-def _list_sources(content: Content, names: Names) -> tuple[Share, ...]:
+def _list_sources(content: Content, names: CodeNames) -> tuple[Share, ...]:
     """Return the funding sources; a single source of the whole allocation has no amount, as offices write it."""
     lines = content["budget_lines"]
     is_whole = len(lines) == 1 and lines[0]["amount"] == content["allocation"]
@@ -262,6 +264,6 @@ def _list_components(content: Content, component_class: str) -> tuple[Share, ...
     )
 
 
-def _make_place(code: str, names: Names) -> Place:
+def _make_place(code: str, names: CodeNames) -> ParsedPlace:
     name, level = names.regions.get(code, (code, None))
-    return place_of(place_text(name, cast("PlaceLevel | None", level), code))
+    return parse_place(format_place(name, cast("PlaceLevel | None", level), code))

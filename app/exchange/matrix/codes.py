@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.exchange.matrix.amounts import read_usable_text
-from app.exchange.matrix.models import Code, CodeKind, Line, Named, Reading, Remark
+from app.exchange.matrix.models import Code, CodeKind, MatrixLine, Named, Reading, Remark
 from app.kit.files.books import Value
 from app.kit.problems import Kind
 
@@ -157,7 +157,7 @@ def place_code(values: dict[str, Any], given: Named) -> str | None:
     return None
 
 
-def broken_chain(line: Line) -> tuple[str, str, str] | None:
+def find_broken_chain(line: MatrixLine) -> tuple[str, str, str] | None:
     """Return (column key, its code, the code it contradicts) if a level's code is not below that of the level above."""
     above: str | None = None
     for key in ("program", "activity", "subactivity"):

@@ -14,7 +14,7 @@ from rapidfuzz import fuzz, process
 from app.exchange.matrix.cells import read_ordinal
 from app.exchange.matrix.models import BY_KEY, COLUMNS, GROUP_VARIANTS, PLANNING
 from app.kit.files.books import Sheet
-from app.kit.files.cells import as_text
+from app.kit.files.cells import render_text
 from app.kit.problems import FieldError, Kind
 
 MISSING_COLUMN = Kind(
@@ -85,14 +85,14 @@ def find_header(sheet: Sheet) -> Header | None:
         if len(labelled) >= FEWEST_LABELS:
             return _make_header(sheet, r)
     for r in range(min(len(sheet.rows), DEEPEST_HEADER)):
-        numbered = numbering(sheet, r)
+        numbered = read_numbering(sheet, r)
         if len(numbered) in (len(PLANNING), len(COLUMNS)):
             columns = {COLUMNS[n - 1].key: c for c, n in numbered.items()}
             return Header(r, r + 1, columns, _collect_titles(sheet, r), (), ())
     return None
 
 
-def numbering(sheet: Sheet, r: int) -> dict[int, int]:
+def read_numbering(sheet: Sheet, r: int) -> dict[int, int]:
     """Return column index → number if the row only numbers its columns 1, 2, 3, …; else {}."""
     cells = [(c, value) for c, value in enumerate(sheet.rows[r]) if value is not None]
     if len(cells) < FEWEST_LABELS:
@@ -106,13 +106,15 @@ def numbering(sheet: Sheet, r: int) -> dict[int, int]:
 def is_header_again(sheet: Sheet, r: int) -> bool:
     """Return whether a row repeats the header, as offices do on every printed page."""
     return (
-        bool(numbering(sheet, r)) or len(_match_labels(sheet, r)) >= FEWEST_LABELS or _is_second_row(sheet, r)
+        bool(read_numbering(sheet, r))
+        or len(_match_labels(sheet, r)) >= FEWEST_LABELS
+        or _is_second_row(sheet, r)
     )
 
 
 def _read_label(sheet: Sheet, r: int, c: int) -> str:
     value = sheet.value(r, c) if r < len(sheet.rows) else None
-    return as_text(value) if isinstance(value, str) else ""
+    return render_text(value) if isinstance(value, str) else ""
 
 
 def _match_labels(sheet: Sheet, r: int) -> dict[int, str]:
@@ -143,7 +145,7 @@ def _make_header(sheet: Sheet, r: int) -> Header:
         bottom = r + 1
     numbered: dict[int, int] = {}
     data_row = bottom + 1
-    if data_row < len(sheet.rows) and (numbered := numbering(sheet, data_row)):
+    if data_row < len(sheet.rows) and (numbered := read_numbering(sheet, data_row)):
         data_row += 1
     columns: dict[str, int] = {}
     errors: list[FieldError] = []

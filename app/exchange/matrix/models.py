@@ -45,7 +45,7 @@ class Holds(StrEnum):
 
 
 @dataclass(frozen=True)
-class Column:
+class MatrixColumn:
     """One column of the matrix.
 
     `labels` are the header words; exports use the first. With a `group`, the group's words may be above or before
@@ -73,9 +73,9 @@ GROUP_VARIANTS: Mapping[str, tuple[str, ...]] = {
     REALISATION: ("realisasi anggaran", "realisasi keuangan", "realisasi rp"),
 }
 
-COLUMNS: tuple[Column, ...] = (
-    Column(1, "number", Holds.ORDINAL, ("No", "Nomor", "No Urut"), 5),
-    Column(
+COLUMNS: tuple[MatrixColumn, ...] = (
+    MatrixColumn(1, "number", Holds.ORDINAL, ("No", "Nomor", "No Urut"), 5),
+    MatrixColumn(
         2,
         "strategy",
         Holds.STRATEGY,
@@ -83,7 +83,7 @@ COLUMNS: tuple[Column, ...] = (
         24,
         inherits=True,
     ),
-    Column(
+    MatrixColumn(
         3,
         "agency",
         Holds.AGENCY,
@@ -103,10 +103,12 @@ COLUMNS: tuple[Column, ...] = (
         inherits=True,
         required=True,
     ),
-    Column(4, "code", Holds.CODE, ("Kode", "Kode Rekening", "Kode Program", "Kode OPD"), 24, inherits=True),
-    Column(5, "program", Holds.PROGRAM, ("Program", "Nama Program"), 30, inherits=True),
-    Column(6, "activity", Holds.ACTIVITY, ("Kegiatan", "Nama Kegiatan"), 30, inherits=True),
-    Column(
+    MatrixColumn(
+        4, "code", Holds.CODE, ("Kode", "Kode Rekening", "Kode Program", "Kode OPD"), 24, inherits=True
+    ),
+    MatrixColumn(5, "program", Holds.PROGRAM, ("Program", "Nama Program"), 30, inherits=True),
+    MatrixColumn(6, "activity", Holds.ACTIVITY, ("Kegiatan", "Nama Kegiatan"), 30, inherits=True),
+    MatrixColumn(
         7,
         "subactivity",
         Holds.SUBACTIVITY,
@@ -115,10 +117,12 @@ COLUMNS: tuple[Column, ...] = (
         inherits=True,
         required=True,
     ),
-    Column(8, "direct", Holds.COMPONENTS, ("Langsung",), 24, group=REAL_ACTIVITY),
-    Column(9, "indirect", Holds.COMPONENTS, ("Tidak Langsung", "Tak Langsung"), 24, group=REAL_ACTIVITY),
-    Column(10, "supporting", Holds.COMPONENTS, ("Penunjang", "Pendukung"), 24, group=REAL_ACTIVITY),
-    Column(
+    MatrixColumn(8, "direct", Holds.COMPONENTS, ("Langsung",), 24, group=REAL_ACTIVITY),
+    MatrixColumn(
+        9, "indirect", Holds.COMPONENTS, ("Tidak Langsung", "Tak Langsung"), 24, group=REAL_ACTIVITY
+    ),
+    MatrixColumn(10, "supporting", Holds.COMPONENTS, ("Penunjang", "Pendukung"), 24, group=REAL_ACTIVITY),
+    MatrixColumn(
         11,
         "allocation",
         Holds.RUPIAH,
@@ -127,16 +131,16 @@ COLUMNS: tuple[Column, ...] = (
         counts_once=True,
         required=True,
     ),
-    Column(
+    MatrixColumn(
         12,
         "funding_sources",
         Holds.SOURCES,
         ("Sumber Pembiayaan", "Sumber Dana", "Sumber Pendanaan", "Sumber Anggaran"),
         18,
     ),
-    Column(13, "regularity", Holds.REGULARITY, ("Sifat Bantuan", "Sifat"), 14),
-    Column(14, "location", Holds.PLACES, ("Lokasi", "Lokasi Kegiatan", "Lokasi Sasaran"), 26),
-    Column(
+    MatrixColumn(13, "regularity", Holds.REGULARITY, ("Sifat Bantuan", "Sifat"), 14),
+    MatrixColumn(14, "location", Holds.PLACES, ("Lokasi", "Lokasi Kegiatan", "Lokasi Sasaran"), 26),
+    MatrixColumn(
         15,
         "recipients",
         Holds.RECIPIENTS,
@@ -151,22 +155,22 @@ COLUMNS: tuple[Column, ...] = (
         20,
         counts_once=True,
     ),
-    Column(
+    MatrixColumn(
         16,
         "benefit_amount",
         Holds.BENEFIT_AMOUNT,
         ("Besaran Manfaat", "Besaran Bantuan", "Nilai Manfaat"),
         18,
     ),
-    Column(17, "benefit_form", Holds.BENEFIT_FORM, ("Jenis Bantuan", "Bentuk Bantuan"), 16),
-    Column(
+    MatrixColumn(17, "benefit_form", Holds.BENEFIT_FORM, ("Jenis Bantuan", "Bentuk Bantuan"), 16),
+    MatrixColumn(
         18,
         "duration",
         Holds.MONTHS,
         ("Durasi Pemberian Bantuan", "Durasi", "Durasi Bantuan", "Jangka Waktu"),
         16,
     ),
-    Column(
+    MatrixColumn(
         19,
         "spent_s1",
         Holds.RUPIAH,
@@ -175,7 +179,7 @@ COLUMNS: tuple[Column, ...] = (
         group=REALISATION,
         counts_once=True,
     ),
-    Column(
+    MatrixColumn(
         20,
         "spent_s2",
         Holds.CHANGE,
@@ -184,7 +188,7 @@ COLUMNS: tuple[Column, ...] = (
         group=REALISATION,
         counts_once=True,
     ),
-    Column(
+    MatrixColumn(
         21,
         "spent_total",
         Holds.RUPIAH,
@@ -195,7 +199,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
 )
 
-BY_KEY: Mapping[str, Column] = {column.key: column for column in COLUMNS}
+BY_KEY: Mapping[str, MatrixColumn] = {column.key: column for column in COLUMNS}
 PLANNING = tuple(column for column in COLUMNS if column.group != REALISATION)
 SPENT = tuple(column for column in COLUMNS if column.group == REALISATION)
 
@@ -243,7 +247,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Recipient:
+class RecipientCount:
     """`count` of `unit` in the cell's words; `kind` is None if the word is unknown."""
 
     count: int
@@ -252,7 +256,7 @@ class Recipient:
 
 
 @dataclass(frozen=True)
-class Place:
+class ParsedPlace:
     """A place in the cell's words (`text`), parsed.
 
     `name` is the candidate to look up, without the word for its level; `every` means "all of that level"; `within` is
@@ -299,7 +303,7 @@ class Reading(Generic[Parsed]):
 
 
 @dataclass(frozen=True)
-class Line:
+class MatrixLine:
     """The values of one line by column key.
 
     | key | value |
@@ -329,7 +333,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class MatrixRow(Line):
+class MatrixRow(MatrixLine):
     """A line of a file, with the position of each of its cells.
 
     `row` counts from 1 as in the spreadsheet. `inherited` are the keys with a value from above, `rounded` those with a

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 
 from app.exchange.matrix.amounts import read_usable_text
-from app.exchange.matrix.models import Place, PlaceLevel, Reading
+from app.exchange.matrix.models import ParsedPlace, PlaceLevel, Reading
 from app.kit.files.books import Value
 
 _LEVELS: dict[PlaceLevel, str] = {
@@ -41,26 +41,26 @@ _WEAK = re.compile(r"\([^()]*\)|([,/&]|\bdan\b|\bserta\b)", re.IGNORECASE)
 LONGEST_NAME = 200
 
 
-def read_places(value: Value) -> Reading[tuple[Place, ...]]:
+def read_places(value: Value) -> Reading[tuple[ParsedPlace, ...]]:
     """Return the places of a cell, in its order; none for a blank cell or `-`."""
     text = read_usable_text(value, ())
     if isinstance(text, Reading):
         return text
-    places: list[Place] = []
+    places: list[ParsedPlace] = []
     for group in _split(text, _STRONG):
         group = re.sub(r"^(?:\d{1,3}[.)]|[-•*])\s+", "", group.strip())
         places += _read_group(group)
     return Reading(tuple(places), text)
 
 
-def _read_group(group: str) -> list[Place]:
+def _read_group(group: str) -> list[ParsedPlace]:
     """Return the places of one group; with a code in front, only another code begins another place."""
     if listed := _GROUP.match(group):
-        district = place_of(listed["outer"])
+        district = parse_place(listed["outer"])
         inner = _split(listed["a"] or listed["b"] or "", _WEAK)
-        places = [place_of(piece) for piece in inner]
+        places = [parse_place(piece) for piece in inner]
         return [replace(place, within=place.within or district.name) for place in places] or [district]
-    return [place_of(piece) for piece in _split(group, _CODED if _CODE.match(group) else _WEAK)]
+    return [parse_place(piece) for piece in _split(group, _CODED if _CODE.match(group) else _WEAK)]
 
 
 def _split(text: str, parting: re.Pattern[str]) -> list[str]:
@@ -74,11 +74,11 @@ def _split(text: str, parting: re.Pattern[str]) -> list[str]:
     return [piece for piece in pieces if piece]
 
 
-def place_of(text: str) -> Place:
+def parse_place(text: str) -> ParsedPlace:
     """Parse one place from its words: level, code, "all of", the district around it."""
     text = text.strip().rstrip(".")
     if len(text) > LONGEST_NAME:
-        return Place(text, text)
+        return ParsedPlace(text, text)
     remainder, code = text, None
     if match := _CODE.match(remainder):
         code, remainder = match[1], remainder[match.end() :]
@@ -92,13 +92,13 @@ def place_of(text: str) -> Place:
         remainder = re.sub(r"^di\s+", "", remainder[match.end() :], flags=re.IGNORECASE)
     if (match := _WITHIN.match(remainder)) and level != "district":
         remainder, within = match["name"], match["within"].strip()
-    return Place(text, remainder.strip(), level, code, within, every)
+    return ParsedPlace(text, remainder.strip(), level, code, within, every)
 
 
-def place_text(
+def format_place(
     name: str, level: PlaceLevel | None = None, code: str | None = None, within: str | None = None
 ) -> str:
-    """Format a place so that `place_of` can parse it: `63.02.07.2001 Desa A (Kec. B)`."""
+    """Format a place so that `parse_place` can parse it: `63.02.07.2001 Desa A (Kec. B)`."""
     word = (
         {"village": "Desa", "district": "Kec.", "regency": "Kab.", "province": "Prov."}[level]
         if level
@@ -108,6 +108,6 @@ def place_text(
     return " ".join(part for part in (code, word, name, inside) if part)
 
 
-def write_places(places: tuple[Place, ...]) -> str | None:
+def write_places(places: tuple[ParsedPlace, ...]) -> str | None:
     """Return the places' texts, separated by `;`, which no name contains."""
     return "; ".join(place.text for place in places) or None

@@ -4,40 +4,43 @@ from collections.abc import Sequence
 
 from sqlmodel import Session
 
-from app.agencies.queries import agency_labels
-from app.exchange.matrix.cells import Names, in_order, line_of
-from app.exchange.matrix.models import Basis, Content, Line
+from app.agencies.queries import read_agency_names
+from app.exchange.matrix.cells import CodeNames, make_line, sort_codes
+from app.exchange.matrix.models import Basis, Content, MatrixLine
 from app.kit.periods import Period
-from app.plans.actions.queries import stored_actions
+from app.plans.actions.queries import read_stored_actions
 from app.plans.core.models import Plan
-from app.reference.queries import funding_source_words, regions_by_code
-from app.tracking.progress.queries import latest_spent
+from app.reference.queries import find_regions_by_code, read_funding_source_words
+from app.tracking.progress.queries import read_latest_spent
 
 
-def names_for(session: Session, plan: Plan, contents: Sequence[Content]) -> Names:
+def read_code_names(session: Session, plan: Plan, contents: Sequence[Content]) -> CodeNames:
     """Return the names that lines with these contents show for their codes."""
     places = {item["region_code"] for content in contents for item in content["locations"]}
     regions = {
-        code: (region.name, region.level.value) for code, region in regions_by_code(session, places).items()
+        code: (region.name, region.level.value)
+        for code, region in find_regions_by_code(session, places).items()
     }
-    return Names(agency_labels(session, plan.region_code), regions, funding_source_words(session))
+    return CodeNames(
+        read_agency_names(session, plan.region_code), regions, read_funding_source_words(session)
+    )
 
 
-def matrix_lines(session: Session, plan: Plan, period: Period | None, basis: Basis) -> list[Line]:
+def read_matrix_lines(session: Session, plan: Plan, period: Period | None, basis: Basis) -> list[MatrixLine]:
     """Return every line of a visible plan, ordered by code; with a period, also its spending by half-year."""
-    stored = stored_actions(session, plan)
+    stored = read_stored_actions(session, plan)
     contents = {code: dict(action.content) for code, action in stored.items()}
-    names = names_for(session, plan, list(contents.values()))
+    names = read_code_names(session, plan, list(contents.values()))
     spent = _read_spent(session, [action.id for action in stored.values()], period, basis) if period else {}
-    return [line_of(contents[code], names, spent.get(stored[code].id)) for code in in_order(stored)]
+    return [make_line(contents[code], names, spent.get(stored[code].id)) for code in sort_codes(stored)]
 
 
 def _read_spent(
     session: Session, ids: list[int], period: Period, basis: Basis
 ) -> dict[int, dict[str, int | None]]:
-    first = latest_spent(session, ids, f"{period.year}-Q2")
+    first = read_latest_spent(session, ids, f"{period.year}-Q2")
     second = (
-        latest_spent(session, ids, f"{period.year}-Q4", after=f"{period.year}-Q2")
+        read_latest_spent(session, ids, f"{period.year}-Q4", after=f"{period.year}-Q2")
         if period.last_quarter.endswith("Q4")
         else {}
     )

@@ -2,26 +2,26 @@
 
 from fastapi import Response
 
-from app.access.actor import Call, Caller
+from app.access.actor import Caller, RequestContext
 from app.exchange.matrix.imports.commands import import_matrix
-from app.exchange.matrix.imports.models import ImportQuery, ImportReport, settled
+from app.exchange.matrix.imports.models import ImportQuery, ImportReport, parse_resolutions
 from app.exchange.matrix.imports.queries import read_file
 from app.exchange.matrix.models import MatrixQuery
-from app.exchange.matrix.queries import matrix_lines
-from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
-from app.kit.database.journal import stamp
-from app.kit.http.etags import is_unchanged, tag_of, unchanged
+from app.exchange.matrix.queries import read_matrix_lines
+from app.exchange.matrix.writing import make_matrix_csv, make_matrix_xlsx
+from app.kit.database.journal import state_hash
+from app.kit.http.etags import answer_unchanged, is_unchanged, make_etag
 from app.kit.http.forms import Upload
-from app.kit.http.replies import answer, language_of
-from app.kit.http.routing import FromQuery, house_router
-from app.kit.periods import Period, period_in
+from app.kit.http.replies import answer, choose_language
+from app.kit.http.routing import FromQuery, make_router
+from app.kit.periods import Period, parse_period
 from app.kit.problems import BadRequest, FieldError, Kind, require_extra
 from app.plans.core.models import PlanKey
-from app.plans.core.queries import plan_of, region_name
-from app.plans.core.rules import plan_chain
+from app.plans.core.queries import find_plan, region_name
+from app.plans.core.rules import format_plan_chain
 from app.tracking.progress.rules import check_period
 
-router = house_router(tags=["exchange"])
+router = make_router(tags=["exchange"])
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 half_year_only = Kind(
@@ -57,13 +57,13 @@ def import_plan_matrix(call: Caller, plan: PlanKey, query: FromQuery[ImportQuery
     that the file changes; what was spent is reported on the lines in force.
     """
     reading = call.unit.reading
-    row = plan_of(reading, call.actor, plan)
+    row = find_plan(reading, call.actor, plan)
     call.actor.require("import_matrix", row.region_code)
     sent = _MATRIX.read(call.request)
     read = read_file(reading, sent.data, sent.filename, query.sheet)
-    resolutions = settled(sent.texts["resolutions"])
-    write = call.write.unconditional()
-    report = import_matrix(write, plan, read, query, resolutions, language_of(call.request))
+    resolutions = parse_resolutions(sent.texts["resolutions"])
+    write = call.write.drop_precondition()
+    report = import_matrix(write, plan, read, query, resolutions, choose_language(call.request))
     return answer(call.request, report.model_dump_json(exclude_none=True).encode())
 
 
@@ -88,22 +88,22 @@ def read_matrix_csv(call: Caller, plan: PlanKey, query: FromQuery[MatrixQuery]) 
     return _answer_matrix(call, plan, query, "text/csv")
 
 
-def _answer_matrix(call: Call, code: str, query: MatrixQuery, media_type: str) -> Response:
-    plan = plan_of(call.session, call.actor, code)
+def _answer_matrix(call: RequestContext, code: str, query: MatrixQuery, media_type: str) -> Response:
+    plan = find_plan(call.session, call.actor, code)
     period = _parse_period(query.period)
     if period is not None:
         check_period(plan.year, period.last_quarter)
-    tag = tag_of(
+    tag = make_etag(
         call.request.url.path,
         call.request.url.query,
-        stamp(call.session, plan_chain(code), f"region:{plan.region_code}", "reference"),
+        state_hash(call.session, format_plan_chain(code), f"region:{plan.region_code}", "reference"),
     )
     if is_unchanged(call.request, tag):
-        return unchanged(tag)
+        return answer_unchanged(tag)
     if media_type == XLSX:
         require_extra("xlsx")
-    lines = matrix_lines(call.session, plan, period, query.basis)
-    make, ending = (matrix_xlsx, "xlsx") if media_type == XLSX else (matrix_csv, "csv")
+    lines = read_matrix_lines(call.session, plan, period, query.basis)
+    make, ending = (make_matrix_xlsx, "xlsx") if media_type == XLSX else (make_matrix_csv, "csv")
     titles = _make_titles(region_name(call.session, plan.region_code), plan.year, period, query.basis)
     response = answer(
         call.request,
@@ -119,7 +119,7 @@ def _answer_matrix(call: Call, code: str, query: MatrixQuery, media_type: str) -
 def _parse_period(text: str | None) -> Period | None:
     if text is None:
         return None
-    period = period_in(text)
+    period = parse_period(text)
     if period.part in ("", "S1", "S2"):
         return period
     allowed = [f"{period.year}-S1", f"{period.year}-S2", str(period.year)]

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 
-from app.exchange.matrix.amounts import read_rupiah, unusable
-from app.exchange.matrix.cells import CLASSES, read_ordinal, written
-from app.exchange.matrix.codes import CODE_CONFLICT, broken_chain
+from app.exchange.matrix.amounts import describe_unusable, read_rupiah
+from app.exchange.matrix.cells import CLASS_LETTERS, read_ordinal, write_cell
+from app.exchange.matrix.codes import CODE_CONFLICT, find_broken_chain
 from app.exchange.matrix.headers import Header, is_header_again
 from app.exchange.matrix.models import BY_KEY, SPENT, MatrixRow, Named, Strategy
-from app.exchange.matrix.words import strategy_of
+from app.exchange.matrix.words import parse_strategy
 from app.kit.files.books import Formula, Sheet, Value
-from app.kit.files.cells import as_text
+from app.kit.files.cells import render_text
 from app.kit.problems import FieldError, Kind
 
 LEVELS = ("agency", "program", "activity", "subactivity")
@@ -39,7 +39,7 @@ class RowKind(Enum):
     LINE = auto()
 
 
-class Table:
+class MatrixTable:
     """A sheet with its header; rows and columns from 0."""
 
     def __init__(self, sheet: Sheet, header: Header) -> None:
@@ -56,7 +56,7 @@ class Table:
     def text(self, r: int, key: str) -> str:
         """Return the text of a cell; "" for a blank cell, a formula, an error or a date."""
         value = self.value(r, key)
-        return "" if unusable(value) else as_text(value)
+        return "" if describe_unusable(value) else render_text(value)
 
     def is_from_above(self, r: int, key: str) -> bool:
         """Return whether the cell belongs to a merged range that begins in a row above."""
@@ -65,11 +65,13 @@ class Table:
 
     def filled(self, r: int) -> list[int]:
         """Return the columns with a value."""
-        return [c for c, value in enumerate(self.sheet.rows[r]) if unusable(value) or as_text(value)]
+        return [
+            c for c, value in enumerate(self.sheet.rows[r]) if describe_unusable(value) or render_text(value)
+        ]
 
     def first_text(self, r: int) -> str:
         """Return the leftmost text of a row, or ""."""
-        texts = (as_text(value) for value in self.sheet.rows[r] if isinstance(value, str))
+        texts = (render_text(value) for value in self.sheet.rows[r] if isinstance(value, str))
         return next((text for text in texts if text), "")
 
     def kind(self, r: int) -> RowKind:
@@ -122,7 +124,7 @@ class Table:
         if not text:
             return False
         edge = {self.at[key] for key in ("number", "strategy") if key in self.at} | {min(self.at.values())}
-        return len(filled) > 1 or filled[0] in edge or strategy_of(text) is not None
+        return len(filled) > 1 or filled[0] in edge or parse_strategy(text) is not None
 
     def _find_end(self) -> int:
         """Return the row that ends the table: a footer, or the gap below the last row with a number or an amount."""
@@ -137,7 +139,7 @@ class Table:
                 not gap
                 or self.has_amount(r)
                 or self._is_numbered(r)
-                or strategy_of(self._find_lone_text(r, filled))
+                or parse_strategy(self._find_lone_text(r, filled))
             ):
                 last, gap = r, False
         return last + 1
@@ -203,7 +205,7 @@ def inherit(
     return inherited
 
 
-def row_errors(row: MatrixRow) -> list[FieldError]:
+def check_row(row: MatrixRow) -> list[FieldError]:
     """Return the errors of a row as a whole."""
     errors: list[FieldError] = []
     amount = next((row[key] for key in AMOUNTS if row[key]), None)
@@ -211,7 +213,7 @@ def row_errors(row: MatrixRow) -> list[FieldError]:
         errors.append(FieldError(NO_SUBACTIVITY, cell=row.cell("subactivity"), value=amount))
     if row["agency"] is None and "agency" not in row.texts:
         errors.append(FieldError(NO_AGENCY, cell=row.cell("agency")))
-    if (broken := broken_chain(row)) is not None:
+    if (broken := find_broken_chain(row)) is not None:
         key, code, above = broken
         errors.append(FieldError(CODE_CONFLICT, cell=row.cell(key), value=code, values={"other": above}))
     return errors
@@ -220,7 +222,7 @@ def row_errors(row: MatrixRow) -> list[FieldError]:
 # Lines that span several rows
 
 
-def joined_lines(rows: Sequence[MatrixRow]) -> list[MatrixRow]:
+def join_lines(rows: Sequence[MatrixRow]) -> list[MatrixRow]:
     """Join each line of a file with the rows that continue it."""
     lines: dict[int, list[MatrixRow]] = {}
     for row in rows:
@@ -231,7 +233,7 @@ def joined_lines(rows: Sequence[MatrixRow]) -> list[MatrixRow]:
     return [_join_rows(*span) for span in lines.values()]
 
 
-_PARTS = (*CLASSES, "location", "recipients", "funding_sources")
+_PARTS = (*CLASS_LETTERS, "location", "recipients", "funding_sources")
 _SINGLE = ("regularity", "benefit_amount", "benefit_form", "duration")
 
 
@@ -250,7 +252,7 @@ def _join_rows(first: MatrixRow, *more: MatrixRow) -> MatrixRow:
         amounts = [row[key] for row in rows if row[key] is not None]
         values[key] = sum(amounts) if amounts else None
     for key in ("location", "recipients", *_SINGLE):
-        rows_by_text = {str(cell): row for row in rows if (cell := written(BY_KEY[key], row)) is not None}
+        rows_by_text = {str(cell): row for row in rows if (cell := write_cell(BY_KEY[key], row)) is not None}
         if key in _SINGLE and len(rows_by_text) == 1:
             (only,) = rows_by_text.values()
             values[key], texts = only[key], texts | {k: t for k, t in only.texts.items() if k == key}

@@ -15,16 +15,16 @@ gap below the last number.
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from app.exchange.matrix.amounts import read_rupiah, thousands, unusable
-from app.exchange.matrix.cells import NONE, read, remarks_at
+from app.exchange.matrix.amounts import describe_unusable, format_thousands, read_rupiah
+from app.exchange.matrix.cells import NONE, read_cell, split_remarks
 from app.exchange.matrix.codes import CODE_CONFLICT, normalise, place_code
 from app.exchange.matrix.headers import Header, find_header
 from app.exchange.matrix.models import BY_KEY, COLUMNS, SPENT, Holds, Matrix, MatrixRow, Named, Reading
-from app.exchange.matrix.rows import LEVELS, Block, RowKind, Table, inherit, row_errors
-from app.exchange.matrix.words import STRATEGY_NAMES, strategy_of
-from app.kit.files.books import Sheet, Value, column_letter
-from app.kit.files.sheets import open_book
-from app.kit.files.unreadable import UnreadableFile, unreadable
+from app.exchange.matrix.rows import LEVELS, Block, MatrixTable, RowKind, check_row, inherit
+from app.exchange.matrix.words import STRATEGY_NAMES, parse_strategy
+from app.kit.files.books import Sheet, Value, name_column
+from app.kit.files.reader import open_book
+from app.kit.files.unreadable import UnreadableFile, refuse_file
 from app.kit.problems import FieldError, Kind
 
 NO_HEADER = Kind(
@@ -92,7 +92,7 @@ def read_matrix(
         chosen = book.sheet(sheet)
         header = find_header(chosen)
         if header is None:
-            raise unreadable(NO_HEADER, book.filename, sheet)
+            raise refuse_file(NO_HEADER, book.filename, sheet)
         return read_table(chosen, header, known_sources)
     tables: list[tuple[Sheet, Header]] = []
     failures: list[UnreadableFile] = []
@@ -105,7 +105,7 @@ def read_matrix(
         if (header := find_header(candidate)) is not None:
             tables.append((candidate, header))
     if not tables:
-        raise failures[0] if failures else unreadable(NO_HEADER, book.filename)
+        raise failures[0] if failures else refuse_file(NO_HEADER, book.filename)
     others = [FieldError(OTHER_SHEETS, cell=s.cell(h.first_row, 0), value=s.name) for s, h in tables[1:]]
     return read_table(*tables[0], known_sources, others)
 
@@ -117,7 +117,7 @@ def read_table(
     reader = _TableReader(sheet, header, known_sources)
     reader.warnings += also
     if not header.errors:
-        reader.read(Table(sheet, header))
+        reader.read(MatrixTable(sheet, header))
     return Matrix(
         sheet=sheet.name,
         titles=header.titles,
@@ -133,14 +133,14 @@ class _TableReader:
 
     def __init__(self, sheet: Sheet, header: Header, known_sources: Collection[str]) -> None:
         self.sheet, self.at, self.known_sources = sheet, header.columns, known_sources
-        self.letters = {key: column_letter(c) for key, c in header.columns.items()}
+        self.letters = {key: name_column(c) for key, c in header.columns.items()}
         self.rows: list[MatrixRow] = []
         self.errors: list[FieldError] = list(header.errors)
         self.warnings: list[FieldError] = list(header.warnings)
         self.block = Block()
         self.total_from = self.block_from = 0
 
-    def read(self, table: Table) -> None:
+    def read(self, table: MatrixTable) -> None:
         self.table = table
         for r in range(table.first, table.end):
             kind = table.kind(r)
@@ -177,7 +177,7 @@ class _TableReader:
         if self.sheet.merged.get((r, first), (r, first))[0] < r:
             return  # a lower row of a merged section
         self._close_block()
-        self._open_block(Block(strategy_of(text), section=True))
+        self._open_block(Block(parse_strategy(text), section=True))
         if self.block.strategy is None:
             cell = self.sheet.cell(r, first)
             self.block.unknown = FieldError(
@@ -196,12 +196,12 @@ class _TableReader:
     def _check_total(self, r: int) -> None:
         """Compare a total with the sums since the last total, of its block, and of the whole table."""
         value = self.table.value(r, "allocation")
-        stated = None if unusable(value) else read_rupiah(value).value
+        stated = None if describe_unusable(value) else read_rupiah(value).value
         if stated is not None:
             runs = (self.rows[self.total_from :], self.rows[self.block_from :], self.rows)
             sums = [sum(row["allocation"] or 0 for row in run) for run in runs]
             if stated not in sums:
-                values = {"sum": thousands(sums[1])}
+                values = {"sum": format_thousands(sums[1])}
                 cell = self.sheet.cell(r, self.at["allocation"])
                 self.warnings.append(FieldError(TOTAL_DIFFERS, cell=cell, value=stated, values=values))
         self.total_from = len(self.rows)
@@ -228,7 +228,7 @@ class _TableReader:
             frozenset(rounded),
             continues,
         )
-        self.errors += row_errors(row)
+        self.errors += check_row(row)
         self.rows.append(row)
 
     def _read_cell(
@@ -250,8 +250,8 @@ class _TableReader:
 
     def _read_value(self, r: int, key: str, value: Value, texts: dict[str, str]) -> Reading[Any]:
         """Read a cell, and keep its text and its remarks."""
-        reading = read(BY_KEY[key], value, self.known_sources)
-        errors, warnings = remarks_at(reading, self.sheet.cell(r, self.at.get(key, 0)), value)
+        reading = read_cell(BY_KEY[key], value, self.known_sources)
+        errors, warnings = split_remarks(reading, self.sheet.cell(r, self.at.get(key, 0)), value)
         self.errors += errors
         self.warnings += warnings
         if reading.text:
@@ -271,7 +271,7 @@ class _TableReader:
             value = self.table.value(r, key)
             if self.table.text(r, key) == NONE:
                 own[key] = None
-            elif unusable(value) or self.table.text(r, key):
+            elif describe_unusable(value) or self.table.text(r, key):
                 own[key] = self._read_value(r, key, value, texts).value
                 if self.table.is_from_above(r, key):
                     inherited.add(key)
@@ -303,9 +303,9 @@ class _TableReader:
             if block.strategy is None and not heading:
                 self._report_missing_strategy(r)
             return {"strategy"} if block.strategy is not None else set()
-        reading = read(BY_KEY["strategy"], value)
+        reading = read_cell(BY_KEY["strategy"], value)
         cell = self.sheet.cell(r, self.at["strategy"])
-        self.errors += remarks_at(reading, cell, value)[0]
+        self.errors += split_remarks(reading, cell, value)[0]
         if reading.text:
             texts["strategy"] = reading.text
         values["strategy"] = mine = reading.value

@@ -14,11 +14,11 @@ from typing import cast
 
 from rapidfuzz import fuzz, process
 
-from app.exchange.matrix.amounts import read_rupiah, read_usable_text, thousands
+from app.exchange.matrix.amounts import format_thousands, read_rupiah, read_usable_text
 from app.exchange.matrix.models import (
     BenefitForm,
     Reading,
-    Recipient,
+    RecipientCount,
     RecipientKind,
     Regularity,
     Remark,
@@ -100,7 +100,7 @@ _DURATION = re.compile(
 )
 
 
-def strategy_of(text: str) -> Strategy | None:
+def parse_strategy(text: str) -> Strategy | None:
     """Return the strategy that a text names by number, key or words. Returns None if it names none or several."""
     plain = " ".join(text.split()).casefold()
     if plain in STRATEGY_NAMES:
@@ -123,7 +123,7 @@ def read_strategy(value: Value) -> Reading[Strategy | None]:
     text = read_usable_text(value, None, blank=("",))
     if isinstance(text, Reading):
         return text
-    strategy = strategy_of(text)
+    strategy = parse_strategy(text)
     if strategy is not None:
         return Reading(strategy)
     names = list(STRATEGY_NAMES.values())
@@ -230,7 +230,7 @@ _PER_RECIPIENT = re.compile(
 )
 
 
-def kind_of(unit: str) -> RecipientKind | None:
+def find_recipient_kind(unit: str) -> RecipientKind | None:
     """Return the kind of the first known word in a unit. Returns None if no word is known."""
     plain = _TWO_WORDS.sub(r"\1\2", unit.casefold())
     for word in re.findall(r"[a-z]+", plain):
@@ -239,31 +239,31 @@ def kind_of(unit: str) -> RecipientKind | None:
     return None
 
 
-def read_recipients(value: Value) -> Reading[tuple[Recipient, ...]]:
+def read_recipients(value: Value) -> Reading[tuple[RecipientCount, ...]]:
     """Read counts with their units, in the order of the cell; the cell stays text if a part has no count."""
     text = read_usable_text(value, ())
     if isinstance(text, Reading):
         return text
-    recipients: list[Recipient] = []
+    recipients: list[RecipientCount] = []
     remarks: list[Remark] = []
     for part in _PARTS.split(text):
         match = _PART.fullmatch(part.strip().rstrip(",;"))
         unit = (match[2] or "").strip() if match else ""
         if match is None or unit[:1] in {"-", "–", "/"}:
             return Reading((), text, (Remark(UNREAD_RECIPIENTS),))
-        kind = kind_of(unit)
+        kind = find_recipient_kind(unit)
         if kind is None:
             remarks.append(Remark(UNKNOWN_RECIPIENT_UNIT, values={"unit": unit or "–"}))
-        recipients.append(Recipient(int(re.sub(r"[.,]", "", match[1])), unit, kind))
+        recipients.append(RecipientCount(int(re.sub(r"[.,]", "", match[1])), unit, kind))
     return Reading(tuple(recipients), "", tuple(remarks))
 
 
-def write_recipients(recipients: tuple[Recipient, ...]) -> str | None:
+def write_recipients(recipients: tuple[RecipientCount, ...]) -> str | None:
     """Format recipients so that `read_recipients` can parse them; one without a unit gets its kind's usual unit."""
     parts = []
     for recipient in recipients:
         unit = recipient.unit or (KIND_UNITS[recipient.kind] if recipient.kind else "")
-        parts.append(f"{thousands(recipient.count)} {unit}".strip())
+        parts.append(f"{format_thousands(recipient.count)} {unit}".strip())
     return "; ".join(parts) or None
 
 

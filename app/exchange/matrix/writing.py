@@ -9,10 +9,10 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from app.exchange.matrix.cells import written
-from app.exchange.matrix.models import COLUMNS, PLANNING, Column, Holds, Line, Strategy
+from app.exchange.matrix.cells import write_cell
+from app.exchange.matrix.models import COLUMNS, PLANNING, Holds, MatrixColumn, MatrixLine, Strategy
 from app.exchange.matrix.words import STRATEGY_NAMES
-from app.kit.files.books import LONGEST_CELL, MADE, column_letter
+from app.kit.files.books import CREATION_DATE, LONGEST_CELL, name_column
 from app.kit.files.delimited import write_delimited
 from app.kit.problems import Cell, FieldError, Kind, Problem, Text
 
@@ -27,7 +27,7 @@ HEADER_ROW = 3  # from 0: two titles and a blank row above
 FIRST_DATA_ROW = HEADER_ROW + 3
 
 
-class Unwritable(Problem):
+class UnwritableMatrix(Problem):
     status = 422
     code = "unwritable_matrix"
     title = Text("Matriks tidak dapat ditulis", "The matrix cannot be written")
@@ -37,15 +37,15 @@ class Unwritable(Problem):
     )
 
 
-def in_blocks(lines: Iterable[Line]) -> list[tuple[Strategy | None, list[Line]]]:
+def group_by_strategy(lines: Iterable[MatrixLine]) -> list[tuple[Strategy | None, list[MatrixLine]]]:
     """Group lines by strategy, in the order of the strategies; lines without a strategy come first."""
-    blocks: dict[Strategy | None, list[Line]] = {key: [] for key in (None, *STRATEGY_NAMES)}
+    blocks: dict[Strategy | None, list[MatrixLine]] = {key: [] for key in (None, *STRATEGY_NAMES)}
     for line in lines:
         blocks[line["strategy"]].append(line)
     return [(strategy, block) for strategy, block in blocks.items() if block]
 
 
-def matrix_xlsx(lines: Iterable[Line], titles: Sequence[str], *, realisation: bool) -> bytes:
+def make_matrix_xlsx(lines: Iterable[MatrixLine], titles: Sequence[str], *, realisation: bool) -> bytes:
     """Return a workbook of one sheet, with at most two `titles`; amounts are numbers, all else is text.
 
     Raises Unwritable if a text is longer than a cell of Excel can hold.
@@ -56,14 +56,14 @@ def matrix_xlsx(lines: Iterable[Line], titles: Sequence[str], *, realisation: bo
     out = io.BytesIO()
     # Only write_string writes texts, so none becomes a formula, a link or a number.
     with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
-        book.set_properties({"title": titles[0] if titles else SHEET_NAME, "created": MADE})
+        book.set_properties({"title": titles[0] if titles else SHEET_NAME, "created": CREATION_DATE})
         sheet = book.add_worksheet(SHEET_NAME)
         _Layout(book, sheet, columns).write(lines, titles)
     return out.getvalue()
 
 
-def matrix_csv(lines: Iterable[Line], titles: Sequence[str], *, realisation: bool) -> bytes:
-    """Return the rows of `matrix_xlsx` as CSV, a merged cell's text in its first cell."""
+def make_matrix_csv(lines: Iterable[MatrixLine], titles: Sequence[str], *, realisation: bool) -> bytes:
+    """Return the rows of `make_matrix_xlsx` as CSV, a merged cell's text in its first cell."""
     columns = COLUMNS if realisation else PLANNING
     blank: list[str | int | None] = [None] * len(columns)
     rows: list[list[str | int | None]] = [[title, *blank[1:]] for title in _pad_titles(titles)]
@@ -71,7 +71,7 @@ def matrix_csv(lines: Iterable[Line], titles: Sequence[str], *, realisation: boo
     rows.append([_find_upper_label(columns, i) for i in range(len(columns))])
     rows.append([column.labels[0] if column.group else None for column in columns])
     rows.append([column.number for column in columns])
-    for strategy, block in in_blocks(lines):
+    for strategy, block in group_by_strategy(lines):
         if strategy is not None:
             rows.append([STRATEGY_NAMES[strategy].upper(), *blank[1:]])
         rows += [_list_cells(columns, line, number) for number, line in enumerate(block, 1)]
@@ -82,21 +82,21 @@ def _pad_titles(titles: Sequence[str]) -> list[str]:
     return [*titles, "", ""][: HEADER_ROW - 1]
 
 
-def _find_upper_label(columns: Sequence[Column], i: int) -> str | None:
+def _find_upper_label(columns: Sequence[MatrixColumn], i: int) -> str | None:
     group = columns[i].group
     if group is None:
         return columns[i].labels[0]
     return group if columns[i - 1].group != group else None
 
 
-def _list_cells(columns: Sequence[Column], line: Line, number: int) -> list[str | int | None]:
-    return [number if column.holds is Holds.ORDINAL else written(column, line) for column in columns]
+def _list_cells(columns: Sequence[MatrixColumn], line: MatrixLine, number: int) -> list[str | int | None]:
+    return [number if column.holds is Holds.ORDINAL else write_cell(column, line) for column in columns]
 
 
 class _Layout:
     """Writer of one sheet, with its cell formats."""
 
-    def __init__(self, book: Any, sheet: Any, columns: tuple[Column, ...]) -> None:
+    def __init__(self, book: Any, sheet: Any, columns: tuple[MatrixColumn, ...]) -> None:
         self.sheet, self.columns, self.last = sheet, columns, len(columns) - 1
         box = {"border": 1, "valign": "top", "text_wrap": True}
         self.title = book.add_format({"bold": True, "align": "center", "font_size": 12})
@@ -108,7 +108,7 @@ class _Layout:
         self.words = book.add_format(box)
         self.amount = book.add_format(box | {"num_format": "#,##0"})
 
-    def write(self, lines: Iterable[Line], titles: Sequence[str]) -> None:
+    def write(self, lines: Iterable[MatrixLine], titles: Sequence[str]) -> None:
         for i, column in enumerate(self.columns):
             self.sheet.set_column(i, i, column.width)
         for r, title in enumerate(_pad_titles(titles)):
@@ -116,7 +116,7 @@ class _Layout:
                 self._write_merged(r, 0, r, self.last, title, self.title)
         self._write_header()
         r = FIRST_DATA_ROW
-        for strategy, block in in_blocks(lines):
+        for strategy, block in group_by_strategy(lines):
             if strategy is not None:
                 self._write_merged(r, 0, r, self.last, STRATEGY_NAMES[strategy].upper(), self.section)
                 r += 1
@@ -156,6 +156,8 @@ class _Layout:
 
     def _write_text(self, r: int, c: int, text: str, how: object) -> None:
         if len(text) > LONGEST_CELL:
-            where = Cell(SHEET_NAME, r + 1, column_letter(c))
-            raise Unwritable(errors=[FieldError(CELL_TOO_LONG, cell=where, values={"length": len(text)})])
+            where = Cell(SHEET_NAME, r + 1, name_column(c))
+            raise UnwritableMatrix(
+                errors=[FieldError(CELL_TOO_LONG, cell=where, values={"length": len(text)})]
+            )
         self.sheet.write_string(r, c, text, how)

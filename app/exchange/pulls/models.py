@@ -8,11 +8,11 @@ from pydantic import BaseModel, JsonValue
 from pydantic import Field as ShapeField
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from app.kit.fields import AgencyCode, RegionCode, address, show_example
+from app.kit.fields import AgencyCode, RegionCode, describe_key, show_example
 from app.kit.problems import Problem, Text
 from app.tracking.quarters.snapshots.models import SnapshotLine
 
-PullPeriod = Annotated[str, address("Quarter to pull.", "2026-Q2")]
+PullPeriod = Annotated[str, describe_key("Quarter to pull.", "2026-Q2")]
 
 
 class Format(StrEnum):
@@ -24,7 +24,7 @@ class Format(StrEnum):
     xlsx = "xlsx"
 
 
-PullFormat = Annotated[str, address("`ndjson`, `csv`, `parquet` or `xlsx`.", "ndjson")]
+PullFormat = Annotated[str, describe_key("`ndjson`, `csv`, `parquet` or `xlsx`.", "ndjson")]
 
 
 class SheetFull(Problem):
@@ -117,7 +117,7 @@ class PullEnd(BaseModel):
     model_config = show_example(end=_SUMMARY)
 
 
-def client_shapes() -> bytes:
+def make_client_schema() -> bytes:
     """Return the JSON Schema from which the client creates its tables, without examples; the repository has a copy."""
     shapes: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         (PullLine, "serialization"),

@@ -14,26 +14,26 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
-from app.access.queries import published, within
+from app.access.queries import can_read_frozen, is_in_region
 from app.access.rules import Actor
-from app.changes.rules import BEGINNING, Place
+from app.changes.rules import BEGINNING, FeedPosition
 from app.exchange.pulls.models import PulledPlan, PullLine
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalHead, JournalRow
-from app.kit.database.json_sql import TextSelect, built_once, json_texts, members, to_json
-from app.kit.database.upsert import records
-from app.kit.exports.prefetch import ahead
+from app.kit.database.json_sql import TextSelect, build_once, dump_json, select_json, unnest_objects
+from app.kit.database.upsert import unnest_records
+from app.kit.exports.prefetch import prefetch
 from app.plans.actions.models import ActionIn
-from app.plans.actions.queries import action_columns, actions
-from app.plans.core.queries import plans, seen
+from app.plans.actions.queries import actions, build_action_columns
+from app.plans.core.queries import can_see_plan, plans
 from app.plans.core.rules import PLAN_CHAIN
-from app.tracking.quarters.snapshots.queries import is_latest, report_of_line, snapshots
+from app.tracking.quarters.snapshots.queries import is_latest, select_report_of_line, snapshots
 
-_heads, _journal = table_of(JournalHead), table_of(JournalRow)
+_heads, _journal = get_table(JournalHead), get_table(JournalRow)
 
 CHUNK = 2000
 """Lines in memory at a time."""
-_TOGETHER = CHUNK
+BATCH_LINES = CHUNK
 """Lines of one statement: few enough that the database sorts them quickly and the first lines come soon."""
 
 
@@ -55,7 +55,7 @@ class Source(NamedTuple):
         return PulledPlan.model_construct(**{name: getattr(self, name) for name in PulledPlan.model_fields})
 
 
-def sources(session: Session, actor: Actor, period: str, region: str | None) -> list[Source]:
+def list_sources(session: Session, actor: Actor, period: str, region: str | None) -> list[Source]:
     """Return the plans in a pull, ordered by region; an empty list if the actor sees nothing of the quarter.
 
     A frozen quarter is visible to readers of the region and, where the region is public, to everyone. Lines of a
@@ -65,15 +65,18 @@ def sources(session: Session, actor: Actor, period: str, region: str | None) -> 
     frozen = sa.select(
         s.region_code, s.plan, s.revision, s.amendment, s.sha256.label("mark"), sa.literal(0).label("plan_id")
     ).where(
-        published(actor, s.region_code), within(s.region_code, region or "0"), s.period == period, is_latest()
+        can_read_frozen(actor, s.region_code),
+        is_in_region(s.region_code, region or "0"),
+        s.period == period,
+        is_latest(),
     )
     head = sa.func.coalesce(_heads.c.hash, "")
     live = (
         sa.select(plans.c.region_code, plans.c.code, plans.c.revision, sa.null(), head, plans.c.id)
         .select_from(plans.outerjoin(_heads, _heads.c.chain == sa.literal(PLAN_CHAIN) + plans.c.code))
         .where(
-            seen(actor),
-            within(plans.c.region_code, region or "0"),
+            can_see_plan(actor),
+            is_in_region(plans.c.region_code, region or "0"),
             plans.c.year == int(period[:4]),
             ~sa.exists().where(s.region_code == plans.c.region_code, s.period == period),
         )
@@ -82,7 +85,7 @@ def sources(session: Session, actor: Actor, period: str, region: str | None) -> 
     return [Source(*row) for row in session.execute(sa.select(both).order_by(both.c.region_code))]
 
 
-def counts(session: Session, plan_sources: Sequence[Source], period: str) -> dict[str, int]:
+def count_lines(session: Session, plan_sources: Sequence[Source], period: str) -> dict[str, int]:
     """Return region → number of its lines in the pull."""
     s = snapshots.c
     of_plans = (
@@ -99,7 +102,7 @@ def counts(session: Session, plan_sources: Sequence[Source], period: str) -> dic
     return {row[0]: row[1] for row in rows}
 
 
-def last_place(session: Session, plan_sources: Sequence[Source], period: str) -> Place:
+def find_last_position(session: Session, plan_sources: Sequence[Source], period: str) -> FeedPosition:
     """Return the last journal row on which the lines can depend; a reader of the feed after it misses nothing.
 
     The reader sees this row: it is the latest of a plan's chain, or that of a snapshot.
@@ -116,7 +119,7 @@ def last_place(session: Session, plan_sources: Sequence[Source], period: str) ->
     both = sa.union_all(of_plans, of_snapshots).subquery("both")
     last = sa.select(sa.func.max(both.c.sequence)).scalar_subquery()
     row = session.execute(sa.select(j.chain, j.position, j.hash).where(j.sequence == last)).one_or_none()
-    return Place(*row) if row else BEGINNING
+    return FeedPosition(*row) if row else BEGINNING
 
 
 def _format_subject(source: Source, period: str) -> str:
@@ -124,7 +127,7 @@ def _format_subject(source: Source, period: str) -> str:
     return f"{plain}/amendments/{source.amendment}" if source.amendment else plain
 
 
-def lines(
+def read_lines(
     sessions: Sequence[Session], plan_sources: Sequence[Source], counted: dict[str, int], period: str
 ) -> Generator[list[str], None, None]:
     """Yield the lines of these plans as JSON (`PullLine`), at most `CHUNK` at a time.
@@ -134,7 +137,7 @@ def lines(
     batches = list(_batch_sources(plan_sources, counted))
     with ExitStack() as opened:
         turns = [
-            opened.enter_context(closing(ahead(_read_parts(session, batches[n :: len(sessions)], period))))
+            opened.enter_context(closing(prefetch(_read_parts(session, batches[n :: len(sessions)], period))))
             for n, session in enumerate(sessions)
         ]
         for n in range(len(batches)):
@@ -152,10 +155,10 @@ def _read_parts(
         bound: dict[str, object] = {"period": period}
         if is_frozen:
             keys = [{"region_code": source.region_code, "amendment": source.amendment} for source in together]
-            statement, bound["records"] = _select_frozen_lines(session), to_json(keys)
+            statement, bound["records"] = _select_frozen_lines(session), dump_json(keys)
         else:
             statement, bound["plan_ids"] = (
-                _select_live_lines(session),
+                select_live_lines(session),
                 [source.plan_id for source in together],
             )
         # A server-side cursor: a plan may have more lines than fit in memory.
@@ -169,13 +172,13 @@ def _read_parts(
 def _batch_sources(
     plan_sources: Sequence[Source], counted: dict[str, int]
 ) -> Iterator[tuple[bool, list[Source]]]:
-    """Yield (is frozen, neighbouring plans) with at most `_TOGETHER` lines; a larger plan is alone in its batch."""
+    """Yield (is frozen, neighbouring plans) with at most `BATCH_LINES` lines; a larger plan is alone in its batch."""
     for is_frozen, group in groupby(plan_sources, key=lambda source: source.amendment is not None):
         batch: list[Source] = []
         size = 0
         for source in group:
             count = counted.get(source.region_code, 0)
-            if batch and size + count > _TOGETHER:
+            if batch and size + count > BATCH_LINES:
                 yield is_frozen, batch
                 batch, size = [], 0
             batch.append(source)
@@ -183,16 +186,16 @@ def _batch_sources(
         yield is_frozen, batch
 
 
-@built_once
-def _select_live_lines(session: Session) -> TextSelect:
+@build_once
+def select_live_lines(session: Session) -> TextSelect:
     # Ids as literals: PostgreSQL overestimates a list in a parameter and scans the whole table.
     chosen = actions.c.plan_id.in_(sa.bindparam("plan_ids", expanding=True))
     columns: dict[str, ColumnElement[Any]] = {
-        **{column.name: column for column in action_columns() if column.name in ActionIn.model_fields},
+        **{column.name: column for column in build_action_columns() if column.name in ActionIn.model_fields},
         "region_code": actions.c.region_code,
         "plan": plans.c.code,
         "action": actions.c.code,
-        "report": report_of_line(),
+        "report": select_report_of_line(),
     }
     query = (
         sa.select(*[columns[name].label(name) for name in PullLine.model_fields])
@@ -200,15 +203,15 @@ def _select_live_lines(session: Session) -> TextSelect:
         .where(chosen)
         .order_by(actions.c.region_code, actions.c.code)
     )
-    return json_texts(query)
+    return select_json(query)
 
 
-@built_once
+@build_once
 def _select_frozen_lines(session: Session) -> Select[str]:
     """Return the query of snapshots' lines: the frozen text unchanged, after the prefix of live lines."""
     s = snapshots.c
-    chosen = records(session, {"region_code": s.region_code.type, "amendment": s.amendment.type})
-    rows = members(session, s.content, "rows", name="line")
+    chosen = unnest_records(session, {"region_code": s.region_code.type, "amendment": s.amendment.type})
+    rows = unnest_objects(session, s.content, "rows", name="line")
     prefix = sa.literal('{"region_code":"') + s.region_code + '","plan":"' + s.plan + '",'
     return (
         sa.select(prefix + sa.func.substr(rows.value, 2))

@@ -6,22 +6,22 @@ from typing import Annotated
 from fastapi import Depends, Response
 from fastapi.responses import JSONResponse
 
-from app.access.actor import Call, Caller
+from app.access.actor import Caller, RequestContext
 from app.exchange.pulls.models import Digests, Format, PullEnd, PullFormat, PullLine, PullPeriod, PullQuery
-from app.exchange.pulls.queries import sources
-from app.exchange.pulls.rules import MEDIA_TYPES, coding_for, file_name, format_for
-from app.exchange.pulls.writing import LIBRARIES, Asked
-from app.kit.exports.cache import Spool
-from app.kit.exports.range_responses import Transfer, Wanted, ranged
+from app.exchange.pulls.queries import list_sources
+from app.exchange.pulls.rules import MEDIA_TYPES, choose_coding, choose_format, make_file_name
+from app.exchange.pulls.writing import LIBRARIES, RequestedPull
+from app.kit.exports.cache import ExportCache
+from app.kit.exports.range_responses import ExportResponse, ExportSource, declare_range_headers
 from app.kit.http.anonymous import PUBLIC
-from app.kit.http.etags import VARY, is_unchanged, unchanged
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.etags import VARY, answer_unchanged, is_unchanged
+from app.kit.http.routing import FromQuery, make_router
 from app.kit.http.validation import unknown_value
 from app.kit.openapi.schemas import FROZEN
 from app.kit.periods import is_quarter, malformed_period
 from app.kit.problems import FieldError, NotAcceptable, NotFound, require_extra, require_found
 
-router = house_router(tags=["exchange"])
+router = make_router(tags=["exchange"])
 
 _HEADERS: dict[str, object] = {
     name: {} for name in ("Rata-Rows", "Rata-Cursor", "Repr-Digest", "Accept-Ranges")
@@ -65,7 +65,7 @@ def read_pull_as(
     period: PullPeriod,
     format: PullFormat,
     query: FromQuery[PullQuery],
-    ranges: Annotated[None, Depends(ranged)],
+    ranges: Annotated[None, Depends(declare_range_headers)],
 ) -> Response:
     """The same with the format in the address: `ndjson`, `csv`, `parquet` or `xlsx`."""
     if format not in list(Format):
@@ -80,7 +80,7 @@ def read_pull(
     call: Caller,
     period: PullPeriod,
     query: FromQuery[PullQuery],
-    ranges: Annotated[None, Depends(ranged)],
+    ranges: Annotated[None, Depends(declare_range_headers)],
 ) -> Response:
     """Every line that the token sees with its progress of a quarter, of one state of the database from the first
     to the last: NDJSON (a line each, at the end what was pulled), CSV, Parquet or XLSX by `Accept`.
@@ -92,7 +92,7 @@ def read_pull(
     `Retry-After` where too many pull at once. The public pulls frozen quarters alone; its cursor is that of the
     feed's beginning.
     """
-    format = format_for(call.request.headers.get("accept"))
+    format = choose_format(call.request.headers.get("accept"))
     if format is None:
         raise NotAcceptable(allowed=", ".join(MEDIA_TYPES[other] for other in Format))
     return _answer_pull(call, format, period, query, f"{VARY}, Accept")
@@ -105,42 +105,42 @@ def read_digests(call: Caller, period: PullPeriod, query: FromQuery[PullQuery]) 
     return _answer_pull(call, "digests", period, query, VARY)
 
 
-def _answer_pull(call: Call, kind: str, period: str, query: PullQuery, vary: str) -> Response:
+def _answer_pull(call: RequestContext, kind: str, period: str, query: PullQuery, vary: str) -> Response:
     if not is_quarter(period):
         raise NotFound(
             errors=[FieldError(malformed_period, parameter="period", value=period, allowed=["2026-Q2"])]
         )
     request, state = call.request, call.request.app.state
-    plans = require_found(sources(call.session, call.actor, period, query.region) or None)
+    plans = require_found(list_sources(call.session, call.actor, period, query.region) or None)
     if kind in LIBRARIES:
         require_extra(kind)
-    coding = coding_for(request.headers.get("accept-encoding"), kind)
+    coding = choose_coding(request.headers.get("accept-encoding"), kind)
     in_parts = kind != "digests"
     partial_tag = request.headers.get("if-range", "") if in_parts and "range" in request.headers else None
     if partial_tag is not None and not partial_tag.endswith(f'-{coding}"'):
         # Clients decode a reply on their own and cannot decode a part from the middle: only a client that has
         # the beginning of these compressed bytes gets the remainder compressed.
         coding = None
-    pull = Asked(call.actor, kind, period, query.region, coding)
+    pull = RequestedPull(call.actor, kind, period, query.region, coding)
     tag = pull.tag(plans)
     if is_unchanged(request, tag):
-        return unchanged(tag, vary=vary)
+        return answer_unchanged(tag, vary=vary)
     headers = {"Cache-Control": "private, no-cache", "Vary": vary}
     if in_parts:
-        name = file_name(period, query.region, kind)
+        name = make_file_name(period, query.region, kind)
         headers["Content-Disposition"] = f'attachment; filename="{name}"'
     if coding is not None:
         headers["Content-Encoding"] = coding
-    spool: Spool = state.spool
+    spool: ExportCache = state.export_cache
     stored = None
     if partial_tag:
         # A client that has a part resumes the export it began, as long as the cache has it.
         stored = spool.find(pull.name(partial_tag.replace(f'-{coding}"', '"')))
     stored = stored or spool.find(pull.name(tag))
-    return Transfer(
+    return ExportResponse(
         request,
         spool,
-        Wanted(pull.name(tag), partial(pull.make, state.database)),
+        ExportSource(pull.name(tag), partial(pull.make, state.database)),
         stored,
         headers=headers,
         media_type=MEDIA_TYPES[kind],

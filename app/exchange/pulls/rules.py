@@ -15,13 +15,13 @@ from pydantic.fields import FieldInfo
 
 from app.exchange.pulls.models import Format, PullLine
 from app.extras import is_installed
-from app.kit.database.json_sql import to_json
-from app.kit.http.etags import tag_of
+from app.kit.database.json_sql import dump_json
+from app.kit.http.etags import make_etag
 from app.kit.http.preferences import read_weights
-from app.kit.openapi.schemas import count_younger, release_of
+from app.kit.openapi.schemas import count_younger, find_release
 from app.tracking.quarters.snapshots.models import SnapshotReport
 
-FORM = 1 + count_younger(PullLine)
+BYTES_VERSION = 1 + count_younger(PullLine)
 """Version of the bytes, part of the ETag: raise the 1 when equal lines would give other bytes, so that copies fetch
 them again. A field younger than the first release counts by itself, as it adds a column."""
 
@@ -32,14 +32,14 @@ MEDIA_TYPES: dict[str, str] = {
     Format.xlsx: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "digests": "application/json",
 }
-CODED = frozenset({Format.ndjson, Format.csv, "digests"})
+COMPRESSIBLE = frozenset({Format.ndjson, Format.csv, "digests"})
 """Formats worth compressing; the others are compressed already."""
 
 CODINGS = ("zstd", "gzip") if is_installed("zstd") else ("gzip",)
 """Content codings, best first."""
 
 
-def pull_tag(
+def make_pull_tag(
     kind: str,
     period: str,
     region: str | None,
@@ -51,15 +51,17 @@ def pull_tag(
 
     `marks` are the states of its plans, `made_by` is the version of the library that writes the format.
     """
-    return tag_of(FORM, kind, made_by, period, region, rights, *[repr(tuple(mark)) for mark in marks])
+    return make_etag(
+        BYTES_VERSION, kind, made_by, period, region, rights, *[repr(tuple(mark)) for mark in marks]
+    )
 
 
-def name_in_spool(tag: str, *owner: object) -> str:
+def make_cache_key(tag: str, *owner: object) -> str:
     """Return the cache key of an export. It includes the owner's rights, since any client can send a tag."""
     return hashlib.sha256("\0".join([tag, *map(str, owner)]).encode()).hexdigest()[:40]
 
 
-def format_for(accept: str | None) -> Format | None:
+def choose_format(accept: str | None) -> Format | None:
     """Return the format that `Accept` prefers, NDJSON first. Returns None if it accepts none of them."""
     if accept is None:
         return Format.ndjson
@@ -78,9 +80,9 @@ def format_for(accept: str | None) -> Format | None:
     return best if quality(MEDIA_TYPES[best]) > 0 else None
 
 
-def coding_for(accept_encoding: str | None, kind: str) -> str | None:
+def choose_coding(accept_encoding: str | None, kind: str) -> str | None:
     """Return the content coding to send, None for uncompressed."""
-    if kind not in CODED or accept_encoding is None:
+    if kind not in COMPRESSIBLE or accept_encoding is None:
         return None
     weights: Mapping[str, float] = dict(read_weights(accept_encoding))
     offered = [(weights.get(coding, 0.0), coding) for coding in CODINGS]
@@ -91,7 +93,7 @@ def coding_for(accept_encoding: str | None, kind: str) -> str | None:
     return next(coding for weight, coding in offered if weight == best)
 
 
-def file_name(period: str, region: str | None, kind: str) -> str:
+def make_file_name(period: str, region: str | None, kind: str) -> str:
     return f"rata-{period}{f'-{region}' if region else ''}.{kind}"
 
 
@@ -112,7 +114,7 @@ FISCAL = {
 }
 
 
-class Column(NamedTuple):
+class PullColumn(NamedTuple):
     """A column with its name, its value in a line, and the release that introduced it."""
 
     name: str
@@ -120,31 +122,31 @@ class Column(NamedTuple):
     release: tuple[int, ...] = ()
 
 
-def columns_of(line: type[BaseModel], report: type[BaseModel]) -> list[Column]:
+def list_columns(line: type[BaseModel], report: type[BaseModel]) -> list[PullColumn]:
     """Return the columns of lines and their reports, those of younger fields last."""
     columns = [
-        Column("budget-line-id", lambda line: f"{line['plan']}/{line['action']}"),
-        Column("date:fiscal-year", lambda line: int(line["plan"].rpartition("-")[2])),
+        PullColumn("budget-line-id", lambda line: f"{line['plan']}/{line['action']}"),
+        PullColumn("date:fiscal-year", lambda line: int(line["plan"].rpartition("-")[2])),
         *[_make_line_column(name, field) for name, field in line.model_fields.items() if name != "report"],
         *[_make_report_column(name, field) for name, field in report.model_fields.items()],
     ]
     return sorted(columns, key=lambda column: column.release)
 
 
-def _make_line_column(name: str, field: FieldInfo) -> Column:
-    return Column(FISCAL.get(name, name), lambda line: line.get(name), release_of(field))
+def _make_line_column(name: str, field: FieldInfo) -> PullColumn:
+    return PullColumn(FISCAL.get(name, name), lambda line: line.get(name), find_release(field))
 
 
-def _make_report_column(name: str, field: FieldInfo) -> Column:
-    return Column(
-        f"report_{name}", lambda line: line["report"] and line["report"].get(name), release_of(field)
+def _make_report_column(name: str, field: FieldInfo) -> PullColumn:
+    return PullColumn(
+        f"report_{name}", lambda line: line["report"] and line["report"].get(name), find_release(field)
     )
 
 
-COLUMNS = columns_of(PullLine, SnapshotReport)
+COLUMNS = list_columns(PullLine, SnapshotReport)
 
 
-def cells(text: str) -> list[Cell]:
+def format_cells(text: str) -> list[Cell]:
     """Return a line of a pull as the cells of its row."""
     line = json.loads(text)
     return [_format_cell(column.value(line)) for column in COLUMNS]
@@ -154,6 +156,6 @@ def _format_cell(value: Any) -> Cell:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, dict)):
-        return to_json(value)
+        return dump_json(value)
     plain: Cell = value
     return plain

@@ -22,17 +22,17 @@ from pydantic import BaseModel
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.changes.rules import cursor_of
+from app.changes.rules import encode_cursor
 from app.exchange.pulls.models import Format, PullLine, SheetFull
-from app.exchange.pulls.queries import Source, counts, last_place, lines, sources
-from app.exchange.pulls.rules import COLUMNS, cells, name_in_spool, pull_tag
+from app.exchange.pulls.queries import Source, count_lines, find_last_position, list_sources, read_lines
+from app.exchange.pulls.rules import COLUMNS, format_cells, make_cache_key, make_pull_tag
 from app.kit.database.engine import Database
-from app.kit.database.json_sql import to_json
-from app.kit.database.snapshots import may_leave
-from app.kit.exports.cache import About, Making, Written
-from app.kit.files.books import LARGEST_ROW, LONGEST_CELL, MADE
-from app.kit.files.delimited import escaped
-from app.kit.openapi.schemas import fields_by_age
+from app.kit.database.json_sql import dump_json
+from app.kit.database.snapshots import start_streaming
+from app.kit.exports.cache import ExportMetadata, ExportWriter, PendingExport
+from app.kit.files.books import CREATION_DATE, LARGEST_ROW, LONGEST_CELL
+from app.kit.files.delimited import escape_formula
+from app.kit.openapi.schemas import sort_fields_by_age
 from app.kit.problems import require_found
 
 if TYPE_CHECKING:
@@ -48,19 +48,19 @@ _GROUP_LINES = 10_000
 _MATRIX_TEXTS = re.compile(rb'"matrix_texts":\s*(\{(?:[^"{}]|"(?:[^"\\]|\\.)*")*\})')
 
 
-def write_parquet(making: Making, chunks: Iterator[list[str]], facts: dict[str, object]) -> None:
+def write_parquet(making: PendingExport, chunks: Iterator[list[str]], facts: dict[str, object]) -> None:
     """Write the lines; `facts` go into the footer, each value as JSON under `rata.` and its name."""
     # Imported on first use: pyarrow takes half as much memory as the remainder of a worker.
     import pyarrow as pa
     import pyarrow.json
     import pyarrow.parquet
 
-    schema = schema_of(PullLine)
+    schema = make_arrow_schema(PullLine)
     reading = pa.json.ParseOptions(
         explicit_schema=_make_json_schema(schema), unexpected_field_behavior="error"
     )
     with pa.parquet.ParquetWriter(
-        pa.PythonFile(Written(making), "w"),
+        pa.PythonFile(ExportWriter(making), "w"),
         schema,
         compression="zstd",
         use_dictionary=True,
@@ -71,7 +71,7 @@ def write_parquet(making: Making, chunks: Iterator[list[str]], facts: dict[str, 
             options = pa.json.ReadOptions(use_threads=False, block_size=len(data) + 1)
             table = pa.json.read_json(io.BytesIO(data), read_options=options, parse_options=reading)
             writer.write_table(table.cast(schema))
-        writer.add_key_value_metadata({f"rata.{name}": to_json(value) for name, value in facts.items()})
+        writer.add_key_value_metadata({f"rata.{name}": dump_json(value) for name, value in facts.items()})
 
 
 def _group_lines(chunks: Iterator[list[str]]) -> Iterator[list[str]]:
@@ -86,14 +86,16 @@ def _group_lines(chunks: Iterator[list[str]]) -> Iterator[list[str]]:
 
 
 def _quote_matrix_texts(match: re.Match[bytes]) -> bytes:
-    return b'"matrix_texts":' + to_json(to_json(json.loads(match[1]))).encode()
+    return b'"matrix_texts":' + dump_json(dump_json(json.loads(match[1]))).encode()
 
 
-def schema_of(shape: type[BaseModel]) -> "pa.Schema":
+def make_arrow_schema(shape: type[BaseModel]) -> "pa.Schema":
     """Return the Arrow schema of a shape: lists as lists, objects as structs, money and counts as 64-bit integers."""
     import pyarrow as pa
 
-    return pa.schema([(name, _make_arrow_type(of.annotation)) for name, of in fields_by_age(shape).items()])
+    return pa.schema(
+        [(name, _make_arrow_type(of.annotation)) for name, of in sort_fields_by_age(shape).items()]
+    )
 
 
 def _make_arrow_type(kind: Any) -> "pa.DataType":
@@ -111,7 +113,7 @@ def _make_arrow_type(kind: Any) -> "pa.DataType":
         return pa.string()
     if issubclass(kind, BaseModel):
         return pa.struct(
-            [(name, _make_arrow_type(of.annotation)) for name, of in fields_by_age(kind).items()]
+            [(name, _make_arrow_type(of.annotation)) for name, of in sort_fields_by_age(kind).items()]
         )
     plain = {
         bool: pa.bool_(),
@@ -140,13 +142,13 @@ def _make_json_type(kind: "pa.DataType") -> "pa.DataType":
     return pa.string() if pa.types.is_temporal(kind) else kind
 
 
-LONG = 2000
+STREAMED_ROWS = 2000
 """Above this number of lines, the export streams: it sends the first lines before it has read the last."""
 _AGENCY = re.compile(r'"lead_agency":"([^"]*)"')
 
 
 @dataclass(frozen=True)
-class Pull:
+class PullFacts:
     """The facts of a pull before its lines are read."""
 
     period: str
@@ -170,7 +172,7 @@ class Sink(Protocol):
     def write(self, data: bytes) -> int: ...
 
 
-def write_ndjson(sink: Sink, chunks: Iterator[list[str]], pull: Pull) -> None:
+def write_ndjson(sink: Sink, chunks: Iterator[list[str]], pull: PullFacts) -> None:
     """Write one line each, then the end line, which shows that the transfer is complete."""
     digest = hashlib.sha256()
     for chunk in chunks:
@@ -178,10 +180,10 @@ def write_ndjson(sink: Sink, chunks: Iterator[list[str]], pull: Pull) -> None:
         digest.update(data)
         sink.write(data)
     end = pull.summarise(sha256=digest.hexdigest(), plans=pull.plans())
-    sink.write(to_json({"end": end}).encode() + b"\n")
+    sink.write(dump_json({"end": end}).encode() + b"\n")
 
 
-def write_digests(sink: Sink, chunks: Iterator[list[str]], pull: Pull) -> None:
+def write_digests(sink: Sink, chunks: Iterator[list[str]], pull: PullFacts) -> None:
     """Write number and SHA-256 of all lines, by plan, and by lead agency within each plan."""
     whole = hashlib.sha256()
     by_region = {source.region_code: _Digest() for source in pull.plan_sources}
@@ -194,7 +196,7 @@ def write_digests(sink: Sink, chunks: Iterator[list[str]], pull: Pull) -> None:
             # The line begins {"region_code":"…
             by_region[text[16 : text.index('"', 16)]].add(data, match[1])
     plans = [{**plan, **by_region[str(plan["region_code"])].summarise()} for plan in pull.plans()]
-    sink.write(to_json(pull.summarise(sha256=whole.hexdigest(), plans=plans)).encode())
+    sink.write(dump_json(pull.summarise(sha256=whole.hexdigest(), plans=plans)).encode())
 
 
 class _Digest:
@@ -221,21 +223,23 @@ class _Digest:
         return result
 
 
-def write_csv(sink: Sink, chunks: Iterator[list[str]], pull: Pull) -> None:
+def write_csv(sink: Sink, chunks: Iterator[list[str]], pull: PullFacts) -> None:
     """Write RFC 4180 in UTF-8; a text that a spreadsheet would run as a formula gets an apostrophe in front."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow([column.name for column in COLUMNS])
     for chunk in chunks:
         for text in chunk:
-            writer.writerow([escaped(cell) if isinstance(cell, str) else cell for cell in cells(text)])
+            writer.writerow(
+                [escape_formula(cell) if isinstance(cell, str) else cell for cell in format_cells(text)]
+            )
         sink.write(out.getvalue().encode())
         out.seek(0)
         out.truncate()
     sink.write(out.getvalue().encode())
 
 
-def write_xlsx(sink: Making, chunks: Iterator[list[str]], pull: Pull) -> None:
+def write_xlsx(sink: PendingExport, chunks: Iterator[list[str]], pull: PullFacts) -> None:
     """Write a sheet with a row for each line, and a sheet about the pull. Raises SheetFull if there are too many."""
     if pull.rows >= LARGEST_ROW:
         others = ", ".join(format for format in Format if format != Format.xlsx)
@@ -243,8 +247,8 @@ def write_xlsx(sink: Making, chunks: Iterator[list[str]], pull: Pull) -> None:
     import xlsxwriter
 
     # Only write_string writes texts, so none becomes a formula, a link or a number.
-    with xlsxwriter.Workbook(Written(sink), {"constant_memory": True}) as book:
-        book.set_properties({"title": f"Rata {pull.period}", "created": MADE})
+    with xlsxwriter.Workbook(ExportWriter(sink), {"constant_memory": True}) as book:
+        book.set_properties({"title": f"Rata {pull.period}", "created": CREATION_DATE})
         bold = book.add_format({"bold": True})
         sheet = book.add_worksheet(pull.period)
         sheet.freeze_panes(1, 0)
@@ -254,7 +258,7 @@ def write_xlsx(sink: Making, chunks: Iterator[list[str]], pull: Pull) -> None:
         for chunk in chunks:
             for text in chunk:
                 row += 1
-                _write_row(sheet, row, cells(text))
+                _write_row(sheet, row, format_cells(text))
         facts = pull.summarise()
         plans = pull.plans()
         about = book.add_worksheet("rata")
@@ -284,10 +288,10 @@ class _Coder(Protocol):
     def flush(self) -> bytes: ...
 
 
-class Coded:
+class CompressedSink:
     """A sink that compresses its bytes with a content coding."""
 
-    def __init__(self, sink: Making, coding: str) -> None:
+    def __init__(self, sink: PendingExport, coding: str) -> None:
         self._sink = sink
         self._coder = _make_coder(coding)
 
@@ -312,7 +316,7 @@ def _make_coder(coding: str) -> _Coder:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestedPull:
     """A requested pull: format, period, filter and coding, with the actor's rights."""
 
     actor: Actor
@@ -326,42 +330,44 @@ class Asked:
         """Return the ETag for the current states of these plans."""
         rights = self.actor.fingerprint
         made_by = version(LIBRARIES[self.kind]) if self.kind in LIBRARIES else ""
-        return pull_tag(self.kind, self.period, self.region, rights, plan_sources, made_by)
+        return make_pull_tag(self.kind, self.period, self.region, rights, plan_sources, made_by)
 
     def name(self, tag: str) -> str:
         """Return the cache key for the state of that tag."""
-        return name_in_spool(
+        return make_cache_key(
             tag, self.actor.fingerprint, self.kind, self.period, self.region or "", self.coding or ""
         )
 
-    def make(self, database: Database, making: Making) -> str:
+    def make(self, database: Database, making: PendingExport) -> str:
         """Write the export from one snapshot and return its cache key. Raises NotFound if the actor sees nothing."""
-        return database.in_one_state(partial(self._write, database, making))
+        return database.run_in_snapshot(partial(self._write, database, making))
 
-    def _write(self, database: Database, making: Making, session: Session) -> str:
-        plans = require_found(sources(session, self.actor, self.period, self.region) or None)
-        counted = counts(session, plans, self.period)
+    def _write(self, database: Database, making: PendingExport, session: Session) -> str:
+        plans = require_found(list_sources(session, self.actor, self.period, self.region) or None)
+        counted = count_lines(session, plans, self.period)
         # The feed has no public rows: a reader of published regions only gets the cursor of the beginning.
         followed = [plan for plan in plans if self.actor.sees(plan.region_code)]
-        cursor = cursor_of(last_place(session, followed, self.period), [self.region, []])
-        pull = Pull(self.period, self.region, sum(counted.values()), cursor, plans)
+        cursor = encode_cursor(find_last_position(session, followed, self.period), [self.region, []])
+        pull = PullFacts(self.period, self.region, sum(counted.values()), cursor, plans)
         tag = self.tag(plans)
-        is_long = self.kind == Format.ndjson and pull.rows > LONG and may_leave(session)
-        making.begin(About(tag, {"Rata-Rows": str(pull.rows), "Rata-Cursor": cursor}, is_long))
+        is_long = self.kind == Format.ndjson and pull.rows > STREAMED_ROWS and start_streaming(session)
+        making.begin(ExportMetadata(tag, {"Rata-Rows": str(pull.rows), "Rata-Cursor": cursor}, is_long))
         with (
-            database.shared_state(session) if pull.rows > LONG else nullcontext([session]) as sessions,
-            closing(lines(sessions, plans, counted, self.period)) as texts,
+            database.share_snapshot(session)
+            if pull.rows > STREAMED_ROWS
+            else nullcontext([session]) as sessions,
+            closing(read_lines(sessions, plans, counted, self.period)) as texts,
         ):
             if self.coding is None:
                 _WRITERS[self.kind](making, texts, pull)
             else:
-                coded = Coded(making, self.coding)
+                coded = CompressedSink(making, self.coding)
                 _WRITERS[self.kind](coded, texts, pull)
                 coded.close()
         return self.name(tag)
 
 
-_WRITERS: dict[str, Callable[[Any, Iterator[list[str]], Pull], None]] = {
+_WRITERS: dict[str, Callable[[Any, Iterator[list[str]], PullFacts], None]] = {
     Format.ndjson: write_ndjson,
     Format.csv: write_csv,
     Format.parquet: lambda sink, texts, pull: write_parquet(sink, texts, pull.summarise(plans=pull.plans())),

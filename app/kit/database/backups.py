@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from app.client.disk import synchronise
+from app.client.atomic_files import flush_to_disk
 from app.kit.database.engine import Database, make_file_address
 
 _ARCHIVE = b"PGDMP"
@@ -39,9 +39,9 @@ def back_up(database: Database, file: Path, check: Callable[[Database], None]) -
             _copy(database, file, new_file, check)
         else:
             _dump(database, new_file)
-        synchronise(new_file)
+        flush_to_disk(new_file)
         new_file.replace(file)
-        synchronise(file.parent)
+        flush_to_disk(file.parent)
     except OSError as error:
         raise NotBackedUp(f"{file}: {error.strerror or error}.") from error
     finally:
@@ -58,17 +58,17 @@ def _is_replaceable(file: Path) -> bool:
         if content.read(len(_ARCHIVE)) == _ARCHIVE:
             return True
     try:
-        return Database(make_file_address(file)).look_into_file() != "foreign"
+        return Database(make_file_address(file)).classify_file() != "foreign"
     except DBAPIError:  # another kind of file, or a damaged one
         return False
 
 
-def name_of_day(day: date) -> str:
+def name_backup(day: date) -> str:
     """Return the file name of a day's backup."""
     return f"rata-{day.isoformat()}.backup"
 
 
-def remove_before(folder: Path, first: date) -> list[Path]:
+def remove_old_backups(folder: Path, first: date) -> list[Path]:
     """Remove the backups of days before `first` from a folder, and return their paths. Other files stay."""
     days = {
         path: match[1]

@@ -42,7 +42,7 @@ _bound: ContextVar[float | None] = ContextVar("bound", default=None)
 
 
 @contextmanager
-def pinging() -> Iterator[None]:
+def limit_to_ping() -> Iterator[None]:
     """Wait `PING_SECONDS` at most for each answer of the database within the block."""
     token = _bound.set(PING_SECONDS)
     try:
@@ -52,11 +52,11 @@ def pinging() -> Iterator[None]:
 
 
 def is_pinging() -> bool:
-    """Return whether the caller is in a block of `pinging`."""
+    """Return whether the caller is in a block of `limit_to_ping`."""
     return _bound.get() is not None
 
 
-def bound_of(statement: float) -> float | None:
+def find_answer_timeout(statement: float) -> float | None:
     """Return the seconds that one answer may take, given the statement time-out (0: none). Returns None if endless."""
     bounds = [_bound.get(), statement + SLACK if statement else None]
     return min((bound for bound in bounds if bound is not None), default=None)
@@ -82,7 +82,7 @@ class Breaker:
         with self._changed:
             self.generation += 1
 
-    def lost(self, generation: int, waited: float) -> None:
+    def note_loss(self, generation: int, waited: float) -> None:
         """Note the loss of a connection of that generation, after `waited` seconds without an answer.
 
         Opens the breaker if the server is silent to all connections, and if no newer generation exists.
@@ -93,7 +93,7 @@ class Breaker:
                 self._open()
 
     def may_connect(self) -> bool:
-        """Return whether the caller may try to connect; it then calls `connected` or `failed`.
+        """Return whether the caller may try to connect; it then calls `note_connection` or `note_failure`.
 
         If another thread is trying, wait up to `SILENCE` for its result.
         """
@@ -111,7 +111,7 @@ class Breaker:
                 break
             return True
 
-    def connected(self) -> None:
+    def note_connection(self) -> None:
         """Close the breaker: the server answers."""
         with self._changed:
             if self.is_open:
@@ -119,7 +119,7 @@ class Breaker:
             self.is_open, self._attempt_at, self.answered_at = False, None, time.monotonic()
             self._changed.notify_all()
 
-    def failed(self, waited: float) -> None:
+    def note_failure(self, waited: float) -> None:
         """Note that an attempt to connect failed after `waited` seconds."""
         with self._changed:
             if self._is_silent(waited):
@@ -151,7 +151,7 @@ def connect_by(breaker: Breaker, engine: Engine, *, statement: float) -> None:
         generation: int
 
         def wait(self, gen: "PQGen[RV]", interval: float = 0.1, timeout: float | None = None) -> "RV":
-            bound = bound_of(statement) if timeout is None else None
+            bound = find_answer_timeout(statement) if timeout is None else None
             began = time.monotonic()
             try:
                 result = super().wait(gen, interval, timeout if bound is None else bound)
@@ -160,7 +160,7 @@ def connect_by(breaker: Breaker, engine: Engine, *, statement: float) -> None:
                 if bound is not None and waited >= bound:
                     self.close()
                 if self.closed:
-                    breaker.lost(self.generation, waited)
+                    breaker.note_loss(self.generation, waited)
                 raise
             breaker.answered_at = time.monotonic()
             return result
@@ -175,9 +175,9 @@ def connect_by(breaker: Breaker, engine: Engine, *, statement: float) -> None:
         try:
             connection = Watched.connect(*arguments, **options)
         except BaseException:
-            breaker.failed(time.monotonic() - began)
+            breaker.note_failure(time.monotonic() - began)
             raise
-        breaker.connected()
+        breaker.note_connection()
         connection.generation = generation
         return connection
 
@@ -197,7 +197,7 @@ def check_pooled(breaker: Breaker, engine: Engine) -> None:
             raise DisconnectionError
         if record.info[_USED_AT] < max(breaker.silent_at, time.monotonic() - IDLE_SECONDS):
             try:
-                with pinging():
+                with limit_to_ping():
                     engine.dialect.do_ping(connection)
             except engine.dialect.loaded_dbapi.Error as error:
                 raise DisconnectionError from error

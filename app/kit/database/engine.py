@@ -23,9 +23,9 @@ from sqlalchemy.engine import Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session, SQLModel
 
-from app.client.database import list_names, open_file
-from app.kit.database.breaker import Breaker, check_pooled, connect_by, is_pinging, pinging
-from app.kit.database.errors import is_outdated, is_read_only, refusal_for_operators
+from app.client.database import list_table_names, open_file
+from app.kit.database.breaker import Breaker, check_pooled, connect_by, is_pinging, limit_to_ping
+from app.kit.database.errors import is_read_only, is_statement_outdated, name_operator_error
 from app.kit.database.snapshots import Snapshots
 from app.kit.problems import Busy
 from app.kit.shipped import find_shipped
@@ -39,7 +39,7 @@ OWN_TABLES = {VERSIONS, "journal", "journal_head"}
 """Tables that identify a database of this service: every version since the first has them."""
 
 
-class Patience(NamedTuple):
+class Timeouts(NamedTuple):
     """Time-outs of a connection in seconds; 0: none. SQLite knows only that of locks."""
 
     statement: float = 0
@@ -61,7 +61,7 @@ class Patience(NamedTuple):
         return "".join(f" -c {name}={seconds * 1000:.0f}" for name, seconds in limits.items() if seconds)
 
 
-ENDLESS = Patience()
+NO_TIMEOUTS = Timeouts()
 
 
 class Table(SQLModel):
@@ -78,7 +78,7 @@ class Table(SQLModel):
     )
 
 
-def table_of(model: type[SQLModel]) -> sa.Table:
+def get_table(model: type[SQLModel]) -> sa.Table:
     """Return the Core table of a model, for statements."""
     table: sa.Table = model.__table__  # type: ignore[attr-defined]  # SQLModel adds it without typing it
     return table
@@ -124,7 +124,7 @@ class Database(Snapshots):
         url: str,
         *,
         pool_size: int = 10,
-        patience: Patience = ENDLESS,
+        patience: Timeouts = NO_TIMEOUTS,
         creates: bool = False,
     ) -> None:
         """Make the engines. Only with `creates` does SQLite create a missing file; otherwise that is an error."""
@@ -178,11 +178,11 @@ class Database(Snapshots):
                 raise
             finish(session, dry_run=dry_run)
 
-    def schema_state(self) -> tuple[str | None, str]:
+    def read_schema_state(self) -> tuple[str | None, str]:
         """Return (revision of the database, newest revision of the migrations)."""
         with self.engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
-        newest = ScriptDirectory.from_config(alembic_config(str(self.url))).get_current_head()
+        newest = ScriptDirectory.from_config(make_alembic_config(str(self.url))).get_current_head()
         assert newest is not None
         return current, newest
 
@@ -197,7 +197,7 @@ class Database(Snapshots):
         name = self.url.database if self.is_sqlite else None
         return None if not name or name == ":memory:" else Path(name).absolute()
 
-    def look_into_file(self) -> Literal["empty", "own", "foreign"]:
+    def classify_file(self) -> Literal["empty", "own", "foreign"]:
         """Return the kind of an existing file, by its tables and views, without changing a byte of it.
 
         It uses no connection of the pool: those switch a file to a write-ahead log.
@@ -209,7 +209,7 @@ class Database(Snapshots):
         has_log = self.file.with_name(f"{self.file.name}-wal").exists()
         engine = open_file(self.file, "mode=ro" if has_log else "mode=ro&immutable=1")
         try:
-            names = set(list_names(engine))
+            names = set(list_table_names(engine))
         finally:
             engine.dispose()
         if names >= OWN_TABLES:
@@ -224,7 +224,7 @@ class Database(Snapshots):
         secrets = [name for name in self.url.query if "pass" in name]
         return self.url.difference_update_query(secrets).render_as_string(hide_password=True)
 
-    def server_encoding(self) -> str:
+    def read_encoding(self) -> str:
         """Return the database's text encoding."""
         with self.engine.connect() as connection:
             statement = "PRAGMA encoding" if self.is_sqlite else "SHOW server_encoding"
@@ -232,7 +232,7 @@ class Database(Snapshots):
 
     def ping(self) -> None:
         """Query a constant of a server, or the header of a file. Raises SQLAlchemyError if that fails."""
-        with pinging(), self.engine.connect() as connection:
+        with limit_to_ping(), self.engine.connect() as connection:
             connection.execute(sa.text("PRAGMA schema_version" if self.is_sqlite else "SELECT 1"))
 
     def close(self) -> None:
@@ -248,7 +248,7 @@ def finish(session: Session, *, dry_run: bool) -> None:
         session.commit()
 
 
-def alembic_config(url: str) -> Config:
+def make_alembic_config(url: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(find_shipped("migrations")).replace("%", "%%"))
     config.attributes["url"] = url
@@ -256,7 +256,7 @@ def alembic_config(url: str) -> Config:
 
 
 def _log_refusal(context: ExceptionContext) -> None:
-    if reason := refusal_for_operators(context.original_exception):
+    if reason := name_operator_error(context.original_exception):
         log.error("database_refuses", reason=reason)
 
 
@@ -279,7 +279,7 @@ _POOL_SECONDS = 5
 
 
 def _make_postgres_engine(
-    url: sa.URL, breaker: Breaker, pool_size: int, patience: Patience, **options: object
+    url: sa.URL, breaker: Breaker, pool_size: int, patience: Timeouts, **options: object
 ) -> Engine:
     settings: dict[str, object] = {
         "pool_size": pool_size,
@@ -315,13 +315,13 @@ def _make_postgres_engine(
         if is_pinging():
             context.invalidate_pool_on_disconnect = False  # if all are dead, the breaker notices
         # Prepared statements live as long as their connection; each connection of this age may hold outdated ones.
-        if is_outdated(error) or is_read_only(error):
+        if is_statement_outdated(error) or is_read_only(error):
             context.is_disconnect = True
 
     return engine
 
 
-def replica_engine(url: sa.URL, pool_size: int, patience: Patience) -> Engine:
+def make_replica_engine(url: sa.URL, pool_size: int, patience: Timeouts) -> Engine:
     """Return an engine for a replica; no caller waits for a free connection."""
     breaker = Breaker()
     engine = _make_postgres_engine(url, breaker, pool_size, patience, max_overflow=0, pool_timeout=0)
@@ -334,7 +334,7 @@ def make_file_address(file: Path) -> str:
     return sa.URL.create("sqlite", database=str(file)).render_as_string()
 
 
-def _make_sqlite_engine(url: sa.URL, patience: Patience, creates: bool) -> Engine:
+def _make_sqlite_engine(url: sa.URL, patience: Timeouts, creates: bool) -> Engine:
     if url.database and url.database != ":memory:":
         # by default SQLite creates a missing file
         address = Path(url.database).absolute().as_uri()

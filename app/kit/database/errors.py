@@ -67,7 +67,7 @@ _FILE_SENTENCES = {
 }
 
 
-def sentence_for_operators(error: DBAPIError) -> str | None:
+def describe_for_operators(error: DBAPIError) -> str | None:
     """Return one sentence about an error that an operator can end. Returns None if it is our fault."""
     message = str(error.orig).partition("\n")[0].strip(" .?")
     if sentence := _FILE_SENTENCES.get(_get_sqlite_code(error.orig) or 0):
@@ -80,7 +80,7 @@ def sentence_for_operators(error: DBAPIError) -> str | None:
     return None
 
 
-def problem_of(error: DBAPIError) -> Problem | None:
+def find_problem(error: DBAPIError) -> Problem | None:
     """Return the problem for the client. Returns None if the error is our fault."""
     if isinstance(error, IntegrityError):
         return Conflict()
@@ -98,7 +98,7 @@ def problem_of(error: DBAPIError) -> Problem | None:
     return None
 
 
-def is_lost(error: DBAPIError) -> bool:
+def is_serialization_failure(error: DBAPIError) -> bool:
     """Return whether the database rolled the transaction back because of a concurrent one: a retry may start at once.
 
     False if only the answer to the commit is missing: the commit may have succeeded.
@@ -106,16 +106,16 @@ def is_lost(error: DBAPIError) -> bool:
     return (
         _get_sqlstate(error.orig) in _SERIALIZATION_STATES
         or _get_sqlite_code(error.orig) == sqlite3.SQLITE_BUSY
-        or is_outdated(error.orig)
+        or is_statement_outdated(error.orig)
     )
 
 
-def is_given_up(error: DBAPIError) -> bool:
+def is_statement_timeout(error: DBAPIError) -> bool:
     """Return whether a statement reached its time-out."""
     return _get_sqlstate(error.orig) == _STATEMENT_TIMEOUT_STATE
 
 
-def has_no_lock(error: DBAPIError) -> bool:
+def is_lock_timeout(error: DBAPIError) -> bool:
     """Return whether a statement reached the time-out of a lock."""
     return _get_sqlstate(error.orig) == "55P03"
 
@@ -125,7 +125,7 @@ def is_read_only(error: BaseException | None) -> bool:
     return _get_sqlstate(error) == _READ_ONLY_STATE
 
 
-def refusal_for_operators(error: BaseException | None) -> str | None:
+def name_operator_error(error: BaseException | None) -> str | None:
     """Return the name of an error that only an operator can end: no writes, no space, a failing disk."""
     state = _get_sqlstate(error) or ""
     if state in (_READ_ONLY_STATE, "58030") or state.startswith("53"):
@@ -136,7 +136,7 @@ def refusal_for_operators(error: BaseException | None) -> str | None:
     return None
 
 
-def is_outdated(error: BaseException | None) -> bool:
+def is_statement_outdated(error: BaseException | None) -> bool:
     """Return whether a migration changed the columns of a statement that the connection has prepared.
 
     The error's text is in the server's language, so the check compares the function that raised it.

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlmodel import Field, Session
 
-from app.kit.database.engine import Table, table_of
-from app.kit.database.json_sql import built_once, to_json
-from app.kit.database.upsert import records, upsert
+from app.kit.database.engine import Table, get_table
+from app.kit.database.json_sql import build_once, dump_json
+from app.kit.database.upsert import unnest_records, upsert
 
 
 class JournalRow(Table, table=True):
@@ -133,13 +133,13 @@ class Chain:
     hash: str
 
 
-def hold(session: Session, name: str) -> Chain:
+def lock_chain(session: Session, name: str) -> Chain:
     """Lock a chain until the transaction ends; other writers of that chain wait in line."""
     return _move_head(session, name, by=0)
 
 
 # Every write runs these statements, so they are built once.
-_heads = table_of(JournalHead)
+_heads = get_table(JournalHead)
 _MOVE = (
     sa.update(_heads)
     .where(_heads.c.chain == sa.bindparam("name"))
@@ -174,7 +174,7 @@ class Versioned(Protocol):
 Key = TypeVar("Key")
 
 
-def next_versions(
+def assign_versions(
     session: Session, subjects: Mapping[Key, str], stored: Mapping[Key, Versioned]
 ) -> dict[Key, int]:
     """Return the version that a write gives each subject: one more than that of its row in `stored`.
@@ -191,7 +191,7 @@ def next_versions(
     }
 
 
-def next_version(session: Session, subject: str, stored: int | None) -> int:
+def assign_version(session: Session, subject: str, stored: int | None) -> int:
     """Return the version that a write gives one subject; `stored` None: it has no row."""
     return (_last_versions(session, {subject}).get(subject, 0) if stored is None else stored) + 1
 
@@ -201,7 +201,7 @@ def _last_versions(session: Session, subjects: set[str]) -> dict[str, int]:
 
     The highest, not the last: in older journals the versions of some subjects fall.
     """
-    bound = {"records": to_json([{"subject": subject} for subject in sorted(subjects)])}
+    bound = {"records": dump_json([{"subject": subject} for subject in sorted(subjects)])}
     rows = session.connection().execute(_highest_versions(session), bound)
     last = {subject: version for subject, version in rows if version is not None}
     for row in session.info.get(_UNNUMBERED, ()):
@@ -210,15 +210,15 @@ def _last_versions(session: Session, subjects: set[str]) -> dict[str, int]:
     return last
 
 
-@built_once
+@build_once
 def _highest_versions(session: Session) -> sa.Select[str, int | None]:
-    journal = table_of(JournalRow)
-    subjects = records(session, {"subject": journal.c.subject.type})
+    journal = get_table(JournalRow)
+    subjects = unnest_records(session, {"subject": journal.c.subject.type})
     highest = sa.select(sa.func.max(journal.c.version)).where(journal.c.subject == subjects.c.subject)
     return sa.select(subjects.c.subject, highest.correlate(subjects).scalar_subquery())
 
 
-def record(session: Session, chain: Chain, author: Author, entries: Sequence[Entry]) -> Chain:
+def append(session: Session, chain: Chain, author: Author, entries: Sequence[Entry]) -> Chain:
     """Append the entries to the chain, and return its new end."""
     rows, position, link = [], chain.position, chain.hash
     for entry in entries:
@@ -236,7 +236,7 @@ def record(session: Session, chain: Chain, author: Author, entries: Sequence[Ent
             "chain": chain.name,
             "position": position,
         }
-        link = link_hash(link, row)
+        link = hash_link(link, row)
         rows.append({**row, "hash": link, "is_draft": entry.is_draft})
     if rows:
         session.info.setdefault(_UNNUMBERED, []).extend(rows)
@@ -254,7 +254,7 @@ def _number_rows(session: Session) -> None:
     rows = session.info.pop(_UNNUMBERED, None)
     if rows:
         first = _move_head(session, FEED, by=len(rows)).position - len(rows) + 1
-        upsert(session, table_of(JournalRow), [{**row, "sequence": first + n} for n, row in enumerate(rows)])
+        upsert(session, get_table(JournalRow), [{**row, "sequence": first + n} for n, row in enumerate(rows)])
 
 
 @event.listens_for(Session, "after_rollback")
@@ -262,22 +262,22 @@ def _forget_rows(session: Session) -> None:
     session.info.pop(_UNNUMBERED, None)
 
 
-HEIGHT = sa.select(_heads.c.position).where(_heads.c.chain == FEED)
+LAST_SEQUENCE = sa.select(_heads.c.position).where(_heads.c.chain == FEED)
 
 
-def height(session: Session) -> int:
+def last_sequence(session: Session) -> int:
     """Return the last sequence number that the session sees; the numbers follow the order of commits."""
-    return session.connection().scalar(HEIGHT) or 0
+    return session.connection().scalar(LAST_SEQUENCE) or 0
 
 
-def link_hash(previous: str, row: dict[str, object]) -> str:
+def hash_link(previous: str, row: dict[str, object]) -> str:
     """Return the SHA-256 (hex) of the previous link and the row's canonical JSON."""
-    body = to_json({name: row[name] for name in sorted(row)})
+    body = dump_json({name: row[name] for name in sorted(row)})
     return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()
 
 
-def stamp(session: Session, *chains: str) -> str:
+def state_hash(session: Session, *chains: str) -> str:
     """Return the state of these chains, which each write to them changes: the hashes of their last rows."""
-    table = table_of(JournalHead)
+    table = get_table(JournalHead)
     hashes = session.scalars(sa.select(table.c.hash).where(table.c.chain.in_(chains)).order_by(table.c.chain))
     return ",".join(hashes)

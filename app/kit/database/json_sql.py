@@ -1,6 +1,6 @@
 """SQL expressions that build JSON and take it apart, for both engines.
 
-A shape (a Pydantic model) declares the fields of a JSON object and their order; `json_rows` turns a
+A shape (a Pydantic model) declares the fields of a JSON object and their order; `build_json_array` turns a
 SELECT with columns of those names into such objects. So the shape of the OpenAPI schema also makes the
 bytes, and Python passes them through. `upsert` does the reverse.
 """
@@ -177,7 +177,7 @@ def _sqlite_array(element: _JsonArray, compiler: SQLCompiler, **kw: object) -> s
     return f"json_group_array({item})"
 
 
-def fields_of(
+def select_fields(
     shape: type[BaseModel], source: FromClause, **given: sa.SQLColumnExpression[object]
 ) -> list[ColumnElement[Any]]:
     """Return the columns of a shape in its order: those `given` by name, the others from `source` by name.
@@ -190,37 +190,37 @@ def fields_of(
     return [(given[name] if name in given else source.c[name]).label(name) for name in shape.model_fields]
 
 
-def fixed_object(name: str, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[str]:
+def make_fixed_object(name: str, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[str]:
     """Return the JSON object of a row's `columns` as text, fields in their order; the name identifies the columns."""
     return sa.cast(_FixedObject(name, columns), sa.Text).label("json")
 
 
-def json_row(query: sa.SelectBase, *, name: str = "r") -> ColumnElement[str]:
+def build_json_object(query: sa.SelectBase, *, name: str = "r") -> ColumnElement[str]:
     """Return the only row of `query` as a scalar JSON object; `query` may correlate to outer tables."""
     row = query.subquery(name)
     return sa.select(_RowJson(row)).select_from(row).scalar_subquery()
 
 
-def json_rows(query: sa.SelectBase, *, name: str) -> ColumnElement[str]:
+def build_json_array(query: sa.SelectBase, *, name: str) -> ColumnElement[str]:
     """Return the rows of `query` as a scalar JSON array, in order."""
     rows = query.subquery(name)
     return sa.select(_JsonArray(_RowJson(rows))).select_from(rows).scalar_subquery()
 
 
-def json_tables(queries: Mapping[str, sa.SelectBase]) -> Select[*tuple[str, ...]]:
+def select_json_tables(queries: Mapping[str, sa.SelectBase]) -> Select[*tuple[str, ...]]:
     """SELECT one row with the rows of each query under its name, as the text of a JSON array."""
-    arrays = {name: json_rows(query, name=f"{name}_row") for name, query in queries.items()}
+    arrays = {name: build_json_array(query, name=f"{name}_row") for name, query in queries.items()}
     return sa.select(*[sa.cast(array, sa.Text).label(name) for name, array in arrays.items()])
 
 
-def json_values(query: sa.SelectBase, *, name: str) -> ColumnElement[str]:
+def build_json_values(query: sa.SelectBase, *, name: str) -> ColumnElement[str]:
     """Return the values of `query`'s only column as a scalar JSON array, in order."""
     rows = query.subquery(name)
     (column,) = rows.c
     return sa.select(_JsonArray(column)).select_from(rows).scalar_subquery()
 
 
-def json_texts(query: sa.SelectBase, *extra: str) -> TextSelect:
+def select_json(query: sa.SelectBase, *extra: str) -> TextSelect:
     """SELECT each row of `query` as JSON text, and `extra` columns of it, such as a cursor's keys."""
     rows, known = query.subquery("item"), query.selected_columns
     # by name, since `rows.c` copies all columns, which costs more than all else here
@@ -228,7 +228,7 @@ def json_texts(query: sa.SelectBase, *extra: str) -> TextSelect:
     return sa.select(sa.cast(_RowJson(rows), sa.Text).label("json"), *columns).select_from(rows)
 
 
-def elements(session: Session, column: sa.SQLColumnExpression[object], *, name: str) -> FromClause:
+def unnest_texts(session: Session, column: sa.SQLColumnExpression[object], *, name: str) -> FromClause:
     """Return a FROM clause over the texts of a JSON array in `column`, with one column, `value`.
 
     Join it ON true to the table of `column`; a row of that table comes once for each of its texts.
@@ -239,7 +239,7 @@ def elements(session: Session, column: sa.SQLColumnExpression[object], *, name: 
     return sa.func.json_each(column).table_valued(value, name=name)
 
 
-class Members(NamedTuple):
+class UnnestedObjects(NamedTuple):
     """The items of a JSON array as a FROM clause; join it ON true to the table of the array."""
 
     source: FromClause
@@ -248,7 +248,7 @@ class Members(NamedTuple):
     place: ColumnElement[int]
 
 
-def members(session: Session, text: ColumnElement[str], field: str, *, name: str) -> Members:
+def unnest_objects(session: Session, text: ColumnElement[str], field: str, *, name: str) -> UnnestedObjects:
     """Return the objects of the array in `field` of the JSON object in `text`; `place` gives their order."""
     if session.get_bind().dialect.name == "postgresql":
         array = sa.func.json_extract_path(sa.cast(text, Json()), field)
@@ -256,12 +256,12 @@ def members(session: Session, text: ColumnElement[str], field: str, *, name: str
             sa.column("value", sa.Text), with_ordinality="place", name=name
         )
         derived = source.render_derived()
-        return Members(derived, derived.c.value, derived.c.place)
+        return UnnestedObjects(derived, derived.c.value, derived.c.place)
     each = sa.func.json_each(text, f"$.{field}").table_valued("key", "value", name=name)
-    return Members(each, each.c.value, each.c.key)
+    return UnnestedObjects(each, each.c.value, each.c.key)
 
 
-def built_once(make: Callable[..., Built]) -> Callable[..., Built]:
+def build_once(make: Callable[..., Built]) -> Callable[..., Built]:
     """Decorate a function that builds a statement, to call it once for each engine and its arguments.
 
     The statement has parameters, no values. To build a large one and to compute its cache key costs more
@@ -279,7 +279,7 @@ def built_once(make: Callable[..., Built]) -> Callable[..., Built]:
     return build
 
 
-def to_json(value: object) -> str:
+def dump_json(value: object) -> str:
     """Return compact JSON. Raises ValueError for NaN and infinity."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_serialize)
 

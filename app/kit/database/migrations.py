@@ -15,7 +15,7 @@ from alembic import op
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
-from app.kit.database.errors import has_no_lock
+from app.kit.database.errors import is_lock_timeout
 
 log = structlog.get_logger("rata")
 
@@ -38,7 +38,7 @@ def is_newer(newest: str, current: str | None) -> bool:
     return match is not None and match[1] > newest[:4]
 
 
-def name_after(head: str | None) -> str:
+def name_next_revision(head: str | None) -> str:
     """Return the name of a revision after `head` that only adds: its number, and the oldest code that works with it.
 
     Raises ValueError if `head` has no name of that form.
@@ -51,7 +51,7 @@ def name_after(head: str | None) -> str:
     return f"{int(match[1]) + 1:04}_works_with_{match[2] or match[1]}"
 
 
-def refusal_of(newest: str, current: str | None) -> str | None:
+def find_refusal(newest: str, current: str | None) -> str | None:
     """Return the reason why code at `newest` does not work with a database at `current`. Returns None if it does."""
     if not is_known(current):
         return (
@@ -69,13 +69,13 @@ def refusal_of(newest: str, current: str | None) -> str | None:
     return f"The database is at revision {current}, and this code, at {newest}, is too old for it. Install the newer."
 
 
-def until_it_has_its_locks(connection: Connection, migrate: Callable[[], None]) -> None:
+def run_with_lock_retries(connection: Connection, migrate: Callable[[], None]) -> None:
     """Run migrations. If one gets no lock in time, let the waiting statements pass, and retry."""
     for _ in range(TRIES):
         try:
             migrate()
         except OperationalError as error:
-            if not has_no_lock(error):
+            if not is_lock_timeout(error):
                 raise
             connection.rollback()
             log.warning("migration_waits")
@@ -85,7 +85,7 @@ def until_it_has_its_locks(connection: Connection, migrate: Callable[[], None]) 
     migrate()
 
 
-def add_index_beside_writers(
+def add_index_concurrently(
     name: str, table: str, columns: Sequence[str | sa.TextClause], **options: Any
 ) -> None:
     """Add an index to a table while other transactions write to it, as the only step of its revision.

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.kit.database.json_sql import built_once, to_json
-from app.kit.database.upsert import records, upsert
+from app.kit.database.json_sql import build_once, dump_json
+from app.kit.database.upsert import unnest_records, upsert
 
 
 class PartList(NamedTuple):
@@ -41,11 +41,11 @@ def delete_parts(session: Session, table: sa.Table, keys: Sequence[Mapping[str, 
     """Delete items by the columns of their owner and key."""
     if keys:
         statement = _build_delete(session, table, *keys[0])
-        session.connection().execute(statement, {"records": to_json(keys)})
+        session.connection().execute(statement, {"records": dump_json(keys)})
 
 
-@built_once
+@build_once
 def _build_delete(session: Session, table: sa.Table, *names: str) -> sa.Delete:
-    source = records(session, {name: table.c[name].type for name in names})
+    source = unnest_records(session, {name: table.c[name].type for name in names})
     key = sa.tuple_(*[table.c[name] for name in names])
     return sa.delete(table).where(key.in_(sa.select(*[source.c[name] for name in names])))

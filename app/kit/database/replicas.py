@@ -16,11 +16,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlmodel import Session
 
-from app.kit.database.breaker import pinging
-from app.kit.database.engine import Database, Patience, replica_engine
-from app.kit.database.errors import is_given_up, is_lost
-from app.kit.database.journal import HEIGHT
-from app.kit.database.snapshots import MAY_END, ONE_STATE, T
+from app.kit.database.breaker import limit_to_ping
+from app.kit.database.engine import Database, Timeouts, make_replica_engine
+from app.kit.database.errors import is_serialization_failure, is_statement_timeout
+from app.kit.database.journal import LAST_SEQUENCE
+from app.kit.database.snapshots import MAY_FAIL_OVER, SNAPSHOT_OPTIONS, T
 
 log = structlog.get_logger("rata")
 
@@ -28,7 +28,7 @@ ASIDE_SECONDS = 8.0
 """Seconds without use of a replica that failed: while it is down, few requests wait for it in vain."""
 
 _STATE = sa.select(
-    HEIGHT.scalar_subquery().label("height"),
+    LAST_SEQUENCE.scalar_subquery().label("height"),
     sa.func.pg_is_in_recovery().label("is_replica"),
     # equal on a replica and its primary, once it has the same schema, and different on any other server
     sa.literal_column("(SELECT system_identifier FROM pg_control_system())"),
@@ -51,12 +51,12 @@ class OtherDatabase(Exception):
     """A server that is no replica of the primary, or not of its present schema."""
 
 
-class Replicated(Database):
-    """A database with a replica, which serves `in_one_state` if it has no lag."""
+class ReplicatedDatabase(Database):
+    """A database with a replica, which serves `run_in_snapshot` if it has no lag."""
 
-    def __init__(self, url: str, replica_url: str, *, pool_size: int, patience: Patience) -> None:
+    def __init__(self, url: str, replica_url: str, *, pool_size: int, patience: Timeouts) -> None:
         super().__init__(url, pool_size=pool_size, patience=patience)
-        self.replica = replica_engine(make_url(replica_url), pool_size, patience)
+        self.replica = make_replica_engine(make_url(replica_url), pool_size, patience)
         self.reads_by = {"primary": 0, "replica": 0}
         self.rows_behind: int | None = None
         """Lag of the replica in rows of the journal, at the last comparison."""
@@ -72,7 +72,7 @@ class Replicated(Database):
         """False for a while after the replica failed."""
         return time.monotonic() >= self._aside_until
 
-    def in_one_state(self, work: Callable[[Session], T]) -> T:
+    def run_in_snapshot(self, work: Callable[[Session], T]) -> T:
         """Return the result of `work` in a snapshot of the replica, or of the primary if the replica cannot serve it.
 
         If the replica fails during the work, the primary does all of it.
@@ -83,16 +83,16 @@ class Replicated(Database):
                 with session:
                     result = work(session)
             except DBAPIError as error:
-                if is_given_up(error):
+                if is_statement_timeout(error):
                     raise
-                if not is_lost(error):
+                if not is_serialization_failure(error):
                     # also if it does not have a column yet that a migration has just added
                     self._put_aside(error.orig)
             else:
                 self._count("replica")
                 return result
         self._count("primary")
-        return super().in_one_state(work)
+        return super().run_in_snapshot(work)
 
     def close(self) -> None:
         super().close()
@@ -102,9 +102,9 @@ class Replicated(Database):
         """Return a snapshot session of the replica. Returns None if it fails, lags, or has no free connection."""
         with self.read_session() as primary:
             expected = _State(*primary.connection().execute(_STATE).one())
-        session = Session(self.replica.execution_options(**ONE_STATE), autoflush=False)
+        session = Session(self.replica.execution_options(**SNAPSHOT_OPTIONS), autoflush=False)
         try:
-            with pinging():
+            with limit_to_ping():
                 state = _State(*session.connection().execute(_STATE).one())
             if not state.is_replica or state[2:] != expected[2:]:
                 raise OtherDatabase
@@ -121,7 +121,7 @@ class Replicated(Database):
             is_back, self._reason = bool(self._reason), ""
         if is_back:
             log.info("replica_in_use")
-        session.info[MAY_END] = True
+        session.info[MAY_FAIL_OVER] = True
         return session
 
     def _put_aside(self, error: BaseException | None) -> None:
@@ -138,8 +138,8 @@ class Replicated(Database):
             self.reads_by[server] += 1
 
 
-def database_for(url: str, replica_url: str | None, *, pool_size: int, patience: Patience) -> Database:
+def make_database(url: str, replica_url: str | None, *, pool_size: int, patience: Timeouts) -> Database:
     """Return the database of a service, with its replica if it has one."""
     if replica_url is None:
         return Database(url, pool_size=pool_size, patience=patience)
-    return Replicated(url, replica_url, pool_size=pool_size, patience=patience)
+    return ReplicatedDatabase(url, replica_url, pool_size=pool_size, patience=patience)

@@ -15,25 +15,25 @@ from pydantic import BaseModel
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.kit.database.journal import Author, Chain, Entry, Versioned, next_versions, record
-from app.kit.database.json_sql import built_once, fields_of, json_texts, to_json
-from app.kit.database.upsert import records, upsert
+from app.kit.database.journal import Author, Chain, Entry, Versioned, append, assign_versions
+from app.kit.database.json_sql import build_once, dump_json, select_fields, select_json
+from app.kit.database.upsert import unnest_records, upsert
 from app.kit.problems import PreconditionFailed, require_found
 
 Key = TypeVar("Key", bound=tuple[object, ...])
 Made = TypeVar("Made")
 
-Outcome = Literal["created", "updated", "unchanged"]
+WriteOutcome = Literal["created", "updated", "unchanged"]
 
 
-class Stored(NamedTuple):
+class StoredRow(NamedTuple):
     """The content of a row, as JSON values, and its version."""
 
     content: dict[str, Any]
     version: int
 
     @classmethod
-    def parse(cls, text: str) -> "Stored":
+    def parse(cls, text: str) -> "StoredRow":
         """Parse a JSON object that has the version as one of its fields."""
         content = json.loads(text)
         return cls(content, content.pop("version"))
@@ -56,7 +56,7 @@ def read_record(session: Session, query: sa.Select[Any], make: Callable[..., Mad
 
     Raises NotFound if there is none.
     """
-    row = require_found(session.execute(json_texts(query, *extra)).one_or_none())
+    row = require_found(session.execute(select_json(query, *extra)).one_or_none())
     return make(*row)
 
 
@@ -110,15 +110,15 @@ class Resource:
         """Return the conditions that choose one row."""
         return [self.table.c[name] == value for name, value in self._name_columns(key).items()]
 
-    def read(self, session: Session, keys: Collection[Key]) -> dict[Key, Stored]:
+    def read(self, session: Session, keys: Collection[Key]) -> dict[Key, StoredRow]:
         """Return the rows that exist, in one SELECT."""
-        bound = {"records": to_json([self._name_columns(key) for key in keys])}
+        bound = {"records": dump_json([self._name_columns(key) for key in keys])}
         rows = session.connection().execute(_select_rows(session, self), bound)
         width = len(self.key)
-        stored: dict[Any, Stored] = {}
+        stored: dict[Any, StoredRow] = {}
         for row in rows:
             content = zip(self.shape.model_fields, map(_make_plain, row[width:-1]), strict=True)
-            stored[tuple(row[:width])] = Stored(dict(content), row[-1])
+            stored[tuple(row[:width])] = StoredRow(dict(content), row[-1])
         return stored
 
     def read_reply(self, session: Session, shape: type[BaseModel], *key: object) -> ResourceText:
@@ -127,7 +127,7 @@ class Resource:
         Raises NotFound if there is none.
         """
         others = [self.table.c[name] for name in self.key if name not in shape.model_fields]
-        columns = [*fields_of(shape, self.table), *others]
+        columns = [*select_fields(shape, self.table), *others]
         return read_text(session, sa.select(*columns).where(*self.match(*key)))
 
     def put(
@@ -136,11 +136,11 @@ class Resource:
         author: Author,
         chain: Chain,
         drafts: Mapping[Key, dict[str, object]],
-        stored: Mapping[Key, Stored],
+        stored: Mapping[Key, StoredRow],
         *,
         before: Sequence[Entry] = (),
         **columns: object,
-    ) -> dict[Key, Outcome]:
+    ) -> dict[Key, WriteOutcome]:
         """Write the drafts that differ from the stored rows, and return the outcome of each.
 
         The journal gets the entries of `before` first; each row gets the other `columns`.
@@ -151,7 +151,7 @@ class Resource:
             for key, content in drafts.items()
             if key not in stored or stored[key].content != content
         }
-        record(session, chain, author, [*before, *self.store(session, author, changed, stored, **columns)])
+        append(session, chain, author, [*before, *self.store(session, author, changed, stored, **columns)])
         return {
             key: "unchanged" if key not in changed else "updated" if key in stored else "created"
             for key in drafts
@@ -162,14 +162,14 @@ class Resource:
         session: Session,
         author: Author,
         drafts: Mapping[Key, dict[str, object]],
-        stored: Mapping[Key, Stored],
+        stored: Mapping[Key, StoredRow],
         **columns: object,
     ) -> list[Entry]:
         """Write the drafts as the next versions of their rows, and return the entries for the caller to record.
 
         Raises PreconditionFailed if another transaction has written a row.
         """
-        versions = next_versions(session, {key: self.format_subject(*key) for key in drafts}, stored)
+        versions = assign_versions(session, {key: self.format_subject(*key) for key in drafts}, stored)
         stamps = {self.written_at: author.at.isoformat(), self.written_by: author.actor}
         columns |= {name: value for name, value in stamps.items() if name is not None}
         rows = [
@@ -182,16 +182,16 @@ class Resource:
             self.make_entry(key, versions[key], stored.get(key), content) for key, content in drafts.items()
         ]
 
-    def delete(self, session: Session, author: Author, chain: Chain, key: Key, stored: Stored) -> None:
+    def delete(self, session: Session, author: Author, chain: Chain, key: Key, stored: StoredRow) -> None:
         """Delete an existing row, with an entry in the journal."""
         session.execute(sa.delete(self.table).where(*self.match(*key)))
-        record(session, chain, author, [self.make_entry(key, stored.version + 1, stored, None)])
+        append(session, chain, author, [self.make_entry(key, stored.version + 1, stored, None)])
 
     def _name_columns(self, key: tuple[object, ...]) -> dict[str, object]:
         return dict(zip(self.key, key, strict=True))
 
     def make_entry(
-        self, key: Key, version: int, before: Stored | None, after: dict[str, Any] | None
+        self, key: Key, version: int, before: StoredRow | None, after: dict[str, Any] | None
     ) -> Entry:
         """Return the journal's entry for a write, or for a deletion if `after` is None."""
         region = str(self._name_columns(key)["region_code"]) if self.region is None else self.region
@@ -201,10 +201,10 @@ class Resource:
         return Entry.of(self.noun, region, subject, version, old, after, short, is_draft=self.is_draft)
 
 
-@built_once
+@build_once
 def _select_rows(session: Session, resource: Resource) -> sa.Select[Any]:
     c = resource.table.c
-    keys = records(session, {name: c[name].type for name in resource.key})
+    keys = unnest_records(session, {name: c[name].type for name in resource.key})
     columns = [c[name] for name in (*resource.key, *resource.shape.model_fields, "version")]
     is_same = sa.and_(*[c[name] == keys.c[name] for name in resource.key])
     return sa.select(*columns).join_from(resource.table, keys, is_same)

@@ -9,20 +9,20 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlmodel import Session
 
-from app.kit.database.errors import is_lost
+from app.kit.database.errors import is_serialization_failure
 
 T = TypeVar("T")
 
-ONE_STATE: dict[str, object] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+SNAPSHOT_OPTIONS: dict[str, object] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 _LEFT = "some results are sent"
-MAY_END = "the primary may repeat the work"
+MAY_FAIL_OVER = "the primary may repeat the work"
 """In the `info` of a session on a replica: if it fails, the primary repeats the work."""
 
 
-def may_leave(session: Session) -> bool:
+def start_streaming(session: Session) -> bool:
     """Return whether the work may send results before it has read all; if so, it is not repeated after an error."""
-    if MAY_END in session.info:
+    if MAY_FAIL_OVER in session.info:
         return False
     session.info[_LEFT] = True
     return True
@@ -34,24 +34,24 @@ class Snapshots:
     engine: Engine
     is_sqlite: bool
 
-    def in_one_state(self, work: Callable[[Session], T]) -> T:
+    def run_in_snapshot(self, work: Callable[[Session], T]) -> T:
         """Return the result of `work` in one snapshot, the same from its first statement to its last.
 
         After a serialization failure, call `work` once more with a later snapshot. So it must start its results from
-        empty, and ask `may_leave` before it sends any of them.
+        empty, and ask `start_streaming` before it sends any of them.
         """
         session = None
         try:
-            with self.one_state() as session:
+            with self.snapshot_session() as session:
                 return work(session)
         except DBAPIError as error:
-            if session is None or not is_lost(error) or _LEFT in session.info:
+            if session is None or not is_serialization_failure(error) or _LEFT in session.info:
                 raise
-        with self.one_state() as session:
+        with self.snapshot_session() as session:
             return work(session)
 
     @contextmanager
-    def shared_state(self, session: Session) -> Iterator[list[Session]]:
+    def share_snapshot(self, session: Session) -> Iterator[list[Session]]:
         """Yield a snapshot session, and a second one on its snapshot, so that two server processes share the work.
 
         There is only the first on SQLite, which gains nothing by a second, and if no connection is free.
@@ -66,19 +66,19 @@ class Snapshots:
             yield [session]
             return
         state = first.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
-        with free.execution_options(**ONE_STATE) as second, second.begin():
+        with free.execution_options(**SNAPSHOT_OPTIONS) as second, second.begin():
             second.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{state}'")
             with Session(second, autoflush=False) as other:
                 yield [session, other]
 
     @contextmanager
-    def one_state(self) -> Iterator[Session]:
+    def snapshot_session(self) -> Iterator[Session]:
         """Open a read-only session on one snapshot, the same from its first statement to its last.
 
         Large results come through it in pieces (`yield_per`): a server-side cursor needs a transaction, which
         other read sessions do not have.
         """
-        options = {} if self.is_sqlite else ONE_STATE
+        options = {} if self.is_sqlite else SNAPSHOT_OPTIONS
         with (
             self.engine.connect().execution_options(**options) as connection,
             connection.begin(),

@@ -11,7 +11,7 @@ from sqlmodel import Session
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.kit.database.engine import text_type
-from app.kit.database.json_sql import Json, to_json
+from app.kit.database.json_sql import Json, dump_json
 from app.kit.problems import PreconditionFailed
 
 
@@ -63,14 +63,14 @@ def upsert(
     dialect = session.get_bind().dialect.name
     names = tuple(returning) or (("version",) if versioned else ())
     statement = _build_upsert(dialect, table, tuple(rows[0]), tuple(key), versioned, replace, names)
-    result = session.connection().execute(statement, {"records": to_json(rows)})
+    result = session.connection().execute(statement, {"records": dump_json(rows)})
     written = list(result.all()) if names else []
     if versioned and len(written) != len(rows):
         raise PreconditionFailed()
     return written
 
 
-def records(session: Session, columns: Mapping[str, sa.types.TypeEngine[Any]]) -> Subquery:
+def unnest_records(session: Session, columns: Mapping[str, sa.types.TypeEngine[Any]]) -> Subquery:
     """Return a FROM clause over the JSON array bound as `records`, with a column for each name of its objects."""
     return _build_records(session.get_bind().dialect.name, tuple(columns.items()))
 

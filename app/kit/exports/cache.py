@@ -23,7 +23,7 @@ from typing import Any
 
 import structlog
 
-from app.kit.spans import step
+from app.kit.spans import open_span
 
 log = structlog.get_logger("rata")
 
@@ -33,7 +33,7 @@ _ABANDONED_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
-class About:
+class ExportMetadata:
     """The metadata of an export: its ETag, headers and digest."""
 
     tag: str
@@ -46,15 +46,15 @@ class About:
 
 
 @dataclass(frozen=True)
-class Kept:
+class WholeExport:
     """A whole export, open for reading."""
 
     file: int
     size: int
-    about: About
+    about: ExportMetadata
 
 
-class Making:
+class PendingExport:
     """An export in progress: one thread writes it, any number of requests read it meanwhile."""
 
     def __init__(self, folder: Path) -> None:
@@ -64,14 +64,14 @@ class Making:
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._hash = hashlib.sha256()
         self.size = 0
-        self.about: About | None = None
+        self.about: ExportMetadata | None = None
         self.failure: BaseException | None = None
         self.is_whole = False
         self.readers = 0
 
     # For the thread that writes
 
-    def begin(self, about: About) -> None:
+    def begin(self, about: ExportMetadata) -> None:
         """Set the metadata and let readers start. A second call restarts a short export from its first byte."""
         if self.about is not None:
             assert not self.about.is_long
@@ -119,15 +119,15 @@ class Making:
         """Close the file for reading, after the last reader."""
         os.close(self._in)
 
-    async def begun(self) -> None:
+    async def wait_begun(self) -> None:
         """Wait until the export has its metadata. Raises the failure of the thread that writes."""
         await self._wait_until(lambda: self.about is not None)
 
-    async def beyond(self, at: int) -> None:
+    async def wait_beyond(self, at: int) -> None:
         """Wait until the file has more than `at` bytes or is whole. Raises the failure of the thread that writes."""
         await self._wait_until(lambda: self.size > at)
 
-    async def ended(self) -> None:
+    async def wait_ended(self) -> None:
         """Wait until the export is whole. Raises the failure of the thread that writes."""
         await self._wait_until(lambda: False)
 
@@ -150,10 +150,10 @@ def _resolve(woken: "asyncio.Future[None]") -> None:
         woken.set_result(None)
 
 
-class Written(io.RawIOBase):
+class ExportWriter(io.RawIOBase):
     """A pending export as a writable file, for libraries that need one; closing it does not end the export."""
 
-    def __init__(self, making: Making) -> None:
+    def __init__(self, making: PendingExport) -> None:
         super().__init__()
         self._making = making
 
@@ -164,46 +164,46 @@ class Written(io.RawIOBase):
         return self._making.write(bytes(data))
 
 
-class Spool:
+class ExportCache:
     """A bounded folder of whole exports by name, and the pending ones."""
 
     def __init__(self, folder: str | None, *, limit: int, at_once: int) -> None:
         self.folder = Path(folder or Path(tempfile.gettempdir()) / f"rata-spool-{os.getuid()}")
         self.limit = limit
         self._writers = ThreadPoolExecutor(at_once, "spool")
-        self._making: dict[str, tuple[Making, Future[None]]] = {}
+        self._making: dict[str, tuple[PendingExport, Future[None]]] = {}
         self._lock = threading.Lock()
 
     def check_writable(self) -> None:
         """Raise OSError if the process cannot create a file in the folder."""
         tempfile.TemporaryFile(dir=self._prepare_folder()).close()
 
-    def find(self, name: str) -> Kept | None:
+    def find(self, name: str) -> WholeExport | None:
         """Return a whole export; the caller closes its file. Returns None if the folder lacks it."""
         path = self.folder / name
         try:
-            about = About(**json.loads(path.with_name(name + _ABOUT).read_text()))
+            about = ExportMetadata(**json.loads(path.with_name(name + _ABOUT).read_text()))
             file = os.open(path, os.O_RDONLY)
         except (OSError, ValueError, TypeError):
             return None
         with contextlib.suppress(OSError):
             os.utime(path)  # the order of eviction
-        return Kept(file, os.fstat(file).st_size, about)
+        return WholeExport(file, os.fstat(file).st_size, about)
 
-    def make(self, name: str, write: Callable[[Making], str]) -> Making:
+    def make(self, name: str, write: Callable[[PendingExport], str]) -> PendingExport:
         """Start an export, or join the pending one of that name. `write` returns the name to keep it under."""
         with self._lock:
             if name in self._making:
                 making, _ = self._making[name]
             else:
-                making = Making(self._prepare_folder())
+                making = PendingExport(self._prepare_folder())
                 # the span of the export belongs to the trace of the request that starts it
                 run = contextvars.copy_context().run
                 self._making[name] = (making, self._writers.submit(run, self._run, name, making, write))
             making.readers += 1
             return making
 
-    def leave(self, name: str, making: Making) -> None:
+    def leave(self, name: str, making: PendingExport) -> None:
         """Drop one reader. Cancels an export without readers that has not started."""
         with self._lock:
             making.readers -= 1
@@ -217,7 +217,7 @@ class Spool:
                 making.path.unlink()
                 self._drop(name, making)
 
-    def _drop(self, name: str, making: Making) -> None:
+    def _drop(self, name: str, making: PendingExport) -> None:
         """Forget a pending export, and close its file unless a reader has it."""
         del self._making[name]
         if not making.readers:
@@ -227,11 +227,11 @@ class Spool:
         """Cancel the exports that have not started, and wait for the others."""
         self._writers.shutdown(wait=True, cancel_futures=True)
 
-    def _run(self, name: str, making: Making, write: Callable[[Making], str]) -> None:
+    def _run(self, name: str, making: PendingExport, write: Callable[[PendingExport], str]) -> None:
         failure = None
         try:
             try:
-                with step("write export"):
+                with open_span("write export"):
                     kept = write(making)
             finally:
                 making.finish()
@@ -250,7 +250,7 @@ class Spool:
             making.end(failure)
             self._drop(name, making)
 
-    def _keep(self, making: Making, name: str) -> None:
+    def _keep(self, making: PendingExport, name: str) -> None:
         assert making.about is not None
         path = self.folder / name
         about = making.path.with_name(making.path.name + _ABOUT)

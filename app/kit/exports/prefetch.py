@@ -9,12 +9,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(parts: Generator[T]) -> Generator[T]:
+def prefetch(parts: Generator[T]) -> Generator[T]:
     """Yield the parts in order, and fetch the next one meanwhile.
 
     The database works on the next rows while Python writes the current ones. One thread runs `parts`, a part at a time.
     """
-    with closing(parts), ThreadPoolExecutor(1, "ahead") as pool:
+    with closing(parts), ThreadPoolExecutor(1, "prefetch") as pool:
 
         def fetch() -> T | None:
             return next(parts, None)

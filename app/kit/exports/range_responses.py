@@ -21,11 +21,11 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.kit.exports.cache import About, Kept, Making, Spool
-from app.kit.http.etags import digest_field
+from app.kit.exports.cache import ExportCache, ExportMetadata, PendingExport, WholeExport
+from app.kit.http.etags import format_digest
 from app.kit.problems import Busy, Problem, Text
 
-PIECE = 2**20
+CHUNK_SIZE = 2**20
 """Size of a chunk, in bytes."""
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -38,14 +38,14 @@ class RangeNotSatisfiable(Problem):
     detail = Text("Isinya {size} byte; Range meminta {sent}.", "It has {size} bytes; Range asks for {sent}.")
 
 
-class Span(NamedTuple):
+class ByteRange(NamedTuple):
     """A range of bytes, from `first` up to but not including `end`."""
 
     first: int
     end: int
 
 
-def span_of(sent: str | None, size: int) -> Span | None:
+def parse_range(sent: str | None, size: int) -> ByteRange | None:
     """Return the range of a `Range` field. Returns None for no range, several, or a field that does not parse.
 
     Raises RangeNotSatisfiable if the range starts after the last byte.
@@ -63,10 +63,10 @@ def span_of(sent: str | None, size: int) -> Span | None:
         return None
     if first >= size or last < 0:
         raise RangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"}, size=size, sent=sent)
-    return Span(first, min(last + 1, size))
+    return ByteRange(first, min(last + 1, size))
 
 
-def ranged(
+def declare_range_headers(
     range: Annotated[
         str | None, Header(alias="Range", description="`bytes=N-`: only from that byte on; one range.")
     ] = None,
@@ -78,26 +78,26 @@ def ranged(
         ),
     ] = None,
 ) -> None:
-    """Declare the request headers that `Transfer` reads."""
+    """Declare the request headers that `ExportResponse` reads."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ExportSource:
     """An export by its name in the cache, with the function that writes it if the cache lacks it."""
 
     name: str
-    make: Callable[[Making], str]
+    make: Callable[[PendingExport], str]
 
 
-class Transfer(StreamingResponse):
+class ExportResponse(StreamingResponse):
     """A response with an export of the cache, or with the requested range of it."""
 
     def __init__(
         self,
         request: Request,
-        spool: Spool,
-        source: Wanted,
-        kept: Kept | None,
+        spool: ExportCache,
+        source: ExportSource,
+        kept: WholeExport | None,
         *,
         headers: Mapping[str, str],
         media_type: str,
@@ -121,13 +121,13 @@ class Transfer(StreamingResponse):
         file = -1
         try:
             with anyio.move_on_after(self._seconds):
-                await making.begun()
+                await making.wait_begun()
             if making.about is None:
                 raise Busy(headers={"Retry-After": str(max(1, round(self._seconds)))})
             file = making.open()
             if self._range or not making.about.is_long:
-                await making.ended()
-                kept, file = Kept(file, making.size, making.about), -1
+                await making.wait_ended()
+                kept, file = WholeExport(file, making.size, making.about), -1
                 await self._send_kept(kept, scope, receive, send)
                 return
             self._describe(making.about)
@@ -138,52 +138,52 @@ class Transfer(StreamingResponse):
                 os.close(file)
             self._spool.leave(self._source.name, making)
 
-    async def _send_kept(self, kept: Kept, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _send_kept(self, kept: WholeExport, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             # a range of another state does not continue the part that the client has: send all of it
             applies = self._if_range in (None, self._find_tag(kept.about)) and not self._is_head
-            span = span_of(self._range, kept.size) if applies else None
+            span = parse_range(self._range, kept.size) if applies else None
             self._describe(kept.about)
             if span is not None:
                 self.status_code = 206
                 self.headers["Content-Range"] = f"bytes {span.first}-{span.end - 1}/{kept.size}"
-            span = span or Span(0, kept.size)
+            span = span or ByteRange(0, kept.size)
             if kept.about.sha256 is not None:
-                self.headers["Repr-Digest"] = digest_field(kept.about.sha256)
+                self.headers["Repr-Digest"] = format_digest(kept.about.sha256)
             self.headers["Content-Length"] = str(span.end - span.first)
             self.body_iterator = self._read_span(kept.file, span)
             await super().__call__(scope, receive, send)
         finally:
             os.close(kept.file)
 
-    def _describe(self, about: About) -> None:
+    def _describe(self, about: ExportMetadata) -> None:
         self.headers["ETag"] = about.tag
         if self._in_parts:
             self.headers["Accept-Ranges"] = "bytes"
         for name, value in about.headers.items():
             self.headers[name] = value
 
-    def _find_tag(self, about: About) -> str:
+    def _find_tag(self, about: ExportMetadata) -> str:
         """Return the ETag that clients see: compressed content has the mark of its coding (see `compression`)."""
         coding = self.headers.get("content-encoding")
         return f'{about.tag[:-1]}-{coding}"' if coding else about.tag
 
-    async def _read_span(self, file: int, span: Span) -> AsyncIterator[bytes]:
+    async def _read_span(self, file: int, span: ByteRange) -> AsyncIterator[bytes]:
         at = span.first
         while at < span.end and not self._is_head:
-            piece = await anyio.to_thread.run_sync(os.pread, file, min(PIECE, span.end - at), at)
+            piece = await anyio.to_thread.run_sync(os.pread, file, min(CHUNK_SIZE, span.end - at), at)
             if not piece:
                 raise OSError("a content of the spool was cut")
             at += len(piece)
             yield piece
 
-    async def _follow(self, making: Making, file: int) -> AsyncIterator[bytes]:
+    async def _follow(self, making: PendingExport, file: int) -> AsyncIterator[bytes]:
         """Yield the chunks of an export as its thread writes them."""
         at = 0
         while not self._is_head:
-            await making.beyond(at)
+            await making.wait_beyond(at)
             if making.is_whole and at == making.size:
                 return
-            piece = await anyio.to_thread.run_sync(os.pread, file, PIECE, at)
+            piece = await anyio.to_thread.run_sync(os.pread, file, CHUNK_SIZE, at)
             at += len(piece)
             yield piece

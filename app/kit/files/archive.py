@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 
 from app.kit.files.bounds import LARGEST_PART, LARGEST_RATIO, LARGEST_UNPACKED, MOST_PARTS, RATIO_FROM, Meter
-from app.kit.files.unreadable import NOT_A_WORKBOOK, OLD_WORKBOOK, PASSWORD_PROTECTED, unreadable
+from app.kit.files.unreadable import NOT_A_WORKBOOK, OLD_WORKBOOK, PASSWORD_PROTECTED, refuse_file
 
 _CHUNK = 64 * 1024
 
@@ -33,7 +33,7 @@ class Archive:
     def _check_entries(self, entries: list[zipfile.ZipInfo], size: int) -> None:
         meter = self._meter
         if any(entry.flag_bits & 0x1 for entry in entries):
-            raise unreadable(PASSWORD_PROTECTED, meter.filename)
+            raise refuse_file(PASSWORD_PROTECTED, meter.filename)
         if len(entries) > MOST_PARTS:
             raise meter.refuse_too_large(f"{len(entries)} entri")
         declared = sum(entry.file_size for entry in entries)
@@ -44,9 +44,9 @@ class Archive:
         names = {entry.filename for entry in entries}
         if "[Content_Types].xml" not in names:
             value = ".ods" if "content.xml" in names else "arsip ZIP"
-            raise unreadable(OLD_WORKBOOK if value == ".ods" else NOT_A_WORKBOOK, meter.filename, value)
+            raise refuse_file(OLD_WORKBOOK if value == ".ods" else NOT_A_WORKBOOK, meter.filename, value)
         if any(name.endswith("workbook.bin") for name in names):
-            raise unreadable(OLD_WORKBOOK, meter.filename, ".xlsb")
+            raise refuse_file(OLD_WORKBOOK, meter.filename, ".xlsb")
 
     def __contains__(self, name: str) -> bool:
         return name.lower() in self._entries

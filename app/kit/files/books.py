@@ -4,17 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 
-from app.kit.files.unreadable import UNKNOWN_SHEET, unreadable
+from app.kit.files.unreadable import UNKNOWN_SHEET, refuse_file
 from app.kit.problems import Cell
 
 # A matrix has some hundred rows, a table of every regency by year some thousand.
 LARGEST_ROW = 20_000
 LARGEST_COLUMN = 100
-HEADER_WITHIN = 30
+HEADER_ROWS = 30
 """The number of rows at the start of a sheet in which a reader looks for the header."""
 LONGEST_CELL = 32_767
 """Most characters of a cell in Excel."""
-MADE = datetime(2025, 1, 1)  # noqa: DTZ001 - xlsxwriter takes naive ones
+CREATION_DATE = datetime(2025, 1, 1)  # noqa: DTZ001 - xlsxwriter takes naive ones
 """The creation date in every workbook that the service writes, so equal content gives equal bytes."""
 
 
@@ -50,7 +50,7 @@ class ErrorValue:
 Value = None | Plain | Formula | ErrorValue
 
 
-def column_letter(c: int) -> str:
+def name_column(c: int) -> str:
     """Return the letters of a column, counted from 0: 0 → A, 26 → AA."""
     letters = ""
     c += 1
@@ -84,7 +84,7 @@ class Sheet:
 
     def cell(self, r: int, c: int) -> Cell:
         """Return the address of a cell; rows and columns count from 0."""
-        return Cell(self.name, r + 1, column_letter(c))
+        return Cell(self.name, r + 1, name_column(c))
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,14 @@ class Book:
     def sheet(self, name: str) -> Sheet:
         """Return the sheet of a name. Raises `UnreadableFile` (`unknown_sheet`) if there is none."""
         if name not in self.names:
-            raise unreadable(UNKNOWN_SHEET, self.filename, name, allowed=list(self.names))
+            raise refuse_file(UNKNOWN_SHEET, self.filename, name, allowed=list(self.names))
         return self.read(name)
 
     def find_header(self, name: str | None, is_heading: Callable[[str], bool]) -> tuple[Sheet, int] | None:
         """Return the first row with such a heading and its sheet: the named one, else the first that has one."""
         for candidate in (name,) if name is not None else self.visible or self.names:
             sheet = self.sheet(candidate)
-            for r, row in enumerate(sheet.rows[:HEADER_WITHIN]):
+            for r, row in enumerate(sheet.rows[:HEADER_ROWS]):
                 if any(is_heading(cell) for cell in row if isinstance(cell, str)):
                     return sheet, r
         return None

@@ -6,7 +6,7 @@ from app.kit.files.unreadable import (
     DAMAGED_WORKBOOK,
     TOO_MANY_CELLS,
     UnreadableFile,
-    unreadable,
+    refuse_file,
 )
 
 LARGEST_UNPACKED = 128 * 1024 * 1024
@@ -34,15 +34,15 @@ class Meter:
 
     def refuse_damaged(self) -> UnreadableFile:
         """Return the refusal of a workbook that violates the format."""
-        return unreadable(DAMAGED_WORKBOOK, self.filename)
+        return refuse_file(DAMAGED_WORKBOOK, self.filename)
 
     def refuse_too_large(self, value: str) -> UnreadableFile:
         """Return the refusal of a workbook with far more content than its size suggests."""
-        return unreadable(ARCHIVE_BOMB, self.filename, value)
+        return refuse_file(ARCHIVE_BOMB, self.filename, value)
 
     def refuse_too_many_cells(self) -> UnreadableFile:
         """Return the refusal of a sheet with too many cells, or with one beyond the largest row or column."""
-        return unreadable(TOO_MANY_CELLS, self.filename, rows=self.most_rows, columns=LARGEST_COLUMN)
+        return refuse_file(TOO_MANY_CELLS, self.filename, rows=self.most_rows, columns=LARGEST_COLUMN)
 
     def count_nodes(self, nodes: int) -> None:
         self._nodes += nodes

@@ -27,7 +27,7 @@ BECAME_DATE = Kind(
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\ufeff]")
 
 
-def clean(value: str) -> str:
+def clean_text(value: str) -> str:
     """Return a text without control characters, outer and double spaces; line breaks stay."""
     if value.isprintable() and "  " not in value:
         return value.strip()  # nearly every cell: the plain space is its only invisible character
@@ -36,7 +36,7 @@ def clean(value: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
-def why_unusable(value: Value) -> Kind | None:
+def find_refusal(value: Value) -> Kind | None:
     """Return why no column takes a cell: it has a formula, an error, a date or a time. Returns None if it is usable."""
     if isinstance(value, Formula):
         return FORMULA
@@ -47,7 +47,7 @@ def why_unusable(value: Value) -> Kind | None:
     return None
 
 
-def as_text(value: Value) -> str:
+def render_text(value: Value) -> str:
     """Return a usable cell as the text that a person sees; blank is the empty string."""
     if value is None:
         return ""
@@ -55,4 +55,4 @@ def as_text(value: Value) -> str:
         return "TRUE" if value else "FALSE"
     if isinstance(value, float):
         return repr(value)
-    return clean(str(value))
+    return clean_text(str(value))

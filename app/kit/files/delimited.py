@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 
 from app.kit.files.books import LARGEST_COLUMN, LARGEST_ROW, Formula, Sheet, Value
-from app.kit.files.unreadable import DAMAGED_CSV, EMPTY_FILE, NOT_A_TABLE, TOO_MANY_CELLS, unreadable
+from app.kit.files.unreadable import DAMAGED_CSV, EMPTY_FILE, NOT_A_TABLE, TOO_MANY_CELLS, refuse_file
 
 # The start of a formula for Excel, LibreOffice and (full width) East Asian editions.
 _RISKY = re.compile(r"['\s]*[=+\-@＝＋－＠]|['\s]*[\t\r\n]")
@@ -30,13 +30,13 @@ LONGEST_CELL = 131_072
 _SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 
 
-def escaped(text: str) -> str:
+def escape_formula(text: str) -> str:
     """Return a text with an apostrophe in front if Excel would run it as a formula."""
     return "'" + text if _RISKY.match(text) else text
 
 
-def unescaped(text: str) -> str:
-    """Return the original of a text that `escaped` returned."""
+def unescape_formula(text: str) -> str:
+    """Return the original of a text that `escape_formula` returned."""
     return text[1:] if text.startswith("'") and _RISKY.match(text, 1) else text
 
 
@@ -45,16 +45,16 @@ Cell = str | int | float | None
 
 def write_delimited(rows: Iterable[Sequence[Cell]]) -> bytes:
     """Return rows as CSV: numbers as digits, text in a form that no spreadsheet runs."""
-    return b"".join(delimited(rows))
+    return b"".join(stream_delimited(rows))
 
 
-def delimited(rows: Iterable[Sequence[Cell]]) -> Iterator[bytes]:
+def stream_delimited(rows: Iterable[Sequence[Cell]]) -> Iterator[bytes]:
     """Yield rows as CSV, row by row: numbers as digits, text in a form that no spreadsheet runs."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     yield codecs.BOM_UTF8
     for row in rows:
-        writer.writerow([escaped(cell) if isinstance(cell, str) else cell for cell in row])
+        writer.writerow([escape_formula(cell) if isinstance(cell, str) else cell for cell in row])
         yield out.getvalue().encode()
         out.seek(0)
         out.truncate()
@@ -77,15 +77,15 @@ def read_delimited(data: bytes, filename: str, most_rows: int = LARGEST_ROW) -> 
     try:
         for record in reader:
             if len(rows) >= most_rows or len(record) > LARGEST_COLUMN:
-                raise unreadable(TOO_MANY_CELLS, filename, rows=most_rows, columns=LARGEST_COLUMN)
+                raise refuse_file(TOO_MANY_CELLS, filename, rows=most_rows, columns=LARGEST_COLUMN)
             # the reader's own bound is global to the process, and other code may raise it
             if any(len(cell) > LONGEST_CELL for cell in record):
                 raise csv.Error
             rows.append([_read_cell(cell) for cell in record])
     except csv.Error:
-        raise unreadable(DAMAGED_CSV, filename, len(rows) + 1) from None
+        raise refuse_file(DAMAGED_CSV, filename, len(rows) + 1) from None
     if not any(cell is not None for row in rows for cell in row):
-        raise unreadable(EMPTY_FILE, filename)
+        raise refuse_file(EMPTY_FILE, filename)
     return Sheet(PurePath(filename).stem or "CSV", rows)
 
 
@@ -94,10 +94,10 @@ def _decode(data: bytes, filename: str) -> str:
         try:
             return data.decode("utf-16")
         except UnicodeDecodeError:
-            raise unreadable(NOT_A_TABLE, filename) from None
+            raise refuse_file(NOT_A_TABLE, filename) from None
     # Text has no control characters beyond tab and line ends; pictures and archives have many.
     if re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", data):
-        raise unreadable(NOT_A_TABLE, filename)
+        raise refuse_file(NOT_A_TABLE, filename)
     for encoding in ("utf-8-sig", "cp1252"):
         try:
             return data.decode(encoding)
@@ -128,4 +128,4 @@ def _read_cell(text: str) -> Value:
         return None
     if text.lstrip().startswith("="):
         return Formula(text.strip())
-    return unescaped(text)
+    return unescape_formula(text)

@@ -70,7 +70,7 @@ DAMAGED_CSV = Kind(
 )
 
 
-def unreadable(kind: Kind, filename: str, value: object = None, **values: object) -> UnreadableFile:
+def refuse_file(kind: Kind, filename: str, value: object = None, **values: object) -> UnreadableFile:
     """Return the problem for one cause, which points at the uploaded file."""
     error = FieldError(kind, pointer="/file", value=value, allowed=values.pop("allowed", None), values=values)
     return UnreadableFile(errors=[error], filename=filename)

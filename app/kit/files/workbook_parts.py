@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from app.kit.files.archive import Archive
 from app.kit.files.bounds import LONGEST_TEXT, MOST_PARTS, MOST_STYLES, MOST_TEXT, Meter, weigh_text
 from app.kit.files.number_formats import Shows, classify_builtin, classify_format
-from app.kit.files.xml_walk import PACKAGE, RELATIONSHIPS, SKIPPED, Attributes, Element, attribute_names, walk
+from app.kit.files.xml_walk import PACKAGE, RELATIONSHIPS, SKIPPED, Attributes, Element, split_names, walk
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _ESCAPED = re.compile(r"(?:_x[0-9A-Fa-f]{4}_)+")
@@ -105,7 +105,7 @@ def read_relationships(archive: Archive, part: str, meter: Meter) -> dict[str, R
             kind if base in RELATIONSHIPS else "", path if mode == "Internal" else None
         )
 
-    known = attribute_names("Id Type Target TargetMode")
+    known = split_names("Id Type Target TargetMode")
     relationship = Element(opens=add, attributes=known, skips_others=True)
     chunks = archive.unpack(posixpath.join(folder, "_rels", f"{name}.rels"))
     walk(chunks, "Relationships", Element(children={"Relationship": relationship}), meter, PACKAGE)
@@ -159,14 +159,14 @@ class WorkbookIndex:
         self.asks_to_calculate = read_boolean(attributes.get("fullCalcOnLoad", "0"), self._meter)
 
 
-_SHEET = attribute_names("name sheetId state")
-_WORKBOOK = attribute_names(
+_SHEET = split_names("name sheetId state")
+_WORKBOOK = split_names(
     "date1904 dateCompatibility showObjects showBorderUnselectedObjects filterPrivacy promptedSolutions "
     "showInkAnnotation backupFile saveExternalLinkValues updateLinks codeName hidePivotFieldList "
     "showPivotChartFilter allowRefreshQuery publishItems checkCompatibility autoCompressPictures "
     "refreshAllConnections defaultThemeVersion"
 )
-_CALCULATION = attribute_names(
+_CALCULATION = split_names(
     "calcId calcMode fullCalcOnLoad refMode iterate iterateCount iterateDelta fullPrecision calcCompleted "
     "calcOnSave concurrentCalc concurrentManualCount forceFullCalc"
 )
@@ -226,8 +226,8 @@ class _Styles:
         return [self._formats.get(number) or classify_builtin(number) for number in self.cells]
 
 
-_FORMAT = attribute_names("numFmtId formatCode")
-_CELL = attribute_names(
+_FORMAT = split_names("numFmtId formatCode")
+_CELL = split_names(
     "numFmtId fontId fillId borderId xfId quotePrefix pivotButton applyNumberFormat applyFont applyFill "
     "applyBorder applyAlignment applyProtection"
 )

@@ -18,7 +18,7 @@ from app.kit.files.archive import Archive
 from app.kit.files.books import LARGEST_ROW, Book, Sheet
 from app.kit.files.bounds import Meter
 from app.kit.files.number_formats import Shows
-from app.kit.files.unreadable import EMPTY_FILE, NOT_A_WORKBOOK, unreadable
+from app.kit.files.unreadable import EMPTY_FILE, NOT_A_WORKBOOK, refuse_file
 from app.kit.files.workbook_parts import (
     Relationship,
     WorkbookIndex,
@@ -46,7 +46,7 @@ def open_workbook(data: bytes, filename: str, most_rows: int = LARGEST_ROW) -> B
                 raise meter.refuse_damaged()
             parts[sheet.name] = target.part
     if not parts:
-        raise unreadable(EMPTY_FILE, filename)
+        raise refuse_file(EMPTY_FILE, filename)
     texts = _find_part(related, "sharedStrings", meter)
     styles = _find_part(related, "styles", meter)
     # A workbook without styles has only the default one.
@@ -70,9 +70,9 @@ def _find_main_part(archive: Archive, meter: Meter) -> str:
     related = read_relationships(archive, "", meter)
     part = next((target.part for target in related.values() if target.kind == "officeDocument"), None)
     if part is None or part not in archive:
-        raise unreadable(NOT_A_WORKBOOK, meter.filename, "dokumen lain")
+        raise refuse_file(NOT_A_WORKBOOK, meter.filename, "dokumen lain")
     if posixpath.basename(part) in {"document.xml", "presentation.xml"}:
-        raise unreadable(NOT_A_WORKBOOK, meter.filename, "dokumen Word atau PowerPoint")
+        raise refuse_file(NOT_A_WORKBOOK, meter.filename, "dokumen Word atau PowerPoint")
     return part
 
 

@@ -13,21 +13,21 @@ from functools import partial
 
 from app.kit.files import bounds
 from app.kit.files.archive import Archive
-from app.kit.files.books import LARGEST_COLUMN, ErrorValue, Formula, Plain, Sheet, Value, column_letter
+from app.kit.files.books import LARGEST_COLUMN, ErrorValue, Formula, Plain, Sheet, Value, name_column
 from app.kit.files.bounds import LONGEST_TEXT, Meter, weigh_text
 from app.kit.files.number_formats import Shows, read_iso, read_number, read_serial
 from app.kit.files.workbook_parts import RichText, read_boolean, read_index, unescape_text
-from app.kit.files.xml_walk import SKIPPED, Attributes, Element, attribute_names, walk
+from app.kit.files.xml_walk import SKIPPED, Attributes, Element, split_names, walk
 
 _ROW = re.compile(r"[1-9][0-9]{0,6}")
 _ADDRESS = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})")
 _LAST_ROW, _LAST_COLUMN = 1_048_576, 16_384
-_COLUMNS = {column_letter(c): c for c in range(LARGEST_COLUMN)}
-_ROW_ATTRIBUTES = attribute_names(
+_COLUMNS = {name_column(c): c for c in range(LARGEST_COLUMN)}
+_ROW_ATTRIBUTES = split_names(
     "r spans s customFormat ht hidden customHeight outlineLevel collapsed thickTop thickBot ph"
 )
-_CELL_ATTRIBUTES = attribute_names("r s t cm vm ph")
-_FORMULA_ATTRIBUTES = attribute_names("t aca ref dt2D dtr del1 del2 r1 r2 ca si bx")
+_CELL_ATTRIBUTES = split_names("r s t cm vm ph")
+_FORMULA_ATTRIBUTES = split_names("t aca ref dt2D dtr del1 del2 r1 r2 ca si bx")
 _READ = frozenset(("sheetData", "row", "c", "mergeCells", "mergeCell"))
 _TYPES = frozenset(("b", "d", "e", "inlineStr", "n", "s", "str"))
 
@@ -77,7 +77,7 @@ class _Worksheet:
         row = Element(
             opens=self._open_row, attributes=_ROW_ATTRIBUTES, children={"c": cell, "extLst": SKIPPED}
         )
-        merged = Element(opens=self._add_range, attributes=attribute_names("ref"))
+        merged = Element(opens=self._add_range, attributes=split_names("ref"))
         self.root = Element(
             skips_others=True,
             children={

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from xml.parsers import expat
 
 from app.kit.files.bounds import LONGEST_TEXT, Meter
-from app.kit.files.unreadable import XML_ENTITIES, unreadable
+from app.kit.files.unreadable import XML_ENTITIES, refuse_file
 
 DEEPEST = 64
 MOST_NAMES = 1_000
@@ -53,7 +53,7 @@ class Element:
     attributes: frozenset[str] | None = None
 
 
-def attribute_names(names: str) -> frozenset[str]:
+def split_names(names: str) -> frozenset[str]:
     """Return the names in a text, separated by spaces."""
     return frozenset(names.split())
 
@@ -127,7 +127,7 @@ class _Walk:
             raise self._meter.refuse_damaged()
 
     def refuse_document_type(self, *_: object) -> None:
-        raise unreadable(XML_ENTITIES, self._meter.filename)
+        raise refuse_file(XML_ENTITIES, self._meter.filename)
 
     def declare_namespace(self, prefix: str | None, address: str | None) -> None:
         self._meter.count_nodes(1)

@@ -18,17 +18,17 @@ def is_public(request: Request) -> bool:
     return PUBLIC.keys() <= (request.scope["route"].openapi_extra or {}).keys()
 
 
-def is_sent_without_token(request: Request) -> bool:
+def has_no_token(request: Request) -> bool:
     """Return whether a request has no `Authorization` at all; a request with an invalid token gets 401."""
     return "authorization" not in request.headers
 
 
-def let_in(request: Request) -> None:
+def mark_public(request: Request) -> None:
     """Mark a request as public, for the headers of its reply."""
     request.scope["is_anybodys"] = True
 
 
-def shared(request: Request, response: Response) -> Response:
+def add_public_headers(request: Request, response: Response) -> Response:
     """Return the response, with headers that open it to shared caches and other origins if its request is public.
 
     It holds no credentials, so every origin gets it. There is no answer to a preflight: a plain GET sends none.

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from app.kit.fields import Batch
-from app.kit.http.validation import body_errors, control_character, malformed_json, place_in_json
+from app.kit.http.validation import control_character, find_json_position, list_body_errors, malformed_json
 from app.kit.problems import BadRequest, FieldError, Kind, NotFound, Problem, Text, UnsupportedMedia
 
 MOST_VALUES = 50_000
@@ -89,7 +89,7 @@ class HouseRequest(Request):
             value = from_json(content, allow_inf_nan=False, cache_strings="keys")
         except ValueError as error:
             malformed = FieldError(
-                malformed_json, pointer="", value=str(error), values=place_in_json(str(error))
+                malformed_json, pointer="", value=str(error), values=find_json_position(str(error))
             )
             raise BadRequest(errors=[malformed]) from None
         if isinstance(value, dict) and len(value) > MOST_VALUES:
@@ -97,7 +97,7 @@ class HouseRequest(Request):
         try:
             self._value = shape.adapter.validate_python(value)
         except ValidationError as error:
-            self.invalid = body_errors(error)
+            self.invalid = list_body_errors(error)
 
     @property
     def is_large(self) -> bool:
@@ -165,7 +165,7 @@ class Body(NamedTuple):
             raise UnsupportedMedia(errors=[error], allowed=", ".join(allowed))
 
 
-def check_plain(request: Request) -> None:
+def check_url(request: Request) -> None:
     """Refuse a URL with too many parameters or with control characters.
 
     No key or word has a control character, and PostgreSQL cannot store NUL. The count comes before the parsing.

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.kit.http.anonymous import CACHE
-from app.kit.http.etags import is_unchanged, tag_of
+from app.kit.http.etags import is_unchanged, make_etag
 from app.kit.http.preferences import MINIMUM_SIZE, accepts_gzip
 
 CONSTANT = {"x-constant": True}
@@ -28,7 +28,7 @@ class Constant:
         self.body, self._media_type = body, media_type
         packed = gzip.compress(body, mtime=0) if len(body) >= MINIMUM_SIZE else body
         self.packed = packed if len(packed) < len(body) else None
-        self.headers = {**(headers or {}), "ETag": tag_of(body), "Cache-Control": CACHE}
+        self.headers = {**(headers or {}), "ETag": make_etag(body), "Cache-Control": CACHE}
 
     def answer(self, request: Request) -> Response:
         """Return the reply to a GET: the bytes in an accepted encoding, or 304 if the client has them."""

@@ -12,17 +12,17 @@ import hashlib
 from starlette.requests import Request
 from starlette.responses import Response
 
-STATE = 12
+STATE_LENGTH = 12
 """Characters of a chain's hash at the start of a list's ETag: the state of the list."""
 
 VARY = "Authorization, Accept-Language"
 """`Vary`: the request headers on which a reply depends."""
 
-FOR_EVER = "private, max-age=31536000, immutable"
+IMMUTABLE = "private, max-age=31536000, immutable"
 """`Cache-Control` of immutable replies."""
 
 
-def tag_of(*parts: object, version: int | str | None = None) -> str:
+def make_etag(*parts: object, version: int | str | None = None) -> str:
     """Return a strong ETag over the parts, which together determine the reply's bytes."""
     digest = hashlib.sha256()
     for part in parts:
@@ -41,12 +41,12 @@ def is_unchanged(request: Request, tag: str) -> bool:
     return sent.strip() == "*" or any(item.strip().removeprefix("W/") == tag for item in sent.split(","))
 
 
-def unchanged(tag: str, *, vary: str = VARY) -> Response:
+def answer_unchanged(tag: str, *, vary: str = VARY) -> Response:
     return Response(
         status_code=304, headers={"ETag": tag, "Cache-Control": "private, no-cache", "Vary": vary}
     )
 
 
-def digest_field(sha256: str) -> str:
+def format_digest(sha256: str) -> str:
     """Return a SHA-256 (hex) in the form of a digest header (RFC 9530)."""
     return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"

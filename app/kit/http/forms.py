@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from app.kit.http.bodies import HouseRequest
-from app.kit.http.validation import missing, nearest
+from app.kit.http.validation import find_nearest, missing
 from app.kit.problems import BadRequest, FieldError, Invalid, Kind
 
 MEDIA_TYPE = "multipart/form-data"
@@ -53,7 +53,7 @@ unreadable_text = Kind(
 
 
 @dataclass(frozen=True)
-class Uploaded:
+class UploadedForm:
     """A parsed upload: the file's bytes and name, and the texts by part."""
 
     data: bytes
@@ -83,7 +83,7 @@ class Upload:
         schema = {"type": "object", "properties": properties, "required": ["file"]}
         return {"requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": schema}}}}
 
-    def read(self, request: HouseRequest) -> Uploaded:
+    def read(self, request: HouseRequest) -> UploadedForm:
         """Parse the form in this worker thread. Call it after the check of the caller's right.
 
         Raises BadRequest if the body is not a form, Invalid for missing, unknown or repeated parts.
@@ -101,7 +101,7 @@ class Upload:
         with file.file:
             data = file.file.read()
         defaults = {name: default for name, (_, default) in self.texts.items()}
-        return Uploaded(data, file.filename or "", defaults | {k: str(v) for k, v in parts.items()})
+        return UploadedForm(data, file.filename or "", defaults | {k: str(v) for k, v in parts.items()})
 
     def _find_errors(self, items: list[tuple[str, UploadFile | str]]) -> list[FieldError]:
         known = ("file", *self.texts)
@@ -111,7 +111,7 @@ class Upload:
                 unknown_part,
                 pointer=f"/{name}",
                 allowed=known,
-                nearest=nearest(name, known),
+                nearest=find_nearest(name, known),
                 values={"part": name},
             )
             for name in dict.fromkeys(names)

@@ -10,10 +10,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session
 from starlette.responses import Response
 
-from app.kit.database.engine import Table, table_of
+from app.kit.database.engine import Table, get_table
 from app.kit.problems import BadRequest, FieldError, Kind, Problem, Text
 
-KEPT = timedelta(hours=24)
+LIFETIME = timedelta(hours=24)
 """Lifetime of a stored reply."""
 
 malformed_key = Kind(
@@ -68,7 +68,7 @@ _running: set[tuple[str, str]] = set()
 _guard = threading.Lock()
 
 
-def body_hashed(content_type: str, body: bytes) -> bytes:
+def strip_boundary(content_type: str, body: bytes) -> bytes:
     """Return a body without the boundary of its form, which clients choose again for each retry."""
     boundary = re.search(r'boundary="?([^";,]+)', content_type)
     return body.replace(boundary[1].encode("latin-1"), b"") if boundary else body
@@ -92,7 +92,7 @@ class Attempt:
             _running.add((self.principal, self.key))
             self._is_running = True
         stored = session.get(StoredReply, (self.principal, self.key))
-        if stored is None or stored.at < now - KEPT:
+        if stored is None or stored.at < now - LIFETIME:
             return
         if stored.request_hash != self.request_hash:
             raise KeyReused()
@@ -100,8 +100,8 @@ class Attempt:
 
     def store(self, session: Session, response: Response, now: datetime) -> None:
         """Store the reply in the transaction of the write. Raises StillRunning if a concurrent request stored one."""
-        table = table_of(StoredReply)
-        session.execute(sa.delete(table).where(table.c.at < now - KEPT))
+        table = get_table(StoredReply)
+        session.execute(sa.delete(table).where(table.c.at < now - LIFETIME))
         kept = {
             name: value
             for name, value in response.headers.items()

@@ -20,7 +20,7 @@ from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 from starlette.requests import Request
 
-from app.kit.database.json_sql import TextSelect, json_texts, to_json
+from app.kit.database.json_sql import TextSelect, dump_json, select_json
 from app.kit.fields import SOMETIMES
 from app.kit.problems import BadRequest, FieldError, Kind
 
@@ -69,10 +69,10 @@ class Listing:
     key: Mapping[str, ColumnElement[Any]]
     """The columns of the key, unique in the list, which end every sort."""
     item: ColumnElement[str] | None = None
-    """The item's JSON if it is a `fixed_object`; `query` then selects the cheapest column."""
+    """The item's JSON if it is a `make_fixed_object`; `query` then selects the cheapest column."""
 
 
-def equal(*pairs: tuple[sa.SQLColumnExpression[Any], object]) -> list[ColumnElement[bool]]:
+def match_values(*pairs: tuple[sa.SQLColumnExpression[Any], object]) -> list[ColumnElement[bool]]:
     """Return the conditions that each column has its value; a value of None is no condition."""
     return [column == value for column, value in pairs if value is not None]
 
@@ -89,13 +89,13 @@ def read_page(session: Session, request: Request, listing: Listing, query: PageQ
         statement = statement.where(left < right if sort.startswith("-") else left > right)
     statement = _order(statement, columns, sort).limit(query.limit + 1)
     if listing.item is None:
-        texts = json_texts(statement, *order)
+        texts = select_json(statement, *order)
     else:
         texts = statement.with_only_columns(listing.item, *columns)
     rows = session.connection().execute(texts).all()
     shown = rows[: query.limit]
     following = _encode_cursor(list(shown[-1])[1:], seal) if len(rows) > query.limit else None
-    tail = f'],"next":{to_json(following)}'
+    tail = f'],"next":{dump_json(following)}'
     if query.count == "exact":
         total = session.scalar(
             sa.select(sa.func.count()).select_from(listing.query.order_by(None).subquery())
@@ -104,10 +104,10 @@ def read_page(session: Session, request: Request, listing: Listing, query: PageQ
     return ('{"items":[' + ",".join(row[0] for row in shown) + tail + "}").encode()
 
 
-def whole_list(listing: Listing, *, sort: str) -> TextSelect:
+def select_all(listing: Listing, *, sort: str) -> TextSelect:
     """SELECT every item of a list as JSON text, and the columns of its sort, in the order of its pages."""
     names = list(_select_order(listing, sort))
-    texts = json_texts(listing.query, *names)
+    texts = select_json(listing.query, *names)
     return _order(texts, [texts.selected_columns[name] for name in names], sort)
 
 
@@ -121,7 +121,7 @@ def _order(statement: Rows, columns: Sequence[sa.SQLColumnExpression[object]], s
     return statement.order_by(*[c.desc() if sort.startswith("-") else c.asc() for c in columns])
 
 
-def next_link(request: Request, body: bytes) -> str | None:
+def find_next_link(request: Request, body: bytes) -> str | None:
     """Return the `Link` header of a page, from `next` in its body. Returns None for the last page."""
     tail = body[body.rindex(b'],"next":') + 9 :]
     if tail.startswith(b"null"):
@@ -137,11 +137,11 @@ def _seal(request: Request, sort: str) -> str:
         for name, value in request.query_params.multi_items()
         if name not in ("after", "limit", "count", "sort")
     )
-    return to_json([request.url.path, filters, sort])
+    return dump_json([request.url.path, filters, sort])
 
 
 def _digest(values: Sequence[object], seal: str) -> str:
-    return hashlib.sha256((to_json(values) + seal).encode()).hexdigest()[:12]
+    return hashlib.sha256((dump_json(values) + seal).encode()).hexdigest()[:12]
 
 
 def _make_literal(value: Any, kind: sa.types.TypeEngine[Any]) -> sa.SQLColumnExpression[object]:
@@ -159,7 +159,7 @@ def _make_literal(value: Any, kind: sa.types.TypeEngine[Any]) -> sa.SQLColumnExp
 
 
 def _encode_cursor(values: Sequence[object], seal: str) -> str:
-    return base64.urlsafe_b64encode(to_json([_digest(values, seal), *values]).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(dump_json([_digest(values, seal), *values]).encode()).decode().rstrip("=")
 
 
 def _decode_cursor(

@@ -12,8 +12,8 @@ from typing import TypeVar
 from sqlmodel import Session
 from starlette.requests import Request
 
-from app.kit.database.journal import Versioned, stamp
-from app.kit.http.etags import STATE
+from app.kit.database.journal import Versioned, state_hash
+from app.kit.http.etags import STATE_LENGTH
 from app.kit.problems import (
     BadRequest,
     FieldError,
@@ -110,12 +110,12 @@ class Precondition:
         if not self.is_of_list:
             self.check(next(iter(versions), None))
         elif self.is_required:
-            self.check_state(stamp(session, *chains), exists=bool(versions))
+            self.check_state(state_hash(session, *chains), exists=bool(versions))
 
     def check_state(self, state: str, *, exists: bool) -> None:
         """Check a write of many against the state of a list. Raises as `check` does."""
         heads = self._read_heads(exists=exists)
-        if heads and state[:STATE] not in heads:
+        if heads and state[:STATE_LENGTH] not in heads:
             raise self._make_problem(stale_list)
 
     def _read_heads(self, *, exists: bool) -> list[str] | None:

@@ -10,14 +10,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from app.kit.database.errors import problem_of
-from app.kit.database.json_sql import to_json
-from app.kit.http.anonymous import shared
-from app.kit.http.etags import VARY, is_unchanged, tag_of, unchanged
-from app.kit.http.pagination import next_link
+from app.kit.database.errors import find_problem
+from app.kit.database.json_sql import dump_json
+from app.kit.http.anonymous import add_public_headers
+from app.kit.http.etags import VARY, answer_unchanged, is_unchanged, make_etag
+from app.kit.http.pagination import find_next_link
 from app.kit.http.preferences import read_weights
 from app.kit.http.unit_of_work import WRITES
-from app.kit.http.validation import problem_from, unreadable_body
+from app.kit.http.validation import make_problem, unreadable_body
 from app.kit.problems import (
     BadRequest,
     Busy,
@@ -43,9 +43,9 @@ def answer(
     media_type: str = "application/json",
 ) -> Response:
     """Return a JSON reply with its ETag; 304 if the client has it already."""
-    tag = tag or tag_of(body, version=version)
+    tag = tag or make_etag(body, version=version)
     if request.method in ("GET", "HEAD") and is_unchanged(request, tag):
-        return unchanged(tag)
+        return answer_unchanged(tag)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": VARY}
     if location:
         headers["Location"] = location
@@ -57,7 +57,7 @@ def answer_resource(
 ) -> Response:
     """Return the reply for a row, with `fields` appended; with its `Location` if the request created it."""
     location = f"/v1/{address}" if status == 201 else None
-    body = with_fields(text, **fields) if fields else text.encode()
+    body = append_fields(text, **fields) if fields else text.encode()
     return answer(request, body, status=status, version=version, location=location)
 
 
@@ -65,16 +65,16 @@ def answer_page(
     request: Request, body: bytes, *, tag: str | None = None, media_type: str = "application/json"
 ) -> Response:
     response = answer(request, body, tag=tag, media_type=media_type)
-    if response.status_code == 200 and (link := next_link(request, body)):
+    if response.status_code == 200 and (link := find_next_link(request, body)):
         response.headers["Link"] = link
     return response
 
 
-def no_content() -> Response:
+def answer_no_content() -> Response:
     return Response(status_code=204)
 
 
-def created(shape: type[BaseModel]) -> dict[int | str, dict[str, object]]:
+def declare_created(shape: type[BaseModel]) -> dict[int | str, dict[str, object]]:
     """Return the declaration that a PUT may also create: 201 with the `Location` of the resource."""
     return {
         201: {
@@ -85,15 +85,15 @@ def created(shape: type[BaseModel]) -> dict[int | str, dict[str, object]]:
     }
 
 
-def with_fields(body: str, **fields: object) -> bytes:
+def append_fields(body: str, **fields: object) -> bytes:
     """Return the database's JSON object with fields appended that depend on the request, such as `allowed`."""
-    return f"{body[:-1]},{to_json(fields)[1:]}".encode()
+    return f"{body[:-1]},{dump_json(fields)[1:]}".encode()
 
 
 # Languages and problems
 
 
-def language_of(request: Request) -> Language:
+def choose_language(request: Request) -> Language:
     """Return the language that `Accept-Language` prefers, by default Indonesian."""
     best: tuple[float, Language] = (0.0, "id")
     for tag, weight in read_weights(request.headers.get("accept-language", "")):
@@ -103,8 +103,8 @@ def language_of(request: Request) -> Language:
     return best[1]
 
 
-def problem_response(request: Request, problem: Problem) -> Response:
-    language = language_of(request)
+def answer_problem(request: Request, problem: Problem) -> Response:
+    language = choose_language(request)
     shape = problem.shown(
         language,
         base=str(request.base_url).rstrip("/"),
@@ -117,7 +117,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
         {"Content-Language": language, "Cache-Control": "no-store", "Vary": VARY, **problem.headers},
         media_type="application/problem+json",
     )
-    return shared(request, response)
+    return add_public_headers(request, response)
 
 
 def install_problem_handlers(app: FastAPI) -> None:
@@ -125,41 +125,39 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     def _problem(request: Request, error: Problem) -> Response:
-        return problem_response(request, error)
+        return answer_problem(request, error)
 
     @app.exception_handler(RequestValidationError)
     def _invalid(request: Request, error: RequestValidationError) -> Response:
-        return problem_response(
-            request, problem_from(error.errors(), getattr(request.state, "invalid", None))
-        )
+        return answer_problem(request, make_problem(error.errors(), getattr(request.state, "invalid", None)))
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
         if error.status_code == 404:
-            return problem_response(request, NotFound())
+            return answer_problem(request, NotFound())
         if error.status_code == 405:
             methods = ", ".join(_list_methods(request))
-            return problem_response(request, MethodNotAllowed(headers={"Allow": methods}, allowed=methods))
+            return answer_problem(request, MethodNotAllowed(headers={"Allow": methods}, allowed=methods))
         unreadable = FieldError(unreadable_body, pointer="", allowed="JSON, multipart")
-        return problem_response(request, BadRequest(headers=headers, errors=[unreadable]))
+        return answer_problem(request, BadRequest(headers=headers, errors=[unreadable]))
 
     @app.exception_handler(DBAPIError)
     def _database(request: Request, error: DBAPIError) -> Response:
-        problem = problem_of(error)
+        problem = find_problem(error)
         if problem is None:
             log.error("database_error", request_id=request.scope.get("request_id"), exc_info=error)
             problem = ServerError()
-        return problem_response(request, problem)
+        return answer_problem(request, problem)
 
     @app.exception_handler(NoConnection)
     def _no_connection(request: Request, error: NoConnection) -> Response:
-        return problem_response(request, Busy(headers={"Retry-After": "1"}))
+        return answer_problem(request, Busy(headers={"Retry-After": "1"}))
 
     @app.exception_handler(Exception)
     def _fault(request: Request, error: Exception) -> Response:
         # Starlette sends this reply outside the middleware, which logs the error and cannot add the request id.
-        response = problem_response(request, ServerError())
+        response = answer_problem(request, ServerError())
         response.headers["X-Request-Id"] = request.scope.get("request_id", "")
         return response
 
@@ -175,5 +173,5 @@ def _list_methods(request: Request) -> list[str]:
     return ["GET", "HEAD", *methods[1:]] if methods[:1] == ["GET"] else methods
 
 
-def shown_size(count: int) -> str:
+def format_size(count: int) -> str:
     return f"{count // 2**20} MiB" if count >= 2**20 else f"{count} byte"

@@ -27,13 +27,13 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
 
-from app.kit.database.errors import is_lost
-from app.kit.http.anonymous import shared
-from app.kit.http.bodies import Body, HouseRequest, JsonShape, check_plain
-from app.kit.http.etags import is_unchanged, unchanged
+from app.kit.database.errors import is_serialization_failure
+from app.kit.http.anonymous import add_public_headers
+from app.kit.http.bodies import Body, HouseRequest, JsonShape, check_url
+from app.kit.http.etags import answer_unchanged, is_unchanged
 from app.kit.http.idempotency import Replay
-from app.kit.http.unit_of_work import WRITES, Unit
-from app.kit.http.validation import nearest, repeated_parameter, unknown_parameter
+from app.kit.http.unit_of_work import WRITES, UnitOfWork
+from app.kit.http.validation import find_nearest, repeated_parameter, unknown_parameter
 from app.kit.problems import BadRequest, FieldError, Problem, UnknownParameter
 
 log = structlog.get_logger("rata")
@@ -46,7 +46,7 @@ NO_OPERATION = "none"
 
 PAUSES = (0.02, 0.1, 0.5)
 """Maximum pauses, in seconds, before each retry after a serialization failure; jitter separates concurrent retries."""
-REPEAT_SECONDS = 5
+RETRY_SECONDS = 5
 """No retry starts after this many seconds; the client gets 503."""
 
 
@@ -59,7 +59,7 @@ FromQuery = Annotated[Parameters, Query()]
 """All query parameters, as one shape."""
 
 
-def revalidated(tag: EarlyTag) -> Callable[[Endpoint], Endpoint]:
+def revalidate_by(tag: EarlyTag) -> Callable[[Endpoint], Endpoint]:
     """Declare a GET with an ETag that costs less than its parameters: a polling client pays only for the ETag.
 
     The ETag covers the whole URL, so a match implies the same parameters.
@@ -104,15 +104,15 @@ class HouseRoute(APIRoute):
             if not known:
                 known.update(_list_parameters(self))
             _check(request, known, body)
-            return shared(request, await _run_with_retries(request, run))
+            return add_public_headers(request, await _run_with_retries(request, run))
 
         async def run(request: HouseRequest) -> Response:
-            unit = request.state.unit = Unit(request)
+            unit = request.state.unit = UnitOfWork(request)
             try:
                 if early_tag is not None and "if-none-match" in request.headers:
                     tag = await anyio.to_thread.run_sync(early_tag, request)
                     if is_unchanged(request, tag):
-                        return unchanged(tag)
+                        return answer_unchanged(tag)
                     unit.rest()
                 if shape is not None:
                     await anyio.to_thread.run_sync(_validate, request, shape)
@@ -131,7 +131,7 @@ class HouseRoute(APIRoute):
 
 def _check(request: Request, known: dict[str, bool], body: Body | None) -> None:
     """Check the URL and headers of a request."""
-    check_plain(request)
+    check_url(request)
     _refuse_unknown(request, known)
     if body is not None:
         body.check_media_type(request)
@@ -153,12 +153,12 @@ async def _run_with_retries(request: Request, run: Run) -> Response:
 
     Each attempt has its own request object over the same body.
     """
-    give_up_at = time.monotonic() + REPEAT_SECONDS
+    give_up_at = time.monotonic() + RETRY_SECONDS
     for pause in PAUSES:
         try:
             return await _run_once(HouseRequest(request.scope, request.receive), run)
         except DBAPIError as error:
-            if not is_lost(error) or time.monotonic() > give_up_at:
+            if not is_serialization_failure(error) or time.monotonic() > give_up_at:
                 raise
         log.warning("lost", request_id=request.scope.get("request_id"), path=request.scope["path"])
         await anyio.sleep(pause * (500 + random.randbelow(500)) / 1000)
@@ -212,7 +212,7 @@ def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:
                     unknown_parameter,
                     parameter=name,
                     allowed=sorted(known),
-                    nearest=nearest(name, known),
+                    nearest=find_nearest(name, known),
                     values={"parameter": name},
                 )
                 for name in unknown
@@ -228,16 +228,16 @@ def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:
         )
 
 
-def house_router(prefix: str = "", *, tags: list[str | Enum], root: str = "/v1") -> APIRouter:
+def make_router(prefix: str = "", *, tags: list[str | Enum], root: str = "/v1") -> APIRouter:
     """Return a router of `HouseRoute`s with their whole path, so that an application adds them directly.
 
     FastAPI's `include_router` would match each of them in a copied scope: half the time of a small request.
     """
     return APIRouter(
-        route_class=HouseRoute, prefix=root + prefix, tags=tags, generate_unique_id_function=operation_id
+        route_class=HouseRoute, prefix=root + prefix, tags=tags, generate_unique_id_function=name_operation
     )
 
 
-def operation_id(route: APIRoute) -> str:
+def name_operation(route: APIRoute) -> str:
     """Return the name of the endpoint: short, and unique in the document (by a test)."""
     return route.name

@@ -16,7 +16,7 @@ from app.kit.problems import BadRequest, FieldError
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
-class Unit:
+class UnitOfWork:
     """The unit of work of a request: at most one write and one read session, which the route ends."""
 
     def __init__(self, request: Request) -> None:

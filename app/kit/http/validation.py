@@ -207,7 +207,9 @@ LONGEST_LIKENESS = 200
 """Maximum characters of a value that the search compares with the candidates."""
 
 
-def nearest(value: str, candidates: Iterable[str], *, limit: int = 3, cutoff: float = 50) -> Sequence[str]:
+def find_nearest(
+    value: str, candidates: Iterable[str], *, limit: int = 3, cutoff: float = 50
+) -> Sequence[str]:
     """Return the candidates most like `value`, best first."""
     return Nearest(value, candidates, limit, cutoff)
 
@@ -221,23 +223,23 @@ def describe_unknown(
     value: str, source: str, known: Iterable[str], *, allowed: object = None, **place: Unpack[ErrorPlace]
 ) -> FieldError:
     """Return the error of a value that a source lacks, with the nearest values that it has."""
-    near, values = nearest(value, known), {"source": source}
+    near, values = find_nearest(value, known), {"source": source}
     return FieldError(unknown_reference, value=value, allowed=allowed, nearest=near, values=values, **place)
 
 
-def place_in_json(reason: str) -> dict[str, str]:
+def find_json_position(reason: str) -> dict[str, str]:
     """Return the line and column in a JSON parser's message, or a dash for each."""
     place = re.search(r"line (\d+) column (\d+)", reason)
     line, column = place.groups() if place else ("–", "–")
     return {"line": line, "column": column}
 
 
-def pointer_of(parts: Sequence[object]) -> str:
+def make_pointer(parts: Sequence[object]) -> str:
     """Return the JSON Pointer (RFC 6901) of a path."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def problem_from(errors: Sequence[ErrorDetails], body: Sequence[FieldError] | None = None) -> Problem:
+def make_problem(errors: Sequence[ErrorDetails], body: Sequence[FieldError] | None = None) -> Problem:
     """Return the problem of validation errors: 404 for a path, 400 for query or header, 422 for a body.
 
     `body`: the errors of an earlier validation of the body; they replace those that FastAPI reports for it.
@@ -250,18 +252,18 @@ def problem_from(errors: Sequence[ErrorDetails], body: Sequence[FieldError] | No
     return BadRequest(errors=items) if places & {"query", "header"} else Invalid(errors=items)
 
 
-def body_errors(error: ValidationError, *, prefix: Sequence[object] = ()) -> list[FieldError]:
+def list_body_errors(error: ValidationError, *, prefix: Sequence[object] = ()) -> list[FieldError]:
     """Return the errors of a body, `MOST_ERRORS` at most, with pointers below `prefix`.
 
     Above `MOST_LISTED` errors, return one error with their number: the list would take a kilobyte each.
     """
     if (count := error.error_count()) > MOST_LISTED:
-        return [FieldError(too_many_errors, pointer=pointer_of(prefix), values={"count": count})]
+        return [FieldError(too_many_errors, pointer=make_pointer(prefix), values={"count": count})]
     errors = error.errors(include_url=False)[:MOST_ERRORS]
     return [_make_field_error({**e, "loc": ("body", *e["loc"])}, prefix) for e in errors]
 
 
-def validated_items(
+def validate_items(
     shape: type[Model], raw_items: Sequence[object]
 ) -> Iterator[tuple[int, Model | list[FieldError]]]:
     """Yield (index, item or its errors) of the items of a batch, each validated on its own.
@@ -273,7 +275,7 @@ def validated_items(
         try:
             yield place, adapter.validate_python(raw)
         except ValidationError as error:
-            errors = body_errors(error, prefix=("items", place))[:left] if left else []
+            errors = list_body_errors(error, prefix=("items", place))[:left] if left else []
             left -= len(errors)
             yield place, errors
 
@@ -285,7 +287,7 @@ def read_each(
     items: list[Model] = []
     errors: list[FieldError] = []
     seen = set()
-    for place, item in validated_items(shape, raw_items):
+    for place, item in validate_items(shape, raw_items):
         if isinstance(item, list):
             errors += item
         elif (item_key := key(item)) in seen:
@@ -297,15 +299,15 @@ def read_each(
     return items
 
 
-def validated(shape: type[Model], content: object) -> Model:
+def validate(shape: type[Model], content: object) -> Model:
     """Return a composed body, such as a patched one, as its shape. Raises Invalid if it does not fit."""
     try:
         return shape.model_validate(content)
     except ValidationError as error:
-        raise Invalid(errors=body_errors(error)) from None
+        raise Invalid(errors=list_body_errors(error)) from None
 
 
-def checked_key(key: str) -> str:
+def check_key(key: str) -> str:
     """Return the key of a new resource. Raises Invalid if it is malformed."""
     try:
         return str(_KEY.validate_python(key))
@@ -326,7 +328,7 @@ def _make_field_error(error: ErrorDetails, prefix: Sequence[object]) -> FieldErr
     where: ErrorPlace
     if place == "body":
         # The loc of a JSON syntax error is a position, not a path.
-        where = {"pointer": pointer_of([*prefix, *path]) if error["type"] != "json_invalid" else ""}
+        where = {"pointer": make_pointer([*prefix, *path]) if error["type"] != "json_invalid" else ""}
     else:
         name = ".".join(str(part) for part in path)
         where = {"header": name} if place == "header" else {"parameter": name}
@@ -345,7 +347,7 @@ def _make_field_error(error: ErrorDetails, prefix: Sequence[object]) -> FieldErr
     allowed: object = context.get("pattern") or bounds or None
     if "expected" in context:
         allowed = re.findall(r"'([^']*)'", str(context["expected"])) or context["expected"]
-    near = nearest(value, allowed) if isinstance(allowed, list) and isinstance(value, str) else ()
+    near = find_nearest(value, allowed) if isinstance(allowed, list) and isinstance(value, str) else ()
     return FieldError(
         kind,
         value=value,
@@ -355,7 +357,7 @@ def _make_field_error(error: ErrorDetails, prefix: Sequence[object]) -> FieldErr
             "message": error["msg"],
             "type": _JSON_TYPES.get(error["type"].partition("_")[0], "number"),
             "error": raised or "",
-            **place_in_json(str(raised or "")),
+            **find_json_position(str(raised or "")),
             **context,
         },
         **where,

@@ -20,7 +20,14 @@ from pydantic_core import to_jsonable_python
 from app.kit.fields import SOMETIMES
 from app.kit.http.constants import Constant, LateConstant
 from app.kit.merge_patch import describe_patch
-from app.kit.openapi.schemas import named_forms, named_pages, refer, require_all, sorted_deeply, tidy
+from app.kit.openapi.schemas import (
+    name_forms,
+    rename_pages,
+    replace_copies,
+    require_all,
+    sort_deeply,
+    tidy_schemas,
+)
 from app.kit.problems import Problem, ProblemShape
 from app.kit.shipped import find_shipped
 
@@ -122,19 +129,19 @@ def describe(app: FastAPI) -> dict[str, object]:
     for leftover in ("HTTPValidationError", "ValidationError"):
         schemas.pop(leftover, None)
     _restore_examples(schemas)
-    named_pages(document)
-    named_forms(document)
+    rename_pages(document)
+    name_forms(document)
     for operations in document["paths"].values():
         if "put" in operations and "patch" in operations:
             (whole,) = operations["put"]["requestBody"]["content"].values()
             (changes,) = operations["patch"]["requestBody"]["content"].values()
             changes["schema"] = describe_patch(whole["schema"], schemas)
-    tidy(document)
-    refer(document)
+    tidy_schemas(document)
+    replace_copies(document)
     require_all(document)
     problem = ProblemShape.model_json_schema(ref_template="#/components/schemas/{model}")
     errors = {**problem.pop("$defs"), "Problem": problem}
-    tidy({"components": {"schemas": errors}}, nullable=False)
+    tidy_schemas({"components": {"schemas": errors}}, nullable=False)
     schemas.update(errors)
     components["securitySchemes"] = {
         "token": {
@@ -147,13 +154,13 @@ def describe(app: FastAPI) -> dict[str, object]:
         name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()
     }
     components["responses"] = {}
-    for path, method, operation in operations_of(document):
+    for path, method, operation in list_operations(document):
         _complete_operation(path, method, operation, document)
-    described: dict[str, object] = sorted_deeply(document)
+    described: dict[str, object] = sort_deeply(document)
     return described
 
 
-def operations_of(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, object]]]:
+def list_operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, object]]]:
     """Yield (path, method, operation) for every operation."""
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -308,26 +315,26 @@ def _exemplify(holder: dict[str, Any], document: dict[str, object]) -> None:
     for kind, media in holder.get("content", {}).items():
         if "example" in media or "examples" in media or "json" not in kind:
             continue
-        example = example_of(media.get("schema", {}), document)
+        example = find_example(media.get("schema", {}), document)
         if example is not None:
             media["example"] = example
 
 
-def example_of(schema: dict[str, Any], document: dict[str, Any]) -> object:
+def find_example(schema: dict[str, Any], document: dict[str, Any]) -> object:
     """Return the example of a schema: for a page, a page with one item; for alternatives, the first one's."""
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
     if schema.get("examples"):
         return schema["examples"][0]
     if "anyOf" in schema:
-        return example_of(schema["anyOf"][0], document)
+        return find_example(schema["anyOf"][0], document)
     properties = schema.get("properties", {})
     if "items" in properties and "next" in properties:
-        return {"items": [example_of(properties["items"]["items"], document)], "next": None}
+        return {"items": [find_example(properties["items"]["items"], document)], "next": None}
     return None
 
 
-def document_bytes(app: FastAPI) -> bytes:
+def render_document(app: FastAPI) -> bytes:
     """Return the document in the format of the committed file."""
     return (json.dumps(app.openapi(), indent=1, ensure_ascii=False) + "\n").encode()
 

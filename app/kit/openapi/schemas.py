@@ -33,16 +33,16 @@ def since(release: str) -> dict[str, JsonValue]:
     return {"x-since": release}
 
 
-def release_of(field: FieldInfo) -> tuple[int, ...]:
+def find_release(field: FieldInfo) -> tuple[int, ...]:
     """Return the release that introduced a field: `(1, 1)` for `since("1.1")`, empty for the first release."""
     extra = field.json_schema_extra
     text = extra.get("x-since") if isinstance(extra, dict) else None
     return tuple(map(int, text.split("."))) if isinstance(text, str) else ()
 
 
-def fields_by_age(shape: type[BaseModel]) -> dict[str, FieldInfo]:
+def sort_fields_by_age(shape: type[BaseModel]) -> dict[str, FieldInfo]:
     """Return the fields of a shape in order, the younger ones last: readers find columns by position."""
-    return dict(sorted(shape.model_fields.items(), key=lambda item: release_of(item[1])))
+    return dict(sorted(shape.model_fields.items(), key=lambda item: find_release(item[1])))
 
 
 def count_younger(shape: type[BaseModel]) -> int:
@@ -52,7 +52,7 @@ def count_younger(shape: type[BaseModel]) -> int:
     return sum("x-since" in field for inner in shapes for field in inner.get("properties", {}).values())
 
 
-def named_pages(document: Schema) -> None:
+def rename_pages(document: Schema) -> None:
     """Rename the schemas of pages: `Page_AgencyOut_` becomes `AgencyPage`."""
     schemas = document["components"]["schemas"]
     names = {name: re.sub(r"^Page_(.+?)(?:Out)?_$", r"\1Page", name) for name in schemas}
@@ -68,7 +68,7 @@ def named_pages(document: Schema) -> None:
     _change_all(document, rename)
 
 
-def named_forms(document: Schema) -> None:
+def name_forms(document: Schema) -> None:
     """Turn the form of an operation into a named schema: `import_plan_matrix` gets `ImportPlanMatrixForm`."""
     for operations in document["paths"].values():
         for operation in operations.values():
@@ -79,7 +79,7 @@ def named_forms(document: Schema) -> None:
                 form["schema"] = {"$ref": _REF + name}
 
 
-def tidy(document: Schema, *, nullable: bool = True) -> None:
+def tidy_schemas(document: Schema, *, nullable: bool = True) -> None:
     """Remove titles, turn null into a type and whole bounds into integers.
 
     Parameters are never null, nor are the schemas if `nullable` is false: there null goes too.
@@ -139,7 +139,7 @@ def _merge_null(schema: Schema) -> Schema:
     return merged
 
 
-def refer(document: Schema) -> None:
+def replace_copies(document: Schema) -> None:
     """Replace each copy of a named schema inside another one, as Pydantic writes some, by a reference."""
     schemas = document["components"]["schemas"]
     names = {_make_key(schema): name for name, schema in schemas.items() if "properties" in schema}
@@ -228,12 +228,12 @@ def _find_holders(document: Schema) -> Iterator[Schema]:
                 yield from body.get("content", {}).values()
 
 
-def sorted_deeply(value: object) -> Any:
+def sort_deeply(value: object) -> Any:
     """Return a value with sorted objects, parameters by place and name, so a change of the document is a small diff."""
     if isinstance(value, dict):
-        return {name: sorted_deeply(value[name]) for name in sorted(value)}
+        return {name: sort_deeply(value[name]) for name in sorted(value)}
     if isinstance(value, list):
         if value and all(isinstance(item, dict) and {"name", "in"} <= item.keys() for item in value):
             value = sorted(value, key=lambda item: (item["in"], item["name"]))
-        return [sorted_deeply(item) for item in value]
+        return [sort_deeply(item) for item in value]
     return value

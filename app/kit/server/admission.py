@@ -19,11 +19,11 @@ from math import ceil
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.kit.http.replies import problem_response
+from app.kit.http.replies import answer_problem
 from app.kit.problems import Busy
-from app.kit.server.middleware import at_start
+from app.kit.server.middleware import wrap_send
 from app.kit.server.rate_limit import Caller, is_of_api
-from app.kit.server.request_body import Incoming
+from app.kit.server.request_body import RequestBody
 
 SPARE_THREADS = 8
 """Threads beyond the slots: for requests that need no slot, and for reading the chunks of exports."""
@@ -35,7 +35,7 @@ Waiter = asyncio.Future[bool]
 """A request in the queue. True: it has a slot. False: it made room for another caller."""
 
 
-class Places:
+class Slots:
     """The slots of a worker and the queue in front of them, for one event loop."""
 
     def __init__(self, number: int, *, length: int, seconds: float) -> None:
@@ -78,7 +78,7 @@ class Places:
             raise self.busy()
         self._waited = loop.time() - began
 
-    def pass_on(self) -> None:
+    def hand_over(self) -> None:
         """Give a free slot to the next caller's oldest request; without one, it stays free."""
         if not self._lines:
             self.free += 1
@@ -113,30 +113,30 @@ class Places:
             if not line:
                 del self._lines[caller]
         elif waiter.result():
-            self.pass_on()
+            self.hand_over()
 
 
-class Place:
+class Slot:
     """The slot of one request, which only the first call of `give_back` returns."""
 
     __slots__ = ("_is_held", "_places")
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Slots) -> None:
         self._places, self._is_held = places, True
 
     def give_back(self) -> None:
         if self._is_held:
             self._is_held = False
-            self._places.pass_on()
+            self._places.hand_over()
 
 
 class Admission:
     """Middleware that lets a request of `/v1` in once it has a slot.
 
-    It runs inside of `Bodies`, so a slow request body takes no slot.
+    It runs inside of `RequestBodies`, so a slow request body takes no slot.
     """
 
-    def __init__(self, app: ASGIApp, *, places: Places) -> None:
+    def __init__(self, app: ASGIApp, *, places: Slots) -> None:
         self.app, self.places = app, places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,16 +144,16 @@ class Admission:
             await self.app(scope, receive, send)
             return
         if not self.places.take():
-            assert isinstance(receive, Incoming)
+            assert isinstance(receive, RequestBody)
             try:
                 await self.places.wait(scope["caller"], receive.gone)
             except Busy as busy:
-                await problem_response(Request(scope), busy)(scope, receive, send)
+                await answer_problem(Request(scope), busy)(scope, receive, send)
                 return
-        place = Place(self.places)
+        place = Slot(self.places)
         scope["give_back_place"] = place.give_back
 
         try:
-            await self.app(scope, receive, at_start(send, lambda _: place.give_back()))
+            await self.app(scope, receive, wrap_send(send, lambda _: place.give_back()))
         finally:
             place.give_back()

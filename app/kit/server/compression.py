@@ -10,13 +10,13 @@ from starlette.middleware.gzip import GZipMiddleware, IdentityResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.http.preferences import MINIMUM_SIZE, accepts_gzip
-from app.kit.server.middleware import at_start
+from app.kit.server.middleware import wrap_send
 
 _MARKS = {coding: b'-%b"' % coding for coding in (b"gzip", b"zstd")}
 _CONDITIONS = (b"if-match", b"if-none-match")
 
 
-class Compressed:
+class Compression:
     """Middleware that compresses replies for clients that accept gzip, and marks their ETags."""
 
     def __init__(self, app: ASGIApp, *, compresslevel: int) -> None:
@@ -39,7 +39,7 @@ class Compressed:
             ]
             scope = {**scope, "headers": headers}
         inner = self.inner if accepts_gzip(scope) else IdentityResponder(self.plain, MINIMUM_SIZE)
-        await inner(scope, receive, at_start(send, change_tag))
+        await inner(scope, receive, wrap_send(send, change_tag))
 
 
 def _remove_marks(sent: bytes) -> bytes:
@@ -61,7 +61,7 @@ def _exempt_from_compression(app: ASGIApp) -> ASGIApp:
             message["headers"] = [*message["headers"], _UNCOMPRESSED]
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        await app(scope, receive, at_start(send, mark))
+        await app(scope, receive, wrap_send(send, mark))
 
     return run
 

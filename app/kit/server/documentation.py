@@ -17,9 +17,9 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from pydantic import BaseModel, Field
 
 from app.extras import is_installed
-from app.kit.fields import SOMETIMES, address, show_example
+from app.kit.fields import SOMETIMES, describe_key, show_example
 from app.kit.http.constants import CONSTANT, Constant, LateConstant
-from app.kit.http.routing import house_router
+from app.kit.http.routing import make_router
 from app.kit.openapi.document import DOCUMENT
 from app.kit.problems import Kind, NotFound, Problem, require_extra, require_found
 
@@ -50,7 +50,7 @@ class Meaning(BaseModel):
     )
 
 
-def meaning_of(code: str) -> Meaning:
+def find_meaning(code: str) -> Meaning:
     """Return the meaning of a code, which may be a problem's, an error's or both. Raises NotFound if it is neither."""
     problem, kind = Problem.known.get(code), Kind.known.get(code)
     if problem is None and kind is None:
@@ -67,16 +67,16 @@ def meaning_of(code: str) -> Meaning:
 @cache
 def _make_meaning(code: str) -> Constant:
     """Return the document of a code. Raises NotFound, which the cache does not keep."""
-    return Constant(meaning_of(code).model_dump_json(exclude_none=True).encode(), "application/json")
+    return Constant(find_meaning(code).model_dump_json(exclude_none=True).encode(), "application/json")
 
 
 def service_router() -> APIRouter:
-    router = house_router(root="", tags=["service"])
+    router = make_router(root="", tags=["service"])
 
     @router.get("/problems/{code}", response_model=Meaning, openapi_extra=CONSTANT)
     def read_problem(
         request: Request,
-        code: str = address("Code of a problem or of one of its errors.", "not_found"),
+        code: str = describe_key("Code of a problem or of one of its errors.", "not_found"),
     ) -> Response:
         """What a problem's or a field error's code means, in both languages: `type` of every problem points here."""
         return _make_meaning(code).answer(request)
@@ -117,7 +117,7 @@ def install_docs(app: FastAPI) -> None:
         )
         body = bytes(page.body)
         guards = {
-            "Content-Security-Policy": policy_of(body.decode()),
+            "Content-Security-Policy": build_policy(body.decode()),
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
         }
@@ -141,7 +141,7 @@ def _read_file(file: Path) -> Constant:
     return Constant(file.read_bytes(), guess_type(file.name)[0] or "application/octet-stream")
 
 
-def policy_of(page: str) -> str:
+def build_policy(page: str) -> str:
     """Return the Content-Security-Policy of a page: only the service's files and the page's inline scripts run.
 
     Inline styles pass, since Swagger UI styles its elements one by one.

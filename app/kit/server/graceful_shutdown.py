@@ -13,14 +13,14 @@ from types import FrameType
 from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Receive, Scope, Send
 
-from app.kit.server.middleware import Layer, at_start
+from app.kit.server.middleware import HttpMiddleware, wrap_send
 
-LEAVING = threading.Event()
+STOPPING = threading.Event()
 """An event that is set once this process has received SIGTERM."""
 
 
-def leave_first(seconds: float) -> None:
-    """Handle SIGTERM in two steps: set `LEAVING` at once, and call the previous handler so many seconds later."""
+def delay_stop(seconds: float) -> None:
+    """Handle SIGTERM in two steps: set `STOPPING` at once, and call the previous handler so many seconds later."""
     if not seconds:
         return
     stop = signal.getsignal(signal.SIGTERM)
@@ -29,23 +29,23 @@ def leave_first(seconds: float) -> None:
     again.daemon = True
 
     def leave(number: int, frame: FrameType | None) -> None:
-        if LEAVING.is_set():
+        if STOPPING.is_set():
             # the process may outlive the stop, and handle the signal in another way when the timer ends
             again.cancel()
             stop(number, frame)
             return
-        LEAVING.set()
+        STOPPING.set()
         again.start()
 
     signal.signal(signal.SIGTERM, leave)
 
 
-class ClosesConnections(Layer):
+class ConnectionClosing(HttpMiddleware):
     """Middleware that closes the connection after each reply, once the process has to stop."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         def close(message: Message) -> None:
-            if LEAVING.is_set():
+            if STOPPING.is_set():
                 MutableHeaders(scope=message)["Connection"] = "close"
 
-        await self.app(scope, receive, at_start(send, close))
+        await self.app(scope, receive, wrap_send(send, close))

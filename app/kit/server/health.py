@@ -14,10 +14,10 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.kit.fields import show_example
-from app.kit.http.replies import problem_response
-from app.kit.http.routing import house_router
+from app.kit.http.replies import answer_problem
+from app.kit.http.routing import make_router
 from app.kit.problems import Busy
-from app.kit.server.graceful_shutdown import LEAVING
+from app.kit.server.graceful_shutdown import STOPPING
 
 SECONDS = 0.5
 """Time-out of a ping, after which the database counts as unavailable.
@@ -74,7 +74,7 @@ class Probe:
 
 def health_router(version: str) -> APIRouter:
     """Return the routes for supervisors and load balancers. They wait for no thread, even if the database hangs."""
-    router = house_router(root="", tags=["service"])
+    router = make_router(root="", tags=["service"])
 
     @router.get("/health", response_model=Health)
     async def read_health() -> Response:
@@ -85,9 +85,9 @@ def health_router(version: str) -> APIRouter:
     async def read_ready(request: Request) -> Response:
         """The database answers too; 503 while it does not, and when the service is about to stop: send no traffic."""
         probe: Probe = request.app.state.probe
-        if LEAVING.is_set() or not await probe.is_answered():
+        if STOPPING.is_set() or not await probe.is_answered():
             # no `raise`: the handler of problems runs in the threads of requests
-            return problem_response(request, Busy(headers={"Retry-After": "1"}))
+            return answer_problem(request, Busy(headers={"Retry-After": "1"}))
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
     return router

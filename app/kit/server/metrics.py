@@ -16,14 +16,14 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.kit.database.breaker import pinging
+from app.kit.database.breaker import limit_to_ping
 from app.kit.database.engine import Database
-from app.kit.database.journal import height
-from app.kit.database.replicas import Replicated
+from app.kit.database.journal import last_sequence
+from app.kit.database.replicas import ReplicatedDatabase
 from app.kit.http.routing import NO_OPERATION
 from app.kit.problems import Busy
-from app.kit.server.admission import REASONS, Places
-from app.kit.server.middleware import Layer, at_start
+from app.kit.server.admission import REASONS, Slots
+from app.kit.server.middleware import HttpMiddleware, wrap_send
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 """Buckets from a 304 to an export; a national page under load lies in the middle."""
@@ -32,7 +32,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 class Metrics:
     """The metrics of one application, and the server that exposes them on a port of its own, if any."""
 
-    def __init__(self, database: Callable[[], Database], places: Places) -> None:
+    def __init__(self, database: Callable[[], Database], places: Slots) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "rata_requests",
@@ -78,7 +78,7 @@ class Metrics:
         yield GaugeMetricFamily("rata_database_up", "Whether the database answers.", value=rows is not None)
         if rows is not None:
             yield GaugeMetricFamily("rata_journal_height", "Rows of the journal.", value=rows)
-        if isinstance(database, Replicated):
+        if isinstance(database, ReplicatedDatabase):
             yield from _collect_replica(database)
 
     def describe(self) -> list[Metric]:
@@ -96,7 +96,7 @@ class Metrics:
             self.server.server_close()
 
 
-def _collect_replica(database: Replicated) -> Iterator[Metric]:
+def _collect_replica(database: ReplicatedDatabase) -> Iterator[Metric]:
     reads = CounterMetricFamily(
         "rata_reads",
         "Pulls, digests and files of reports made, by the server that they were read from.",
@@ -116,13 +116,13 @@ def _collect_replica(database: Replicated) -> Iterator[Metric]:
 def _count_rows(database: Database) -> int | None:
     """Return the number of rows in the journal. Returns None if the database does not answer."""
     try:
-        with pinging(), database.read_session() as session:
-            return height(session)
+        with limit_to_ping(), database.read_session() as session:
+            return last_sequence(session)
     except (SQLAlchemyError, Busy):
         return None
 
 
-class Measured(Layer):
+class RequestMetrics(HttpMiddleware):
     """Middleware that counts each request at its end, by the operation that its route put in `scope["operation"]`."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
@@ -140,7 +140,7 @@ class Measured(Layer):
         metrics.in_work.inc()
         started = time.perf_counter()
         try:
-            await self.app(scope, receive, at_start(send, note))
+            await self.app(scope, receive, wrap_send(send, note))
         finally:
             metrics.in_work.dec()
             metrics.seconds.labels(operations[-1]).observe(time.perf_counter() - started)

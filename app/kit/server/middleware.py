@@ -10,7 +10,7 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.kit.http.replies import problem_response, shown_size
+from app.kit.http.replies import answer_problem, format_size
 from app.kit.problems import Problem, Text
 
 log = structlog.get_logger("rata")
@@ -33,7 +33,7 @@ class HeadTooLarge(Problem):
     )
 
 
-def at_start(send: Send, note: Callable[[Message], None]) -> Send:
+def wrap_send(send: Send, note: Callable[[Message], None]) -> Send:
     """Return a `send` that lets `note` read or change the start of the reply first."""
 
     async def send_noted(message: Message) -> None:
@@ -44,7 +44,7 @@ def at_start(send: Send, note: Callable[[Message], None]) -> Send:
     return send_noted
 
 
-class Layer(ABC):
+class HttpMiddleware(ABC):
     """Base class of middleware for HTTP requests; other connections pass through."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -58,7 +58,7 @@ class Layer(ABC):
         """Answer a request, or pass it on to `app`."""
 
 
-class RequestLog(Layer):
+class RequestLog(HttpMiddleware):
     """Middleware that gives each request an id, returns it in the reply, and writes one log line at the end."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +78,7 @@ class RequestLog(Layer):
 
         failure: BaseException | None = None
         try:
-            await self.app(scope, receive, at_start(send, add_id))
+            await self.app(scope, receive, wrap_send(send, add_id))
         except Exception as error:
             failure = error
             raise
@@ -96,15 +96,15 @@ class RequestLog(Layer):
             )
 
 
-class BoundsHead(Layer):
+class HeadBounds(HttpMiddleware):
     """Middleware that refuses requests with too many headers, or a too large request head, with 431."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if _is_too_large(scope):
             problem = HeadTooLarge(
-                allowed=shown_size(HEAD_BYTES), count=HEADERS, headers={"Connection": "close"}
+                allowed=format_size(HEAD_BYTES), count=HEADERS, headers={"Connection": "close"}
             )
-            await problem_response(Request(scope), problem)(scope, receive, send)
+            await answer_problem(Request(scope), problem)(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
@@ -119,7 +119,7 @@ def _is_too_large(scope: Scope) -> bool:
     return size > HEAD_BYTES
 
 
-class AnswersHead(Layer):
+class HeadRequests(HttpMiddleware):
     """Middleware that answers HEAD with the status and headers of GET, from the route of GET, without the body."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

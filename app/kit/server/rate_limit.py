@@ -24,10 +24,10 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.http.credentials import read_address, read_secret
-from app.kit.http.replies import problem_response
+from app.kit.http.replies import answer_problem
 from app.kit.http.unit_of_work import WRITES
 from app.kit.problems import Problem, RateLimited, TooManyFailures, Unauthenticated
-from app.kit.server.middleware import at_start
+from app.kit.server.middleware import wrap_send
 
 WINDOW_SECONDS = 60
 RECOGNISED_SECONDS = 600
@@ -138,7 +138,7 @@ class RecognisedSecrets:
         return len(self._known)
 
 
-class Rates:
+class RateBudgets:
     """The budgets of one worker, and the secrets that it recognised."""
 
     def __init__(
@@ -155,7 +155,7 @@ class Charge:
 
     __slots__ = ("_address", "_budget", "_is_recognised", "_rates", "_reported", "_secret", "caller")
 
-    def __init__(self, rates: Rates, scope: Scope) -> None:
+    def __init__(self, rates: RateBudgets, scope: Scope) -> None:
         self._rates = rates
         self._budget = rates.writes if scope["method"] in WRITES else rates.reads
         self._address = Caller("address", read_address(scope))
@@ -249,7 +249,7 @@ class RateLimits:
     It puts the request's `Charge` in the scope, where authentication names the principal of the secret.
     """
 
-    def __init__(self, app: ASGIApp, *, rates: Rates) -> None:
+    def __init__(self, app: ASGIApp, *, rates: RateBudgets) -> None:
         self.app, self.rates = app, rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -262,11 +262,11 @@ class RateLimits:
         def report(message: Message) -> None:
             message["headers"] = [*message["headers"], *charge.report_fields()]
 
-        send_remaining = at_start(send, report)
+        send_remaining = wrap_send(send, report)
         try:
             charge.begin()
         except Problem as refusal:
-            await problem_response(Request(scope), refusal)(scope, receive, send_remaining)
+            await answer_problem(Request(scope), refusal)(scope, receive, send_remaining)
             return
         await self.app(scope, receive, send_remaining)
 

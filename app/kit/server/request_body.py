@@ -11,9 +11,9 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.kit.http.replies import problem_response, shown_size
+from app.kit.http.replies import answer_problem, format_size
 from app.kit.problems import BadRequest, Busy, FieldError, Kind, Problem, TooLarge, UnsupportedMedia
-from app.kit.server.middleware import Layer
+from app.kit.server.middleware import HttpMiddleware
 
 IN_MEMORY = 2**20
 SMALL = 64 * 2**10
@@ -21,7 +21,7 @@ SMALL = 64 * 2**10
 
 The proxy bounds the number of connections, and so the sum of small bodies.
 """
-PIECE = 256 * 2**10
+CHUNK_SIZE = 256 * 2**10
 
 unreadable_length = Kind("unreadable_length", id="bukan panjang isi", en="is no length of a body")
 coded_body = Kind(
@@ -31,7 +31,7 @@ coded_body = Kind(
 )
 
 
-class Incoming:
+class RequestBody:
     """The `receive` of a request with a whole body: it delivers the body in chunks and reports a disconnect."""
 
     def __init__(self, receive: Receive) -> None:
@@ -59,7 +59,7 @@ class Incoming:
 
     async def __call__(self) -> Message:
         if self._file is not None and self._left >= 0:
-            piece = await self._file.read(PIECE)
+            piece = await self._file.read(CHUNK_SIZE)
             self._left -= len(piece)
             is_all = self._left == 0
             self._left = -1 if is_all else self._left
@@ -87,7 +87,7 @@ class Incoming:
             await self._file.close()
 
 
-class Bodies(Layer):
+class RequestBodies(HttpMiddleware):
     """Middleware that receives each request body, or refuses it with a problem.
 
     `limit` bounds the bytes of one body, `together` those of all bodies under way.
@@ -98,7 +98,7 @@ class Bodies(Layer):
         self._total = 0
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        incoming = scope["incoming"] = Incoming(receive)
+        incoming = scope["incoming"] = RequestBody(receive)
         length, coding, has_body = b"0", b"", False
         for name, value in scope["headers"]:
             if name == b"content-length":
@@ -114,7 +114,7 @@ class Bodies(Layer):
             self._check_headers(length, coding)
             await self._receive_body(receive, incoming)
         except Problem as problem:
-            await problem_response(Request(scope), problem)(scope, receive, send)
+            await answer_problem(Request(scope), problem)(scope, receive, send)
         else:
             await self.app(scope, incoming, send)
         finally:
@@ -134,9 +134,9 @@ class Bodies(Layer):
             shown = length.decode("latin-1")
             raise BadRequest(errors=[FieldError(unreadable_length, header="Content-Length", value=shown)])
         if int(length) > self.limit:
-            raise TooLarge(allowed=shown_size(self.limit))
+            raise TooLarge(allowed=format_size(self.limit))
 
-    async def _receive_body(self, receive: Receive, incoming: Incoming) -> None:
+    async def _receive_body(self, receive: Receive, incoming: RequestBody) -> None:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -145,7 +145,7 @@ class Bodies(Layer):
             self._total += len(piece)
             incoming.size += len(piece)
             if incoming.size > self.limit:
-                raise TooLarge(allowed=shown_size(self.limit))
+                raise TooLarge(allowed=format_size(self.limit))
             if self._total > self.together and incoming.size > SMALL:
                 raise Busy(headers={"Retry-After": "10"})
             if not message.get("more_body", False):

@@ -26,8 +26,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.database.engine import Database
 from app.kit.http.routing import NO_OPERATION
-from app.kit.server.middleware import Layer, at_start
-from app.kit.spans import TRACER, failed
+from app.kit.server.middleware import HttpMiddleware, wrap_send
+from app.kit.spans import TRACER, mark_failed
 
 log = structlog.get_logger("rata")
 
@@ -35,10 +35,10 @@ CLOSE_SECONDS = 3.0
 """Time-out for the last spans when the process stops."""
 
 
-# opentelemetry-instrumentation-sqlalchemy can replace `watch` and `_named` once it fits. Version 0.66b2
+# opentelemetry-instrumentation-sqlalchemy can replace `watch` and `parse_statement` once it fits. Version 0.66b2
 # (November 2026) needs SQLAlchemy below 2.1, sends the text of each statement, and names a span by the first word
 # alone, without the table.
-class Traces:
+class SpanSender:
     """The exporter of a process: a bounded queue of spans, and a thread that sends them to the collector."""
 
     def __init__(self, version: str, exporter: SpanExporter | None = None) -> None:
@@ -92,7 +92,7 @@ class Traces:
         many: bool,
     ) -> None:
         if trace.get_current_span().is_recording():
-            operation, table = _named(statement)
+            operation, table = parse_statement(statement)
             attributes = {"db.system.name": connection.dialect.name, "db.operation.name": operation}
             if table:
                 attributes["db.collection.name"] = table
@@ -113,7 +113,7 @@ class Traces:
 
     def _fail(self, failure: ExceptionContext) -> None:
         if span := getattr(failure.execution_context, "rata_span", None):
-            failed(span, failure.original_exception)
+            mark_failed(span, failure.original_exception)
             span.end()
 
 
@@ -138,13 +138,13 @@ class _LoggingExporter(SpanExporter):
         self._exporter.shutdown()
 
 
-class Traced(Layer):
+class RequestSpans(HttpMiddleware):
     """Middleware that records a span per request, named by the operation that the route puts in `scope["operation"]`.
 
     It continues the caller's trace (`traceparent`), and puts the trace id in `scope["trace_id"]` for other middleware.
     """
 
-    def __init__(self, app: ASGIApp, *, traces: Traces) -> None:
+    def __init__(self, app: ASGIApp, *, traces: SpanSender) -> None:
         self.app, self._tracer = app, traces.tracer
         self._caller = TraceContextTextMapPropagator()
         self._paths: dict[str, str] = {}
@@ -170,9 +170,9 @@ class Traced(Layer):
 
         token = context.attach(context.set_value(TRACER, self._tracer, trace.set_span_in_context(span)))
         try:
-            await self.app(scope, receive, at_start(send, note))
+            await self.app(scope, receive, wrap_send(send, note))
         except BaseException as error:
-            failed(span, error)
+            mark_failed(span, error)
             raise
         finally:
             context.detach(token)
@@ -207,7 +207,7 @@ _WORDS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[()]|\w+""")
 
 
 @lru_cache(2000)
-def _named(statement: str) -> tuple[str, str]:
+def parse_statement(statement: str) -> tuple[str, str]:
     """Return (operation, table) of a statement: the table of its outermost FROM, else of its first, else empty."""
     depth, operation, inner, is_next = 0, "", "", False
     for match in _WORDS.finditer(statement):

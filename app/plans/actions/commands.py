@@ -8,29 +8,29 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from app.access.commands import Write
-from app.agencies.commands import replace_named
-from app.agencies.queries import Referrer, count_by
-from app.kit.batch import BatchWrite, Outcome
-from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, Chain, Entry, hold, next_versions, record
+from app.agencies.commands import replace_agency
+from app.agencies.queries import Referrer, make_counter
+from app.kit.batch import BatchWrite, ItemOutcome
+from app.kit.database.engine import get_table
+from app.kit.database.journal import Author, Chain, Entry, append, assign_versions, lock_chain
 from app.kit.database.parts import PartList, write_parts
 from app.kit.database.upsert import upsert
-from app.kit.http.validation import validated
+from app.kit.http.validation import validate
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, Kind, Problem, Text, require_found
 from app.plans.actions.models import PARTS, ActionFields, ActionIn, Part, SupportingAgencyRow
 from app.plans.actions.queries import (
     StoredAction,
     actions,
+    build_search_text,
     check_references,
-    references_to,
-    search_text,
-    stored_actions,
+    count_references,
+    read_stored_actions,
 )
-from app.plans.actions.rules import ActionContent, Draft, Gone
+from app.plans.actions.rules import ActionContent, Draft, RemovedItems
 from app.plans.core.models import Plan
-from app.plans.core.queries import plans_in, read_again
-from app.plans.core.rules import action_subject, check_editable, check_right, plan_chain
+from app.plans.core.queries import read_again, read_plans_in
+from app.plans.core.rules import check_editable, check_right, format_action_subject, format_plan_chain
 
 reported_part = Kind(
     "reported_part",
@@ -39,16 +39,16 @@ reported_part = Kind(
 )
 
 
-IN_USE: list[Callable[[Session, Gone], Gone]] = []
+IN_USE_HOOKS: list[Callable[[Session, RemovedItems], RemovedItems]] = []
 """Hooks of the areas above, from `app.wiring`: plans must not import progress. A write calls each with the items
 that it is about to remove from their actions; the hook returns those with reports."""
 
-FOLLOWED = ("outputs", "milestones")
+FIGURE_PARTS = ("outputs", "milestones")
 """Parts of an action from which the areas above compute figures."""
 
 AFTER_ACTIONS: list[Callable[[Session, Sequence[int]], None]] = []
 """Hooks of the areas above, from `app.wiring`. A write calls each with the ids of existing actions whose parts in
-`FOLLOWED` it changed."""
+`FIGURE_PARTS` it changed."""
 
 
 class PartInUse(Problem):
@@ -71,34 +71,36 @@ class ActionInUse(Problem):
     )
 
 
-_supporting = table_of(SupportingAgencyRow)
+_supporting = get_table(SupportingAgencyRow)
 
 
 # Actions
 
 
-class Written(NamedTuple):
+class WrittenActions(NamedTuple):
     """The result of a write of lines."""
 
-    outcomes: list[Outcome]
+    outcomes: list[ItemOutcome]
     """In the order of the drafts."""
     contents: dict[str, ActionContent]
     """Contents of the lines without errors, by code."""
 
 
-def put_actions(write: Write, plan: Plan, batch: BatchWrite[Draft], *, reason: str | None = None) -> Written:
+def put_actions(
+    write: Write, plan: Plan, batch: BatchWrite[Draft], *, reason: str | None = None
+) -> WrittenActions:
     """Create or replace actions, in one batch; equal ones keep their version.
 
     Raises Forbidden, Invalid or PartInUse for the whole batch; in a batch with `each` an item keeps its own errors.
     """
     write.actor.require("write_actions", plan.region_code)
-    chain = hold(write.session, plan_chain(plan.code))
-    stored = stored_actions(write.session, plan, list(batch.items))
+    chain = lock_chain(write.session, format_plan_chain(plan.code))
+    stored = read_stored_actions(write.session, plan, list(batch.items))
     forbid_lines_of_others(
         write, plan, batch, {code: {line.content["lead_agency"]} for code, line in stored.items()}
     )
     versions = [line.version for line in stored.values()]
-    write.precondition.check_many(write.session, versions, plan_chain(plan.code))
+    write.precondition.check_many(write.session, versions, format_plan_chain(plan.code))
     if batch.items:
         _check_editable(write.session, plan)
     return _store(write, plan, chain, batch, stored, reason)
@@ -107,13 +109,13 @@ def put_actions(write: Write, plan: Plan, batch: BatchWrite[Draft], *, reason: s
 def patch_action(write: Write, plan: Plan, code: str, patch: dict[str, object]) -> None:
     """Merge a patch into an action. Raises NotFound if it does not exist."""
     chain, stored = _hold_action(write, plan, code)
-    content = validated(ActionIn, merge_patch(renamed(stored.content, patch), patch))
+    content = validate(ActionIn, merge_patch(drop_old_names(stored.content, patch), patch))
     batch = BatchWrite([Draft(code, content)])
     forbid_lines_of_others(write, plan, batch, {})
     _store(write, plan, chain, batch, {code: stored}, None)
 
 
-def renamed(action: ActionContent, patch: dict[str, object]) -> ActionContent:
+def drop_old_names(action: ActionContent, patch: dict[str, object]) -> ActionContent:
     """Return the action to patch: without its names if the patch changes the code, which brings its own names."""
     if patch.get("subactivity_code") in (None, action["subactivity_code"]):
         return action
@@ -123,8 +125,8 @@ def renamed(action: ActionContent, patch: dict[str, object]) -> ActionContent:
 def _hold_action(write: Write, plan: Plan, code: str) -> tuple[Chain, StoredAction]:
     """Lock the plan's chain, check right, precondition and state. Return the chain and the action."""
     write.actor.require("write_actions", plan.region_code)
-    chain = hold(write.session, plan_chain(plan.code))
-    stored = require_found(stored_actions(write.session, plan, [code]).get(code))
+    chain = lock_chain(write.session, format_plan_chain(plan.code))
+    stored = require_found(read_stored_actions(write.session, plan, [code]).get(code))
     write.actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
     write.precondition.check(stored.version)
     _check_editable(write.session, plan)
@@ -144,17 +146,17 @@ def _store(
     batch: BatchWrite[Draft],
     stored: dict[str, StoredAction],
     reason: str | None,
-) -> Written:
+) -> WrittenActions:
     """Write the drafts without errors; the caller locked the chain and checked rights, precondition and state."""
     contents = complete_drafts(write.session, plan, batch, stored)
     changes = batch.changes(contents, stored)
     versions = write_actions(write.session, write.author, plan, changes, stored)
     entries = [
-        action_entry(plan, code, versions[code], stored.get(code), content, reason)
+        build_action_entry(plan, code, versions[code], stored.get(code), content, reason)
         for code, content in changes.items()
     ]
-    record(write.session, chain, write.author, entries)
-    return Written(batch.outcomes(stored, versions), batch.select_accepted(contents))
+    append(write.session, chain, write.author, entries)
+    return WrittenActions(batch.outcomes(stored, versions), batch.select_accepted(contents))
 
 
 def forbid_lines_of_others(
@@ -184,12 +186,12 @@ def complete_drafts(
     drafts = list(batch.items.values())
     contents, errors = check_references(session, plan, drafts)
     batch.invalidate(errors)
-    in_use = parts_in_use(session, {draft.code: draft.pointer for draft in drafts}, contents, stored)
+    in_use = find_parts_in_use(session, {draft.code: draft.pointer for draft in drafts}, contents, stored)
     batch.refuse(in_use, build_part_in_use)
     return contents
 
 
-def parts_in_use(
+def find_parts_in_use(
     session: Session,
     pointers: Mapping[str, str],
     contents: Mapping[str, ActionContent],
@@ -199,7 +201,7 @@ def parts_in_use(
 
     `pointers` are the JSON Pointers of the lines in the request, by code.
     """
-    gone: Gone = {}
+    gone: RemovedItems = {}
     for code, content in contents.items():
         for part in PARTS if code in stored else ():
             if dropped := part.list_keys(stored[code].content) - part.list_keys(content):
@@ -208,7 +210,7 @@ def parts_in_use(
         return {}
     codes = {stored[code].id: code for code in contents if code in stored}
     errors: dict[str, list[FieldError]] = {}
-    for hook in IN_USE:
+    for hook in IN_USE_HOOKS:
         for name, items in hook(session, gone).items():
             for id, key in sorted(items):
                 error = FieldError(reported_part, pointer=f"{pointers[codes[id]]}/{name}", value=key)
@@ -221,7 +223,7 @@ def build_part_in_use(errors: Sequence[FieldError]) -> PartInUse:
     return PartInUse(errors=errors, keys=", ".join(str(error.value) for error in errors))
 
 
-def action_entry(
+def build_action_entry(
     plan: Plan,
     code: str,
     version: int,
@@ -233,7 +235,7 @@ def action_entry(
     return Entry.of(
         "action",
         plan.region_code,
-        action_subject(plan.code, code),
+        format_action_subject(plan.code, code),
         version,
         stored.content if stored else None,
         after,
@@ -258,14 +260,14 @@ def write_actions(
         "year": plan.year,
         "updated_at": author.at.isoformat(),
     }
-    subjects = {code: action_subject(plan.code, code) for code in contents}
-    versions = next_versions(session, subjects, stored)
+    subjects = {code: format_action_subject(plan.code, code) for code in contents}
+    versions = assign_versions(session, subjects, stored)
     rows = [
         {
             **{name: value for name, value in content.items() if name in ActionFields.model_fields},
             **fixed,
             "code": code,
-            "search": search_text(content),
+            "search": build_search_text(content),
             "version": versions[code],
         }
         for code, content in contents.items()
@@ -283,7 +285,7 @@ def write_actions(
             for code, content in contents.items()
         ]
         write_parts(session, part.table, part.key, lists)
-    followed = [part for part in PARTS if part.name in FOLLOWED]
+    followed = [part for part in PARTS if part.name in FIGURE_PARTS]
     rewritten = [
         ids[code]
         for code, content in contents.items()
@@ -308,11 +310,11 @@ def delete_action(write: Write, plan: Plan, code: str) -> None:
     Raises NotFound if it does not exist, PartInUse if it has reports, ActionInUse if another thing refers to it.
     """
     chain, stored = _hold_action(write, plan, code)
-    if references := references_to(write.session, plan, [code]):
+    if references := count_references(write.session, plan, [code]):
         raise_referred(references)
     remove_actions(write.session, {code: stored})
-    entry = action_entry(plan, code, stored.version + 1, stored, None)
-    record(write.session, chain, write.author, [entry])
+    entry = build_action_entry(plan, code, stored.version + 1, stored, None)
+    append(write.session, chain, write.author, [entry])
 
 
 def raise_referred(references: Mapping[str, Mapping[str, int]]) -> NoReturn:
@@ -342,35 +344,37 @@ def move_lines(write: Write, region: str, old: str, new: str) -> None:
         _supporting.c.region_code == region, _supporting.c.agency_code == old
     )
     names_old = sa.or_(actions.c.lead_agency == old, actions.c.id.in_(supported))
-    for plan in plans_in(session, region):
-        chain = hold(session, plan_chain(plan.code))
+    for plan in read_plans_in(session, region):
+        chain = lock_chain(session, format_plan_chain(plan.code))
         plan = read_again(session, plan)
         of_plan = sa.select(actions.c.code).where(actions.c.plan_id == plan.id, names_old)
         codes = list(session.scalars(of_plan.order_by(actions.c.code)))
         if not codes:
             continue
-        before = stored_actions(session, plan, codes)
+        before = read_stored_actions(session, plan, codes)
         ids = [line.id for line in before.values()]
         chosen = actions.c.id.in_(ids)
         session.execute(
             sa.update(actions).where(chosen, actions.c.lead_agency == old).values(lead_agency=new)
         )
-        replace_named(session, _supporting.c.action_id, ids, old, new)
+        replace_agency(session, _supporting.c.action_id, ids, old, new)
         # An agency does not support a line that it leads.
         leads = sa.select(actions.c.id).where(chosen, actions.c.lead_agency == new)
         supports = sa.and_(_supporting.c.agency_code == new, _supporting.c.action_id.in_(leads))
         session.execute(sa.delete(_supporting).where(supports))
         changes = {"version": actions.c.version + 1, "updated_at": write.author.at}
         session.execute(sa.update(actions).where(chosen).values(**changes))
-        after = stored_actions(session, plan, codes)
+        after = read_stored_actions(session, plan, codes)
         entries = [
-            action_entry(plan, code, before[code].version + 1, before[code], after[code].content, reason)
+            build_action_entry(
+                plan, code, before[code].version + 1, before[code], after[code].content, reason
+            )
             for code in codes
         ]
-        record(session, chain, write.author, entries)
+        append(session, chain, write.author, entries)
 
 
 REFERRERS = [
-    Referrer("lines it leads", count_by(actions.c.lead_agency)),
-    Referrer("lines it supports", count_by(_supporting.c.agency_code)),
+    Referrer("lines it leads", make_counter(actions.c.lead_agency)),
+    Referrer("lines it supports", make_counter(_supporting.c.agency_code)),
 ]

@@ -15,7 +15,7 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.agencies.models import refer_to_agency
-from app.kit.database.engine import Table, table_of
+from app.kit.database.engine import Table, get_table
 from app.kit.fields import (
     AgencyCode,
     Count,
@@ -33,7 +33,7 @@ from app.kit.fields import (
     Shape,
     Tag,
     Version,
-    address,
+    describe_key,
     show_example,
 )
 from app.kit.http.validation import RuleBroken, refuse_repeated
@@ -110,7 +110,7 @@ class Regularity(StrEnum):
     incidental = "incidental"
 
 
-ActionKey = Annotated[str, address("Key of the action in its plan.", "A-001")]
+ActionKey = Annotated[str, describe_key("Key of the action in its plan.", "A-001")]
 
 
 # Parts of an action
@@ -430,12 +430,12 @@ class Part(NamedTuple):
 
 
 PARTS = (
-    Part("supporting_agencies", table_of(SupportingAgencyRow), "agency_code", None),
-    Part("components", table_of(ComponentRow), "code", Component),
-    Part("budget_lines", table_of(BudgetLineRow), "funding_source", BudgetLine),
-    Part("outputs", table_of(OutputRow), "code", Output),
-    Part("recipients", table_of(RecipientRow), "code", Recipient),
-    Part("locations", table_of(LocationRow), "region_code", Location),
-    Part("milestones", table_of(MilestoneRow), "code", Milestone),
-    Part("tags", table_of(TagRow), "tag", None),
+    Part("supporting_agencies", get_table(SupportingAgencyRow), "agency_code", None),
+    Part("components", get_table(ComponentRow), "code", Component),
+    Part("budget_lines", get_table(BudgetLineRow), "funding_source", BudgetLine),
+    Part("outputs", get_table(OutputRow), "code", Output),
+    Part("recipients", get_table(RecipientRow), "code", Recipient),
+    Part("locations", get_table(LocationRow), "region_code", Location),
+    Part("milestones", get_table(MilestoneRow), "code", Milestone),
+    Part("tags", get_table(TagRow), "tag", None),
 )

@@ -11,22 +11,22 @@ from pydantic_core import to_jsonable_python
 from sqlalchemy.sql import ColumnElement, FromClause
 from sqlmodel import Session
 
-from app.access.queries import within
+from app.access.queries import is_in_region
 from app.agencies.queries import check_agencies
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.json_sql import (
     TextSelect,
-    built_once,
-    fields_of,
-    fixed_object,
-    json_rows,
-    json_texts,
-    json_values,
-    to_json,
+    build_json_array,
+    build_json_values,
+    build_once,
+    dump_json,
+    make_fixed_object,
+    select_fields,
+    select_json,
 )
-from app.kit.database.upsert import records
-from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag, folded
-from app.kit.http.pagination import Listing, PageQuery, equal
+from app.kit.database.upsert import unnest_records
+from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag, fold_name
+from app.kit.http.pagination import Listing, PageQuery, match_values
 from app.kit.http.validation import describe_unknown, unknown_reference
 from app.kit.problems import FieldError, Kind, require_found
 from app.plans.actions.models import (
@@ -43,13 +43,17 @@ from app.plans.actions.models import (
 )
 from app.plans.actions.rules import ActionContent, ActionRecord, Draft
 from app.plans.core.models import Plan
-from app.plans.core.queries import check_locations, plans, unknown_edition
-from app.plans.core.rules import government_level
+from app.plans.core.queries import check_locations, describe_unknown_edition, plans
+from app.plans.core.rules import find_government_level
 from app.reference.models import Words
-from app.reference.nomenclature.queries import editions, subactivities_by_code, subactivities_like
-from app.reference.queries import funding_source_labels, funding_sources_by_code, has_words
+from app.reference.nomenclature.queries import (
+    find_similar_subactivities,
+    find_subactivities_by_code,
+    list_editions,
+)
+from app.reference.queries import find_funding_sources_by_code, has_words, read_funding_source_labels
 
-actions = table_of(ActionRow)
+actions = get_table(ActionRow)
 
 
 class ActionQuery(PageQuery):
@@ -89,12 +93,12 @@ class ActionQuery(PageQuery):
 
 
 @cache
-def action_columns() -> list[ColumnElement[Any]]:
+def build_action_columns() -> list[ColumnElement[Any]]:
     """Return the columns of an action (`ActionOut`); the database builds the JSON of its parts."""
     # PostgreSQL rounds numerics to decimals, not floats.
     share = sa.cast(actions.c.spent * 100.0 / actions.c.allocation, sa.Numeric)
     percent = sa.case((actions.c.allocation > 0, sa.func.round(share, 2)))
-    return fields_of(
+    return select_fields(
         ActionOut,
         actions,
         plan=sa.select(plans.c.code).where(plans.c.id == actions.c.plan_id).scalar_subquery(),
@@ -104,14 +108,14 @@ def action_columns() -> list[ColumnElement[Any]]:
 
 
 def _select_part(part: Part) -> sa.SQLColumnExpression[object]:
-    columns = [part.table.c[part.key]] if part.shape is None else fields_of(part.shape, part.table)
+    columns = [part.table.c[part.key]] if part.shape is None else select_fields(part.shape, part.table)
     query = (
         sa.select(*columns)
         .where(part.table.c.action_id == actions.c.id)
         .order_by(part.table.c.position)
         .correlate(actions)
     )
-    make = json_values if part.shape is None else json_rows
+    make = build_json_values if part.shape is None else build_json_array
     return make(query, name=part.name)
 
 
@@ -124,38 +128,38 @@ def list_actions(plan: Plan, query: ActionQuery) -> Listing:
 
 @cache
 def _build_item() -> ColumnElement[str]:
-    return fixed_object("action", action_columns())
+    return make_fixed_object("action", build_action_columns())
 
 
 ACTION_SORTS = ("code", "title", "strategy", "lead_agency", "allocation", "spent")
 
 
 def _build_conditions(query: ActionQuery) -> Iterator[ColumnElement[bool]]:
-    yield from equal(
+    yield from match_values(
         (actions.c.strategy, query.strategy),
         (actions.c.lead_agency, query.lead_agency),
         (actions.c.progress_period, query.reported),
     )
     for column, value in (
-        (table_of(SupportingAgencyRow).c.agency_code, query.supporting_agency),
-        (table_of(BudgetLineRow).c.funding_source, query.funding_source),
-        (table_of(TagRow).c.tag, query.tag),
+        (get_table(SupportingAgencyRow).c.agency_code, query.supporting_agency),
+        (get_table(BudgetLineRow).c.funding_source, query.funding_source),
+        (get_table(TagRow).c.tag, query.tag),
     ):
         if value is not None:
             yield _has_part(column.table, column == value)
     if query.location is not None:
-        table = table_of(LocationRow)
-        yield _has_part(table, within(table.c.region_code, query.location))
+        table = get_table(LocationRow)
+        yield _has_part(table, is_in_region(table.c.region_code, query.location))
     if query.subactivity_code is not None:
         yield _is_code_within(actions.c.subactivity_code, query.subactivity_code.rstrip("."))
     if query.q is not None:
         yield has_words(actions.c.search, query.q)
 
 
-def search_text(action: ActionContent) -> str:
+def build_search_text(action: ActionContent) -> str:
     """Return the text in which a search of actions looks: title and names, folded."""
     names = (action["title"], action["subactivity"], action["activity"], action["program"])
-    return folded(" ".join(filter(None, names)))
+    return fold_name(" ".join(filter(None, names)))
 
 
 def _is_code_within(column: sa.SQLColumnExpression[object], code: str) -> ColumnElement[bool]:
@@ -167,7 +171,7 @@ def _has_part(table: FromClause, condition: ColumnElement[bool]) -> ColumnElemen
     return sa.exists().where(table.c.action_id == actions.c.id, condition).correlate(actions)
 
 
-def action_json(session: Session, plan: Plan, code: str) -> str:
+def read_action_json(session: Session, plan: Plan, code: str) -> str:
     """Return an action of a visible plan as JSON text. Raises NotFound if it does not exist."""
     return require_found(session.scalar(_select_action(), {"plan": plan.id, "code": code}))
 
@@ -175,10 +179,10 @@ def action_json(session: Session, plan: Plan, code: str) -> str:
 @cache
 def _select_action() -> TextSelect:
     conditions = (actions.c.plan_id == sa.bindparam("plan"), actions.c.code == sa.bindparam("code"))
-    return json_texts(sa.select(*action_columns()).where(*conditions))
+    return select_json(sa.select(*build_action_columns()).where(*conditions))
 
 
-def action_id_of(session: Session, plan: Plan, code: str) -> int:
+def find_action_id(session: Session, plan: Plan, code: str) -> int:
     """Return the id of an action of a visible plan. Raises NotFound if it does not exist."""
     id = session.scalar(sa.select(actions.c.id).where(actions.c.plan_id == plan.id, actions.c.code == code))
     return int(require_found(id))
@@ -192,7 +196,9 @@ class StoredAction(NamedTuple):
     content: ActionContent
 
 
-def stored_actions(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, StoredAction]:
+def read_stored_actions(
+    session: Session, plan: Plan, codes: list[str] | None = None
+) -> dict[str, StoredAction]:
     """Return the actions of these codes (all: None), by code, with one statement."""
     return {
         code: StoredAction(id, version, json.loads(text))
@@ -200,13 +206,17 @@ def stored_actions(session: Session, plan: Plan, codes: list[str] | None = None)
     }
 
 
-def contents_of(session: Session, plan: Plan, codes: Iterable[str] | None = None) -> dict[str, ActionContent]:
+def read_contents(
+    session: Session, plan: Plan, codes: Iterable[str] | None = None
+) -> dict[str, ActionContent]:
     """Return the contents of the actions of these codes (all: None), by code."""
     names = None if codes is None else sorted(codes)
-    return {code: stored.content for code, stored in stored_actions(session, plan, names).items()}
+    return {code: stored.content for code, stored in read_stored_actions(session, plan, names).items()}
 
 
-def whole_actions(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, ActionRecord]:
+def read_whole_actions(
+    session: Session, plan: Plan, codes: list[str] | None = None
+) -> dict[str, ActionRecord]:
     """Return the actions of these codes (all: None) as `ActionOut`, by code, with one statement."""
     return {code: json.loads(text) for text, code, *_ in _read_actions(session, plan, codes, ActionOut)}
 
@@ -216,23 +226,23 @@ def _read_actions(
 ) -> Iterable[sa.Row[str, str, int, int]]:
     """Yield (JSON of the shape, code, id, version) of actions."""
     parameters = {"plan": plan.id} | (
-        {} if codes is None else {"records": to_json([{"code": c} for c in codes])}
+        {} if codes is None else {"records": dump_json([{"code": c} for c in codes])}
     )
     return session.execute(_select_actions(session, shape, codes is not None), parameters)
 
 
-@built_once
+@build_once
 def _select_actions(session: Session, shape: type[BaseModel], has_codes: bool) -> TextSelect:
-    columns = [column for column in action_columns() if column.name in shape.model_fields]
+    columns = [column for column in build_action_columns() if column.name in shape.model_fields]
     keys = [actions.c[name].label(f"_{name}") for name in ("code", "id", "version")]
     query = sa.select(*columns, *keys).where(actions.c.plan_id == sa.bindparam("plan"))
     if has_codes:
-        codes = records(session, {"code": actions.c.code.type})
+        codes = unnest_records(session, {"code": actions.c.code.type})
         query = query.where(actions.c.code.in_(sa.select(codes.c.code)))
-    return json_texts(query, *[column.name for column in keys])
+    return select_json(query, *[column.name for column in keys])
 
 
-def reported_codes(session: Session, plan: Plan, codes: list[str]) -> list[str]:
+def find_reported_codes(session: Session, plan: Plan, codes: list[str]) -> list[str]:
     """Return those of the codes whose action has progress reports."""
     query = sa.select(actions.c.code).where(
         actions.c.plan_id == plan.id, actions.c.code.in_(codes), actions.c.progress_period.is_not(None)
@@ -248,7 +258,7 @@ REFERRERS: dict[str, sa.Column[int]] = {}
 import commitments, yet a commitment keeps its action from deletion."""
 
 
-def references_to(session: Session, plan: Plan, codes: list[str]) -> dict[str, dict[str, int]]:
+def count_references(session: Session, plan: Plan, codes: list[str]) -> dict[str, dict[str, int]]:
     """Return {code: {name of the referring thing: count}} of the codes with references, by one statement."""
     counts = {
         name: sa.select(sa.func.count()).where(column == actions.c.id).correlate(actions).scalar_subquery()
@@ -325,9 +335,11 @@ def _read_regions(content: ActionContent) -> Iterator[tuple[str, str]]:
 
 
 def _check_funding(session: Session, pairs: Pairs) -> Iterator[FieldError]:
-    known = funding_sources_by_code(session, {source for _, source in pairs})
+    known = find_funding_sources_by_code(session, {source for _, source in pairs})
     unknown = [(pointer, source) for pointer, source in pairs if source not in known]
-    labels = [f"{code} {name}" for code, name in funding_source_labels(session).items()] if unknown else []
+    labels = (
+        [f"{code} {name}" for code, name in read_funding_source_labels(session).items()] if unknown else []
+    )
     for pointer, source in unknown:
         yield describe_unknown(source, "funding-sources", labels, pointer=pointer)
 
@@ -336,7 +348,7 @@ def _complete_nomenclature(
     session: Session, plan: Plan, contents_by_code: dict[str, ActionContent], pointers: dict[str, str]
 ) -> Iterator[tuple[str, FieldError]]:
     """Look codes up in their editions and fill in missing official names. Yield (code of the line, error)."""
-    level = government_level(plan.region_code)
+    level = find_government_level(plan.region_code)
     by_edition: dict[str, dict[str, ActionContent]] = {}
     for code, content in contents_by_code.items():
         if content["subactivity_code"] is None:
@@ -346,14 +358,17 @@ def _complete_nomenclature(
             content["nomenclature_edition"] = plan.nomenclature_edition
         if content["nomenclature_edition"] is not None:
             by_edition.setdefault(content["nomenclature_edition"], {})[code] = content
-    loaded = editions(session) if by_edition else []
+    loaded = list_editions(session) if by_edition else []
     for edition, contents in by_edition.items():
         if edition not in loaded:
             for code in contents:
-                yield code, unknown_edition(edition, loaded, f"{pointers[code]}/nomenclature_edition")
+                yield (
+                    code,
+                    describe_unknown_edition(edition, loaded, f"{pointers[code]}/nomenclature_edition"),
+                )
             continue
         coded = {code: key for code, c in contents.items() if (key := c["subactivity_code"]) is not None}
-        known = subactivities_by_code(session, edition, level, {*coded.values()})
+        known = find_subactivities_by_code(session, edition, level, {*coded.values()})
         for code, key in coded.items():
             content, official = contents[code], known.get(key)
             if official is None:
@@ -367,7 +382,7 @@ def _complete_nomenclature(
 def _describe_unknown_code(
     session: Session, edition: str, level: str, content: ActionContent, pointer: str
 ) -> FieldError:
-    near = subactivities_like(
+    near = find_similar_subactivities(
         session,
         edition,
         level,

@@ -5,7 +5,7 @@ from typing import TypedDict
 
 from app.plans.actions.models import ActionIn
 
-Gone = dict[str, set[tuple[int, str]]]
+RemovedItems = dict[str, set[tuple[int, str]]]
 """Name of a part → (action id, item's key) of the items."""
 
 

@@ -7,12 +7,12 @@ from sqlmodel import Session
 
 from app.access.commands import Write
 from app.kit.batch import flatten
-from app.kit.database.journal import Chain, Entry, hold, record
+from app.kit.database.journal import Chain, Entry, append, lock_chain
 from app.kit.problems import FieldError, Kind
 from app.plans.actions.commands import (
-    action_entry,
+    build_action_entry,
     build_part_in_use,
-    parts_in_use,
+    find_parts_in_use,
     raise_referred,
     remove_actions,
     reported_part,
@@ -22,27 +22,27 @@ from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import (
     StoredAction,
     check_references,
-    references_to,
-    reported_codes,
-    stored_actions,
+    count_references,
+    find_reported_codes,
+    read_stored_actions,
 )
 from app.plans.actions.rules import ActionContent, Draft
-from app.plans.amendments.commands import gone_entry
+from app.plans.amendments.commands import build_gone_entry
 from app.plans.amendments.queries import (
     AmendedRow,
     Amendment,
-    Editions,
-    amended_rows,
-    amendment_chain,
+    AmendmentEditions,
     amendments,
-    editions,
-    open_amendment,
+    format_amendment_chain,
+    read_amended_rows,
+    read_editions,
+    read_open_amendment,
 )
-from app.plans.amendments.rules import Amended, in_short, missing_reasons
+from app.plans.amendments.rules import AmendedLine, find_missing_reasons, shorten_reasons
 from app.plans.core.commands import follow_locations, replace_priority_locations
 from app.plans.core.models import Plan
 from app.plans.core.queries import plans
-from app.plans.revisions.differences.rules import Change, changes_of, telling
+from app.plans.revisions.differences.rules import ChangedField, compare_contents, select_relevant_reasons
 
 missing_reason = Kind(
     "missing_reason",
@@ -64,12 +64,12 @@ empty_amendment = Kind(
 # Submission
 
 
-def proposed(session: Session, plan: Plan) -> Mapping[str, ActionContent]:
+def read_proposed_lines(session: Session, plan: Plan) -> Mapping[str, ActionContent]:
     """Return the contents of the plan's lines after the adoption of its open amendment, by code."""
     return _read_amendment(session, plan)[1].after.actions
 
 
-def blocks(session: Session, plan: Plan) -> Sequence[FieldError]:
+def list_blocking_errors(session: Session, plan: Plan) -> Sequence[FieldError]:
     """Return the errors that block the submission of the open amendment, findings aside."""
     amendment, (before, after, reasons) = _read_amendment(session, plan)
     if before == after:
@@ -81,7 +81,7 @@ def blocks(session: Session, plan: Plan) -> Sequence[FieldError]:
             value=missing.action or plan.code,
             values={"field": field or "/"},
         )
-        for missing in missing_reasons(before, after, amendment.reasons, reasons)
+        for missing in find_missing_reasons(before, after, amendment.reasons, reasons)
         for field in missing.fields
     ]
     rows, stored = _read_changes(session, plan)
@@ -101,20 +101,20 @@ def blocks(session: Session, plan: Plan) -> Sequence[FieldError]:
             value=code,
             values={"references": ", ".join(f"{name}: {count}" for name, count in counts.items())},
         )
-        for code, counts in references_to(session, plan, _list_removed(rows)).items()
+        for code, counts in count_references(session, plan, _list_removed(rows)).items()
     ]
 
 
-def _read_amendment(session: Session, plan: Plan) -> tuple[Amendment, Editions]:
-    amendment = open_amendment(session, plan)
+def _read_amendment(session: Session, plan: Plan) -> tuple[Amendment, AmendmentEditions]:
+    amendment = read_open_amendment(session, plan)
     assert amendment is not None, f"{plan.code} is being amended without an amendment"
-    return amendment, editions(session, amendment)
+    return amendment, read_editions(session, amendment)
 
 
 def _read_changes(session: Session, plan: Plan) -> tuple[dict[str, AmendedRow], dict[str, StoredAction]]:
     """Return the drafted lines that differ from the lines in force, and the latter, by code."""
-    rows = amended_rows(session, plan)
-    stored = stored_actions(session, plan, list(rows))
+    rows = read_amended_rows(session, plan)
+    stored = read_stored_actions(session, plan, list(rows))
     unchanged = {code for code, line in stored.items() if line.content == rows[code].content}
     return {code: row for code, row in rows.items() if code not in unchanged}, stored
 
@@ -132,8 +132,8 @@ def _find_in_use(
     """Return the errors of lines and parts with reports that the amendment drops, by code of the line."""
     contents = {code: row.content for code, row in rows.items() if row.content is not None}
     pointers = {code: f"/actions/{code}" for code in rows}
-    errors = parts_in_use(session, pointers, contents, stored)
-    for code in reported_codes(session, plan, _list_removed(rows)):
+    errors = find_parts_in_use(session, pointers, contents, stored)
+    for code in find_reported_codes(session, plan, _list_removed(rows)):
         errors[code] = [FieldError(reported_part, pointer=pointers[code], value=code)]
     return errors
 
@@ -148,13 +148,13 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict
     Raises PartInUse if the amendment drops a line that has reports by now, ActionInUse if another thing refers to it.
     """
     session, author = write.session, write.author
-    amendment, (rows, stored) = open_amendment(session, plan), _read_changes(session, plan)
+    amendment, (rows, stored) = read_open_amendment(session, plan), _read_changes(session, plan)
     assert amendment is not None, f"{plan.code} is being amended without an amendment"
-    drafting = hold(session, amendment_chain(plan.code))
-    record(session, drafting, author, [gone_entry(amendment, drafting)])
+    drafting = lock_chain(session, format_amendment_chain(plan.code))
+    append(session, drafting, author, [build_gone_entry(amendment, drafting)])
     if in_use := _find_in_use(session, plan, rows, stored):
         raise build_part_in_use(flatten(in_use))
-    if references := references_to(session, plan, _list_removed(rows)):
+    if references := count_references(session, plan, _list_removed(rows)):
         raise_referred(references)
     contents = {code: row.content for code, row in rows.items() if row.content is not None}
     gone = {code: stored[code] for code, row in rows.items() if row.content is None and code in stored}
@@ -162,35 +162,37 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict
         remove_actions(session, gone)
     versions = write_actions(session, author, plan, contents, stored)
     versions |= {code: line.version + 1 for code, line in gone.items()}
-    own = changes_of(amendment.in_force, amendment.content)
+    own = compare_contents(amendment.in_force, amendment.content)
     entries = [_store_plan(session, plan, amendment, own)] if own else []
     lines = {
-        code: Amended(stored[code].content if code in stored else None, row.content, row.reasons)
+        code: AmendedLine(stored[code].content if code in stored else None, row.content, row.reasons)
         for code, row in sorted(rows.items())
     }
     entries += [
-        action_entry(
+        build_action_entry(
             plan,
             code,
             versions[code],
             stored.get(code),
             line.after,
-            in_short(line.reasons),
+            shorten_reasons(line.reasons),
         )
         for code, line in lines.items()
         if code in versions
     ]
-    reasons: list[object] = [{"action": None, **reason} for reason in telling(own, amendment.reasons)]
+    reasons: list[object] = [
+        {"action": None, **reason} for reason in select_relevant_reasons(own, amendment.reasons)
+    ]
     reasons += [
         {"action": code, **reason}
         for code, line in lines.items()
-        for reason in telling(line.changes, line.reasons)
+        for reason in select_relevant_reasons(line.changes, line.reasons)
     ]
     session.execute(sa.delete(amendments).where(amendments.c.plan_id == plan.id))
-    return record(session, chain, author, entries), {"purpose": amendment.purpose, "reasons": reasons}
+    return append(session, chain, author, entries), {"purpose": amendment.purpose, "reasons": reasons}
 
 
-def _store_plan(session: Session, plan: Plan, amendment: Amendment, own: list[Change]) -> Entry:
+def _store_plan(session: Session, plan: Plan, amendment: Amendment, own: list[ChangedField]) -> Entry:
     """Write the plan's own fields. Return the journal entry; the adoption that follows raises the plan's version."""
     locations = amendment.content["priority_locations"]
     content = {name: value for name, value in amendment.content.items() if name != "priority_locations"}
@@ -205,5 +207,5 @@ def _store_plan(session: Session, plan: Plan, amendment: Amendment, own: list[Ch
         plan.version + 1,
         amendment.in_force,
         amendment.content,
-        in_short(telling(own, amendment.reasons)),
+        shorten_reasons(select_relevant_reasons(own, amendment.reasons)),
     )

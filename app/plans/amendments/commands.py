@@ -14,37 +14,37 @@ from sqlmodel import Session
 from app.access.commands import Write
 from app.agencies.queries import Referrer
 from app.kit.batch import BatchWrite
-from app.kit.database.journal import Chain, Entry, hold, next_versions, record
+from app.kit.database.journal import Chain, Entry, append, assign_versions, lock_chain
 from app.kit.database.parts import delete_parts
 from app.kit.database.upsert import upsert
-from app.kit.http.validation import narrow, validated
+from app.kit.http.validation import narrow, validate
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import NotFound, Problem, Text
 from app.plans.actions.commands import (
     PartInUse,
-    Written,
+    WrittenActions,
     complete_drafts,
+    drop_old_names,
     forbid_lines_of_others,
     raise_referred,
-    renamed,
 )
-from app.plans.actions.queries import StoredAction, references_to, reported_codes, stored_actions
+from app.plans.actions.queries import StoredAction, count_references, find_reported_codes, read_stored_actions
 from app.plans.actions.rules import ActionContent, Draft
 from app.plans.amendments.models import AmendedActionIn, AmendmentIn
 from app.plans.amendments.queries import (
     AmendedRow,
     Amendment,
     amended_actions,
-    amended_rows,
-    amendment_chain,
-    amendment_of,
     amendments,
-    untouched_version,
+    compute_untouched_version,
+    find_amendment,
+    format_amendment_chain,
+    read_amended_rows,
 )
-from app.plans.core.commands import fitting_plan, state_entry
+from app.plans.core.commands import build_state_entry, complete_plan
 from app.plans.core.models import Plan, PlanIn, PlanState, Reason, ReasonContent
 from app.plans.core.queries import plans, read_plans
-from app.plans.core.rules import EDITABLE, action_subject, plan_chain
+from app.plans.core.rules import EDITABLE, format_action_subject, format_plan_chain
 
 
 class AmendmentNotEditable(Problem):
@@ -59,13 +59,13 @@ class AmendmentNotEditable(Problem):
 
 def _hold_amendment(write: Write, code: str, right: str) -> tuple[Amendment, Chain]:
     """Lock the chains of the plan and of its amendment. Return the amendment and its chain."""
-    amendment = amendment_of(write.session, write.actor, code)
+    amendment = find_amendment(write.session, write.actor, code)
     write.actor.require(right, amendment.plan.region_code)
-    hold(write.session, plan_chain(code))
-    amendment = amendment_of(write.session, write.actor, code)
+    lock_chain(write.session, format_plan_chain(code))
+    amendment = find_amendment(write.session, write.actor, code)
     if amendment.plan.state not in EDITABLE:
         raise AmendmentNotEditable(plan=code, state=amendment.plan.state)
-    return amendment, hold(write.session, amendment_chain(code))
+    return amendment, lock_chain(write.session, format_amendment_chain(code))
 
 
 def _next_number(chain: Chain) -> int:
@@ -88,12 +88,12 @@ def patch_amendment(write: Write, code: str, patch: dict[str, object]) -> None:
     amendment, chain = _hold_amendment(write, code, "write_plan")
     write.precondition.check(amendment.version)
     target = {**amendment.content, "reasons": amendment.reasons}
-    _store_plan(write, amendment, chain, validated(AmendmentIn, merge_patch(target, patch)))
+    _store_plan(write, amendment, chain, validate(AmendmentIn, merge_patch(target, patch)))
 
 
 def _store_plan(write: Write, amendment: Amendment, chain: Chain, content: AmendmentIn) -> None:
     own = narrow(content, PlanIn)
-    new = fitting_plan(write.session, amendment.plan.region_code, own)
+    new = complete_plan(write.session, amendment.plan.region_code, own)
     is_changed = new != amendment.in_force
     # Equal to the revision in force: no change, no reason.
     reasons = _dump_reasons(content.reasons) if is_changed else []
@@ -111,7 +111,7 @@ def _store_plan(write: Write, amendment: Amendment, chain: Chain, content: Amend
         "version": version,
     }
     upsert(write.session, amendments, [row], key=["plan_id"])
-    record(write.session, chain, write.author, [_build_entry(plan, version, before, after)])
+    append(write.session, chain, write.author, [_build_entry(plan, version, before, after)])
 
 
 def _dump_reasons(reasons: Sequence[Reason]) -> list[ReasonContent]:
@@ -123,14 +123,14 @@ def discard_amendment(write: Write, code: str) -> None:
     amendment, chain = _hold_amendment(write, code, "amend")
     write.precondition.check(amendment.version)
     session, plan = write.session, amendment.plan
-    gone = gone_entry(amendment, chain)
+    gone = build_gone_entry(amendment, chain)
     session.execute(sa.delete(amendments).where(amendments.c.plan_id == plan.id))
     adopted = {"state": PlanState.adopted, "version": plan.version + 1, "updated_at": write.author.at}
     session.execute(sa.update(plans).where(plans.c.id == plan.id).values(**adopted))
-    record(session, chain, write.author, [gone, state_entry(plan, PlanState.adopted)])
+    append(session, chain, write.author, [gone, build_state_entry(plan, PlanState.adopted)])
 
 
-def gone_entry(amendment: Amendment, chain: Chain) -> Entry:
+def build_gone_entry(amendment: Amendment, chain: Chain) -> Entry:
     """Return the journal entry of the end of an amendment and its lines."""
     plan = amendment.plan
     before = {**amendment.content, "reasons": amendment.reasons, "purpose": amendment.purpose}
@@ -162,8 +162,8 @@ class _Drafting:
     def open(cls, write: Write, code: str, lines: list[str]) -> "_Drafting":
         """Lock the chains of the plan and of its amendment, and read these lines."""
         amendment, chain = _hold_amendment(write, code, "write_actions")
-        stored = stored_actions(write.session, amendment.plan, lines)
-        return cls(amendment, chain, stored, amended_rows(write.session, amendment.plan, lines))
+        stored = read_stored_actions(write.session, amendment.plan, lines)
+        return cls(amendment, chain, stored, read_amended_rows(write.session, amendment.plan, lines))
 
     @property
     def plan(self) -> Plan:
@@ -173,7 +173,7 @@ class _Drafting:
     def lines(self) -> dict[str, AmendedRow]:
         """The drafted lines, and the lines in force without a draft, by code; `content` is None for a removal."""
         untouched = {
-            code: AmendedRow(line.content, [], untouched_version(self.amendment, line.version))
+            code: AmendedRow(line.content, [], compute_untouched_version(self.amendment, line.version))
             for code, line in self.stored.items()
         }
         return untouched | self.rows
@@ -188,13 +188,13 @@ class _Drafting:
         return leads
 
 
-Reasons = Mapping[str, Sequence[Reason]]
+ReasonsByLine = Mapping[str, Sequence[Reason]]
 """The reasons for the changes of each line, by its code."""
 
 
 def put_amended_actions(
-    write: Write, code: str, batch: BatchWrite[Draft], reasons: Reasons, *, note: str | None = None
-) -> Written:
+    write: Write, code: str, batch: BatchWrite[Draft], reasons: ReasonsByLine, *, note: str | None = None
+) -> WrittenActions:
     """Draft lines; a draft equal to its line in force withdraws the change.
 
     Raises like `put_actions`; `note` goes into the history of the drafting.
@@ -202,13 +202,17 @@ def put_amended_actions(
     drafting = _Drafting.open(write, code, list(batch.items))
     forbid_lines_of_others(write, drafting.plan, batch, drafting.leads)
     versions = [line.version for line in drafting.lines.values()]
-    write.precondition.check_many(write.session, versions, amendment_chain(code))
+    write.precondition.check_many(write.session, versions, format_amendment_chain(code))
     return _store(write, drafting, batch, reasons, note)
 
 
 def _store(
-    write: Write, drafting: _Drafting, batch: BatchWrite[Draft], reasons: Reasons, note: str | None = None
-) -> Written:
+    write: Write,
+    drafting: _Drafting,
+    batch: BatchWrite[Draft],
+    reasons: ReasonsByLine,
+    note: str | None = None,
+) -> WrittenActions:
     """Write the drafts without errors; the caller checked rights and precondition."""
     plan, stored, lines = drafting.plan, drafting.stored, drafting.lines
     contents = complete_drafts(write.session, plan, batch, stored)
@@ -222,7 +226,9 @@ def _store(
         if before is None or (before.content, list(before.reasons)) != (content, new_reasons):
             changes[code] = AmendedRow(content, new_reasons, versions[code], write.author.at)
     _store_lines(write, drafting, changes, note)
-    return Written(batch.outcomes(lines, {code: line.version for code, line in changes.items()}), accepted)
+    return WrittenActions(
+        batch.outcomes(lines, {code: line.version for code, line in changes.items()}), accepted
+    )
 
 
 def _next_versions(
@@ -233,7 +239,9 @@ def _next_versions(
     A version is the version in force (for a deleted line its last one) plus the place of the write in the amendment's
     chain, so it never falls.
     """
-    in_force = next_versions(session, {code: action_subject(plan.code, code) for code in codes}, stored)
+    in_force = assign_versions(
+        session, {code: format_action_subject(plan.code, code) for code in codes}, stored
+    )
     return {code: version - 1 + _next_number(chain) for code, version in in_force.items()}
 
 
@@ -249,7 +257,7 @@ def _store_lines(
     delete_parts(write.session, amended_actions, [{"plan_id": plan.id, "code": code} for code in dropped])
     _write_lines(write, plan, {code: line for code, line in changes.items() if code not in dropped})
     entries = [_build_line_entry(plan, code, lines.get(code), line, note) for code, line in changes.items()]
-    record(write.session, drafting.chain, write.author, entries)
+    append(write.session, drafting.chain, write.author, entries)
 
 
 def _write_lines(write: Write, plan: Plan, lines: Mapping[str, AmendedRow]) -> None:
@@ -300,8 +308,8 @@ def patch_amended_action(write: Write, code: str, action: str, patch: dict[str, 
         raise NotFound()
     write.actor.require("write_actions", drafting.plan.region_code, line.content["lead_agency"])
     write.precondition.check(line.version)
-    target = {**renamed(line.content, patch), "reasons": line.reasons}
-    content = validated(AmendedActionIn, merge_patch(target, patch))
+    target = {**drop_old_names(line.content, patch), "reasons": line.reasons}
+    content = validate(AmendedActionIn, merge_patch(target, patch))
     batch = BatchWrite([Draft(action, content.action)])
     forbid_lines_of_others(write, drafting.plan, batch, drafting.leads)
     _store(write, drafting, batch, {action: content.reasons})
@@ -317,9 +325,9 @@ def remove_amended_action(write: Write, code: str, action: str, reason: Reason |
         if content is not None:
             write.actor.require("write_actions", plan.region_code, content["lead_agency"])
     write.precondition.check(line.version)
-    if reported := reported_codes(write.session, plan, [action]):
+    if reported := find_reported_codes(write.session, plan, [action]):
         raise PartInUse(keys=", ".join(reported))
-    if references := references_to(write.session, plan, [action]):
+    if references := count_references(write.session, plan, [action]):
         raise_referred(references)
     version = _next_versions(write.session, plan, drafting.chain, [action], drafting.stored)[action]
     removal = AmendedRow(None, _dump_reasons([reason] if reason else []), version, write.author.at)
@@ -343,7 +351,7 @@ def _count_drafted(session: Session, region: str, agency: str) -> int:
     return sum(
         _names_agency(row.content, agency)
         for plan in _read_amended_plans(session, region)
-        for row in amended_rows(session, plan).values()
+        for row in read_amended_rows(session, plan).values()
     )
 
 
@@ -351,16 +359,16 @@ def move_drafted(write: Write, region: str, old: str, new: str) -> None:
     """Replace an agency by another in every drafted line of a region; locks the plans' chains first."""
     session, author = write.session, write.author
     for plan in _read_amended_plans(session, region):
-        hold(session, plan_chain(plan.code))
-        chain = hold(session, amendment_chain(plan.code))
+        lock_chain(session, format_plan_chain(plan.code))
+        chain = lock_chain(session, format_amendment_chain(plan.code))
         before = {
             code: (row, row.content)
-            for code, row in amended_rows(session, plan).items()
+            for code, row in read_amended_rows(session, plan).items()
             if row.content is not None and _names_agency(row.content, old)
         }
         if not before:
             continue
-        stored = stored_actions(session, plan, list(before))
+        stored = read_stored_actions(session, plan, list(before))
         versions, after = _next_versions(session, plan, chain, before, stored), {}
         for code, (row, drafted) in before.items():
             content = _replace_agency(drafted, old, new)
@@ -368,7 +376,7 @@ def move_drafted(write: Write, region: str, old: str, new: str) -> None:
             after[code] = AmendedRow(content, [] if is_in_force else row.reasons, versions[code], author.at)
         _write_lines(write, plan, after)
         entries = [_build_line_entry(plan, code, before[code][0], row) for code, row in after.items()]
-        record(session, chain, author, entries)
+        append(session, chain, author, entries)
 
 
 def _replace_agency(content: ActionContent, old: str, new: str) -> ActionContent:

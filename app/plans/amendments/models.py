@@ -11,7 +11,7 @@ from sqlmodel import Field
 
 from app.kit.database.engine import Table
 from app.kit.fields import Batch, Key, Version, show_example
-from app.kit.http.validation import RuleBroken, narrow, nearest, refuse_repeated
+from app.kit.http.validation import RuleBroken, find_nearest, narrow, refuse_repeated
 from app.kit.problems import BadRequest, FieldError, Kind
 from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE
 from app.plans.actions.models import ActionIn, ActionOut
@@ -65,7 +65,7 @@ def _check_reasons(reasons: list[Reason], fields: list[str]) -> None:
                 at=f"/reasons/{n}/field",
                 value=reason.field,
                 allowed=[f"/{name}" for name in fields],
-                nearest=nearest(first[0], fields),
+                nearest=find_nearest(first[0], fields),
             )
 
 
@@ -83,7 +83,7 @@ reason_incomplete = Kind(
 )
 
 
-def reason_of(category: ReasonCategory | None, text: str | None) -> Reason | None:
+def build_reason(category: ReasonCategory | None, text: str | None) -> Reason | None:
     """Return the reason for everything that a call changes. Raises BadRequest if one half of it is missing."""
     if category is None and text is None:
         return None
@@ -96,7 +96,7 @@ def reason_of(category: ReasonCategory | None, text: str | None) -> Reason | Non
 # Lines
 
 
-Change = Literal["unchanged", "created", "changed", "removed"]
+AmendmentChange = Literal["unchanged", "created", "changed", "removed"]
 
 
 class AmendedActionIn(ActionIn):
@@ -139,7 +139,7 @@ class AmendedAction(ActionOut):
     The figures that were reported are those of the line in force.
     """
 
-    change: Change
+    change: AmendmentChange
     reasons: list[Reason]
     lacking: list[str] = ShapeField(description="Changed fields that need a reason and have none.")
 

@@ -8,22 +8,22 @@ from pydantic import Field
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.database.engine import table_of
-from app.kit.database.journal import JournalRow, stamp
+from app.kit.database.engine import get_table
+from app.kit.database.journal import JournalRow, state_hash
 from app.kit.problems import NotFound
-from app.plans.actions.queries import ActionQuery, contents_of, whole_actions
+from app.plans.actions.queries import ActionQuery, read_contents, read_whole_actions
 from app.plans.actions.rules import ActionContent, ActionRecord, absorption_percent
 from app.plans.amendments.models import AmendedAction, AmendmentActionRow, AmendmentRow
-from app.plans.amendments.rules import Amended, AmendedRecord
+from app.plans.amendments.rules import AmendedLine, AmendedRecord
 from app.plans.core.models import Plan, PlanContent
-from app.plans.core.queries import plan_of, stored_plan
+from app.plans.core.queries import find_plan, read_plan_content
 from app.plans.core.rules import AMENDMENT_CHAIN
-from app.plans.revisions.differences.queries import build_differences, sealed
-from app.plans.revisions.differences.rules import Content, Edition, Reasons, whole
+from app.plans.revisions.differences.queries import build_differences, read_revision_heads
+from app.plans.revisions.differences.rules import Content, PlanEdition, Reasons, fill_defaults
 from app.plans.revisions.queries import ReportedFigures
 
-amendments, amended_actions = table_of(AmendmentRow), table_of(AmendmentActionRow)
-_journal = table_of(JournalRow)
+amendments, amended_actions = get_table(AmendmentRow), get_table(AmendmentActionRow)
+_journal = get_table(JournalRow)
 
 
 class AmendedActionQuery(ActionQuery):
@@ -50,26 +50,26 @@ class Amendment(NamedTuple):
     """Position of its opening in its chain: above the position of any write to an earlier amendment."""
 
 
-def amendment_chain(code: str) -> str:
+def format_amendment_chain(code: str) -> str:
     """Return the journal's chain of a plan's amendments."""
     return f"{AMENDMENT_CHAIN}{code}"
 
 
-def amendment_of(session: Session, actor: Actor, code: str) -> Amendment:
+def find_amendment(session: Session, actor: Actor, code: str) -> Amendment:
     """Return the open amendment of a plan. Raises NotFound if none is open or the actor may not read drafts."""
-    plan = plan_of(session, actor, code)
-    amendment = open_amendment(session, plan)
+    plan = find_plan(session, actor, code)
+    amendment = read_open_amendment(session, plan)
     if amendment is None or not actor.may("read_drafts", plan.region_code):
         raise NotFound()
     return amendment
 
 
-def open_amendment(session: Session, plan: Plan) -> Amendment | None:
+def read_open_amendment(session: Session, plan: Plan) -> Amendment | None:
     """Return the open amendment of a plan, or None."""
     opening = sa.select(sa.func.max(_journal.c.position)).where(
         _journal.c.subject == f"plans/{plan.code}",
         _journal.c.kind == "plan.amended",
-        _journal.c.chain == amendment_chain(plan.code),
+        _journal.c.chain == format_amendment_chain(plan.code),
     )
     row = session.execute(
         sa.select(amendments, opening.scalar_subquery().label("number")).where(
@@ -78,8 +78,8 @@ def open_amendment(session: Session, plan: Plan) -> Amendment | None:
     ).one_or_none()
     if row is None:
         return None
-    in_force = stored_plan(session, plan)
-    content = in_force if row.content is None else whole("plan", row.content)
+    in_force = read_plan_content(session, plan)
+    content = in_force if row.content is None else fill_defaults("plan", row.content)
     return Amendment(
         plan, in_force, content, row.reasons, row.version, row.opened_at, row.purpose, row.number or 0
     )
@@ -96,29 +96,31 @@ class AmendedRow(NamedTuple):
     """Instant of the last write; None for a line without a draft."""
 
 
-def amended_rows(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, AmendedRow]:
+def read_amended_rows(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, AmendedRow]:
     """Return the drafted lines of these codes (all: None), by code."""
     c = amended_actions.c
     query = sa.select(c.code, c.content, c.reasons, c.version, c.updated_at).where(c.plan_id == plan.id)
     if codes is not None:
         query = query.where(c.code.in_(codes))
     return {
-        code: AmendedRow(content and whole("action", content), reasons, version, at)
+        code: AmendedRow(content and fill_defaults("action", content), reasons, version, at)
         for code, content, reasons, version, at in session.execute(query)
     }
 
 
-def lines_of(session: Session, amendment: Amendment, codes: list[str] | None = None) -> list[AmendedRecord]:
+def read_amended_lines(
+    session: Session, amendment: Amendment, codes: list[str] | None = None
+) -> list[AmendedRecord]:
     """Return the lines of the draft (`AmendedAction`); a removed line as in force."""
     plan = amendment.plan
-    in_force, rows = whole_actions(session, plan, codes), amended_rows(session, plan, codes)
+    in_force, rows = read_whole_actions(session, plan, codes), read_amended_rows(session, plan, codes)
     return [
         _build_line(amendment, code, in_force.get(code), rows.get(code))
         for code in sorted({*in_force, *rows})
     ]
 
 
-def untouched_version(amendment: Amendment, in_force: int) -> int:
+def compute_untouched_version(amendment: Amendment, in_force: int) -> int:
     """Return the version, in an amendment, of a line without a draft."""
     return in_force + amendment.number
 
@@ -128,10 +130,10 @@ def _build_line(
 ) -> AmendedRecord:
     if row is None:
         assert in_force is not None
-        version = untouched_version(amendment, in_force["version"])
+        version = compute_untouched_version(amendment, in_force["version"])
         return {**in_force, "version": version, "change": "unchanged", "reasons": [], "lacking": []}
-    before = None if in_force is None else whole("action", in_force)
-    line = Amended(before, row.content, row.reasons)
+    before = None if in_force is None else fill_defaults("action", in_force)
+    line = AmendedLine(before, row.content, row.reasons)
     new = {"code": code, "plan": amendment.plan.code, **ReportedFigures()._asdict()}
     fields: dict[str, Any] = {**(in_force or new), **(row.content or {})}
     fields |= {
@@ -145,43 +147,43 @@ def _build_line(
     return cast(AmendedRecord, {name: fields[name] for name in AmendedAction.model_fields})
 
 
-class Editions(NamedTuple):
+class AmendmentEditions(NamedTuple):
     """The plan in force and the drafted plan, with the reasons by code of the line."""
 
-    before: Edition
-    after: Edition
+    before: PlanEdition
+    after: PlanEdition
     reasons: dict[str, Reasons]
 
 
-def editions(session: Session, amendment: Amendment) -> Editions:
+def read_editions(session: Session, amendment: Amendment) -> AmendmentEditions:
     """Return both editions whole, the plan in force and the draft."""
-    rows = amended_rows(session, amendment.plan)
-    in_force = contents_of(session, amendment.plan)
+    rows = read_amended_rows(session, amendment.plan)
+    in_force = read_contents(session, amendment.plan)
     lines = {**in_force, **{code: row.content for code, row in rows.items()}}
     after = {code: content for code, content in lines.items() if content is not None}
-    return Editions(
-        Edition(amendment.in_force, in_force),
-        Edition(amendment.content, after),
+    return AmendmentEditions(
+        PlanEdition(amendment.in_force, in_force),
+        PlanEdition(amendment.content, after),
         {code: row.reasons for code, row in rows.items()},
     )
 
 
-def amendment_state(session: Session, code: str) -> str:
+def read_amendment_hash(session: Session, code: str) -> str:
     """Return the hash of the amendment's chain, new with every write to the amendment."""
-    return stamp(session, amendment_chain(code)) or "0" * 64
+    return state_hash(session, format_amendment_chain(code)) or "0" * 64
 
 
-def amendment_differences(session: Session, amendment: Amendment) -> Content:
+def compute_amendment_differences(session: Session, amendment: Amendment) -> Content:
     """Return the differences of the draft from the revision in force (`Differences`)."""
     plan = amendment.plan
     assert plan.revision is not None  # only a plan in force has an amendment
-    before, after, by_line = editions(session, amendment)
+    before, after, by_line = read_editions(session, amendment)
     by_place = [(None, amendment.reasons), *by_line.items()]
     return build_differences(
         plan.code,
         before,
         after,
         {code: [{**reason, "revision": None} for reason in of_line] for code, of_line in by_place},
-        sealed(session, plan)[plan.revision].shown,
+        read_revision_heads(session, plan)[plan.revision].shown,
         {"revision": None, "sha256": None, "adopted_at": None},
     )

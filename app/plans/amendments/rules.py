@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from app.plans.actions.rules import ActionContent, ActionRecord
-from app.plans.amendments.models import Change as LineChange
+from app.plans.amendments.models import AmendmentChange as LineChange
 from app.plans.revisions.differences.rules import (
-    Change,
-    Edition,
+    ChangedField,
+    PlanEdition,
     Reasons,
-    changes_of,
+    compare_contents,
+    compare_editions,
     compare_lines,
     covers,
-    line_differences,
 )
 
 NEEDS_REASON = (
@@ -36,7 +36,7 @@ removes needs one reason for the whole."""
 _NEEDS = tuple(tuple(pattern.split("/")[1:]) for pattern in NEEDS_REASON)
 
 
-def needs_reason(change: Change) -> bool:
+def needs_reason(change: ChangedField) -> bool:
     """Return whether a change needs a reason; a new or removed item does if it has a value in such a field."""
     parts = change.field.split("/")[1:]
     if not parts:
@@ -59,7 +59,7 @@ def is_covered(field: str, reasons: Reasons) -> bool:
     return any(covers(reason["field"], field) for reason in reasons)
 
 
-def lacking(changes: Iterable[Change], reasons: Reasons) -> list[str]:
+def lacking(changes: Iterable[ChangedField], reasons: Reasons) -> list[str]:
     """Return the fields whose change needs a reason and has none."""
     return [
         change.field for change in changes if needs_reason(change) and not is_covered(change.field, reasons)
@@ -74,7 +74,7 @@ class AmendedRecord(ActionRecord):
     lacking: list[str]
 
 
-class Amended(NamedTuple):
+class AmendedLine(NamedTuple):
     """A drafted line, with the line in force."""
 
     before: ActionContent | None
@@ -92,7 +92,7 @@ class Amended(NamedTuple):
         return "unchanged" if self.before == self.after else "changed"
 
     @property
-    def changes(self) -> list[Change]:
+    def changes(self) -> list[ChangedField]:
         return compare_lines(self.before, self.after)
 
     @property
@@ -100,26 +100,26 @@ class Amended(NamedTuple):
         return lacking(self.changes, self.reasons) if self.change != "unchanged" else []
 
 
-class Missing(NamedTuple):
+class MissingReasons(NamedTuple):
     """Changed fields without a reason, of a line or (None) of the plan itself."""
 
     action: str | None
     fields: list[str]
 
 
-def missing_reasons(
-    before: Edition, after: Edition, plan_reasons: Reasons, reasons: dict[str, Reasons]
-) -> list[Missing]:
+def find_missing_reasons(
+    before: PlanEdition, after: PlanEdition, plan_reasons: Reasons, reasons: dict[str, Reasons]
+) -> list[MissingReasons]:
     """Return the changed fields without a reason, of the plan and of each line."""
-    missing = [Missing(None, lacking(changes_of(before.plan, after.plan), plan_reasons))]
+    missing = [MissingReasons(None, lacking(compare_contents(before.plan, after.plan), plan_reasons))]
     missing += [
-        Missing(line.code, lacking(line.changes, reasons.get(line.code, ())))
-        for line in line_differences(before, after)
+        MissingReasons(line.code, lacking(line.changes, reasons.get(line.code, ())))
+        for line in compare_editions(before, after)
     ]
     return [item for item in missing if item.fields]
 
 
-def in_short(reasons: Reasons) -> str | None:
+def shorten_reasons(reasons: Reasons) -> str | None:
     """Return the reasons of a line, cut to `JOURNAL_REASON` characters, for the journal; the revision keeps all."""
     texts = "; ".join(dict.fromkeys(f"{reason['category']}: {reason['text']}" for reason in reasons))
     return (texts if len(texts) <= JOURNAL_REASON else f"{texts[: JOURNAL_REASON - 1]}…") or None

@@ -7,10 +7,10 @@ from pydantic_core import to_jsonable_python
 from sqlmodel import Session
 
 from app.access.commands import Write
-from app.kit.database.engine import table_of
-from app.kit.database.journal import Chain, Entry, hold, next_version, record
+from app.kit.database.engine import get_table
+from app.kit.database.journal import Chain, Entry, append, assign_version, lock_chain
 from app.kit.database.upsert import upsert
-from app.kit.http.validation import validated
+from app.kit.http.validation import validate
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, Invalid, Kind, refuse
 from app.plans.core.models import (
@@ -22,8 +22,15 @@ from app.plans.core.models import (
     PriorityContent,
     PriorityLocationRow,
 )
-from app.plans.core.queries import check_locations, edition_in_force, plan_of, plans, read_plans, stored_plan
-from app.plans.core.rules import FIRST_YEAR, check_editable, plan_chain, plan_key
+from app.plans.core.queries import (
+    check_locations,
+    choose_edition,
+    find_plan,
+    plans,
+    read_plan_content,
+    read_plans,
+)
+from app.plans.core.rules import FIRST_YEAR, check_editable, format_plan_chain, parse_plan_key
 from app.reference.queries import check_region
 
 malformed_plan_key = Kind(
@@ -40,7 +47,7 @@ the priority locations that it added, removed or changed."""
 
 def put_plan(write: Write, code: str, content: PlanIn) -> bool:
     """Create or replace a plan. Return True if it is new. Raises NotFound if the actor cannot see its region."""
-    key = plan_key(code)
+    key = parse_plan_key(code)
     if key is None:
         error = FieldError(
             malformed_plan_key,
@@ -53,30 +60,30 @@ def put_plan(write: Write, code: str, content: PlanIn) -> bool:
     write.actor.require_seen(key[0])
     check_region(write.session, key[0])
     write.actor.require("write_plan", key[0])
-    chain = hold(write.session, plan_chain(code))
+    chain = lock_chain(write.session, format_plan_chain(code))
     plan = next(iter(read_plans(write.session, sa.select(plans).where(plans.c.code == code))), None)
     write.precondition.check(plan.version if plan else None)
     if plan is not None:
         check_editable(code, plan.state, plan.revision)
-    before = stored_plan(write.session, plan) if plan else None
+    before = read_plan_content(write.session, plan) if plan else None
     _store(write, code, chain, plan, before, content)
     return plan is None
 
 
 def patch_plan(write: Write, code: str, patch: dict[str, object]) -> None:
     """Merge a patch into a plan. Raises PlanNotEditable if its state takes no changes."""
-    plan, chain = hold_plan(write, code)
-    before = stored_plan(write.session, plan)
-    content = validated(PlanIn, merge_patch(before, patch))
+    plan, chain = lock_plan(write, code)
+    before = read_plan_content(write.session, plan)
+    content = validate(PlanIn, merge_patch(before, patch))
     _store(write, code, chain, plan, before, content)
 
 
-def hold_plan(write: Write, code: str) -> tuple[Plan, Chain]:
+def lock_plan(write: Write, code: str) -> tuple[Plan, Chain]:
     """Lock a plan's chain, check the right, the precondition and the state. Return the plan and its chain."""
-    plan = plan_of(write.session, write.actor, code)
+    plan = find_plan(write.session, write.actor, code)
     write.actor.require("write_plan", plan.region_code)
-    chain = hold(write.session, plan_chain(code))
-    plan = plan_of(write.session, write.actor, code)
+    chain = lock_chain(write.session, format_plan_chain(code))
+    plan = find_plan(write.session, write.actor, code)
     write.precondition.check(plan.version)
     check_editable(code, plan.state, plan.revision)
     return plan, chain
@@ -94,14 +101,14 @@ def _store(
 
     `plan` and `before` are the row and content in force, None for a new plan.
     """
-    session, key = write.session, plan_key(code)
+    session, key = write.session, parse_plan_key(code)
     assert key is not None
     region, year = key
-    after = fitting_plan(session, region, content)
+    after = complete_plan(session, region, content)
     if before == after:
         return
     scalars = {name: value for name, value in after.items() if name != "priority_locations"}
-    version = next_version(session, f"plans/{code}", plan.version if plan else None)
+    version = assign_version(session, f"plans/{code}", plan.version if plan else None)
     row = {
         "code": code,
         "region_code": region,
@@ -111,7 +118,7 @@ def _store(
         "updated_at": write.author.at.isoformat(),
         **scalars,
     }
-    written = upsert(session, table_of(PlanRow), [row], key=["code"], versioned=True, returning=["id"])
+    written = upsert(session, get_table(PlanRow), [row], key=["code"], versioned=True, returning=["id"])
     old_locations = before["priority_locations"] if before else []
     if after["priority_locations"] != old_locations:
         replace_priority_locations(session, written[0].id, after["priority_locations"])
@@ -119,17 +126,17 @@ def _store(
     created = {} if plan else {"state": PlanState.draft}
     recorded = {**after, **created}
     entry = Entry.of("plan", region, f"plans/{code}", version, before, recorded, is_draft=True)
-    record(session, chain, write.author, [entry])
+    append(session, chain, write.author, [entry])
 
 
-def fitting_plan(session: Session, region: str, content: PlanIn) -> PlanContent:
+def complete_plan(session: Session, region: str, content: PlanIn) -> PlanContent:
     """Return the plan's content to store, with its edition. Raises Invalid if a reference is unknown."""
     places = [
         (f"/priority_locations/{n}/region_code", location.region_code)
         for n, location in enumerate(content.priority_locations)
     ]
     refuse(check_locations(session, region, places))
-    edition = edition_in_force(session, content.nomenclature_edition or None, pointer="/nomenclature_edition")
+    edition = choose_edition(session, content.nomenclature_edition or None, pointer="/nomenclature_edition")
     fitted: PlanContent = to_jsonable_python(content)
     fitted["nomenclature_edition"] = edition
     return fitted
@@ -137,7 +144,7 @@ def fitting_plan(session: Session, region: str, content: PlanIn) -> PlanContent:
 
 def replace_priority_locations(session: Session, plan_id: int, locations: Sequence[PriorityContent]) -> None:
     """Replace the plan's priority locations, in their order."""
-    table = table_of(PriorityLocationRow)
+    table = get_table(PriorityLocationRow)
     session.execute(sa.delete(table).where(table.c.plan_id == plan_id))
     upsert(
         session,
@@ -153,7 +160,7 @@ def follow_locations(session: Session, region: str, year: int, locations: Sequen
         hook(session, region, year, codes)
 
 
-def state_entry(plan: Plan, to_state: PlanState) -> Entry:
+def build_state_entry(plan: Plan, to_state: PlanState) -> Entry:
     """Return the journal entry of a change of state that only readers of drafts see."""
     before, after = {"state": plan.state}, {"state": str(to_state)}
     subject, version = f"plans/{plan.code}", plan.version + 1

@@ -11,7 +11,7 @@ from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import Count, Key, Line, Prose, RegionCode, Shape, Version, address, show_example
+from app.kit.fields import Count, Key, Line, Prose, RegionCode, Shape, Version, describe_key, show_example
 from app.kit.http.validation import refuse_repeated
 from app.kit.periods import PeriodText
 
@@ -114,7 +114,7 @@ class Reason(Shape):
     model_config = show_example(REASON_EXAMPLE)
 
 
-PlanKey = Annotated[str, address("Key of the plan: region and year.", "63.02-2026")]
+PlanKey = Annotated[str, describe_key("Key of the plan: region and year.", "63.02-2026")]
 
 
 # The plan

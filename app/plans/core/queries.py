@@ -10,11 +10,11 @@ from pydantic import Field
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
-from app.access.queries import opened, visible
+from app.access.queries import can_see_region, is_public_region
 from app.access.rules import Actor
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalHead
-from app.kit.database.json_sql import TextSelect, fields_of, json_rows, json_texts
+from app.kit.database.json_sql import TextSelect, build_json_array, select_fields, select_json
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
@@ -31,50 +31,53 @@ from app.plans.core.models import (
 )
 from app.plans.core.rules import PLAN_CHAIN, is_inside
 from app.reference.models import RegionRow
-from app.reference.nomenclature.queries import editions, latest_edition
-from app.reference.queries import region_labels, regions_by_code
-from app.reference.rules import nearest_ancestor
+from app.reference.nomenclature.queries import find_latest_edition, list_editions
+from app.reference.queries import find_regions_by_code, read_region_labels
+from app.reference.rules import find_nearest_ancestor
 
-plans, regions = table_of(PlanRow), table_of(RegionRow)
-_priorities, _notes, _heads = table_of(PriorityLocationRow), table_of(PlanNoteRow), table_of(JournalHead)
+plans, regions = get_table(PlanRow), get_table(RegionRow)
+_priorities, _notes, _heads = get_table(PriorityLocationRow), get_table(PlanNoteRow), get_table(JournalHead)
 
 
-def seen(actor: Actor) -> ColumnElement[bool]:
+def can_see_plan(actor: Actor) -> ColumnElement[bool]:
     """Predicate: the actor sees the region, and the plan is in force or the actor may read drafts there."""
-    is_in_region = visible(actor, plans.c.region_code)
+    is_in_region = can_see_region(actor, plans.c.region_code)
     if actor.sees_every_draft:
         return is_in_region
     return sa.and_(is_in_region, sa.or_(plans.c.revision.is_not(None), can_read_drafts(actor)))
 
 
-def published_plans(actor: Actor) -> ColumnElement[bool]:
+def can_read_revisions(actor: Actor) -> ColumnElement[bool]:
     """Predicate: the actor sees the plan, or the plan is in force in a region that is open to the public."""
-    return sa.or_(seen(actor), sa.and_(opened(actor, plans.c.region_code), plans.c.revision.is_not(None)))
+    return sa.or_(
+        can_see_plan(actor),
+        sa.and_(is_public_region(actor, plans.c.region_code), plans.c.revision.is_not(None)),
+    )
 
 
 def can_read_drafts(actor: Actor) -> ColumnElement[bool]:
     """Predicate: the actor may read drafts in the plan's region."""
-    return visible(actor, plans.c.region_code, "read_drafts")
+    return can_see_region(actor, plans.c.region_code, "read_drafts")
 
 
-def seen_lines(actor: Actor, plan_id: ColumnElement[int]) -> ColumnElement[bool]:
+def can_see_lines(actor: Actor, plan_id: ColumnElement[int]) -> ColumnElement[bool]:
     """Predicate: the plan is in force or the actor may read its drafts; the caller checks the region."""
     if actor.sees_every_draft:
         return sa.true()
-    return plan_id.in_(sa.select(plans.c.id).where(seen(actor)))
+    return plan_id.in_(sa.select(plans.c.id).where(can_see_plan(actor)))
 
 
-def visible_plans(actor: Actor) -> Select[Any]:
+def select_visible_plans(actor: Actor) -> Select[Any]:
     """Return the SELECT of the plans that the actor sees. Every SELECT of this area begins here."""
-    return sa.select(plans).where(seen(actor))
+    return sa.select(plans).where(can_see_plan(actor))
 
 
-def plan_of(session: Session, actor: Actor, code: str) -> Plan:
+def find_plan(session: Session, actor: Actor, code: str) -> Plan:
     """Return a plan with its stamp. Raises NotFound if the actor does not see it."""
     return _require_first(read_plans(session, _select_plan(actor), code=code))
 
 
-def published_plan_of(session: Session, actor: Actor, code: str) -> Plan:
+def find_published_plan(session: Session, actor: Actor, code: str) -> Plan:
     """Return a plan whose revisions the actor or the public may read. Raises NotFound if neither may."""
     return _require_first(read_plans(session, _select_published_plan(actor), code=code))
 
@@ -84,7 +87,7 @@ def read_plans(session: Session, statement: Select[Any], **bound: object) -> lis
     return [Plan(**row._mapping) for row in session.connection().execute(statement, bound)]
 
 
-def plans_in(session: Session, region: str) -> list[Plan]:
+def read_plans_in(session: Session, region: str) -> list[Plan]:
     """Return all plans of a region, by key."""
     return read_plans(session, sa.select(plans).where(plans.c.region_code == region).order_by(plans.c.code))
 
@@ -97,14 +100,14 @@ def _require_first(rows: Sequence[Plan]) -> Plan:
 
 @lru_cache(maxsize=1000)
 def _select_published_plan(actor: Actor) -> Select[Any]:
-    return sa.select(plans).where(published_plans(actor), plans.c.code == sa.bindparam("code"))
+    return sa.select(plans).where(can_read_revisions(actor), plans.c.code == sa.bindparam("code"))
 
 
 @lru_cache(maxsize=1000)
 def _select_plan(actor: Actor) -> Select[Any]:
     chain = sa.literal(PLAN_CHAIN) + plans.c.code
     stamp = sa.select(_heads.c.hash).where(_heads.c.chain == chain).correlate(plans).scalar_subquery()
-    statement = visible_plans(actor).where(plans.c.code == sa.bindparam("code"))
+    statement = select_visible_plans(actor).where(plans.c.code == sa.bindparam("code"))
     return statement.add_columns(sa.func.coalesce(stamp, "").label("stamp"))
 
 
@@ -116,7 +119,7 @@ def read_again(session: Session, plan: Plan) -> Plan:
     return _require_first(read_plans(session, _BY_ID, id=plan.id))
 
 
-def stored_plan(session: Session, plan: Plan) -> PlanContent:
+def read_plan_content(session: Session, plan: Plan) -> PlanContent:
     """Return a plan's content (`PlanIn`)."""
     content: PlanContent = json.loads(session.scalars(_select_content(), {"id": plan.id}).one())
     return content
@@ -124,14 +127,16 @@ def stored_plan(session: Session, plan: Plan) -> PlanContent:
 
 @cache
 def _select_content() -> TextSelect:
-    columns = fields_of(PlanIn, plans, priority_locations=json_rows(select_priorities(), name="priorities"))
-    return json_texts(sa.select(*columns).where(plans.c.id == sa.bindparam("id")))
+    columns = select_fields(
+        PlanIn, plans, priority_locations=build_json_array(select_priorities(), name="priorities")
+    )
+    return select_json(sa.select(*columns).where(plans.c.id == sa.bindparam("id")))
 
 
 @cache
 def select_priorities() -> Select[Any]:
     """Return the SELECT of a plan's priority locations in order, correlated with the plan."""
-    columns = fields_of(PriorityLocation, _priorities)
+    columns = select_fields(PriorityLocation, _priorities)
     statement = (
         sa.select(*columns).where(_priorities.c.plan_id == plans.c.id).order_by(_priorities.c.position)
     )
@@ -159,7 +164,7 @@ class NotesQuery(PageQuery):
 
 def _select_notes(plan: Plan) -> Select[Any]:
     is_open = sa.case((_notes.c.answered_at.is_(None), NoteState.open.value), else_=NoteState.answered.value)
-    return sa.select(*fields_of(PlanNote, _notes, state=is_open)).where(_notes.c.plan_id == plan.id)
+    return sa.select(*select_fields(PlanNote, _notes, state=is_open)).where(_notes.c.plan_id == plan.id)
 
 
 def list_notes(actor: Actor, plan: Plan, query: NotesQuery) -> Listing:
@@ -173,12 +178,12 @@ def list_notes(actor: Actor, plan: Plan, query: NotesQuery) -> Listing:
     return Listing(statement, {"number": _notes.c.number}, {"number": _notes.c.number})
 
 
-def open_notes(session: Session, actor: Actor, plan: Plan, line: str) -> list[object]:
+def read_open_notes(session: Session, actor: Actor, plan: Plan, line: str) -> list[object]:
     """Return the open notes on a line as JSON (`PlanNote`); none if the actor may not read drafts."""
     if not actor.may("read_drafts", plan.region_code):
         return []
     statement = _select_notes(plan).where(_notes.c.action == line, _notes.c.answered_at.is_(None))
-    return [json.loads(text) for text in session.scalars(json_texts(statement.order_by(_notes.c.number)))]
+    return [json.loads(text) for text in session.scalars(select_json(statement.order_by(_notes.c.number)))]
 
 
 # References of a plan: its edition and locations
@@ -190,15 +195,15 @@ outside_region = Kind(
 )
 
 
-def edition_in_force(session: Session, edition: str | None, *, pointer: str) -> str:
+def choose_edition(session: Session, edition: str | None, *, pointer: str) -> str:
     """Return the edition, or the newest for None. Raises Invalid, with the known editions, if it is unknown."""
-    name = edition or latest_edition(session)
-    if name not in (known := editions(session)):
-        raise Invalid(errors=[unknown_edition(name, known, pointer)])
+    name = edition or find_latest_edition(session)
+    if name not in (known := list_editions(session)):
+        raise Invalid(errors=[describe_unknown_edition(name, known, pointer)])
     return name
 
 
-def unknown_edition(edition: str, known: list[str], pointer: str) -> FieldError:
+def describe_unknown_edition(edition: str, known: list[str], pointer: str) -> FieldError:
     """Return the error of an unknown edition, with the known ones."""
     return describe_unknown(edition, "nomenclatures", known, allowed=known, pointer=pointer)
 
@@ -207,8 +212,8 @@ def check_locations(session: Session, region: str, places: Iterable[tuple[str, s
     """Return the errors of (pointer, region code) pairs that lie outside `region` or do not exist."""
     pairs = list(places)
     inside = [code for _, code in pairs if is_inside(code, region)]
-    known = regions_by_code(session, inside) if inside else {}
-    labels = region_labels(session, region) if len(known) < len(set(inside)) else {}
+    known = find_regions_by_code(session, inside) if inside else {}
+    labels = read_region_labels(session, region) if len(known) < len(set(inside)) else {}
     return [
         FieldError(outside_region, pointer=pointer, value=code, allowed=f"{region}.…")
         if not is_inside(code, region)
@@ -220,5 +225,5 @@ def check_locations(session: Session, region: str, places: Iterable[tuple[str, s
 
 def _list_siblings(code: str, labels: dict[str, str]) -> list[str]:
     """Return “code name” of the regions below the code's nearest existing ancestor."""
-    above = nearest_ancestor(code, labels) or ""
+    above = find_nearest_ancestor(code, labels) or ""
     return [f"{label} {name}" for label, name in labels.items() if label.startswith(f"{above}.")]

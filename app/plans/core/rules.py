@@ -23,23 +23,23 @@ _REGION = re.compile(REGION_PATTERN)
 FIRST_YEAR = 2015
 
 
-def plan_chain(code: str) -> str:
+def format_plan_chain(code: str) -> str:
     """Return the journal's chain of a plan, its lines and reports."""
     return f"{PLAN_CHAIN}{code}"
 
 
-def action_subject(plan: str, code: str) -> str:
+def format_action_subject(plan: str, code: str) -> str:
     """Return the address below /v1/ of a plan's line."""
     return f"plans/{plan}/actions/{code}"
 
 
-def plan_key(code: str) -> tuple[str, int] | None:
+def parse_plan_key(code: str) -> tuple[str, int] | None:
     """Return (region, year) of `73.22-2026`, or None for other texts. Only provinces and regencies have plans."""
     match = _PLAN_KEY.match(code)
     return (match["region"], int(match["year"])) if match and int(match["year"]) >= FIRST_YEAR else None
 
 
-def government_level(region: str) -> Literal["province", "regency"]:
+def find_government_level(region: str) -> Literal["province", "regency"]:
     """Return the level of government of a region's plan, on which its codes depend."""
     return "regency" if "." in region else "province"
 
@@ -132,11 +132,11 @@ def check_right(actor: Actor, right: str, region: str, pointer: str, *agencies: 
 # Signed content
 
 
-def canonical(content: Any) -> str:
+def dump_canonical(content: Any) -> str:
     """Return a JSON value as canonical text (RFC 8785): equal values have equal bytes."""
     return rfc8785.dumps(content).decode()
 
 
-def sha256_of(text: str) -> str:
+def compute_sha256(text: str) -> str:
     """Return the SHA-256 of the text's UTF-8 bytes, hex."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -52,7 +52,7 @@ class FindingKind:
         return Finding(self, pointer, values, about)
 
 
-def kinds() -> list[FindingKind]:
+def list_kinds() -> list[FindingKind]:
     """Return every kind: errors first, then warnings, by number."""
     return [FindingKind.known[code] for code in sorted(FindingKind.known)]
 
@@ -76,7 +76,7 @@ class Finding:
 
     def shown(self, language: Language) -> dict[str, Any]:
         """Return the fields of `FindingShape`."""
-        words = spoken(self.values, language)
+        words = format_values(self.values, language)
         return {
             "code": self.code,
             "type": f"/findings/{self.code}",
@@ -110,7 +110,7 @@ _WORDS = {
 }
 
 
-def spoken(values: dict[str, object], language: Language) -> dict[str, object]:
+def format_values(values: dict[str, object], language: Language) -> dict[str, object]:
     """Return values as a sentence shows them: grouped numbers, `1.250.000,5` or `1,250,000.5`; codes as words."""
     return {
         name: value if name == "year" else _speak_value(value, language) for name, value in values.items()

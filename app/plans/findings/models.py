@@ -8,13 +8,13 @@ from pydantic import BaseModel, SkipValidation
 from pydantic import Field as ShapeField
 from pydantic.config import JsonDict
 
-from app.kit.batch import Outcome, Status
+from app.kit.batch import ItemOutcome, Status
 from app.kit.fields import SOMETIMES, AgencyCode, Batch, Key, show_example
 from app.kit.problems import MOST_ERRORS, ErrorShape, Language
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionItem
 from app.plans.findings.kinds import W01, Finding, FindingKind, Resource, Severity
-from app.plans.findings.rules import Placed
+from app.plans.findings.rules import PlacedFinding
 
 
 class FindingShape(BaseModel):
@@ -49,7 +49,7 @@ class PlanFinding(FindingShape):
     model_config = show_example(_EXAMPLE)
 
 
-def placed_shown(placed: Placed, language: Language) -> PlanFinding:
+def dump_placed(placed: PlacedFinding, language: Language) -> PlanFinding:
     return PlanFinding(**placed.finding.shown(language), action=placed.action, period=placed.period)
 
 
@@ -158,7 +158,7 @@ class FindingMeanings(BaseModel):
     model_config = show_example(items=[_MEANING])
 
 
-def meaning_of(kind: FindingKind) -> FindingMeaning:
+def describe_kind(kind: FindingKind) -> FindingMeaning:
     return FindingMeaning.model_validate(_dump_kind(kind))
 
 
@@ -208,9 +208,9 @@ class BatchResult(BaseModel):
     )
 
 
-def batch_result(
-    written: Sequence[Outcome],
-    refused: Mapping[int, Outcome],
+def build_batch_result(
+    written: Sequence[ItemOutcome],
+    refused: Mapping[int, ItemOutcome],
     findings: Mapping[str, Sequence[Finding]],
     *,
     language: Language,

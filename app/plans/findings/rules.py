@@ -13,7 +13,7 @@ from app.kit.periods import Period
 from app.kit.problems import ErrorShape, FieldError, Kind, Language
 from app.plans.actions.rules import ActionContent, CostContent, RecipientContent
 from app.plans.core.models import PriorityContent
-from app.plans.core.rules import government_level, is_inside
+from app.plans.core.rules import find_government_level, is_inside
 from app.plans.findings.kinds import (
     E01,
     E02,
@@ -34,7 +34,7 @@ from app.plans.findings.kinds import (
 )
 
 
-class Placed(NamedTuple):
+class PlacedFinding(NamedTuple):
     """A finding with its line (None: the plan) and the quarter of its report, if any."""
 
     action: str | None
@@ -52,7 +52,7 @@ class Spread(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Facts:
+class LineFacts:
     """The facts that rules need besides the line."""
 
     region_code: str
@@ -82,7 +82,7 @@ class BlockingFinding(FieldError):
         return FieldError(self.kind, pointer=self.pointer, value=self.value, values=values).shown(language)
 
 
-def build_blocking(placed: Placed) -> BlockingFinding:
+def build_blocking(placed: PlacedFinding) -> BlockingFinding:
     line, finding = placed.action, placed.finding
     pointer = (f"/actions/{line}" if line else "") + finding.pointer
     return BlockingFinding(blocking_finding, pointer=pointer, value=line, finding=finding)
@@ -94,7 +94,7 @@ def build_blocking(placed: Placed) -> BlockingFinding:
 _AMOUNTS: tuple[Literal["components", "budget_lines"], ...] = ("components", "budget_lines")
 
 
-def _check_sums(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_sums(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     for part in _AMOUNTS:
         amounts = [item["amount"] for item in line[part]]
         if not amounts or (part == "components" and None in amounts):
@@ -104,7 +104,7 @@ def _check_sums(line: ActionContent, facts: Facts) -> Iterator[Finding]:
             yield E01.at(f"/{part}", part=part, sum=total, allocation=line["allocation"])
 
 
-def _check_code_in_force(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_code_in_force(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     code, edition = line["subactivity_code"], line["nomenclature_edition"]
     if code is None:
         yield E02.at("/subactivity_code", subactivity=line["subactivity"] or line["title"])
@@ -114,7 +114,7 @@ def _check_code_in_force(line: ActionContent, facts: Facts) -> Iterator[Finding]
         and _read_level(code)
         in (
             None,
-            government_level(facts.region_code),
+            find_government_level(facts.region_code),
         )
     ):
         successors = ", ".join(facts.successors[edition, code]) or "–"
@@ -126,13 +126,13 @@ def _read_level(code: str) -> str | None:
     return {"1": "province", "2": "regency"}.get(code.split(".")[3])
 
 
-def _check_level(line: ActionContent, facts: Facts) -> Iterator[Finding]:
-    code, level = line["subactivity_code"], government_level(facts.region_code)
+def _check_level(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
+    code, level = line["subactivity_code"], find_government_level(facts.region_code)
     if code is not None and _read_level(code) not in (None, level):
         yield E03.at("/subactivity_code", code=code, found=_read_level(code), level=level)
 
 
-def _check_places(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_places(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     for n, location in enumerate(line["locations"]):
         if not is_inside(location["region_code"], facts.region_code):
             yield E04.at(
@@ -140,7 +140,7 @@ def _check_places(line: ActionContent, facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _check_deciles(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_deciles(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     for n, recipient in enumerate(line["recipients"]):
         first, last = recipient.get("decile_from"), recipient.get("decile_to")
         if first is last is None or (first is not None and last is not None and 1 <= first <= last <= 10):
@@ -150,7 +150,7 @@ def _check_deciles(line: ActionContent, facts: Facts) -> Iterator[Finding]:
         yield E05.at(pointer, recipient=code, first=first_shown, last=last_shown)
 
 
-def _check_completeness(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_completeness(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     for name, value in (("lead_agency", line["lead_agency"]), ("strategy", line["strategy"])):
         if not value:
             yield E09.at(f"/{name}", about=name)
@@ -158,18 +158,18 @@ def _check_completeness(line: ActionContent, facts: Facts) -> Iterator[Finding]:
         yield E09.at("/budget_lines")
 
 
-def _check_villages(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_villages(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     if not any(location["region_code"].count(".") == 3 for location in line["locations"]):
         yield W01.at("/locations")
 
 
-def _check_direct_spending(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_direct_spending(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     classes = {component["component_class"] for component in line["components"]}
     if classes and "direct" not in classes:
         yield W02.at("/components")
 
 
-def _check_eligible(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_eligible(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     """Compare families only: a priority location counts families, and a family has several persons."""
     if {recipient["kind"] for recipient in line["recipients"]} != {"families"}:
         return
@@ -191,15 +191,15 @@ def _check_eligible(line: ActionContent, facts: Facts) -> Iterator[Finding]:
             )
 
 
-FEWEST_ALIKE = 5
+MIN_SIMILAR_LINES = 5
 """Smallest number of lines of a sub-activity in which a cost can be an outlier."""
-FURTHEST = 3.5
+MAX_Z_SCORE = 3.5
 """Modified z-score above which a cost is an outlier (Iglewicz and Hoaglin, 1993)."""
 _NARROWEST = 0.05
 """Smallest deviation, as a share of the median: among nearly equal costs, a little more is no outlier."""
 
 
-def cost_of(line: CostContent) -> tuple[tuple[str, str], float] | None:
+def compute_cost(line: CostContent) -> tuple[tuple[str, str], float] | None:
     """Return ((sub-activity code, kind), rupiah per recipient); None if kinds differ or a count is missing."""
     kinds = {recipient["kind"] for recipient in line["recipients"]}
     counts = [recipient["count"] for recipient in line["recipients"]]
@@ -209,28 +209,28 @@ def cost_of(line: CostContent) -> tuple[tuple[str, str], float] | None:
     return (line["subactivity_code"], kinds.pop()), line["allocation"] / total
 
 
-def spreads_of(lines: Iterable[CostContent]) -> dict[tuple[str, str], Spread]:
-    """Return the spread of costs by (sub-activity code, kind), of groups with `FEWEST_ALIKE` lines or more."""
+def compute_spreads(lines: Iterable[CostContent]) -> dict[tuple[str, str], Spread]:
+    """Return the spread of costs by (sub-activity code, kind), of groups with `MIN_SIMILAR_LINES` lines or more."""
     costs: dict[tuple[str, str], list[float]] = {}
     for line in lines:
-        if cost := cost_of(line):
+        if cost := compute_cost(line):
             costs.setdefault(cost[0], []).append(cost[1])
     result = {}
     for key, values in costs.items():
-        if len(values) >= FEWEST_ALIKE:
+        if len(values) >= MIN_SIMILAR_LINES:
             middle = median(values)
             deviation = median(abs(value - middle) for value in values)
             result[key] = Spread(len(values), middle, max(deviation, _NARROWEST * middle))
     return result
 
 
-def _check_cost(line: ActionContent, facts: Facts) -> Iterator[Finding]:
-    cost = cost_of(line)
+def _check_cost(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
+    cost = compute_cost(line)
     spread = facts.spreads.get(cost[0]) if cost else None
     if cost is None or spread is None:
         return
     (code, kind), rupiah = cost
-    if 0.6745 * abs(rupiah - spread.median) > FURTHEST * spread.deviation:
+    if 0.6745 * abs(rupiah - spread.median) > MAX_Z_SCORE * spread.deviation:
         yield W06.at(
             "/allocation",
             cost=round(rupiah),
@@ -241,13 +241,13 @@ def _check_cost(line: ActionContent, facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _check_travel(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_travel(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     for n, component in enumerate(line["components"]):
         if component["is_travel"] and component["component_class"] == "direct":
             yield W08.at(f"/components/{n}/component_class")
 
 
-def _check_source_period(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_source_period(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     yield from _find_old_data("recipients", line["recipients"], facts.year)
 
 
@@ -269,14 +269,14 @@ def _count_quarters(period: Period) -> int:
     return period.year * 4 + int(period.last_quarter[-1])
 
 
-def _check_milestones(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_milestones(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     for n, milestone in enumerate(line["milestones"]):
         due = milestone["due"]
         if due is None or date.fromisoformat(due).year > facts.year:
             yield W10.at(f"/milestones/{n}/due", milestone=milestone["code"], year=facts.year)
 
 
-LINE_RULES: tuple[Callable[[ActionContent, Facts], Iterator[Finding]], ...] = (
+LINE_RULES: tuple[Callable[[ActionContent, LineFacts], Iterator[Finding]], ...] = (
     _check_sums,
     _check_code_in_force,
     _check_level,
@@ -293,7 +293,7 @@ LINE_RULES: tuple[Callable[[ActionContent, Facts], Iterator[Finding]], ...] = (
 )
 
 
-def findings_of(line: ActionContent, facts: Facts) -> list[Finding]:
+def check_line(line: ActionContent, facts: LineFacts) -> list[Finding]:
     """Return the findings of one line by code, errors first."""
     findings = [finding for rule in LINE_RULES for finding in rule(line, facts)]
     return sorted(findings, key=lambda finding: finding.code)
@@ -345,7 +345,7 @@ def _check_reach(
             yield W04.at(f"/priority_locations/{n}", place=place, missing=missing)
 
 
-def findings_of_plan(
+def check_plan_lines(
     lines: Collection[ActionContent], priorities: Sequence[PriorityContent], year: int
 ) -> list[Finding]:
     """Return the findings of a plan as a whole; pointers are into the plan."""

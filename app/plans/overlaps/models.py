@@ -11,11 +11,13 @@ from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import AgencyCode, Key, Prose, RegionCode, Shape, Version, address, show_example
+from app.kit.fields import AgencyCode, Key, Prose, RegionCode, Shape, Version, describe_key, show_example
 from app.kit.http.pagination import PageQuery
 from app.plans.actions.models import BenefitForm, RecipientKind
 
-PairKey = Annotated[str, address("Keys of the two lines with `~` between them, in any order.", "A-001~A-002")]
+PairKey = Annotated[
+    str, describe_key("Keys of the two lines with `~` between them, in any order.", "A-001~A-002")
+]
 
 
 class Verdict(StrEnum):

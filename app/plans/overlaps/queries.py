@@ -15,20 +15,20 @@ from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.agencies.queries import agency_labels
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import built_once, elements, to_json
+from app.agencies.queries import read_agency_names
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import build_once, dump_json, unnest_texts
 from app.kit.database.resources import Resource
 from app.kit.http.pagination import Listing
 from app.plans.actions.models import LocationRow, RecipientRow
-from app.plans.actions.queries import actions, contents_of
+from app.plans.actions.queries import actions, read_contents
 from app.plans.actions.rules import ActionContent
 from app.plans.core.models import Plan
 from app.plans.overlaps.models import ExplanationIn, ExplanationOut, OverlapExplanationRow, OverlapQuery
-from app.plans.overlaps.rules import BETWEEN, CoincidenceContent, Pair, coincidence
+from app.plans.overlaps.rules import BETWEEN, CoincidenceContent, LinePair, find_coincidence
 
-explanations = table_of(OverlapExplanationRow)
-_locations, _recipients = table_of(LocationRow), table_of(RecipientRow)
+explanations = get_table(OverlapExplanationRow)
+_locations, _recipients = get_table(LocationRow), get_table(RecipientRow)
 
 _LEVELS = (2, 5, 8)
 """Lengths of the codes above a village: province, regency, district."""
@@ -37,7 +37,7 @@ _WHERE = ("place", "kind", "form")
 _SPAN = ("first_month", "last_month", "first_decile", "last_decile", "group")
 
 
-def overlapping(
+def select_overlapping(
     session: Session, chosen: ColumnElement[bool], *, of: ColumnElement[str] | None = None
 ) -> sa.Subquery:
     """Return the pairs of overlapping lines among the chosen actions, each once: plan_id, first, second.
@@ -52,7 +52,7 @@ def overlapping(
     return sa.union(meetings.where(near.c.code == of), meetings.where(far.c.code == of)).subquery("pair")
 
 
-def candidates(session: Session, chosen: ColumnElement[bool]) -> sa.SelectBase:
+def select_candidates(session: Session, chosen: ColumnElement[bool]) -> sa.SelectBase:
     """Return the pairs, each as often as its spots meet: the rows that the database has to visit."""
     return _select_meetings(*_build_sides(session, chosen))
 
@@ -86,8 +86,8 @@ def _select_meetings(near: sa.CTE, far: sa.CTE) -> Select[Any]:
 
 def _select_spots(session: Session, chosen: ColumnElement[bool]) -> sa.CTE:
     """Return a row for each combination of place, kind of recipient, form of benefit and group of a line."""
-    form = elements(session, actions.c.benefit_forms, name="form")
-    group = elements(session, _recipients.c.vulnerable_groups, name="vulnerable")
+    form = unnest_texts(session, actions.c.benefit_forms, name="form")
+    group = unnest_texts(session, _recipients.c.vulnerable_groups, name="vulnerable")
     return (
         sa.select(
             actions.c.plan_id,
@@ -132,14 +132,14 @@ def _add_regions_above(spots: sa.CTE) -> sa.CTE:
 # Agencies that overlap in one place
 
 
-def agencies_at_once(session: Session, chosen: ColumnElement[bool]) -> sa.SelectBase:
+def count_agencies_at_once(session: Session, chosen: ColumnElement[bool]) -> sa.SelectBase:
     """Return the number of agencies that all overlap in one place: place, kind, form, agencies (2 or more).
 
     `chosen` is a predicate of actions and their locations. If each pair of several spans of months and deciles meets,
     all have a point in common, at which one of them begins; so the query counts agencies at the beginnings of spans and
-    pairs no lines. A test compares it with `coincidence`.
+    pairs no lines. A test compares it with `find_coincidence`.
     """
-    points = points_of(session, chosen).subquery("point")
+    points = select_points(session, chosen).subquery("point")
     keys = [points.c[name] for name in (*_WHERE, "meeting", "month", "decile", "of_group")]
     number = sa.func.count(points.c.lead_agency.distinct())
     counts = sa.select(*keys, number.label("agencies")).group_by(*keys).having(number > 1).subquery("counts")
@@ -147,7 +147,7 @@ def agencies_at_once(session: Session, chosen: ColumnElement[bool]) -> sa.Select
     return sa.select(*place, sa.func.max(counts.c.agencies).label("agencies")).group_by(*place)
 
 
-def points_of(session: Session, chosen: ColumnElement[bool]) -> sa.SelectBase:
+def select_points(session: Session, chosen: ColumnElement[bool]) -> sa.SelectBase:
     """Return each agency's spans by the points inside them at which a span begins: the rows to count.
 
     Lines of one agency with equal spans give one span.
@@ -180,7 +180,7 @@ def points_of(session: Session, chosen: ColumnElement[bool]) -> sa.SelectBase:
 # Pairs of one plan
 
 
-def explanations_in(plan: Plan) -> Resource:
+def build_explanation_resource(plan: Plan) -> Resource:
     """Return the resource of a plan's explanations: table, key and address."""
     return Resource(
         "explanation",
@@ -213,7 +213,7 @@ class Explanation(NamedTuple):
 class Overlap:
     """A pair of lines with their common benefits, recipients, places and months, and its explanation."""
 
-    pair: Pair
+    pair: LinePair
     coincides: CoincidenceContent
     explanation: Explanation | None
 
@@ -225,42 +225,42 @@ class Overlap:
 
 
 @dataclass(frozen=True)
-class Overlaps:
+class PlanOverlaps:
     """Pairs of a plan, explained ones first; `total` counts all pairs of the plan."""
 
-    pairs: list[Pair]
-    explanations: Mapping[Pair, Explanation]
+    pairs: list[LinePair]
+    explanations: Mapping[LinePair, Explanation]
     total: int
 
 
-SHOWN = 100
+MAX_UNEXPLAINED = 100
 """Largest number of unexplained pairs in a plan's findings; a village with many lines has thousands."""
 
 
-def overlaps_of(session: Session, plan: Plan, *, action: str | None = None) -> Overlaps:
-    """Return the pairs of a plan, or of one of its lines: all explained pairs, and others up to `SHOWN`."""
-    known = explanations_of(session, plan)
-    parameters: dict[str, object] = {"plan_id": plan.id, "number": SHOWN + len(known)}
+def read_overlaps(session: Session, plan: Plan, *, action: str | None = None) -> PlanOverlaps:
+    """Return the pairs of a plan, or of one of its lines: all explained pairs, and others up to `MAX_UNEXPLAINED`."""
+    known = read_explanations(session, plan)
+    parameters: dict[str, object] = {"plan_id": plan.id, "number": MAX_UNEXPLAINED + len(known)}
     if action is not None:
         parameters["action"] = action
     rows = session.connection().execute(_select_pairs(session, action is not None), parameters).all()
-    pairs = [Pair(row.first, row.second) for row in rows]
-    return Overlaps(pairs, known, rows[0].total if rows else 0)
+    pairs = [LinePair(row.first, row.second) for row in rows]
+    return PlanOverlaps(pairs, known, rows[0].total if rows else 0)
 
 
-@built_once
+@build_once
 def _select_pairs(session: Session, has_action: bool) -> Select[Any]:
     of = sa.bindparam("action", type_=sa.String) if has_action else None
-    pairs = overlapping(session, actions.c.plan_id == sa.bindparam("plan_id"), of=of)
+    pairs = select_overlapping(session, actions.c.plan_id == sa.bindparam("plan_id"), of=of)
     return (
         sa.select(pairs.c.first, pairs.c.second, sa.func.count().over().label("total"))
-        .select_from(pairs.outerjoin(explanations, explains(pairs)))
+        .select_from(pairs.outerjoin(explanations, is_explanation_of(pairs)))
         .order_by(explanations.c.version.is_(None), pairs.c.first, pairs.c.second)
         .limit(sa.bindparam("number"))
     )
 
 
-def explains(pairs: Any) -> ColumnElement[bool]:
+def is_explanation_of(pairs: Any) -> ColumnElement[bool]:
     """Predicate: the explanation is that of the pair (plan_id, first, second)."""
     return sa.and_(
         explanations.c.plan_id == pairs.c.plan_id,
@@ -269,17 +269,21 @@ def explains(pairs: Any) -> ColumnElement[bool]:
     )
 
 
-def explanations_of(session: Session, plan: Plan, pair: Pair | None = None) -> dict[Pair, Explanation]:
+def read_explanations(
+    session: Session, plan: Plan, pair: LinePair | None = None
+) -> dict[LinePair, Explanation]:
     """Return the explanations of a plan, or of one pair, by pair."""
     c = explanations.c
     query = sa.select(c.first_action, c.second_action, *[c[name] for name in Explanation._fields])
     query = query.where(c.plan_id == plan.id)
     if pair is not None:
         query = query.where(c.first_action == pair.first, c.second_action == pair.second)
-    return {Pair(first, second): Explanation(*fields) for first, second, *fields in session.execute(query)}
+    return {
+        LinePair(first, second): Explanation(*fields) for first, second, *fields in session.execute(query)
+    }
 
 
-def completed(overlaps: Overlaps, lines: Mapping[str, ActionContent]) -> list[Overlap]:
+def complete_overlaps(overlaps: PlanOverlaps, lines: Mapping[str, ActionContent]) -> list[Overlap]:
     """Return the pairs with what coincides, from the contents of their lines.
 
     Drops pairs that a write changed between the read of the pairs and the read of the lines.
@@ -287,7 +291,7 @@ def completed(overlaps: Overlaps, lines: Mapping[str, ActionContent]) -> list[Ov
     result = []
     for pair in overlaps.pairs:
         first, second = lines.get(pair.first), lines.get(pair.second)
-        coincides = coincidence(first, second) if first and second else None
+        coincides = find_coincidence(first, second) if first and second else None
         if coincides is not None:
             result.append(Overlap(pair, coincides, overlaps.explanations.get(pair)))
     return result
@@ -297,9 +301,9 @@ def completed(overlaps: Overlaps, lines: Mapping[str, ActionContent]) -> list[Ov
 
 
 def list_overlaps(session: Session, plan: Plan, query: OverlapQuery) -> Listing:
-    """Return the list of a plan's pairs, keys only; `with_contents` completes its pages."""
+    """Return the list of a plan's pairs, keys only; `add_contents` completes its pages."""
     of = sa.literal(query.action) if query.action is not None else None
-    pairs = overlapping(session, actions.c.plan_id == plan.id, of=of)
+    pairs = select_overlapping(session, actions.c.plan_id == plan.id, of=of)
     statement = sa.select(pairs.c.first, pairs.c.second)
     if query.agency is not None:
         led = sa.select(actions.c.code).where(
@@ -307,20 +311,20 @@ def list_overlaps(session: Session, plan: Plan, query: OverlapQuery) -> Listing:
         )
         statement = statement.where(sa.or_(pairs.c.first.in_(led), pairs.c.second.in_(led)))
     if query.explained is not None:
-        is_explained = sa.exists().where(explains(pairs)).correlate(pairs)
+        is_explained = sa.exists().where(is_explanation_of(pairs)).correlate(pairs)
         statement = statement.where(is_explained if query.explained else ~is_explained)
     return Listing(statement, {"first": pairs.c.first}, {"first": pairs.c.first, "second": pairs.c.second})
 
 
-def with_contents(session: Session, plan: Plan, page: bytes) -> bytes:
+def add_contents(session: Session, plan: Plan, page: bytes) -> bytes:
     """Return a page of pairs, each as `OverlapOut`, with as many statements for many pairs as for one."""
     body = json.loads(page)
-    pairs = [Pair(item["first"], item["second"]) for item in body["items"]]
-    lines = contents_of(session, plan, {key for pair in pairs for key in pair})
-    names = agency_labels(session, plan.region_code)
-    overlaps = completed(Overlaps(pairs, explanations_of(session, plan), len(pairs)), lines)
+    pairs = [LinePair(item["first"], item["second"]) for item in body["items"]]
+    lines = read_contents(session, plan, {key for pair in pairs for key in pair})
+    names = read_agency_names(session, plan.region_code)
+    overlaps = complete_overlaps(PlanOverlaps(pairs, read_explanations(session, plan), len(pairs)), lines)
     body["items"] = [_dump_overlap(overlap, lines, names) for overlap in overlaps]
-    return to_json(body).encode()
+    return dump_json(body).encode()
 
 
 def may_explain(actor: Actor, plan: Plan, lines: Mapping[str, ActionContent]) -> bool:
@@ -339,7 +343,7 @@ def _dump_overlap(
         "first": first,
         "second": second,
         "coincides": overlap.coincides,
-        "explanation": explanation_shown(overlap.explanation, overlap.coincides)
+        "explanation": dump_explanation(overlap.explanation, overlap.coincides)
         if overlap.explanation
         else None,
     }
@@ -355,7 +359,7 @@ def _dump_side(key: str, line: ActionContent, names: Mapping[str, str]) -> dict[
     }
 
 
-def explanation_shown(explanation: Explanation, coincides: CoincidenceContent | None) -> dict[str, object]:
+def dump_explanation(explanation: Explanation, coincides: CoincidenceContent | None) -> dict[str, object]:
     """Return the fields of `ExplanationOut`."""
     fields = {**explanation._asdict(), "is_stale": explanation.is_stale(coincides)}
     return {name: fields[name] for name in ExplanationOut.model_fields}

@@ -30,7 +30,7 @@ class CoincidenceContent(TypedDict):
     last_month: int
 
 
-class Pair(NamedTuple):
+class LinePair(NamedTuple):
     """Two lines of a plan, in the order of their keys."""
 
     first: str
@@ -40,13 +40,13 @@ class Pair(NamedTuple):
         return f"{self.first}{BETWEEN}{self.second}"
 
 
-def pair_of(text: str) -> Pair | None:
+def parse_pair(text: str) -> LinePair | None:
     """Return the pair of `A-014~A-001`, in either order. Returns None for other texts."""
     keys = sorted(text.split(BETWEEN))
-    return Pair(*keys) if len(keys) == 2 and keys[0] != keys[1] and all(keys) else None
+    return LinePair(*keys) if len(keys) == 2 and keys[0] != keys[1] and all(keys) else None
 
 
-def coincidence(line: ActionContent, other: ActionContent) -> CoincidenceContent | None:
+def find_coincidence(line: ActionContent, other: ActionContent) -> CoincidenceContent | None:
     """Return what two lines have in common (`Coincidence`), or None if they do not overlap.
 
     A missing field excludes nothing: no months mean the whole year, no deciles all deciles, no vulnerable groups all
@@ -56,7 +56,7 @@ def coincidence(line: ActionContent, other: ActionContent) -> CoincidenceContent
     first, last = _intersect(_read_months(line), _read_months(other))
     forms = sorted({*line["benefit_forms"]} & {*other["benefit_forms"]})
     recipients = _find_common_recipients(line, other)
-    places = common_places(_read_places(line), _read_places(other))
+    places = find_common_places(_read_places(line), _read_places(other))
     if len(agencies) < 2 or first > last or not (forms and recipients and places):
         return None
     return {
@@ -108,7 +108,7 @@ def _read_places(line: ActionContent) -> set[str]:
     return {location["region_code"] for location in line["locations"]}
 
 
-def common_places(places: set[str], other: set[str]) -> list[str]:
+def find_common_places(places: set[str], other: set[str]) -> list[str]:
     """Return the common regions; of a region and a part of it, the part."""
     return sorted(_select_inside(places, other) | _select_inside(other, places))
 

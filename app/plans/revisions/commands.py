@@ -7,14 +7,14 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from app.access.commands import Write
-from app.plans.actions.queries import stored_actions
+from app.plans.actions.queries import read_stored_actions
 from app.plans.core.models import Instrument, Plan
-from app.plans.core.queries import read_again, stored_plan
-from app.plans.core.rules import canonical, sha256_of
+from app.plans.core.queries import read_again, read_plan_content
+from app.plans.core.rules import compute_sha256, dump_canonical
 from app.plans.revisions.queries import revisions
 
 
-class Signed(Protocol):
+class SignedInstrument(Protocol):
     """The instrument by which a region adopts its plan."""
 
     instrument: Instrument
@@ -22,7 +22,9 @@ class Signed(Protocol):
     date: date_type
 
 
-def adopt_revision(write: Write, plan: Plan, signed: Signed, amended: Mapping[str, object] | None) -> None:
+def adopt_revision(
+    write: Write, plan: Plan, signed: SignedInstrument, amended: Mapping[str, object] | None
+) -> None:
     """Freeze the plan as its next revision; the caller locked its chain.
 
     `amended` is `purpose` and `reasons` of the amendment that the caller wrote into the plan; None for the first
@@ -34,11 +36,11 @@ def adopt_revision(write: Write, plan: Plan, signed: Signed, amended: Mapping[st
         plan = read_again(session, plan)
     lines = {
         code: {"version": action.version, **action.content}
-        for code, action in stored_actions(session, plan).items()
+        for code, action in read_stored_actions(session, plan).items()
     }
-    content = canonical(
+    content = dump_canonical(
         {
-            **stored_plan(session, plan),
+            **read_plan_content(session, plan),
             "plan": plan.code,
             "region_code": plan.region_code,
             "year": plan.year,
@@ -55,7 +57,7 @@ def adopt_revision(write: Write, plan: Plan, signed: Signed, amended: Mapping[st
             plan_id=plan.id,
             number=number,
             content=content,
-            sha256=sha256_of(content),
+            sha256=compute_sha256(content),
             action_count=len(lines),
             allocation=sum(line["allocation"] for line in lines.values()),
             instrument=signed.instrument,

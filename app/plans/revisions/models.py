@@ -9,12 +9,12 @@ from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import RegionCode, Version, address, show_example
+from app.kit.fields import RegionCode, Version, describe_key, show_example
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionItem
 from app.plans.core.models import PLAN_EXAMPLE, REASON_EXAMPLE, Instrument, PlanIn, Reason
 
-RevisionNumber = Annotated[str, address("Number of the revision, from 0.", "0")]
+RevisionNumber = Annotated[str, describe_key("Number of the revision, from 0.", "0")]
 
 
 class RevisionFields(BaseModel):

@@ -11,24 +11,31 @@ from pydantic import BaseModel, Field
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.access.queries import within
+from app.access.queries import is_in_region
 from app.access.rules import Actor, is_within
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_rows, to_json
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import build_json_array, dump_json, select_fields
 from app.kit.database.resources import read_record
-from app.kit.database.upsert import records
-from app.kit.fields import Instant, RegionCode, words_of
-from app.kit.http.pagination import Listing, PageQuery, equal
+from app.kit.database.upsert import unnest_records
+from app.kit.fields import Instant, RegionCode, split_words
+from app.kit.http.pagination import Listing, PageQuery, match_values
 from app.kit.problems import FieldError, Kind, Problem, Text, require_found
 from app.plans.actions.models import ActionOut
-from app.plans.actions.queries import ACTION_SORTS, ActionQuery, actions, search_text
+from app.plans.actions.queries import ACTION_SORTS, ActionQuery, actions, build_search_text
 from app.plans.actions.rules import ActionRecord, absorption_percent
 from app.plans.core.models import Plan, PlanOut, PlanState
-from app.plans.core.queries import can_read_drafts, plans, region_name, regions, seen, select_priorities
-from app.plans.revisions.differences.rules import whole
+from app.plans.core.queries import (
+    can_read_drafts,
+    can_see_plan,
+    plans,
+    region_name,
+    regions,
+    select_priorities,
+)
+from app.plans.revisions.differences.rules import fill_defaults
 from app.plans.revisions.models import PlanRevisionRow, RevisionOut
 
-revisions = table_of(PlanRevisionRow)
+revisions = get_table(PlanRevisionRow)
 
 
 # Plans
@@ -80,12 +87,12 @@ def _select_columns(actor: Actor) -> list[ColumnElement[Any]]:
 def _build_plan_columns() -> list[ColumnElement[Any]]:
     count = sa.select(sa.func.count()).where(actions.c.plan_id == plans.c.id).correlate(plans)
     money = sa.func.coalesce(sa.func.sum(actions.c.allocation), 0)
-    return fields_of(
+    return select_fields(
         PlanOut,
         plans,
         plan=plans.c.code,
         region_name=sa.select(regions.c.name).where(regions.c.code == plans.c.region_code).scalar_subquery(),
-        priority_locations=json_rows(select_priorities(), name="priorities"),
+        priority_locations=build_json_array(select_priorities(), name="priorities"),
         action_count=count.scalar_subquery(),
         allocation=sa.cast(
             sa.select(money).where(actions.c.plan_id == plans.c.id).correlate(plans).scalar_subquery(),
@@ -107,19 +114,19 @@ class PlanText(NamedTuple):
     timezone: str
 
 
-def plan_json(session: Session, actor: Actor, code: str) -> PlanText:
+def read_plan_json(session: Session, actor: Actor, code: str) -> PlanText:
     """Return a plan. Raises NotFound if the actor does not see it."""
     zone = sa.select(regions.c.timezone).where(regions.c.code == plans.c.region_code).scalar_subquery()
     query = sa.select(*_select_columns(actor), zone.label("_timezone")).where(
-        seen(actor), plans.c.code == code
+        can_see_plan(actor), plans.c.code == code
     )
     return read_record(session, query, PlanText, *PlanText._fields[1:-1], "_timezone")
 
 
 def list_plans(actor: Actor, query: PlanQuery) -> Listing:
     state = _replace_draft_columns(actor).get("state", plans.c.state)
-    equals = equal((plans.c.year, query.year), (state, query.state))
-    conditions = (seen(actor), within(plans.c.region_code, query.region), *equals)
+    equals = match_values((plans.c.year, query.year), (state, query.state))
+    conditions = (can_see_plan(actor), is_in_region(plans.c.region_code, query.region), *equals)
     statement = sa.select(*_select_columns(actor)).where(*conditions)
     sorts = {"plan": plans.c.code, "year": plans.c.year, "region_code": plans.c.region_code}
     return Listing(statement, sorts, {"plan": plans.c.code})
@@ -139,19 +146,19 @@ def list_revisions(actor: Actor, plan: Plan) -> Listing:
     c = revisions.c
     adopted_by = c.adopted_by if actor.sees(plan.region_code) else sa.literal("", sa.Text)
     replaced = {"plan": sa.literal(plan.code), "revision": c.number, "adopted_by": adopted_by}
-    columns = fields_of(RevisionOut, revisions, **replaced)
+    columns = select_fields(RevisionOut, revisions, **replaced)
     statement = sa.select(*columns).where(c.plan_id == plan.id)
     return Listing(statement, {"revision": c.number}, {"revision": c.number})
 
 
-class Frozen(NamedTuple):
+class FrozenRevision(NamedTuple):
     """The canonical JSON of a revision and its SHA-256, hex."""
 
     content: str
     sha256: str
 
 
-def revision_of(session: Session, plan: Plan, number: str) -> Frozen:
+def find_revision(session: Session, plan: Plan, number: str) -> FrozenRevision:
     """Return a revision. Raises NotFound if the text is no number of one."""
     is_number = number.isascii() and number.isdecimal() and len(number) < 10 and str(int(number)) == number
     c = revisions.c
@@ -162,10 +169,10 @@ def revision_of(session: Session, plan: Plan, number: str) -> Frozen:
         if is_number
         else None
     )
-    return Frozen(*require_found(row))
+    return FrozenRevision(*require_found(row))
 
 
-def latest_instrument_date(session: Session, plan: Plan) -> date | None:
+def read_instrument_date(session: Session, plan: Plan) -> date | None:
     """Return the date of the instrument of the revision in force; None before the first revision."""
     c = revisions.c
     signed: date | None = session.scalar(
@@ -174,7 +181,7 @@ def latest_instrument_date(session: Session, plan: Plan) -> date | None:
     return signed
 
 
-def instrument_in_force(session: Session, plan: Plan) -> dict[str, object]:
+def read_instrument_in_force(session: Session, plan: Plan) -> dict[str, object]:
     """Return the instrument of the revision in force (`AdoptIn`); each field is null before the first revision."""
     c = revisions.c
     statement = sa.select(c.instrument, c.instrument_number, c.instrument_date)
@@ -214,7 +221,7 @@ class AsOfQuery(BaseModel):
     )
 
 
-class RevisionThen(NamedTuple):
+class PastRevision(NamedTuple):
     """The revision in force at an instant."""
 
     number: int
@@ -225,7 +232,7 @@ class RevisionThen(NamedTuple):
     plan_version: int
 
 
-def revision_at(session: Session, plan: Plan, instant: datetime) -> RevisionThen:
+def find_revision_at(session: Session, plan: Plan, instant: datetime) -> PastRevision:
     """Return the revision in force at an instant. Raises NotInForceThen before the first adoption."""
     c = revisions.c
     columns = (c.number, c.content, c.adopted_at, c.action_count, c.allocation, c.plan_version)
@@ -238,14 +245,14 @@ def revision_at(session: Session, plan: Plan, instant: datetime) -> RevisionThen
             before_adoption, parameter="as_of", value=instant.isoformat(), allowed=earliest if first else None
         )
         raise NotInForceThen(errors=[error], plan=plan.code, as_of=instant.isoformat(), first=earliest)
-    return RevisionThen(row.number, json.loads(row.content), *row[2:])
+    return PastRevision(row.number, json.loads(row.content), *row[2:])
 
 
-def plan_then(session: Session, plan: Plan, instant: datetime) -> dict[str, object]:
-    """Return the plan at an instant as `PlanOut`, in the state `adopted`. Raises like `revision_at`."""
-    revision = revision_at(session, plan, instant)
+def read_plan_at(session: Session, plan: Plan, instant: datetime) -> dict[str, object]:
+    """Return the plan at an instant as `PlanOut`, in the state `adopted`. Raises like `find_revision_at`."""
+    revision = find_revision_at(session, plan, instant)
     fields = {
-        **whole("plan", revision.content),
+        **fill_defaults("plan", revision.content),
         "plan": plan.code,
         "region_code": plan.region_code,
         "region_name": region_name(session, plan.region_code),
@@ -260,9 +267,9 @@ def plan_then(session: Session, plan: Plan, instant: datetime) -> dict[str, obje
     return {name: fields[name] for name in PlanOut.model_fields}
 
 
-def lines_then(session: Session, plan: Plan, instant: datetime) -> dict[str, ActionRecord]:
-    """Return the lines at an instant as `ActionOut`, by code, with present figures. Raises like `revision_at`."""
-    revision = revision_at(session, plan, instant)
+def read_lines_at(session: Session, plan: Plan, instant: datetime) -> dict[str, ActionRecord]:
+    """Return the lines at an instant as `ActionOut`, by code, with present figures. Raises like `find_revision_at`."""
+    revision = find_revision_at(session, plan, instant)
     figures = _read_figures(session, plan)
     lines = revision.content["actions"]
     return {
@@ -280,10 +287,10 @@ class ReportedFigures(NamedTuple):
 
 
 def _build_line(
-    plan: Plan, line: dict[str, Any], revision: RevisionThen, figures: ReportedFigures
+    plan: Plan, line: dict[str, Any], revision: PastRevision, figures: ReportedFigures
 ) -> ActionRecord:
     fields = {
-        **whole("action", line),
+        **fill_defaults("action", line),
         **figures._asdict(),
         "code": line["code"],
         "plan": plan.code,
@@ -326,7 +333,7 @@ def is_chosen(line: ActionRecord, query: ActionQuery) -> bool:
         )
         and (query.tag is None or query.tag in line["tags"])
         and query.reported in (None, line["progress_period"])
-        and all(word in search_text(line) for word in words_of(query.q or ""))
+        and all(word in build_search_text(line) for word in split_words(query.q or ""))
     )
 
 
@@ -339,11 +346,11 @@ def list_lines(session: Session, lines: Iterable[ActionRecord], query: ActionQue
     """Return the matching lines as a list that the database sorts and pages."""
     chosen = [line for line in lines if is_chosen(line, query)]
     rows = [
-        {**{name: value for name, value in line.items() if name in ACTION_SORTS}, "json": to_json(line)}
+        {**{name: value for name, value in line.items() if name in ACTION_SORTS}, "json": dump_json(line)}
         for line in chosen
     ]
     types = {name: actions.c[name].type for name in ACTION_SORTS}
-    table = records(session, {**types, "json": sa.Text()})
+    table = unnest_records(session, {**types, "json": sa.Text()})
     sorts = {name: table.c[name] for name in ACTION_SORTS}
-    statement = sa.select(*table.c).params(records=to_json(rows))
+    statement = sa.select(*table.c).params(records=dump_json(rows))
     return Listing(statement, sorts, {"code": table.c.code}, item=table.c.json)

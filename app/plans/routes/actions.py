@@ -6,40 +6,40 @@ from datetime import datetime
 
 from fastapi import Response
 
-from app.access.actor import Call, Caller
-from app.changes.history import History, history_page
+from app.access.actor import Caller, RequestContext
+from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
-from app.kit.batch import BatchQuery, BatchWrite, errors_of, read_items
-from app.kit.database.json_sql import to_json
+from app.kit.batch import BatchQuery, BatchWrite, list_errors, read_items
+from app.kit.database.json_sql import dump_json
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import (
     answer,
+    answer_no_content,
     answer_page,
     answer_resource,
-    created,
-    language_of,
-    no_content,
-    with_fields,
+    append_fields,
+    choose_language,
+    declare_created,
 )
-from app.kit.http.routing import FromQuery, house_router, revalidated
-from app.kit.http.validation import checked_key, narrow
+from app.kit.http.routing import FromQuery, make_router, revalidate_by
+from app.kit.http.validation import check_key, narrow
 from app.kit.merge_patch import Patch
 from app.kit.problems import require_found
 from app.plans.actions import commands, queries
 from app.plans.actions.models import ActionIn, ActionItem, ActionKey, ActionOut
-from app.plans.actions.queries import ActionQuery, action_json, references_to
+from app.plans.actions.queries import ActionQuery, count_references, read_action_json
 from app.plans.actions.rules import Draft
 from app.plans.core.models import Plan, PlanKey
-from app.plans.core.queries import open_notes, plan_of
-from app.plans.core.rules import action_subject, is_editable, is_reportable, plan_chain
+from app.plans.core.queries import find_plan, read_open_notes
+from app.plans.core.rules import format_action_subject, format_plan_chain, is_editable, is_reportable
 from app.plans.findings.kinds import Finding
-from app.plans.findings.models import ActionBatch, BatchResult, batch_result
-from app.plans.findings.queries import findings_by_line, findings_on
-from app.plans.revisions.queries import AsOfQuery, lines_then, list_lines
-from app.plans.tags import plan_tag, tag_in
+from app.plans.findings.models import ActionBatch, BatchResult, build_batch_result
+from app.plans.findings.queries import list_findings_by_line, list_line_findings
+from app.plans.revisions.queries import AsOfQuery, list_lines, read_lines_at
+from app.plans.tags import make_plan_tag, plan_tag
 from app.plans.workflow.models import ActionReply
 
-router = house_router(tags=["plans"])
+router = make_router(tags=["plans"])
 
 
 class ActionsQuery(ActionQuery, AsOfQuery):
@@ -47,20 +47,20 @@ class ActionsQuery(ActionQuery, AsOfQuery):
 
 
 @router.get("/plans/{plan}/actions", response_model=Page[ActionOut])
-@revalidated(plan_tag)
+@revalidate_by(plan_tag)
 def list_actions(call: Caller, plan: PlanKey, query: FromQuery[ActionsQuery]) -> Response:
     """Actions of a plan with all their parts and the latest figures reported on each.
 
     The entity tag changes with any write in the plan, so an unattended reader polls for the price of a
     304. Its part before the dash can be sent as `If-Match` of a call that writes many.
     """
-    row = plan_of(call.session, call.actor, plan)
+    row = find_plan(call.session, call.actor, plan)
     if query.as_of is None:
         listing = queries.list_actions(row, query)
     else:
-        listing = list_lines(call.session, lines_then(call.session, row, query.as_of).values(), query)
+        listing = list_lines(call.session, read_lines_at(call.session, row, query.as_of).values(), query)
     body = read_page(call.session, call.request, listing, query, sort=query.sort)
-    return answer_page(call.request, body, tag=tag_in(call, row))
+    return answer_page(call.request, body, tag=make_plan_tag(call, row))
 
 
 @router.put("/plans/{plan}/actions", response_model=BatchResult)
@@ -70,32 +70,34 @@ def put_actions(call: Caller, plan: PlanKey, query: FromQuery[BatchQuery], batch
     With `each=true` an item with errors is refused with them and the others are written. Actions that
     the batch does not name stay. Where one of them exists, `If-Match` is required: the list's tag or `*`.
     """
-    row = plan_of(call.session, call.actor, plan)
+    row = find_plan(call.session, call.actor, plan)
     call.actor.require("write_actions", row.region_code)
     items, refused = read_items(ActionItem, batch.items, key="code")
     drafts = [Draft(item.code, narrow(item, ActionIn), pointer=f"/items/{n}") for n, item in items]
-    batch_write = BatchWrite(drafts, each=query.each, errors_before=errors_of(refused))
+    batch_write = BatchWrite(drafts, each=query.each, errors_before=list_errors(refused))
     written = commands.put_actions(call.write_of_list, row, batch_write)
-    findings = findings_by_line(call.session, row, written.contents)
-    result = batch_result(written.outcomes, refused, findings, language=language_of(call.request))
+    findings = list_findings_by_line(call.session, row, written.contents)
+    result = build_batch_result(written.outcomes, refused, findings, language=choose_language(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
 
 
 @router.get("/plans/{plan}/actions/{action}", response_model=ActionReply)
 def read_action(call: Caller, plan: PlanKey, action: ActionKey, query: FromQuery[AsOfQuery]) -> Response:
     """One action with its findings (what to mend or know) and what the caller may do with it."""
-    row = plan_of(call.session, call.actor, plan)
+    row = find_plan(call.session, call.actor, plan)
     if query.as_of is not None:
         return _reply_then(call, row, action, query.as_of)
     return _action_reply(call, row, action)
 
 
-@router.put("/plans/{plan}/actions/{action}", response_model=ActionReply, responses=created(ActionReply))
+@router.put(
+    "/plans/{plan}/actions/{action}", response_model=ActionReply, responses=declare_created(ActionReply)
+)
 def put_action(call: Caller, plan: PlanKey, action: ActionKey, content: ActionIn) -> Response:
     """Create or replace an action. Each list is replaced whole, its items matched by their own key
     (code, funding source, region), so that what was reported on an item that stays survives."""
-    row = plan_of(call.session, call.actor, plan)
-    draft = Draft(checked_key(action), content)
+    row = find_plan(call.session, call.actor, plan)
+    draft = Draft(check_key(action), content)
     (outcome,) = commands.put_actions(call.write, row, BatchWrite([draft])).outcomes
     return _action_reply(call, row, action, status=201 if outcome.status == "created" else 200)
 
@@ -103,7 +105,7 @@ def put_action(call: Caller, plan: PlanKey, action: ActionKey, content: ActionIn
 @router.patch("/plans/{plan}/actions/{action}", response_model=ActionReply)
 def patch_action(call: Caller, plan: PlanKey, action: ActionKey, patch: Patch) -> Response:
     """Change some fields of an action (JSON Merge Patch); a list in the patch replaces that list whole."""
-    row = plan_of(call.session, call.actor, plan)
+    row = find_plan(call.session, call.actor, plan)
     commands.patch_action(call.write, row, action, patch)
     return _action_reply(call, row, action)
 
@@ -111,8 +113,8 @@ def patch_action(call: Caller, plan: PlanKey, action: ActionKey, patch: Patch) -
 @router.delete("/plans/{plan}/actions/{action}", status_code=204)
 def delete_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
     """Delete an action; 409 where progress was reported on it or a commitment names it."""
-    commands.delete_action(call.write, plan_of(call.session, call.actor, plan), action)
-    return no_content()
+    commands.delete_action(call.write, find_plan(call.session, call.actor, plan), action)
+    return answer_no_content()
 
 
 @router.get("/plans/{plan}/actions/{action}/history", response_model=Page[HistoryEntry])
@@ -121,38 +123,40 @@ def list_action_history(call: Caller, plan: PlanKey, action: ActionKey, query: H
 
     Stays after the action was deleted.
     """
-    return history_page(call, plan_chain(plan), action_subject(plan, action), query)
+    return answer_history(call, format_plan_chain(plan), format_action_subject(plan, action), query)
 
 
-def _action_reply(call: Call, plan: Plan, code: str, *, status: int = 200) -> Response:
-    text = action_json(call.session, plan, code)
+def _action_reply(call: RequestContext, plan: Plan, code: str, *, status: int = 200) -> Response:
+    text = read_action_json(call.session, plan, code)
     content = json.loads(text)
     may = {"edit": "write_actions", "delete": "write_actions", "report_progress": "report_progress"}
-    if content["progress_period"] is not None or references_to(call.session, plan, [code]):
+    if content["progress_period"] is not None or count_references(call.session, plan, [code]):
         del may["delete"]
     if not is_editable(plan.state, plan.revision):
         may = {"report_progress": "report_progress"} if is_reportable(plan.state) else {}
     allowed = [
         v for v, right in may.items() if call.actor.may(right, plan.region_code, content["lead_agency"])
     ]
-    fields = _read_fields(call, plan, code, findings_on(call.session, plan, code, content))
-    address = action_subject(plan.code, code)
+    fields = _read_fields(call, plan, code, list_line_findings(call.session, plan, code, content))
+    address = format_action_subject(plan.code, code)
     return answer_resource(
         call.request, text, content["version"], address, status=status, **fields, allowed=allowed
     )
 
 
-def _reply_then(call: Call, plan: Plan, code: str, instant: datetime) -> Response:
+def _reply_then(call: RequestContext, plan: Plan, code: str, instant: datetime) -> Response:
     """Answer with the action in force at an instant; `allowed` is empty."""
-    content = require_found(lines_then(call.session, plan, instant).get(code))
-    fields = _read_fields(call, plan, code, findings_by_line(call.session, plan, {code: content})[code])
-    return answer(call.request, with_fields(to_json(content), **fields, allowed=[]))
+    content = require_found(read_lines_at(call.session, plan, instant).get(code))
+    fields = _read_fields(call, plan, code, list_findings_by_line(call.session, plan, {code: content})[code])
+    return answer(call.request, append_fields(dump_json(content), **fields, allowed=[]))
 
 
-def _read_fields(call: Call, plan: Plan, code: str, findings: Sequence[Finding]) -> dict[str, object]:
+def _read_fields(
+    call: RequestContext, plan: Plan, code: str, findings: Sequence[Finding]
+) -> dict[str, object]:
     """Return the findings and open notes of an action."""
-    language = language_of(call.request)
+    language = choose_language(call.request)
     return {
         "findings": [finding.shown(language) for finding in findings],
-        "notes": open_notes(call.session, call.actor, plan, code),
+        "notes": read_open_notes(call.session, call.actor, plan, code),
     }

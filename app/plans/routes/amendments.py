@@ -6,16 +6,23 @@ from fastapi import Response
 from pydantic import BaseModel
 from pydantic import Field as ShapeField
 
-from app.access.actor import Call, Caller
-from app.changes.history import History, history_page
+from app.access.actor import Caller, RequestContext
+from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
-from app.kit.batch import BatchQuery, BatchWrite, errors_of, read_items
-from app.kit.database.json_sql import to_json
-from app.kit.http.etags import STATE, tag_of
+from app.kit.batch import BatchQuery, BatchWrite, list_errors, read_items
+from app.kit.database.json_sql import dump_json
+from app.kit.http.etags import STATE_LENGTH, make_etag
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, answer_resource, created, language_of, no_content
-from app.kit.http.routing import FromQuery, house_router
-from app.kit.http.validation import checked_key
+from app.kit.http.replies import (
+    answer,
+    answer_no_content,
+    answer_page,
+    answer_resource,
+    choose_language,
+    declare_created,
+)
+from app.kit.http.routing import FromQuery, make_router
+from app.kit.http.validation import check_key
 from app.kit.merge_patch import Patch
 from app.kit.problems import NotFound, require_found
 from app.plans.actions.models import ActionKey
@@ -28,26 +35,26 @@ from app.plans.amendments.models import (
     AmendedActionItem,
     AmendmentIn,
     AmendmentReply,
-    reason_of,
+    build_reason,
 )
 from app.plans.amendments.queries import (
     AmendedActionQuery,
-    amendment_chain,
-    amendment_of,
-    amendment_state,
-    editions,
-    lines_of,
+    find_amendment,
+    format_amendment_chain,
+    read_amended_lines,
+    read_amendment_hash,
+    read_editions,
 )
-from app.plans.amendments.rules import RIGHT_OF, Verb, missing_reasons
+from app.plans.amendments.rules import RIGHT_OF, Verb, find_missing_reasons
 from app.plans.core.models import PlanKey, ReasonCategory, ReasonText
-from app.plans.core.queries import plan_of
+from app.plans.core.queries import find_plan
 from app.plans.core.rules import EDITABLE
-from app.plans.findings.models import BatchResult, batch_result
-from app.plans.findings.queries import findings_by_line
-from app.plans.revisions.differences.rules import sums
+from app.plans.findings.models import BatchResult, build_batch_result
+from app.plans.findings.queries import list_findings_by_line
+from app.plans.revisions.differences.rules import compare_sums
 from app.plans.revisions.queries import list_lines
 
-router = house_router(tags=["plans"])
+router = make_router(tags=["plans"])
 
 _ACTION = "/plans/{plan}/amendment/actions/{action}"
 
@@ -80,7 +87,7 @@ def patch_amendment(call: Caller, plan: PlanKey, patch: Patch) -> Response:
 def discard_amendment(call: Caller, plan: PlanKey) -> Response:
     """Discard the whole amendment with its lines. The revision in force stays, and the plan is `adopted` again."""
     commands.discard_amendment(call.write, plan)
-    return no_content()
+    return answer_no_content()
 
 
 @router.get("/plans/{plan}/amendment/history", response_model=Page[HistoryEntry])
@@ -89,7 +96,7 @@ def list_amendment_history(call: Caller, plan: PlanKey, query: History) -> Respo
     plan's own history. Only for tokens that may read drafts."""
     if not call.actor.may("read_drafts", plan.partition("-")[0]):
         raise NotFound()
-    return history_page(call, amendment_chain(plan), f"plans/{plan}", query)
+    return answer_history(call, format_amendment_chain(plan), f"plans/{plan}", query)
 
 
 @router.get("/plans/{plan}/amendment/actions", response_model=Page[AmendedAction])
@@ -98,14 +105,14 @@ def list_amended_actions(call: Caller, plan: PlanKey, query: FromQuery[AmendedAc
 
     The part of the entity tag before the dash can be sent as `If-Match` of a call that writes many.
     """
-    amendment = amendment_of(call.session, call.actor, plan)
-    lines = lines_of(call.session, amendment)
+    amendment = find_amendment(call.session, call.actor, plan)
+    lines = read_amended_lines(call.session, amendment)
     if query.changed is not None:
         lines = [line for line in lines if (line["change"] != "unchanged") == query.changed]
     listing = list_lines(call.session, lines, query)
     body = read_page(call.session, call.request, listing, query, sort=query.sort)
-    state = amendment_state(call.session, plan)[:STATE]
-    return answer_page(call.request, body, tag=tag_of(body, version=state))
+    state = read_amendment_hash(call.session, plan)[:STATE_LENGTH]
+    return answer_page(call.request, body, tag=make_etag(body, version=state))
 
 
 @router.put("/plans/{plan}/amendment/actions", response_model=BatchResult)
@@ -119,11 +126,13 @@ def put_amended_actions(
     """
     items, refused = read_items(AmendedActionItem, batch.items, key="code")
     drafts = [Draft(item.code, item.action, pointer=f"/items/{n}") for n, item in items]
-    batch_write = BatchWrite(drafts, each=query.each, errors_before=errors_of(refused))
+    batch_write = BatchWrite(drafts, each=query.each, errors_before=list_errors(refused))
     reasons = {item.code: item.reasons for _, item in items}
     written = commands.put_amended_actions(call.write_of_list, plan, batch_write, reasons)
-    findings = findings_by_line(call.session, plan_of(call.session, call.actor, plan), written.contents)
-    result = batch_result(written.outcomes, refused, findings, language=language_of(call.request))
+    findings = list_findings_by_line(
+        call.session, find_plan(call.session, call.actor, plan), written.contents
+    )
+    result = build_batch_result(written.outcomes, refused, findings, language=choose_language(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
 
 
@@ -133,7 +142,7 @@ def read_amended_action(call: Caller, plan: PlanKey, action: ActionKey) -> Respo
     return _action_reply(call, plan, action)
 
 
-@router.put(_ACTION, response_model=AmendedAction, responses=created(AmendedAction))
+@router.put(_ACTION, response_model=AmendedAction, responses=declare_created(AmendedAction))
 def put_amended_action(call: Caller, plan: PlanKey, action: ActionKey, content: AmendedActionIn) -> Response:
     """Say how a line shall be, with reasons. It is held to all that a line in a plan is held to.
 
@@ -142,7 +151,7 @@ def put_amended_action(call: Caller, plan: PlanKey, action: ActionKey, content: 
     one before the amendment is submitted; `lacking` names those that have none. A line that says what is in force
     is unchanged again, its reasons gone.
     """
-    batch = BatchWrite([Draft(checked_key(action), content.action)])
+    batch = BatchWrite([Draft(check_key(action), content.action)])
     (outcome,) = commands.put_amended_actions(call.write, plan, batch, {action: content.reasons}).outcomes
     return _action_reply(call, plan, action, status=201 if outcome.status == "created" else 200)
 
@@ -169,18 +178,18 @@ def delete_amended_action(
 
     Give `category` and `reason`, now or by a second call. A line that is new in the amendment is dropped.
     """
-    reason = reason_of(query.category, query.reason)
+    reason = build_reason(query.category, query.reason)
     commands.remove_amended_action(call.write, plan, action, reason)
-    return no_content()
+    return answer_no_content()
 
 
-def _amendment_reply(call: Call, plan: str) -> Response:
-    amendment = amendment_of(call.session, call.actor, plan)
-    before, after, reasons = editions(call.session, amendment)
+def _amendment_reply(call: RequestContext, plan: str) -> Response:
+    amendment = find_amendment(call.session, call.actor, plan)
+    before, after, reasons = read_editions(call.session, amendment)
     row = amendment.plan
     common = before.actions.keys() & after.actions.keys()
     changed = sum(before.actions[code] != after.actions[code] for code in common)
-    missing = missing_reasons(before, after, amendment.reasons, reasons)
+    missing = find_missing_reasons(before, after, amendment.reasons, reasons)
     is_open = row.state in EDITABLE
     body: dict[str, Any] = {
         **amendment.content,
@@ -196,17 +205,17 @@ def _amendment_reply(call: Call, plan: str) -> Response:
         "removed": len(before.actions.keys() - after.actions.keys()),
         "unchanged": len(common) - changed,
         "lacking": [item._asdict() for item in missing],
-        "sums": sums(before, after),
+        "sums": compare_sums(before, after),
         "allowed": [
             verb for verb in get_args(Verb) if is_open and call.actor.may(RIGHT_OF[verb], row.region_code)
         ],
     }
-    return answer(call.request, to_json(body).encode(), version=amendment.version)
+    return answer(call.request, dump_json(body).encode(), version=amendment.version)
 
 
-def _action_reply(call: Call, plan: str, action: str, *, status: int = 200) -> Response:
-    amendment = amendment_of(call.session, call.actor, plan)
-    line = require_found(next(iter(lines_of(call.session, amendment, [action])), None))
-    text, version = to_json(line), line["version"]
+def _action_reply(call: RequestContext, plan: str, action: str, *, status: int = 200) -> Response:
+    amendment = find_amendment(call.session, call.actor, plan)
+    line = require_found(next(iter(read_amended_lines(call.session, amendment, [action])), None))
+    text, version = dump_json(line), line["version"]
     address = f"plans/{plan}/amendment/actions/{action}"
     return answer_resource(call.request, text, version, address, status=status)

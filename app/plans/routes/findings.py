@@ -6,43 +6,43 @@ from typing import Annotated
 
 from fastapi import Request, Response
 
-from app.access.actor import Call, Caller
-from app.agencies.rules import region_chain
-from app.kit.fields import address
+from app.access.actor import Caller, RequestContext
+from app.agencies.rules import format_region_chain
+from app.kit.fields import describe_key
 from app.kit.http.constants import CONSTANT, Constant
-from app.kit.http.replies import answer, language_of
-from app.kit.http.routing import FromQuery, house_router, revalidated
-from app.kit.http.validation import nearest, unknown_value
+from app.kit.http.replies import answer, choose_language
+from app.kit.http.routing import FromQuery, make_router, revalidate_by
+from app.kit.http.validation import find_nearest, unknown_value
 from app.kit.problems import BadRequest, FieldError, Language, require_found
 from app.plans.core.models import Plan, PlanKey
-from app.plans.core.queries import plan_of
-from app.plans.findings.kinds import W07, FindingKind, kinds
+from app.plans.core.queries import find_plan
+from app.plans.findings.kinds import W07, FindingKind, list_kinds
 from app.plans.findings.models import (
     FindingCount,
     FindingMeaning,
     FindingMeanings,
     FindingsQuery,
     PlanFindings,
-    meaning_of,
-    placed_shown,
+    describe_kind,
+    dump_placed,
 )
-from app.plans.findings.queries import Checked, check_plan
-from app.plans.findings.rules import Placed
-from app.plans.tags import make_early, tag_in
+from app.plans.findings.queries import CheckedPlan, check_plan
+from app.plans.findings.rules import PlacedFinding
+from app.plans.tags import make_early_tag, make_plan_tag
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
 
-router = house_router(tags=["plans"])
-documents = house_router(root="", tags=["service"])
+router = make_router(tags=["plans"])
+documents = make_router(root="", tags=["service"])
 
 
-def _tag_in(call: Call, plan: Plan) -> str:
+def _tag_in(call: RequestContext, plan: Plan) -> str:
     """Return the ETag of findings: they depend on the plan, the reference data and the names of agencies."""
-    chains = region_chain(plan.region_code), REFERENCE_CHAIN
-    return tag_in(call, plan, *chains, language=language_of(call.request))
+    chains = format_region_chain(plan.region_code), REFERENCE_CHAIN
+    return make_plan_tag(call, plan, *chains, language=choose_language(call.request))
 
 
 @router.get("/plans/{plan}/findings", response_model=PlanFindings)
-@revalidated(make_early(_tag_in))
+@revalidate_by(make_early_tag(_tag_in))
 def read_plan_findings(call: Caller, plan: PlanKey, query: FromQuery[FindingsQuery]) -> Response:
     """Everything that a plan has to mend (errors) or should know (warnings): its lines, the reports on them,
     and the plan as a whole, checked in one pass, in Indonesian or English.
@@ -51,17 +51,19 @@ def read_plan_findings(call: Caller, plan: PlanKey, query: FromQuery[FindingsQue
     of the whole plan, whatever is asked for. An overlap (`W07`) is placed at the first of its two lines;
     of more than a hundred that nobody explained the others stand in the list of overlaps.
     """
-    row = plan_of(call.session, call.actor, plan)
+    row = find_plan(call.session, call.actor, plan)
     _check_codes(query.code)
     tag = _tag_in(call, row)
-    body = _build_reply(plan, check_plan(call.session, row), query, language_of(call.request))
+    body = _build_reply(plan, check_plan(call.session, row), query, choose_language(call.request))
     return answer(call.request, body.model_dump_json(exclude_none=True).encode(), tag=tag)
 
 
 def _check_codes(codes: list[str]) -> None:
-    known = [kind.code for kind in kinds()]
+    known = [kind.code for kind in list_kinds()]
     errors = [
-        FieldError(unknown_value, parameter="code", value=code, allowed=known, nearest=nearest(code, known))
+        FieldError(
+            unknown_value, parameter="code", value=code, allowed=known, nearest=find_nearest(code, known)
+        )
         for code in codes
         if code not in known
     ]
@@ -69,7 +71,7 @@ def _check_codes(codes: list[str]) -> None:
         raise BadRequest(errors=errors)
 
 
-def _build_reply(plan: str, checked: Checked, query: FindingsQuery, language: Language) -> PlanFindings:
+def _build_reply(plan: str, checked: CheckedPlan, query: FindingsQuery, language: Language) -> PlanFindings:
     unexplained = Counter(placed.finding.code for placed in checked.found)
     if checked.left_out:
         unexplained[W07.code] += checked.left_out
@@ -82,7 +84,7 @@ def _build_reply(plan: str, checked: Checked, query: FindingsQuery, language: La
             open=unexplained[kind.code],
             explained=explained.get(kind.code, 0),
         )
-        for kind in kinds()
+        for kind in list_kinds()
         if unexplained[kind.code] or explained.get(kind.code)
     ]
     return PlanFindings(
@@ -93,12 +95,12 @@ def _build_reply(plan: str, checked: Checked, query: FindingsQuery, language: La
         counts=counts,
         left_out=checked.left_out,
         items=[
-            placed_shown(placed, language) for placed in checked.found if _is_chosen(placed, query, checked)
+            dump_placed(placed, language) for placed in checked.found if _is_chosen(placed, query, checked)
         ],
     )
 
 
-def _is_chosen(placed: Placed, query: FindingsQuery, checked: Checked) -> bool:
+def _is_chosen(placed: PlacedFinding, query: FindingsQuery, checked: CheckedPlan) -> bool:
     finding = placed.finding
     lines = {placed.action, finding.values.get("second")} if finding.kind is W07 else {placed.action}
     agencies = {checked.lines[line]["lead_agency"] for line in checked.lines.keys() & lines}
@@ -115,7 +117,7 @@ def _is_chosen(placed: Placed, query: FindingsQuery, checked: Checked) -> bool:
 
 @cache
 def _make_list() -> Constant:
-    body = FindingMeanings(items=[meaning_of(kind) for kind in kinds()])
+    body = FindingMeanings(items=[describe_kind(kind) for kind in list_kinds()])
     return Constant(body.model_dump_json().encode(), "application/json")
 
 
@@ -123,7 +125,7 @@ def _make_list() -> Constant:
 def _make_meaning(code: str) -> Constant:
     """Return the document of a kind. Raises NotFound, which `cache` does not store."""
     kind = require_found(FindingKind.known.get(code))
-    return Constant(meaning_of(kind).model_dump_json().encode(), "application/json")
+    return Constant(describe_kind(kind).model_dump_json().encode(), "application/json")
 
 
 @documents.get("/findings", response_model=FindingMeanings, openapi_extra=CONSTANT)
@@ -134,7 +136,7 @@ def list_finding_kinds(request: Request) -> Response:
 
 @documents.get("/findings/{code}", response_model=FindingMeaning, openapi_extra=CONSTANT)
 def read_finding_kind(
-    request: Request, code: Annotated[str, address("Code of a finding.", "W07")]
+    request: Request, code: Annotated[str, describe_key("Code of a finding.", "W07")]
 ) -> Response:
     """What a finding's code means, in both languages: `type` of every finding points here."""
     return _make_meaning(code).answer(request)

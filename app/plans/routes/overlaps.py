@@ -2,36 +2,36 @@
 
 from fastapi import Response
 
-from app.access.actor import Call, Caller
-from app.agencies.rules import region_chain
-from app.changes.history import History, history_page
+from app.access.actor import Caller, RequestContext
+from app.agencies.rules import format_region_chain
+from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
-from app.kit.database.json_sql import to_json
+from app.kit.database.json_sql import dump_json
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer_page, answer_resource, created, no_content
-from app.kit.http.routing import FromQuery, house_router, revalidated
+from app.kit.http.replies import answer_no_content, answer_page, answer_resource, declare_created
+from app.kit.http.routing import FromQuery, make_router, revalidate_by
 from app.kit.problems import require_found
-from app.plans.actions.queries import contents_of
+from app.plans.actions.queries import read_contents
 from app.plans.core.models import Plan, PlanKey
-from app.plans.core.queries import plan_of
-from app.plans.core.rules import is_reportable, plan_chain
+from app.plans.core.queries import find_plan
+from app.plans.core.rules import format_plan_chain, is_reportable
 from app.plans.overlaps import commands, queries
 from app.plans.overlaps.models import ExplanationIn, ExplanationReply, OverlapOut, OverlapQuery, PairKey
-from app.plans.overlaps.rules import Pair, coincidence, pair_of
-from app.plans.tags import make_early, tag_in
+from app.plans.overlaps.rules import LinePair, find_coincidence, parse_pair
+from app.plans.tags import make_early_tag, make_plan_tag
 
-router = house_router(tags=["plans"])
+router = make_router(tags=["plans"])
 
 _EXPLANATION = "/plans/{plan}/overlaps/{pair}/explanation"
 
 
-def _tag_in(call: Call, plan: Plan) -> str:
+def _tag_in(call: RequestContext, plan: Plan) -> str:
     """Return the ETag of a list that depends on the plan and the names of its region's agencies."""
-    return tag_in(call, plan, region_chain(plan.region_code))
+    return make_plan_tag(call, plan, format_region_chain(plan.region_code))
 
 
 @router.get("/plans/{plan}/overlaps", response_model=Page[OverlapOut])
-@revalidated(make_early(_tag_in))
+@revalidate_by(make_early_tag(_tag_in))
 def list_overlaps(call: Caller, plan: PlanKey, query: FromQuery[OverlapQuery]) -> Response:
     """Pairs of lines of different agencies that bring the same kind of benefit to the same recipients in the
     same place and months, with what coincides and how it was explained (finding `W07`).
@@ -39,21 +39,21 @@ def list_overlaps(call: Caller, plan: PlanKey, query: FromQuery[OverlapQuery]) -
     A place inside another counts as common. What a line leaves open is not excluded: without months it
     is the whole year, without deciles all of them. Money in whole rupiah.
     """
-    row = plan_of(call.session, call.actor, plan)
+    row = find_plan(call.session, call.actor, plan)
     tag = _tag_in(call, row)
     listing = queries.list_overlaps(call.session, row, query)
     page = read_page(call.session, call.request, listing, query, sort=query.sort)
-    return answer_page(call.request, queries.with_contents(call.session, row, page), tag=tag)
+    return answer_page(call.request, queries.add_contents(call.session, row, page), tag=tag)
 
 
 @router.get(_EXPLANATION, response_model=ExplanationReply)
 def read_explanation(call: Caller, plan: PlanKey, pair: PairKey) -> Response:
     """Why an overlap stays as it is, with what coincided when it was explained; on record also when nothing
     coincides any more."""
-    return _reply(call, plan_of(call.session, call.actor, plan), _require_pair(pair))
+    return _reply(call, find_plan(call.session, call.actor, plan), _require_pair(pair))
 
 
-@router.put(_EXPLANATION, response_model=ExplanationReply, responses=created(ExplanationReply))
+@router.put(_EXPLANATION, response_model=ExplanationReply, responses=declare_created(ExplanationReply))
 def put_explanation(call: Caller, plan: PlanKey, pair: PairKey, content: ExplanationIn) -> Response:
     """Explain an overlap: it stays in the list and is no open warning any more.
 
@@ -62,7 +62,7 @@ def put_explanation(call: Caller, plan: PlanKey, pair: PairKey, content: Explana
     anew confirms it. Explaining changes no line: it is possible until the plan is closed. 409 where the lines
     do not overlap.
     """
-    row = plan_of(call.session, call.actor, plan)
+    row = find_plan(call.session, call.actor, plan)
     is_new = commands.put_explanation(call.write, row, _require_pair(pair), content)
     return _reply(call, row, _require_pair(pair), status=201 if is_new else 200)
 
@@ -70,30 +70,30 @@ def put_explanation(call: Caller, plan: PlanKey, pair: PairKey, content: Explana
 @router.delete(_EXPLANATION, status_code=204)
 def delete_explanation(call: Caller, plan: PlanKey, pair: PairKey) -> Response:
     """Take an explanation back; the overlap is an open warning again. What was said stays in its history."""
-    row = plan_of(call.session, call.actor, plan)
+    row = find_plan(call.session, call.actor, plan)
     commands.delete_explanation(call.write, row, _require_pair(pair))
-    return no_content()
+    return answer_no_content()
 
 
 @router.get(f"{_EXPLANATION}/history", response_model=Page[HistoryEntry])
 def list_explanation_history(call: Caller, plan: PlanKey, pair: PairKey, query: History) -> Response:
     """Everything that was said of an overlap: who, when, from what to what. Stays after it was taken back."""
     subject = f"plans/{plan}/overlaps/{_require_pair(pair)}/explanation"
-    return history_page(call, plan_chain(plan), subject, query)
+    return answer_history(call, format_plan_chain(plan), subject, query)
 
 
-def _require_pair(text: str) -> Pair:
-    return require_found(pair_of(text))
+def _require_pair(text: str) -> LinePair:
+    return require_found(parse_pair(text))
 
 
-def _reply(call: Call, plan: Plan, pair: Pair, *, status: int = 200) -> Response:
-    explanation = require_found(queries.explanations_of(call.session, plan, pair).get(pair))
-    lines = contents_of(call.session, plan, pair)
-    coincides = coincidence(lines[pair.first], lines[pair.second]) if len(lines) == 2 else None
+def _reply(call: RequestContext, plan: Plan, pair: LinePair, *, status: int = 200) -> Response:
+    explanation = require_found(queries.read_explanations(call.session, plan, pair).get(pair))
+    lines = read_contents(call.session, plan, pair)
+    coincides = find_coincidence(lines[pair.first], lines[pair.second]) if len(lines) == 2 else None
     is_allowed = is_reportable(plan.state) and queries.may_explain(call.actor, plan, lines)
     allowed = ["edit", "delete"] if coincides else ["delete"]
-    text = to_json(
-        {**queries.explanation_shown(explanation, coincides), "plan": plan.code, "pair": str(pair)}
+    text = dump_json(
+        {**queries.dump_explanation(explanation, coincides), "plan": plan.code, "pair": str(pair)}
     )
     address, verbs = f"plans/{plan.code}/overlaps/{pair}/explanation", allowed if is_allowed else []
     return answer_resource(call.request, text, explanation.version, address, status=status, allowed=verbs)

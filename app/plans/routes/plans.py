@@ -2,29 +2,29 @@
 
 from fastapi import Response
 
-from app.access.actor import Call, Caller
-from app.changes.history import History, history_page
+from app.access.actor import Caller, RequestContext
+from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
-from app.kit.database.json_sql import to_json
+from app.kit.database.json_sql import dump_json
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.pagination import Page
-from app.kit.http.replies import answer, answer_resource, created, language_of, no_content
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.replies import answer, answer_no_content, answer_resource, choose_language, declare_created
+from app.kit.http.routing import FromQuery, make_router
 from app.kit.merge_patch import Patch
-from app.kit.periods import local_date
+from app.kit.periods import get_local_date
 from app.plans.core import commands
 from app.plans.core.models import PlanIn, PlanKey, PlanNote, PlanOut, PlanState
-from app.plans.core.queries import NotesQuery, list_notes, plan_of, published_plan_of
-from app.plans.core.rules import plan_chain
-from app.plans.findings.models import placed_shown
+from app.plans.core.queries import NotesQuery, find_plan, find_published_plan, list_notes
+from app.plans.core.rules import format_plan_chain
+from app.plans.findings.models import dump_placed
 from app.plans.revisions import queries
-from app.plans.revisions.queries import AsOfQuery, PlanQuery, plan_then
+from app.plans.revisions.queries import AsOfQuery, PlanQuery, read_plan_at
 from app.plans.workflow import commands as workflow
 from app.plans.workflow.commands import Move
 from app.plans.workflow.models import AdoptIn, AmendIn, MoveIn, PlanReply, ReturnIn, SubmitReply
-from app.plans.workflow.rules import Standing, list_allowed_verbs
+from app.plans.workflow.rules import PlanStatus, list_allowed_verbs
 
-router = house_router(tags=["plans"])
+router = make_router(tags=["plans"])
 
 _CONDITIONAL = {"x-conditional": True}
 
@@ -44,14 +44,14 @@ def read_plan(call: Caller, plan: PlanKey, query: FromQuery[AsOfQuery]) -> Respo
     """
     if query.as_of is None and not call.actor.opened:
         return _reply(call, plan)
-    row = published_plan_of(call.session, call.actor, plan)
+    row = find_published_plan(call.session, call.actor, plan)
     if query.as_of is None and call.actor.sees(row.region_code):
         return _reply(call, plan)
-    then = plan_then(call.session, row, query.as_of or call.now)
-    return answer(call.request, to_json({**then, "allowed": []}).encode())
+    then = read_plan_at(call.session, row, query.as_of or call.now)
+    return answer(call.request, dump_json({**then, "allowed": []}).encode())
 
 
-@router.put("/plans/{plan}", response_model=PlanReply, responses=created(PlanReply))
+@router.put("/plans/{plan}", response_model=PlanReply, responses=declare_created(PlanReply))
 def put_plan(call: Caller, plan: PlanKey, content: PlanIn) -> Response:
     """Create or replace the plan of a region and year, `73.22-2026`; its priority locations are replaced whole."""
     is_new = commands.put_plan(call.write, plan, content)
@@ -69,7 +69,7 @@ def patch_plan(call: Caller, plan: PlanKey, patch: Patch) -> Response:
 def delete_plan(call: Caller, plan: PlanKey) -> Response:
     """Delete a plan that has no actions; 409 while it has some."""
     workflow.delete_plan(call.write, plan)
-    return no_content()
+    return answer_no_content()
 
 
 @router.get("/plans/{plan}/history", response_model=Page[HistoryEntry])
@@ -79,7 +79,7 @@ def list_plan_history(call: Caller, plan: PlanKey, query: History) -> Response:
     `kind=plan` leaves out what lies below the plan; `sort=-sequence` begins with the latest. Stays after the
     plan was deleted.
     """
-    return history_page(call, plan_chain(plan), f"plans/{plan}", query)
+    return answer_history(call, format_plan_chain(plan), f"plans/{plan}", query)
 
 
 # Moves
@@ -94,8 +94,8 @@ def submit_plan(call: Caller, plan: PlanKey, content: MoveIn) -> Response:
     is the answer to the notes. From here to its return nothing in it can be changed; progress can be reported.
     """
     checked = workflow.move_plan(call.write, plan, Move("submit", content.note))
-    language = language_of(call.request)
-    findings = [placed_shown(placed, language).model_dump(exclude_none=True) for placed in checked.warnings]
+    language = choose_language(call.request)
+    findings = [dump_placed(placed, language).model_dump(exclude_none=True) for placed in checked.warnings]
     return _reply(call, plan, warnings=len(checked.warnings) + checked.left_out, findings=findings)
 
 
@@ -141,7 +141,7 @@ def list_plan_notes(call: Caller, plan: PlanKey, query: FromQuery[NotesQuery]) -
 
     For whoever may read drafts; they stay after the plan was adopted. 404 for others.
     """
-    row = plan_of(call.session, call.actor, plan)
+    row = find_plan(call.session, call.actor, plan)
     listing = list_notes(call.actor, row, query)
     return call.answer_list(listing, query, sort=query.sort)
 
@@ -149,22 +149,22 @@ def list_plan_notes(call: Caller, plan: PlanKey, query: FromQuery[NotesQuery]) -
 # Replies
 
 
-def _move(call: Call, code: str, move: Move) -> Response:
+def _move(call: RequestContext, code: str, move: Move) -> Response:
     """Move a plan, and answer with it."""
     workflow.move_plan(call.write, code, move)
     return _reply(call, code)
 
 
-def _reply(call: Call, code: str, *, status: int = 200, **more: object) -> Response:
+def _reply(call: RequestContext, code: str, *, status: int = 200, **more: object) -> Response:
     """Answer with a plan, the caller's verbs, and these further fields."""
-    row = queries.plan_json(call.session, call.actor, code)
-    plan_status = Standing(
+    row = queries.read_plan_json(call.session, call.actor, code)
+    plan_status = PlanStatus(
         plan=code,
         state=PlanState(row.state),
         revision=row.revision,
         year=row.year,
         action_count=row.action_count,
-        today=local_date(call.now, row.timezone),
+        today=get_local_date(call.now, row.timezone),
     )
     verbs = list_allowed_verbs(call.actor, row.region_code, plan_status)
     return answer_resource(

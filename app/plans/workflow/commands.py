@@ -8,45 +8,45 @@ from sqlmodel import Session
 
 from app.access.commands import Write
 from app.access.rules import Actor
-from app.kit.database.engine import table_of
-from app.kit.database.journal import Chain, Entry, hold, record
+from app.kit.database.engine import get_table
+from app.kit.database.journal import Chain, Entry, append, lock_chain
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import Problem, Text, refuse
 from app.plans.actions.queries import actions
 from app.plans.amendments.adoption import apply_amendment
 from app.plans.amendments.queries import amendments
-from app.plans.core.commands import follow_locations, hold_plan, state_entry
+from app.plans.core.commands import build_state_entry, follow_locations, lock_plan
 from app.plans.core.models import Plan, PlanNoteIn, PlanNoteRow, PriorityLocationRow
-from app.plans.core.queries import plan_of, plans, read_again, stored_plan
-from app.plans.core.rules import AMENDMENT_CHAIN, plan_chain
+from app.plans.core.queries import find_plan, plans, read_again, read_plan_content
+from app.plans.core.rules import AMENDMENT_CHAIN, format_plan_chain
 from app.plans.revisions.commands import adopt_revision
-from app.plans.revisions.queries import latest_instrument_date
+from app.plans.revisions.queries import read_instrument_date
 from app.plans.workflow.models import AdoptIn
 from app.plans.workflow.queries import (
-    NOTED_BY,
+    NOTE_VERBS,
     Submission,
     check_submission,
-    known_lines,
-    last_said,
-    moved_fields,
-    standing_of,
+    list_line_codes,
+    read_last_move,
+    read_moved_fields,
+    read_plan_status,
 )
 from app.plans.workflow.rules import (
     BY_VERB,
     AlreadyMoved,
     ConditionFailed,
-    Standing,
+    PlanStatus,
     Transition,
     TransitionRefused,
     check_instrument_date,
-    failures,
+    find_failures,
     is_done,
     list_allowed_verbs,
 )
 
 _NOT_CHECKED = Submission(())
-_notes = table_of(PlanNoteRow)
+_notes = get_table(PlanNoteRow)
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ class Move:
 
     @property
     def fields(self) -> dict[str, object]:
-        """The journal fields that the move sets besides state and revision (`moved_fields`)."""
+        """The journal fields that the move sets besides state and revision (`read_moved_fields`)."""
         if self.instrument is not None:
             return self.instrument.model_dump(mode="json")
-        if self.verb in NOTED_BY:
+        if self.verb in NOTE_VERBS:
             return {"notes": [note.model_dump(mode="json") for note in self.notes] or None}
         return {}
 
@@ -79,12 +79,12 @@ def move_plan(write: Write, code: str, move: Move) -> Submission:
     ConditionFailed with the errors of all conditions, AlreadyMoved if a repeated call has another content.
     """
     session, actor = write.session, write.actor
-    plan = plan_of(session, actor, code)
+    plan = find_plan(session, actor, code)
     actor.require(move.verb, plan.region_code)
-    chain = hold(session, plan_chain(code))
+    chain = lock_chain(session, format_plan_chain(code))
     plan = read_again(session, plan)
     write.precondition.check(plan.version)
-    status = standing_of(session, plan, write.author.at)
+    status = read_plan_status(session, plan, write.author.at)
     if is_done(move.transition, status):
         _check_repeated(session, plan, move)
         return check_submission(session, plan) if move.verb == "submit" else _NOT_CHECKED
@@ -93,9 +93,9 @@ def move_plan(write: Write, code: str, move: Move) -> Submission:
     if move.verb == "submit":
         checked = check_submission(session, plan)
         status = replace(status, errors=checked.errors)
-    if errors := failures(move.transition, status):
+    if errors := find_failures(move.transition, status):
         raise ConditionFailed(errors=errors, verb=move.verb)
-    before = moved_fields(session, plan, move.verb)
+    before = read_moved_fields(session, plan, move.verb)
     if prepare := _PREPARE.get(move.verb):
         prepare(write, plan, status, move)
     revision = plan.revision
@@ -110,14 +110,14 @@ def move_plan(write: Write, code: str, move: Move) -> Submission:
 
 def _check_repeated(session: Session, plan: Plan, move: Move) -> None:
     """Raise AlreadyMoved if the call that moved the plan had another content or another note."""
-    last = last_said(session, plan.code, move.transition.kind)
+    last = read_last_move(session, plan.code, move.transition.kind)
     if last is None:
         return
-    if last.reason != move.note or moved_fields(session, plan, move.verb) != move.fields:
+    if last.reason != move.note or read_moved_fields(session, plan, move.verb) != move.fields:
         raise AlreadyMoved(verb=move.verb, actor=last.actor)
 
 
-def _check_state(actor: Actor, plan: Plan, status: Standing, transition: Transition) -> None:
+def _check_state(actor: Actor, plan: Plan, status: PlanStatus, transition: Transition) -> None:
     if status.state not in transition.from_states:
         raise TransitionRefused(
             plan=plan.code,
@@ -150,10 +150,10 @@ def _move(
     is_draft = move.verb not in ("adopt", "close")
     drafting = chain
     if move.verb != "close" and plan.revision is not None:
-        drafting = hold(session, f"{AMENDMENT_CHAIN}{plan.code}")
+        drafting = lock_chain(session, f"{AMENDMENT_CHAIN}{plan.code}")
     after = {"revision": revision, **move.fields}
     if move.verb == "adopt":
-        drafting = record(session, drafting, author, [state_entry(plan, to_state)])
+        drafting = append(session, drafting, author, [build_state_entry(plan, to_state)])
         chain = drafting if plan.revision is None else chain
     else:
         before, after = {"state": plan.state, **before}, {"state": str(to_state), **after}
@@ -170,12 +170,12 @@ def _move(
     entries = [entry]
     if move.verb == "amend":
         entries.append(_opening_entry(session, plan, move, drafting))
-    record(session, drafting if is_draft else chain, author, entries)
+    append(session, drafting if is_draft else chain, author, entries)
 
 
 def _opening_entry(session: Session, plan: Plan, move: Move, chain: Chain) -> Entry:
     """Return the journal entry of a new amendment (`_open_amendment`); it begins as the plan in force."""
-    after = {**stored_plan(session, plan), "reasons": [], "purpose": move.note}
+    after = {**read_plan_content(session, plan), "reasons": [], "purpose": move.note}
     subject = f"plans/{plan.code}/amendment"
     version = chain.position + 1
     return Entry("amendment.created", plan.region_code, subject, version, None, after, is_draft=True)
@@ -184,7 +184,7 @@ def _opening_entry(session: Session, plan: Plan, move: Move, chain: Chain) -> En
 # Preparations of a move
 
 
-def _answer_notes(write: Write, plan: Plan, status: Standing, move: Move) -> None:
+def _answer_notes(write: Write, plan: Plan, status: PlanStatus, move: Move) -> None:
     """Mark the province's open notes as answered by the new submission."""
     write.session.execute(
         sa.update(_notes)
@@ -193,9 +193,9 @@ def _answer_notes(write: Write, plan: Plan, status: Standing, move: Move) -> Non
     )
 
 
-def _store_notes(write: Write, plan: Plan, status: Standing, move: Move) -> None:
+def _store_notes(write: Write, plan: Plan, status: PlanStatus, move: Move) -> None:
     """Store the notes of a return. Raises Invalid if a note names an unknown line."""
-    known = known_lines(write.session, plan)
+    known = list_line_codes(write.session, plan)
     errors = [
         describe_unknown(note.action, f"plans/{plan.code}/actions", known, pointer=f"/notes/{n}/action")
         for n, note in enumerate(move.notes)
@@ -220,13 +220,13 @@ def _store_notes(write: Write, plan: Plan, status: Standing, move: Move) -> None
     )
 
 
-def _check_instrument(write: Write, plan: Plan, status: Standing, move: Move) -> None:
+def _check_instrument(write: Write, plan: Plan, status: PlanStatus, move: Move) -> None:
     assert move.instrument is not None
-    previous = latest_instrument_date(write.session, plan)
+    previous = read_instrument_date(write.session, plan)
     refuse([*check_instrument_date(move.instrument.date, status, previous)])
 
 
-def _open_amendment(write: Write, plan: Plan, status: Standing, move: Move) -> None:
+def _open_amendment(write: Write, plan: Plan, status: PlanStatus, move: Move) -> None:
     """Open an amendment; its version is its position in the chain of all amendments of the plan."""
     # By `upsert`, which takes JSON: a plain INSERT stores None in a JSON column as the text `null`.
     row: dict[str, object] = {
@@ -235,7 +235,7 @@ def _open_amendment(write: Write, plan: Plan, status: Standing, move: Move) -> N
         "reasons": [],
         "purpose": move.note,
         "opened_at": write.author.at.isoformat(),
-        "version": hold(write.session, f"{AMENDMENT_CHAIN}{plan.code}").position + 1,
+        "version": lock_chain(write.session, f"{AMENDMENT_CHAIN}{plan.code}").position + 1,
     }
     upsert(write.session, amendments, [row])
 
@@ -264,17 +264,17 @@ class PlanInUse(Problem):
 def delete_plan(write: Write, code: str) -> None:
     """Delete an empty plan. Raises PlanInUse if it has actions."""
     session = write.session
-    plan, chain = hold_plan(write, code)
+    plan, chain = lock_plan(write, code)
     count = session.scalar(sa.select(sa.func.count()).where(actions.c.plan_id == plan.id))
     if count:
         raise PlanInUse(count=count)
-    content = stored_plan(session, plan)
+    content = read_plan_content(session, plan)
     before = {**content, "state": plan.state}
     session.execute(
-        sa.delete(table_of(PriorityLocationRow)).where(table_of(PriorityLocationRow).c.plan_id == plan.id)
+        sa.delete(get_table(PriorityLocationRow)).where(get_table(PriorityLocationRow).c.plan_id == plan.id)
     )
     session.execute(sa.delete(plans).where(plans.c.id == plan.id))
     follow_locations(session, plan.region_code, plan.year, content["priority_locations"])
     version = plan.version + 1
     entry = Entry("plan.deleted", plan.region_code, f"plans/{code}", version, before, None, is_draft=True)
-    record(session, chain, write.author, [entry])
+    append(session, chain, write.author, [entry])

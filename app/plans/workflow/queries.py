@@ -8,37 +8,37 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
-from app.kit.periods import local_date
+from app.kit.periods import get_local_date
 from app.kit.problems import FieldError
 from app.plans.actions.models import ActionRow
-from app.plans.actions.queries import contents_of
+from app.plans.actions.queries import read_contents
 from app.plans.actions.rules import ActionContent
-from app.plans.amendments.adoption import blocks, proposed
+from app.plans.amendments.adoption import list_blocking_errors, read_proposed_lines
 from app.plans.amendments.queries import amended_actions
 from app.plans.core.models import Plan, PlanNoteIn, PlanNoteRow, PlanState
 from app.plans.core.queries import regions
 from app.plans.findings.queries import check_lines, check_plan
-from app.plans.findings.rules import Placed, build_blocking
-from app.plans.revisions.queries import instrument_in_force
-from app.plans.workflow.rules import Standing
+from app.plans.findings.rules import PlacedFinding, build_blocking
+from app.plans.revisions.queries import read_instrument_in_force
+from app.plans.workflow.rules import PlanStatus
 
-_notes, _journal, _actions = table_of(PlanNoteRow), table_of(JournalRow), table_of(ActionRow)
+_notes, _journal, _actions = get_table(PlanNoteRow), get_table(JournalRow), get_table(ActionRow)
 
 
-def standing_of(session: Session, plan: Plan, now: datetime) -> Standing:
+def read_plan_status(session: Session, plan: Plan, now: datetime) -> PlanStatus:
     """Return the plan's status for the conditions of a move, without findings."""
     count = sa.select(sa.func.count()).where(_actions.c.plan_id == plan.id).scalar_subquery()
     zone = sa.select(regions.c.timezone).where(regions.c.code == plan.region_code).scalar_subquery()
     row = session.execute(sa.select(count.label("actions"), zone.label("zone"))).one()
-    return Standing(
+    return PlanStatus(
         plan=plan.code,
         state=PlanState(plan.state),
         revision=plan.revision,
         year=plan.year,
         action_count=row.actions,
-        today=local_date(now, row.zone),
+        today=get_local_date(now, row.zone),
     )
 
 
@@ -47,7 +47,7 @@ class Submission:
     """The findings of a plan at its submission: errors block it, warnings do not."""
 
     errors: Sequence[FieldError]
-    warnings: Sequence[Placed] = ()
+    warnings: Sequence[PlacedFinding] = ()
     left_out: int = 0
     """Number of warnings of overlaps that `warnings` omits."""
 
@@ -62,10 +62,10 @@ def check_submission(session: Session, plan: Plan) -> Submission:
         checked = check_plan(session, plan)
         findings, left_out = checked.found, checked.left_out
     else:
-        findings = check_lines(session, plan, lines_to_submit(session, plan))
+        findings = check_lines(session, plan, read_lines_to_submit(session, plan))
     own = [placed for placed in findings if placed.period is None]
     errors = [placed for placed in own if placed.finding.severity == "error"]
-    lacking = blocks(session, plan) if plan.revision is not None else ()
+    lacking = list_blocking_errors(session, plan) if plan.revision is not None else ()
     return Submission(
         [
             *lacking,
@@ -76,41 +76,41 @@ def check_submission(session: Session, plan: Plan) -> Submission:
     )
 
 
-def lines_to_submit(session: Session, plan: Plan) -> Mapping[str, ActionContent]:
+def read_lines_to_submit(session: Session, plan: Plan) -> Mapping[str, ActionContent]:
     """Return the lines that an adoption would freeze, of the plan or of its open amendment, by code."""
     if plan.revision is not None:
-        return proposed(session, plan)
-    return contents_of(session, plan)
+        return read_proposed_lines(session, plan)
+    return read_contents(session, plan)
 
 
-class Said(NamedTuple):
+class PastMove(NamedTuple):
     """The actor and the note of the latest move of a kind."""
 
     actor: str
     reason: str | None
 
 
-def last_said(session: Session, plan: str, kind: str) -> Said | None:
+def read_last_move(session: Session, plan: str, kind: str) -> PastMove | None:
     """Return the actor and note of the plan's latest move of this kind, or None."""
     statement = sa.select(_journal.c.actor, _journal.c.reason).where(
         _journal.c.subject == f"plans/{plan}", _journal.c.kind == kind
     )
     row = session.execute(statement.order_by(_journal.c.sequence.desc()).limit(1)).one_or_none()
-    return Said(*row) if row else None
+    return PastMove(*row) if row else None
 
 
-NOTED_BY = ("submit", "return")
+NOTE_VERBS = ("submit", "return")
 """Verbs that open or answer notes: a return opens them, the next submission answers them."""
 
 
-def moved_fields(session: Session, plan: Plan, verb: str) -> dict[str, object]:
+def read_moved_fields(session: Session, plan: Plan, verb: str) -> dict[str, object]:
     """Return the plan's present values of the journal fields that a move sets besides state and revision.
 
     `instrument`, `number` and `date` are of the revision in force; `notes` are the open ones, null without any.
     """
     if verb == "adopt":
-        return instrument_in_force(session, plan)
-    if verb not in NOTED_BY:
+        return read_instrument_in_force(session, plan)
+    if verb not in NOTE_VERBS:
         return {}
     columns = [_notes.c[name] for name in PlanNoteIn.model_fields]
     statement = sa.select(*columns).where(_notes.c.plan_id == plan.id, _notes.c.answered_at.is_(None))
@@ -118,7 +118,7 @@ def moved_fields(session: Session, plan: Plan, verb: str) -> dict[str, object]:
     return {"notes": [dict(row) for row in rows] or None}
 
 
-def known_lines(session: Session, plan: Plan) -> list[str]:
+def list_line_codes(session: Session, plan: Plan) -> list[str]:
     """Return the codes of a plan's lines, with those of its open amendment."""
     statement = sa.union(
         sa.select(_actions.c.code).where(_actions.c.plan_id == plan.id),

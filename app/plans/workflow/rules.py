@@ -48,7 +48,7 @@ class ConditionFailed(Problem):
 
 
 @dataclass(frozen=True)
-class Standing:
+class PlanStatus:
     """A plan's status for the conditions of a move; `today` in the region's time zone."""
 
     plan: str
@@ -61,7 +61,7 @@ class Standing:
     """Findings that block the move; empty if the caller did not check."""
 
 
-Condition = Callable[[Standing], Iterable[FieldError]]
+Condition = Callable[[PlanStatus], Iterable[FieldError]]
 
 empty_plan = Kind(
     "empty_plan",
@@ -75,16 +75,16 @@ year_not_over = Kind(
 )
 
 
-def has_lines(plan: Standing) -> Iterable[FieldError]:
+def has_lines(plan: PlanStatus) -> Iterable[FieldError]:
     if plan.action_count == 0:
         yield FieldError(empty_plan, pointer="/actions")
 
 
-def has_no_errors(plan: Standing) -> Iterable[FieldError]:
+def has_no_errors(plan: PlanStatus) -> Iterable[FieldError]:
     yield from plan.errors
 
 
-def is_over(plan: Standing) -> Iterable[FieldError]:
+def is_over(plan: PlanStatus) -> Iterable[FieldError]:
     if plan.today.year <= plan.year:
         yield FieldError(
             year_not_over, parameter="plan", value=plan.year, allowed=date(plan.year + 1, 1, 1).isoformat()
@@ -119,19 +119,19 @@ TRANSITIONS = (
 BY_VERB = {transition.verb: transition for transition in TRANSITIONS}
 
 
-def is_done(transition: Transition, plan: Standing) -> bool:
+def is_done(transition: Transition, plan: PlanStatus) -> bool:
     """Return whether this verb moved the plan to its state; a first draft is no amended plan."""
     return plan.state == transition.to_state and (transition.verb != "amend" or plan.revision is not None)
 
 
-def failures(transition: Transition, plan: Standing) -> list[FieldError]:
+def find_failures(transition: Transition, plan: PlanStatus) -> list[FieldError]:
     """Return the errors of all conditions that the plan does not meet."""
     return [error for condition in transition.conditions for error in condition(plan)]
 
 
 # Next steps of a caller
 
-WRITES: dict[str, tuple[str, Callable[[Standing], bool]]] = {
+WRITES: dict[str, tuple[str, Callable[[PlanStatus], bool]]] = {
     "edit": ("write_plan", lambda plan: is_editable(plan.state, plan.revision)),
     "delete": (
         "write_plan",
@@ -146,7 +146,7 @@ WRITES: dict[str, tuple[str, Callable[[Standing], bool]]] = {
 VERBS = [*WRITES, *BY_VERB]
 
 
-def list_allowed_verbs(actor: Actor, region: str, plan: Standing) -> list[str]:
+def list_allowed_verbs(actor: Actor, region: str, plan: PlanStatus) -> list[str]:
     """Return the verbs that the actor may use on the plan now; `submit` itself checks findings."""
     writes = [verb for verb, (right, takes) in WRITES.items() if takes(plan) and actor.may(right, region)]
     moves = [
@@ -154,7 +154,7 @@ def list_allowed_verbs(actor: Actor, region: str, plan: Standing) -> list[str]:
         for transition in TRANSITIONS
         if plan.state in transition.from_states
         and actor.may(transition.verb, region)
-        and not failures(transition, plan)
+        and not find_failures(transition, plan)
     ]
     return writes + moves
 
@@ -168,7 +168,7 @@ instrument_date_out_of_range = Kind(
 )
 
 
-def check_instrument_date(signed: date, plan: Standing, previous: date | None) -> Iterable[FieldError]:
+def check_instrument_date(signed: date, plan: PlanStatus, previous: date | None) -> Iterable[FieldError]:
     """Yield an error if the date is after today, before the last instrument, or over two years before the plan's."""
     first = max(filter(None, (date(plan.year - 2, 1, 1), previous)))
     if not first <= signed <= plan.today:

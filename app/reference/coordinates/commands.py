@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from sqlmodel import Session
 
 from app.access.commands import Write
-from app.kit.database.journal import hold
-from app.kit.fields import folded
+from app.kit.database.journal import lock_chain
+from app.kit.fields import fold_name
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Kind, refuse
 from app.reference.coordinates.models import CoordinatesWritten
 from app.reference.coordinates.queries import COORDINATES
-from app.reference.coordinates.rules import CHAIN, NATION, Told
-from app.reference.queries import regions_by_code
-from app.reference.rules import forms_of
+from app.reference.coordinates.rules import CHAIN, NATION, RegionPoint
+from app.reference.queries import find_regions_by_code
+from app.reference.rules import list_name_forms
 
 name_of_other_region = Kind(
     "name_of_other_region",
@@ -23,7 +23,7 @@ name_of_other_region = Kind(
 )
 
 
-def put_coordinates(write: Write, points: Sequence[Told]) -> CoordinatesWritten:
+def put_coordinates(write: Write, points: Sequence[RegionPoint]) -> CoordinatesWritten:
     """Create or replace points, all of them or none, without writing unchanged ones.
 
     Raises Invalid with every unknown region, and every name that is not the region's.
@@ -31,7 +31,7 @@ def put_coordinates(write: Write, points: Sequence[Told]) -> CoordinatesWritten:
     for code in sorted({point.region for point in points}):
         write.actor.require("write_coordinates", code)
     refuse(_check_regions(write.session, points))
-    chain = hold(write.session, CHAIN)
+    chain = lock_chain(write.session, CHAIN)
     drafts = {(point.region,): point.content.model_dump(mode="json") for point in points}
     stored = COORDINATES.read(write.session, drafts)
     write.precondition.check_many(write.session, [point.version for point in stored.values()], CHAIN)
@@ -41,14 +41,16 @@ def put_coordinates(write: Write, points: Sequence[Told]) -> CoordinatesWritten:
     )
 
 
-def _check_regions(session: Session, points: Sequence[Told]) -> list[FieldError]:
-    regions = regions_by_code(session, {point.region for point in points})
+def _check_regions(session: Session, points: Sequence[RegionPoint]) -> list[FieldError]:
+    regions = find_regions_by_code(session, {point.region for point in points})
     errors = []
     for point in points:
         region = regions.get(point.region)
         if region is None or region.code == NATION:
             errors.append(describe_unknown(point.region, "regions", (), **point.place("region_code")))
-        elif point.name and folded(region.name) not in {form.folded for form in forms_of(point.name)}:
+        elif point.name and fold_name(region.name) not in {
+            form.folded for form in list_name_forms(point.name)
+        }:
             errors.append(
                 FieldError(
                     name_of_other_region,
@@ -64,7 +66,7 @@ def _check_regions(session: Session, points: Sequence[Told]) -> list[FieldError]
 def delete_coordinates(write: Write, region: str) -> None:
     """Delete the point of a region. Raises NotFound if there is none."""
     write.actor.require("write_coordinates", region)
-    chain = hold(write.session, CHAIN)
+    chain = lock_chain(write.session, CHAIN)
     stored = COORDINATES.read(write.session, [(region,)]).get((region,))
     existing = write.precondition.check_existing(stored)
     COORDINATES.delete(write.session, write.author, chain, (region,), existing)

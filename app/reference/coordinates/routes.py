@@ -2,14 +2,14 @@
 
 from fastapi import Response
 
-from app.access.actor import Call, Caller
-from app.changes.history import History, history_page
+from app.access.actor import Caller, RequestContext
+from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
-from app.kit.files.sheets import open_book
+from app.kit.files.reader import open_book
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page
-from app.kit.http.replies import answer, answer_resource, created, no_content
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.replies import answer, answer_no_content, answer_resource, declare_created
+from app.kit.http.routing import FromQuery, make_router
 from app.kit.problems import NotFound
 from app.reference.coordinates import commands, queries
 from app.reference.coordinates.models import (
@@ -20,11 +20,11 @@ from app.reference.coordinates.models import (
     CoordinatesReply,
     CoordinatesWritten,
 )
-from app.reference.coordinates.rules import CHAIN, LARGEST_TABLE, NATION, Told, read_table
+from app.reference.coordinates.rules import CHAIN, LARGEST_TABLE, NATION, RegionPoint, read_table
 from app.reference.models import RegionKey
 from app.reference.queries import is_region
 
-router = house_router(tags=["reference"])
+router = make_router(tags=["reference"])
 
 _COORDINATES = "/regions/{region}/coordinates"
 
@@ -54,7 +54,7 @@ def import_coordinates(call: Caller, query: FromQuery[CoordinatesImportQuery]) -
     table = _TABLE.read(call.request)
     book = open_book(table.data, table.filename or "-", most_rows=LARGEST_TABLE)
     points = read_table(book, query.sheet, query.source)
-    done = commands.put_coordinates(call.write.unconditional(), points)
+    done = commands.put_coordinates(call.write.drop_precondition(), points)
     return answer(call.request, done.model_dump_json().encode())
 
 
@@ -64,7 +64,7 @@ def read_coordinates(call: Caller, region: RegionKey) -> Response:
     return _reply(call, region)
 
 
-@router.put(_COORDINATES, response_model=CoordinatesReply, responses=created(CoordinatesReply))
+@router.put(_COORDINATES, response_model=CoordinatesReply, responses=declare_created(CoordinatesReply))
 def put_coordinates(call: Caller, region: RegionKey, content: CoordinatesIn) -> Response:
     """Tell where a region lies: a point in it, its office or its middle, in degrees of WGS 84.
 
@@ -74,7 +74,7 @@ def put_coordinates(call: Caller, region: RegionKey, content: CoordinatesIn) -> 
     call.actor.require("write_coordinates", region)
     if region == NATION or not is_region(call.session, region):
         raise NotFound()
-    point = Told(region, content, lambda name: {"pointer": f"/{name}"})
+    point = RegionPoint(region, content, lambda name: {"pointer": f"/{name}"})
     done = commands.put_coordinates(call.write, [point])
     return _reply(call, region, status=201 if done.created else 200)
 
@@ -83,17 +83,17 @@ def put_coordinates(call: Caller, region: RegionKey, content: CoordinatesIn) -> 
 def delete_coordinates(call: Caller, region: RegionKey) -> Response:
     """Take back where a region lies."""
     commands.delete_coordinates(call.write, region)
-    return no_content()
+    return answer_no_content()
 
 
 @router.get(f"{_COORDINATES}/history", response_model=Page[HistoryEntry])
 def list_coordinates_history(call: Caller, region: RegionKey, query: History) -> Response:
     """Every write to where a region lies. Stays after it was taken back."""
-    return history_page(call, CHAIN, queries.COORDINATES.format_subject(region), query)
+    return answer_history(call, CHAIN, queries.COORDINATES.format_subject(region), query)
 
 
-def _reply(call: Call, region: str, *, status: int = 200) -> Response:
-    text, version = queries.coordinates_text(call.session, region)
+def _reply(call: RequestContext, region: str, *, status: int = 200) -> Response:
+    text, version = queries.read_coordinates(call.session, region)
     allowed = ["edit", "delete"] if call.actor.may("write_coordinates", region) else []
     address = queries.COORDINATES.format_subject(region)
     return answer_resource(call.request, text, version, address, status=status, allowed=allowed)

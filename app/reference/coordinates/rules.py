@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from app.kit.fields import REGION_PATTERN, folded
+from app.kit.fields import REGION_PATTERN, fold_name
 from app.kit.files.books import Book, Sheet, Value
-from app.kit.files.cells import as_text, why_unusable
-from app.kit.http.validation import body_errors, duplicate_key, nearest, unknown_value
+from app.kit.files.cells import find_refusal, render_text
+from app.kit.http.validation import duplicate_key, find_nearest, list_body_errors, unknown_value
 from app.kit.problems import Cell, ErrorPlace, FieldError, Invalid, Kind, refuse
 from app.reference.coordinates.models import CoordinatesIn
 from app.reference.rules import add_dots
@@ -53,30 +53,30 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 LARGEST_TABLE = 100_000
 """Rows: the nation has 84,000 villages."""
 
-_KEY_OF = {folded(text): key for key, texts in COLUMNS.items() for text in texts}
+_KEY_OF = {fold_name(text): key for key, texts in COLUMNS.items() for text in texts}
 _IGNORED = {"", "no", "nomor"}
 _DEGREES = re.compile(r"[+-]?[0-9]{1,3}([.,][0-9]{1,15})?\Z")
 _REQUIRED = ("region_code", "longitude", "latitude")
 
-Place = Callable[[str], ErrorPlace]
+LocateField = Callable[[str], ErrorPlace]
 """Function from a field to the place of an error about it."""
 
 
 @dataclass(frozen=True)
-class Told:
+class RegionPoint:
     """The point of a region, and its place in the request for errors."""
 
     region: str
     content: CoordinatesIn
-    place: Place
+    place: LocateField
     name: str | None = None
     """Name of the region in the table."""
 
 
-def read_table(book: Book, sheet: str | None, source: str | None) -> list[Told]:
+def read_table(book: Book, sheet: str | None, source: str | None) -> list[RegionPoint]:
     """Read the points of a table. Raises Invalid with each wrong cell or missing column."""
     table, header, columns = _find_header(book, sheet)
-    points: list[Told] = []
+    points: list[RegionPoint] = []
     errors: list[FieldError] = []
     seen: set[str] = set()
     for r in range(header + 1, len(table.rows)):
@@ -95,7 +95,9 @@ def read_table(book: Book, sheet: str | None, source: str | None) -> list[Told]:
 
 
 def _find_header(book: Book, name: str | None) -> tuple[Sheet, int, dict[str, int]]:
-    if position := book.find_header(name, lambda text: _KEY_OF.get(folded(as_text(text))) == "region_code"):
+    if position := book.find_header(
+        name, lambda text: _KEY_OF.get(fold_name(render_text(text))) == "region_code"
+    ):
         return *position, _map_columns(*position)
     cell = Cell(name or (book.visible or book.names)[0], 1, "A")
     known = [texts[0] for texts in COLUMNS.values()]
@@ -107,15 +109,15 @@ def _map_columns(sheet: Sheet, header: int) -> dict[str, int]:
     errors = []
     known = [names[0] for names in COLUMNS.values()]
     for c, value in enumerate(sheet.rows[header]):
-        shown = as_text(value)
-        text = folded(shown) if isinstance(value, str) else ""
+        shown = render_text(value)
+        text = fold_name(shown) if isinstance(value, str) else ""
         key = _KEY_OF.get(text)
         if key in columns:
             errors.append(FieldError(duplicate_key, cell=sheet.cell(header, c), value=shown))
         elif key is not None:
             columns[key] = c
         elif text not in _IGNORED:
-            near = nearest(shown, _KEY_OF)
+            near = find_nearest(shown, _KEY_OF)
             cell = sheet.cell(header, c)
             errors.append(FieldError(unknown_value, cell=cell, value=shown, allowed=known, nearest=near))
     errors += [
@@ -138,7 +140,7 @@ class _TableRow:
     def is_blank(self) -> bool:
         return all(value is None for value in self.sheet.rows[self.r])
 
-    def read(self, source: str | None) -> Told | None:
+    def read(self, source: str | None) -> RegionPoint | None:
         code = self._read_code()
         content = {
             "longitude": self._read_degrees("longitude", "116,218"),
@@ -152,11 +154,11 @@ class _TableRow:
         try:
             point = CoordinatesIn.model_validate(content)
         except ValidationError as error:
-            for problem in body_errors(error):
+            for problem in list_body_errors(error):
                 name = (problem.pointer or "").removeprefix("/")
                 self.add_error(problem.kind, name, value=problem.value, allowed=problem.allowed)
             return None
-        return Told(code, point, self.place, self._read_text("name"))
+        return RegionPoint(code, point, self.place, self._read_text("name"))
 
     def add_error(self, kind: Kind, name: str, *, value: object = None, allowed: object = None) -> None:
         self.errors.append(FieldError(kind, **self.place(name), value=value, allowed=allowed))
@@ -169,14 +171,14 @@ class _TableRow:
         """Return the value of a cell. Returns None if it is blank, or unusable, which adds an error."""
         c = self.columns.get(name)
         value = self.sheet.value(self.r, c) if c is not None else None
-        kind = why_unusable(value)
+        kind = find_refusal(value)
         if kind is not None:
             self.add_error(kind, name, value=str(value))
             return None
         return value
 
     def _read_text(self, name: str) -> str | None:
-        return as_text(self._read_value(name)) or None
+        return render_text(self._read_value(name)) or None
 
     def _read_code(self) -> str | None:
         text = self._read_text("region_code")
@@ -195,7 +197,7 @@ class _TableRow:
         value = self._read_value(name)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value)
-        text = as_text(value).replace("−", "-")
+        text = render_text(value).replace("−", "-")
         if _DEGREES.match(text):
             return float(text.replace(",", "."))
         if len(self.errors) == before:

@@ -9,9 +9,9 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import address, show_example
+from app.kit.fields import describe_key, show_example
 from app.kit.http.pagination import PageQuery
-from app.reference.models import RETIRED, EditionFields, Words
+from app.reference.models import RETIRED, ReferenceEditionFields, Words
 
 
 class GovernmentLevel(StrEnum):
@@ -21,12 +21,14 @@ class GovernmentLevel(StrEnum):
     regency = "regency"
 
 
-EditionKey = Annotated[str, address("Edition of the programme codes.", "2027")]
-LevelKey = Annotated[GovernmentLevel, address("Level of government whose programmes they are.", "regency")]
-SubactivityKey = Annotated[str, address("Official code of the sub-activity.", "1.06.04.2.01.0001")]
+EditionKey = Annotated[str, describe_key("Edition of the programme codes.", "2027")]
+LevelKey = Annotated[
+    GovernmentLevel, describe_key("Level of government whose programmes they are.", "regency")
+]
+SubactivityKey = Annotated[str, describe_key("Official code of the sub-activity.", "1.06.04.2.01.0001")]
 
 
-class NomenclatureOut(EditionFields):
+class NomenclatureOut(ReferenceEditionFields):
     """One edition of the official programme codes."""
 
     model_config = show_example(

@@ -8,11 +8,11 @@ from rapidfuzz import fuzz, process
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_rows, to_json
-from app.kit.database.upsert import records
-from app.kit.fields import folded
-from app.kit.http.pagination import Listing, equal
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import build_json_array, dump_json, select_fields
+from app.kit.database.upsert import unnest_records
+from app.kit.fields import fold_name
+from app.kit.http.pagination import Listing, match_values
 from app.kit.problems import Problem, Text
 from app.reference.models import ReferenceEditionRow
 from app.reference.nomenclature.models import (
@@ -24,7 +24,7 @@ from app.reference.nomenclature.models import (
     SubactivityReply,
     SubactivityRow,
 )
-from app.reference.queries import among, has_words, one_json
+from app.reference.queries import has_words, is_among, read_json
 
 NOMENCLATURE = "nomenclature"
 
@@ -39,16 +39,16 @@ class NotLoaded(Problem):
     )
 
 
-_subactivity, _edition = table_of(SubactivityRow), table_of(ReferenceEditionRow)
+_subactivity, _edition = get_table(SubactivityRow), get_table(ReferenceEditionRow)
 
 
-def nomenclatures() -> Listing:
+def list_nomenclatures() -> Listing:
     """List the loaded editions."""
-    statement = sa.select(*fields_of(NomenclatureOut, _edition)).where(_edition.c.name == NOMENCLATURE)
+    statement = sa.select(*select_fields(NomenclatureOut, _edition)).where(_edition.c.name == NOMENCLATURE)
     return Listing(statement, {"edition": _edition.c.edition}, {"edition": _edition.c.edition})
 
 
-def editions(session: Session) -> list[str]:
+def list_editions(session: Session) -> list[str]:
     """Return the names of the loaded editions, newest last."""
     statement = (
         sa.select(_edition.c.edition).where(_edition.c.name == NOMENCLATURE).order_by(_edition.c.edition)
@@ -56,22 +56,22 @@ def editions(session: Session) -> list[str]:
     return list(session.scalars(statement))
 
 
-def latest_edition(session: Session) -> str:
+def find_latest_edition(session: Session) -> str:
     """Return the newest edition of the nomenclature. Raises NotLoaded (503) if there is none."""
-    names = editions(session)
+    names = list_editions(session)
     if not names:
         raise NotLoaded()
     return names[-1]
 
 
-def subactivities(edition: str, query: SubactivityQuery) -> Listing:
+def list_subactivities(edition: str, query: SubactivityQuery) -> Listing:
     """List the sub-activities of an edition that match."""
     c = _subactivity.c
-    statement = sa.select(*fields_of(SubactivityOut, _subactivity)).where(
+    statement = sa.select(*select_fields(SubactivityOut, _subactivity)).where(
         c.edition == edition,
         c.retired.is_(query.retired),
         has_words(c.folded, query.q),
-        *equal(
+        *match_values(
             (c.government_level, query.government_level),
             (c.field_code, query.field),
             (c.program_code, query.program),
@@ -84,25 +84,27 @@ def subactivities(edition: str, query: SubactivityQuery) -> Listing:
     )
 
 
-def subactivity_json(session: Session, edition: str, level: GovernmentLevel, code: str) -> str:
+def read_subactivity(session: Session, edition: str, level: GovernmentLevel, code: str) -> str:
     """Return one sub-activity as `SubactivityReply`. Raises NotFound if there is none."""
     c, after = _subactivity.c, _subactivity.alias("after")
     successors = (
-        sa.select(*fields_of(SubactivityName, after))
+        sa.select(*select_fields(SubactivityName, after))
         .where(
             after.c.edition == edition, after.c.government_level == level, after.c.predecessor_code == code
         )
         .order_by(after.c.code)
     )
-    return one_json(
+    return read_json(
         session,
         sa.select(
-            *fields_of(SubactivityReply, _subactivity, successors=json_rows(successors, name="successors_of"))
+            *select_fields(
+                SubactivityReply, _subactivity, successors=build_json_array(successors, name="successors_of")
+            )
         ).where(c.edition == edition, c.government_level == level, c.code == code),
     )
 
 
-class FoundSubactivity(NamedTuple):
+class SubactivityRef(NamedTuple):
     """A sub-activity as other areas refer to it."""
 
     code: str
@@ -127,7 +129,7 @@ _FOUND_SUBACTIVITY = [
     else _subactivity.c.program_name
     if name == "program"
     else _subactivity.c[name]
-    for name in FoundSubactivity._fields
+    for name in SubactivityRef._fields
 ]
 
 Pair = tuple[str, str]
@@ -140,50 +142,50 @@ def _has_level(edition: str, level: str) -> ColumnElement[bool]:
     )
 
 
-def subactivities_by_code(
+def find_subactivities_by_code(
     session: Session, edition: str, level: str, codes: Collection[str]
-) -> dict[str, FoundSubactivity]:
+) -> dict[str, SubactivityRef]:
     """Return code → sub-activity, in one SELECT; without unknown codes, with retired ones."""
     if not codes:
         return {}
     rows = session.execute(
         sa.select(*_FOUND_SUBACTIVITY).where(
-            _has_level(edition, level), among(session, _subactivity.c.code, codes)
+            _has_level(edition, level), is_among(session, _subactivity.c.code, codes)
         )
     )
-    return {row.code: FoundSubactivity(*row) for row in rows}
+    return {row.code: SubactivityRef(*row) for row in rows}
 
 
-def successors_of(
+def find_successors(
     session: Session, edition: str, level: str, codes: Collection[str]
-) -> dict[str, list[FoundSubactivity]]:
+) -> dict[str, list[SubactivityRef]]:
     """Return code → its successors: the sub-activities of the edition with it as predecessor; one SELECT."""
     if not codes:
         return {}
     rows = session.execute(
         sa.select(_subactivity.c.predecessor_code, *_FOUND_SUBACTIVITY)
-        .where(_has_level(edition, level), among(session, _subactivity.c.predecessor_code, codes))
+        .where(_has_level(edition, level), is_among(session, _subactivity.c.predecessor_code, codes))
         .order_by(_subactivity.c.code)
     )
-    result: dict[str, list[FoundSubactivity]] = {}
+    result: dict[str, list[SubactivityRef]] = {}
     for predecessor, *row in rows:
-        result.setdefault(predecessor, []).append(FoundSubactivity(*row))
+        result.setdefault(predecessor, []).append(SubactivityRef(*row))
     return result
 
 
 _PAIR_COLUMNS = {"edition": sa.String(), "code": sa.String()}
 
 
-def codes_not_in_force(
+def find_codes_not_in_force(
     session: Session, level: str, codes: Collection[tuple[str, str]]
-) -> dict[tuple[str, str], list[FoundSubactivity]]:
+) -> dict[tuple[str, str], list[SubactivityRef]]:
     """Return the (edition, code) pairs that are unknown at this level or retired → their successors in the edition.
 
     One SELECT for any number of editions.
     """
     if not codes:
         return {}
-    pairs = records(session, _PAIR_COLUMNS)
+    pairs = unnest_records(session, _PAIR_COLUMNS)
     after = _subactivity.alias("after")
     of_level = _subactivity.c.government_level == GovernmentLevel(level)
     in_force = (
@@ -211,24 +213,24 @@ def codes_not_in_force(
         .where(~in_force)
         .order_by(pairs.c.edition, pairs.c.code, after.c.code)
     )
-    parameter = to_json([{"edition": edition, "code": code} for edition, code in sorted(codes)])
-    result: dict[tuple[str, str], list[FoundSubactivity]] = {}
+    parameter = dump_json([{"edition": edition, "code": code} for edition, code in sorted(codes)])
+    result: dict[tuple[str, str], list[SubactivityRef]] = {}
     for edition, code, *row in session.connection().execute(statement, {"records": parameter}):
         successors = result.setdefault((edition, code), [])
         if row[0] is not None:
-            successors.append(FoundSubactivity(*row))
+            successors.append(SubactivityRef(*row))
     return result
 
 
-def subactivities_named(
+def find_subactivities_by_name(
     session: Session, edition: str, level: str, pairs: Collection[Pair]
-) -> dict[Pair, list[FoundSubactivity]]:
+) -> dict[Pair, list[SubactivityRef]]:
     """Return pair of names → the sub-activities with exactly these folded names, in one SELECT.
 
     Without an activity name (`("", name)`) the name alone decides. Pairs without a sub-activity are missing, several
     are ambiguous. Retired codes do not count.
     """
-    keys = {pair: (folded(pair[0]), folded(pair[1])) for pair in pairs if folded(pair[1])}
+    keys = {pair: (fold_name(pair[0]), fold_name(pair[1])) for pair in pairs if fold_name(pair[1])}
     if not keys:
         return {}
     c = _subactivity.c
@@ -236,14 +238,14 @@ def subactivities_named(
         sa.select(c.folded_activity, c.folded_name, *_FOUND_SUBACTIVITY)
         .where(
             _has_level(edition, level),
-            among(session, c.folded_name, [name for _, name in keys.values()]),
+            is_among(session, c.folded_name, [name for _, name in keys.values()]),
             c.retired.is_(False),
         )
         .order_by(c.code)
     )
-    by_name: dict[str, list[tuple[str, FoundSubactivity]]] = {}
+    by_name: dict[str, list[tuple[str, SubactivityRef]]] = {}
     for activity, name, *row in rows:
-        by_name.setdefault(name, []).append((activity, FoundSubactivity(*row)))
+        by_name.setdefault(name, []).append((activity, SubactivityRef(*row)))
     result = {
         pair: [item for of, item in by_name.get(name, ()) if not activity or of == activity]
         for pair, (activity, name) in keys.items()
@@ -251,7 +253,7 @@ def subactivities_named(
     return {pair: item for pair, item in result.items() if item}
 
 
-_Folded = tuple[str, str, FoundSubactivity]
+_Folded = tuple[str, str, SubactivityRef]
 _LEVEL_CACHE: dict[tuple[str, str, str], list[_Folded]] = {}
 
 
@@ -271,7 +273,7 @@ def _read_level(session: Session, edition: str, level: str) -> list[_Folded]:
         )
         for stale in [known for known in _LEVEL_CACHE if known[:2] == key[:2]]:
             _LEVEL_CACHE.pop(stale, None)
-        _LEVEL_CACHE[key] = [(activity, name, FoundSubactivity(*row)) for activity, name, *row in rows]
+        _LEVEL_CACHE[key] = [(activity, name, SubactivityRef(*row)) for activity, name, *row in rows]
     return _LEVEL_CACHE[key]
 
 
@@ -279,21 +281,21 @@ MOST_CANDIDATES = 3
 """Candidates for an unknown name."""
 
 
-def subactivities_like(
+def find_similar_subactivities(
     session: Session,
     edition: str,
     level: str,
     *,
     subactivity: str,
     activity: str | None = None,
-) -> list[FoundSubactivity]:
+) -> list[SubactivityRef]:
     """Return candidates for an unknown name, best first, for a person to choose from.
 
     Sub-activities with an equal name come first, by similarity of their activity, then similar names in the given
     activity, then similar names anywhere. About 5 ms.
     """
     known = _read_level(session, edition, level)
-    activity, name = folded(activity or ""), folded(subactivity)
+    activity, name = fold_name(activity or ""), fold_name(subactivity)
     same_name = sorted((k for k in known if k[1] == name), key=lambda k: -fuzz.ratio(k[0], activity))
     candidates = [k[2] for k in same_name]
     for choices in ([k for k in known if activity and k[0] == activity], known):

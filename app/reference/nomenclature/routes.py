@@ -6,7 +6,7 @@ from app.access.actor import Caller
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.pagination import Page, PageQuery
 from app.kit.http.replies import answer
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.routing import FromQuery, make_router
 from app.kit.problems import NotFound
 from app.reference.nomenclature import queries
 from app.reference.nomenclature.models import (
@@ -19,7 +19,7 @@ from app.reference.nomenclature.models import (
     SubactivityReply,
 )
 
-router = house_router(prefix="/nomenclatures", tags=["reference"])
+router = make_router(prefix="/nomenclatures", tags=["reference"])
 
 
 @router.get("", response_model=Page[NomenclatureOut], openapi_extra=PUBLIC)
@@ -28,7 +28,7 @@ def list_nomenclatures(call: Caller, query: FromQuery[PageQuery]) -> Response:
 
     Codes are retired, not reused, and change from edition to edition; a plan's lines name theirs.
     """
-    return call.answer_list(queries.nomenclatures(), query, sort="edition")
+    return call.answer_list(queries.list_nomenclatures(), query, sort="edition")
 
 
 @router.get("/{edition}/subactivities", response_model=Page[SubactivityOut], openapi_extra=PUBLIC)
@@ -38,9 +38,9 @@ def list_subactivities(call: Caller, edition: EditionKey, query: FromQuery[Subac
     `q` finds those in whose names (sub-activity, activity, programme) every word occurs. `predecessor` gives what
     replaces a code, also one of an earlier edition that is gone from this one. 404 for an unknown edition.
     """
-    if edition not in queries.editions(call.session):
+    if edition not in queries.list_editions(call.session):
         raise NotFound()
-    return call.answer_list(queries.subactivities(edition, query), query, sort=query.sort)
+    return call.answer_list(queries.list_subactivities(edition, query), query, sort=query.sort)
 
 
 @router.get(
@@ -57,5 +57,5 @@ def read_subactivity(
     404 where the edition has no such code at this level.
     """
     return answer(
-        call.request, queries.subactivity_json(call.session, edition, government_level, code).encode()
+        call.request, queries.read_subactivity(call.session, edition, government_level, code).encode()
     )

@@ -1,8 +1,8 @@
 """Commands of calendars: set and reset the days of a quarter for a region and everything below it."""
 
 from app.access.commands import Write
-from app.kit.database.journal import Chain, hold
-from app.kit.database.resources import Stored
+from app.kit.database.journal import Chain, lock_chain
+from app.kit.database.resources import StoredRow
 from app.tracking.calendars.models import CalendarIn
 from app.tracking.calendars.queries import CALENDAR, calendar_chain, check_calendar
 
@@ -27,8 +27,8 @@ def delete_calendar(write: Write, region: str, period: str) -> None:
     CALENDAR.delete(write.session, write.author, chain, key, existing)
 
 
-def _lock_calendar(write: Write, region: str, period: str) -> tuple[Chain, dict[tuple[str, str], Stored]]:
+def _lock_calendar(write: Write, region: str, period: str) -> tuple[Chain, dict[tuple[str, str], StoredRow]]:
     check_calendar(write.session, write.actor, region, period)
     write.actor.require("write_calendar", region)
-    chain = hold(write.session, calendar_chain(region))
+    chain = lock_chain(write.session, calendar_chain(region))
     return chain, CALENDAR.read(write.session, [(region, period)])

@@ -11,12 +11,12 @@ from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import Day, Line, RegionCode, Shape, address, show_example
+from app.kit.fields import Day, Line, RegionCode, Shape, describe_key, show_example
 from app.kit.http.validation import RuleBroken
 from app.kit.problems import Kind
 from app.reference.models import Timezone
 
-CalendarPeriod = Annotated[str, address("Quarter; 404 for what is none.", "2026-Q2")]
+CalendarPeriod = Annotated[str, describe_key("Quarter; 404 for what is none.", "2026-Q2")]
 
 days_out_of_order = Kind(
     "days_out_of_order",

@@ -13,18 +13,22 @@ from sqlalchemy.sql import ColumnElement, FromClause
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.agencies.rules import is_home
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_texts
+from app.agencies.rules import can_have_agencies
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import select_fields, select_json
 from app.kit.database.resources import Resource
-from app.kit.periods import OFFSETS, QUARTER_PATTERN, local_date
+from app.kit.periods import QUARTER_PATTERN, UTC_OFFSETS, get_local_date
 from app.kit.problems import NotFound
 from app.reference.models import RegionRow, ReportingCalendarRow, Timezone
 from app.reference.nomenclature.queries import NotLoaded
 from app.reference.queries import is_region
 from app.tracking.calendars.models import CalendarIn, CalendarOut, CalendarRow
 
-rules, calendar, _regions = table_of(ReportingCalendarRow), table_of(CalendarRow), table_of(RegionRow)
+calendar_rules, calendar, _regions = (
+    get_table(ReportingCalendarRow),
+    get_table(CalendarRow),
+    get_table(RegionRow),
+)
 _own, _province, _nation = (calendar.alias(name) for name in ("own", "of_province", "of_nation"))
 
 CALENDAR = Resource(
@@ -43,7 +47,7 @@ def calendar_chain(region: str) -> str:
 
 
 @dataclass(frozen=True)
-class Days:
+class QuarterDays:
     """Days of quarters as columns; `source` includes the joins with their tables."""
 
     source: FromClause
@@ -51,12 +55,12 @@ class Days:
     """`opens_on`, `due_on`, `closes_on` as text, `issued_by`, `legal_basis`, `set_by`, `own_version`."""
 
 
-def days_of(
+def join_days(
     source: FromClause,
     region: ColumnElement[str],
     year: sa.SQLColumnExpression[object],
     period: ColumnElement[str],
-) -> Days:
+) -> QuarterDays:
     """Return the days of `region` in `period`; each row of `source` contains the quarter's row of `rules`."""
     joined = source
     for table, code in ((_own, region), (_province, sa.func.substr(region, 1, 2)), (_nation, "0")):
@@ -75,8 +79,8 @@ def days_of(
     ) -> sa.SQLColumnExpression[object]:
         return sa.cast(year + later, sa.Text) + "-" + day
 
-    r = rules.c
-    return Days(
+    r = calendar_rules.c
+    return QuarterDays(
         joined,
         {
             "opens_on": find_nearest("opens_on", shift_day(r.opens, r.opens_years_later)),
@@ -90,52 +94,54 @@ def days_of(
     )
 
 
-def today(zone: sa.SQLColumnExpression[object]) -> ColumnElement[str]:
-    """Return today's day in a region's zone; bind the values of `clock`."""
+def select_today(zone: sa.SQLColumnExpression[object]) -> ColumnElement[str]:
+    """Return today's day in a region's zone; bind the values of `bind_today`."""
     return sa.case(
         *[(zone == member, sa.bindparam(f"today_{member.value}", type_=sa.Text)) for member in Timezone]
     )
 
 
-def clock(now: datetime) -> dict[str, str]:
+def bind_today(now: datetime) -> dict[str, str]:
     """Return the values to bind for `today`."""
-    return {f"today_{zone.value}": local_date(now, zone).isoformat() for zone in Timezone}
+    return {f"today_{zone.value}": get_local_date(now, zone).isoformat() for zone in Timezone}
 
 
-def end_of_day(
+def format_end_of_day(
     day: sa.SQLColumnExpression[object], zone: sa.SQLColumnExpression[object]
 ) -> sa.SQLColumnExpression[object]:
     """Return the last second of a day in a zone, with its offset."""
-    offsets = [(zone == member, f"T23:59:59+{hours:02}:00") for member, hours in OFFSETS.items()]
+    offsets = [(zone == member, f"T23:59:59+{hours:02}:00") for member, hours in UTC_OFFSETS.items()]
     return day + sa.case(*offsets)
 
 
-def calendar_text(session: Session, actor: Actor, region: str, period: str) -> tuple[str, int]:
+def read_calendar(session: Session, actor: Actor, region: str, period: str) -> tuple[str, int]:
     """Return the days of a visible region as `CalendarOut`, and the version of its own days."""
     check_calendar(session, actor, region, period)
     year, _, quarter = period.partition("-")
-    source = _regions.join(rules, sa.and_(rules.c.quarter == quarter, rules.c.retired.is_(False)))
-    days = days_of(source, _regions.c.code, sa.literal(int(year)), sa.literal(period))
+    source = _regions.join(
+        calendar_rules, sa.and_(calendar_rules.c.quarter == quarter, calendar_rules.c.retired.is_(False))
+    )
+    days = join_days(source, _regions.c.code, sa.literal(int(year)), sa.literal(period))
     columns = dict(days.columns)
     version = columns.pop("own_version")
     is_set = columns["set_by"].is_not(None)
     query = (
         sa.select(
-            *fields_of(
+            *select_fields(
                 CalendarOut,
                 _regions,
                 **columns,
                 region_code=_regions.c.code,
                 period=sa.literal(period),
-                edition=sa.case((is_set, sa.null()), else_=rules.c.edition),
-                status=sa.case((is_set, "set"), else_=rules.c.status),
+                edition=sa.case((is_set, sa.null()), else_=calendar_rules.c.edition),
+                status=sa.case((is_set, "set"), else_=calendar_rules.c.status),
                 version=version,
             )
         )
         .select_from(days.source)
         .where(_regions.c.code == region)
     )
-    row = session.execute(json_texts(query, "version")).one_or_none()
+    row = session.execute(select_json(query, "version")).one_or_none()
     if row is None:
         raise NotLoaded()
     return row.json, row.version
@@ -143,7 +149,7 @@ def calendar_text(session: Session, actor: Actor, region: str, period: str) -> t
 
 def check_calendar(session: Session, actor: Actor, region: str, period: str) -> None:
     """Raise NotFound if the actor sees no region with a calendar or the period is not a quarter."""
-    has_calendar = region == "0" or is_home(region)
+    has_calendar = region == "0" or can_have_agencies(region)
     is_quarter = re.fullmatch(QUARTER_PATTERN, period) is not None
     if not (has_calendar and is_quarter and actor.sees(region) and is_region(session, region)):
         raise NotFound()

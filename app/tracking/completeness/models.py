@@ -8,10 +8,10 @@ from pydantic.config import JsonDict
 
 from app.kit.fields import SOMETIMES, AgencyCode, Key, RegionCode, show_example
 from app.reference.models import RegionLevel
-from app.tracking.quarters.models import AgencyPart, QuarterState
+from app.tracking.quarters.models import PartFields, QuarterState
 
 
-class Reports(BaseModel):
+class ReportCounts(BaseModel):
     """Numbers of reports."""
 
     expected: int = ShapeField(description="Lines of the plan: each is reported on in every quarter.")
@@ -37,7 +37,7 @@ class Punctuality(BaseModel):
     )
 
 
-class AgencyCompleteness(Punctuality, Reports, AgencyPart):
+class AgencyCompleteness(Punctuality, ReportCounts, PartFields):
     """The lines that an agency leads; where it did not submit its part, the region's submission stands for it."""
 
 
@@ -51,7 +51,7 @@ class _Region(BaseModel):
     state: QuarterState | None
 
 
-class RegionCompleteness(Punctuality, Reports, _Region):
+class RegionCompleteness(Punctuality, ReportCounts, _Region):
     """A province, regency or city: whether it has reported the quarter."""
 
     verified_at: datetime | None
@@ -63,7 +63,7 @@ class RegionCompleteness(Punctuality, Reports, _Region):
     )
 
 
-class Totals(Reports):
+class Totals(ReportCounts):
     """All regions of the reply together."""
 
     regions: int

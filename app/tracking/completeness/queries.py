@@ -10,20 +10,27 @@ from sqlalchemy import CTE
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.access.queries import visible, within
+from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import DaysBetween, fields_of, json_row, json_rows, json_texts, whole_sum
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import (
+    DaysBetween,
+    build_json_array,
+    build_json_object,
+    select_fields,
+    select_json,
+    whole_sum,
+)
 from app.kit.fields import AgencyCode, RegionCode
-from app.kit.http.pagination import Listing, PageQuery, equal
+from app.kit.http.pagination import Listing, PageQuery, match_values
 from app.kit.periods import Period, PeriodText
 from app.kit.problems import NotFound
 from app.plans.actions.queries import actions
-from app.plans.core.queries import plans, regions, visible_plans
+from app.plans.core.queries import plans, regions, select_visible_plans
 from app.reference.models import RegionLevel
 from app.reference.nomenclature.queries import NotLoaded
-from app.tracking.calendars.queries import clock, end_of_day, rules, today
+from app.tracking.calendars.queries import bind_today, calendar_rules, format_end_of_day, select_today
 from app.tracking.completeness.models import (
     AgencyCompleteness,
     CompletenessReply,
@@ -34,9 +41,9 @@ from app.tracking.completeness.models import (
 from app.tracking.completeness.rules import SUBMITTED
 from app.tracking.progress.queries import progress
 from app.tracking.quarters.models import PartState
-from app.tracking.quarters.queries import extended, parts, plan_quarters, quarters
+from app.tracking.quarters.queries import extend_day, join_quarters, parts, quarters
 
-_agencies, _homes, _asked = table_of(AgencyRow), regions.alias("home"), regions.alias("asked")
+_agencies, _homes, _asked = get_table(AgencyRow), regions.alias("home"), regions.alias("asked")
 _HOMES = (RegionLevel.province, RegionLevel.regency)
 """Levels that have plans."""
 
@@ -68,12 +75,12 @@ class MissingQuery(PageQuery):
 
 def _is_chosen(actor: Actor, region: str, quarter: str) -> ColumnElement[bool]:
     """Return the predicate: the quarter of a visible plan in a region or below it."""
-    visible_ids = visible_plans(actor).with_only_columns(plans.c.id).scalar_subquery()
+    visible_ids = select_visible_plans(actor).with_only_columns(plans.c.id).scalar_subquery()
     return sa.and_(
         plans.c.id.in_(visible_ids),
-        within(plans.c.region_code, region),
+        is_in_region(plans.c.region_code, region),
         plans.c.year == int(quarter[:4]),
-        rules.c.quarter == quarter[5:],
+        calendar_rules.c.quarter == quarter[5:],
     )
 
 
@@ -104,29 +111,31 @@ def _judge(
 # By region and agency
 
 
-def completeness_json(session: Session, actor: Actor, query: CompletenessQuery, now: datetime) -> str:
+def read_completeness(session: Session, actor: Actor, query: CompletenessQuery, now: datetime) -> str:
     """Return the `CompletenessReply` of a region. Raises NotFound if the actor sees no region with plans in it."""
     period = Period.parse(query.period)
     quarter = _select_quarters(actor, query.region, period.last_quarter)
     counts = _count_reports(quarter, query.region, period)
     rows = _select_regions(actor, query, quarter, counts).cte("completeness")
     columns = [column for column in rows.c if column.name != "agencies" or query.by]
-    is_loaded = sa.exists().where(rules.c.quarter == period.last_quarter[5:], rules.c.retired.is_(False))
+    is_loaded = sa.exists().where(
+        calendar_rules.c.quarter == period.last_quarter[5:], calendar_rules.c.retired.is_(False)
+    )
     computed = {
         "region_code": _asked.c.code,
         "region_name": _asked.c.name,
         "period": sa.literal(str(period)),
         "to_quarter": sa.literal(period.last_quarter),
-        "totals": json_row(_select_totals(rows), name="totals_of"),
-        "regions": json_rows(sa.select(*columns).order_by(rows.c.region_code), name="regions_of"),
+        "totals": build_json_object(_select_totals(rows), name="totals_of"),
+        "regions": build_json_array(sa.select(*columns).order_by(rows.c.region_code), name="regions_of"),
     }
     reply = sa.select(
-        *fields_of(CompletenessReply, _asked, **computed),
+        *select_fields(CompletenessReply, _asked, **computed),
         sa.select(sa.func.count()).select_from(rows).scalar_subquery().label("_seen"),
         is_loaded.label("_loaded"),
     ).where(_asked.c.code == query.region)
-    texts = json_texts(reply, "_seen", "_loaded")
-    row = session.connection().execute(texts, clock(now)).one_or_none()
+    texts = select_json(reply, "_seen", "_loaded")
+    row = session.connection().execute(texts, bind_today(now)).one_or_none()
     if row is None or not row._seen:
         raise NotFound()
     if not row._loaded:
@@ -136,7 +145,7 @@ def completeness_json(session: Session, actor: Actor, query: CompletenessQuery, 
 
 def _select_quarters(actor: Actor, region: str, quarter: str) -> CTE:
     """Return the quarter of each visible plan."""
-    view = plan_quarters()
+    view = join_quarters()
     zone, c = regions.c.timezone, quarters.c
     return (
         sa.select(
@@ -146,7 +155,7 @@ def _select_quarters(actor: Actor, region: str, quarter: str) -> CTE:
             view.period,
             view.state.label("state"),
             zone.label("zone"),
-            today(zone).label("today"),
+            select_today(zone).label("today"),
             view.days.columns["due_on"].label("due_on"),
             view.due.label("due"),
             _is_submitted(view.state).label("is_submitted"),
@@ -178,7 +187,7 @@ def _count_reports(quarter: CTE, region: str, period: Period) -> CTE:
         .select_from(
             quarter.join(actions, actions.c.plan_id == quarter.c.plan_id).outerjoin(progress, report)
         )
-        .where(within(actions.c.region_code, region), actions.c.year == period.year)
+        .where(is_in_region(actions.c.region_code, region), actions.c.year == period.year)
         .group_by(actions.c.plan_id, actions.c.region_code, actions.c.lead_agency)
         .cte("counted")
     )
@@ -200,25 +209,25 @@ def _select_regions(actor: Actor, query: CompletenessQuery, quarter: CTE, counts
     columns = {
         "region_code": home.code,
         "region_name": home.name,
-        "deadline": end_of_day(q.due, q.zone),
+        "deadline": format_end_of_day(q.due, q.zone),
         "on_time": sa.case((has_plan, timing.on_time)),
         "late_by_days": sa.case((has_plan, timing.days)),
         "expected": expected,
         "reported": reported,
         "missing": expected - reported,
         "level": home.level,
-        "agencies": json_rows(_select_agencies(quarter, counts), name="agencies_of")
+        "agencies": build_json_array(_select_agencies(quarter, counts), name="agencies_of")
         if query.by
         else sa.null(),
     }
     return (
-        sa.select(*fields_of(RegionCompleteness, quarter, **columns))
+        sa.select(*select_fields(RegionCompleteness, quarter, **columns))
         .select_from(
             _homes.outerjoin(quarter, q.region_code == home.code).outerjoin(sums, sums.c.plan_id == q.plan_id)
         )
         .where(
-            visible(actor, home.code),
-            within(home.code, query.region),
+            can_see_region(actor, home.code),
+            is_in_region(home.code, query.region),
             home.level.in_(_HOMES),
             sa.or_(home.retired.is_(False), has_plan),
         )
@@ -228,7 +237,7 @@ def _select_regions(actor: Actor, query: CompletenessQuery, quarter: CTE, counts
 def _select_agencies(quarter: CTE, counts: CTE) -> sa.SelectBase:
     """Return the `AgencyCompleteness` of the agencies that lead a line of a quarter's plan."""
     q, n, code = quarter.c, counts.c, _agencies.c.code
-    due = extended(q.due_on, q.region_code, q.period, code)
+    due = extend_day(q.due_on, q.region_code, q.period, code)
     part = _Part(q.is_submitted, q.judged)
     timing = _judge(due, q.today, part.is_done, part.judged)
     columns = {
@@ -236,14 +245,14 @@ def _select_agencies(quarter: CTE, counts: CTE) -> sa.SelectBase:
         "agency_name": _agencies.c.name,
         "state": sa.func.coalesce(sa.cast(parts.c.state, sa.Text), PartState.open.value),
         "submitted_at": sa.case((_IS_SUBMITTED, parts.c.submitted_at)),
-        "deadline": end_of_day(due, q.zone),
+        "deadline": format_end_of_day(due, q.zone),
         "on_time": timing.on_time,
         "late_by_days": timing.days,
         "missing": n.expected - n.reported,
     }
     leads = sa.and_(_agencies.c.region_code == n.region_code, code == n.lead_agency)
     return (
-        sa.select(*fields_of(AgencyCompleteness, counts, **columns))
+        sa.select(*select_fields(AgencyCompleteness, counts, **columns))
         .select_from(counts.join(_agencies, leads).outerjoin(parts, _is_part(n.region_code, q.period, code)))
         .where(n.plan_id == q.plan_id)
         .order_by(code)
@@ -266,7 +275,7 @@ def _select_totals(rows: CTE) -> sa.SelectBase:
         "on_time": count().filter(c.on_time.is_(True)),
         "late": count().filter(c.on_time.is_(False)),
     }
-    return sa.select(*fields_of(Totals, rows, **columns)).select_from(rows)
+    return sa.select(*select_fields(Totals, rows, **columns)).select_from(rows)
 
 
 # An agency's part
@@ -296,10 +305,10 @@ class _Part:
 def list_missing(actor: Actor, query: MissingQuery, now: datetime) -> Listing:
     """Return the lines without a report in visible plans."""
     quarter = Period.parse(query.period).last_quarter
-    view = plan_quarters()
+    view = join_quarters()
     agency, region, zone = actions.c.lead_agency, plans.c.region_code, regions.c.timezone
     period = sa.literal(quarter)
-    due = extended(view.days.columns["due_on"], region, period, agency)
+    due = extend_day(view.days.columns["due_on"], region, period, agency)
     part = _Part(_is_submitted(view.state), quarters.c.late_by_days)
     columns = {
         "plan": plans.c.code,
@@ -311,13 +320,13 @@ def list_missing(actor: Actor, query: MissingQuery, now: datetime) -> Listing:
         "latest_report": _find_latest_before(quarter),
         "state": view.state,
         "accepted": part.is_done,
-        "deadline": end_of_day(due, zone),
-        "late_by_days": _judge(due, today(zone), part.is_done, part.judged).days,
+        "deadline": format_end_of_day(due, zone),
+        "late_by_days": _judge(due, select_today(zone), part.is_done, part.judged).days,
     }
     report = sa.and_(progress.c.action_id == actions.c.id, progress.c.period == quarter)
     leads = sa.and_(_agencies.c.region_code == actions.c.region_code, _agencies.c.code == agency)
     rows = (
-        sa.select(*fields_of(MissingLine, actions, **columns))
+        sa.select(*select_fields(MissingLine, actions, **columns))
         .select_from(
             view.source.join(actions, actions.c.plan_id == plans.c.id)
             .join(_agencies, leads)
@@ -327,13 +336,13 @@ def list_missing(actor: Actor, query: MissingQuery, now: datetime) -> Listing:
         .where(
             _is_chosen(actor, query.region, quarter),
             progress.c.action_id.is_(None),
-            *equal((agency, query.agency)),
+            *match_values((agency, query.agency)),
         )
     )
     if query.accepted is not None:
         rows = rows.where(part.is_done if query.accepted else sa.not_(part.is_done))
     sorts = {"plan": plans.c.code, "agency_code": agency}
-    return Listing(rows.params(clock(now)), sorts, {"plan": plans.c.code, "action": actions.c.code})
+    return Listing(rows.params(bind_today(now)), sorts, {"plan": plans.c.code, "action": actions.c.code})
 
 
 def _find_latest_before(quarter: str) -> sa.SQLColumnExpression[object]:

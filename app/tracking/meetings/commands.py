@@ -9,36 +9,36 @@ from sqlmodel import Session
 
 from app.access.commands import Write
 from app.access.rules import Actor
-from app.agencies.commands import replace_named
-from app.agencies.queries import Referrer, check_agencies, count_by, home_of
-from app.kit.database.journal import Chain, Entry, hold, next_version, record
+from app.agencies.commands import replace_agency
+from app.agencies.queries import Referrer, check_agencies, check_agency_region, make_counter
+from app.kit.database.journal import Chain, Entry, append, assign_version, lock_chain
 from app.kit.database.resources import write_version
 from app.kit.database.upsert import upsert
-from app.kit.http.validation import checked_key, validated
+from app.kit.http.validation import check_key, validate
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import Problem, Text, refuse, require_found
 from app.tracking.meetings.models import CommitmentIn, FollowUpIn, MeetingIn
 from app.tracking.meetings.queries import (
     StoredCommitment,
     StoredMeeting,
-    attended,
     check_links,
     check_meeting,
+    commitment_actions,
+    commitment_agencies,
     commitments,
     follow_ups,
-    links,
+    meeting_agencies,
     meetings,
-    stored_commitments,
-    stored_meetings,
-    supported,
+    read_stored_commitments,
+    read_stored_meetings,
 )
 from app.tracking.meetings.rules import (
-    STEPS,
+    COMMITMENT_STEPS,
     CommitmentContent,
     CommitmentState,
+    CommitmentVerb,
     MeetingContent,
-    Verb,
-    allowed,
+    list_allowed_verbs,
     meetings_chain,
 )
 
@@ -88,15 +88,15 @@ def patch_meeting(write: Write, region: str, code: str, patch: dict[str, object]
     """Merge a patch into a meeting, under the lock of its chain."""
     _lock_meetings(write, region)
     stored = write.precondition.check_existing(_find_meeting(write.session, region, code))
-    content = validated(MeetingIn, merge_patch(stored.content, patch))
-    put_meeting(write.unconditional(), region, code, content)
+    content = validate(MeetingIn, merge_patch(stored.content, patch))
+    put_meeting(write.drop_precondition(), region, code, content)
 
 
 def delete_meeting(write: Write, region: str, code: str) -> None:
     """Delete a meeting. Raises MeetingInUse if commitments name it."""
     chain = _lock_meetings(write, region)
     stored = write.precondition.check_existing(_find_meeting(write.session, region, code))
-    named_by = stored_commitments(write.session, region, commitments.c.meeting == code)
+    named_by = read_stored_commitments(write.session, region, commitments.c.meeting == code)
     if named_by:
         raise MeetingInUse(meeting=code, commitments=", ".join(commitment.code for commitment in named_by))
     _delete(write, chain, _Address("meeting", region, code), stored)
@@ -121,10 +121,10 @@ def put_commitment(write: Write, region: str, code: str, content: CommitmentIn) 
     ids = _check_references(write, region, after, stored.content if stored else None)
     address, state = _Address("commitment", region, code), stored.state if stored else CommitmentState.open
     id = _store(write, chain, address, stored, after, after["supporting_agencies"], state=state)
-    write.session.execute(sa.delete(links).where(links.c.commitment_id == id))
+    write.session.execute(sa.delete(commitment_actions).where(commitment_actions.c.commitment_id == id))
     upsert(
         write.session,
-        links,
+        commitment_actions,
         [{"commitment_id": id, "action_id": line, "position": n} for n, line in enumerate(ids)],
     )
     return stored is None
@@ -134,8 +134,8 @@ def patch_commitment(write: Write, region: str, code: str, patch: dict[str, obje
     """Merge a patch into a commitment, under the lock of its chain."""
     _lock_meetings(write, region)
     stored = write.precondition.check_existing(_find_commitment(write.session, region, code))
-    content = validated(CommitmentIn, merge_patch(stored.content, patch))
-    put_commitment(write.unconditional(), region, code, content)
+    content = validate(CommitmentIn, merge_patch(stored.content, patch))
+    put_commitment(write.drop_precondition(), region, code, content)
 
 
 def delete_commitment(write: Write, region: str, code: str) -> None:
@@ -146,16 +146,16 @@ def delete_commitment(write: Write, region: str, code: str) -> None:
     _delete(write, chain, _Address("commitment", region, code), stored)
 
 
-def follow_up(write: Write, region: str, code: str, verb: FollowUpVerb, content: FollowUpIn) -> None:
+def move_commitment(write: Write, region: str, code: str, verb: FollowUpVerb, content: FollowUpIn) -> None:
     """Move a commitment one step, or only note something; each adds an entry to the follow-up.
 
     Writes nothing if the commitment is already in the state after the step. Raises WrongCommitmentState if the step
     does not begin in its state.
     """
-    step = STEPS[verb]
-    home_of(write.session, write.actor, region)
+    step = COMMITMENT_STEPS[verb]
+    check_agency_region(write.session, write.actor, region)
     write.actor.require(step.right, region)
-    chain = hold(write.session, meetings_chain(region))
+    chain = lock_chain(write.session, meetings_chain(region))
     stored = require_found(_find_commitment(write.session, region, code))
     write.actor.require(step.right, region, stored.content["responsible_agency"])
     write.precondition.check(stored.version)
@@ -172,29 +172,29 @@ def follow_up(write: Write, region: str, code: str, verb: FollowUpVerb, content:
     subject = _Address("commitment", region, code).subject
     old, new = {"state": stored.state.value}, {"state": state.value, "follow_up": entry}
     done = Entry(step.kind, region, subject, stored.version + 1, old, new)
-    record(write.session, chain, write.author, [done])
+    append(write.session, chain, write.author, [done])
 
 
 def _lock_meetings(write: Write, region: str) -> Chain:
     """Lock the chain of the region's meetings. Raises Forbidden without the right to write them."""
-    home_of(write.session, write.actor, region)
+    check_agency_region(write.session, write.actor, region)
     write.actor.require("write_meetings", region)
-    return hold(write.session, meetings_chain(region))
+    return lock_chain(write.session, meetings_chain(region))
 
 
 def _find_meeting(session: Session, region: str, code: str) -> StoredMeeting | None:
-    return next(iter(stored_meetings(session, region, meetings.c.code == code)), None)
+    return next(iter(read_stored_meetings(session, region, meetings.c.code == code)), None)
 
 
 def _find_commitment(session: Session, region: str, code: str) -> StoredCommitment | None:
-    return next(iter(stored_commitments(session, region, commitments.c.code == code)), None)
+    return next(iter(read_stored_commitments(session, region, commitments.c.code == code)), None)
 
 
-def _check_step(actor: Actor, region: str, stored: StoredCommitment, verb: Verb) -> None:
+def _check_step(actor: Actor, region: str, stored: StoredCommitment, verb: CommitmentVerb) -> None:
     """Raise WrongCommitmentState, with the verbs that the actor may use instead."""
-    if stored.state in STEPS[verb].from_states:
+    if stored.state in COMMITMENT_STEPS[verb].from_states:
         return
-    verbs = allowed(actor, region, stored.content["responsible_agency"], stored.state)
+    verbs = list_allowed_verbs(actor, region, stored.content["responsible_agency"], stored.state)
     possible = ", ".join(verbs) or "–"
     raise WrongCommitmentState(commitment=stored.code, state=stored.state.value, verb=verb, allowed=possible)
 
@@ -245,8 +245,8 @@ def _store(
     session, (noun, region, code), owner = write.session, address, f"{address.noun}_id"
     table, named, _ = _NOUNS[noun]
     if stored is None:
-        checked_key(code)
-    version = next_version(session, address.subject, stored.version if stored else None)
+        check_key(code)
+    version = assign_version(session, address.subject, stored.version if stored else None)
     columns |= {name: value for name, value in after.items() if name in table.c}
     columns |= {"region_code": region, "code": code, "version": version}
     row = {**columns, "updated_at": write.author.at.isoformat()}
@@ -260,7 +260,7 @@ def _store(
     ]
     upsert(session, named, rows)
     before = stored.content if stored else None
-    record(session, chain, write.author, [Entry.of(noun, region, address.subject, version, before, after)])
+    append(session, chain, write.author, [Entry.of(noun, region, address.subject, version, before, after)])
     return id
 
 
@@ -268,7 +268,7 @@ def _delete(write: Write, chain: Chain, address: _Address, stored: StoredMeeting
     table, version = _NOUNS[address.noun].table, stored.version + 1
     write.session.execute(sa.delete(table).where(table.c.id == stored.id))
     entry = Entry.of(address.noun, address.region, address.subject, version, stored.content, None)
-    record(write.session, chain, write.author, [entry])
+    append(write.session, chain, write.author, [entry])
 
 
 # Mergers of agencies
@@ -279,9 +279,9 @@ def move_meetings(write: Write, region: str, old: str, new: str) -> None:
 
     Lock the chain of the region's meetings first, so concurrent writes finish before or wait.
     """
-    chain = hold(write.session, meetings_chain(region))
+    chain = lock_chain(write.session, meetings_chain(region))
     entries = [entry for noun in _NOUNS for entry in _move_references(write, noun, region, old, new)]
-    record(write.session, chain, write.author, entries)
+    append(write.session, chain, write.author, entries)
 
 
 def _move_references(write: Write, noun: Noun, region: str, old: str, new: str) -> list[Entry]:
@@ -297,13 +297,17 @@ def _move_references(write: Write, noun: Noun, region: str, old: str, new: str) 
         return []
     ids = [item.id for item in before]
     chosen = table.c.id.in_(ids)
-    replace_named(session, owner, ids, old, new)
+    replace_agency(session, owner, ids, old, new)
     if noun == "commitment":
         is_answered = sa.and_(chosen, commitments.c.responsible_agency == old)
         session.execute(sa.update(commitments).where(is_answered).values(responsible_agency=new))
         responsible = sa.select(commitments.c.id).where(chosen, commitments.c.responsible_agency == new)
         # An agency does not support a commitment for which it is responsible.
-        session.execute(sa.delete(supported).where(supported.c.agency_code == new, owner.in_(responsible)))
+        session.execute(
+            sa.delete(commitment_agencies).where(
+                commitment_agencies.c.agency_code == new, owner.in_(responsible)
+            )
+        )
     values = {"version": table.c.version + 1, "updated_at": write.author.at}
     session.execute(sa.update(table).where(chosen).values(**values))
     after: dict[int, Mapping[str, object]] = {item.id: item.content for item in read(session, region, chosen)}
@@ -325,12 +329,12 @@ class _NounTables(NamedTuple):
 
 
 _NOUNS: dict[Noun, _NounTables] = {
-    "meeting": _NounTables(meetings, attended, stored_meetings),
-    "commitment": _NounTables(commitments, supported, stored_commitments),
+    "meeting": _NounTables(meetings, meeting_agencies, read_stored_meetings),
+    "commitment": _NounTables(commitments, commitment_agencies, read_stored_commitments),
 }
 
 REFERRERS = [
-    Referrer("meetings it attended", count_by(attended.c.agency_code)),
-    Referrer("commitments it answers for", count_by(commitments.c.responsible_agency)),
-    Referrer("commitments it supports", count_by(supported.c.agency_code)),
+    Referrer("meetings it attended", make_counter(meeting_agencies.c.agency_code)),
+    Referrer("commitments it answers for", make_counter(commitments.c.responsible_agency)),
+    Referrer("commitments it supports", make_counter(commitment_agencies.c.agency_code)),
 ]

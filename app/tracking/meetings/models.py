@@ -23,12 +23,12 @@ from app.kit.fields import (
     Shape,
     Statement,
     Version,
-    address,
+    describe_key,
     show_example,
 )
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, duplicate_key, refuse_repeated
-from app.tracking.meetings.rules import CommitmentState, Verb
+from app.tracking.meetings.rules import CommitmentState, CommitmentVerb
 
 _DINSOS = "1.06.0.00.0.00.08.0000"
 
@@ -88,10 +88,11 @@ COMMITMENT_OUT_EXAMPLE: JsonDict = {
 }
 
 MeetingKey = Annotated[
-    str, address("Key of the meeting in its region, chosen by who writes it: a date or a number.", "R-01")
+    str,
+    describe_key("Key of the meeting in its region, chosen by who writes it: a date or a number.", "R-01"),
 ]
 CommitmentKey = Annotated[
-    str, address("Key of the commitment in its region, chosen by who writes it.", "K-01")
+    str, describe_key("Key of the commitment in its region, chosen by who writes it.", "K-01")
 ]
 
 
@@ -268,7 +269,7 @@ class CommitmentOut(CommitmentIn):
 class CommitmentReply(CommitmentOut):
     """One commitment, with what the caller may do with it."""
 
-    allowed: list[Verb] = ShapeField(
+    allowed: list[CommitmentVerb] = ShapeField(
         description="Steps from this state: `start`, `complete`, `cancel`, `reopen`, and `note` for `…/follow-ups`; "
         "`edit` and `delete` while it is not closed."
     )

@@ -10,17 +10,23 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
-from app.access.queries import visible, within
+from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import DaysBetween, fields_of, json_rows, json_texts, json_values
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import (
+    DaysBetween,
+    build_json_array,
+    build_json_values,
+    select_fields,
+    select_json,
+)
 from app.kit.database.resources import read_record
-from app.kit.http.pagination import Listing, PageQuery, equal
+from app.kit.http.pagination import Listing, PageQuery, match_values
 from app.kit.http.validation import describe_unknown
-from app.kit.periods import local_date
+from app.kit.periods import get_local_date
 from app.kit.problems import FieldError
 from app.plans.actions.queries import actions
-from app.plans.core.queries import plans, regions, seen
+from app.plans.core.queries import can_see_plan, plans, regions
 from app.reference.models import Timezone
 from app.tracking.meetings.models import (
     CommitmentActionRow,
@@ -49,15 +55,15 @@ from app.tracking.meetings.rules import (
     MeetingContent,
 )
 
-meetings, commitments = table_of(MeetingRow), table_of(CommitmentRow)
-attended, supported = table_of(MeetingAgencyRow), table_of(CommitmentAgencyRow)
-links, follow_ups = table_of(CommitmentActionRow), table_of(FollowUpRow)
+meetings, commitments = get_table(MeetingRow), get_table(CommitmentRow)
+meeting_agencies, commitment_agencies = get_table(MeetingAgencyRow), get_table(CommitmentAgencyRow)
+commitment_actions, follow_ups = get_table(CommitmentActionRow), get_table(FollowUpRow)
 
 
 def _derive_today(now: datetime) -> ColumnElement[date]:
     """Return the day of an instant in the zone of the row's region."""
     return sa.case(
-        *[(regions.c.timezone == zone, sa.literal(local_date(now, zone), sa.Date)) for zone in Timezone]
+        *[(regions.c.timezone == zone, sa.literal(get_local_date(now, zone), sa.Date)) for zone in Timezone]
     )
 
 
@@ -66,7 +72,9 @@ def _is_in_reach(
 ) -> ColumnElement[bool]:
     """Return the predicate: a visible row of `home`, or without a home of the region in the query."""
     named_region = query.region if isinstance(query, MeetingQuery | CommitmentQuery) else None
-    return sa.and_(visible(actor, region), within(region, named_region), *equal((region, home)))
+    return sa.and_(
+        can_see_region(actor, region), is_in_region(region, named_region), *match_values((region, home))
+    )
 
 
 def _join_regions(table: sa.Table) -> sa.Join:
@@ -78,12 +86,14 @@ def _join_regions(table: sa.Table) -> sa.Join:
 
 @cache
 def _list_present() -> ColumnElement[Any]:
-    agencies = sa.select(attended.c.agency_code).where(attended.c.meeting_id == meetings.c.id)
-    return json_values(agencies.order_by(attended.c.position).correlate(meetings), name="present")
+    agencies = sa.select(meeting_agencies.c.agency_code).where(meeting_agencies.c.meeting_id == meetings.c.id)
+    return build_json_values(
+        agencies.order_by(meeting_agencies.c.position).correlate(meetings), name="present"
+    )
 
 
 def _derive_state(now: datetime) -> ColumnElement[str]:
-    is_attended = sa.exists().where(attended.c.meeting_id == meetings.c.id).correlate(meetings)
+    is_attended = sa.exists().where(meeting_agencies.c.meeting_id == meetings.c.id).correlate(meetings)
     return sa.case(
         (meetings.c.date > _derive_today(now), sa.literal(MeetingState.planned.value)),
         (is_attended, sa.literal(MeetingState.held.value)),
@@ -95,7 +105,7 @@ def _select_meetings(now: datetime) -> Select[Any]:
     commitment_count = sa.select(sa.func.count()).where(
         commitments.c.region_code == meetings.c.region_code, commitments.c.meeting == meetings.c.code
     )
-    columns = fields_of(
+    columns = select_fields(
         MeetingOut,
         meetings,
         region_name=regions.c.name,
@@ -115,7 +125,9 @@ def list_meetings(
     if query.year is not None:
         rows = rows.where(c.date.between(date(query.year, 1, 1), date(query.year, 12, 31)))
     if query.agency is not None:
-        is_present = sa.exists().where(attended.c.meeting_id == c.id, attended.c.agency_code == query.agency)
+        is_present = sa.exists().where(
+            meeting_agencies.c.meeting_id == c.id, meeting_agencies.c.agency_code == query.agency
+        )
         rows = rows.where(is_present.correlate(meetings))
     if query.state is not None:
         rows = rows.where(_derive_state(now) == query.state.value)
@@ -131,7 +143,7 @@ class MeetingText(NamedTuple):
     version: int
 
 
-def meeting_text(session: Session, region: str, code: str, now: datetime) -> MeetingText:
+def read_meeting(session: Session, region: str, code: str, now: datetime) -> MeetingText:
     """Return a meeting of a visible region. Raises NotFound if it does not exist."""
     query = _select_meetings(now).where(meetings.c.region_code == region, meetings.c.code == code)
     return read_record(session, query, MeetingText, *MeetingText._fields[1:])
@@ -146,9 +158,11 @@ class StoredMeeting(NamedTuple):
     content: MeetingContent
 
 
-def stored_meetings(session: Session, region: str, condition: ColumnElement[bool]) -> list[StoredMeeting]:
+def read_stored_meetings(
+    session: Session, region: str, condition: ColumnElement[bool]
+) -> list[StoredMeeting]:
     """Return the meetings of a region that meet a condition, by key."""
-    columns = fields_of(MeetingIn, meetings, agencies_present=_list_present())
+    columns = select_fields(MeetingIn, meetings, agencies_present=_list_present())
     rows = _read_stored(session, columns, meetings, region, condition)
     return [StoredMeeting(id, code, version, json.loads(text)) for text, id, code, version in rows]
 
@@ -164,7 +178,7 @@ def _read_stored(
     """Return columns of the rows of a region as JSON, with id, code, version and `more` columns."""
     extra = [table.c[name].label(f"_{name}") for name in ("id", "code", "version", *more)]
     query = sa.select(*columns, *extra).where(table.c.region_code == region, condition).order_by(table.c.code)
-    return session.execute(json_texts(query, *[column.name for column in extra]))
+    return session.execute(select_json(query, *[column.name for column in extra]))
 
 
 # Commitments
@@ -174,35 +188,37 @@ def _read_stored(
 def _build_lists() -> dict[str, ColumnElement[Any]]:
     """Return the lists of a commitment; the database builds them as JSON."""
     c = commitments.c
-    support = sa.select(supported.c.agency_code).where(supported.c.commitment_id == c.id)
+    support = sa.select(commitment_agencies.c.agency_code).where(commitment_agencies.c.commitment_id == c.id)
     linked = (
-        sa.select(*fields_of(LinkedAction, actions, plan=plans.c.code, action=actions.c.code))
+        sa.select(*select_fields(LinkedAction, actions, plan=plans.c.code, action=actions.c.code))
         .select_from(
-            links.join(actions, actions.c.id == links.c.action_id).join(
+            commitment_actions.join(actions, actions.c.id == commitment_actions.c.action_id).join(
                 plans, plans.c.id == actions.c.plan_id
             )
         )
-        .where(links.c.commitment_id == c.id)
+        .where(commitment_actions.c.commitment_id == c.id)
     )
     return {
-        "supporting_agencies": json_values(
-            support.order_by(supported.c.position).correlate(commitments), name="support"
+        "supporting_agencies": build_json_values(
+            support.order_by(commitment_agencies.c.position).correlate(commitments), name="support"
         ),
-        "linked_actions": json_rows(linked.order_by(links.c.position).correlate(commitments), name="linked"),
+        "linked_actions": build_json_array(
+            linked.order_by(commitment_actions.c.position).correlate(commitments), name="linked"
+        ),
     }
 
 
 def _select_commitments(now: datetime) -> Select[Any]:
     c = commitments.c
-    entries = sa.select(*fields_of(FollowUp, follow_ups)).where(follow_ups.c.commitment_id == c.id)
-    columns = fields_of(
+    entries = sa.select(*select_fields(FollowUp, follow_ups)).where(follow_ups.c.commitment_id == c.id)
+    columns = select_fields(
         CommitmentOut,
         commitments,
         **_build_lists(),
         region_name=regions.c.name,
         overdue=_is_overdue(now),
         days_overdue=sa.case((_is_overdue(now), DaysBetween(c.due, _derive_today(now))), else_=0),
-        follow_ups=json_rows(
+        follow_ups=build_json_array(
             entries.order_by(follow_ups.c.position).correlate(commitments), name="follow_up"
         ),
     )
@@ -226,13 +242,13 @@ def list_commitments(
 
 def _build_conditions(query: RegionCommitmentQuery, now: datetime) -> list[ColumnElement[bool]]:
     c = commitments.c
-    conditions = equal((c.state, query.state), (c.meeting, query.meeting))
+    conditions = match_values((c.state, query.state), (c.meeting, query.meeting))
     if query.overdue is not None:
         is_overdue = _is_overdue(now)
         conditions.append(is_overdue if query.overdue else sa.not_(is_overdue))
     if query.agency is not None:
         supports = sa.exists().where(
-            supported.c.commitment_id == c.id, supported.c.agency_code == query.agency
+            commitment_agencies.c.commitment_id == c.id, commitment_agencies.c.agency_code == query.agency
         )
         conditions.append(sa.or_(c.responsible_agency == query.agency, supports.correlate(commitments)))
     if query.due_before is not None:
@@ -249,7 +265,7 @@ class CommitmentText(NamedTuple):
     version: int
 
 
-def commitment_text(session: Session, region: str, code: str, now: datetime) -> CommitmentText:
+def read_commitment(session: Session, region: str, code: str, now: datetime) -> CommitmentText:
     """Return a commitment of a visible region. Raises NotFound if it does not exist."""
     query = _select_commitments(now).where(commitments.c.region_code == region, commitments.c.code == code)
     return read_record(session, query, CommitmentText, *CommitmentText._fields[1:])
@@ -265,11 +281,11 @@ class StoredCommitment(NamedTuple):
     state: CommitmentState
 
 
-def stored_commitments(
+def read_stored_commitments(
     session: Session, region: str, condition: ColumnElement[bool]
 ) -> list[StoredCommitment]:
     """Return the commitments of a region that meet a condition, by key."""
-    columns = fields_of(CommitmentIn, commitments, **_build_lists())
+    columns = select_fields(CommitmentIn, commitments, **_build_lists())
     rows = _read_stored(session, columns, commitments, region, condition, "state")
     return [
         StoredCommitment(id, code, version, json.loads(text), state)
@@ -303,7 +319,7 @@ def check_links(
 
     Links in `kept` stay valid, so an actor can change a word without a view of lines that another one linked.
     """
-    is_reachable = sa.and_(seen(actor), within(plans.c.region_code, region))
+    is_reachable = sa.and_(can_see_plan(actor), is_in_region(plans.c.region_code, region))
     ids, errors = _find_line_ids(session, is_reachable, linked, kept), []
     for n, link in enumerate(linked):
         if _key(link) not in ids:

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, TypedDict
 
 from app.access.rules import Actor
 
-Verb = Literal["edit", "delete", "note", "start", "complete", "cancel", "reopen"]
+CommitmentVerb = Literal["edit", "delete", "note", "start", "complete", "cancel", "reopen"]
 
 
 class MeetingContent(TypedDict):
@@ -45,10 +45,10 @@ PENDING = (CommitmentState.open, CommitmentState.in_progress)
 _CLOSED = (CommitmentState.done, CommitmentState.cancelled)
 
 
-class Step(NamedTuple):
+class CommitmentStep(NamedTuple):
     """A transition: verb, states before and after, right. `to_state` None keeps the state or deletes the row."""
 
-    verb: Verb
+    verb: CommitmentVerb
     from_states: frozenset[CommitmentState]
     to_state: CommitmentState | None
     right: Literal["write_meetings", "follow_up"]
@@ -56,34 +56,40 @@ class Step(NamedTuple):
     """Kind of the journal entry of a step of the follow-up."""
 
 
-STEPS: dict[Verb, Step] = {
+COMMITMENT_STEPS: dict[CommitmentVerb, CommitmentStep] = {
     step.verb: step
     for step in (
-        Step("edit", frozenset(PENDING), None, "write_meetings"),
-        Step("delete", frozenset(PENDING), None, "write_meetings"),
-        Step("note", frozenset(CommitmentState), None, "follow_up", "commitment.noted"),
-        Step(
+        CommitmentStep("edit", frozenset(PENDING), None, "write_meetings"),
+        CommitmentStep("delete", frozenset(PENDING), None, "write_meetings"),
+        CommitmentStep("note", frozenset(CommitmentState), None, "follow_up", "commitment.noted"),
+        CommitmentStep(
             "start",
             frozenset({CommitmentState.open}),
             CommitmentState.in_progress,
             "follow_up",
             "commitment.started",
         ),
-        Step("complete", frozenset(PENDING), CommitmentState.done, "follow_up", "commitment.completed"),
-        Step(
+        CommitmentStep(
+            "complete", frozenset(PENDING), CommitmentState.done, "follow_up", "commitment.completed"
+        ),
+        CommitmentStep(
             "cancel", frozenset(PENDING), CommitmentState.cancelled, "write_meetings", "commitment.cancelled"
         ),
-        Step("reopen", frozenset(_CLOSED), CommitmentState.open, "write_meetings", "commitment.reopened"),
+        CommitmentStep(
+            "reopen", frozenset(_CLOSED), CommitmentState.open, "write_meetings", "commitment.reopened"
+        ),
     )
 }
 """Only the secretariat cancels and reopens: one agency alone cannot revoke a joint commitment."""
 
 
-def allowed(actor: Actor, region: str, agency: str, state: CommitmentState) -> list[Verb]:
+def list_allowed_verbs(
+    actor: Actor, region: str, agency: str, state: CommitmentState
+) -> list[CommitmentVerb]:
     """Return the verbs that the actor may use on a commitment of a region, responsible agency and state."""
     return [
         step.verb
-        for step in STEPS.values()
+        for step in COMMITMENT_STEPS.values()
         if state in step.from_states and actor.may(step.right, region, agency)
     ]
 

@@ -12,7 +12,7 @@ from pydantic import Field as ShapeField
 from pydantic.config import JsonDict
 from sqlmodel import Field
 
-from app.kit.database.engine import Table, table_of
+from app.kit.database.engine import Table, get_table
 from app.kit.fields import (
     Count,
     Day,
@@ -25,7 +25,7 @@ from app.kit.fields import (
     Rupiah,
     Shape,
     Version,
-    address,
+    describe_key,
     show_example,
 )
 from app.kit.http.validation import RuleBroken, refuse_repeated
@@ -40,7 +40,7 @@ sums_differ = Kind(
 )
 
 
-QuarterKey = Annotated[str, address("Quarter of the plan's year; 404 for any other.", "2026-Q2")]
+QuarterKey = Annotated[str, describe_key("Quarter of the plan's year; 404 for any other.", "2026-Q2")]
 
 
 class MilestoneState(StrEnum):
@@ -319,15 +319,17 @@ class ProgressPart(NamedTuple):
 
 
 PROGRESS_PARTS = (
-    ProgressPart("spending", table_of(SpendingRow), "funding_source", "amount", Spending, "budget_lines"),
+    ProgressPart("spending", get_table(SpendingRow), "funding_source", "amount", Spending, "budget_lines"),
     ProgressPart(
-        "components", table_of(ComponentSpendingRow), "component_class", "amount", ComponentSpending, None
+        "components", get_table(ComponentSpendingRow), "component_class", "amount", ComponentSpending, None
     ),
-    ProgressPart("outputs", table_of(OutputProgressRow), "code", "achieved", OutputProgress, "outputs"),
+    ProgressPart("outputs", get_table(OutputProgressRow), "code", "achieved", OutputProgress, "outputs"),
     ProgressPart(
-        "recipients", table_of(RecipientProgressRow), "code", "reached", RecipientProgress, "recipients"
+        "recipients", get_table(RecipientProgressRow), "code", "reached", RecipientProgress, "recipients"
     ),
-    ProgressPart("milestones", table_of(MilestoneProgressRow), "code", None, MilestoneProgress, "milestones"),
+    ProgressPart(
+        "milestones", get_table(MilestoneProgressRow), "code", None, MilestoneProgress, "milestones"
+    ),
 )
 
 
@@ -335,7 +337,7 @@ PROGRESS_PARTS = (
 
 
 @dataclass(frozen=True)
-class Line:
+class ReportableLine:
     """An action as the checks of its reports need it."""
 
     id: int

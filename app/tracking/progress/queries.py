@@ -9,22 +9,21 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import built_once, fields_of, json_rows, json_texts, to_json
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import build_json_array, build_once, dump_json, select_fields, select_json
 from app.kit.database.resources import ResourceText
-from app.kit.database.upsert import records
+from app.kit.database.upsert import unnest_records
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import require_found
 from app.plans.actions.models import PARTS, MilestoneRow, OutputRow, Part
 from app.plans.actions.queries import actions
-from app.plans.actions.rules import Gone
+from app.plans.actions.rules import RemovedItems
 from app.plans.core.models import Plan
 from app.plans.core.queries import plans
 from app.plans.findings.kinds import Finding
-from app.plans.findings.rules import Placed
+from app.plans.findings.rules import PlacedFinding
 from app.tracking.progress.models import (
     PROGRESS_PARTS,
-    Line,
     MilestoneProgressRow,
     MilestoneState,
     OutputProgressRow,
@@ -33,13 +32,14 @@ from app.tracking.progress.models import (
     ProgressOut,
     ProgressPart,
     ProgressRow,
+    ReportableLine,
     StoredProgress,
 )
-from app.tracking.progress.rules import findings_of
+from app.tracking.progress.rules import check_report
 
-progress = table_of(ProgressRow)
-_milestones, _milestones_done = table_of(MilestoneRow), table_of(MilestoneProgressRow)
-_outputs, _achieved = table_of(OutputRow), table_of(OutputProgressRow)
+progress = get_table(ProgressRow)
+_milestones, _milestones_done = get_table(MilestoneRow), get_table(MilestoneProgressRow)
+_outputs, _achieved = get_table(OutputRow), get_table(OutputProgressRow)
 
 
 class ProgressQuery(PageQuery):
@@ -48,16 +48,16 @@ class ProgressQuery(PageQuery):
     sort: Literal["action", "-action", "spent", "-spent", "reported_at", "-reported_at"] = "action"
 
 
-class QuartersQuery(PageQuery):
+class ActionReportsQuery(PageQuery):
     """Reports on one action, quarter by quarter."""
 
     sort: Literal["period", "-period"] = "period"
 
 
 @cache
-def progress_columns() -> list[ColumnElement[Any]]:
+def list_progress_columns() -> list[ColumnElement[Any]]:
     """Return the columns of a report as `ProgressOut` declares them; the database builds its parts as JSON."""
-    return fields_of(
+    return select_fields(
         ProgressOut,
         progress,
         plan=sa.select(plans.c.code).where(plans.c.id == progress.c.plan_id).scalar_subquery(),
@@ -68,19 +68,19 @@ def progress_columns() -> list[ColumnElement[Any]]:
 
 def _build_part_json(part: ProgressPart) -> sa.SQLColumnExpression[object]:
     query = (
-        sa.select(*fields_of(part.shape, part.table))
+        sa.select(*select_fields(part.shape, part.table))
         .where(part.table.c.action_id == progress.c.action_id, part.table.c.period == progress.c.period)
         .order_by(part.table.c.position)
         .correlate(progress)
     )
-    return json_rows(query, name=part.name)
+    return build_json_array(query, name=part.name)
 
 
 def list_progress(plan: Plan, period: str) -> Listing:
     """Return the reports of a quarter of a visible plan."""
     code = actions.c.code.label("action")
     rows = (
-        sa.select(*[code if column.name == "action" else column for column in progress_columns()])
+        sa.select(*[code if column.name == "action" else column for column in list_progress_columns()])
         .select_from(progress.join(actions, actions.c.id == progress.c.action_id))
         .where(progress.c.plan_id == plan.id, progress.c.period == period)
     )
@@ -88,9 +88,9 @@ def list_progress(plan: Plan, period: str) -> Listing:
     return Listing(rows, sorts, {"action": actions.c.code})
 
 
-def list_quarters(action_id: int) -> Listing:
+def list_action_reports(action_id: int) -> Listing:
     """Return the reports of an action, by quarter."""
-    rows = sa.select(*progress_columns()).where(progress.c.action_id == action_id)
+    rows = sa.select(*list_progress_columns()).where(progress.c.action_id == action_id)
     return Listing(rows, {"period": progress.c.period}, {"period": progress.c.period})
 
 
@@ -101,20 +101,20 @@ def read_progress(session: Session, action_id: int, period: str) -> ResourceText
     return ResourceText(*row)
 
 
-@built_once
+@build_once
 def _select_report(session: Session) -> Select[Any]:
     conditions = (
         progress.c.action_id == sa.bindparam("action_id"),
         progress.c.period == sa.bindparam("period"),
     )
-    return json_texts(sa.select(*progress_columns()).where(*conditions), "version")
+    return select_json(sa.select(*list_progress_columns()).where(*conditions), "version")
 
 
-def lines_by_code(session: Session, plan: Plan, codes: Sequence[str]) -> dict[str, Line]:
+def read_lines(session: Session, plan: Plan, codes: Sequence[str]) -> dict[str, ReportableLine]:
     """Return the existing actions among the codes, by code."""
-    bound = {"plan_id": plan.id, "records": to_json([{"code": code} for code in codes])}
+    bound = {"plan_id": plan.id, "records": dump_json([{"code": code} for code in codes])}
     return {
-        code: Line(
+        code: ReportableLine(
             id,
             agency,
             allocation,
@@ -133,9 +133,9 @@ def _read_keys(text: str) -> dict[str, int | None]:
 _PARTS_REPORTED_ON = tuple(part.reports_on for part in PROGRESS_PARTS if part.reports_on)
 
 
-@built_once
+@build_once
 def _select_lines(session: Session) -> Select[Any]:
-    codes = records(session, {"code": actions.c.code.type})
+    codes = unnest_records(session, {"code": actions.c.code.type})
     keys = {part.name: _build_keys_json(part) for part in PARTS if part.name in _PARTS_REPORTED_ON}
     return sa.select(
         actions.c.code,
@@ -154,16 +154,16 @@ def _build_keys_json(part: Part) -> sa.SQLColumnExpression[object]:
         .order_by(part.table.c.position)
         .correlate(actions)
     )
-    return sa.cast(json_rows(query, name=part.name), sa.Text)
+    return sa.cast(build_json_array(query, name=part.name), sa.Text)
 
 
-def stored_and_before(
+def read_stored_and_before(
     session: Session, action_ids: Sequence[int], period: str
 ) -> tuple[dict[int, StoredProgress], dict[int, StoredProgress]]:
     """Return the reports of a quarter and the latest earlier ones of its year, each by action id."""
     stored: dict[int, StoredProgress] = {}
     before: dict[int, StoredProgress] = {}
-    ids = to_json([{"action_id": id} for id in action_ids])
+    ids = dump_json([{"action_id": id} for id in action_ids])
     bound = {"records": ids, "period": period, "year": period[:4]}
     for text, version, of_period, id in session.connection().execute(
         _select_stored_and_before(session), bound
@@ -173,9 +173,12 @@ def stored_and_before(
     return stored, before
 
 
-@built_once
+@build_once
 def _select_stored_and_before(session: Session) -> Select[str, int, str, int]:
-    ids, earlier = records(session, {"action_id": progress.c.action_id.type}), progress.alias("earlier")
+    ids, earlier = (
+        unnest_records(session, {"action_id": progress.c.action_id.type}),
+        progress.alias("earlier"),
+    )
     latest = (
         sa.select(sa.func.max(earlier.c.period))
         .where(
@@ -190,19 +193,19 @@ def _select_stored_and_before(session: Session) -> Select[str, int, str, int]:
         progress.c.action_id.in_(sa.select(ids.c.action_id)),
         sa.or_(progress.c.period == sa.bindparam("period"), progress.c.period == latest),
     )
-    return json_texts(query, *_META_COLUMNS, "_id")
+    return select_json(query, *_META_COLUMNS, "_id")
 
 
 def _list_content_columns() -> list[ColumnElement[Any]]:
     """Return the columns of a report's content, with version and period as columns apart (`_META_COLUMNS`)."""
-    content = [column for column in progress_columns() if column.name in ProgressIn.model_fields]
+    content = [column for column in list_progress_columns() if column.name in ProgressIn.model_fields]
     return [*content, progress.c.version.label("_version"), progress.c.period.label("_period")]
 
 
 _META_COLUMNS = ("_version", "_period")
 
 
-def latest_spent(
+def read_latest_spent(
     session: Session, action_ids: Sequence[int], period: str, *, after: str | None = None
 ) -> dict[int, int]:
     """Map action id to whole rupiah spent by the end of `period`, by the latest report of the year.
@@ -224,13 +227,13 @@ def latest_spent(
 # Findings
 
 
-def findings_on(session: Session, line: Line, period: str) -> list[Finding]:
+def check_stored_report(session: Session, line: ReportableLine, period: str) -> list[Finding]:
     """Return the findings of the stored report of a quarter."""
-    stored, before = stored_and_before(session, [line.id], period)
-    return findings_of(stored[line.id].content, before.get(line.id), line)
+    stored, before = read_stored_and_before(session, [line.id], period)
+    return check_report(stored[line.id].content, before.get(line.id), line)
 
 
-def findings_on_reports(session: Session, plan: Plan) -> Iterator[Placed]:
+def check_stored_reports(session: Session, plan: Plan) -> Iterator[PlacedFinding]:
     """Yield the findings of all reports on a plan's lines; they compare each report with the one before it."""
     query = (
         sa.select(*_list_content_columns(), actions.c.code.label("_code"))
@@ -240,21 +243,21 @@ def findings_on_reports(session: Session, plan: Plan) -> Iterator[Placed]:
     )
     reports = [
         (code, StoredProgress(json.loads(text), version, period))
-        for text, version, period, code in session.execute(json_texts(query, *_META_COLUMNS, "_code"))
+        for text, version, period, code in session.execute(select_json(query, *_META_COLUMNS, "_code"))
     ]
-    lines = lines_by_code(session, plan, sorted({code for code, _ in reports}))
+    lines = read_lines(session, plan, sorted({code for code, _ in reports}))
     earlier: dict[str, StoredProgress] = {}
     for code, report in reports:
         if code not in lines:
             continue  # deleted between the two statements
-        for finding in findings_of(report.content, earlier.get(code), lines[code]):
-            yield Placed(code, finding, report.period)
+        for finding in check_report(report.content, earlier.get(code), lines[code]):
+            yield PlacedFinding(code, finding, report.period)
         earlier[code] = report
 
 
-def reported_items(session: Session, gone: Gone) -> Gone:
+def find_reported_items(session: Session, gone: RemovedItems) -> RemovedItems:
     """Return the items that a report refers to."""
-    referred: Gone = {}
+    referred: RemovedItems = {}
     for part in PROGRESS_PARTS:
         if part.reports_on is None or part.reports_on not in gone:
             continue
@@ -311,7 +314,7 @@ def _compute_by_outputs() -> sa.SQLColumnExpression[object]:
     )
 
 
-def physical_percent() -> sa.SQLColumnExpression[object]:
+def compute_physical_percent() -> sa.SQLColumnExpression[object]:
     """Return the physical progress of a report: as reported, else by milestones, else by outputs, else null."""
     exact = sa.func.coalesce(
         progress.c.physical_reported_percent, _compute_by_milestones(), _compute_by_outputs()
@@ -319,7 +322,7 @@ def physical_percent() -> sa.SQLColumnExpression[object]:
     return sa.func.round(sa.cast(exact, sa.Numeric(9, 4)), 2)
 
 
-def physical_basis() -> sa.SQLColumnExpression[object]:
+def derive_physical_basis() -> sa.SQLColumnExpression[object]:
     """Return the basis of `physical_percent`."""
     return sa.case(
         (progress.c.physical_reported_percent.is_not(None), PhysicalBasis.reported.value),

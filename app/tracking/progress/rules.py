@@ -6,7 +6,13 @@ from app.kit.http.validation import describe_unknown
 from app.kit.periods import UnknownPeriod
 from app.kit.problems import FieldError, Text
 from app.plans.findings.kinds import Finding, FindingKind
-from app.tracking.progress.models import PROGRESS_PARTS, Line, ProgressIn, ReportContent, StoredProgress
+from app.tracking.progress.models import (
+    PROGRESS_PARTS,
+    ProgressIn,
+    ReportableLine,
+    ReportContent,
+    StoredProgress,
+)
 
 E06 = FindingKind(
     "E06",
@@ -48,12 +54,12 @@ E08 = FindingKind(
 )
 
 
-def progress_subject(plan: str, action: str, period: str) -> str:
+def format_progress_subject(plan: str, action: str, period: str) -> str:
     """Return the address below /v1/ of a line's report of a quarter."""
     return f"plans/{plan}/actions/{action}/progress/{period}"
 
 
-def cumulated(content: ReportContent, before: ReportContent) -> dict[str, object]:
+def add_to_earlier(content: ReportContent, before: ReportContent) -> dict[str, object]:
     """Add the figures of one quarter alone to the cumulative ones of the latest earlier report.
 
     Milestones, the physical percentage and texts are states, not flows: they stay as sent. An item that only the
@@ -81,7 +87,7 @@ def split_single_source(content: ReportContent, sources: list[str]) -> ReportCon
     return {**content, "spending": [{"funding_source": sources[0], "amount": content["spent"]}]}
 
 
-def without_what_follows(
+def drop_derived_money(
     content: ReportContent, patch: dict[str, object], sources: list[str]
 ) -> dict[str, object]:
     """Drop the money that a patch makes derivable: the total from its split, the split of a single source from
@@ -94,7 +100,9 @@ def without_what_follows(
     return {name: value for name, value in content.items() if name not in dropped}
 
 
-def findings_of(content: ReportContent, before: StoredProgress | None, line: Line) -> list[Finding]:
+def check_report(
+    content: ReportContent, before: StoredProgress | None, line: ReportableLine
+) -> list[Finding]:
     """Return E06 (falls below the quarter before), E07 (beyond the allocation) and E08 (beyond the recipients planned).
 
     `before` is the latest earlier report of the year.
@@ -127,7 +135,7 @@ def check_period(year: int, period: str) -> None:
         raise UnknownPeriod(period=period, year=year)
 
 
-def find_foreign_keys(content: ProgressIn, line: Line, code: str, pointer: str) -> list[FieldError]:
+def find_foreign_keys(content: ProgressIn, line: ReportableLine, code: str, pointer: str) -> list[FieldError]:
     """Return an error for each item with a key that the action does not have; `pointer` is the place of the report."""
     errors = []
     for part in PROGRESS_PARTS:

@@ -12,15 +12,15 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.commands import Write
-from app.agencies.queries import Referrer, agencies_by_code, count_by
-from app.kit.database.journal import Author, Chain, Entry, hold, record
-from app.kit.database.resources import Stored
+from app.agencies.queries import Referrer, find_agencies_by_code, make_counter
+from app.kit.database.journal import Author, Chain, Entry, append, lock_chain
+from app.kit.database.resources import StoredRow
 from app.kit.database.upsert import upsert
-from app.kit.http.validation import checked_key, unknown_reference
+from app.kit.http.validation import check_key, unknown_reference
 from app.kit.problems import FieldError, Kind, NotFound, refuse
 from app.plans.core.models import Plan
-from app.plans.core.queries import plans_in, read_again
-from app.plans.core.rules import plan_chain
+from app.plans.core.queries import read_again, read_plans_in
+from app.plans.core.rules import format_plan_chain
 from app.tracking.quarters.models import (
     ExtensionIn,
     PartState,
@@ -31,29 +31,29 @@ from app.tracking.quarters.models import (
 )
 from app.tracking.quarters.queries import (
     EXTENSION,
-    expected_lines,
     extensions,
-    extensions_in,
+    find_report_errors,
+    list_expected_lines,
+    make_extension_resource,
     parts,
-    plan_at,
     quarters,
-    reports_with_errors,
-    standing_of,
+    read_plan_of_quarter,
+    read_status,
 )
 from app.tracking.quarters.rules import (
     PART_STEPS,
     QUARTER_STEPS,
     REPORTING,
-    Facts,
-    Standing,
+    QuarterFacts,
+    QuarterStatus,
+    QuarterStep,
     State,
-    Step,
     Verb,
-    check,
-    state_after,
-    step_of,
+    check_conditions,
+    find_next_state,
+    find_step,
 )
-from app.tracking.quarters.snapshots.commands import Frozen, store_snapshot
+from app.tracking.quarters.snapshots.commands import QuarterToFreeze, store_snapshot
 
 extends_nothing = Kind(
     "extends_nothing",
@@ -61,7 +61,7 @@ extends_nothing = Kind(
     en="{value} is not beyond the deadline {due_on}",
 )
 
-AFTER_FREEZING: list[Callable[[Session, Frozen], None]] = []
+AFTER_FREEZING: list[Callable[[Session, QuarterToFreeze], None]] = []
 """Hooks that run after a quarter is frozen, in its transaction. `app.wiring` adds those of the areas above."""
 
 _DONE = {
@@ -93,36 +93,36 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
     Raises QuarterStateProblem (409) from another state, QuarterNotReady (409) with the conditions that fail.
     """
     session, author, actor, verb = write.session, write.author, write.actor, move.verb
-    plan = plan_at(session, actor, region, period)
+    plan = read_plan_of_quarter(session, actor, region, period)
     actor.require(next(step.right for step in QUARTER_STEPS if step.verb == verb), region)
-    chain = hold(session, plan_chain(plan.code))
+    chain = lock_chain(session, format_plan_chain(plan.code))
     plan = read_again(session, plan)
-    status = standing_of(session, plan, period, author.at)
+    status = read_status(session, plan, period, author.at)
     write.precondition.check(status.version)
     facts = _read_facts(session, plan, status, None, move.submission)
-    step = step_of(QUARTER_STEPS, verb, status.state, facts, lambda right: actor.may(right, region))
+    step = find_step(QUARTER_STEPS, verb, status.state, facts, lambda right: actor.may(right, region))
     facts = _check_content(session, plan, step, status.state, facts)
     before = {**_read_row(session, quarters, period, region_code=region), "state": status.state}
     after = {
         **before,
         **_make_fields(author, status, move, facts),
-        "state": state_after(step, status.amendment),
+        "state": find_next_state(step, status.amendment),
         "version": status.version + 1,
         "updated_at": author.at,
     }
     entries = []
-    frozen: Frozen | None = None
+    frozen: QuarterToFreeze | None = None
     if verb == "correct":
         after["correction_reason"] = move.text
     if verb == "freeze":
         number = 0 if status.amendment is None else status.amendment + 1
         after |= {"amendment": number, "frozen_at": author.at}
         correction = before["correction_reason"] if number else None
-        frozen = Frozen(plan, period, number, correction, author.at, author.actor, before)
+        frozen = QuarterToFreeze(plan, period, number, correction, author.at, author.actor, before)
         entries.append(store_snapshot(session, frozen))
     upsert(session, quarters, [after], key=["region_code", "period"])
     reason = move.text if verb == "correct" else None
-    record(session, chain, author, [_make_entry(plan, _DONE[verb], before, after, reason), *entries])
+    append(session, chain, author, [_make_entry(plan, _DONE[verb], before, after, reason), *entries])
     if frozen is not None:
         for follow in AFTER_FREEZING:
             follow(session, frozen)
@@ -131,13 +131,13 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
 def _read_facts(
     session: Session,
     plan: Plan,
-    status: Standing,
+    status: QuarterStatus,
     agency: str | None,
     submission: QuarterSubmitIn | None,
-) -> Facts:
+) -> QuarterFacts:
     """Return the facts for the conditions of a step."""
-    lines = expected_lines(session, plan, status.period, agency)
-    return Facts(
+    lines = list_expected_lines(session, plan, status.period, agency)
+    return QuarterFacts(
         status,
         agency,
         lines=len(lines),
@@ -148,21 +148,21 @@ def _read_facts(
 
 
 def _check_content(
-    session: Session, plan: Plan, step: Step[State, Verb], state: State, facts: Facts
-) -> Facts:
+    session: Session, plan: Plan, step: QuarterStep[State, Verb], state: State, facts: QuarterFacts
+) -> QuarterFacts:
     """Check the conditions of a step on the reports. Return the facts with the errors in reports."""
     if step.content:
-        errors = reports_with_errors(session, plan, facts.standing.period, facts.reported)
+        errors = find_report_errors(session, plan, facts.status.period, facts.reported)
         facts = replace(facts, errors=errors)
-        check(step, step.content, state, facts)
+        check_conditions(step, step.content, state, facts)
     return facts
 
 
 def _make_fields(
     author: Author,
-    status: Standing,
+    status: QuarterStatus,
     move: QuarterMove[QuarterVerb] | QuarterMove[PartVerb],
-    facts: Facts,
+    facts: QuarterFacts,
 ) -> dict[str, Any]:
     """Return the fields that a step of a quarter or of a part writes, without the state."""
     verb, submission = move.verb, move.submission
@@ -215,18 +215,18 @@ def _select_journal_fields(row: dict[str, object]) -> dict[str, object]:
 def move_part(write: Write, region: str, period: str, agency: str, move: QuarterMove[PartVerb]) -> None:
     """Move an agency's part one step. Raises NotFound if it leads no line of the plan, and all of `move_quarter`."""
     session, author, actor, verb = write.session, write.author, write.actor, move.verb
-    plan = plan_at(session, actor, region, period)
-    if not expected_lines(session, plan, period, agency):
+    plan = read_plan_of_quarter(session, actor, region, period)
+    if not list_expected_lines(session, plan, period, agency):
         raise NotFound()
     actor.require(next(step.right for step in PART_STEPS if step.verb == verb), region, agency)
-    chain = hold(session, plan_chain(plan.code))
+    chain = lock_chain(session, format_plan_chain(plan.code))
     plan = read_again(session, plan)
-    status = standing_of(session, plan, period, author.at)
+    status = read_status(session, plan, period, author.at)
     before = _read_row(session, parts, period, region_code=region, agency_code=agency)
     before["state"] = before["state"] or PartState.open
     write.precondition.check(before["version"])
     facts = _read_facts(session, plan, status, agency, move.submission)
-    step = step_of(PART_STEPS, verb, before["state"], facts, lambda right: actor.may(right, region, agency))
+    step = find_step(PART_STEPS, verb, before["state"], facts, lambda right: actor.may(right, region, agency))
     facts = _check_content(session, plan, step, before["state"], facts)
     after = {
         **before,
@@ -236,7 +236,7 @@ def move_part(write: Write, region: str, period: str, agency: str, move: Quarter
         "updated_at": author.at,
     }
     upsert(session, parts, [after], key=["region_code", "period", "agency_code"])
-    record(session, chain, author, [_make_entry(plan, _DONE[verb], before, after)])
+    append(session, chain, author, [_make_entry(plan, _DONE[verb], before, after)])
 
 
 def _make_entry(
@@ -267,19 +267,19 @@ def put_extension(write: Write, region: str, period: str, name: str, content: Ex
     plan, chain, stored = _lock_extension(write, region, period, name)
     write.precondition.check(stored[key].version if stored else None)
     if not stored:
-        checked_key(name)
-    status = standing_of(session, plan, period, write.author.at)
+        check_key(name)
+    status = read_status(session, plan, period, write.author.at)
     errors = []
     if content.until <= status.due_on:
         due = {"due_on": status.due_on}
         errors.append(FieldError(extends_nothing, pointer="/until", value=str(content.until), values=due))
     agency = content.agency_code
-    if agency is not None and agency not in agencies_by_code(session, region, [agency]):
+    if agency is not None and agency not in find_agencies_by_code(session, region, [agency]):
         values = {"source": f"regions/{region}/agencies"}
         errors.append(FieldError(unknown_reference, pointer="/agency_code", value=agency, values=values))
     refuse(errors)
     drafts = {key: content.model_dump(mode="json")}
-    extensions_in(plan).put(session, write.author, chain, drafts, stored)
+    make_extension_resource(plan).put(session, write.author, chain, drafts, stored)
     return not stored
 
 
@@ -288,7 +288,7 @@ def delete_extension(write: Write, region: str, period: str, name: str) -> None:
     plan, chain, stored = _lock_extension(write, region, period, name)
     key = (region, period, name)
     existing = write.precondition.check_existing(stored.get(key))
-    extensions_in(plan).delete(write.session, write.author, chain, key, existing)
+    make_extension_resource(plan).delete(write.session, write.author, chain, key, existing)
 
 
 Key = tuple[str, str, str]
@@ -297,11 +297,11 @@ Key = tuple[str, str, str]
 
 def _lock_extension(
     write: Write, region: str, period: str, name: str
-) -> tuple[Plan, Chain, dict[Key, Stored]]:
+) -> tuple[Plan, Chain, dict[Key, StoredRow]]:
     """Lock the chain of the plan. Return the plan, the chain, and the extension if it exists."""
-    plan = plan_at(write.session, write.actor, region, period)
+    plan = read_plan_of_quarter(write.session, write.actor, region, period)
     write.actor.require("extend_quarter", region)
-    chain = hold(write.session, plan_chain(plan.code))
+    chain = lock_chain(write.session, format_plan_chain(plan.code))
     plan = read_again(write.session, plan)
     return plan, chain, EXTENSION.read(write.session, [(region, period, name)])
 
@@ -315,11 +315,11 @@ def move_parts(write: Write, region: str, old: str, new: str) -> None:
     The new agency gets more lines, so its part is incomplete. Quarters submitted to the province stay unchanged.
     """
     session = write.session
-    for plan in plans_in(session, region):
-        chain = hold(session, plan_chain(plan.code))
+    for plan in read_plans_in(session, region):
+        chain = lock_chain(session, format_plan_chain(plan.code))
         plan = read_again(session, plan)
         entries = [*_reopen_parts(write, plan, old, new), *_move_extensions(session, plan, old, new)]
-        record(session, chain, write.author, entries)
+        append(session, chain, write.author, entries)
 
 
 def _reopen_parts(write: Write, plan: Plan, old: str, new: str) -> list[Entry]:
@@ -329,7 +329,7 @@ def _reopen_parts(write: Write, plan: Plan, old: str, new: str) -> list[Entry]:
         sa.select(parts).where(here, c.agency_code.in_([old, new])).order_by(c.period, c.agency_code)
     ).all():
         before = dict(row._mapping)
-        if standing_of(session, plan, row.period, at).state not in REPORTING:
+        if read_status(session, plan, row.period, at).state not in REPORTING:
             continue
         after = {**before, "state": PartState.open, "version": row.version + 1, "updated_at": at}
         upsert(session, parts, [after], key=["region_code", "period", "agency_code"])
@@ -347,7 +347,7 @@ def _move_extensions(session: Session, plan: Plan, old: str, new: str) -> list[E
         return []
     before = EXTENSION.read(session, keys)
     session.execute(sa.update(extensions).where(of_old).values(agency_code=new, version=c.version + 1))
-    resource = extensions_in(plan)
+    resource = make_extension_resource(plan)
     return [
         resource.make_entry(key, stored.version + 1, stored, {**stored.content, "agency_code": new})
         for key, stored in sorted(before.items())
@@ -355,5 +355,5 @@ def _move_extensions(session: Session, plan: Plan, old: str, new: str) -> list[E
 
 
 REFERRERS = [
-    Referrer("parts and extensions of quarters", count_by(parts.c.agency_code, extensions.c.agency_code))
+    Referrer("parts and extensions of quarters", make_counter(parts.c.agency_code, extensions.c.agency_code))
 ]

@@ -12,14 +12,24 @@ from sqlmodel import Field
 
 from app.agencies.models import refer_to_agency
 from app.kit.database.engine import Table
-from app.kit.fields import AgencyCode, Day, Line, Prose, RegionCode, Shape, Version, address, show_example
+from app.kit.fields import (
+    AgencyCode,
+    Day,
+    Line,
+    Prose,
+    RegionCode,
+    Shape,
+    Version,
+    describe_key,
+    show_example,
+)
 from app.kit.http.validation import RuleBroken
 from app.kit.problems import Kind
 from app.reference.models import Timezone
 
-QuarterPeriod = Annotated[str, address("Quarter of a year in which the region has a plan.", "2026-Q2")]
-SemesterPeriod = Annotated[str, address("Half-year in which the region has a plan.", "2026-S1")]
-ExtensionKey = Annotated[str, address("Name of the extension in its quarter.", "banjir-juli")]
+QuarterPeriod = Annotated[str, describe_key("Quarter of a year in which the region has a plan.", "2026-Q2")]
+SemesterPeriod = Annotated[str, describe_key("Half-year in which the region has a plan.", "2026-S1")]
+ExtensionKey = Annotated[str, describe_key("Name of the extension in its quarter.", "banjir-juli")]
 
 reason_required = Kind(
     "reason_required",
@@ -56,7 +66,7 @@ PartVerb = Literal["submit", "return"]
 # Tables
 
 
-class MovedFields(BaseModel):
+class SubmissionFields(BaseModel):
     """Times of the last submission and return. Officials appear by position, as the name of their token."""
 
     submitted_at: datetime | None = ShapeField(default=None, description="Null while it is not submitted.")
@@ -78,7 +88,7 @@ class MovedFields(BaseModel):
     )
 
 
-class QuarterRow(MovedFields, Table, table=True):
+class QuarterRow(SubmissionFields, Table, table=True):
     """A quarter after its first step. Without a row, the calendar alone decides the state."""
 
     __tablename__ = "quarter"
@@ -99,7 +109,7 @@ class QuarterRow(MovedFields, Table, table=True):
     updated_at: datetime
 
 
-class QuarterPartRow(MovedFields, Table, table=True):
+class QuarterPartRow(SubmissionFields, Table, table=True):
     """An agency's part of a quarter after its first step."""
 
     __tablename__ = "quarter_part"
@@ -212,11 +222,11 @@ class ExtensionOut(ExtensionFields):
 
 # Replies
 
-_MOVED: JsonDict = dict.fromkeys(MovedFields.model_fields)
+_MOVED: JsonDict = dict.fromkeys(SubmissionFields.model_fields)
 VERSION_0 = "0 while nobody has moved it; send it as `If-Match`, as any other version."
 
 
-class AgencyPart(BaseModel):
+class PartFields(BaseModel):
     """Agency and state of a part of a quarter."""
 
     agency_code: AgencyCode
@@ -224,7 +234,7 @@ class AgencyPart(BaseModel):
     state: PartState
 
 
-class PartOut(MovedFields, AgencyPart):
+class PartOut(SubmissionFields, PartFields):
     """The part of an agency: the lines that it leads."""
 
     deadline: datetime = ShapeField(description="End of the last day in time, extensions included.")
@@ -286,7 +296,7 @@ class _Quarter(BaseModel):
     state: QuarterState
 
 
-class QuarterOut(MovedFields, _Quarter):
+class QuarterOut(SubmissionFields, _Quarter):
     """A region's quarter in a list."""
 
     timezone: Timezone

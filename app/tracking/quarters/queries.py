@@ -12,25 +12,32 @@ from pydantic import Field
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 from sqlmodel import Session
 
-from app.access.queries import within
+from app.access.queries import is_in_region
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import built_once, fields_of, json_rows, json_texts, to_json
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import build_json_array, build_once, dump_json, select_fields, select_json
 from app.kit.database.resources import Resource, ResourceText, read_text
 from app.kit.fields import RegionCode
-from app.kit.http.pagination import Listing, PageQuery, equal
+from app.kit.http.pagination import Listing, PageQuery, match_values
 from app.kit.periods import Quarter
 from app.kit.problems import NotFound, require_found
 from app.plans.actions.queries import actions
 from app.plans.core.models import Plan
-from app.plans.core.queries import plan_of, plans, seen, visible_plans
+from app.plans.core.queries import can_see_plan, find_plan, plans, select_visible_plans
 from app.reference.models import RegionRow, Timezone
 from app.reference.nomenclature.queries import NotLoaded
-from app.tracking.calendars.queries import Days, clock, days_of, end_of_day, rules, today
+from app.tracking.calendars.queries import (
+    QuarterDays,
+    bind_today,
+    calendar_rules,
+    format_end_of_day,
+    join_days,
+    select_today,
+)
 from app.tracking.progress.models import ProgressRow
-from app.tracking.progress.queries import lines_by_code, stored_and_before
-from app.tracking.progress.rules import check_period, findings_of
+from app.tracking.progress.queries import read_lines, read_stored_and_before
+from app.tracking.progress.rules import check_period, check_report
 from app.tracking.quarters.models import (
     ExtensionIn,
     ExtensionOut,
@@ -43,12 +50,12 @@ from app.tracking.quarters.models import (
     QuarterRow,
     QuarterState,
 )
-from app.tracking.quarters.rules import Extension, Standing
-from app.tracking.quarters.snapshots.rules import address_of
+from app.tracking.quarters.rules import Extension, QuarterStatus
+from app.tracking.quarters.snapshots.rules import format_address
 
-quarters, parts = table_of(QuarterRow), table_of(QuarterPartRow)
-extensions, _progress = table_of(QuarterExtensionRow), table_of(ProgressRow)
-_regions, _agencies = table_of(RegionRow), table_of(AgencyRow)
+quarters, parts = get_table(QuarterRow), get_table(QuarterPartRow)
+extensions, _progress = get_table(QuarterExtensionRow), get_table(ProgressRow)
+_regions, _agencies = get_table(RegionRow), get_table(AgencyRow)
 
 EXTENSION = Resource(
     "extension",
@@ -61,7 +68,7 @@ EXTENSION = Resource(
 )
 
 
-def extensions_in(plan: Plan) -> Resource:
+def make_extension_resource(plan: Plan) -> Resource:
     """Return the extensions of a plan's quarters as a resource."""
     return replace(EXTENSION, is_draft=plan.revision is None)
 
@@ -88,9 +95,9 @@ class ExtensionsQuery(PageQuery):
     sort: Literal["name", "-name"] = "name"
 
 
-def plan_at(session: Session, actor: Actor, region: str, period: str) -> Plan:
+def read_plan_of_quarter(session: Session, actor: Actor, region: str, period: str) -> Plan:
     """Return the plan of a quarter. Raises NotFound if it is not visible, UnknownPeriod for another year."""
-    plan = plan_of(session, actor, f"{region}-{period[:4]}")
+    plan = find_plan(session, actor, f"{region}-{period[:4]}")
     check_period(plan.year, period)
     return plan
 
@@ -104,22 +111,22 @@ class PlanQuarters:
 
     source: FromClause
     period: ColumnElement[str]
-    days: Days
+    days: QuarterDays
     state: ColumnElement[str]
     due: ColumnElement[str]
     """Last day in time, the region's extensions included."""
 
 
-def plan_quarters() -> PlanQuarters:
+def join_quarters() -> PlanQuarters:
     """Return the quarters of every plan. The caller restricts them to visible plans."""
-    period = (sa.cast(plans.c.year, sa.Text) + "-" + rules.c.quarter).label("period")
+    period = (sa.cast(plans.c.year, sa.Text) + "-" + calendar_rules.c.quarter).label("period")
     source = plans.join(_regions, _regions.c.code == plans.c.region_code).join(
-        rules, rules.c.retired.is_(False)
+        calendar_rules, calendar_rules.c.retired.is_(False)
     )
-    days = days_of(source, plans.c.region_code, plans.c.year, period.element)
+    days = join_days(source, plans.c.region_code, plans.c.year, period.element)
     moved = sa.and_(quarters.c.region_code == plans.c.region_code, quarters.c.period == period.element)
     by_calendar = sa.case(
-        (days.columns["opens_on"] > today(_regions.c.timezone), QuarterState.not_yet_open.value),
+        (days.columns["opens_on"] > select_today(_regions.c.timezone), QuarterState.not_yet_open.value),
         else_=QuarterState.open.value,
     )
     state = sa.func.coalesce(sa.cast(quarters.c.state, sa.Text), by_calendar)
@@ -128,11 +135,11 @@ def plan_quarters() -> PlanQuarters:
         period,
         days,
         state,
-        extended(days.columns["due_on"], plans.c.region_code, period.element),
+        extend_day(days.columns["due_on"], plans.c.region_code, period.element),
     )
 
 
-def extended(
+def extend_day(
     due: ColumnElement[str],
     region: ColumnElement[str],
     period: ColumnElement[str],
@@ -176,7 +183,7 @@ def _compute_columns(view: PlanQuarters) -> dict[str, sa.SQLColumnExpression[obj
         "plan": plans.c.code,
         "state": view.state,
         "timezone": zone,
-        "deadline": end_of_day(view.due, zone),
+        "deadline": format_end_of_day(view.due, zone),
         "expected": _count_lines(),
         "reported": _count_reported(period),
         "version": sa.func.coalesce(quarters.c.version, 0),
@@ -186,14 +193,14 @@ def _compute_columns(view: PlanQuarters) -> dict[str, sa.SQLColumnExpression[obj
 # Status of a quarter
 
 
-@built_once
+@build_once
 def _select_status(session: Session) -> Select[Any]:
-    view = plan_quarters()
+    view = join_quarters()
     c = extensions.c
     longer = (
         sa.select(c.agency_code, c.until)
         .where(c.region_code == plans.c.region_code, c.period == view.period.element)
-        .correlate(plans, rules)
+        .correlate(plans, calendar_rules)
     )
     done = (
         sa.select(parts.c.agency_code)
@@ -202,7 +209,7 @@ def _select_status(session: Session) -> Select[Any]:
             parts.c.period == view.period.element,
             parts.c.state == PartState.submitted,
         )
-        .correlate(plans, rules)
+        .correlate(plans, calendar_rules)
     )
     return (
         sa.select(
@@ -211,23 +218,23 @@ def _select_status(session: Session) -> Select[Any]:
             *[view.days.columns[name].label(name) for name in ("opens_on", "due_on", "closes_on")],
             quarters.c.version,
             quarters.c.amendment,
-            sa.cast(json_rows(longer, name="longer"), sa.Text).label("extensions"),
-            sa.cast(json_rows(done, name="done"), sa.Text).label("parts"),
+            sa.cast(build_json_array(longer, name="longer"), sa.Text).label("extensions"),
+            sa.cast(build_json_array(done, name="done"), sa.Text).label("parts"),
         )
         .select_from(view.source)
-        .where(plans.c.id == sa.bindparam("plan_id"), rules.c.quarter == sa.bindparam("quarter"))
+        .where(plans.c.id == sa.bindparam("plan_id"), calendar_rules.c.quarter == sa.bindparam("quarter"))
     )
 
 
-def standing_of(session: Session, plan: Plan, period: str, now: datetime) -> Standing:
+def read_status(session: Session, plan: Plan, period: str, now: datetime) -> QuarterStatus:
     """Return the status of a quarter of a plan, by one statement. Raises NotLoaded without a calendar."""
-    days = clock(now)
+    days = bind_today(now)
     bound = {"plan_id": plan.id, "quarter": period[5:], **days}
     row = session.connection().execute(_select_status(session), bound).one_or_none()
     if row is None:
         raise NotLoaded()
     zone = Timezone(row.timezone)
-    return Standing(
+    return QuarterStatus(
         region=plan.region_code,
         period=period,
         state=QuarterState(row.state),
@@ -252,24 +259,24 @@ def standing_of(session: Session, plan: Plan, period: str, now: datetime) -> Sta
 def _list_quarters(
     actor: Actor, now: datetime, conditions: Sequence[ColumnElement[bool]], state: str | None = None
 ) -> Listing:
-    view = plan_quarters()
+    view = join_quarters()
     rows = (
-        sa.select(*fields_of(QuarterOut, quarters, **_compute_columns(view)))
+        sa.select(*select_fields(QuarterOut, quarters, **_compute_columns(view)))
         .select_from(view.source)
-        .where(seen(actor), *conditions, *equal((view.state, state)))
+        .where(can_see_plan(actor), *conditions, *match_values((view.state, state)))
     )
     sorts = {"region_code": plans.c.region_code, "period": view.period}
     return Listing(
-        rows.params(clock(now)), sorts, {"region_code": plans.c.region_code, "period": view.period}
+        rows.params(bind_today(now)), sorts, {"region_code": plans.c.region_code, "period": view.period}
     )
 
 
 def list_quarters(actor: Actor, query: QuartersQuery, now: datetime) -> Listing:
     """Return the quarters of every plan that the actor sees."""
-    conditions = [within(plans.c.region_code, query.region)]
+    conditions = [is_in_region(plans.c.region_code, query.region)]
     if query.period is not None:
         year, _, quarter = query.period.partition("-")
-        conditions += [plans.c.year == int(year), rules.c.quarter == quarter]
+        conditions += [plans.c.year == int(year), calendar_rules.c.quarter == quarter]
     return _list_quarters(actor, now, conditions, query.state)
 
 
@@ -278,9 +285,9 @@ def list_region_quarters(
 ) -> Listing:
     """Return the quarters of a region's plans. Raises NotFound if the actor sees no plan."""
     of_region = plans.c.region_code == region
-    if session.execute(visible_plans(actor).where(of_region).limit(1)).first() is None:
+    if session.execute(select_visible_plans(actor).where(of_region).limit(1)).first() is None:
         raise NotFound()
-    return _list_quarters(actor, now, [of_region, *equal((plans.c.year, query.year))])
+    return _list_quarters(actor, now, [of_region, *match_values((plans.c.year, query.year))])
 
 
 @dataclass(frozen=True)
@@ -288,52 +295,54 @@ class QuarterText:
     """A quarter as JSON, with its status."""
 
     json: str
-    standing: Standing
+    status: QuarterStatus
 
     @property
     def lines(self) -> int:
         return int(json.loads(self.json)["expected"])
 
 
-def quarter_text(session: Session, plan: Plan, period: str, now: datetime) -> QuarterText:
+def read_quarter(session: Session, plan: Plan, period: str, now: datetime) -> QuarterText:
     """Return a quarter of a visible plan, as `QuarterReply` without `allowed`."""
-    status = standing_of(session, plan, period, now)
-    bound = {"plan_id": plan.id, "quarter": period[5:], **clock(now)}
+    status = read_status(session, plan, period, now)
+    bound = {"plan_id": plan.id, "quarter": period[5:], **bind_today(now)}
     text = session.connection().execute(_select_quarter(session), bound).scalar_one()
     return QuarterText(str(text), status)
 
 
-@built_once
+@build_once
 def _select_quarter(session: Session) -> Select[str]:
-    view = plan_quarters()
+    view = join_quarters()
     period = view.period.element
     longer = (
-        sa.select(*fields_of(ExtensionOut, extensions))
+        sa.select(*select_fields(ExtensionOut, extensions))
         .where(extensions.c.region_code == plans.c.region_code, extensions.c.period == period)
         .order_by(extensions.c.name)
-        .correlate(plans, rules)
+        .correlate(plans, calendar_rules)
     )
     computed = {
         **_compute_columns(view),
         "calendar_set_by": view.days.columns["set_by"],
-        "extensions": json_rows(longer, name="longer"),
-        "parts": json_rows(_select_parts(view), name="parts_of"),
+        "extensions": build_json_array(longer, name="longer"),
+        "parts": build_json_array(_select_parts(view), name="parts_of"),
         "allowed": sa.null(),
     }
-    columns = [column for column in fields_of(QuarterReply, quarters, **computed) if column.name != "allowed"]
-    return json_texts(
+    columns = [
+        column for column in select_fields(QuarterReply, quarters, **computed) if column.name != "allowed"
+    ]
+    return select_json(
         sa.select(*columns)
         .select_from(view.source)
-        .where(plans.c.id == sa.bindparam("plan_id"), rules.c.quarter == sa.bindparam("quarter"))
+        .where(plans.c.id == sa.bindparam("plan_id"), calendar_rules.c.quarter == sa.bindparam("quarter"))
     )
 
 
-def semester_json(session: Session, actor: Actor, region: str, semester: str, now: datetime) -> str:
+def read_semester(session: Session, actor: Actor, region: str, semester: str, now: datetime) -> str:
     """Return a half-year of a visible plan, as `SemesterReply`. Raises NotFound if it does not exist."""
     match = require_found(re.fullmatch(r"(20[0-9]{2})-S([12])", semester))
     last = 2 * int(match[2])
     periods = [f"{match[1]}-Q{last - 1}", f"{match[1]}-Q{last}"]
-    texts = _read_quarters(session, plan_at(session, actor, region, periods[1]), periods, now)
+    texts = _read_quarters(session, read_plan_of_quarter(session, actor, region, periods[1]), periods, now)
     last_quarter = json.loads(texts[1])
     amendment = last_quarter["amendment"]
     head = {
@@ -341,21 +350,21 @@ def semester_json(session: Session, actor: Actor, region: str, semester: str, no
         "period": semester,
         "state": last_quarter["state"],
         "to_quarter": periods[1],
-        "snapshot": None if amendment is None else f"/v1/{address_of(region, periods[1], amendment)}",
+        "snapshot": None if amendment is None else f"/v1/{format_address(region, periods[1], amendment)}",
     }
-    return f'{to_json(head)[:-1]},"quarters":[{",".join(texts)}]}}'
+    return f'{dump_json(head)[:-1]},"quarters":[{",".join(texts)}]}}'
 
 
 def _read_quarters(session: Session, plan: Plan, periods: Sequence[str], now: datetime) -> list[str]:
     """Return quarters of a visible plan as `QuarterOut`, in the order of time."""
-    view = plan_quarters()
+    view = join_quarters()
     query = (
-        sa.select(*fields_of(QuarterOut, quarters, **_compute_columns(view)))
+        sa.select(*select_fields(QuarterOut, quarters, **_compute_columns(view)))
         .select_from(view.source)
-        .where(plans.c.id == plan.id, rules.c.quarter.in_([period[5:] for period in periods]))
-        .order_by(rules.c.quarter)
+        .where(plans.c.id == plan.id, calendar_rules.c.quarter.in_([period[5:] for period in periods]))
+        .order_by(calendar_rules.c.quarter)
     )
-    texts = [row[0] for row in session.execute(json_texts(query.params(clock(now))))]
+    texts = [row[0] for row in session.execute(select_json(query.params(bind_today(now))))]
     if len(texts) != len(periods):
         raise NotLoaded()
     return texts
@@ -371,18 +380,18 @@ def _select_parts(view: PlanQuarters) -> sa.SelectBase:
     moved = sa.and_(
         parts.c.region_code == plans.c.region_code, parts.c.period == period, parts.c.agency_code == code
     )
-    due = extended(view.days.columns["due_on"], plans.c.region_code, period, code)
+    due = extend_day(view.days.columns["due_on"], plans.c.region_code, period, code)
     columns = {
         "agency_code": code,
         "agency_name": _agencies.c.name,
         "state": sa.func.coalesce(sa.cast(parts.c.state, sa.Text), PartState.open.value),
-        "deadline": end_of_day(due, zone),
+        "deadline": format_end_of_day(due, zone),
         "expected": _count_lines(actions.c.lead_agency == code),
         "reported": _count_reported(period, actions.c.lead_agency == code),
         "version": sa.func.coalesce(parts.c.version, 0),
     }
     return (
-        sa.select(*fields_of(PartOut, parts, **columns))
+        sa.select(*select_fields(PartOut, parts, **columns))
         .select_from(_agencies.outerjoin(parts, moved))
         .where(
             _agencies.c.region_code == plans.c.region_code,
@@ -393,7 +402,7 @@ def _select_parts(view: PlanQuarters) -> sa.SelectBase:
     )
 
 
-def part_of(text: QuarterText, agency: str) -> dict[str, Any]:
+def find_part(text: QuarterText, agency: str) -> dict[str, Any]:
     """Return the part of an agency (`PartOut`). Raises NotFound if it leads no line of the plan."""
     rows: list[dict[str, Any]] = json.loads(text.json)["parts"]
     return require_found(next((row for row in rows if row["agency_code"] == agency), None))
@@ -402,7 +411,9 @@ def part_of(text: QuarterText, agency: str) -> dict[str, Any]:
 # Reports
 
 
-def expected_lines(session: Session, plan: Plan, period: str, agency: str | None) -> list[tuple[str, bool]]:
+def list_expected_lines(
+    session: Session, plan: Plan, period: str, agency: str | None
+) -> list[tuple[str, bool]]:
     """Return (code, has a report of the quarter) for the lines of a plan, or for those that an agency leads."""
     report = sa.and_(_progress.c.action_id == actions.c.id, _progress.c.period == period)
     query = (
@@ -416,16 +427,16 @@ def expected_lines(session: Session, plan: Plan, period: str, agency: str | None
     return [(row.code, row.is_reported) for row in session.execute(query)]
 
 
-def reports_with_errors(
+def find_report_errors(
     session: Session, plan: Plan, period: str, codes: Sequence[str]
 ) -> list[tuple[str, str, str]]:
     """Return (line, finding, pointer) of every error in the reports of a quarter on some lines (E06, E07, E08)."""
-    lines = lines_by_code(session, plan, codes)
-    stored, before = stored_and_before(session, [line.id for line in lines.values()], period)
+    lines = read_lines(session, plan, codes)
+    stored, before = read_stored_and_before(session, [line.id for line in lines.values()], period)
     errors = []
     for code in codes:
         line = lines[code]
-        findings = findings_of(stored[line.id].content, before.get(line.id), line)
+        findings = check_report(stored[line.id].content, before.get(line.id), line)
         errors += [
             (code, finding.code, finding.pointer) for finding in findings if finding.severity == "error"
         ]
@@ -438,12 +449,12 @@ def reports_with_errors(
 def list_extensions(plan: Plan, period: str) -> Listing:
     """Return the extensions of a quarter of a visible plan."""
     c = extensions.c
-    rows = sa.select(*fields_of(ExtensionOut, extensions)).where(
+    rows = sa.select(*select_fields(ExtensionOut, extensions)).where(
         c.region_code == plan.region_code, c.period == period
     )
     return Listing(rows, {"name": c.name}, {"name": c.name})
 
 
-def extension_text(session: Session, plan: Plan, period: str, name: str) -> ResourceText:
+def read_extension(session: Session, plan: Plan, period: str, name: str) -> ResourceText:
     """Return one extension. Raises NotFound if it does not exist."""
     return read_text(session, list_extensions(plan, period).query.where(extensions.c.name == name))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Generic, NamedTuple, TypeVar
 
-from app.kit.periods import end_of, local_date
+from app.kit.periods import get_end_of_day, get_local_date
 from app.kit.problems import FieldError, Kind, Problem, Text
 from app.reference.models import Timezone
 from app.tracking.quarters.models import PartState, PartVerb, QuarterState, QuarterVerb
@@ -95,7 +95,7 @@ class Extension(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Standing:
+class QuarterStatus:
     """A region's quarter at an instant: state, days, extensions, submitted parts."""
 
     region: str
@@ -111,25 +111,25 @@ class Standing:
     extensions: Sequence[Extension] = ()
     submitted_parts: frozenset[str] = frozenset()
 
-    def extended(self, day: date, agency: str | None) -> date:
+    def extend(self, day: date, agency: str | None) -> date:
         """Return the later of a day and the last day of the extensions of the region and of the agency."""
         return max([day, *(e.until for e in self.extensions if e.agency in (None, agency))])
 
     def deadline(self, agency: str | None = None) -> datetime:
         """Return the last second in time."""
-        return end_of(self.extended(self.due_on, agency), self.zone)
+        return get_end_of_day(self.extend(self.due_on, agency), self.zone)
 
     def late_by_days(self, at: datetime, agency: str | None = None) -> int:
         """Return whole days from the last day in time to `at` in the region's zone; 0: in time."""
-        return max(0, (local_date(at, self.zone) - self.extended(self.due_on, agency)).days)
+        return max(0, (get_local_date(at, self.zone) - self.extend(self.due_on, agency)).days)
 
     def is_past_closing(self, agency: str | None = None) -> bool:
         """Return whether the calendar accepts no reports any more. A correction ignores the calendar."""
         if self.state == QuarterState.correcting or self.closes_on is None:
             return False
-        return self.today > self.extended(self.closes_on, agency)
+        return self.today > self.extend(self.closes_on, agency)
 
-    def why_closed(self, agency: str | None, *, compiles: bool) -> FieldError | None:
+    def find_closing_reason(self, agency: str | None, *, compiles: bool) -> FieldError | None:
         """Return why the lines of an agency accept no progress now. Returns None if they do.
 
         With `compiles` (the secretariat), submitted parts accept progress too.
@@ -151,39 +151,41 @@ class Standing:
         return FieldError(kind, parameter="period", value=self.period, values=values)
 
 
-class Closed(NamedTuple):
+class ClosedAgencies(NamedTuple):
     """Agencies that cannot report a quarter, with the reasons."""
 
-    standing: Standing
+    status: QuarterStatus
     by_agency: dict[str, FieldError]
 
     def problem(self) -> QuarterClosed:
         """Return the problem with each reason once."""
-        status = self.standing
+        status = self.status
         # A quarter that is closed for all agencies has one reason for all of them.
         errors = {error.kind.code: error for error in self.by_agency.values()}
         if status.state not in REPORTING and not errors:
-            reason = status.why_closed(None, compiles=True)
+            reason = status.find_closing_reason(None, compiles=True)
             errors = {"": reason} if reason else {}
         return QuarterClosed(
             period=status.period, region=status.region, state=status.state, errors=errors.values()
         )
 
 
-def closed_for(status: Standing, agencies: Iterable[str], *, compiles: bool) -> Closed:
+def find_closed_agencies(status: QuarterStatus, agencies: Iterable[str], *, compiles: bool) -> ClosedAgencies:
     """Return the agencies that cannot report now, with the reasons."""
-    errors = {agency: status.why_closed(agency, compiles=compiles) for agency in set(agencies)}
-    return Closed(status, {agency: error for agency, error in sorted(errors.items()) if error is not None})
+    errors = {agency: status.find_closing_reason(agency, compiles=compiles) for agency in set(agencies)}
+    return ClosedAgencies(
+        status, {agency: error for agency, error in sorted(errors.items()) if error is not None}
+    )
 
 
 # Transitions
 
 
 @dataclass(frozen=True)
-class Facts:
+class QuarterFacts:
     """Facts that the conditions of a step read."""
 
-    standing: Standing
+    status: QuarterStatus
     agency: str | None = None
     lines: int = 0
     reported: Sequence[str] = ()
@@ -194,43 +196,43 @@ class Facts:
 
     @property
     def subject(self) -> str:
-        return " ".join(filter(None, (self.standing.region, self.standing.period, self.agency)))
+        return " ".join(filter(None, (self.status.region, self.status.period, self.agency)))
 
 
-Condition = Callable[[Facts], list[FieldError]]
+Condition = Callable[[QuarterFacts], list[FieldError]]
 
 
-def is_reporting(facts: Facts) -> list[FieldError]:
+def is_reporting(facts: QuarterFacts) -> list[FieldError]:
     """Require that the calendar has opened the quarter and the region has not submitted it."""
-    status = facts.standing
+    status = facts.status
     if status.state in REPORTING:
         return []
-    error = status.why_closed(None, compiles=True)
+    error = status.find_closing_reason(None, compiles=True)
     return [error] if error else []
 
 
-def is_accepted(facts: Facts) -> list[FieldError]:
+def is_accepted(facts: QuarterFacts) -> list[FieldError]:
     """Require that the calendar has not closed the quarter, or that an extension runs."""
-    status = facts.standing
+    status = facts.status
     if not status.is_past_closing(facts.agency):
         return []
     values = {"closes_on": status.closes_on}
     return [FieldError(past_closing, parameter="period", value=status.period, values=values)]
 
 
-def has_lines(facts: Facts) -> list[FieldError]:
+def has_lines(facts: QuarterFacts) -> list[FieldError]:
     """Require a line to report on."""
     return [] if facts.lines else [FieldError(nothing_to_submit, pointer="", value=facts.subject)]
 
 
-def is_complete(facts: Facts) -> list[FieldError]:
+def is_complete(facts: QuarterFacts) -> list[FieldError]:
     """Require a report on every line, or a reason to accept the missing ones."""
     if facts.accept_missing:
         return []
     return [FieldError(line_not_reported, pointer="/accept_missing", value=line) for line in facts.missing]
 
 
-def is_free_of_errors(facts: Facts) -> list[FieldError]:
+def is_free_of_errors(facts: QuarterFacts) -> list[FieldError]:
     """Require reports without errors (E06, E07, E08)."""
     return [
         FieldError(line_has_error, pointer="", value=line, values={"finding": finding, "place": place})
@@ -243,7 +245,7 @@ Verb = TypeVar("Verb", QuarterVerb, PartVerb)
 
 
 @dataclass(frozen=True)
-class Step(Generic[State, Verb]):
+class QuarterStep(Generic[State, Verb]):
     """A transition: verb, states before and after, right, conditions."""
 
     verb: Verb
@@ -260,8 +262,8 @@ _open, _submitted = QuarterState.open, QuarterState.submitted
 _verified, _frozen, _correcting = QuarterState.verified, QuarterState.frozen, QuarterState.correcting
 _CONTENT: tuple[Condition, ...] = (is_complete, is_free_of_errors)
 
-QUARTER_STEPS: tuple[Step[QuarterState, QuarterVerb], ...] = (
-    Step(
+QUARTER_STEPS: tuple[QuarterStep[QuarterState, QuarterVerb], ...] = (
+    QuarterStep(
         "submit",
         frozenset({_open, _correcting}),
         _submitted,
@@ -269,15 +271,15 @@ QUARTER_STEPS: tuple[Step[QuarterState, QuarterVerb], ...] = (
         (is_accepted, has_lines),
         _CONTENT,
     ),
-    # Back to `correcting` if a snapshot is in force: see `state_after`.
-    Step("return", frozenset({_submitted, _verified}), _open, "verify_quarter"),
-    Step("verify", frozenset({_submitted}), _verified, "verify_quarter"),
-    Step("freeze", frozenset({_verified}), _frozen, "verify_quarter"),
-    Step("correct", frozenset({_frozen}), _correcting, "correct_quarter"),
+    # Back to `correcting` if a snapshot is in force: see `find_next_state`.
+    QuarterStep("return", frozenset({_submitted, _verified}), _open, "verify_quarter"),
+    QuarterStep("verify", frozenset({_submitted}), _verified, "verify_quarter"),
+    QuarterStep("freeze", frozenset({_verified}), _frozen, "verify_quarter"),
+    QuarterStep("correct", frozenset({_frozen}), _correcting, "correct_quarter"),
 )
 
-PART_STEPS: tuple[Step[PartState, PartVerb], ...] = (
-    Step(
+PART_STEPS: tuple[QuarterStep[PartState, PartVerb], ...] = (
+    QuarterStep(
         "submit",
         frozenset({PartState.open}),
         PartState.submitted,
@@ -285,17 +287,17 @@ PART_STEPS: tuple[Step[PartState, PartVerb], ...] = (
         (is_reporting, is_accepted, has_lines),
         _CONTENT,
     ),
-    Step("return", frozenset({PartState.submitted}), PartState.open, "return_part", (is_reporting,)),
+    QuarterStep("return", frozenset({PartState.submitted}), PartState.open, "return_part", (is_reporting,)),
 )
 
 
-def state_after(step: Step[QuarterState, QuarterVerb], amendment: int | None) -> QuarterState:
+def find_next_state(step: QuarterStep[QuarterState, QuarterVerb], amendment: int | None) -> QuarterState:
     """Return the state after a step; a quarter with a snapshot returns to `correcting`, not to `open`."""
     return _correcting if step.to_state == _open and amendment is not None else step.to_state
 
 
-def verbs_from(
-    steps: Sequence[Step[State, Verb]], state: State, facts: Facts, may: Callable[[str], bool]
+def list_possible_verbs(
+    steps: Sequence[QuarterStep[State, Verb]], state: State, facts: QuarterFacts, may: Callable[[str], bool]
 ) -> list[Verb]:
     """Return the verbs that are possible now, without a look at the reports; `may` tells if the actor has a right."""
     return [
@@ -307,22 +309,28 @@ def verbs_from(
     ]
 
 
-def step_of(
-    steps: Sequence[Step[State, Verb]], verb: Verb, state: State, facts: Facts, may: Callable[[str], bool]
-) -> Step[State, Verb]:
+def find_step(
+    steps: Sequence[QuarterStep[State, Verb]],
+    verb: Verb,
+    state: State,
+    facts: QuarterFacts,
+    may: Callable[[str], bool],
+) -> QuarterStep[State, Verb]:
     """Return the step of a verb.
 
     Raises QuarterStateProblem if it does not begin in this state, QuarterNotReady if a condition fails.
     """
     step = next(step for step in steps if step.verb == verb)
     if state not in step.from_states:
-        allowed = ", ".join(map(str, verbs_from(steps, state, facts, may))) or "–"
+        allowed = ", ".join(map(str, list_possible_verbs(steps, state, facts, may))) or "–"
         raise QuarterStateProblem(subject=facts.subject, state=state, verb=verb, allowed=allowed)
-    check(step, step.conditions, state, facts)
+    check_conditions(step, step.conditions, state, facts)
     return step
 
 
-def check(step: Step[State, Verb], conditions: Sequence[Condition], state: State, facts: Facts) -> None:
+def check_conditions(
+    step: QuarterStep[State, Verb], conditions: Sequence[Condition], state: State, facts: QuarterFacts
+) -> None:
     """Raise QuarterNotReady with the errors of all conditions."""
     errors = [error for condition in conditions for error in condition(facts)]
     if errors:

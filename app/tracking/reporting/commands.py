@@ -10,49 +10,49 @@ from pydantic_core import to_jsonable_python
 from sqlmodel import Session
 
 from app.access.commands import Write
-from app.kit.batch import BatchWrite, Outcome
-from app.kit.database.journal import Chain, Entry, hold, next_versions, record
-from app.kit.database.json_sql import built_once, to_json
+from app.kit.batch import BatchWrite, ItemOutcome
+from app.kit.database.journal import Chain, Entry, append, assign_versions, lock_chain
+from app.kit.database.json_sql import build_once, dump_json
 from app.kit.database.parts import PartList, delete_parts, write_parts
-from app.kit.database.upsert import records, upsert
-from app.kit.http.validation import body_errors, unknown_reference, validated
+from app.kit.database.upsert import unnest_records, upsert
+from app.kit.http.validation import list_body_errors, unknown_reference, validate
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, NotFound
 from app.plans.actions.queries import actions
 from app.plans.core.models import Plan
 from app.plans.core.queries import read_again
-from app.plans.core.rules import check_reportable, check_right, plan_chain
+from app.plans.core.rules import check_reportable, check_right, format_plan_chain
 from app.plans.findings.kinds import Finding
 from app.tracking.progress.models import (
     PROGRESS_PARTS,
-    Line,
     ProgressFields,
     ProgressIn,
+    ReportableLine,
     ReportContent,
     StoredProgress,
 )
 from app.tracking.progress.queries import (
-    lines_by_code,
-    physical_basis,
-    physical_percent,
+    compute_physical_percent,
+    derive_physical_basis,
     progress,
-    stored_and_before,
+    read_lines,
+    read_stored_and_before,
 )
 from app.tracking.progress.rules import (
+    add_to_earlier,
     check_period,
-    cumulated,
+    check_report,
+    drop_derived_money,
     find_foreign_keys,
-    findings_of,
-    progress_subject,
+    format_progress_subject,
     split_single_source,
-    without_what_follows,
 )
-from app.tracking.quarters.queries import standing_of
-from app.tracking.quarters.rules import REPORTING, Closed, closed_for
+from app.tracking.quarters.queries import read_status
+from app.tracking.quarters.rules import REPORTING, ClosedAgencies, find_closed_agencies
 
 
 @dataclass(frozen=True)
-class Report:
+class ReportDraft:
     """A report of one action from a request body, with its JSON pointer."""
 
     code: str
@@ -62,14 +62,14 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Reported:
+class ReportingResult:
     """The result of a write of reports."""
 
-    outcomes: list[Outcome]
+    outcomes: list[ItemOutcome]
     """In the order of the reports; `code` is the action's."""
     findings: dict[str, list[Finding]]
     """Findings of the reports now in force, by action."""
-    lines: dict[str, Line]
+    lines: dict[str, ReportableLine]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class _Reporting:
     plan: Plan
     chain: Chain
     period: str
-    lines: dict[str, Line]
+    lines: dict[str, ReportableLine]
     stored: dict[str, StoredProgress]
     """The reports of the quarter, by action."""
     before: dict[str, StoredProgress]
@@ -89,18 +89,18 @@ class _Reporting:
     def open(cls, write: Write, plan: Plan, period: str, actions: Sequence[str]) -> "_Reporting":
         """Lock the chain of the plan and read its lines. Raises PlanClosed (409) if it accepts no more reports."""
         write.actor.require("report_progress", plan.region_code)
-        chain = hold(write.session, plan_chain(plan.code))
+        chain = lock_chain(write.session, format_plan_chain(plan.code))
         plan = read_again(write.session, plan)
         check_reportable(plan.code, plan.state)
-        lines = lines_by_code(write.session, plan, actions)
+        lines = read_lines(write.session, plan, actions)
         codes = {line.id: code for code, line in lines.items()}
         stored, before = (
             {codes[id]: report for id, report in reports.items()}
-            for reports in stored_and_before(write.session, list(codes), period)
+            for reports in read_stored_and_before(write.session, list(codes), period)
         )
         return cls(plan, chain, period, lines, stored, before)
 
-    def require(self, write: Write, action: str) -> tuple[Line, StoredProgress]:
+    def require(self, write: Write, action: str) -> tuple[ReportableLine, StoredProgress]:
         """Return a line and its report. Raises NotFound without a report, Forbidden without the right to write it."""
         if action not in self.stored:
             raise NotFound()
@@ -108,7 +108,7 @@ class _Reporting:
         write.actor.require("report_progress", self.plan.region_code, line.lead_agency)
         return line, self.stored[action]
 
-    def check_open(self, write: Write, line: Line) -> None:
+    def check_open(self, write: Write, line: ReportableLine) -> None:
         """Raise QuarterClosed (409) if the quarter, or the part of the line's agency, accepts no reports now."""
         closed = check_reporting(write, self.plan, self.period, [line.lead_agency])
         if closed.by_agency:
@@ -119,19 +119,22 @@ class _Reporting:
     ) -> Entry:
         """Return the journal entry of a write of a report; `after` None is its deletion."""
         before = self.stored[code].content if code in self.stored else None
-        subject, is_draft = progress_subject(self.plan.code, code, self.period), self.plan.revision is None
+        subject, is_draft = (
+            format_progress_subject(self.plan.code, code, self.period),
+            self.plan.revision is None,
+        )
         region = self.plan.region_code
         return Entry.of("progress", region, subject, version, before, after, reason, is_draft=is_draft)
 
 
-def check_reporting(write: Write, plan: Plan, period: str, agencies: Iterable[str]) -> Closed:
+def check_reporting(write: Write, plan: Plan, period: str, agencies: Iterable[str]) -> ClosedAgencies:
     """Return the agencies that cannot report now, with the reasons. The caller holds the lock of the plan's chain.
 
     Raises QuarterClosed (409) if none of them can: the quarter is not open yet, under verification, or frozen.
     """
-    status = standing_of(write.session, plan, period, write.author.at)
+    status = read_status(write.session, plan, period, write.author.at)
     compiles = write.actor.may("return_part", plan.region_code)
-    closed = closed_for(status, agencies, compiles=compiles)
+    closed = find_closed_agencies(status, agencies, compiles=compiles)
     if status.state not in REPORTING:
         raise closed.problem()
     return closed
@@ -141,11 +144,11 @@ def report_progress(
     write: Write,
     plan: Plan,
     period: str,
-    batch: BatchWrite[Report],
+    batch: BatchWrite[ReportDraft],
     *,
     is_period_only: bool = False,
     reason: str | None = None,
-) -> Reported:
+) -> ReportingResult:
     """Create or replace reports of a quarter. An equal report changes nothing.
 
     Raises Forbidden, QuarterClosed (409) or Invalid for all of them, unless the batch takes `each` by itself;
@@ -166,7 +169,7 @@ def report_progress(
     forbidden = {code: errors for code, errors in lacking.items() if errors}
     batch.forbid(forbidden)
     versions = [report.version for report in reporting.stored.values()]
-    write.precondition.check_many(write.session, versions, plan_chain(plan.code))
+    write.precondition.check_many(write.session, versions, format_plan_chain(plan.code))
     closed_errors = {
         code: [closed.by_agency[lines[code].lead_agency]]
         for code in batch.items
@@ -179,11 +182,11 @@ def report_progress(
 def _store(
     write: Write,
     reporting: _Reporting,
-    batch: BatchWrite[Report],
+    batch: BatchWrite[ReportDraft],
     *,
     is_period_only: bool = False,
     reason: str | None = None,
-) -> Reported:
+) -> ReportingResult:
     """Write the valid reports. The caller has checked rights, precondition and the state of the quarter."""
     lines, stored, before = reporting.lines, reporting.stored, reporting.before
     contents = _complete(reporting.plan, batch, lines, before if is_period_only else {})
@@ -192,16 +195,19 @@ def _store(
     entries = [
         reporting.make_entry(code, versions[code], content, reason) for code, content in changes.items()
     ]
-    record(write.session, reporting.chain, write.author, entries)
+    append(write.session, reporting.chain, write.author, entries)
     findings = {
-        code: findings_of(content, before.get(code), lines[code])
+        code: check_report(content, before.get(code), lines[code])
         for code, content in batch.select_accepted(contents).items()
     }
-    return Reported(batch.outcomes(stored, versions), findings, lines)
+    return ReportingResult(batch.outcomes(stored, versions), findings, lines)
 
 
 def _complete(
-    plan: Plan, batch: BatchWrite[Report], lines: dict[str, Line], added: dict[str, StoredProgress]
+    plan: Plan,
+    batch: BatchWrite[ReportDraft],
+    lines: dict[str, ReportableLine],
+    added: dict[str, StoredProgress],
 ) -> dict[str, ReportContent]:
     """Return the contents by action, with the figures of `added` on top; refuse invalid reports in the batch."""
     errors = _find_errors(plan, batch, lines)
@@ -212,9 +218,9 @@ def _complete(
         content = split_single_source(to_jsonable_python(report.content), lines[code].sources)
         if code in added:
             try:
-                cumulative = ProgressIn.model_validate(cumulated(content, added[code].content))
+                cumulative = ProgressIn.model_validate(add_to_earlier(content, added[code].content))
             except ValidationError as error:
-                errors[code] = body_errors(error, prefix=report.pointer.split("/")[1:])
+                errors[code] = list_body_errors(error, prefix=report.pointer.split("/")[1:])
                 continue
             content = to_jsonable_python(cumulative)
         contents[code] = content
@@ -223,7 +229,7 @@ def _complete(
 
 
 def _find_errors(
-    plan: Plan, batch: BatchWrite[Report], lines: dict[str, Line]
+    plan: Plan, batch: BatchWrite[ReportDraft], lines: dict[str, ReportableLine]
 ) -> dict[str, list[FieldError]]:
     errors: dict[str, list[FieldError]] = {}
     for code, report in batch.items.items():
@@ -239,7 +245,9 @@ def _find_errors(
     return errors
 
 
-def patch_progress(write: Write, plan: Plan, action: str, period: str, patch: dict[str, object]) -> Reported:
+def patch_progress(
+    write: Write, plan: Plan, action: str, period: str, patch: dict[str, object]
+) -> ReportingResult:
     """Merge a patch with cumulative figures into a report. Raises NotFound if it does not exist."""
     check_period(plan.year, period)
     reporting = _Reporting.open(write, plan, period, [action])
@@ -247,10 +255,10 @@ def patch_progress(write: Write, plan: Plan, action: str, period: str, patch: di
     write.precondition.check(stored.version)
     target: Mapping[str, object] = stored.content
     if {"spent", "spending", "components"} & patch.keys():
-        target = without_what_follows(stored.content, patch, line.sources)
-    content = validated(ProgressIn, merge_patch(target, patch))
+        target = drop_derived_money(stored.content, patch, line.sources)
+    content = validate(ProgressIn, merge_patch(target, patch))
     reporting.check_open(write, line)
-    return _store(write, reporting, BatchWrite([Report(action, content)]))
+    return _store(write, reporting, BatchWrite([ReportDraft(action, content)]))
 
 
 def delete_progress(write: Write, plan: Plan, action: str, period: str) -> None:
@@ -261,7 +269,7 @@ def delete_progress(write: Write, plan: Plan, action: str, period: str) -> None:
     write.precondition.check(stored.version)
     _delete_report(write.session, line, stored)
     entry = reporting.make_entry(action, stored.version + 1, None)
-    record(write.session, reporting.chain, write.author, [entry])
+    append(write.session, reporting.chain, write.author, [entry])
 
 
 # Rows
@@ -273,8 +281,8 @@ def _write_reports(write: Write, reporting: _Reporting, contents: dict[str, Repo
         return {}
     session, author, plan, period = write.session, write.author, reporting.plan, reporting.period
     lines, stored = reporting.lines, reporting.stored
-    subjects = {code: progress_subject(plan.code, code, period) for code in contents}
-    versions = next_versions(session, subjects, stored)
+    subjects = {code: format_progress_subject(plan.code, code, period) for code in contents}
+    versions = assign_versions(session, subjects, stored)
     rows = [
         {
             **{name: value for name, value in content.items() if name in ProgressFields.model_fields},
@@ -305,7 +313,7 @@ def _write_reports(write: Write, reporting: _Reporting, contents: dict[str, Repo
     return versions
 
 
-def _delete_report(session: Session, line: Line, stored: StoredProgress) -> None:
+def _delete_report(session: Session, line: ReportableLine, stored: StoredProgress) -> None:
     """Delete a report with its parts and refresh the figures of its action."""
     of_report = {"action_id": line.id, "period": stored.period}
     for part in PROGRESS_PARTS:
@@ -323,7 +331,7 @@ def refresh_figures(session: Session, action_ids: Sequence[int], period: str | N
     Call it after writes of reports of a quarter (`period`), deletions of reports, and writes of actions, since
     milestones and targets decide it too.
     """
-    bound = {"records": to_json([{"action_id": id} for id in action_ids])}
+    bound = {"records": dump_json([{"action_id": id} for id in action_ids])}
     connection = session.connection()
     if period is None:
         connection.execute(_update_physical(session), bound)
@@ -333,25 +341,25 @@ def refresh_figures(session: Session, action_ids: Sequence[int], period: str | N
 
 
 def _select_listed(session: Session) -> sa.SelectBase:
-    source = records(session, {"action_id": progress.c.action_id.type})
+    source = unnest_records(session, {"action_id": progress.c.action_id.type})
     return sa.select(source.c.action_id)
 
 
-@built_once
+@build_once
 def _update_physical(session: Session) -> sa.Update:
     return (
         sa.update(progress)
         .where(progress.c.action_id.in_(_select_listed(session)))
-        .values(physical_percent=physical_percent(), physical_basis=physical_basis())
+        .values(physical_percent=compute_physical_percent(), physical_basis=derive_physical_basis())
     )
 
 
-@built_once
+@build_once
 def _update_physical_of_quarter(session: Session) -> sa.Update:
     return _update_physical(session).where(progress.c.period == sa.bindparam("quarter"))
 
 
-@built_once
+@build_once
 def _copy_latest(session: Session) -> sa.Update:
     latest = progress.alias("latest")
 

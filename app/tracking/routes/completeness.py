@@ -5,12 +5,12 @@ from fastapi import Response
 from app.access.actor import Caller
 from app.kit.http.pagination import Page
 from app.kit.http.replies import answer
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.routing import FromQuery, make_router
 from app.tracking.completeness import queries
 from app.tracking.completeness.models import CompletenessReply, MissingLine
 from app.tracking.completeness.queries import CompletenessQuery, MissingQuery
 
-router = house_router(prefix="/completeness", tags=["tracking"])
+router = make_router(prefix="/completeness", tags=["tracking"])
 
 
 @router.get("", response_model=CompletenessReply, openapi_extra={"x-problems": [404]})
@@ -22,7 +22,7 @@ def read_completeness(call: Caller, query: FromQuery[CompletenessQuery]) -> Resp
     Semester and year are the quarter they end with. The reply changes with the days as well as with the data: a
     deadline that passes gives it another entity tag.
     """
-    body = queries.completeness_json(call.session, call.actor, query, call.now)
+    body = queries.read_completeness(call.session, call.actor, query, call.now)
     return answer(call.request, body.encode())
 
 

@@ -2,13 +2,13 @@
 
 from fastapi import Response
 
-from app.access.actor import Call, Caller
-from app.agencies.queries import home_of
-from app.changes.history import History, history_page
+from app.access.actor import Caller, RequestContext
+from app.agencies.queries import check_agency_region
+from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
 from app.kit.http.pagination import Page
-from app.kit.http.replies import answer_resource, created, no_content
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.replies import answer_no_content, answer_resource, declare_created
+from app.kit.http.routing import FromQuery, make_router
 from app.kit.merge_patch import Patch
 from app.reference.models import RegionKey
 from app.tracking.meetings import commands, queries
@@ -28,9 +28,9 @@ from app.tracking.meetings.models import (
     RegionCommitmentQuery,
     RegionMeetingQuery,
 )
-from app.tracking.meetings.rules import allowed, meetings_chain
+from app.tracking.meetings.rules import list_allowed_verbs, meetings_chain
 
-router = house_router(tags=["tracking"])
+router = make_router(tags=["tracking"])
 
 _MEETING = "/regions/{region}/meetings/{meeting}"
 _COMMITMENT = "/regions/{region}/commitments/{commitment}"
@@ -57,7 +57,7 @@ def list_region_meetings(call: Caller, region: RegionKey, query: FromQuery[Regio
 
     404 for a region that the caller does not see.
     """
-    home = home_of(call.session, call.actor, region)
+    home = check_agency_region(call.session, call.actor, region)
     listing = queries.list_meetings(call.actor, query, call.now, home=home)
     return call.answer_list(listing, query, sort=query.sort)
 
@@ -65,11 +65,11 @@ def list_region_meetings(call: Caller, region: RegionKey, query: FromQuery[Regio
 @router.get(_MEETING, response_model=MeetingReply)
 def read_meeting(call: Caller, region: RegionKey, meeting: MeetingKey) -> Response:
     """One coordination meeting; `allowed` says what the caller may do with it."""
-    home_of(call.session, call.actor, region)
+    check_agency_region(call.session, call.actor, region)
     return _answer_meeting(call, region, meeting)
 
 
-@router.put(_MEETING, response_model=MeetingReply, responses=created(MeetingReply))
+@router.put(_MEETING, response_model=MeetingReply, responses=declare_created(MeetingReply))
 def put_meeting(call: Caller, region: RegionKey, meeting: MeetingKey, content: MeetingIn) -> Response:
     """Create a coordination meeting under a key of your own, or replace what is said of it.
 
@@ -91,17 +91,17 @@ def patch_meeting(call: Caller, region: RegionKey, meeting: MeetingKey, patch: P
 def delete_meeting(call: Caller, region: RegionKey, meeting: MeetingKey) -> Response:
     """Delete a meeting that did not take place; 409 while commitments name it. Its history stays."""
     commands.delete_meeting(call.write, region, meeting)
-    return no_content()
+    return answer_no_content()
 
 
 @router.get(f"{_MEETING}/history", response_model=Page[HistoryEntry])
 def list_meeting_history(call: Caller, region: RegionKey, meeting: MeetingKey, query: History) -> Response:
     """Every write to a meeting: who, when, from what to what. Stays after it was deleted."""
-    return history_page(call, meetings_chain(region), f"regions/{region}/meetings/{meeting}", query)
+    return answer_history(call, meetings_chain(region), f"regions/{region}/meetings/{meeting}", query)
 
 
-def _answer_meeting(call: Call, region: str, code: str, *, status: int = 200) -> Response:
-    text, commitment_count, version = queries.meeting_text(call.session, region, code, call.now)
+def _answer_meeting(call: RequestContext, region: str, code: str, *, status: int = 200) -> Response:
+    text, commitment_count, version = queries.read_meeting(call.session, region, code, call.now)
     verbs = ["edit"] if commitment_count else ["edit", "delete"]
     if not call.actor.may("write_meetings", region):
         verbs = []
@@ -128,7 +128,7 @@ def list_region_commitments(
     call: Caller, region: RegionKey, query: FromQuery[RegionCommitmentQuery]
 ) -> Response:
     """Joint commitments of one province, regency or city; 404 for a region that the caller does not see."""
-    home = home_of(call.session, call.actor, region)
+    home = check_agency_region(call.session, call.actor, region)
     listing = queries.list_commitments(call.actor, query, call.now, home=home)
     return call.answer_list(listing, query, sort=query.sort)
 
@@ -136,11 +136,11 @@ def list_region_commitments(
 @router.get(_COMMITMENT, response_model=CommitmentReply)
 def read_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey) -> Response:
     """One commitment with its follow-up; `allowed` says which steps the caller may take now."""
-    home_of(call.session, call.actor, region)
+    check_agency_region(call.session, call.actor, region)
     return _answer_commitment(call, region, commitment)
 
 
-@router.put(_COMMITMENT, response_model=CommitmentReply, responses=created(CommitmentReply))
+@router.put(_COMMITMENT, response_model=CommitmentReply, responses=declare_created(CommitmentReply))
 def put_commitment(
     call: Caller, region: RegionKey, commitment: CommitmentKey, content: CommitmentIn
 ) -> Response:
@@ -164,7 +164,7 @@ def patch_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey,
 def delete_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey) -> Response:
     """Delete a commitment that was recorded by mistake; 409 once it is closed. Its history stays."""
     commands.delete_commitment(call.write, region, commitment)
-    return no_content()
+    return answer_no_content()
 
 
 @router.post(f"{_COMMITMENT}/start", response_model=CommitmentReply, openapi_extra=_CONDITIONAL)
@@ -230,15 +230,18 @@ def list_commitment_history(
     call: Caller, region: RegionKey, commitment: CommitmentKey, query: History
 ) -> Response:
     """Every write to a commitment and every step of its follow-up. Stays after it was deleted."""
-    return history_page(call, meetings_chain(region), f"regions/{region}/commitments/{commitment}", query)
+    return answer_history(call, meetings_chain(region), f"regions/{region}/commitments/{commitment}", query)
 
 
-def _move(call: Call, region: str, code: str, verb: FollowUpVerb, content: FollowUpIn) -> Response:
-    commands.follow_up(call.write, region, code, verb, content)
+def _move(call: RequestContext, region: str, code: str, verb: FollowUpVerb, content: FollowUpIn) -> Response:
+    commands.move_commitment(call.write, region, code, verb, content)
     return _answer_commitment(call, region, code)
 
 
-def _answer_commitment(call: Call, region: str, code: str, *, status: int = 200) -> Response:
-    text, state, agency, version = queries.commitment_text(call.session, region, code, call.now)
-    verbs, address = allowed(call.actor, region, agency, state), f"regions/{region}/commitments/{code}"
+def _answer_commitment(call: RequestContext, region: str, code: str, *, status: int = 200) -> Response:
+    text, state, agency, version = queries.read_commitment(call.session, region, code, call.now)
+    verbs, address = (
+        list_allowed_verbs(call.actor, region, agency, state),
+        f"regions/{region}/commitments/{code}",
+    )
     return answer_resource(call.request, text, version, address, status=status, allowed=verbs)

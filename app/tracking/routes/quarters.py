@@ -2,15 +2,15 @@
 
 from fastapi import Response
 
-from app.access.actor import Call, Caller
+from app.access.actor import Caller, RequestContext
 from app.agencies.models import AgencyKey
-from app.changes.history import History, history_page
+from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
-from app.kit.database.json_sql import to_json
+from app.kit.database.json_sql import dump_json
 from app.kit.http.pagination import Page
-from app.kit.http.replies import answer, answer_resource, created, no_content, with_fields
-from app.kit.http.routing import FromQuery, house_router
-from app.plans.core.rules import plan_chain
+from app.kit.http.replies import answer, answer_no_content, answer_resource, append_fields, declare_created
+from app.kit.http.routing import FromQuery, make_router
+from app.plans.core.rules import format_plan_chain
 from app.reference.models import RegionKey
 from app.tracking.quarters import commands, queries
 from app.tracking.quarters.commands import QuarterMove
@@ -31,9 +31,9 @@ from app.tracking.quarters.models import (
     SemesterReply,
 )
 from app.tracking.quarters.queries import ExtensionsQuery, QuartersQuery, RegionQuartersQuery
-from app.tracking.quarters.rules import PART_STEPS, QUARTER_STEPS, Facts, verbs_from
+from app.tracking.quarters.rules import PART_STEPS, QUARTER_STEPS, QuarterFacts, list_possible_verbs
 
-router = house_router(tags=["tracking"])
+router = make_router(tags=["tracking"])
 
 _CONDITIONAL = {"x-conditional": True}
 _QUARTER = "/regions/{region}/quarters/{period}"
@@ -65,7 +65,7 @@ def read_quarter(call: Caller, region: RegionKey, period: QuarterPeriod) -> Resp
 def read_semester(call: Caller, region: RegionKey, semester: SemesterPeriod) -> Response:
     """A half-year, derived: its last quarter decides where it stands, since every figure is cumulative. It is
     frozen when that is, and its snapshot is that quarter's."""
-    text = queries.semester_json(call.session, call.actor, region, semester, call.now)
+    text = queries.read_semester(call.session, call.actor, region, semester, call.now)
     return answer(call.request, text.encode())
 
 
@@ -117,7 +117,7 @@ def list_quarter_history(call: Caller, region: RegionKey, period: QuarterPeriod,
     """Every step of a quarter, of its parts and its extensions: who, when, with which notes. 404 while there is
     none."""
     plan = f"{region}-{period[:4]}"
-    return history_page(call, plan_chain(plan), f"regions/{region}/quarters/{period}", query)
+    return answer_history(call, format_plan_chain(plan), f"regions/{region}/quarters/{period}", query)
 
 
 # Parts
@@ -158,7 +158,7 @@ def list_quarter_extensions(
     call: Caller, region: RegionKey, period: QuarterPeriod, query: FromQuery[ExtensionsQuery]
 ) -> Response:
     """The extensions of a quarter, of the region and of single agencies."""
-    plan = queries.plan_at(call.session, call.actor, region, period)
+    plan = queries.read_plan_of_quarter(call.session, call.actor, region, period)
     listing = queries.list_extensions(plan, period)
     return call.answer_list(listing, query, sort=query.sort)
 
@@ -172,7 +172,9 @@ def read_quarter_extension(
 
 
 @router.put(
-    f"{_QUARTER}/extensions/{{extension}}", response_model=ExtensionOut, responses=created(ExtensionOut)
+    f"{_QUARTER}/extensions/{{extension}}",
+    response_model=ExtensionOut,
+    responses=declare_created(ExtensionOut),
 )
 def put_quarter_extension(
     call: Caller, region: RegionKey, period: QuarterPeriod, extension: ExtensionKey, content: ExtensionIn
@@ -191,49 +193,53 @@ def delete_quarter_extension(
 ) -> Response:
     """Take an extension back; the days of the calendar hold again."""
     commands.delete_extension(call.write, region, period, extension)
-    return no_content()
+    return answer_no_content()
 
 
 # Replies
 
 
-def _move(call: Call, region: str, period: str, move: QuarterMove[QuarterVerb]) -> Response:
+def _move(call: RequestContext, region: str, period: str, move: QuarterMove[QuarterVerb]) -> Response:
     commands.move_quarter(call.write, region, period, move)
     return _answer_quarter(call, region, period)
 
 
-def _move_part(call: Call, region: str, period: str, agency: str, move: QuarterMove[PartVerb]) -> Response:
+def _move_part(
+    call: RequestContext, region: str, period: str, agency: str, move: QuarterMove[PartVerb]
+) -> Response:
     commands.move_part(call.write, region, period, agency, move)
     return _answer_part(call, region, period, agency)
 
 
-def _answer_quarter(call: Call, region: str, period: str) -> Response:
-    plan = queries.plan_at(call.session, call.actor, region, period)
-    quarter = queries.quarter_text(call.session, plan, period, call.now)
-    status = quarter.standing
-    allowed = verbs_from(
+def _answer_quarter(call: RequestContext, region: str, period: str) -> Response:
+    plan = queries.read_plan_of_quarter(call.session, call.actor, region, period)
+    quarter = queries.read_quarter(call.session, plan, period, call.now)
+    status = quarter.status
+    allowed = list_possible_verbs(
         QUARTER_STEPS,
         status.state,
-        Facts(status, lines=quarter.lines),
+        QuarterFacts(status, lines=quarter.lines),
         lambda right: call.actor.may(right, region),
     )
-    return answer(call.request, with_fields(quarter.json, allowed=allowed), version=status.version)
+    return answer(call.request, append_fields(quarter.json, allowed=allowed), version=status.version)
 
 
-def _answer_part(call: Call, region: str, period: str, agency: str) -> Response:
-    plan = queries.plan_at(call.session, call.actor, region, period)
-    quarter = queries.quarter_text(call.session, plan, period, call.now)
-    part = queries.part_of(quarter, agency)
-    facts = Facts(quarter.standing, agency, lines=part["expected"])
-    allowed = verbs_from(
+def _answer_part(call: RequestContext, region: str, period: str, agency: str) -> Response:
+    plan = queries.read_plan_of_quarter(call.session, call.actor, region, period)
+    quarter = queries.read_quarter(call.session, plan, period, call.now)
+    part = queries.find_part(quarter, agency)
+    facts = QuarterFacts(quarter.status, agency, lines=part["expected"])
+    allowed = list_possible_verbs(
         PART_STEPS, part["state"], facts, lambda right: call.actor.may(right, region, agency)
     )
-    body = to_json({**part, "region_code": region, "period": period, "allowed": allowed})
+    body = dump_json({**part, "region_code": region, "period": period, "allowed": allowed})
     return answer(call.request, body.encode(), version=part["version"])
 
 
-def _answer_extension(call: Call, region: str, period: str, name: str, *, status: int = 200) -> Response:
-    plan = queries.plan_at(call.session, call.actor, region, period)
-    text, version = queries.extension_text(call.session, plan, period, name)
+def _answer_extension(
+    call: RequestContext, region: str, period: str, name: str, *, status: int = 200
+) -> Response:
+    plan = queries.read_plan_of_quarter(call.session, call.actor, region, period)
+    text, version = queries.read_extension(call.session, plan, period, name)
     address = queries.EXTENSION.format_subject(region, period, name)
     return answer_resource(call.request, text, version, address, status=status)

@@ -2,21 +2,21 @@
 
 from fastapi import Response
 
-from app.access.actor import Call, Caller
-from app.changes.history import History, history_page
+from app.access.actor import Caller, RequestContext
+from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
 from app.kit.http.anonymous import PUBLIC
-from app.kit.http.etags import FOR_EVER, VARY, digest_field, is_unchanged
+from app.kit.http.etags import IMMUTABLE, VARY, format_digest, is_unchanged
 from app.kit.http.pagination import Page
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.routing import FromQuery, make_router
 from app.kit.openapi.schemas import FROZEN
-from app.plans.core.rules import plan_chain
+from app.plans.core.rules import format_plan_chain
 from app.reference.models import RegionKey
 from app.tracking.quarters.snapshots import queries
 from app.tracking.quarters.snapshots.models import AmendmentNumber, Snapshot, SnapshotOut, SnapshotPeriod
 from app.tracking.quarters.snapshots.queries import AmendmentsQuery, SnapshotsQuery
 
-router = house_router(prefix="/snapshots", tags=["tracking"])
+router = make_router(prefix="/snapshots", tags=["tracking"])
 
 _SNAPSHOT_HEADERS: dict[int | str, dict[str, object]] = {200: {"headers": {"Repr-Digest": {}, "Link": {}}}}
 _PUBLIC_AND_FROZEN: dict[str, object] = {**PUBLIC, **FROZEN}
@@ -70,16 +70,16 @@ def list_snapshot_history(
     call: Caller, period: SnapshotPeriod, region: RegionKey, query: History
 ) -> Response:
     """When a quarter was frozen and each correction of it, by whom, why, with the hash of each."""
-    chain = plan_chain(f"{region}-{period[:4]}")
-    return history_page(call, chain, f"snapshots/{period}/{region}", query)
+    chain = format_plan_chain(f"{region}-{period[:4]}")
+    return answer_history(call, chain, f"snapshots/{period}/{region}", query)
 
 
-def _answer_snapshot(call: Call, region: str, period: str, amendment: int) -> Response:
-    key = queries.snapshot_of(call.session, call.actor, region, period, amendment)
+def _answer_snapshot(call: RequestContext, region: str, period: str, amendment: int) -> Response:
+    key = queries.find_snapshot(call.session, call.actor, region, period, amendment)
     tag = f'"{key.sha256}"'
-    headers = {"ETag": tag, "Cache-Control": FOR_EVER, "Vary": VARY}
+    headers = {"ETag": tag, "Cache-Control": IMMUTABLE, "Vary": VARY}
     if is_unchanged(call.request, tag):
         return Response(status_code=304, headers=headers)
-    headers["Repr-Digest"] = digest_field(key.sha256)
+    headers["Repr-Digest"] = format_digest(key.sha256)
     headers["Link"] = f'</v1/snapshots/{key.period}/{key.region_code}/amendments>; rel="version-history"'
-    return Response(queries.content_of(call.session, key), headers=headers, media_type="application/json")
+    return Response(queries.read_content(call.session, key), headers=headers, media_type="application/json")

@@ -14,7 +14,7 @@ class RecipientFigures(BaseModel):
     reached: int
 
 
-class Figures(BaseModel):
+class SummaryFigures(BaseModel):
     """Figures of a set of actions to the end of a period."""
 
     actions: int
@@ -32,7 +32,7 @@ class Figures(BaseModel):
     milestones_met: int = ShapeField(description="Of these, done.")
 
 
-class KeyFigures(Figures):
+class KeyFigures(SummaryFigures):
     key: str
     name: str | None = None
 
@@ -71,7 +71,7 @@ _SUMMARY: JsonDict = {
 }
 
 
-class Summary(Figures):
+class Summary(SummaryFigures):
     """A plan at a period: in all, and by strategy, agency, funding source and component class."""
 
     plan: str
@@ -90,7 +90,7 @@ class Summary(Figures):
     )
 
 
-class RegionSummary(Figures):
+class RegionSummary(SummaryFigures):
     """The plans of a region and everything below it, pooled, and each by itself."""
 
     region_code: str

@@ -10,18 +10,18 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.access.queries import visible, within
+from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
-from app.agencies.queries import agency_labels
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import json_rows, whole_sum
+from app.agencies.queries import read_agency_names
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import build_json_array, whole_sum
 from app.kit.periods import Period
 from app.plans.actions.models import BudgetLineRow, ComponentRow, MilestoneRow, RecipientKind, RecipientRow
 from app.plans.actions.queries import actions
 from app.plans.actions.rules import absorption_percent
 from app.plans.core.models import Plan
-from app.plans.core.queries import plans, regions, seen, seen_lines
-from app.reference.queries import funding_source_labels, strategy_labels
+from app.plans.core.queries import can_see_lines, can_see_plan, plans, regions
+from app.reference.queries import read_funding_source_labels, read_strategy_labels
 from app.tracking.progress.models import (
     ComponentSpendingRow,
     MilestoneProgressRow,
@@ -32,17 +32,17 @@ from app.tracking.progress.models import (
 )
 from app.tracking.summaries.models import KeyFigures, MoneyFigures, RecipientFigures, RegionSummary, Summary
 
-_progress = table_of(ProgressRow)
-_milestones, _milestones_done = table_of(MilestoneRow), table_of(MilestoneProgressRow)
-_recipients, _reached = table_of(RecipientRow), table_of(RecipientProgressRow)
-_budget_lines, _spending = table_of(BudgetLineRow), table_of(SpendingRow)
-_components, _component_spending = table_of(ComponentRow), table_of(ComponentSpendingRow)
+_progress = get_table(ProgressRow)
+_milestones, _milestones_done = get_table(MilestoneRow), get_table(MilestoneProgressRow)
+_recipients, _reached = get_table(RecipientRow), get_table(RecipientProgressRow)
+_budget_lines, _spending = get_table(BudgetLineRow), get_table(SpendingRow)
+_components, _component_spending = get_table(ComponentRow), get_table(ComponentSpendingRow)
 
 
 # Sums over a set of actions.
 
 
-def newest_period(quarter: str) -> sa.ScalarSelect[str]:
+def select_newest_period(quarter: str) -> sa.ScalarSelect[str]:
     """Return the latest quarter of the year up to `quarter` with a report, for each row of the enclosing actions."""
     return (
         sa.select(sa.func.max(_progress.c.period))
@@ -56,7 +56,7 @@ def newest_period(quarter: str) -> sa.ScalarSelect[str]:
     )
 
 
-def lines_of(is_chosen: ColumnElement[bool], quarter: str, *, name: str = "lines") -> sa.CTE:
+def select_lines(is_chosen: ColumnElement[bool], quarter: str, *, name: str = "lines") -> sa.CTE:
     """Return the actions of a predicate, each with its latest reported quarter of the year up to `quarter`.
 
     A statement over several quarters needs a `name` for each.
@@ -68,14 +68,14 @@ def lines_of(is_chosen: ColumnElement[bool], quarter: str, *, name: str = "lines
             actions.c.strategy,
             actions.c.lead_agency,
             actions.c.allocation,
-            newest_period(quarter).label("period"),
+            select_newest_period(quarter).label("period"),
         )
         .where(is_chosen)
         .cte(name)
     )
 
 
-def money_by_group(lines: sa.CTE) -> sa.SelectBase:
+def sum_money_by_group(lines: sa.CTE) -> sa.SelectBase:
     """Map (plan, strategy, lead_agency) to actions, reported, allocated, spent, weighted physical progress."""
     physical = _progress.c.physical_percent
     reported = sa.and_(_progress.c.action_id == lines.c.id, _progress.c.period == lines.c.period)
@@ -97,7 +97,7 @@ def money_by_group(lines: sa.CTE) -> sa.SelectBase:
     )
 
 
-def recipients_by_group(lines: sa.CTE) -> sa.SelectBase:
+def sum_recipients_by_group(lines: sa.CTE) -> sa.SelectBase:
     """Map (plan, strategy, lead_agency, kind) to planned, reached."""
     return (
         sa.select(
@@ -111,7 +111,7 @@ def recipients_by_group(lines: sa.CTE) -> sa.SelectBase:
     )
 
 
-def milestones_by_group(lines: sa.CTE, last_day: date) -> sa.SelectBase:
+def count_milestones_by_group(lines: sa.CTE, last_day: date) -> sa.SelectBase:
     """Map (plan, strategy, lead_agency) to the numbers of milestones due by `last_day` and of those done."""
     is_done = _milestones_done.c.state == MilestoneState.done
     return (
@@ -126,7 +126,7 @@ def milestones_by_group(lines: sa.CTE, last_day: date) -> sa.SelectBase:
     )
 
 
-def money_by_source(lines: sa.CTE) -> sa.SelectBase:
+def sum_money_by_source(lines: sa.CTE) -> sa.SelectBase:
     """Map funding source to allocated, spent."""
     return (
         sa.select(
@@ -139,7 +139,7 @@ def money_by_source(lines: sa.CTE) -> sa.SelectBase:
     )
 
 
-def money_by_class(lines: sa.CTE) -> sa.SelectBase:
+def sum_money_by_class(lines: sa.CTE) -> sa.SelectBase:
     """Map component class to allocated, spent. A class without a planned amount can have spending."""
     planned = sa.select(
         _components.c.component_class.label("key"),
@@ -193,7 +193,7 @@ class _Sums:
             self.sums[name] += getattr(row, name)
 
     def figures(self) -> dict[str, Any]:
-        """Return the fields of `Figures`."""
+        """Return the fields of `SummaryFigures`."""
         sums = self.sums
         return {
             **{name: sums[name] for name in ("actions", "reported", "allocated", "spent")},
@@ -219,18 +219,21 @@ class _Groups:
     def __init__(
         self, session: Session, is_chosen: ColumnElement[bool], period: Period, **more: sa.SelectBase
     ) -> None:
-        lines = lines_of(is_chosen, period.last_quarter)
+        lines = select_lines(is_chosen, period.last_quarter)
         queries = {
-            "money": money_by_group(lines),
-            "recipients": recipients_by_group(lines),
-            "milestones": milestones_by_group(lines, period.last_day),
-            "sources": money_by_source(lines),
-            "classes": money_by_class(lines),
+            "money": sum_money_by_group(lines),
+            "recipients": sum_recipients_by_group(lines),
+            "milestones": count_milestones_by_group(lines, period.last_day),
+            "sources": sum_money_by_source(lines),
+            "classes": sum_money_by_class(lines),
             **more,
         }
         row = session.execute(
             sa.select(
-                *[sa.cast(json_rows(query, name=f"{name}_row"), sa.Text) for name, query in queries.items()]
+                *[
+                    sa.cast(build_json_array(query, name=f"{name}_row"), sa.Text)
+                    for name, query in queries.items()
+                ]
             )
         ).one()
         self.rows = {
@@ -266,11 +269,13 @@ class _Groups:
         total = self.total()
         return {
             **total.figures(),
-            "by_funding_source": _split_money(self.rows["sources"], funding_source_labels(session), total),
+            "by_funding_source": _split_money(
+                self.rows["sources"], read_funding_source_labels(session), total
+            ),
             "by_component_class": _split_money(self.rows["classes"], {}, total),
             "period": str(period),
             "to_quarter": period.last_quarter,
-            "by_strategy": self.list_figures(lambda row: str(row.strategy), strategy_labels(session)),
+            "by_strategy": self.list_figures(lambda row: str(row.strategy), read_strategy_labels(session)),
         }
 
 
@@ -294,35 +299,35 @@ def _split_money(rows: Iterable[Any], names: dict[str, str], total: _Sums) -> li
     ]
 
 
-def summary_of(session: Session, plan: Plan, period: Period) -> Summary:
+def summarize_plan(session: Session, plan: Plan, period: Period) -> Summary:
     """Return a visible plan at a period. A semester or a year is its last quarter."""
     groups = _Groups(session, actions.c.plan_id == plan.id, period)
     return Summary.model_construct(
         **groups.summarize(session, period),
         plan=plan.code,
         by_agency=groups.list_figures(
-            lambda row: str(row.lead_agency), agency_labels(session, plan.region_code)
+            lambda row: str(row.lead_agency), read_agency_names(session, plan.region_code)
         ),
     )
 
 
-def region_summary(session: Session, actor: Actor, region: str, period: Period) -> RegionSummary:
+def summarize_region(session: Session, actor: Actor, region: str, period: Period) -> RegionSummary:
     """Return the summary of the visible plans of the period's year in the region and below it."""
     visible_plan_rows = (
         sa.select(plans.c.id, plans.c.code, regions.c.name)
         .join_from(plans, regions, regions.c.code == plans.c.region_code)
         .where(
-            seen(actor),
-            within(plans.c.region_code, region),
+            can_see_plan(actor),
+            is_in_region(plans.c.region_code, region),
             plans.c.year == period.year,
         )
     )
     # The region codes repeat the condition on plan ids and give the planner a range.
     is_chosen = sa.and_(
-        visible(actor, actions.c.region_code),
-        within(actions.c.region_code, region),
+        can_see_region(actor, actions.c.region_code),
+        is_in_region(actions.c.region_code, region),
         actions.c.year == period.year,
-        seen_lines(actor, actions.c.plan_id),
+        can_see_lines(actor, actions.c.plan_id),
     )
     groups = _Groups(session, is_chosen, period, plans=visible_plan_rows)
     plan_of = {row.id: row for row in groups.rows["plans"]}

@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlmodel import Session
 
-from app.convergence.coverage.commands import Report
+from app.convergence.coverage.commands import VillageReport
 from app.convergence.coverage.files.rules import (
     HEADINGS,
     LARGEST_TABLE,
-    Table,
+    CoverageTable,
     TableVillage,
     blank_cell,
     is_code_heading,
@@ -24,16 +24,16 @@ from app.convergence.coverage.files.rules import (
     read_table,
 )
 from app.convergence.coverage.models import CoverageImportQuery, CoverageImportReport
-from app.convergence.coverage.rules import district_of, is_village
-from app.convergence.editions.methods.queries import services_until
-from app.kit.batch import Outcome
-from app.kit.fields import REGION_PATTERN, folded
-from app.kit.files.books import HEADER_WITHIN, Book, Sheet
-from app.kit.files.sheets import open_book
-from app.kit.http.validation import describe_unknown, duplicate_key, nearest
+from app.convergence.coverage.rules import find_district, is_village
+from app.convergence.editions.methods.queries import read_services_until
+from app.kit.batch import ItemOutcome
+from app.kit.fields import REGION_PATTERN, fold_name
+from app.kit.files.books import HEADER_ROWS, Book, Sheet
+from app.kit.files.reader import open_book
+from app.kit.http.validation import describe_unknown, duplicate_key, find_nearest
 from app.kit.problems import Cell, FieldError, Invalid, Kind, Language
-from app.reference.queries import FoundRegion, regencies_by_bps, region_labels, regions_by_code
-from app.reference.rules import add_dots, forms_of
+from app.reference.queries import RegionRef, find_regencies_by_bps, find_regions_by_code, read_region_labels
+from app.reference.rules import add_dots, list_name_forms
 
 malformed_village_code = Kind(
     "malformed_village_code",
@@ -57,8 +57,8 @@ class ReadCoverage:
     """Content of a file: its valid reports and the errors of the other villages."""
 
     sheet: str
-    table: Table
-    reports: list[Report]
+    table: CoverageTable
+    reports: list[VillageReport]
     errors: list[FieldError]
 
     @property
@@ -72,7 +72,7 @@ def read_coverage_file(
     """Return the reports of a file. Raises UnreadableFile, TooLarge, or Invalid if it has no such table."""
     book = open_book(data, filename, most_rows=LARGEST_TABLE)
     sheet, header = _find_sheet(book, query.sheet)
-    table = read_table(sheet, header, services_until(session, year))
+    table = read_table(sheet, header, read_services_until(session, year))
     find = _find_by_bps_code if query.code_system == "bps" else _find_by_code
     villages = find(session, [village for village in table.villages if village.code])
     defaults = {"source": query.source, "source_period": query.source_period}
@@ -86,7 +86,7 @@ def read_coverage_file(
             errors += village.errors
         else:
             seen.add(code)
-            reports.append(Report(code, content, cells=village.cells))
+            reports.append(VillageReport(code, content, cells=village.cells))
     return ReadCoverage(sheet.name, table, reports, errors)
 
 
@@ -96,7 +96,7 @@ def _find_sheet(book: Book, name: str | None) -> tuple[Sheet, int]:
         return location
     error = FieldError(
         missing_heading,
-        cell=Cell(name or (book.visible or book.names)[0], HEADER_WITHIN, "A"),
+        cell=Cell(name or (book.visible or book.names)[0], HEADER_ROWS, "A"),
         value=HEADINGS["village_code"][0],
         allowed=[texts[0] for texts in HEADINGS.values()],
     )
@@ -106,14 +106,14 @@ def _find_sheet(book: Book, name: str | None) -> tuple[Sheet, int]:
 def _find_by_code(session: Session, villages: Sequence[TableVillage]) -> dict[str, str]:
     """Return code as written → code. Mark rows without a village's code, and rows with names of another code."""
     codes = {village.code: _normalize_code(village.code) for village in villages}
-    known = regions_by_code(session, {code for code in codes.values() if code})
-    above = regions_by_code(session, {district_of(code) for code in known})
+    known = find_regions_by_code(session, {code for code in codes.values() if code})
+    above = find_regions_by_code(session, {find_district(code) for code in known})
     for village in villages:
         code = codes[village.code]
         if not code or not is_village(code):
             _mark_malformed(village, "Kemendagri", "63.02.05.2001")
         elif code in known:
-            for name, region in (("village", known[code]), ("district", above.get(district_of(code)))):
+            for name, region in (("village", known[code]), ("district", above.get(find_district(code)))):
                 _check_name(village, name, region)
     return codes
 
@@ -131,12 +131,12 @@ def _mark_malformed(village: TableVillage, system: str, example: str) -> None:
     )
 
 
-def _check_name(village: TableVillage, name: str, region: FoundRegion | None) -> None:
+def _check_name(village: TableVillage, name: str, region: RegionRef | None) -> None:
     """Mark a row if its name of the village or district differs from the name of its code."""
     text = village.names.get(name)
     if text is None or region is None:
         return
-    if folded(region.name) not in {form.folded for form in forms_of(text)}:
+    if fold_name(region.name) not in {form.folded for form in list_name_forms(text)}:
         cell = village.cells[f"/{name}_name"]
         village.add_error(
             name_of_another, cell, value=text, allowed=region.name, values={"code": region.code}
@@ -145,8 +145,8 @@ def _check_name(village: TableVillage, name: str, region: FoundRegion | None) ->
 
 def _find_by_bps_code(session: Session, villages: Sequence[TableVillage]) -> dict[str, str]:
     """Return BPS code → village code, by the regency's code and by names. Mark rows without a match."""
-    regencies = regencies_by_bps(session, {village.code[:4] for village in villages})
-    labels = {regency: region_labels(session, regency) for regency in sorted(set(regencies.values()))}
+    regencies = find_regencies_by_bps(session, {village.code[:4] for village in villages})
+    labels = {regency: read_region_labels(session, regency) for regency in sorted(set(regencies.values()))}
     codes: dict[str, str] = {}
     for village in villages:
         if not re.fullmatch(r"[0-9]{10}", village.code):
@@ -174,20 +174,20 @@ def _find_by_name(village: TableVillage, name: str, labels: Mapping[str, str], a
     if text is None:
         village.add_error(blank_cell, cell, value=HEADINGS[name][1])
         return None
-    forms = {form.folded for form in forms_of(text)}
+    forms = {form.folded for form in list_name_forms(text)}
     children = {code: label for code, label in labels.items() if code.rpartition(".")[0] == above}
-    codes = [code for code, label in children.items() if folded(label) in forms]
+    codes = [code for code, label in children.items() if fold_name(label) in forms]
     if len(codes) == 1:
         return codes[0]
-    near = nearest(text, [f"{code} {label}" for code, label in children.items()])
+    near = find_nearest(text, [f"{code} {label}" for code, label in children.items()])
     village.add_error(
         unresolved_village, cell, value=text, nearest=near, values={"place": labels.get(above, above)}
     )
     return None
 
 
-def import_report(
-    period: str, read: ReadCoverage, done: Sequence[Outcome], language: Language
+def build_import_report(
+    period: str, read: ReadCoverage, done: Sequence[ItemOutcome], language: Language
 ) -> CoverageImportReport:
     """Return the report on an import: counts of villages by outcome, and the errors."""
     counts: dict[str, Any] = {

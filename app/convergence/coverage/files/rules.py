@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from app.convergence.coverage.models import CoverageIn, complete_over_target, served_over_eligible
 from app.convergence.editions.methods.models import Service
-from app.kit.fields import folded
-from app.kit.files.books import Sheet, Value, column_letter
-from app.kit.files.cells import as_text, why_unusable
-from app.kit.http.validation import describe_unknown, duplicate_key, nearest
+from app.kit.fields import fold_name
+from app.kit.files.books import Sheet, Value, name_column
+from app.kit.files.cells import find_refusal, render_text
+from app.kit.http.validation import describe_unknown, duplicate_key, find_nearest
 from app.kit.periods import PERIOD_PATTERN, malformed_period
 from app.kit.problems import Cell, FieldError, Kind, refuse
 
@@ -59,7 +59,7 @@ HEADINGS: dict[str, Sequence[str]] = {
 }
 """Column → its headings, in any case and punctuation."""
 
-_KEY_OF = {folded(text): key for key, texts in HEADINGS.items() for text in texts}
+_KEY_OF = {fold_name(text): key for key, texts in HEADINGS.items() for text in texts}
 _IGNORED = {"no", "nomor"}
 _OF_VILLAGE = ("target_families", "complete_families", "source", "source_period")
 _GROUPED = re.compile(r"[0-9]{1,3}([. ,\u00a0])[0-9]{3}(\1[0-9]{3})*\Z")
@@ -117,7 +117,7 @@ class TableVillage:
 
 
 @dataclass(frozen=True)
-class Table:
+class CoverageTable:
     """Parsed table: its villages in order of their rows."""
 
     sheet: str
@@ -140,15 +140,17 @@ class _Columns(NamedTuple):
 
 def is_code_heading(text: str) -> bool:
     """Return whether a cell heads the column of the villages' codes."""
-    return _KEY_OF.get(folded(as_text(text))) == "village_code"
+    return _KEY_OF.get(fold_name(render_text(text))) == "village_code"
 
 
-def read_table(sheet: Sheet, header: int, services: Iterable[Service]) -> Table:
+def read_table(sheet: Sheet, header: int, services: Iterable[Service]) -> CoverageTable:
     """Return the table below a header. Raises Invalid if a heading is unknown, double or missing."""
     known = list(services)
     columns = _map_columns(sheet, header, known)
     villages: dict[str, TableVillage] = {}
-    codes = {folded(text): item.code for item in known for text in (item.name_english, item.name, item.code)}
+    codes = {
+        fold_name(text): item.code for item in known for text in (item.name_english, item.name, item.code)
+    }
     for r in range(header + 1, len(sheet.rows)):
         row = _Row(sheet, r)
         if all(value is None for value in sheet.rows[r]):
@@ -160,7 +162,7 @@ def read_table(sheet: Sheet, header: int, services: Iterable[Service]) -> Table:
             for code in dict.fromkeys(code for code, _ in columns.services):
                 at = {figure: columns.services[code, figure] for figure in ("eligible", "served")}
                 _read_service(row, village, code, at, is_optional=True)
-    return Table(sheet.name, columns.layout, list(villages.values()))
+    return CoverageTable(sheet.name, columns.layout, list(villages.values()))
 
 
 class _Row(NamedTuple):
@@ -179,7 +181,7 @@ class _Row(NamedTuple):
 def _map_columns(sheet: Sheet, header: int, services: Sequence[Service]) -> _Columns:
     """Return the columns that a header names. Raises Invalid with an error for each wrong heading."""
     of_services = {
-        f"{folded(text)} {folded(heading)}": (service.code, figure)
+        f"{fold_name(text)} {fold_name(heading)}": (service.code, figure)
         for service in services
         for text in (service.name_english, service.name, service.code)
         for figure in ("eligible", "served")
@@ -189,21 +191,21 @@ def _map_columns(sheet: Sheet, header: int, services: Sequence[Service]) -> _Col
     wide: dict[tuple[str, str], int] = {}
     errors = []
     for c, value in enumerate(sheet.rows[header]):
-        text = folded(as_text(value))
+        text = fold_name(render_text(value))
         if not text or text in _IGNORED:
             continue
         cell = sheet.cell(header, c)
         key, figures = _KEY_OF.get(text), of_services.get(text)
         if key in plain or figures in wide:
-            errors.append(FieldError(duplicate_key, cell=cell, value=as_text(value)))
+            errors.append(FieldError(duplicate_key, cell=cell, value=render_text(value)))
         elif key is not None:
             plain[key] = c
         elif figures is not None:
             wide[figures] = c
         else:
             names = [*(texts[0] for texts in HEADINGS.values()), *of_services]
-            near = nearest(as_text(value), names)
-            errors.append(FieldError(unknown_heading, cell=cell, value=as_text(value), nearest=near))
+            near = find_nearest(render_text(value), names)
+            errors.append(FieldError(unknown_heading, cell=cell, value=render_text(value), nearest=near))
     errors += _find_missing(sheet, header, plain, wide)
     refuse(errors)
     return _Columns(plain, wide)
@@ -218,7 +220,7 @@ def _find_missing(
         other = {"eligible": "served", "served": "eligible"}
         names = [f"{code} {other[figure]}" for code, figure in wide if (code, other[figure]) not in wide]
         names = names if wide else ["service"]
-    cell = Cell(sheet.name, header + 1, column_letter(0))
+    cell = Cell(sheet.name, header + 1, name_column(0))
     known = [texts[0] for texts in HEADINGS.values()]
     return [FieldError(missing_heading, cell=cell, value=name, allowed=known) for name in names]
 
@@ -226,11 +228,11 @@ def _find_missing(
 def _read_village(row: _Row, columns: _Columns, villages: dict[str, TableVillage]) -> TableVillage:
     """Return the village of a row, with the row's values except its services; add a new one to `villages`."""
     c = columns.plain["village_code"]
-    code = as_text(row.value(c)) if why_unusable(row.value(c)) is None else ""
+    code = render_text(row.value(c)) if find_refusal(row.value(c)) is None else ""
     if not code:
         village = TableVillage("", cells={"/village": row.cell(c)})
         village.add_error(
-            why_unusable(row.value(c)) or blank_cell, row.cell(c), value=_format_value(row.value(c))
+            find_refusal(row.value(c)) or blank_cell, row.cell(c), value=_format_value(row.value(c))
         )
         villages[f"row {row.r}"] = village
     elif code not in villages:
@@ -242,7 +244,7 @@ def _read_village(row: _Row, columns: _Columns, villages: dict[str, TableVillage
             village = TableVillage(code, cells={"/village": row.cell(c)})
     for name in ("district", "village"):
         if name in columns.plain:
-            text = as_text(row.value(columns.plain[name]))
+            text = render_text(row.value(columns.plain[name]))
             village.cells.setdefault(f"/{name}_name", row.cell(columns.plain[name]))
             if text:
                 village.names.setdefault(name, text)
@@ -261,8 +263,8 @@ def _read_field(row: _Row, village: TableVillage, name: str, c: int) -> None:
     if name.endswith("_families"):
         read = _read_count(village, value, cell)
     else:
-        kind = why_unusable(value)
-        read = None if kind else as_text(value)
+        kind = find_refusal(value)
+        read = None if kind else render_text(value)
         if kind:
             village.add_error(kind, cell, value=_format_value(value))
         elif name == "source_period" and not re.fullmatch(PERIOD_PATTERN, read):
@@ -278,8 +280,8 @@ def _read_field(row: _Row, village: TableVillage, name: str, c: int) -> None:
 
 def _read_service_row(row: _Row, columns: _Columns, village: TableVillage, codes: Mapping[str, str]) -> None:
     c = columns.plain["service"]
-    text, cell = as_text(row.value(c)), row.cell(c)
-    code = codes.get(folded(text))
+    text, cell = render_text(row.value(c)), row.cell(c)
+    code = codes.get(fold_name(text))
     if not text:
         village.add_error(blank_cell, cell)
     elif code is None:
@@ -323,10 +325,10 @@ def _read_service(
 
 def _read_count(village: TableVillage, value: Value, cell: Cell) -> int | None:
     """Return a count from digits, grouped thousands or a dash for 0. Mark any other cell and return None."""
-    kind = why_unusable(value)
+    kind = find_refusal(value)
     count: int | None = None
     if kind is None:
-        text = as_text(value)
+        text = render_text(value)
         if text.lower() in _NIL:
             count = 0
         elif isinstance(value, int) and not isinstance(value, bool):

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.access.queries import visible, within
+from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
 from app.convergence.coverage.models import (
     ChildrenQuery,
@@ -18,62 +18,64 @@ from app.convergence.coverage.models import (
     ServiceSums,
     StrategyCoverage,
 )
-from app.convergence.coverage.queries import percent_of, regions
+from app.convergence.coverage.queries import build_percent, regions
 from app.convergence.coverage.rules import (
-    Count,
-    Expected,
-    balance,
-    by_strategy,
-    percent,
-    pooled,
-    reach,
-    regency_of,
+    CoverageCount,
+    ReachInput,
+    compute_percent,
+    compute_reach,
+    find_balance,
+    find_regency,
+    pool_by_strategy,
+    pool_counts,
 )
 from app.convergence.coverage.sums.queries import (
-    SUMMED,
+    SUM_COLUMNS,
+    dump_sources,
     region_sums,
+    select_sums,
     service_sums,
-    sources_of,
-    sums_of_villages,
 )
 from app.convergence.editions.methods.models import Service
 from app.convergence.editions.methods.queries import (
     NoEdition,
     methods,
     packages,
+    read_services,
     region_editions,
     services,
-    services_of,
 )
-from app.convergence.editions.rules import edition_for
-from app.kit.database.json_sql import built_once, fields_of, json_tables, whole_sum
+from app.convergence.editions.rules import choose_edition
+from app.kit.database.json_sql import build_once, select_fields, select_json_tables, whole_sum
 from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 from app.plans.actions.models import RecipientKind
 from app.reference.models import RegionLevel
 from app.reference.queries import check_region
-from app.reference.rules import level_of
+from app.reference.rules import get_level
 
 _STORED = (RegionLevel.district, RegionLevel.regency)
 
 
-def region_coverage(session: Session, actor: Actor, region: str, period: str) -> RegionCoverage:
+def compute_region_coverage(session: Session, actor: Actor, region: str, period: str) -> RegionCoverage:
     """Return a region's coverage in a quarter with the input of its figures, from one SQL statement.
 
     Raises NotFound if the actor cannot see the region, and for a village, which has its own address.
     """
-    actor.require_seen(regency_of(region))
+    actor.require_seen(find_regency(region))
     read = _read_source(session, region, period)
     if read.level in (None, RegionLevel.village):
         raise NotFound()
     package, method = _choose_editions(read, int(period[:4]))
     counted = {row.service_package for row in read.services}
     known = _index_services(read.packages, {*counted, package}, package)
-    counts = {row.code: Count(0, 0) for row in read.packages if row.edition == package}
+    counts = {row.code: CoverageCount(0, 0) for row in read.packages if row.edition == package}
     for row in read.services:
-        counts[row.service] = pooled([counts.get(row.service, Count(0, 0)), Count(row.eligible, row.served)])
-    strategies = by_strategy(counts, {code: known[code].strategy for code in counts})
-    lowest = balance(strategies)
+        counts[row.service] = pool_counts(
+            [counts.get(row.service, CoverageCount(0, 0)), CoverageCount(row.eligible, row.served)]
+        )
+    strategies = pool_by_strategy(counts, {code: known[code].strategy for code in counts})
+    lowest = find_balance(strategies)
     figures = _build_sums(read.sums)
     return RegionCoverage.model_construct(
         **dict(figures),
@@ -129,11 +131,11 @@ class _Source(NamedTuple):
 
 def _read_source(session: Session, region: str, period: str) -> _Source:
     """Return the region, its sums in total and by service, its editions and all editions."""
-    level = RegionLevel(level_of(region))
+    level = RegionLevel(get_level(region))
     low, high = (
         (region, region) if level in _STORED else ("", "~") if region == "0" else (f"{region}.", f"{region}/")
     )
-    own = regency_of(region)
+    own = find_regency(region)
     bound = {
         "region": region,
         "period": period,
@@ -158,7 +160,7 @@ def _read_source(session: Session, region: str, period: str) -> _Source:
     )
 
 
-@built_once
+@build_once
 def _select_parts(session: Session) -> sa.Select[*tuple[str, ...]]:
     year = sa.bindparam("year", type_=sa.BigInteger)
 
@@ -171,7 +173,7 @@ def _select_parts(session: Session) -> sa.Select[*tuple[str, ...]]:
     service = [services.c[name] for name in Service.model_fields]
     queries: dict[str, sa.SelectBase] = {
         "region": sa.select(regions.c.level).where(regions.c.code == sa.bindparam("region")),
-        "sums": sa.select(*[whole_sum(region_sums.c[name]).label(name) for name in SUMMED]).where(
+        "sums": sa.select(*[whole_sum(region_sums.c[name]).label(name) for name in SUM_COLUMNS]).where(
             *inside(region_sums)
         ),
         "services": sa.select(
@@ -198,7 +200,7 @@ def _select_parts(session: Session) -> sa.Select[*tuple[str, ...]]:
         .order_by(packages.c.edition, services.c.position),
         "methods": sa.select(methods.c.edition, methods.c.first_year, methods.c.rank_reach),
     }
-    return json_tables(queries)
+    return select_json_tables(queries)
 
 
 def _choose_editions(read: _Source, year: int) -> tuple[str, _MethodEdition]:
@@ -206,7 +208,7 @@ def _choose_editions(read: _Source, year: int) -> tuple[str, _MethodEdition]:
     if read.own is not None:
         package_chosen, method_chosen = read.own
         return package_chosen, next(row for row in read.methods if row.edition == method_chosen)
-    package, method = edition_for(year, read.packages), edition_for(year, read.methods)
+    package, method = choose_edition(year, read.packages), choose_edition(year, read.methods)
     if package is None or method is None:
         raise NoEdition(year=year)
     return package.edition, method
@@ -218,7 +220,7 @@ def _index_services(rows: Sequence[_PackageService], editions: set[str], own: st
     return {row.code: row for row in [*known, *(row for row in known if row.edition == own)]}
 
 
-def _build_service_sums(service: Service, count: Count) -> ServiceSums:
+def _build_service_sums(service: Service, count: CoverageCount) -> ServiceSums:
     return ServiceSums.model_construct(
         service=service.code,
         name=service.name,
@@ -226,32 +228,32 @@ def _build_service_sums(service: Service, count: Count) -> ServiceSums:
         unit=RecipientKind(service.unit),
         strategy=service.strategy,
         **count._asdict(),
-        coverage_percent=percent(count.served, count.eligible),
+        coverage_percent=compute_percent(count.served, count.eligible),
     )
 
 
-def level_seen(session: Session, actor: Actor, region: str) -> RegionLevel:
+def find_visible_level(session: Session, actor: Actor, region: str) -> RegionLevel:
     """Return the level of a region. Raises NotFound if it does not exist or the actor cannot see it."""
-    actor.require_seen(regency_of(region))
+    actor.require_seen(find_regency(region))
     check_region(session, region)
-    return RegionLevel(level_of(region))
+    return RegionLevel(get_level(region))
 
 
 def _build_sums(sums: dict[str, int]) -> CoverageSums:
     """Return sums with their percentages. A test compares them with `_select_percentages`, the SQL of this."""
-    expected = Expected(sums["families_reporting"], sums["families_expected"], sums["villages_foreseen"])
+    expected = ReachInput(sums["families_reporting"], sums["families_expected"], sums["villages_foreseen"])
     return CoverageSums.model_construct(
         None,
         **{name: sum for name, sum in sums.items() if name in CoverageSums.model_fields},
-        coverage_percent=percent(sums["served"], sums["eligible"]),
-        reach_percent=reach(expected),
-        completeness_percent=percent(sums["complete_families"], sums["families_counted"]),
+        coverage_percent=compute_percent(sums["served"], sums["eligible"]),
+        reach_percent=compute_reach(expected),
+        completeness_percent=compute_percent(sums["complete_families"], sums["families_counted"]),
     )
 
 
 def list_children(session: Session, actor: Actor, region: str, query: ChildrenQuery) -> Listing:
     """Return the visible regions one level below, with or without reports. Raises NotFound for a village."""
-    level = level_seen(session, actor, region)
+    level = find_visible_level(session, actor, region)
     if level is RegionLevel.village:
         raise NotFound()
     children = regions.alias("children")
@@ -264,14 +266,14 @@ def list_children(session: Session, actor: Actor, region: str, query: ChildrenQu
         rows = sa.select(region_sums).where(
             region_sums.c.period == query.period,
             region_sums.c.level == child_level,
-            within(region_sums.c.region_code, region),
+            is_in_region(region_sums.c.region_code, region),
         )
     sums = rows.subquery("sums")
-    zeros = {name: sa.func.coalesce(sums.c[name], 0) for name in SUMMED}
-    columns = fields_of(
+    zeros = {name: sa.func.coalesce(sums.c[name], 0) for name in SUM_COLUMNS}
+    columns = select_fields(
         RegionSums,
         children,
-        **{name: zeros[name] for name in SUMMED if name in RegionSums.model_fields},
+        **{name: zeros[name] for name in SUM_COLUMNS if name in RegionSums.model_fields},
         **_select_percentages(sums),
         region_code=children.c.code,
     )
@@ -284,18 +286,18 @@ def list_children(session: Session, actor: Actor, region: str, query: ChildrenQu
         )
     )
     if level in (RegionLevel.nation, RegionLevel.province):
-        statement = statement.where(visible(actor, children.c.code))
+        statement = statement.where(can_see_region(actor, children.c.code))
     return Listing(statement, {"region_code": children.c.code}, {"region_code": children.c.code})
 
 
 def _select_percentages(sums: sa.Subquery) -> dict[str, sa.SQLColumnExpression[object]]:
     c = sums.c
     return {
-        "coverage_percent": percent_of(c.served, c.eligible),
+        "coverage_percent": build_percent(c.served, c.eligible),
         "reach_percent": sa.case(
-            (c.villages_foreseen > 0, percent_of(c.families_reporting, c.families_expected))
+            (c.villages_foreseen > 0, build_percent(c.families_reporting, c.families_expected))
         ),
-        "completeness_percent": percent_of(c.complete_families, c.families_counted),
+        "completeness_percent": build_percent(c.complete_families, c.families_counted),
     }
 
 
@@ -303,7 +305,7 @@ def _sum_by_province(period: str) -> sa.SelectBase:
     c = region_sums.c
     province = sa.func.substr(c.region_code, 1, 2)
     return (
-        sa.select(province.label("region_code"), *[whole_sum(c[name]).label(name) for name in SUMMED])
+        sa.select(province.label("region_code"), *[whole_sum(c[name]).label(name) for name in SUM_COLUMNS])
         .where(c.period == period, c.level == RegionLevel.regency)
         .group_by(province)
     )
@@ -311,14 +313,16 @@ def _sum_by_province(period: str) -> sa.SelectBase:
 
 def _sum_by_village(session: Session, district: str, period: str) -> sa.SelectBase:
     """Return the sums of each village of a district, as if it were a region."""
-    return sums_of_villages(session, "village").params(records=sources_of([period], [district]))
+    return select_sums(session, "village").params(records=dump_sources([period], [district]))
 
 
-def village_strategies(session: Session, text: str) -> tuple[list[StrategyCoverage], int]:
+def parse_strategies(session: Session, text: str) -> tuple[list[StrategyCoverage], int]:
     """Return figures by strategy and the version of a village's coverage, from its JSON (`CoverageOut`)."""
     content = json.loads(text)
     edition = content["service_package"]
-    package = services_of(session, [edition])[edition]
-    counts = {item["service"]: Count(item["eligible"], item["served"]) for item in content["services"]}
-    strategies = by_strategy(counts, {code: service.strategy for code, service in package.items()})
+    package = read_services(session, [edition])[edition]
+    counts = {
+        item["service"]: CoverageCount(item["eligible"], item["served"]) for item in content["services"]
+    }
+    strategies = pool_by_strategy(counts, {code: service.strategy for code, service in package.items()})
     return StrategyCoverage.from_counts(strategies), content["version"]

@@ -12,27 +12,33 @@ from collections.abc import Collection, Iterable
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.queries import below
+from app.access.queries import is_below_region
 from app.convergence.coverage.models import ServiceCoverageRow
-from app.convergence.coverage.rules import QUARTERS_BACK, district_of, is_village, quarters_from, regency_of
+from app.convergence.coverage.rules import (
+    QUARTERS_BACK,
+    add_quarters,
+    find_district,
+    find_regency,
+    is_village,
+)
 from app.convergence.coverage.sums.queries import (
-    SUMMED,
+    SUM_COLUMNS,
+    bind_touched,
+    build_touched,
     coverage,
+    dump_sources,
     region_sums,
+    select_sums,
     service_sums,
-    sources_of,
-    sums_of_villages,
-    touched_by,
-    touched_records,
 )
 from app.convergence.editions.methods.queries import region_editions
 from app.convergence.editions.methods.rules import COVERAGE_CHAIN
-from app.kit.database.engine import table_of
-from app.kit.database.journal import hold
-from app.kit.database.json_sql import built_once, to_json, whole_sum
+from app.kit.database.engine import get_table
+from app.kit.database.journal import lock_chain
+from app.kit.database.json_sql import build_once, dump_json, whole_sum
 from app.reference.models import RegionLevel
 
-cells = table_of(ServiceCoverageRow)
+cells = get_table(ServiceCoverageRow)
 
 
 def refresh_after_reports(session: Session, period: str, villages: Iterable[str]) -> None:
@@ -40,44 +46,48 @@ def refresh_after_reports(session: Session, period: str, villages: Iterable[str]
 
     The caller holds the locks of the regencies' chains.
     """
-    districts = {district_of(village) for village in villages}
+    districts = {find_district(village) for village in villages}
     _sum_services(session, period, districts)
-    _sum_regions(session, [quarters_from(period, n) for n in range(QUARTERS_BACK + 1)], districts)
+    _sum_regions(session, [add_quarters(period, n) for n in range(QUARTERS_BACK + 1)], districts)
 
 
 def refresh_after_locations(session: Session, region: str, year: int, places: Collection[str]) -> None:
     """Lock a regency's chain and recompute a year's sums after its plan has changed the priority locations `places`."""
-    districts = {district_of(place) for place in places if is_village(place)}
-    if regency_of(region) != region or "." not in region or not districts:
+    districts = {find_district(place) for place in places if is_village(place)}
+    if find_regency(region) != region or "." not in region or not districts:
         return
-    hold(session, f"{COVERAGE_CHAIN}{region}")
+    lock_chain(session, f"{COVERAGE_CHAIN}{region}")
     _sum_regions(session, [f"{year}-Q{n}" for n in range(1, 5)], districts)
 
 
 def _sum_services(session: Session, period: str, districts: Collection[str]) -> None:
     connection = session.connection()
-    of_districts = [touched_by(period, code) for code in sorted(districts)]
-    of_regencies = [touched_by(period, code) for code in sorted({regency_of(code) for code in districts})]
+    of_districts = [build_touched(period, code) for code in sorted(districts)]
+    of_regencies = [
+        build_touched(period, code) for code in sorted({find_regency(code) for code in districts})
+    ]
     for level, touched in ((RegionLevel.district, of_districts), (RegionLevel.regency, of_regencies)):
-        bound = {"records": to_json(touched)}
+        bound = {"records": dump_json(touched)}
         connection.execute(_clear(session, service_sums, level), bound)
         connection.execute(_insert_services(session, level), bound)
 
 
 def _sum_regions(session: Session, periods: list[str], districts: Collection[str]) -> None:
     connection = session.connection()
-    regencies = sorted({regency_of(code) for code in districts})
-    of_districts = {"records": to_json([touched_by(p, code) for p in periods for code in sorted(districts)])}
+    regencies = sorted({find_regency(code) for code in districts})
+    of_districts = {
+        "records": dump_json([build_touched(p, code) for p in periods for code in sorted(districts)])
+    }
     connection.execute(_clear(session, region_sums, RegionLevel.district), of_districts)
-    connection.execute(_insert_districts(session), {"records": sources_of(periods, districts)})
-    of_regencies = {"records": to_json([touched_by(p, code) for p in periods for code in regencies])}
+    connection.execute(_insert_districts(session), {"records": dump_sources(periods, districts)})
+    of_regencies = {"records": dump_json([build_touched(p, code) for p in periods for code in regencies])}
     connection.execute(_clear(session, region_sums, RegionLevel.regency), of_regencies)
     connection.execute(_insert_regencies(session), of_regencies)
 
 
-@built_once
+@build_once
 def _clear(session: Session, table: sa.Table, level: RegionLevel) -> sa.Delete:
-    touched = touched_records(session)
+    touched = bind_touched(session)
     key = sa.tuple_(table.c.period, table.c.region_code)
     return sa.delete(table).where(
         table.c.level == level, key.in_(sa.select(touched.c.period, touched.c.code))
@@ -87,13 +97,15 @@ def _clear(session: Session, table: sa.Table, level: RegionLevel) -> sa.Delete:
 def _join_districts(touched: sa.FromClause, sums: sa.FromClause) -> sa.Join:
     """Join each touched regency with the sums of its districts."""
     s, t = sums.c, touched.c
-    is_inside = sa.and_(s.period == t.period, s.level == RegionLevel.district, below(s.region_code, t.code))
+    is_inside = sa.and_(
+        s.period == t.period, s.level == RegionLevel.district, is_below_region(s.region_code, t.code)
+    )
     return touched.join(sums, is_inside)
 
 
-@built_once
+@build_once
 def _insert_services(session: Session, level: RegionLevel) -> sa.Insert:
-    touched = touched_records(session)
+    touched = bind_touched(session)
     names = [column.name for column in service_sums.c]
     if level is RegionLevel.district:
         editions = region_editions
@@ -133,29 +145,31 @@ def _insert_services(session: Session, level: RegionLevel) -> sa.Insert:
     return sa.insert(service_sums).from_select(names, query)
 
 
-@built_once
+@build_once
 def _insert_regencies(session: Session) -> sa.Insert:
-    touched, inner = touched_records(session), region_sums.alias("below")
+    touched, inner = bind_touched(session), region_sums.alias("below")
     query = (
         sa.select(
             touched.c.period,
             _bind_level(RegionLevel.regency),
             touched.c.code,
-            *[whole_sum(inner.c[name]) for name in SUMMED],
+            *[whole_sum(inner.c[name]) for name in SUM_COLUMNS],
         )
         .select_from(_join_districts(touched, inner))
         .group_by(touched.c.period, touched.c.code)
     )
-    return sa.insert(region_sums).from_select(["period", "level", "region_code", *SUMMED], query)
+    return sa.insert(region_sums).from_select(["period", "level", "region_code", *SUM_COLUMNS], query)
 
 
-@built_once
+@build_once
 def _insert_districts(session: Session) -> sa.Insert:
-    sums = sums_of_villages(session).subquery("sums")
+    sums = select_sums(session).subquery("sums")
     query = sa.select(
-        sums.c.period, _bind_level(RegionLevel.district), *[sums.c[name] for name in ("region_code", *SUMMED)]
+        sums.c.period,
+        _bind_level(RegionLevel.district),
+        *[sums.c[name] for name in ("region_code", *SUM_COLUMNS)],
     )
-    return sa.insert(region_sums).from_select(["period", "level", "region_code", *SUMMED], query)
+    return sa.insert(region_sums).from_select(["period", "level", "region_code", *SUM_COLUMNS], query)
 
 
 def _bind_level(level: RegionLevel) -> sa.SQLColumnExpression[object]:

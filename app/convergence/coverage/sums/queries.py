@@ -7,41 +7,45 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Subquery
 from sqlmodel import Session
 
-from app.access.queries import below
+from app.access.queries import is_below_region
 from app.convergence.coverage.models import CoverageRegionRow, CoverageRow, CoverageTotalRow
-from app.convergence.coverage.rules import QUARTERS_BACK, VillageStatus, quarters_from, regency_of
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import sum_where, to_json
-from app.kit.database.upsert import records
+from app.convergence.coverage.rules import QUARTERS_BACK, VillageStatus, add_quarters, find_regency
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import dump_json, sum_where
+from app.kit.database.upsert import unnest_records
 from app.plans.core.models import PlanRow, PriorityLocationRow
 
-coverage = table_of(CoverageRow)
-region_sums, service_sums = table_of(CoverageRegionRow), table_of(CoverageTotalRow)
-_plans, _locations = table_of(PlanRow), table_of(PriorityLocationRow)
+coverage = get_table(CoverageRow)
+region_sums, service_sums = get_table(CoverageRegionRow), get_table(CoverageTotalRow)
+_plans, _locations = get_table(PlanRow), get_table(PriorityLocationRow)
 
-SUMMED = [name for name in CoverageRegionRow.model_fields if name not in ("period", "level", "region_code")]
+SUM_COLUMNS = [
+    name for name in CoverageRegionRow.model_fields if name not in ("period", "level", "region_code")
+]
 """Columns of `coverage_region` that add up from region to region."""
 
 
-def touched_by(period: str, code: str) -> dict[str, object]:
+def build_touched(period: str, code: str) -> dict[str, object]:
     """Return the record of a region in a quarter, for sums that a write changes."""
-    return {"period": period, "code": code, "regency": regency_of(code), "year": int(period[:4])}
+    return {"period": period, "code": code, "regency": find_regency(code), "year": int(period[:4])}
 
 
-def touched_records(session: Session, *more: str) -> Subquery:
-    """Return the bound records of `touched_by` as a subquery, with columns `more`."""
+def bind_touched(session: Session, *more: str) -> Subquery:
+    """Return the bound records of `build_touched` as a subquery, with columns `more`."""
     c = coverage.c
     columns = {"code": c.village, "regency": c.village, "source": c.period, "back": c.year}
     names = ("period", "code", "regency", "year", *more)
-    return records(session, {name: (columns[name] if name in columns else c[name]).type for name in names})
+    return unnest_records(
+        session, {name: (columns[name] if name in columns else c[name]).type for name in names}
+    )
 
 
-def sources_of(periods: Iterable[str], districts: Iterable[str]) -> str:
+def dump_sources(periods: Iterable[str], districts: Iterable[str]) -> str:
     """Return JSON records of districts with each quarter that can report on them: itself and the quarters before."""
     codes = sorted(districts)
-    return to_json(
+    return dump_json(
         [
-            {**touched_by(period, code), "source": quarters_from(period, -back), "back": back}
+            {**build_touched(period, code), "source": add_quarters(period, -back), "back": back}
             for period in periods
             for code in codes
             for back in range(QUARTERS_BACK + 1)
@@ -49,15 +53,13 @@ def sources_of(periods: Iterable[str], districts: Iterable[str]) -> str:
     )
 
 
-def sums_of_villages(
-    session: Session, by: Literal["code", "village"] = "code"
-) -> sa.Select[*tuple[object, ...]]:
+def select_sums(session: Session, by: Literal["code", "village"] = "code") -> sa.Select[*tuple[object, ...]]:
     """Return the query of the sums of districts, or of each of their villages.
 
     A village contributes its reported figures; its target families come from the first source that gives them
-    (`rules.target_of`). The records are those of `sources_of`.
+    (`rules.target_of`). The records are those that `rank_touched` of the commands binds.
     """
-    ranked = _rank_sources(touched_records(session, "source", "back"))
+    ranked = _rank_sources(bind_touched(session, "source", "back"))
     is_reported, first = ranked.c.rank == 0, ranked.c.place == 1
 
     def has_status(status: VillageStatus | None) -> ColumnElement[bool]:
@@ -84,7 +86,9 @@ def sums_of_villages(
     }
     return (
         sa.select(
-            ranked.c.period, ranked.c[by].label("region_code"), *[sums[name].label(name) for name in SUMMED]
+            ranked.c.period,
+            ranked.c[by].label("region_code"),
+            *[sums[name].label(name) for name in SUM_COLUMNS],
         )
         .select_from(ranked)
         .group_by(ranked.c.period, ranked.c[by])
@@ -122,7 +126,10 @@ def _rank_sources(touched: Subquery) -> Subquery:
                 _plans, sa.and_(_plans.c.region_code == touched.c.regency, _plans.c.year == touched.c.year)
             ).join(
                 _locations,
-                sa.and_(_locations.c.plan_id == _plans.c.id, below(_locations.c.region_code, touched.c.code)),
+                sa.and_(
+                    _locations.c.plan_id == _plans.c.id,
+                    is_below_region(_locations.c.region_code, touched.c.code),
+                ),
             )
         )
         .where(touched.c.back == 0)

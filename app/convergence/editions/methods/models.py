@@ -8,10 +8,10 @@ from pydantic import BaseModel, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.convergence.editions.methods.rules import WEIGHTS, not_one
-from app.convergence.editions.models import EditionFields, EditionTable, Told
+from app.convergence.editions.methods.rules import WEIGHTS, find_wrong_sum
+from app.convergence.editions.models import EditionState, EditionTable, RuleEditionFields
 from app.kit.database.engine import Table
-from app.kit.fields import Key, Line, Percent, RegionCode, Shape, Version, address, show_example
+from app.kit.fields import Key, Line, Percent, RegionCode, Shape, Version, describe_key, show_example
 from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
 from app.plans.actions.models import RecipientKind
@@ -27,9 +27,9 @@ falling_thresholds = Kind(
     en="the threshold {lower} ({value}) must lie below {upper} ({allowed})",
 )
 
-PackageKey = Annotated[str, address("Edition of the service package.", "2")]
-MethodKey = Annotated[str, address("Edition of the method.", "2")]
-YearKey = Annotated[str, address("Plan year; its quarters are measured alike.", "2026")]
+PackageKey = Annotated[str, describe_key("Edition of the service package.", "2")]
+MethodKey = Annotated[str, describe_key("Edition of the method.", "2")]
+YearKey = Annotated[str, describe_key("Plan year; its quarters are measured alike.", "2026")]
 
 Weight = Annotated[float, ShapeField(ge=0, le=1, allow_inf_nan=False, description="Share of 1.")]
 
@@ -73,7 +73,7 @@ _SERVICES = [
 _PACKAGE = {"name": "Paket layanan dasar", "first_year": 2099, "services": _SERVICES}
 
 
-class ServicePackageIn(EditionFields, Shape):
+class ServicePackageIn(RuleEditionFields, Shape):
     """A service package as it is written."""
 
     services: list[Service] = ShapeField(min_length=1, max_length=50)
@@ -94,7 +94,7 @@ _STORED = {
 }
 
 
-class ServicePackageOut(ServicePackageIn, Told):
+class ServicePackageOut(ServicePackageIn, EditionState):
     """A service package as it is read."""
 
     model_config = show_example(_PACKAGE, _STORED)
@@ -118,7 +118,7 @@ class ServiceRow(ServiceFields, Table, table=True):
 # Methods
 
 
-class MethodFields(EditionFields):
+class MethodFields(RuleEditionFields):
     """Weights, shares and thresholds of the convergence index (domain, section 7)."""
 
     weight_process: Weight
@@ -179,7 +179,7 @@ class MethodIn(MethodFields, Shape):
     @model_validator(mode="after")
     def _check_consistency(self) -> "MethodIn":
         for names in WEIGHTS:
-            total = not_one([getattr(self, name) for name in names])
+            total = find_wrong_sum([getattr(self, name) for name in names])
             if total is not None:
                 raise RuleBroken(
                     sum_is_not_one, at=f"/{names[0]}", names=" + ".join(names), sum=total, allowed=1
@@ -196,7 +196,7 @@ class MethodIn(MethodFields, Shape):
         return self
 
 
-class MethodOut(MethodIn, Told):
+class MethodOut(MethodIn, EditionState):
     """A method as it is read."""
 
     model_config = show_example(_METHOD, _STORED)

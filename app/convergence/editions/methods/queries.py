@@ -27,20 +27,20 @@ from app.convergence.editions.queries import (
     ChoiceKind,
     EditionKind,
     EditionPart,
-    check_seen,
+    check_visible,
     is_chosen,
 )
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_rows
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import build_json_array, select_fields
 from app.kit.database.resources import Resource
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Problem, Text
-from app.reference.queries import strategy_labels
+from app.reference.queries import read_strategy_labels
 
 DATA = Path(__file__).parent / "data"
 
-packages, services = table_of(ServicePackageRow), table_of(ServiceRow)
-methods, region_editions = table_of(MethodRow), table_of(RegionEditionRow)
+packages, services = get_table(ServicePackageRow), get_table(ServiceRow)
+methods, region_editions = get_table(MethodRow), get_table(RegionEditionRow)
 
 
 class NoEdition(Problem):
@@ -64,7 +64,7 @@ class CoverageByEdition(Problem):
 
 
 _SERVICES = (
-    sa.select(*fields_of(Service, services))
+    sa.select(*select_fields(Service, services))
     .where(services.c.edition == packages.c.edition)
     .order_by(services.c.position)
     .correlate(packages)
@@ -72,7 +72,7 @@ _SERVICES = (
 
 
 def _find_unknown_strategies(session: Session, content: ServicePackageIn) -> list[FieldError]:
-    known = [*strategy_labels(session), BASE]
+    known = [*read_strategy_labels(session), BASE]
     return [
         describe_unknown(
             service.strategy, "strategies", known, allowed=known, pointer=f"/services/{n}/strategy"
@@ -90,7 +90,7 @@ PACKAGE = EditionKind(
     shipped=DATA / "service_packages.json",
     reply=ServicePackageOut,
     columns={
-        "services": json_rows(_SERVICES, name="services"),
+        "services": build_json_array(_SERVICES, name="services"),
         "in_use": is_chosen(region_editions.c.service_package, packages.c.edition),
     },
     part=EditionPart("services", services),
@@ -108,7 +108,7 @@ METHOD = EditionKind(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Editions(Choice):
+class RegionEditions(Choice):
     """The service package and the method of a region's year."""
 
     service_package: str
@@ -125,19 +125,19 @@ EDITIONS = ChoiceKind(
         written_at="updated_at",
     ),
     chain=COVERAGE_CHAIN,
-    record=Editions,
+    record=RegionEditions,
     reply=RegionEditionReply,
     kinds={"service_package": PACKAGE, "method": METHOD},
     missing=NoEdition,
     settled=CoverageByEdition,
-    check_region=check_seen,
+    check_region=check_visible,
 )
 
 
-def services_of(session: Session, editions: Collection[str]) -> dict[str, dict[str, Service]]:
+def read_services(session: Session, editions: Collection[str]) -> dict[str, dict[str, Service]]:
     """Return package edition → code → service, in the package's order."""
     rows = session.execute(
-        sa.select(services.c.edition, *fields_of(Service, services))
+        sa.select(services.c.edition, *select_fields(Service, services))
         .where(services.c.edition.in_(set(editions)))
         .order_by(services.c.edition, services.c.position)
     )
@@ -147,10 +147,10 @@ def services_of(session: Session, editions: Collection[str]) -> dict[str, dict[s
     return packages_by_edition
 
 
-def services_until(session: Session, year: int) -> list[Service]:
+def read_services_until(session: Session, year: int) -> list[Service]:
     """Return the services of every package that a region's year may follow, those of the latest package last."""
     rows = session.execute(
-        sa.select(*fields_of(Service, services))
+        sa.select(*select_fields(Service, services))
         .join_from(services, packages, packages.c.edition == services.c.edition)
         .where(packages.c.first_year <= year)
         .order_by(packages.c.first_year, packages.c.edition, services.c.position)
@@ -158,7 +158,7 @@ def services_until(session: Session, year: int) -> list[Service]:
     return [Service.model_construct(**row._mapping) for row in rows]
 
 
-def methods_of(session: Session, editions: Collection[str]) -> dict[str, Method]:
+def read_methods(session: Session, editions: Collection[str]) -> dict[str, Method]:
     """Return the methods of editions, by edition."""
-    chosen = sa.select(*fields_of(Method, methods)).where(methods.c.edition.in_(set(editions)))
+    chosen = sa.select(*select_fields(Method, methods)).where(methods.c.edition.in_(set(editions)))
     return {row.edition: Method.model_construct(**row._mapping) for row in session.execute(chosen)}

@@ -15,7 +15,7 @@ WEIGHTS = (
 """Groups of a method's fields; each group sums to 1."""
 
 
-def not_one(shares: Sequence[float]) -> float | None:
+def find_wrong_sum(shares: Sequence[float]) -> float | None:
     """Return the sum of shares, rounded to six decimals. Returns None if it is 1."""
     total = round(sum(shares), 6)
     return None if total == 1 else total

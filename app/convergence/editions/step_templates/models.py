@@ -10,10 +10,10 @@ from pydantic import BaseModel, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.convergence.editions.models import EditionFields, EditionTable, Told
+from app.convergence.editions.models import EditionState, EditionTable, RuleEditionFields
 from app.convergence.editions.step_templates.rules import MEASURES, MeasureName
 from app.kit.database.engine import Table
-from app.kit.fields import Figure, Key, Line, RegionCode, Shape, Version, address, show_example
+from app.kit.fields import Figure, Key, Line, RegionCode, Shape, Version, describe_key, show_example
 from app.kit.http.validation import RuleBroken, duplicate_key, refuse_repeated
 from app.kit.problems import Kind, require_found
 
@@ -43,8 +43,8 @@ due_before_opening = Kind(
     en="the last month {value} is before the first one, {allowed}",
 )
 
-TemplateKey = Annotated[str, address("Template and its edition.", "poverty-8.2")]
-StepYearKey = Annotated[str, address("Plan year that the steps are for.", "2026")]
+TemplateKey = Annotated[str, describe_key("Template and its edition.", "poverty-8.2")]
+StepYearKey = Annotated[str, describe_key("Plan year that the steps are for.", "2026")]
 
 
 class GradesCounted(StrEnum):
@@ -141,7 +141,7 @@ class TemplateStep(Shape):
         return self
 
 
-class StepTemplateFields(EditionFields):
+class StepTemplateFields(RuleEditionFields):
     grades_counted: GradesCounted = ShapeField(
         default=GradesCounted.panel_first, description="Which grade counts where machine and panel gave one."
     )
@@ -210,7 +210,7 @@ class StepTemplateIn(StepTemplateFields, Shape):
         return self
 
 
-class StepTemplateOut(StepTemplateIn, Told):
+class StepTemplateOut(StepTemplateIn, EditionState):
     """A template as it is read."""
 
     edition: str = ShapeField(description="Template and its edition.")

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.agencies.rules import is_home
-from app.convergence.editions.queries import Choice, ChoiceKind, EditionKind, check_seen, is_chosen
+from app.agencies.rules import can_have_agencies
+from app.convergence.editions.queries import Choice, ChoiceKind, EditionKind, check_visible, is_chosen
 from app.convergence.editions.step_templates.models import (
     RegionTemplateIn,
     RegionTemplateReply,
@@ -21,11 +21,11 @@ from app.convergence.editions.step_templates.models import (
     TemplateStep,
 )
 from app.convergence.editions.step_templates.rules import STEPS_CHAIN
-from app.kit.database.engine import table_of
+from app.kit.database.engine import get_table
 from app.kit.database.resources import Resource
 from app.kit.problems import NotFound, Problem, Text
 
-templates, region_templates = table_of(StepTemplateRow), table_of(RegionTemplateRow)
+templates, region_templates = get_table(StepTemplateRow), get_table(RegionTemplateRow)
 
 
 class NoTemplate(Problem):
@@ -59,7 +59,7 @@ TEMPLATE = EditionKind(
 )
 
 
-def template_steps(session: Session, editions: Collection[str]) -> dict[str, Template]:
+def read_templates(session: Session, editions: Collection[str]) -> dict[str, Template]:
     """Return the templates of editions, by edition."""
     c = templates.c
     rows = session.execute(
@@ -75,11 +75,11 @@ def template_steps(session: Session, editions: Collection[str]) -> dict[str, Tem
     }
 
 
-def home_of_steps(session: Session, actor: Actor, region: str) -> None:
+def check_steps_region(session: Session, actor: Actor, region: str) -> None:
     """Raise NotFound if the actor cannot see the region, or if the region writes no plans."""
-    if not is_home(region):
+    if not can_have_agencies(region):
         raise NotFound()
-    check_seen(session, actor, region)
+    check_visible(session, actor, region)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,5 +104,5 @@ TEMPLATES = ChoiceKind(
     kinds={"template": TEMPLATE},
     missing=NoTemplate,
     settled=StepsBegun,
-    check_region=home_of_steps,
+    check_region=check_steps_region,
 )

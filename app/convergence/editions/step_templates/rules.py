@@ -68,7 +68,7 @@ class Window(NamedTuple):
     due_on: date
 
 
-def window_of(year: int, opens_month: int, due_month: int) -> Window:
+def compute_window(year: int, opens_month: int, due_month: int) -> Window:
     """Return the window of a step of a plan year, through the end of its last month.
 
     Months count from January of the plan year: -12 is January of the year before, 12 of the year after.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.queries import visible
+from app.access.queries import can_see_region
 from app.access.rules import Actor
 from app.convergence.indicators.analyses.models import (
     Analysis,
@@ -28,35 +28,35 @@ from app.convergence.indicators.analyses.models import (
     YearChange,
 )
 from app.convergence.indicators.analyses.rules import (
-    Found,
+    FigureOrReason,
     Undefined,
-    agreement,
-    changes,
-    correlation,
-    expected_sign,
+    compute_agreement,
+    compute_changes,
+    compute_correlation,
+    compute_percent_change,
+    compute_rank,
+    compute_speed,
+    find_expected_sign,
+    find_quadrant,
+    find_trend,
     is_faster,
     is_worse,
-    paired,
-    percent_change,
-    quadrant,
-    rank_of,
-    speed,
-    trend_of,
+    pair_series,
 )
 from app.convergence.indicators.models import Flag, Symbol
-from app.convergence.indicators.queries import Indicator, all_indicators, observations, targets
-from app.convergence.indicators.rules import Observed, achievement, period_meant
-from app.kit.database.engine import table_of
+from app.convergence.indicators.queries import Indicator, observations, read_indicators, targets
+from app.convergence.indicators.rules import SurveyPeriod, compute_achievement, resolve_period
+from app.kit.database.engine import get_table
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import BadRequest, NotFound, require_found
 from app.reference.models import RegionRow
-from app.reference.rules import parent_of
+from app.reference.rules import get_parent
 
-_regions = table_of(RegionRow)
+_regions = get_table(RegionRow)
 
 
 @dataclass(frozen=True)
-class Value:
+class PublishedValue:
     """A published observation of a region and period."""
 
     value: float | None
@@ -64,43 +64,43 @@ class Value:
     flags: list[Flag]
 
 
-_NOTHING = Value(None, None, [])
+_NOTHING = PublishedValue(None, None, [])
 
 
 @dataclass
-class Published:
+class PublishedData:
     """Names of regions in force, and their observations: (region, indicator) → period → value."""
 
     names: dict[str, str]
-    values: dict[tuple[str, str], dict[str, Value]] = field(default_factory=dict)
+    values: dict[tuple[str, str], dict[str, PublishedValue]] = field(default_factory=dict)
 
-    def find_value(self, region: str, indicator: str, period: Observed | None) -> Value:
+    def find_value(self, region: str, indicator: str, period: SurveyPeriod | None) -> PublishedValue:
         """Return an observation, or an empty value if there is none."""
         return self.values.get((region, indicator), {}).get(str(period), _NOTHING)
 
-    def find_series(self, region: str, indicator: str, until: Observed) -> dict[int, float]:
+    def find_series(self, region: str, indicator: str, until: SurveyPeriod) -> dict[int, float]:
         """Return year → value up to a period, from periods of equal half; symbols are no values."""
         return {
             period.year: value.value
             for text, value in self.values.get((region, indicator), {}).items()
-            if (period := Observed.parse(text)).half == until.half
+            if (period := SurveyPeriod.parse(text)).half == until.half
             and period.year <= until.year
             and value.value is not None
         }
 
-    def describe_place(self, region: str, indicator: str, period: Observed | None) -> PlaceValue:
+    def describe_place(self, region: str, indicator: str, period: SurveyPeriod | None) -> PlaceValue:
         value = self.find_value(region, indicator, period)
         return PlaceValue(region_code=region, region_name=self.names[region], **vars(value))
 
 
 def _read_published(
     session: Session, regions: sa.ColumnElement[bool], series: sa.ColumnElement[bool]
-) -> Published:
+) -> PublishedData:
     """Return matching regions in force with their matching observations, from one SQL statement."""
     o, r = observations.c, _regions.c
     columns = (r.code, r.name, o.indicator, o.period, o.value, o.symbol, o.flags)
     joined = _regions.outerjoin(observations, sa.and_(o.region_code == r.code, series))
-    published = Published({})
+    published = PublishedData({})
     for row in session.execute(
         sa.select(*columns)
         .select_from(joined)
@@ -110,13 +110,13 @@ def _read_published(
         published.names[row.code] = row.name
         if row.indicator is not None:
             of_region = published.values.setdefault((row.code, row.indicator), {})
-            of_region[row.period] = Value(row.value, row.symbol, row.flags)
+            of_region[row.period] = PublishedValue(row.value, row.symbol, row.flags)
     return published
 
 
-def _find_newest(values: Mapping[str, Value]) -> Observed | None:
+def _find_newest(values: Mapping[str, PublishedValue]) -> SurveyPeriod | None:
     periods = [period for period, value in values.items() if value.value is not None]
-    return Observed.parse(max(periods)) if periods else None
+    return SurveyPeriod.parse(max(periods)) if periods else None
 
 
 def _round(value: float | None, digits: int = 4) -> float | None:
@@ -137,8 +137,8 @@ class _Case:
     region: str
     code: str
     indicator: Indicator
-    period: Observed | None
-    published: Published
+    period: SurveyPeriod | None
+    published: PublishedData
     siblings: list[str]
 
     @property
@@ -149,13 +149,15 @@ class _Case:
         return self.published.find_series(region, self.code, self.period) if self.period else {}
 
 
-def analysis(session: Session, actor: Actor, region: str, code: str, query: AnalysisQuery) -> Analysis:
+def compute_analysis(
+    session: Session, actor: Actor, region: str, code: str, query: AnalysisQuery
+) -> Analysis:
     """Return the five analyses. Raises NotFound if the region or the indicator does not exist."""
-    known = all_indicators(session)
+    known = read_indicators(session)
     if code not in known:
         raise NotFound()
     related = _choose_related(known, code, query)
-    parent = parent_of(region)
+    parent = get_parent(region)
     above = [code for code in (parent, "0") if code is not None]
     places: sa.ColumnElement[bool] = _regions.c.code.in_([region, *above])
     if parent is not None:
@@ -170,7 +172,7 @@ def analysis(session: Session, actor: Actor, region: str, code: str, query: Anal
         known[code],
         _parse_period(known[code], query.period) or newest,
         published,
-        sorted(sibling for sibling in published.names if parent_of(sibling) == parent),
+        sorted(sibling for sibling in published.names if get_parent(sibling) == parent),
     )
     return Analysis(
         region_code=region,
@@ -210,12 +212,12 @@ def _build_relative_position(case: _Case) -> RelativePosition:
         difference = _subtract(case.value, place.value)
         return Reference(**dict(place), difference=difference, is_worse=worse, reason=None)
 
-    parent = parent_of(case.region)
+    parent = get_parent(case.region)
     codes = case.siblings if parent is not None else []
     siblings = [case.published.describe_place(code, case.code, case.period) for code in codes]
     values = [place.value for place in siblings if place.value is not None]
     unplaced = Undefined.no_observation if case.value is None else Undefined.neutral
-    rank = None if case.value is None else rank_of(case.value, values, case.indicator.direction)
+    rank = None if case.value is None else compute_rank(case.value, values, case.indicator.direction)
     return RelativePosition(
         province=compare(parent if parent != "0" else None),
         nation=compare("0"),
@@ -231,14 +233,16 @@ def _build_change_over_time(case: _Case) -> ChangeOverTime:
     until = case.period
     items, before = [], None
     for text in sorted(values):
-        period = Observed.parse(text)
+        period = SurveyPeriod.parse(text)
         if until is None or period.half != until.half or period.year > until.year:
             continue
         item = values[text]
-        share: Found[float] = Found(None, Undefined.no_observation if item.value is None else None)
+        share: FigureOrReason[float] = FigureOrReason(
+            None, Undefined.no_observation if item.value is None else None
+        )
         change = None
         if item.value is not None and before is not None:
-            change, share = item.value - before, percent_change(before, item.value)
+            change, share = item.value - before, compute_percent_change(before, item.value)
         items.append(
             YearChange(
                 period=text,
@@ -251,17 +255,17 @@ def _build_change_over_time(case: _Case) -> ChangeOverTime:
         before = item.value if item.value is not None else before
     series = case.find_series(case.region)
     change, per_year = None, None
-    share = Found(None, Undefined.too_few if series else Undefined.no_observation)
+    share = FigureOrReason(None, Undefined.too_few if series else Undefined.no_observation)
     if len(series) > 1:
         first, last = min(series), max(series)
-        change, per_year = series[last] - series[first], speed(series, first, last).value
-        share = percent_change(series[first], series[last])
+        change, per_year = series[last] - series[first], compute_speed(series, first, last).value
+        share = compute_percent_change(series[first], series[last])
     return ChangeOverTime(
         series=items,
         change=_round(change),
         change_percent=_round(share.value, 2),
         change_per_year=_round(per_year),
-        trend=trend_of(_round(change), case.indicator.direction),
+        trend=find_trend(_round(change), case.indicator.direction),
         reason=share.reason,
     )
 
@@ -271,7 +275,7 @@ def _read_next_target(session: Session, actor: Actor, case: _Case) -> TargetStat
     c = targets.c
     statement = (
         sa.select(c.year, c.value, c.baseline, c.baseline_year)
-        .where(visible(actor, c.region_code), c.region_code == case.region, c.indicator == case.code)
+        .where(can_see_region(actor, c.region_code), c.region_code == case.region, c.indicator == case.code)
         .where(c.year >= case.period.year if case.period else sa.true())
         .order_by(c.year)
         .limit(1)
@@ -281,7 +285,7 @@ def _read_next_target(session: Session, actor: Actor, case: _Case) -> TargetStat
         return None
     made, reason = None, Undefined.no_observation
     if case.value is not None:
-        made = achievement(row.baseline, row.value, case.value, case.indicator.direction)
+        made = compute_achievement(row.baseline, row.value, case.value, case.indicator.direction)
         reason = Undefined.target_not_better
     return TargetState(
         **row._mapping, achievement_percent=_round(made, 2), reason=reason if made is None else None
@@ -293,15 +297,15 @@ def _build_effectiveness(case: _Case, target: TargetState | None, since: int | N
     series, direction = case.find_series(case.region), case.indicator.direction
     last = case.period.year if case.period else 0
     if base is None:
-        before = after = Found[float](None, Undefined.no_base)
+        before = after = FigureOrReason[float](None, Undefined.no_base)
     else:
-        before = speed(series, min(series, default=base), base)
-        after = speed(series, base, last)
+        before = compute_speed(series, min(series, default=base), base)
+        after = compute_speed(series, base, last)
     return Effectiveness(
         since=base,
         per_year_before=_round(before.value),
         per_year_after=_round(after.value),
-        trend=trend_of(_round(after.value), direction),
+        trend=find_trend(_round(after.value), direction),
         is_faster=is_faster(_round(before.value), _round(after.value), direction),
         reason=after.reason or before.reason,
         target=target,
@@ -309,16 +313,16 @@ def _build_effectiveness(case: _Case, target: TargetState | None, since: int | N
 
 
 def _build_relevance(case: _Case) -> Relevance:
-    parent = parent_of(case.region)
+    parent = get_parent(case.region)
     half = case.period.half if case.period else 0
-    above = changes(case.find_series(parent)) if parent is not None else {}
-    both = paired(changes(case.find_series(case.region)), above)
+    above = compute_changes(case.find_series(parent)) if parent is not None else {}
+    both = pair_series(compute_changes(case.find_series(case.region)), above)
     pairs = [(round(own, 4), round(theirs, 4)) for _, own, theirs in both]
-    same, moved = agreement(pairs), correlation(pairs)
+    same, moved = compute_agreement(pairs), compute_correlation(pairs)
     return Relevance(
         reference_code=parent,
         changes=[
-            ChangePair(period=str(Observed(year, half)), change=own, reference_change=theirs)
+            ChangePair(period=str(SurveyPeriod(year, half)), change=own, reference_change=theirs)
             for (year, _, _), (own, theirs) in zip(both, pairs, strict=True)
         ],
         same_direction_percent=_round(same.value, 2),
@@ -331,9 +335,9 @@ def _build_linkage(case: _Case, code: str, other: Indicator) -> Linkage:
     over_time: list[tuple[str, float, float]] = []
     over_regions: list[tuple[str, float, float]] = []
     if case.period is not None:
-        period = period_meant(other, case.period)
+        period = resolve_period(other, case.period)
         theirs = case.published.find_series(case.region, code, period)
-        over_time = [(str(year), a, b) for year, a, b in paired(case.find_series(case.region), theirs)]
+        over_time = [(str(year), a, b) for year, a, b in pair_series(case.find_series(case.region), theirs)]
         for region in case.siblings:
             own = case.published.find_value(region, case.code, case.period).value
             related = case.published.find_value(region, code, period).value
@@ -342,14 +346,14 @@ def _build_linkage(case: _Case, code: str, other: Indicator) -> Linkage:
     return Linkage(
         indicator=code,
         name=other.name,
-        expected=expected_sign(case.indicator.direction, other.direction),
+        expected=find_expected_sign(case.indicator.direction, other.direction),
         across_time=_build_correlation(over_time),
         across_siblings=_build_correlation(over_regions),
     )
 
 
 def _build_correlation(pairs: Sequence[tuple[str, float, float]]) -> Correlated:
-    figure = correlation([(a, b) for _, a, b in pairs])
+    figure = compute_correlation([(a, b) for _, a, b in pairs])
     return Correlated(
         pairs=[Pair(key=key, value=a, related_value=b) for key, a, b in pairs],
         correlation=_round(figure.value),
@@ -360,9 +364,9 @@ def _build_correlation(pairs: Sequence[tuple[str, float, float]]) -> Correlated:
 # Quadrants
 
 
-def quadrants(session: Session, code: str, query: QuadrantQuery) -> Quadrants:
+def compute_quadrants(session: Session, code: str, query: QuadrantQuery) -> Quadrants:
     """Return the regions one level below, in their quadrants. Raises NotFound if region or indicator does not exist."""
-    indicator = require_found(all_indicators(session).get(code))
+    indicator = require_found(read_indicators(session).get(code))
     r = _regions.c
     chosen = sa.or_(r.code == query.region, r.parent_code == query.region)
     published = _read_published(session, chosen, observations.c.indicator == code)
@@ -374,13 +378,13 @@ def quadrants(session: Session, code: str, query: QuadrantQuery) -> Quadrants:
         or _find_newest_in(published, code, [query.region])
         or _find_newest_in(published, code, below)
     )
-    since = _parse_period(indicator, query.from_) or (Observed(to.year - 1, to.half) if to else None)
+    since = _parse_period(indicator, query.from_) or (SurveyPeriod(to.year - 1, to.half) if to else None)
     reference = published.describe_place(query.region, code, to)
 
     def build_item(region: str) -> QuadrantItem:
         before = published.find_value(region, code, since).value
         after = published.find_value(region, code, to).value
-        placed = quadrant(before, after, reference.value, indicator.direction)
+        placed = find_quadrant(before, after, reference.value, indicator.direction)
         return QuadrantItem(
             region_code=region,
             region_name=published.names[region],
@@ -402,11 +406,11 @@ def quadrants(session: Session, code: str, query: QuadrantQuery) -> Quadrants:
     )
 
 
-def _parse_period(indicator: Indicator, period: str | None) -> Observed | None:
-    return period_meant(indicator, Observed.parse(period)) if period else None
+def _parse_period(indicator: Indicator, period: str | None) -> SurveyPeriod | None:
+    return resolve_period(indicator, SurveyPeriod.parse(period)) if period else None
 
 
-def _find_newest_in(published: Published, code: str, regions: Iterable[str]) -> Observed | None:
+def _find_newest_in(published: PublishedData, code: str, regions: Iterable[str]) -> SurveyPeriod | None:
     newest = [_find_newest(published.values.get((region, code), {})) for region in regions]
     periods = [period for period in newest if period is not None]
     return max(periods, key=lambda period: (period.year, period.half)) if periods else None

@@ -2,35 +2,37 @@
 
 from fastapi import Response
 
-from app.access.actor import Call, Caller, recognised
+from app.access.actor import Caller, RequestContext, authenticate_in_thread
 from app.convergence.indicators.analyses import queries
 from app.convergence.indicators.analyses.models import Analysis, AnalysisQuery, QuadrantQuery, Quadrants
 from app.convergence.indicators.models import IndicatorKey
-from app.convergence.indicators.rules import INDICATORS, OBSERVATIONS, targets_chain
-from app.kit.database.journal import stamp
-from app.kit.http.etags import tag_of
+from app.convergence.indicators.rules import INDICATORS_CHAIN, OBSERVATIONS_CHAIN, format_targets_chain
+from app.kit.database.journal import state_hash
+from app.kit.http.etags import make_etag
 from app.kit.http.replies import answer
-from app.kit.http.routing import FromQuery, house_router, revalidated
+from app.kit.http.routing import FromQuery, make_router, revalidate_by
 from app.reference.commands import CHAIN as REFERENCE
 from app.reference.models import RegionKey
 
-router = house_router(tags=["convergence"])
+router = make_router(tags=["convergence"])
 
 
-def analysis_tag(call: Call) -> str:
+def build_analysis_tag(call: RequestContext) -> str:
     """Return the ETag of an analysis, from the state of regions, indicators, observations and the region's targets."""
-    chain = targets_chain(call.request.path_params["region"])
-    state = stamp(call.session, REFERENCE, INDICATORS, OBSERVATIONS, chain)
-    return tag_of(call.request.url, call.actor.fingerprint, state)
+    chain = format_targets_chain(call.request.path_params["region"])
+    state = state_hash(call.session, REFERENCE, INDICATORS_CHAIN, OBSERVATIONS_CHAIN, chain)
+    return make_etag(call.request.url, call.actor.fingerprint, state)
 
 
-def quadrants_tag(call: Call) -> str:
+def build_quadrants_tag(call: RequestContext) -> str:
     """Return the ETag of quadrants, from the state of regions, indicators and observations."""
-    return tag_of(call.request.url, stamp(call.session, REFERENCE, INDICATORS, OBSERVATIONS))
+    return make_etag(
+        call.request.url, state_hash(call.session, REFERENCE, INDICATORS_CHAIN, OBSERVATIONS_CHAIN)
+    )
 
 
 @router.get("/regions/{region}/indicators/{indicator}/analysis", response_model=Analysis)
-@revalidated(lambda request: analysis_tag(recognised(request)))
+@revalidate_by(lambda request: build_analysis_tag(authenticate_in_thread(request)))
 def read_analysis(
     call: Caller, region: RegionKey, indicator: IndicatorKey, query: FromQuery[AnalysisQuery]
 ) -> Response:
@@ -40,17 +42,19 @@ def read_analysis(
     published, never averages of regions below; what is undefined is null with a `reason`, never zero. Open to every
     valid token; the region's target is shown to whoever sees the region.
     """
-    analysis = queries.analysis(call.session, call.actor, region, indicator, query)
-    return answer(call.request, analysis.model_dump_json().encode(), tag=analysis_tag(call))
+    analysis = queries.compute_analysis(call.session, call.actor, region, indicator, query)
+    return answer(call.request, analysis.model_dump_json().encode(), tag=build_analysis_tag(call))
 
 
 @router.get("/indicators/{indicator}/quadrants", response_model=Quadrants)
-@revalidated(lambda request: quadrants_tag(recognised(request)))
+@revalidate_by(lambda request: build_quadrants_tag(authenticate_in_thread(request)))
 def read_quadrants(call: Caller, indicator: IndicatorKey, query: FromQuery[QuadrantQuery]) -> Response:
     """The regions below one by priority: 1 worse than it and worsening, 2 worse, 3 worsening, 4 neither.
 
     The reference is the published value of `region`, the change that since `from`. A region without either value has
     no quadrant and says why. Open to every valid token.
     """
-    quadrants = queries.quadrants(call.session, indicator, query)
-    return answer(call.request, quadrants.model_dump_json(by_alias=True).encode(), tag=quadrants_tag(call))
+    quadrants = queries.compute_quadrants(call.session, indicator, query)
+    return answer(
+        call.request, quadrants.model_dump_json(by_alias=True).encode(), tag=build_quadrants_tag(call)
+    )

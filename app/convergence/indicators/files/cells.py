@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from app.convergence.indicators.models import Flag, Symbol
 from app.kit.files.books import Value
-from app.kit.files.cells import clean, why_unusable
+from app.kit.files.cells import clean_text, find_refusal
 from app.kit.problems import Kind
 
 became_time = Kind(
@@ -77,7 +77,7 @@ _MONTH = re.compile(r"([a-z]{3})[a-z]*[-/ ](\d{2,4})")
 
 
 @dataclass(frozen=True)
-class Figure:
+class CellFigure:
     """Content of a cell: a number or a symbol, with flags."""
 
     value: float | None
@@ -85,7 +85,7 @@ class Figure:
     flags: tuple[Flag, ...] = ()
 
 
-class Unread(Exception):
+class UnreadableCell(Exception):
     """A cell that is neither a number nor a symbol; `candidates` are the numbers that it may stand for."""
 
     def __init__(self, kind: Kind, candidates: Iterable[str] = ()) -> None:
@@ -93,7 +93,7 @@ class Unread(Exception):
         self.kind, self.candidates = kind, list(candidates)
 
 
-def read_figure(value: Value, mark: str | None) -> Figure | None:
+def read_figure(value: Value, mark: str | None) -> CellFigure | None:
     """Return the figure in a cell. Returns None if it is blank.
 
     Raises Unread for a formula, an error, a time or any other text. `mark` is the decimal mark of the column, None if
@@ -102,19 +102,19 @@ def read_figure(value: Value, mark: str | None) -> Figure | None:
     if value is None:
         return None
     if isinstance(value, bool):
-        raise Unread(not_a_figure)
+        raise UnreadableCell(not_a_figure)
     if isinstance(value, (int, float)):
-        return Figure(float(value))
+        return CellFigure(float(value))
     if isinstance(value, (date, time, timedelta)):
-        raise Unread(became_time, probable_numbers(value))
-    if kind := why_unusable(value):
-        raise Unread(kind)
-    text, flags = _split_flags(clean(str(value)))
+        raise UnreadableCell(became_time, guess_numbers(value))
+    if kind := find_refusal(value):
+        raise UnreadableCell(kind)
+    text, flags = _split_flags(clean_text(str(value)))
     if not text:
         return None
     if (symbol := SYMBOLS.get(text.lower())) is not None:
-        return Figure(None, symbol, flags)
-    return Figure(float(_parse_number(text, mark)), None, flags)
+        return CellFigure(None, symbol, flags)
+    return CellFigure(float(_parse_number(text, mark)), None, flags)
 
 
 def _split_flags(text: str) -> tuple[str, tuple[Flag, ...]]:
@@ -126,18 +126,18 @@ def _split_flags(text: str) -> tuple[str, tuple[Flag, ...]]:
 
 
 def _parse_number(text: str, mark: str | None) -> Decimal:
-    readings = readings_of(text)
+    readings = parse_readings(text)
     if not readings:
         is_time = _TIME.fullmatch(text) or _DATE.fullmatch(text)
-        raise Unread(became_time, probable_numbers(text)) if is_time else Unread(not_a_figure)
+        raise UnreadableCell(became_time, guess_numbers(text)) if is_time else UnreadableCell(not_a_figure)
     if len(readings) > 1 and mark is not None:
         readings = {own: number for own, number in readings.items() if own == mark}
     if len(readings) > 1:
-        raise Unread(unclear_mark, sorted({f"{number:f}" for number in readings.values()}, key=len))
+        raise UnreadableCell(unclear_mark, sorted({f"{number:f}" for number in readings.values()}, key=len))
     return next(iter(readings.values()))
 
 
-def readings_of(text: str) -> dict[str, Decimal]:
+def parse_readings(text: str) -> dict[str, Decimal]:
     """Return decimal mark → number of a text: two entries if the mark is unclear, none if the text is no number.
 
     A number without a decimal mark has the key "".
@@ -162,19 +162,19 @@ def readings_of(text: str) -> dict[str, Decimal]:
     return readings
 
 
-def decimal_mark(values: Iterable[Value]) -> str | None:
+def find_decimal_mark(values: Iterable[Value]) -> str | None:
     """Return the decimal mark that the texts of a column show. Returns None if they show none, or both."""
     shown: set[str] = set()
     for value in values:
         if isinstance(value, str):
-            readings = readings_of(_split_flags(clean(value))[0])
+            readings = parse_readings(_split_flags(clean_text(value))[0])
             if len(readings) == 1:
                 shown |= readings.keys()
     shown.discard("")
     return shown.pop() if len(shown) == 1 else None
 
 
-def probable_numbers(value: str | date | time | timedelta) -> list[str]:
+def guess_numbers(value: str | date | time | timedelta) -> list[str]:
     """Return the numbers that a spreadsheet may have turned into this time or date, the likeliest first.
 
     `13:59:00` was 13.59 (hour and minute); 18 January 1900, 23:31:12 is the number 18.98 in a time format; 13 May

@@ -12,19 +12,25 @@ from typing import Any, NamedTuple
 
 from app.convergence.indicators.files.cells import (
     MONTHS,
-    Figure,
-    Unread,
-    decimal_mark,
+    CellFigure,
+    UnreadableCell,
+    find_decimal_mark,
     looks_like_fractions,
     looks_like_times,
     read_figure,
 )
 from app.convergence.indicators.models import IndicatorIn, Symbol, TableQuery
-from app.convergence.indicators.rules import Observed, half_of_month, is_period_of, period_meant, periods_of
-from app.kit.fields import folded
+from app.convergence.indicators.rules import (
+    SurveyPeriod,
+    find_half,
+    is_period_of,
+    list_periods,
+    resolve_period,
+)
+from app.kit.fields import fold_name
 from app.kit.files.books import Sheet, Value
-from app.kit.files.cells import as_text
-from app.kit.http.validation import describe_unknown, duplicate_key, nearest
+from app.kit.files.cells import render_text
+from app.kit.http.validation import describe_unknown, duplicate_key, find_nearest
 from app.kit.problems import ErrorPlace, FieldError, Invalid, Kind, TooLarge, refuse
 
 no_table = Kind(
@@ -73,7 +79,7 @@ column_of_fractions = Kind(
 )
 
 HEADER_ROWS = 30
-MOST = 50_000
+MOST_OBSERVATIONS = 50_000
 """Observations of a file: every regency by ten indicators and ten years. One transaction writes all of them."""
 
 _WORDS = {
@@ -95,7 +101,7 @@ _NUMBERED = re.compile(r"\(\d{1,3}\)")
 
 
 @dataclass(frozen=True)
-class Told:
+class LocatedObservation:
     """An observation in a request or a file, with the location of its fields for error messages."""
 
     region: str
@@ -111,7 +117,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Places:
+class RegionCodes:
     """Nation, provinces and regencies: code → name, and BPS code of a regency → code."""
 
     names: Mapping[str, str]
@@ -138,7 +144,7 @@ class _Column(NamedTuple):
 
     place: int
     indicator: str | None
-    period: Observed | None
+    period: SurveyPeriod | None
     """A bare year stands for a half-year too, depending on the indicator."""
 
 
@@ -147,30 +153,30 @@ class _Reader:
     sheet: Sheet
     filename: str
     indicators: Mapping[str, IndicatorIn]
-    places: Places
+    places: RegionCodes
     query: TableQuery
     errors: list[FieldError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.spellings = {
-            folded(word): code
+            fold_name(word): code
             for code, item in self.indicators.items()
             for word in (code, item.name, item.name_english, *item.aliases)
         }
-        self.skipped = {folded(word) for word in self.query.skip}
+        self.skipped = {fold_name(word) for word in self.query.skip}
 
     def fail(self, kind: Kind, r: int, c: int, value: object = None, **more: Any) -> None:
         self.errors.append(FieldError(kind, cell=self.sheet.cell(r, c), value=value, **more))
 
     def text(self, r: int, c: int) -> str:
-        return as_text(self.sheet.value(r, c)).strip()
+        return render_text(self.sheet.value(r, c)).strip()
 
     # Headers
 
     def find_header(self) -> int:
         """Return the row of the headers. Raises Invalid if there is none."""
         for r in range(min(HEADER_ROWS, len(self.sheet.rows))):
-            words = [folded(self.text(r, c)) for c in range(len(self.sheet.rows[r]))]
+            words = [fold_name(self.text(r, c)) for c in range(len(self.sheet.rows[r]))]
             roles = {_ROLES.get(word) for word in words}
             if "code" in roles and (
                 "value" in roles or any(word in self.spellings or _parse_period(word) for word in words)
@@ -186,7 +192,7 @@ class _Reader:
         columns: list[_Column] = []
         for c in range(self.sheet.width):
             text = self.text(header, c)
-            word = folded(text)
+            word = fold_name(text)
             if word in self.skipped or (not word and self._is_blank(header, c)):
                 continue
             role = _ROLES.get(word)
@@ -201,7 +207,7 @@ class _Reader:
             elif period := _parse_period(word):
                 columns.append(_Column(c, self.query.indicator, period))
             else:
-                self.fail(unknown_header, header, c, text, nearest=nearest(text, self.spellings))
+                self.fail(unknown_header, header, c, text, nearest=find_nearest(text, self.spellings))
         return roles, columns
 
     def _is_blank(self, header: int, c: int) -> bool:
@@ -237,37 +243,39 @@ class _Reader:
         """Return the period of a cell from its header, its row or the query. Returns None after reporting an error."""
         indicator = self.indicators[code]
         c, text, parsed = self._locate_period(r, roles, column, indicator)
-        period = str(parsed if parsed is None or parsed.half else period_meant(indicator, parsed))
+        period = str(parsed if parsed is None or parsed.half else resolve_period(indicator, parsed))
         if is_period_of(indicator, period):
             return period
-        allowed = periods_of(indicator)
+        allowed = list_periods(indicator)
         self.fail(wrong_period, r, c, text, allowed=allowed, values={"indicator": code})
         return None
 
     def _locate_period(
         self, r: int, roles: Mapping[str, int], column: _Column, indicator: IndicatorIn
-    ) -> tuple[int, str, Observed | None]:
+    ) -> tuple[int, str, SurveyPeriod | None]:
         """Return the column of the period, its text, and the period (None if the text is no period)."""
         if column.period is not None:
             return column.place, str(column.period), column.period
         if "period" in roles:
             text = self.text(r, roles["period"])
-            return roles["period"], text, _parse_period(folded(text))
+            return roles["period"], text, _parse_period(fold_name(text))
         if "year" not in roles:
             text = self.query.period or ""
-            return column.place, text, _parse_period(folded(text))
+            return column.place, text, _parse_period(fold_name(text))
         text = self.text(r, roles["year"])
-        year = _parse_period(folded(text))
+        year = _parse_period(fold_name(text))
         for role, half_of in (("month", _find_half), ("half", lambda _, word: _HALVES.get(word))):
             if year is not None and role in roles and (part := self.text(r, roles[role])):
-                half = half_of(indicator, folded(part))
-                return roles[role], part, None if half is None else Observed(year.year, half)
+                half = half_of(indicator, fold_name(part))
+                return roles[role], part, None if half is None else SurveyPeriod(year.year, half)
         return roles["year"], text, year
 
-    def read_rows(self, header: int, roles: Mapping[str, int], columns: list[_Column]) -> Iterator[Told]:
+    def read_rows(
+        self, header: int, roles: Mapping[str, int], columns: list[_Column]
+    ) -> Iterator[LocatedObservation]:
         """Yield the valid observations below the header; report unusable cells and repeated observations."""
         marks = {
-            column.place: decimal_mark(
+            column.place: find_decimal_mark(
                 self.sheet.value(r, column.place) for r in range(header + 1, len(self.sheet.rows))
             )
             for column in columns
@@ -290,12 +298,12 @@ class _Reader:
 
     def _is_numbering(self, r: int) -> bool:
         return all(
-            _NUMBERED.fullmatch(as_text(cell).strip()) for cell in self.sheet.rows[r] if cell is not None
+            _NUMBERED.fullmatch(render_text(cell).strip()) for cell in self.sheet.rows[r] if cell is not None
         )
 
     def _read_cell(
         self, r: int, roles: Mapping[str, int], column: _Column, region: str | None, mark: str | None
-    ) -> Told | None:
+    ) -> LocatedObservation | None:
         code = self._find_indicator(r, roles, column)
         figure = self._read_figure(r, column.place, mark)
         if code is None or figure is None:
@@ -310,23 +318,23 @@ class _Reader:
             "flags": list(figure.flags),
             "source": self.query.source or self.filename,
         }
-        return Told(region, code, period, content, lambda _: {"cell": cell})
+        return LocatedObservation(region, code, period, content, lambda _: {"cell": cell})
 
     def _find_indicator(self, r: int, roles: Mapping[str, int], column: _Column) -> str | None:
         if column.indicator is not None:
             return column.indicator
         text = self.text(r, roles["indicator"])
-        code = self.spellings.get(folded(text))
+        code = self.spellings.get(fold_name(text))
         if code is None:
             cell = self.sheet.cell(r, roles["indicator"])
             self.errors.append(describe_unknown(text, "indicators", self.spellings, cell=cell))
         return code
 
-    def _read_figure(self, r: int, c: int, mark: str | None) -> Figure | None:
+    def _read_figure(self, r: int, c: int, mark: str | None) -> CellFigure | None:
         value = self.sheet.value(r, c)
         try:
             return read_figure(value, mark)
-        except Unread as error:
+        except UnreadableCell as error:
             allowed = [symbol.value for symbol in Symbol]
             self.fail(error.kind, r, c, str(value), allowed=allowed, nearest=error.candidates)
             return None
@@ -339,9 +347,9 @@ def read_table(
     sheet: Sheet,
     filename: str,
     indicators: Mapping[str, IndicatorIn],
-    places: Places,
+    places: RegionCodes,
     query: TableQuery,
-) -> list[Told]:
+) -> list[LocatedObservation]:
     """Return the observations of a sheet, each with its cell. Raises Invalid with every unusable cell."""
     if query.indicator is not None and query.indicator not in indicators:
         error = describe_unknown(query.indicator, "indicators", indicators, parameter="indicator")
@@ -358,9 +366,9 @@ def read_table(
     ):
         reader.errors.append(_describe_missing("period"))
     refuse(reader.errors)
-    items = list(islice(reader.read_rows(header, roles, columns), MOST + 1))
-    if len(items) > MOST:
-        raise TooLarge(allowed=f"{MOST} observations")
+    items = list(islice(reader.read_rows(header, roles, columns), MOST_OBSERVATIONS + 1))
+    if len(items) > MOST_OBSERVATIONS:
+        raise TooLarge(allowed=f"{MOST_OBSERVATIONS} observations")
     _check_columns(reader, header, columns, items)
     refuse(reader.errors)
     return items
@@ -370,7 +378,9 @@ def _describe_missing(parameter: str) -> FieldError:
     return FieldError(not_said, parameter=parameter, values={"what": parameter, "parameter": parameter})
 
 
-def _check_columns(reader: _Reader, header: int, columns: list[_Column], items: list[Told]) -> None:
+def _check_columns(
+    reader: _Reader, header: int, columns: list[_Column], items: list[LocatedObservation]
+) -> None:
     """Report errors that only a whole column shows: numbers turned into times, percentages as shares of one."""
     numbers: dict[tuple[str, str], list[float]] = {}
     for item in items:
@@ -390,20 +400,20 @@ def _parse_code(value: Value) -> tuple[str, str]:
     if isinstance(value, float) and round(value, 2) == value:
         text = f"{value:.2f}"
     else:
-        text = as_text(value).strip().lower()
+        text = render_text(value).strip().lower()
     return text, text.replace(".", "") if re.fullmatch(r"\d{2}(\.?\d{2})?", text) else ""
 
 
 def _strip_type(name: str) -> str:
-    return re.sub(r"^(kabupaten|kab|kota) ", "", folded(name))
+    return re.sub(r"^(kabupaten|kab|kota) ", "", fold_name(name))
 
 
 def _find_half(indicator: IndicatorIn, word: str) -> int | None:
     month = int(word) if word.isdecimal() else MONTHS.get(word[:3], 0)
-    return half_of_month(indicator, month)
+    return find_half(indicator, month)
 
 
-def _parse_period(word: str) -> Observed | None:
+def _parse_period(word: str) -> SurveyPeriod | None:
     """Return the period in a folded text such as `2021` or `2021 s1`. Returns None if it is no period."""
     match = re.fullmatch(r"((?:19|20)\d\d)(?: s([12]))?", word)
-    return Observed(int(match[1]), int(match[2] or 0)) if match else None
+    return SurveyPeriod(int(match[1]), int(match[2] or 0)) if match else None

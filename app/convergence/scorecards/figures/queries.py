@@ -20,42 +20,42 @@ from app.access.models import Role, TokenScope
 from app.access.rules import CONSOLE, Actor, Grant
 from app.convergence.coverage.models import CoverageRow
 from app.convergence.coverage.queries import regions
-from app.convergence.coverage.rules import QUARTERS_BACK, quarters_from
+from app.convergence.coverage.rules import QUARTERS_BACK, add_quarters
 from app.convergence.coverage.sums.queries import region_sums, service_sums
 from app.convergence.editions.methods.models import MethodFields
-from app.convergence.editions.methods.queries import EDITIONS, methods_of, services
-from app.convergence.editions.queries import choices_of
+from app.convergence.editions.methods.queries import EDITIONS, read_methods, services
+from app.convergence.editions.queries import read_choices
 from app.convergence.editions.step_templates.queries import NoTemplate
-from app.convergence.indicators.queries import observations, outcome_inputs
+from app.convergence.indicators.queries import observations, read_outcome_inputs
 from app.convergence.scorecards.models import NO_COVERAGE, SUMS, Content, CoverageContent, ServiceContent
-from app.convergence.steps.queries import process_scores
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import json_tables, sum_where, whole_sum
+from app.convergence.steps.queries import compute_process_scores
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import select_json_tables, sum_where, whole_sum
 from app.plans.actions.models import ComponentRow, LocationRow, RecipientKind, RecipientRow, Strategy
 from app.plans.actions.queries import actions
 from app.plans.core.models import PriorityLocationRow
 from app.plans.core.queries import plans
 from app.reference.models import RegionLevel
-from app.reference.queries import among
+from app.reference.queries import is_among
 from app.tracking.progress.models import ComponentSpendingRow, ProgressRow
-from app.tracking.summaries.queries import lines_of
+from app.tracking.summaries.queries import select_lines
 
-_components, _locations = table_of(ComponentRow), table_of(LocationRow)
-_recipients, _loci = table_of(RecipientRow), table_of(PriorityLocationRow)
-_progress, _spent = table_of(ProgressRow), table_of(ComponentSpendingRow)
-_coverage = table_of(CoverageRow)
+_components, _locations = get_table(ComponentRow), get_table(LocationRow)
+_recipients, _loci = get_table(RecipientRow), get_table(PriorityLocationRow)
+_progress, _spent = get_table(ProgressRow), get_table(ComponentSpendingRow)
+_coverage = get_table(CoverageRow)
 
 _READER = Actor("reader", "reader", frozenset(TokenScope), (Grant(Role.reader, "0", None),))
 """Reader of all plans in force, and of no draft."""
 
-P0 = "p0"
+POVERTY_RATE = "p0"
 """Code of the poverty rate."""
 
 VILLAGE_LENGTH = 13
 """Characters of a village's code."""
 
 
-class Computed(NamedTuple):
+class ComputedFigures(NamedTuple):
     """The computed figures of a region in a quarter."""
 
     region_code: str
@@ -67,7 +67,7 @@ class Computed(NamedTuple):
 
 def compute_figures(
     session: Session, codes: Collection[str], period: str, now: datetime
-) -> dict[str, Computed]:
+) -> dict[str, ComputedFigures]:
     """Return the own figures of provinces, regencies and the nation in a quarter, by region code: of the plan, of the
     coverage (regencies only), of the steps and of the targets. No rights apply here; the reply applies them."""
     if not codes:
@@ -79,10 +79,10 @@ def compute_figures(
     process = _read_process(session, _READER, codes, year, now)
     drafts = [code for code, (_, in_force) in plan_sums.items() if not in_force]
     of_drafts = _read_process(session, CONSOLE, drafts, year, now)
-    editions = choices_of(session, EDITIONS, codes, year)
-    methods = methods_of(session, {choice.method for choice in editions.values()})
+    editions = read_choices(session, EDITIONS, codes, year)
+    methods = read_methods(session, {choice.method for choice in editions.values()})
     indicators: dict[str, list[dict[str, object]]] = defaultdict(list)
-    for row in outcome_inputs(session, codes, year):
+    for row in read_outcome_inputs(session, codes, year):
         names = ("indicator", "direction", "baseline", "target", "actual")
         indicators[row.region_code].append({name: getattr(row, name) for name in names})
     figures = {}
@@ -103,7 +103,7 @@ def compute_figures(
             "p0_period": poverty.period,
             "population": poverty.population,
         }
-        figures[code] = Computed(code, period, sums, bool(in_force), content)
+        figures[code] = ComputedFigures(code, period, sums, bool(in_force), content)
     return figures
 
 
@@ -114,7 +114,7 @@ def _read_process(
     if not codes:
         return {}
     try:
-        scores = process_scores(session, actor, codes, year, now)
+        scores = compute_process_scores(session, actor, codes, year, now)
     except NoTemplate:
         return {}
     return {code: None if score.score is None else round(score.score, 2) for code, score in scores.items()}
@@ -129,10 +129,10 @@ def _sum_plans(
     """Return `SumFields` and the flag `in_force` for each region with a plan of the year."""
     chosen = (
         sa.select(plans.c.id, plans.c.region_code, plans.c.revision)
-        .where(plans.c.year == int(period[:4]), among(session, plans.c.region_code, codes))
+        .where(plans.c.year == int(period[:4]), is_among(session, plans.c.region_code, codes))
         .cte("chosen")
     )
-    lines = lines_of(actions.c.plan_id.in_(sa.select(chosen.c.id)), period)
+    lines = select_lines(actions.c.plan_id.in_(sa.select(chosen.c.id)), period)
     classes = _select_classes(lines)
     spending = _select_spending(lines, classes)
     queries: dict[str, sa.SelectBase] = {
@@ -145,7 +145,7 @@ def _sum_plans(
         "loci": _sum_loci(chosen, lines, period),
         "recipients": _sum_recipients(lines),
     }
-    row = session.execute(json_tables(queries)).one()
+    row = session.execute(select_json_tables(queries)).one()
     plan_rows, money, planned, spent, travel, places, loci, recipients = map(json.loads, row)
     by_plan: dict[int, dict[str, int]] = {plan["id"]: dict.fromkeys(SUMS, 0) for plan in plan_rows}
     for sums in (*money, *places, *loci):
@@ -350,7 +350,7 @@ def _sum_loci(chosen: sa.CTE, lines: sa.CTE, period: str) -> sa.SelectBase:
         _read_families(_loci.c.region_code, [period]),
         _loci.c.target_families,
         _read_families(
-            _loci.c.region_code, [quarters_from(period, -back) for back in range(1, QUARTERS_BACK + 1)]
+            _loci.c.region_code, [add_quarters(period, -back) for back in range(1, QUARTERS_BACK + 1)]
         ),
     )
     locus = (
@@ -429,13 +429,13 @@ def _sum_coverage(session: Session, codes: Collection[str], period: str) -> dict
                 services, sa.and_(services.c.edition == s.service_package, services.c.code == s.service)
             )
         )
-        .where(s.period == period, s.level == RegionLevel.regency, among(session, s.region_code, codes))
+        .where(s.period == period, s.level == RegionLevel.regency, is_among(session, s.region_code, codes))
         .group_by(s.region_code, s.service, services.c.strategy)
         .order_by(s.region_code, sa.func.min(services.c.position), s.service)
     )
     result: dict[str, CoverageContent] = {}
     families = sa.select(r.region_code, r.families_reporting, r.families_expected, r.villages_foreseen).where(
-        r.period == period, r.level == RegionLevel.regency, among(session, r.region_code, codes)
+        r.period == period, r.level == RegionLevel.regency, is_among(session, r.region_code, codes)
     )
     for region, reporting, expected, foreseen in session.execute(families):
         result[region] = CoverageContent(
@@ -462,7 +462,7 @@ def _read_poverty(session: Session, codes: Collection[str], year: int) -> dict[s
         sa.select(sa.func.max(o.period))
         .where(
             o.region_code == regions.c.code,
-            o.indicator == P0,
+            o.indicator == POVERTY_RATE,
             o.value.is_not(None),
             o.period < str(year + 1),
         )
@@ -471,11 +471,11 @@ def _read_poverty(session: Session, codes: Collection[str], year: int) -> dict[s
     )
     value = observations.alias("value")
     is_newest = sa.and_(
-        value.c.region_code == regions.c.code, value.c.indicator == P0, value.c.period == newest
+        value.c.region_code == regions.c.code, value.c.indicator == POVERTY_RATE, value.c.period == newest
     )
     query = (
         sa.select(regions.c.code, value.c.value, value.c.period, regions.c.population)
         .select_from(regions.outerjoin(value, is_newest))
-        .where(among(session, regions.c.code, codes))
+        .where(is_among(session, regions.c.code, codes))
     )
     return {code: _Poverty(*poverty) for code, *poverty in session.execute(query)}

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from app.convergence.coverage.rules import Count, percent, pooled
+from app.convergence.coverage.rules import CoverageCount, compute_percent, pool_counts
 from app.convergence.editions.methods.models import Method
-from app.convergence.indicators.rules import achievement
+from app.convergence.indicators.rules import compute_achievement
 from app.convergence.scorecards.index.models import (
     PARTS,
     IndexComponent,
@@ -29,14 +29,14 @@ from app.kit.problems import FieldError
 _MILLION = 1_000_000
 
 
-class Value(NamedTuple):
+class IndexValue(NamedTuple):
     """A figure in percent, two decimals, or the reason for its absence."""
 
     percent: float | None
     missing: Missing | None = None
 
 
-def hundredths(value: float) -> int:
+def to_hundredths(value: float) -> int:
     """Return a figure in percent as a whole number of hundredths, halves up."""
     return math.floor(value * 100 + 0.5)
 
@@ -46,9 +46,9 @@ def _divide(part: int, whole: int) -> float:
     return ((2 * part + whole) // (2 * whole)) / 100
 
 
-def mean(figures: Collection[float]) -> float:
+def compute_mean(figures: Collection[float]) -> float:
     """Return the arithmetic mean of published percentages, two decimals. `figures` must not be empty."""
-    return _divide(sum(map(hundredths, figures)), len(figures))
+    return _divide(sum(map(to_hundredths, figures)), len(figures))
 
 
 # Components
@@ -58,12 +58,12 @@ def mean(figures: Collection[float]) -> float:
 class Targeting:
     """T and the two shares with T as their mean."""
 
-    total: Value
-    budget: Value
-    families: Value
+    total: IndexValue
+    budget: IndexValue
+    families: IndexValue
 
 
-def targeting(inputs: ScorecardInputs) -> Targeting:
+def compute_targeting(inputs: ScorecardInputs) -> Targeting:
     """Return T in percent: the mean of budget in loci / budget at villages (rupiah) and H of loci that a funded line
     of each strategy reaches / H of all loci (families). Domain, section 7.
 
@@ -73,24 +73,30 @@ def targeting(inputs: ScorecardInputs) -> Targeting:
     families, funded = inputs.families_in_loci, inputs.families_in_funded_loci
     if not inputs.loci and not in_loci and not families:
         why = Missing.no_plan if inputs.loci is None else Missing.no_loci
-        return Targeting(Value(None, why), Value(None, why), Value(None, why))
+        return Targeting(IndexValue(None, why), IndexValue(None, why), IndexValue(None, why))
     budget = (
-        Value(percent(in_loci or 0, at_villages)) if at_villages else Value(None, Missing.no_village_budget)
+        IndexValue(compute_percent(in_loci or 0, at_villages))
+        if at_villages
+        else IndexValue(None, Missing.no_village_budget)
     )
-    reached = Value(percent(funded or 0, families)) if families else Value(None, Missing.no_families)
+    reached = (
+        IndexValue(compute_percent(funded or 0, families))
+        if families
+        else IndexValue(None, Missing.no_families)
+    )
     defined = [value.percent for value in (budget, reached) if value.percent is not None]
-    total = Value(mean(defined)) if defined else Value(None, budget.missing)
+    total = IndexValue(compute_mean(defined)) if defined else IndexValue(None, budget.missing)
     return Targeting(total, budget, reached)
 
 
-def spending_figure(inputs: ScorecardInputs, method: Method) -> Value:
+def compute_spending_figure(inputs: ScorecardInputs, method: Method) -> IndexValue:
     """Return spending in percent of the total budget, weighted by class: 0.50·direct/B + 0.30·indirect/B +
     0.20·supporting/B (shares of the method), without travel. PMK 97/2023 article 3 (3) a and b: `Xi`.
     """
     if inputs.budget is None:
-        return Value(None, Missing.no_plan)
+        return IndexValue(None, Missing.no_plan)
     if not inputs.budget:
-        return Value(None, Missing.no_budget)
+        return IndexValue(None, Missing.no_budget)
     weighted = spent = 0
     for share, amount in (
         (method.share_direct, inputs.spent_direct),
@@ -100,13 +106,13 @@ def spending_figure(inputs: ScorecardInputs, method: Method) -> Value:
         weighted += round(share * _MILLION) * (amount or 0)
         spent += amount or 0
     if not spent and not inputs.lines_reported:
-        return Value(None, Missing.no_report)
+        return IndexValue(None, Missing.no_report)
     if not spent and inputs.spent:
-        return Value(None, Missing.no_classes)
-    return Value(_divide(10_000 * weighted, inputs.budget * _MILLION))
+        return IndexValue(None, Missing.no_classes)
+    return IndexValue(_divide(10_000 * weighted, inputs.budget * _MILLION))
 
 
-def spending(figure: Value, highest: float | None) -> Value:
+def compute_spending(figure: IndexValue, highest: float | None) -> IndexValue:
     """Return X: the spending figure in percent of the highest of its group. PMK 97/2023 article 3 (3) c:
     `Xi × 100 / Xmaks`. Never above 100: a region outside of the group may be the highest itself.
     """
@@ -114,32 +120,32 @@ def spending(figure: Value, highest: float | None) -> Value:
         return figure
     top = max(highest or 0.0, figure.percent)
     if not top:
-        return Value(None, Missing.nobody_spent)
-    return Value(_divide(10_000 * hundredths(figure.percent), hundredths(top)))
+        return IndexValue(None, Missing.nobody_spent)
+    return IndexValue(_divide(10_000 * to_hundredths(figure.percent), to_hundredths(top)))
 
 
-def outcome(indicators: Sequence[IndicatorInput]) -> Value:
+def compute_outcome(indicators: Sequence[IndicatorInput]) -> IndexValue:
     """Return O: the mean achievement of the indicators, from baseline (0) to target (100 percent), without those that
     have no value or no better target (`indicators.rules.achievement`)."""
     if not indicators:
-        return Value(None, Missing.no_targets)
+        return IndexValue(None, Missing.no_targets)
     shares = [share for share in map(achieved, indicators) if share is not None]
-    return Value(mean(shares)) if shares else Value(None, Missing.no_observation)
+    return IndexValue(compute_mean(shares)) if shares else IndexValue(None, Missing.no_observation)
 
 
 def achieved(indicator: IndicatorInput) -> float | None:
     """Return the achievement of an indicator in percent, two decimals. Returns None without one."""
     if indicator.actual is None:
         return None
-    share = achievement(indicator.baseline, indicator.target, indicator.actual, indicator.direction)
-    return None if share is None else hundredths(share) / 100
+    share = compute_achievement(indicator.baseline, indicator.target, indicator.actual, indicator.direction)
+    return None if share is None else to_hundredths(share) / 100
 
 
-def compute_coverage(services: Iterable[ServiceInput]) -> Value:
+def compute_coverage(services: Iterable[ServiceInput]) -> IndexValue:
     """Return K in percent: served of eligible families, over all services."""
-    total = pooled(Count(service.eligible, service.served) for service in services)
-    share = percent(total.served, total.eligible)
-    return Value(share, None if share is not None else Missing.nobody_eligible)
+    total = pool_counts(CoverageCount(service.eligible, service.served) for service in services)
+    share = compute_percent(total.served, total.eligible)
+    return IndexValue(share, None if share is not None else Missing.nobody_eligible)
 
 
 # The index
@@ -150,22 +156,22 @@ class Term:
     """A component in the index: its value, its weight, its share of the weights in use, and its points."""
 
     component: IndexComponent
-    value: Value
+    value: IndexValue
     weight: float
     weight_used: float
     contribution: float | None
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class Evaluation:
     """Inputs, and everything that a method computes from them."""
 
     inputs: ScorecardInputs
     terms: dict[IndexComponent, Term]
     targeting: Targeting
-    spending_figure: Value
+    spending_figure: IndexValue
     index: float | None
-    classed: str | None
+    index_class: str | None
 
     @property
     def is_complete(self) -> bool:
@@ -183,29 +189,33 @@ class Evaluated:
         return reasons
 
 
-def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = False) -> Evaluated:
+def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = False) -> Evaluation:
     """Compute all components, the index IKPK = Σ weight·component / Σ weight over the defined components, and its
     class. `only_coverage`: for districts and villages, which have no plans."""
-    places, figure = targeting(inputs), spending_figure(inputs, method)
+    places, figure = compute_targeting(inputs), compute_spending_figure(inputs, method)
     if figure.percent is not None:
         top = max(inputs.highest_spending_percent or 0.0, figure.percent)
         inputs = inputs.model_copy(update={"highest_spending_percent": top})
-    process = Value(inputs.process_percent, None if inputs.process_percent is not None else Missing.no_score)
+    process = IndexValue(
+        inputs.process_percent, None if inputs.process_percent is not None else Missing.no_score
+    )
     values = {
         IndexComponent.process: process,
         IndexComponent.coverage: compute_coverage(inputs.services),
         IndexComponent.targeting: places.total,
-        IndexComponent.spending: spending(figure, inputs.highest_spending_percent),
-        IndexComponent.outcome: outcome(inputs.indicators),
+        IndexComponent.spending: compute_spending(figure, inputs.highest_spending_percent),
+        IndexComponent.outcome: compute_outcome(inputs.indicators),
     }
     if only_coverage:
-        nowhere = Value(None, Missing.not_at_level)
+        nowhere = IndexValue(None, Missing.not_at_level)
         values = {
             name: value if name is IndexComponent.coverage else nowhere for name, value in values.items()
         }
         places, figure = Targeting(nowhere, nowhere, nowhere), nowhere
     weights = {name: round(getattr(method, f"weight_{name}") * _MILLION) for name in values}
-    defined = {name: hundredths(value.percent) for name, value in values.items() if value.percent is not None}
+    defined = {
+        name: to_hundredths(value.percent) for name, value in values.items() if value.percent is not None
+    }
     whole = sum(weights[name] for name in defined)
     index = _divide(sum(weights[name] * defined[name] for name in defined), whole) if whole else None
     terms = {
@@ -218,10 +228,10 @@ def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = F
         )
         for name, value in values.items()
     }
-    return Evaluated(inputs, terms, places, figure, index, class_of(index, method))
+    return Evaluation(inputs, terms, places, figure, index, classify_index(index, method))
 
 
-def class_of(index: float | None, method: Method) -> str | None:
+def classify_index(index: float | None, method: Method) -> str | None:
     """Return the class of the published index by the names and thresholds of the method: Berdaya from 80, Berkembang
     from 60, Bertumbuh below. Returns None without an index."""
     if index is None:
@@ -234,7 +244,7 @@ def class_of(index: float | None, method: Method) -> str | None:
 # Ranks
 
 
-class Standing(NamedTuple):
+class RankFigures(NamedTuple):
     """The figures of a region that decide its rank."""
 
     region: str
@@ -245,7 +255,7 @@ class Standing(NamedTuple):
     rank_reach: float
 
 
-def not_ranked(standing: Standing) -> NotRanked | None:
+def explain_missing_rank(standing: RankFigures) -> NotRanked | None:
     """Return the reason why a region gets no rank: no index, no reach R, or R below the method's 70. Else None."""
     if standing.ikpk is None:
         return NotRanked.no_index
@@ -254,13 +264,15 @@ def not_ranked(standing: Standing) -> NotRanked | None:
     return NotRanked.reach_too_low if standing.reach < standing.rank_reach else None
 
 
-def ranks(group: Iterable[Standing]) -> dict[str, int]:
+def rank_regions(group: Iterable[RankFigures]) -> dict[str, int]:
     """Rank regions by the index, ties by K, then P. Equals in all three share a rank; the next stays free."""
 
-    def key(standing: Standing) -> tuple[float, float, float]:
+    def key(standing: RankFigures) -> tuple[float, float, float]:
         return (standing.ikpk or 0.0, _fill_gap(standing.coverage), _fill_gap(standing.process))
 
-    ranking = sorted((standing for standing in group if not_ranked(standing) is None), key=key, reverse=True)
+    ranking = sorted(
+        (standing for standing in group if explain_missing_rank(standing) is None), key=key, reverse=True
+    )
     ranked: dict[str, int] = {}
     for place, standing in enumerate(ranking, start=1):
         is_tied = place > 1 and key(ranking[place - 2]) == key(standing)
@@ -275,7 +287,9 @@ def _fill_gap(value: float | None) -> float:
 # What-if
 
 
-def changed(inputs: ScorecardInputs, changes: Mapping[str, Any]) -> tuple[ScorecardInputs, list[FieldError]]:
+def apply_changes(
+    inputs: ScorecardInputs, changes: Mapping[str, Any]
+) -> tuple[ScorecardInputs, list[FieldError]]:
     """Apply `ScorecardChanges` (without nulls) to inputs. Return the result, with an error for each unknown service or
     indicator and each part above its whole."""
     values = dict(changes)
@@ -308,7 +322,7 @@ def changed(inputs: ScorecardInputs, changes: Mapping[str, Any]) -> tuple[Scorec
     return result, errors
 
 
-class Step(NamedTuple):
+class NextUnit(NamedTuple):
     """The next unit of an input, as the changes for `what-if`. `of`: the service, the indicator or the input."""
 
     component: IndexComponent
@@ -316,25 +330,25 @@ class Step(NamedTuple):
     changes: dict[str, object]
 
 
-def next_steps(inputs: ScorecardInputs) -> Iterator[Step]:
+def list_next_units(inputs: ScorecardInputs) -> Iterator[NextUnit]:
     """Yield the next unit of each input that can still rise: one percent of its whole, at least one family or rupiah,
     at most the remainder. The unit of the process is one point of its score."""
     if inputs.process_percent is not None and inputs.process_percent < 100:
         raised = min(100.0, round(inputs.process_percent + 1, 2))
-        yield Step(IndexComponent.process, None, {"process_percent": raised})
+        yield NextUnit(IndexComponent.process, None, {"process_percent": raised})
     for service in inputs.services:
         if service.served < service.eligible:
             served = service.served + _size_unit(service.eligible, service.eligible - service.served)
             change = {"service": service.service, "eligible": service.eligible, "served": served}
-            yield Step(IndexComponent.coverage, service.service, {"services": [change]})
+            yield NextUnit(IndexComponent.coverage, service.service, {"services": [change]})
     for part, whole in PARTS:
         value, limit = getattr(inputs, part), getattr(inputs, whole)
         if limit and (value or 0) < limit:
             raised = (value or 0) + _size_unit(limit, limit - (value or 0))
-            yield Step(IndexComponent.targeting, part, {part: raised})
+            yield NextUnit(IndexComponent.targeting, part, {part: raised})
     if inputs.budget and (inputs.spent or 0) < inputs.budget:
         more = _size_unit(inputs.budget, inputs.budget - (inputs.spent or 0))
-        yield Step(
+        yield NextUnit(
             IndexComponent.spending, "spent_direct", {"spent_direct": (inputs.spent_direct or 0) + more}
         )
     for indicator in inputs.indicators:
@@ -343,7 +357,7 @@ def next_steps(inputs: ScorecardInputs) -> Iterator[Step]:
             point = (indicator.target - indicator.baseline) / 100
             actual = round(indicator.actual + point, 6)
             change = {"indicator": indicator.indicator, "actual": actual}
-            yield Step(IndexComponent.outcome, indicator.indicator, {"indicators": [change]})
+            yield NextUnit(IndexComponent.outcome, indicator.indicator, {"indicators": [change]})
 
 
 def _size_unit(whole: int, left: int) -> int:
@@ -352,18 +366,18 @@ def _size_unit(whole: int, left: int) -> int:
 
 
 class Gain(NamedTuple):
-    step: Step
+    step: NextUnit
     ikpk: float
     gain: float
 
 
-def gains(now: Evaluated, method: Method) -> list[Gain]:
+def list_gains(now: Evaluation, method: Method) -> list[Gain]:
     """Return the gain of each next unit in points of the index, largest first, without gains below two decimals."""
     if now.index is None:
         return []
     result = []
-    for step in next_steps(now.inputs):
-        inputs, _ = changed(now.inputs, step.changes)
+    for step in list_next_units(now.inputs):
+        inputs, _ = apply_changes(now.inputs, step.changes)
         after = evaluate(inputs, method).index
         if after is not None and after > now.index:
             result.append(Gain(step, after, _subtract(after, now.index)))
@@ -371,9 +385,9 @@ def gains(now: Evaluated, method: Method) -> list[Gain]:
 
 
 def _subtract(after: float, before: float) -> float:
-    return (hundredths(after) - hundredths(before)) / 100
+    return (to_hundredths(after) - to_hundredths(before)) / 100
 
 
-def difference(after: float | None, before: float | None) -> float | None:
+def compute_difference(after: float | None, before: float | None) -> float | None:
     """Return the percentage points from one figure to another. Returns None without both."""
     return None if after is None or before is None else _subtract(after, before)

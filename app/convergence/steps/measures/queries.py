@@ -12,32 +12,32 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Subquery
 from sqlmodel import Session
 
-from app.access.queries import below
+from app.access.queries import is_below_region
 from app.convergence.coverage.sums.queries import region_sums
 from app.convergence.editions.step_templates.models import Template
-from app.convergence.editions.step_templates.rules import window_of
+from app.convergence.editions.step_templates.rules import compute_window
 from app.convergence.indicators.queries import observations
 from app.convergence.steps.models import StepEvidenceRow
-from app.kit.database.engine import BigInt, table_of
-from app.kit.database.json_sql import built_once, json_tables, sum_where, to_json, whole_sum
-from app.kit.database.upsert import records
-from app.kit.periods import local_date
+from app.kit.database.engine import BigInt, get_table
+from app.kit.database.json_sql import build_once, dump_json, select_json_tables, sum_where, whole_sum
+from app.kit.database.upsert import unnest_records
+from app.kit.periods import get_local_date
 from app.plans.actions.models import LocationRow, OutputRow, RecipientRow, Strategy
 from app.plans.actions.queries import actions
 from app.plans.core.models import PriorityLocationRow
 from app.plans.core.queries import plans, regions
-from app.plans.overlaps.queries import explains, explanations, overlapping
+from app.plans.overlaps.queries import explanations, is_explanation_of, select_overlapping
 from app.reference.models import RegionLevel
-from app.tracking.calendars.queries import clock, today
+from app.tracking.calendars.queries import bind_today, select_today
 from app.tracking.completeness.rules import SUBMITTED
-from app.tracking.meetings.queries import attended, commitments, meetings
+from app.tracking.meetings.queries import commitments, meeting_agencies, meetings
 from app.tracking.meetings.rules import CommitmentState
 from app.tracking.progress.models import OutputProgressRow
-from app.tracking.quarters.queries import plan_quarters, quarters
+from app.tracking.quarters.queries import join_quarters, quarters
 
-evidence = table_of(StepEvidenceRow)
-_locations, _recipients, _outputs = table_of(LocationRow), table_of(RecipientRow), table_of(OutputRow)
-_priorities, _achieved = table_of(PriorityLocationRow), table_of(OutputProgressRow)
+evidence = get_table(StepEvidenceRow)
+_locations, _recipients, _outputs = get_table(LocationRow), get_table(RecipientRow), get_table(OutputRow)
+_priorities, _achieved = get_table(PriorityLocationRow), get_table(OutputProgressRow)
 
 FRESH = 4
 """Maximum age of fresh data in quarters (finding W09)."""
@@ -50,7 +50,7 @@ _LEVELS = (2, 5, 8)
 
 
 @dataclass(frozen=True)
-class Home:
+class PlanningRegion:
     """A planning region, with the plan of the year."""
 
     code: str
@@ -62,21 +62,21 @@ class Home:
     adopted_on: date | None
 
 
-def counts_of(
-    session: Session, homes: Collection[Home], year: int, now: datetime
+def count_inputs(
+    session: Session, homes: Collection[PlanningRegion], year: int, now: datetime
 ) -> dict[str, dict[str, object]]:
     """Return the counts of each region by name: of its plan, its coverage and its poverty rate."""
     result: dict[str, dict[str, object]] = {home.code: {} for home in homes}
     by_plan = {home.plan_id: result[home.code] for home in homes if home.plan_id is not None}
     bound = {
-        "records": to_json([_build_record(home) for home in homes]),
+        "records": dump_json([_build_record(home) for home in homes]),
         "year": year,
         "first": f"{year}-Q1",
         "last": f"{year}-Q4",
         "observed": str(year),
         "observed_to": str(year + 1),
         "before": str(year - 1),
-        **clock(now),
+        **bind_today(now),
     }
     row = session.connection().execute(_select_counts(session), bound).one()
     for name, text in row._mapping.items():
@@ -89,7 +89,7 @@ def counts_of(
     return result
 
 
-def _build_record(home: Home) -> dict[str, object]:
+def _build_record(home: PlanningRegion) -> dict[str, object]:
     is_province = home.level is RegionLevel.province
     return {
         "region": home.code,
@@ -109,10 +109,10 @@ def _keep_latest(result: dict[str, object], counts: dict[str, object]) -> None:
         result.update(counts)
 
 
-@built_once
+@build_once
 def _select_counts(session: Session) -> sa.Select[*tuple[str, ...]]:
     kinds = {"region": regions.c.code.type, "plan_id": BigInt}
-    given = records(session, {**kinds, "low": regions.c.code.type, "high": regions.c.code.type})
+    given = unnest_records(session, {**kinds, "low": regions.c.code.type, "high": regions.c.code.type})
     chosen = sa.select(given.c.plan_id).where(given.c.plan_id.is_not(None)).scalar_subquery()
     queries: dict[str, sa.SelectBase] = {
         "lines": _count_lines(chosen),
@@ -124,7 +124,7 @@ def _select_counts(session: Session) -> sa.Select[*tuple[str, ...]]:
         "coverage": _sum_coverage(given),
         "poverty": _select_poverty(given),
     }
-    return json_tables(queries)
+    return select_json_tables(queries)
 
 
 # Plans
@@ -173,7 +173,7 @@ def _count_lines(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
         with_deciles=sa.and_(r.decile_from.is_not(None), r.decile_to.is_not(None)),
         with_source=r.source.is_not(None),
     )
-    is_usable = sa.and_(below(place, c.region_code), place.not_in(retired))
+    is_usable = sa.and_(is_below_region(place, c.region_code), place.not_in(retired))
     locations = _group_parts(chosen, _locations, with_usable_place=is_usable)
     parts = {
         "with_code": c.subactivity_code.is_not(None),
@@ -283,23 +283,23 @@ def _count_outputs(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
 
 
 def _count_quarters(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
-    source = plan_quarters()
+    source = join_quarters()
     is_submitted = source.state.in_([state.value for state in SUBMITTED])
-    is_over = today(regions.c.timezone) > source.due
+    is_over = select_today(regions.c.timezone) > source.due
     in_time = sa.and_(is_submitted, sa.func.coalesce(quarters.c.late_by_days, 0) == 0)
     counts = _count(quarters_due=sa.or_(is_submitted, is_over), quarters_on_time=in_time)
     return _group_by_plan(chosen, source.source, *counts, plan_id=plans.c.id)
 
 
 def _count_overlaps(session: Session, chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
-    pairs = overlapping(session, actions.c.plan_id.in_(chosen))
+    pairs = select_overlapping(session, actions.c.plan_id.in_(chosen))
     return (
         sa.select(
             pairs.c.plan_id.label("of"),
             sa.func.count().label("overlaps"),
             sa.func.count(explanations.c.version).label("overlaps_explained"),
         )
-        .select_from(pairs.outerjoin(explanations, explains(pairs)))
+        .select_from(pairs.outerjoin(explanations, is_explanation_of(pairs)))
         .group_by(pairs.c.plan_id)
     )
 
@@ -357,9 +357,9 @@ def _select_poverty(given: Subquery) -> sa.SelectBase:
 # Meetings in the windows of steps
 
 
-def meetings_of(
+def count_meetings(
     session: Session,
-    homes: Iterable[Home],
+    homes: Iterable[PlanningRegion],
     templates: Mapping[str, Template],
     year: int,
     now: datetime,
@@ -372,16 +372,16 @@ def meetings_of(
             "step": step.code,
             "first": window.opens_on,
             "last": window.due_on,
-            "today": local_date(now, home.zone),
+            "today": get_local_date(now, home.zone),
         }
         for home in homes
         for step in templates[home.code].steps
-        for window in [window_of(year, step.opens_month, step.due_month)]
+        for window in [compute_window(year, step.opens_month, step.due_month)]
         if any(criterion.measure in _OF_MEETINGS for criterion in step.criteria)
     ]
     result: dict[str, dict[str, dict[str, object]]] = {}
     if rows:
-        row = session.connection().execute(_select_meetings(session), {"records": to_json(rows)}).one()
+        row = session.connection().execute(_select_meetings(session), {"records": dump_json(rows)}).one()
         for text in row:
             for counts in json.loads(text):
                 by_step = result.setdefault(counts.pop("region"), {})
@@ -392,7 +392,7 @@ def meetings_of(
 _OF_MEETINGS = frozenset({"meetings_held", "agencies_attending", "commitments_closed"})
 
 
-@built_once
+@build_once
 def _select_meetings(session: Session) -> sa.Select[*tuple[str, ...]]:
     kinds = {
         "region": regions.c.code.type,
@@ -402,10 +402,10 @@ def _select_meetings(session: Session) -> sa.Select[*tuple[str, ...]]:
         "last": sa.Date(),
         "today": sa.Date(),
     }
-    given = records(session, kinds)
+    given = unnest_records(session, kinds)
     g, m = given.c, meetings.c
     in_window = sa.and_(m.region_code == g.region, m.date.between(g.first, g.last))
-    was_attended = sa.exists().where(attended.c.meeting_id == m.id).correlate(meetings)
+    was_attended = sa.exists().where(meeting_agencies.c.meeting_id == m.id).correlate(meetings)
     held = (
         sa.select(g.region, g.step, m.id)
         .select_from(given.join(meetings, in_window))
@@ -418,10 +418,12 @@ def _select_meetings(session: Session) -> sa.Select[*tuple[str, ...]]:
         .distinct()
         .cte("leading")
     )
-    attends = sa.and_(attended.c.meeting_id == held.c.id, attended.c.agency_code == leading.c.lead_agency)
+    attends = sa.and_(
+        meeting_agencies.c.meeting_id == held.c.id, meeting_agencies.c.agency_code == leading.c.lead_agency
+    )
     attendance = leading.join(
         held, sa.and_(held.c.region == leading.c.region, held.c.step == leading.c.step)
-    ).join(attended, attends)
+    ).join(meeting_agencies, attends)
     attending = sa.func.count(leading.c.lead_agency.distinct()).label("agencies_attending")
     queries = (
         _group_by_step(held, sa.func.count().label("meetings_held")),
@@ -429,7 +431,7 @@ def _select_meetings(session: Session) -> sa.Select[*tuple[str, ...]]:
         _group_by_step(leading, attending).select_from(attendance),
         _count_commitments(given),
     )
-    return json_tables({f"part_{n}": query for n, query in enumerate(queries)})
+    return select_json_tables({f"part_{n}": query for n, query in enumerate(queries)})
 
 
 def _group_by_step(source: sa.FromClause, *counts: ColumnElement[int]) -> sa.Select[*tuple[object, ...]]:
@@ -459,8 +461,8 @@ def _count_commitments(given: Subquery) -> sa.SelectBase:
 # Evidence of villages
 
 
-def villages_of(
-    session: Session, homes: Iterable[Home], templates: Mapping[str, Template], year: int
+def count_villages(
+    session: Session, homes: Iterable[PlanningRegion], templates: Mapping[str, Template], year: int
 ) -> dict[str, dict[str, int]]:
     """Return by region and step the number of priority locations with evidence of each kind required per village."""
     rows = []
@@ -471,17 +473,17 @@ def villages_of(
             rows += [{**place, "kind": kind} for kind in kinds if home.plan_id is not None]
     result: dict[str, dict[str, int]] = {}
     if rows:
-        bound = {"records": to_json(rows), "year": year}
+        bound = {"records": dump_json(rows), "year": year}
         for region, code, count in session.connection().execute(_select_villages(session), bound):
             result.setdefault(region, {})[code] = count
     return result
 
 
-@built_once
+@build_once
 def _select_villages(session: Session) -> sa.Select[str, str, int]:
     e = evidence.c
     kinds = {"region": e.region_code.type, "plan_id": BigInt, "step": e.step.type, "kind": e.kind.type}
-    given = records(session, {**kinds, "asked": BigInt})
+    given = unnest_records(session, {**kinds, "asked": BigInt})
     g = given.c
     matches = sa.and_(
         e.region_code == g.region,

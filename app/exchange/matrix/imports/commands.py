@@ -12,8 +12,8 @@ from sqlmodel import Session
 from app.access.commands import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
-from app.exchange.matrix.amounts import basis_contradictions, cumulative_spent
-from app.exchange.matrix.cells import Names, in_order
+from app.exchange.matrix.amounts import accumulate_spending, check_totals
+from app.exchange.matrix.cells import CodeNames, sort_codes
 from app.exchange.matrix.imports.models import (
     Acceptance,
     ImportedProgress,
@@ -25,14 +25,20 @@ from app.exchange.matrix.imports.models import (
     no_amendment,
     not_in_force_yet,
 )
-from app.exchange.matrix.imports.queries import ReadFile, action_ids
-from app.exchange.matrix.imports.resolving import Resolving, resolve
-from app.exchange.matrix.imports.rules import Resolved, column_of, content_of, matched, new_codes
+from app.exchange.matrix.imports.queries import MatrixFile, read_action_ids
+from app.exchange.matrix.imports.resolving import ResolvedFile, resolve
+from app.exchange.matrix.imports.rules import (
+    ResolvedLine,
+    find_column,
+    make_codes,
+    match_lines,
+    merge_content,
+)
 from app.exchange.matrix.models import Basis, Content, Matrix
-from app.exchange.matrix.queries import names_for
-from app.kit.batch import BatchWrite, Outcome
-from app.kit.database.journal import hold
-from app.kit.http.validation import body_errors
+from app.exchange.matrix.queries import read_code_names
+from app.kit.batch import BatchWrite, ItemOutcome
+from app.kit.database.journal import lock_chain
+from app.kit.http.validation import list_body_errors
 from app.kit.problems import (
     MOST_CELL_ERRORS,
     BadRequest,
@@ -46,49 +52,49 @@ from app.kit.problems import (
 )
 from app.plans.actions.commands import put_actions
 from app.plans.actions.models import ActionIn
-from app.plans.actions.queries import stored_actions
+from app.plans.actions.queries import read_stored_actions
 from app.plans.actions.rules import Draft
 from app.plans.amendments.commands import put_amended_actions
-from app.plans.amendments.models import reason_of
-from app.plans.amendments.queries import amended_rows, editions, open_amendment
+from app.plans.amendments.models import build_reason
+from app.plans.amendments.queries import read_amended_rows, read_editions, read_open_amendment
 from app.plans.core.models import Plan, Reason
-from app.plans.core.queries import plan_of
-from app.plans.core.rules import plan_chain
+from app.plans.core.queries import find_plan
+from app.plans.core.rules import format_plan_chain
 from app.plans.findings.kinds import W07, Finding
-from app.plans.findings.models import PlanFinding, placed_shown
+from app.plans.findings.models import PlanFinding, dump_placed
 from app.plans.findings.queries import check_lines, check_plan
-from app.plans.workflow.queries import lines_to_submit
+from app.plans.workflow.queries import read_lines_to_submit
 from app.tracking.progress.models import ProgressIn
-from app.tracking.progress.queries import latest_spent, stored_and_before
-from app.tracking.reporting.commands import Report, report_progress
+from app.tracking.progress.queries import read_latest_spent, read_stored_and_before
+from app.tracking.reporting.commands import ReportDraft, report_progress
 
 
-class Half(NamedTuple):
+class HalfYear(NamedTuple):
     """A half of the year, named by the quarter it ends with, and its column."""
 
     name: Literal["q2", "q4"]
     column: str
 
 
-HALVES = (Half("q2", "spent_s1"), Half("q4", "spent_s2"))
+HALF_YEARS = (HalfYear("q2", "spent_s1"), HalfYear("q4", "spent_s2"))
 
 
 @dataclass(frozen=True)
-class Writing:
+class LineWrite:
     """A line of the file, and the action that it becomes."""
 
     code: str
-    resolved: Resolved
+    resolved: ResolvedLine
     content: Content
     """The action to store."""
-    is_as_it_was: bool
+    is_unchanged: bool
 
     def cell(self, pointer: str) -> Cell:
-        return self.resolved.line.cell(column_of(pointer, self.content))
+        return self.resolved.line.cell(find_column(pointer, self.content))
 
 
 @dataclass(frozen=True)
-class Amended:
+class AmendmentTarget:
     """The open amendment of a plan in force, as the target of an import."""
 
     lines: Mapping[str, Content]
@@ -107,7 +113,7 @@ class _Import:
     plan: Plan
     reason: str
     language: Language
-    amended: Amended | None
+    amended: AmendmentTarget | None
     findings: list[ImportFinding] = field(default_factory=list)
     plan_findings: list[PlanFinding] = field(default_factory=list)
 
@@ -115,7 +121,7 @@ class _Import:
 def import_matrix(
     write: Write,
     plan: str,
-    file: ReadFile,
+    file: MatrixFile,
     query: ImportQuery,
     resolutions: Sequence[Resolution] = (),
     language: Language = "id",
@@ -127,22 +133,22 @@ def import_matrix(
     """
     session, actor = write.session, write.actor
     matrix, reason = file.matrix, f"import sha256:{file.sha256[:16]}"
-    row = plan_of(session, actor, plan)
+    row = find_plan(session, actor, plan)
     actor.require("import_matrix", row.region_code)
     if len(matrix.errors) >= MOST_CELL_ERRORS:
         raise Invalid(errors=matrix.errors)
-    chain = plan_chain(plan)
+    chain = format_plan_chain(plan)
     if query.new_agencies == "create":
         # The merge of agencies locks the region before its plans; the same order here prevents deadlocks.
-        hold(session, f"region:{row.region_code}")
-    hold(session, chain)
-    row = plan_of(session, actor, plan)
-    amended = _find_amendment(session, row, reason_of(query.category, query.reason))
+        lock_chain(session, f"region:{row.region_code}")
+    lock_chain(session, chain)
+    row = find_plan(session, actor, plan)
+    amended = _find_amendment(session, row, build_reason(query.category, query.reason))
     run = _Import(write, row, reason, language, amended)
     stored = (
         amended.lines
         if amended
-        else {code: dict(action.content) for code, action in stored_actions(session, row).items()}
+        else {code: dict(action.content) for code, action in read_stored_actions(session, row).items()}
     )
     resolved = resolve(session, run.plan, matrix.rows, stored.values(), resolutions, query)
     errors = [*matrix.errors, *_check_basis(matrix, query)]
@@ -151,8 +157,8 @@ def import_matrix(
     agencies, wrong_agencies = _make_agencies(resolved)
     refuse([*errors, *wrong_agencies])
     for code, content in agencies.items():
-        put_agency(write.unconditional(), run.plan.region_code, code, content)
-    names = names_for(session, run.plan, list(stored.values()))
+        put_agency(write.drop_precondition(), run.plan.region_code, code, content)
+    names = read_code_names(session, run.plan, list(stored.values()))
     writings = _match_lines(resolved.lines, stored, names, amended.taken if amended else list(stored))
     counts = _write_lines(run, writings)
     progress = _report_halves(run, writings, query.basis) if matrix.has_realisation and query.basis else []
@@ -163,7 +169,7 @@ def import_matrix(
         created=counts["created"],
         updated=counts["updated"],
         unchanged=counts["unchanged"],
-        absent=in_order(stored.keys() - {writing.code for writing in writings}),
+        absent=sort_codes(stored.keys() - {writing.code for writing in writings}),
         agencies_created=sorted(agencies),
         free_text=sum(writing.content["subactivity_code"] is None for writing in writings),
         allocation=sum(writing.content["allocation"] for writing in writings),
@@ -175,16 +181,16 @@ def import_matrix(
     )
 
 
-def _find_amendment(session: Session, plan: Plan, reason: Reason | None) -> Amended | None:
+def _find_amendment(session: Session, plan: Plan, reason: Reason | None) -> AmendmentTarget | None:
     """Return the open amendment of a plan in force. Returns None if the file goes into the plan itself."""
-    amendment = open_amendment(session, plan)
+    amendment = read_open_amendment(session, plan)
     if amendment is None:
         if reason is not None and plan.revision is None:
             raise BadRequest(errors=[FieldError(no_amendment, parameter="reason")])
         return None
-    before, after, reasons = editions(session, amendment)
+    before, after, reasons = read_editions(session, amendment)
     lines = {code: dict(content) for code, content in after.actions.items()}
-    return Amended(lines, [*{**before.actions, **reasons}], reason)
+    return AmendmentTarget(lines, [*{**before.actions, **reasons}], reason)
 
 
 def _check_basis(matrix: Matrix, query: ImportQuery) -> list[FieldError]:
@@ -192,20 +198,20 @@ def _check_basis(matrix: Matrix, query: ImportQuery) -> list[FieldError]:
         return []
     if query.basis is None:
         return [FieldError(basis_required, parameter="basis", allowed=["cumulative", "period"])]
-    return [] if Acceptance.totals in query.accept else basis_contradictions(matrix.rows, query.basis)
+    return [] if Acceptance.totals in query.accept else check_totals(matrix.rows, query.basis)
 
 
 # Agencies that the file names and the region does not have
 
 
-def _make_agencies(resolved: Resolving) -> tuple[dict[str, AgencyIn], list[FieldError]]:
+def _make_agencies(resolved: ResolvedFile) -> tuple[dict[str, AgencyIn], list[FieldError]]:
     agencies: dict[str, AgencyIn] = {}
     errors: list[FieldError] = []
     for code, (name, cell) in resolved.new_agencies.items():
         try:
-            agencies[code] = AgencyIn(name=name, kind=kind_of_agency(name))
+            agencies[code] = AgencyIn(name=name, kind=find_agency_kind(name))
         except ValidationError as error:
-            errors += [_relocate(cell, problem) for problem in body_errors(error)]
+            errors += [_relocate(cell, problem) for problem in list_body_errors(error)]
     return agencies, errors
 
 
@@ -218,7 +224,7 @@ _KINDS = {
 }
 
 
-def kind_of_agency(name: str) -> AgencyKind:
+def find_agency_kind(name: str) -> AgencyKind:
     """Return the kind of an agency by the first word of its name; any other word makes a `unit`."""
     return _KINDS.get(name.split(maxsplit=1)[0].casefold(), AgencyKind.unit)
 
@@ -227,31 +233,31 @@ def kind_of_agency(name: str) -> AgencyKind:
 
 
 def _match_lines(
-    lines: Sequence[Resolved], stored: Mapping[str, Content], names: Names, taken: Sequence[str]
-) -> list[Writing]:
-    def has_equal_content(code: str, line: Resolved) -> bool:
-        return content_of(line, stored[code], names) == stored[code]
+    lines: Sequence[ResolvedLine], stored: Mapping[str, Content], names: CodeNames, taken: Sequence[str]
+) -> list[LineWrite]:
+    def has_equal_content(code: str, line: ResolvedLine) -> bool:
+        return merge_content(line, stored[code], names) == stored[code]
 
-    fresh = new_codes(taken)
+    fresh = make_codes(taken)
     writings = []
-    for line, known in zip(lines, matched(stored, lines, has_equal_content), strict=True):
-        content = content_of(line, stored[known] if known else None, names)
+    for line, known in zip(lines, match_lines(stored, lines, has_equal_content), strict=True):
+        content = merge_content(line, stored[known] if known else None, names)
         writings.append(
-            Writing(known or next(fresh), line, content, known is not None and content == stored[known])
+            LineWrite(known or next(fresh), line, content, known is not None and content == stored[known])
         )
     return writings
 
 
-def _write_lines(run: _Import, writings: Sequence[Writing]) -> Counter[str]:
+def _write_lines(run: _Import, writings: Sequence[LineWrite]) -> Counter[str]:
     """Write the lines that changed. Raises Invalid with the cell of each value that an action cannot hold."""
-    changed = [writing for writing in writings if not writing.is_as_it_was]
+    changed = [writing for writing in writings if not writing.is_unchanged]
     errors: list[FieldError] = []
     drafts: list[Draft] = []
     for n, writing in enumerate(changed):
         try:
             drafts.append(Draft(writing.code, ActionIn.model_validate(writing.content), pointer=f"/{n}"))
         except ValidationError as error:
-            errors += [_relocate(writing.cell(item.pointer or ""), item) for item in body_errors(error)]
+            errors += [_relocate(writing.cell(item.pointer or ""), item) for item in list_body_errors(error)]
     with _locate_errors(changed):
         outcomes = _put_drafts(run, drafts, errors)
     _collect_findings(run, writings)
@@ -260,7 +266,7 @@ def _write_lines(run: _Import, writings: Sequence[Writing]) -> Counter[str]:
     return counts
 
 
-def _put_drafts(run: _Import, drafts: Sequence[Draft], errors: Sequence[FieldError]) -> Sequence[Outcome]:
+def _put_drafts(run: _Import, drafts: Sequence[Draft], errors: Sequence[FieldError]) -> Sequence[ItemOutcome]:
     """Write drafts into the plan, or into its open amendment with the import's reason for each line."""
     batch = BatchWrite(drafts, errors_before=errors)
     if run.amended is None:
@@ -273,7 +279,7 @@ def _put_drafts(run: _Import, drafts: Sequence[Draft], errors: Sequence[FieldErr
 
 def _collect_reasons(run: _Import, drafts: Sequence[Draft]) -> dict[str, list[Reason]]:
     """Return the reasons of drafted lines: the stored ones, and the import's reason for the whole line."""
-    rows = amended_rows(run.write.session, run.plan, [draft.code for draft in drafts])
+    rows = read_amended_rows(run.write.session, run.plan, [draft.code for draft in drafts])
     reasons = {code: [Reason.model_validate(reason) for reason in row.reasons] for code, row in rows.items()}
     own = run.amended.reason if run.amended else None
     if own is None:
@@ -284,23 +290,23 @@ def _collect_reasons(run: _Import, drafts: Sequence[Draft]) -> dict[str, list[Re
     }
 
 
-def _collect_findings(run: _Import, writings: Sequence[Writing]) -> None:
+def _collect_findings(run: _Import, writings: Sequence[LineWrite]) -> None:
     """Collect the findings of the file's lines with their cells, and those of the plan."""
     by_code = {writing.code: writing for writing in writings}
     if run.amended is None:
         findings = check_plan(run.write.session, run.plan).found
     else:
-        findings = check_lines(run.write.session, run.plan, lines_to_submit(run.write.session, run.plan))
+        findings = check_lines(run.write.session, run.plan, read_lines_to_submit(run.write.session, run.plan))
     for placed in findings:
         if placed.period is None and placed.action in by_code and placed.finding.kind is not W07:
             writing = by_code[placed.action]
             _add_finding(run, writing.code, writing.cell(placed.finding.pointer), placed.finding)
         elif placed.period is None and (placed.action is None or placed.finding.kind is W07):
-            run.plan_findings.append(placed_shown(placed, run.language))
+            run.plan_findings.append(dump_placed(placed, run.language))
 
 
 @contextmanager
-def _locate_errors(writings: Sequence[Writing], column: str | None = None) -> Iterator[None]:
+def _locate_errors(writings: Sequence[LineWrite], column: str | None = None) -> Iterator[None]:
     """Turn the pointers of errors into cells of the file, all in `column` or by field."""
     try:
         yield
@@ -346,11 +352,11 @@ def _add_finding(run: _Import, code: str, cell: Cell, finding: Finding) -> None:
 # Realisation
 
 
-def _report_halves(run: _Import, writings: Sequence[Writing], basis: Basis) -> list[ImportedProgress]:
+def _report_halves(run: _Import, writings: Sequence[LineWrite], basis: Basis) -> list[ImportedProgress]:
     """Report the file's cumulative spending for each half-year."""
-    ids = action_ids(run.write.session, run.plan)
+    ids = read_action_ids(run.write.session, run.plan)
     result = []
-    for half in HALVES:
+    for half in HALF_YEARS:
         period = f"{run.plan.year}-{half.name.upper()}"
         done, findings = _report_half(run, period, half, basis, writings, ids)
         cells = {writing.code: writing.resolved.line.cell(half.column) for writing in writings}
@@ -373,21 +379,21 @@ def _report_halves(run: _Import, writings: Sequence[Writing], basis: Basis) -> l
 def _report_half(
     run: _Import,
     period: str,
-    half: Half,
+    half: HalfYear,
     basis: Basis,
-    writings: Sequence[Writing],
+    writings: Sequence[LineWrite],
     ids: Mapping[str, int],
-) -> tuple[Sequence[Outcome], Mapping[str, Sequence[Finding]]]:
+) -> tuple[Sequence[ItemOutcome], Mapping[str, Sequence[Finding]]]:
     """Report the figures of a half-year that differ from the latest reports. Return the outcomes and the findings."""
     session, column = run.write.session, half.column
     after = f"{run.plan.year}-Q2" if half.name == "q4" else None
-    known = latest_spent(session, list(ids.values()), period, after=after)
-    stored, _ = stored_and_before(session, list(ids.values()), period)
-    reports: list[Report] = []
-    reported: list[Writing] = []
+    known = read_latest_spent(session, list(ids.values()), period, after=after)
+    stored, _ = read_stored_and_before(session, list(ids.values()), period)
+    reports: list[ReportDraft] = []
+    reported: list[LineWrite] = []
     errors: list[FieldError] = []
     for writing in writings:
-        figure = getattr(cumulative_spent(writing.resolved.line, basis), half.name)
+        figure = getattr(accumulate_spending(writing.resolved.line, basis), half.name)
         cell = writing.resolved.line.cell(column)
         id = ids.get(writing.code)
         if id is None:
@@ -402,10 +408,10 @@ def _report_half(
             content |= {"spent": figure, "spending": [], "components": []}
         try:
             reports.append(
-                Report(writing.code, ProgressIn.model_validate(content), pointer=f"/{len(reports)}")
+                ReportDraft(writing.code, ProgressIn.model_validate(content), pointer=f"/{len(reports)}")
             )
         except ValidationError as error:
-            errors += [_relocate(cell, problem) for problem in body_errors(error)]
+            errors += [_relocate(cell, problem) for problem in list_body_errors(error)]
         reported.append(writing)
     refuse(errors)
     if not reports:

@@ -8,7 +8,7 @@ from pydantic import Field as ShapeField
 
 from app.exchange.matrix.models import Basis
 from app.kit.fields import Prose, Shape, show_example
-from app.kit.http.validation import RuleBroken, body_errors
+from app.kit.http.validation import RuleBroken, list_body_errors
 from app.kit.problems import CellShape, ErrorShape, Invalid, Kind
 from app.plans.core.models import ReasonCategory, ReasonText
 from app.plans.findings.models import PlanFinding
@@ -60,12 +60,12 @@ class Resolution(Shape):
 _RESOLUTIONS = TypeAdapter(Annotated[list[Resolution], ShapeField(max_length=5_000)])
 
 
-def settled(text: str | bytes) -> list[Resolution]:
+def parse_resolutions(text: str | bytes) -> list[Resolution]:
     """Parse a JSON list of resolutions. Raises Invalid if it is malformed."""
     try:
         return _RESOLUTIONS.validate_json(text)
     except ValidationError as error:
-        raise Invalid(errors=body_errors(error, prefix=("resolutions",))) from None
+        raise Invalid(errors=list_body_errors(error, prefix=("resolutions",))) from None
 
 
 class ImportQuery(BaseModel):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sqlmodel import Session
 
-from app.agencies.queries import StoredAgency, agency_labels
+from app.agencies.queries import StoredAgency, read_agency_names
 from app.exchange.matrix.codes import write_named
 from app.exchange.matrix.imports.models import (
     Acceptance,
@@ -27,17 +27,17 @@ from app.exchange.matrix.imports.models import (
     unresolved_subactivity,
     unused_resolution,
 )
-from app.exchange.matrix.imports.queries import code_in, look_up, pairs_of
-from app.exchange.matrix.imports.rules import Key, Resolved, Subactivity, keys_of, words_key
-from app.exchange.matrix.models import Content, MatrixRow, Named, Place
-from app.exchange.matrix.rows import joined_lines
-from app.kit.fields import folded
-from app.kit.http.validation import duplicate_key, nearest, unknown_reference
+from app.exchange.matrix.imports.queries import get_leading_code, list_name_pairs, look_up
+from app.exchange.matrix.imports.rules import Key, ResolvedLine, Subactivity, make_keys, make_words_key
+from app.exchange.matrix.models import Content, MatrixRow, Named, ParsedPlace
+from app.exchange.matrix.rows import join_lines
+from app.kit.fields import fold_name
+from app.kit.http.validation import duplicate_key, find_nearest, unknown_reference
 from app.kit.problems import MOST_CELL_ERRORS, Cell, FieldError, Kind
 from app.plans.core.models import Plan
-from app.plans.core.rules import government_level, is_inside
-from app.reference.nomenclature.queries import FoundSubactivity, subactivities_like
-from app.reference.queries import FoundFundingSource, FoundRegion, funding_source_labels
+from app.plans.core.rules import find_government_level, is_inside
+from app.reference.nomenclature.queries import SubactivityRef, find_similar_subactivities
+from app.reference.queries import FundingSourceRef, RegionRef, read_funding_source_labels
 
 _SOURCES = {
     "agency": "regions/{region}/agencies",
@@ -47,10 +47,10 @@ _SOURCES = {
 
 
 @dataclass
-class Resolving:
+class ResolvedFile:
     """The resolved lines of a file, with errors and warnings about the others."""
 
-    lines: list[Resolved] = field(default_factory=list)
+    lines: list[ResolvedLine] = field(default_factory=list)
     errors: list[FieldError] = field(default_factory=list)
     warnings: list[FieldError] = field(default_factory=list)
     new_agencies: dict[str, tuple[str, Cell]] = field(default_factory=dict)
@@ -64,9 +64,9 @@ def resolve(
     stored: Iterable[Content],
     resolutions: Sequence[Resolution],
     query: ImportQuery,
-) -> Resolving:
+) -> ResolvedFile:
     """Resolve the lines of a file against a plan with the lines `stored`."""
-    run = _Run(session, plan, joined_lines(rows), stored, resolutions, query)
+    run = _Run(session, plan, join_lines(rows), stored, resolutions, query)
     run.resolve()
     return run.out
 
@@ -86,16 +86,16 @@ class _Run:
         self.session, self.plan, self.lines = session, plan, lines
         self.accept_free_text = Acceptance.free_text in query.accept
         self.new_agencies = query.new_agencies == "create"
-        self.level, self.edition = government_level(plan.region_code), plan.nomenclature_edition
-        self.out = Resolving()
+        self.level, self.edition = find_government_level(plan.region_code), plan.nomenclature_edition
+        self.out = ResolvedFile()
         self.resolutions = resolutions
         self.settled: dict[tuple[str, str, int | None], int] = {}
         self.used: set[int] = set()
         self.known = look_up(session, plan, lines, resolutions)
         self._index_own_lines(stored)
         self.like = cache(self._find_like)
-        self.agency_labels = cache(lambda: _format_labels(agency_labels(session, plan.region_code)))
-        self.source_labels = cache(lambda: _format_labels(funding_source_labels(session)))
+        self.agency_labels = cache(lambda: _format_labels(read_agency_names(session, plan.region_code)))
+        self.source_labels = cache(lambda: _format_labels(read_funding_source_labels(session)))
 
     def resolve(self) -> None:
         self._check_resolutions()
@@ -107,7 +107,7 @@ class _Run:
             subactivity = self._resolve_subactivity(line, agency)
             sources, places = self._resolve_sources(line), self._resolve_places(line)
             if agency and subactivity and line["strategy"] and line["allocation"] is not None:
-                self.out.lines.append(Resolved(line, agency, subactivity, tuple(sources), tuple(places)))
+                self.out.lines.append(ResolvedLine(line, agency, subactivity, tuple(sources), tuple(places)))
         self._report_resolutions(
             unused_resolution, (n for n, _ in enumerate(self.resolutions) if n not in self.used), "value"
         )
@@ -126,7 +126,7 @@ class _Run:
             )
             if own.code:
                 self.own_codes.setdefault(own.code, own)
-            for key in set(keys_of(content)[1:3]):
+            for key in set(make_keys(content)[1:3]):
                 other = self.own_names.setdefault(key, own)
                 if other is not None and other.code != own.code:
                     self.own_names[key] = None
@@ -135,7 +135,7 @@ class _Run:
 
     def _check_resolutions(self) -> None:
         for n, resolution in enumerate(self.resolutions):
-            key = (resolution.column, folded(resolution.value), resolution.row)
+            key = (resolution.column, fold_name(resolution.value), resolution.row)
             if key in self.settled:
                 self._report_resolutions(duplicate_key, [n], "value")
             self.settled.setdefault(key, n)
@@ -153,7 +153,7 @@ class _Run:
             successors = self.known.successors.get(resolution.code or "", ())
             return [successor.label for successor in successors] or self.like(resolution.value, None)
         labels = self.agency_labels() if resolution.column == "agency" else self.source_labels()
-        return nearest(f"{resolution.code} {resolution.value}", labels)
+        return find_nearest(f"{resolution.code} {resolution.value}", labels)
 
     def _report_resolutions(
         self, kind: Kind, places: Iterable[int], name: Literal["value", "code"], near: Sequence[str] = ()
@@ -175,7 +175,7 @@ class _Run:
         """Find the resolution of a cell by any of its `words`; one for its row wins over one for all rows."""
         for row in (line.row, None):
             for word in words:
-                n = self.settled.get((column, folded(word), row)) if word else None
+                n = self.settled.get((column, fold_name(word), row)) if word else None
                 if n is not None:
                     self.used.add(n)
                     return self.resolutions[n]
@@ -197,7 +197,7 @@ class _Run:
             return self._follow_merge(self.known.agencies.get(resolution.code or ""), cell, seen)
         agency = self.known.agencies.get(named.code or "")
         if agency is not None:
-            if named.name and agency.state == "active" and folded(named.name) != folded(agency.name):
+            if named.name and agency.state == "active" and fold_name(named.name) != fold_name(agency.name):
                 self._add_warning(other_name, cell, named.name, code=agency.code, name=agency.name)
             return self._follow_merge(agency, cell, seen)
         candidates = self.known.agencies_by_name.get(named.name or "", [])
@@ -214,7 +214,7 @@ class _Run:
             self.out.new_agencies.setdefault(named.code, (named.name, cell))
             return named.code
         self._add_error(
-            unknown_agency, cell, seen, near=nearest(write_named(named) or seen, self.agency_labels())
+            unknown_agency, cell, seen, near=find_nearest(write_named(named) or seen, self.agency_labels())
         )
         return None
 
@@ -242,7 +242,7 @@ class _Run:
             )
         if named.code and (subactivity := self._find_by_code(line, named.code)):
             return subactivity
-        key = words_key(line["strategy"] or "", agency or "", write_named(line["activity"]), words)
+        key = make_words_key(line["strategy"] or "", agency or "", write_named(line["activity"]), words)
         if own := self.own_names.get(key):
             return free if own.code is None else own
         candidates = self._find_by_name(line)
@@ -273,21 +273,21 @@ class _Run:
             known_names = [
                 getattr(item, "name" if key == "subactivity" else key) for item in (official, own) if item
             ]
-            if given and folded(given) not in {folded(known or "") for known in known_names}:
+            if given and fold_name(given) not in {fold_name(known or "") for known in known_names}:
                 self._add_warning(other_name, line.cell(key), given, code=code, name=known_names[0])
         return subactivity
 
-    def _find_by_name(self, line: MatrixRow) -> list[FoundSubactivity]:
+    def _find_by_name(self, line: MatrixRow) -> list[SubactivityRef]:
         """Find the sub-activities with exactly this name in exactly this activity, given by its code or its name."""
         activity: Named | None = line["activity"]
         return [
             item
-            for pair in pairs_of(line)
+            for pair in list_name_pairs(line)
             for item in self.known.subs_by_name.get(pair, [])
             if pair[0] or (activity and item.activity_code == activity.code)
         ]
 
-    def _make_subactivity(self, item: FoundSubactivity | None) -> Subactivity | None:
+    def _make_subactivity(self, item: SubactivityRef | None) -> Subactivity | None:
         if item is None:
             return None
         after = (
@@ -298,7 +298,9 @@ class _Run:
         return Subactivity(item.code, item.name, item.activity, item.program, self.edition, after)
 
     def _find_like(self, name: str, activity: str | None) -> list[str]:
-        near = subactivities_like(self.session, self.edition, self.level, subactivity=name, activity=activity)
+        near = find_similar_subactivities(
+            self.session, self.edition, self.level, subactivity=name, activity=activity
+        )
         return [item.label for item in near]
 
     def _resolve_sources(self, line: MatrixRow) -> list[tuple[str, int | None]]:
@@ -309,11 +311,11 @@ class _Run:
                 result.append((source.code, share.amount))
         return result
 
-    def _resolve_source(self, line: MatrixRow, name: str) -> FoundFundingSource | None:
+    def _resolve_source(self, line: MatrixRow, name: str) -> FundingSourceRef | None:
         cell = line.cell("funding_sources")
         if resolution := self._find_resolution("funding_sources", line, name):
             return self.known.sources.get(resolution.code or "")
-        if by_code := self.known.sources.get(code_in(name)):
+        if by_code := self.known.sources.get(get_leading_code(name)):
             return by_code
         candidates = self.known.sources_by_name.get(name, [])
         if len(candidates) == 1:
@@ -323,7 +325,7 @@ class _Run:
                 ambiguous_name, cell, name, allowed=[f"{item.code} {item.name}" for item in candidates]
             )
         else:
-            near = nearest(name, self.source_labels())
+            near = find_nearest(name, self.source_labels())
             self._add_error(unknown_reference, cell, name, near=near, source=_SOURCES["funding_sources"])
         return None
 
@@ -340,7 +342,7 @@ class _Run:
             else []
         )
 
-    def _find_regions(self, place: Place) -> Sequence[FoundRegion]:
+    def _find_regions(self, place: ParsedPlace) -> Sequence[RegionRef]:
         """Return the regions that a place may be; exactly one if it is clear."""
         if place.every:
             return []
@@ -348,7 +350,7 @@ class _Run:
             known = self.known.regions.get(place.code)
             return [known] if known and is_inside(known.code, self.plan.region_code) else []
         named = self.known.regions_by_name
-        regions: Sequence[FoundRegion] = named.get(place.text) or named.get(place.name) or []
+        regions: Sequence[RegionRef] = named.get(place.text) or named.get(place.name) or []
         if place.level is not None:
             regions = [region for region in regions if region.level == place.level]
         if place.within is not None:

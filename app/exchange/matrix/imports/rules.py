@@ -13,10 +13,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.exchange.matrix.cells import CLASSES, OF_WORDS, Names, cells_of, in_order, line_of, written
+from app.exchange.matrix.cells import (
+    CLASS_LETTERS,
+    TEXT_FIELDS,
+    CodeNames,
+    list_cells,
+    make_line,
+    sort_codes,
+    write_cell,
+)
 from app.exchange.matrix.codes import write_named
 from app.exchange.matrix.models import BY_KEY, Content, MatrixRow, Named, Share
-from app.kit.fields import folded
+from app.kit.fields import fold_name
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class Subactivity:
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedLine:
     """A line of the file with the codes of everything that it names."""
 
     line: MatrixRow
@@ -48,15 +56,15 @@ class Resolved:
 # Merging a line into an action
 
 
-def content_of(resolved: Resolved, stored: Content | None, names: Names) -> Content:
+def merge_content(resolved: ResolvedLine, stored: Content | None, names: CodeNames) -> Content:
     """Merge a line of the file into the stored action, or into a new one for None."""
     line = resolved.line
     content = dict(stored) if stored else _make_blank(resolved)
-    before = cells_of(line_of(stored, names)) if stored else {}
+    before = list_cells(make_line(stored, names)) if stored else {}
     says = {
         key
         for key in line.columns
-        if key in BY_KEY and written(BY_KEY[key], line) not in before.get(key, {None})
+        if key in BY_KEY and write_cell(BY_KEY[key], line) not in before.get(key, {None})
     }
     content |= {
         "strategy": line["strategy"],
@@ -78,7 +86,7 @@ def content_of(resolved: Resolved, stored: Content | None, names: Names) -> Cont
     return content
 
 
-def _make_blank(resolved: Resolved) -> Content:
+def _make_blank(resolved: ResolvedLine) -> Content:
     lists = (
         "supporting_agencies",
         "components",
@@ -99,14 +107,14 @@ def _make_blank(resolved: Resolved) -> Content:
     }
 
 
-def _has_kept_words(key: str, resolved: Resolved) -> bool:
+def _has_kept_words(key: str, resolved: ResolvedLine) -> bool:
     """Return whether the action keeps a cell's text because no field holds all of it."""
     if key == "benefit_amount":
         return resolved.line[key] is not None
-    return key in OF_WORDS and not (resolved.places if key == "location" else resolved.line[key])
+    return key in TEXT_FIELDS and not (resolved.places if key == "location" else resolved.line[key])
 
 
-def _merge_nomenclature(resolved: Resolved, stored: Content | None, says: set[str]) -> Content:
+def _merge_nomenclature(resolved: ResolvedLine, stored: Content | None, says: set[str]) -> Content:
     """Return the changes of code and names; a line with an unchanged code keeps its edition and names."""
     sub = resolved.subactivity
     if stored and stored["subactivity_code"] == sub.code:
@@ -128,7 +136,7 @@ def _merge_nomenclature(resolved: Resolved, stored: Content | None, says: set[st
     return changes
 
 
-def _collect_own_words(resolved: Resolved) -> dict[str, str]:
+def _collect_own_words(resolved: ResolvedLine) -> dict[str, str]:
     """Return the file's names if those of the code differ, so that the next file with them matches the line."""
     sub, line = resolved.subactivity, resolved.line
     named: Named | None = line["subactivity"]
@@ -138,11 +146,11 @@ def _collect_own_words(resolved: Resolved) -> dict[str, str]:
     return {
         key: words
         for key, (cell, official) in pairs.items()
-        if (words := write_named(cell)) and folded(words) != folded(official or "")
+        if (words := write_named(cell)) and fold_name(words) != fold_name(official or "")
     }
 
 
-def paired(
+def merge_items(
     old: Sequence[Content], new: Sequence[Content], *alike: Callable[[Content], object]
 ) -> list[Content]:
     """Merge each new item over its old one: the first with an equal key by the first of `alike`, else by the second, ….
@@ -167,8 +175,8 @@ def _add_codes(items: Sequence[Content], prefix: str, taken: set[str]) -> list[C
     return [item if "code" in item else {"code": next(fresh), **item} for item in items]
 
 
-def _set_components(component_class: str, prefix: str) -> Callable[[Resolved, Content], Content]:
-    def setter(resolved: Resolved, content: Content) -> Content:
+def _set_components(component_class: str, prefix: str) -> Callable[[ResolvedLine, Content], Content]:
+    def setter(resolved: ResolvedLine, content: Content) -> Content:
         is_own = [item["component_class"] == component_class for item in content["components"]]
         old = [item for item, is_match in zip(content["components"], is_own, strict=True) if is_match]
         others = [item for item, is_match in zip(content["components"], is_own, strict=True) if not is_match]
@@ -177,11 +185,11 @@ def _set_components(component_class: str, prefix: str) -> Callable[[Resolved, Co
             {"component_class": component_class, "description": share.name, "amount": share.amount}
             for share in shares
         ]
-        merged = paired(old, new, lambda item: folded(item["description"]))
+        merged = merge_items(old, new, lambda item: fold_name(item["description"]))
         if len(old) == len(new):
-            merged = paired(old, new, lambda item: folded(item["description"]), lambda item: None)
+            merged = merge_items(old, new, lambda item: fold_name(item["description"]), lambda item: None)
         merged = _add_codes(merged, prefix, {item["code"] for item in content["components"]})
-        order = list(CLASSES)
+        order = list(CLASS_LETTERS)
         return {
             "components": sorted([*others, *merged], key=lambda item: order.index(item["component_class"]))
         }
@@ -189,7 +197,7 @@ def _set_components(component_class: str, prefix: str) -> Callable[[Resolved, Co
     return setter
 
 
-def _set_sources(resolved: Resolved, content: Content) -> Content:
+def _set_sources(resolved: ResolvedLine, content: Content) -> Content:
     amounts: dict[str, int | None] = {}
     for code, amount in resolved.sources:
         before = amounts.get(code)
@@ -197,7 +205,7 @@ def _set_sources(resolved: Resolved, content: Content) -> Content:
     if len(amounts) == 1 and None in amounts.values():
         amounts = dict.fromkeys(amounts, resolved.line["allocation"])
     new = [{"funding_source": code, "amount": amount} for code, amount in amounts.items()]
-    return {"budget_lines": paired(content["budget_lines"], new, lambda item: item["funding_source"])}
+    return {"budget_lines": merge_items(content["budget_lines"], new, lambda item: item["funding_source"])}
 
 
 def _follow_allocation(stored: Content, allocation: int) -> list[Content]:
@@ -207,12 +215,12 @@ def _follow_allocation(stored: Content, allocation: int) -> list[Content]:
     return [{**lines[0], "amount": allocation}] if is_whole else lines
 
 
-def _set_places(resolved: Resolved, content: Content) -> Content:
+def _set_places(resolved: ResolvedLine, content: Content) -> Content:
     new = [{"region_code": code} for code in dict.fromkeys(resolved.places)]
-    return {"locations": paired(content["locations"], new, lambda item: item["region_code"])}
+    return {"locations": merge_items(content["locations"], new, lambda item: item["region_code"])}
 
 
-def _set_recipients(resolved: Resolved, content: Content) -> Content:
+def _set_recipients(resolved: ResolvedLine, content: Content) -> Content:
     """Set recipients. Those without a count have no cell, so they stay."""
     unseen = [item for item in content["recipients"] if item["count"] is None]
     shown = [item for item in content["recipients"] if item["count"] is not None]
@@ -220,7 +228,7 @@ def _set_recipients(resolved: Resolved, content: Content) -> Content:
         {"kind": item.kind or "units", "unit": item.unit or None, "count": item.count}
         for item in resolved.line["recipients"] or ()
     ]
-    merged = paired(
+    merged = merge_items(
         shown,
         new,
         lambda item: (item["kind"], item["unit"], item["count"]),
@@ -232,7 +240,7 @@ def _set_recipients(resolved: Resolved, content: Content) -> Content:
     }
 
 
-def _set_benefit(resolved: Resolved, content: Content) -> Content:
+def _set_benefit(resolved: ResolvedLine, content: Content) -> Content:
     """Set an amount, or text in its place. With an amount, the cell does not show the description, so it stays."""
     amount, words = resolved.line["benefit_amount"], resolved.line.texts.get("benefit_amount", "")
     if amount is None or content["benefit_amount"] is None:
@@ -240,8 +248,8 @@ def _set_benefit(resolved: Resolved, content: Content) -> Content:
     return {"benefit_amount": amount}
 
 
-_SETTERS: Mapping[str, Callable[[Resolved, Content], Content]] = {
-    **{name: _set_components(name, prefix) for name, prefix in CLASSES.items()},
+_SETTERS: Mapping[str, Callable[[ResolvedLine, Content], Content]] = {
+    **{name: _set_components(name, prefix) for name, prefix in CLASS_LETTERS.items()},
     "funding_sources": _set_sources,
     "regularity": lambda resolved, _: {"benefit_regularity": resolved.line["regularity"]},
     "location": _set_places,
@@ -272,7 +280,7 @@ _COLUMN_OF = {
 }
 
 
-def column_of(pointer: str, content: Content) -> str:
+def find_column(pointer: str, content: Content) -> str:
     """Return the column of the field that a JSON Pointer into an action names, else that of the sub-activity."""
     parts = [*pointer.split("/"), "", "", ""]
     match parts[1], parts[2]:
@@ -286,7 +294,7 @@ def column_of(pointer: str, content: Content) -> str:
             return _COLUMN_OF.get(name, "subactivity")
 
 
-def new_codes(taken: Sequence[str]) -> Iterator[str]:
+def make_codes(taken: Sequence[str]) -> Iterator[str]:
     """Yield codes for new lines: A-001, A-002, …, from the highest taken one on."""
     numbers = [int(code[2:]) for code in taken if code.startswith("A-") and code[2:].isdecimal()]
     last = max(numbers, default=0)
@@ -301,47 +309,47 @@ def new_codes(taken: Sequence[str]) -> Iterator[str]:
 Key = tuple[str, ...]
 
 
-def words_key(strategy: str, agency: str, activity: str | None, name: str | None) -> Key:
+def make_words_key(strategy: str, agency: str, activity: str | None, name: str | None) -> Key:
     """Return the key of a line by names."""
-    return strategy, agency, folded(activity or ""), folded(name or "")
+    return strategy, agency, fold_name(activity or ""), fold_name(name or "")
 
 
 _BY_NAME_ALONE = 3
 
 
-def keys_of(content: Content) -> tuple[Key | None, Key, Key, Key | None]:
+def make_keys(content: Content) -> tuple[Key | None, Key, Key, Key | None]:
     """Return the keys of a plan's line: by code, by names, by the words of an earlier file, by name alone."""
     strategy, agency, code = content["strategy"], content["lead_agency"], content["subactivity_code"]
     activity, name = content["activity"], content["subactivity"] or content["title"]
     kept = content["matrix_texts"]
     return (
         (strategy, agency, code) if code else None,
-        words_key(strategy, agency, activity, name),
-        words_key(strategy, agency, kept.get("activity") or activity, kept.get("subactivity") or name),
-        None if code else (strategy, agency, folded(name)),
+        make_words_key(strategy, agency, activity, name),
+        make_words_key(strategy, agency, kept.get("activity") or activity, kept.get("subactivity") or name),
+        None if code else (strategy, agency, fold_name(name)),
     )
 
 
-def _make_line_keys(resolved: Resolved) -> tuple[Key | None, Key, Key, Key | None]:
+def _make_line_keys(resolved: ResolvedLine) -> tuple[Key | None, Key, Key, Key | None]:
     strategy, agency, sub = resolved.line["strategy"], resolved.agency, resolved.subactivity
     named: Named = resolved.line["subactivity"]
     return (
         (strategy, agency, sub.code) if sub.code else None,
-        words_key(strategy, agency, sub.activity, sub.name),
-        words_key(
+        make_words_key(strategy, agency, sub.activity, sub.name),
+        make_words_key(
             strategy, agency, write_named(resolved.line["activity"]), named.name if sub.code else sub.name
         ),
-        (strategy, agency, folded((named.name if sub.code else sub.name) or "")),
+        (strategy, agency, fold_name((named.name if sub.code else sub.name) or "")),
     )
 
 
-def matched(
+def match_lines(
     stored: Mapping[str, Content],
-    lines: Sequence[Resolved],
-    has_equal_content: Callable[[str, Resolved], bool],
+    lines: Sequence[ResolvedLine],
+    has_equal_content: Callable[[str, ResolvedLine], bool],
 ) -> list[str | None]:
     """Return for each line of the file the code of the plan's line that it matches, None for a new line."""
-    keys = {code: keys_of(stored[code]) for code in in_order(stored)}
+    keys = {code: make_keys(stored[code]) for code in sort_codes(stored)}
     file_keys = [_make_line_keys(line) for line in lines]
     result: list[str | None] = [None] * len(lines)
     waiting = list(keys)
@@ -364,9 +372,9 @@ def matched(
 def _assign_codes(
     codes: list[str],
     places: list[int],
-    lines: Sequence[Resolved],
+    lines: Sequence[ResolvedLine],
     result: list[str | None],
-    has_equal_content: Callable[[str, Resolved], bool],
+    has_equal_content: Callable[[str, ResolvedLine], bool],
 ) -> None:
     """Assign the codes of similar lines to the lines at `places`."""
     if len(codes) > 1 or len(places) > 1:

@@ -14,18 +14,18 @@ from app.plans.core.models import REASON_EXAMPLE, FieldAddress, Reason
 LineChange = Literal["created", "changed", "removed"]
 
 
-def amounts(before: int, after: int) -> JsonDict:
+def compare_amounts(before: int, after: int) -> JsonDict:
     """Return the fields of `Amounts`."""
     return {"before": before, "after": after, "difference": after - before}
 
 
 SUMS_EXAMPLE: JsonDict = {
-    "actions": amounts(156, 157),
-    "allocation": amounts(632470087081, 632720087081),
-    "locations": amounts(88, 89),
-    "recipients": [{"kind": "persons", **amounts(1200, 1240)}],
-    "strategies": [{"strategy": "reduce_spending_burden", **amounts(401250000000, 401500000000)}],
-    "agencies": [{"agency": "1.06.0.00.0.00.08.0000", **amounts(18000000000, 18250000000)}],
+    "actions": compare_amounts(156, 157),
+    "allocation": compare_amounts(632470087081, 632720087081),
+    "locations": compare_amounts(88, 89),
+    "recipients": [{"kind": "persons", **compare_amounts(1200, 1240)}],
+    "strategies": [{"strategy": "reduce_spending_burden", **compare_amounts(401250000000, 401500000000)}],
+    "agencies": [{"agency": "1.06.0.00.0.00.08.0000", **compare_amounts(18000000000, 18250000000)}],
 }
 
 

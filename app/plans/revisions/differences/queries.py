@@ -15,13 +15,13 @@ from app.plans.core.models import Plan, ReasonContent
 from app.plans.revisions.differences.rules import (
     NOTHING,
     Content,
-    Edition,
+    PlanEdition,
     RevisionReasonContent,
-    changes_of,
-    line_differences,
-    sums,
-    telling,
-    whole,
+    compare_contents,
+    compare_editions,
+    compare_sums,
+    fill_defaults,
+    select_relevant_reasons,
 )
 from app.plans.revisions.queries import revisions
 
@@ -38,7 +38,7 @@ class DifferencesQuery(BaseModel):
     )
 
 
-class Sealed(NamedTuple):
+class RevisionHead(NamedTuple):
     """A revision without its content."""
 
     number: int
@@ -50,14 +50,16 @@ class Sealed(NamedTuple):
         return {"revision": self.number, "sha256": self.sha256, "adopted_at": self.adopted_at}
 
 
-def sealed(session: Session, plan: Plan) -> dict[int, Sealed]:
+def read_revision_heads(session: Session, plan: Plan) -> dict[int, RevisionHead]:
     """Return every revision of a plan, by number, without contents."""
     c = revisions.c
     rows = session.execute(sa.select(c.number, c.sha256, c.adopted_at).where(c.plan_id == plan.id))
-    return {row.number: Sealed(*row) for row in rows}
+    return {row.number: RevisionHead(*row) for row in rows}
 
 
-def sides(known: dict[int, Sealed], number: int, since: int | None) -> tuple[Sealed | None, Sealed]:
+def choose_sides(
+    known: dict[int, RevisionHead], number: int, since: int | None
+) -> tuple[RevisionHead | None, RevisionHead]:
     """Return (before, after) of a comparison. Raises BadRequest if no revision has the number `since`."""
     if since is None:
         return known.get(number - 1), known[number]
@@ -67,25 +69,27 @@ def sides(known: dict[int, Sealed], number: int, since: int | None) -> tuple[Sea
     return known[since], known[number]
 
 
-class Frozen(NamedTuple):
+class ParsedRevision(NamedTuple):
     """The content of a revision."""
 
-    edition: Edition
+    edition: PlanEdition
     reasons: dict[str | None, list[ReasonContent]]
     """By code of the line; None for the plan's own fields."""
 
 
-def parse_revision(content: str) -> Frozen:
+def parse_revision(content: str) -> ParsedRevision:
     """Parse the canonical JSON of a revision; fields younger than the revision get their defaults."""
     document = json.loads(content)
-    lines = {action["code"]: whole("action", action) for action in document["actions"]}
+    lines = {action["code"]: fill_defaults("action", action) for action in document["actions"]}
     reasons: dict[str | None, list[ReasonContent]] = {}
     for reason in document.get("reasons", []):
         reasons.setdefault(reason.pop("action"), []).append(reason)
-    return Frozen(Edition(whole("plan", document), lines), reasons)
+    return ParsedRevision(PlanEdition(fill_defaults("plan", document), lines), reasons)
 
 
-def revision_differences(session: Session, plan: Plan, before: Sealed | None, after: Sealed) -> Content:
+def compute_revision_differences(
+    session: Session, plan: Plan, before: RevisionHead | None, after: RevisionHead
+) -> Content:
     """Return the differences of two revisions (`Differences`), with the reasons of each revision between them."""
     c = revisions.c
     first, last = sorted((before.number if before else -1, after.number))
@@ -111,29 +115,29 @@ def revision_differences(session: Session, plan: Plan, before: Sealed | None, af
 
 def build_differences(
     plan: str,
-    before: Edition,
-    after: Edition,
+    before: PlanEdition,
+    after: PlanEdition,
     reasons: Mapping[str | None, Sequence[RevisionReasonContent]],
     side: Content | None,
     other: Content,
 ) -> Content:
     """Return the differences of two editions (`Differences`); `reasons` by code of the line, None for the plan."""
-    own = changes_of(before.plan, after.plan) if before.plan else []
+    own = compare_contents(before.plan, after.plan) if before.plan else []
     return {
         "plan": plan,
         "before": side,
         "after": other,
-        "sums": sums(before, after),
+        "sums": compare_sums(before, after),
         "changes": [change._asdict() for change in own],
-        "reasons": telling(own, reasons.get(None, ())),
+        "reasons": select_relevant_reasons(own, reasons.get(None, ())),
         "actions": [
             {
                 "code": line.code,
                 "title": line.content["title"],
                 "change": line.change,
                 "changes": [change._asdict() for change in line.changes],
-                "reasons": telling(line.changes, reasons.get(line.code, ())),
+                "reasons": select_relevant_reasons(line.changes, reasons.get(line.code, ())),
             }
-            for line in line_differences(before, after)
+            for line in compare_editions(before, after)
         ],
     }

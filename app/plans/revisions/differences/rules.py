@@ -6,11 +6,11 @@ from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 from pydantic import BaseModel
 
-from app.kit.http.validation import pointer_of
+from app.kit.http.validation import make_pointer
 from app.plans.actions.models import PARTS, ActionIn
 from app.plans.actions.rules import ActionContent
 from app.plans.core.models import PlanContent, PlanIn, PriorityLocation, ReasonContent
-from app.plans.revisions.differences.models import LineChange, amounts
+from app.plans.revisions.differences.models import LineChange, compare_amounts
 
 Content = Mapping[str, Any]
 """The JSON of an action or of a plan's own fields."""
@@ -22,7 +22,7 @@ KEYS: dict[str, str | None] = {
 """List → the field that identifies an item; None if the items are plain keys."""
 
 
-class Change(NamedTuple):
+class ChangedField(NamedTuple):
     """A changed field with both values; an address into a list has the item's own key."""
 
     field: str
@@ -30,7 +30,7 @@ class Change(NamedTuple):
     after: object
 
 
-class Edition(NamedTuple):
+class PlanEdition(NamedTuple):
     """A plan with its lines, as adopted or as drafted."""
 
     plan: Content
@@ -38,7 +38,7 @@ class Edition(NamedTuple):
     """By code."""
 
 
-NOTHING = Edition({}, {})
+NOTHING = PlanEdition({}, {})
 
 
 class LineDifference(NamedTuple):
@@ -48,7 +48,7 @@ class LineDifference(NamedTuple):
     change: LineChange
     content: ActionContent
     """The new content, or the old content of a removed line."""
-    changes: list[Change]
+    changes: list[ChangedField]
 
 
 def _read_defaults(shape: type[BaseModel]) -> dict[str, Any]:
@@ -63,10 +63,10 @@ _ITEMS = {
 
 
 @overload
-def whole(kind: Literal["plan"], content: Content) -> PlanContent: ...
+def fill_defaults(kind: Literal["plan"], content: Content) -> PlanContent: ...
 @overload
-def whole(kind: Literal["action"], content: Content) -> ActionContent: ...
-def whole(kind: Literal["plan", "action"], content: Content) -> object:
+def fill_defaults(kind: Literal["action"], content: Content) -> ActionContent: ...
+def fill_defaults(kind: Literal["plan", "action"], content: Content) -> object:
     """Return the declared fields of a content, in their order; a missing field gets its default."""
     fields = {name: content.get(name, default) for name, default in _DEFAULTS[kind].items()}
     for name in _ITEMS.keys() & fields.keys():
@@ -77,9 +77,9 @@ def whole(kind: Literal["plan", "action"], content: Content) -> object:
     return fields
 
 
-def changes_of(before: Content, after: Content) -> list[Change]:
+def compare_contents(before: Content, after: Content) -> list[ChangedField]:
     """Return the changes between two contents of one kind, in the order of their fields."""
-    changes: list[Change] = []
+    changes: list[ChangedField] = []
     for name, new in after.items():
         old = before[name]
         if old == new:
@@ -88,43 +88,45 @@ def changes_of(before: Content, after: Content) -> list[Change]:
             changes += _compare_items(name, KEYS[name], old, new)
         elif isinstance(new, dict):
             changes += [
-                Change(pointer_of([name, key]), old.get(key), new.get(key))
+                ChangedField(make_pointer([name, key]), old.get(key), new.get(key))
                 for key in sorted({*old, *new})
                 if old.get(key) != new.get(key)
             ]
         else:
-            changes.append(Change(pointer_of([name]), old, new))
+            changes.append(ChangedField(make_pointer([name]), old, new))
     return changes
 
 
-def _compare_items(name: str, key: str | None, old: list[Any], new: list[Any]) -> Iterator[Change]:
+def _compare_items(name: str, key: str | None, old: list[Any], new: list[Any]) -> Iterator[ChangedField]:
     old_items, new_items = (
         {item if key is None else item[key]: item for item in items} for items in (old, new)
     )
     for item_key in dict.fromkeys([*old_items, *new_items]):
         before, after = old_items.get(item_key), new_items.get(item_key)
-        address = pointer_of([name, item_key])
+        address = make_pointer([name, item_key])
         if before is None or after is None:
-            yield Change(address, before, after)
+            yield ChangedField(address, before, after)
         elif before != after:
             fields = dict.fromkeys([*before, *after])
             yield from (
-                Change(f"{address}/{field}", before.get(field), after.get(field))
+                ChangedField(f"{address}/{field}", before.get(field), after.get(field))
                 for field in fields
                 if before.get(field) != after.get(field)
             )
     if [item for item in old_items if item in new_items] != [item for item in new_items if item in old_items]:
-        yield Change(pointer_of([name]), list(old_items), list(new_items))  # the same items, in another order
+        yield ChangedField(
+            make_pointer([name]), list(old_items), list(new_items)
+        )  # the same items, in another order
 
 
-def compare_lines(before: ActionContent | None, after: ActionContent | None) -> list[Change]:
+def compare_lines(before: ActionContent | None, after: ActionContent | None) -> list[ChangedField]:
     """Return the changes between two versions of a line; a new or removed line is one change of the whole."""
     if before is None or after is None:
-        return [Change("", before, after)]
-    return changes_of(before, after)
+        return [ChangedField("", before, after)]
+    return compare_contents(before, after)
 
 
-def line_differences(before: Edition, after: Edition) -> list[LineDifference]:
+def compare_editions(before: PlanEdition, after: PlanEdition) -> list[LineDifference]:
     """Return the changed, new and removed lines, by code."""
     differences = []
     for code in sorted(before.actions.keys() | after.actions.keys()):
@@ -139,18 +141,21 @@ def line_differences(before: Edition, after: Edition) -> list[LineDifference]:
 # Sums
 
 
-def sums(before: Edition, after: Edition) -> dict[str, object]:
+def compare_sums(before: PlanEdition, after: PlanEdition) -> dict[str, object]:
     """Return the sums over all lines, before and after (`Sums`)."""
     old, new = list(before.actions.values()), list(after.actions.values())
 
     def compare(field: str, count: Callable[[Iterable[ActionContent]], Mapping[str, int]]) -> list[object]:
         was, now = count(old), count(new)
-        return [{field: name, **amounts(was.get(name, 0), now.get(name, 0))} for name in sorted({*was, *now})]
+        return [
+            {field: name, **compare_amounts(was.get(name, 0), now.get(name, 0))}
+            for name in sorted({*was, *now})
+        ]
 
     return {
-        "actions": amounts(len(old), len(new)),
-        "allocation": amounts(_sum_allocation(old), _sum_allocation(new)),
-        "locations": amounts(_count_places(old), _count_places(new)),
+        "actions": compare_amounts(len(old), len(new)),
+        "allocation": compare_amounts(_sum_allocation(old), _sum_allocation(new)),
+        "locations": compare_amounts(_count_places(old), _count_places(new)),
         "recipients": compare("kind", _count_recipients),
         "strategies": compare("strategy", lambda lines: _sum_by(lines, "strategy")),
         "agencies": compare("agency", lambda lines: _sum_by(lines, "lead_agency")),
@@ -195,7 +200,7 @@ def covers(above: str, field: str) -> bool:
     return above == field or field.startswith(f"{above}/") or above == ""
 
 
-def telling(changes: Sequence[Change], reasons: Sequence[Given]) -> list[Given]:
+def select_relevant_reasons(changes: Sequence[ChangedField], reasons: Sequence[Given]) -> list[Given]:
     """Return the reasons for something that changed; an adopted revision keeps these.
 
     A reason may name a part of a change, such as the budget of a new line.

@@ -8,18 +8,18 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.agencies.queries import agencies_by_code
+from app.agencies.queries import find_agencies_by_code
 from app.kit.database.journal import Entry
 from app.plans.core.models import Plan
 from app.plans.core.queries import region_name
-from app.plans.core.rules import canonical, sha256_of
+from app.plans.core.rules import compute_sha256, dump_canonical
 from app.tracking.quarters.snapshots.models import SnapshotHead
-from app.tracking.quarters.snapshots.queries import lines_with_reports, snapshots
-from app.tracking.quarters.snapshots.rules import address_of, sums_of
+from app.tracking.quarters.snapshots.queries import read_lines_with_reports, snapshots
+from app.tracking.quarters.snapshots.rules import compute_sums, format_address
 
 
 @dataclass(frozen=True)
-class Frozen:
+class QuarterToFreeze:
     """A verified quarter of a plan to freeze."""
 
     plan: Plan
@@ -32,14 +32,14 @@ class Frozen:
     """Row of the quarter with the times of submission and verification."""
 
 
-def store_snapshot(session: Session, frozen: Frozen) -> Entry:
+def store_snapshot(session: Session, frozen: QuarterToFreeze) -> Entry:
     """Store the canonical JSON of a quarter with its hash. Return the journal entry, for the caller to record.
 
     The caller holds the lock of the plan's chain, so the plan and its reports do not change meanwhile.
     """
     plan, quarter = frozen.plan, frozen.quarter
-    rows = [json.loads(text) for text in lines_with_reports(session, plan, frozen.period)]
-    leading = agencies_by_code(session, plan.region_code, {row["lead_agency"] for row in rows})
+    rows = [json.loads(text) for text in read_lines_with_reports(session, plan, frozen.period)]
+    leading = find_agencies_by_code(session, plan.region_code, {row["lead_agency"] for row in rows})
     head = {
         "region_code": plan.region_code,
         "period": frozen.period,
@@ -50,7 +50,7 @@ def store_snapshot(session: Session, frozen: Frozen) -> Entry:
         "reason": frozen.reason,
         "frozen_at": frozen.at.isoformat(),
     }
-    content = canonical(
+    content = dump_canonical(
         {
             **head,
             "region_name": region_name(session, plan.region_code),
@@ -59,14 +59,14 @@ def store_snapshot(session: Session, frozen: Frozen) -> Entry:
             "missing_reason": quarter["missing_reason"],
             "verified_at": quarter["verified_at"].isoformat(),
             "agencies": [{"code": code, "name": leading[code].name} for code in sorted(leading)],
-            "sums": sums_of(rows),
+            "sums": compute_sums(rows),
             "rows": rows,
         }
     )
-    sha256 = sha256_of(content)
+    sha256 = compute_sha256(content)
     row = {name: head[name] for name in SnapshotHead.model_fields if name != "frozen_at"}
     values = {**row, "year": plan.year, "content": content, "sha256": sha256, "frozen_at": frozen.at}
     session.execute(sa.insert(snapshots).values(**values, frozen_by=frozen.by))
-    subject = address_of(plan.region_code, frozen.period, frozen.amendment)
+    subject = format_address(plan.region_code, frozen.period, frozen.amendment)
     after = {"sha256": sha256, "row_count": len(rows), "amendment": frozen.amendment}
     return Entry("snapshot.created", plan.region_code, subject, 1, None, after, frozen.reason)

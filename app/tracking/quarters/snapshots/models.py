@@ -11,12 +11,12 @@ from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import Key, RegionCode, address, show_example
+from app.kit.fields import Key, RegionCode, describe_key, show_example
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionIn
 from app.tracking.progress.models import PROGRESS_EXAMPLE, PhysicalBasis, ProgressIn
 
-SnapshotPeriod = Annotated[str, address("Frozen quarter.", "2026-Q1")]
+SnapshotPeriod = Annotated[str, describe_key("Frozen quarter.", "2026-Q1")]
 AmendmentNumber = Annotated[
     int, Path(ge=1, le=1_000_000, description="Number of the amendment, from 1.", examples=[1])
 ]

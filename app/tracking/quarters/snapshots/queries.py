@@ -8,21 +8,21 @@ from pydantic import Field
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
-from app.access.queries import published, visible, within
+from app.access.queries import can_read_frozen, can_see_region, is_in_region
 from app.access.rules import Actor
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import built_once, fields_of, json_row, json_texts
+from app.kit.database.engine import get_table
+from app.kit.database.json_sql import build_json_object, build_once, select_fields, select_json
 from app.kit.fields import RegionCode
-from app.kit.http.pagination import Listing, PageQuery, equal
+from app.kit.http.pagination import Listing, PageQuery, match_values
 from app.kit.periods import Quarter
 from app.kit.problems import require_found
 from app.plans.actions.models import ActionIn
-from app.plans.actions.queries import action_columns, actions
+from app.plans.actions.queries import actions, build_action_columns
 from app.plans.core.models import Plan
-from app.tracking.progress.queries import progress, progress_columns
+from app.tracking.progress.queries import list_progress_columns, progress
 from app.tracking.quarters.snapshots.models import SnapshotOut, SnapshotReport, SnapshotRow
 
-snapshots = table_of(SnapshotRow)
+snapshots = get_table(SnapshotRow)
 
 
 class SnapshotsQuery(PageQuery):
@@ -44,16 +44,16 @@ def _select_snapshots(actor: Actor) -> Select[Any]:
     plain = sa.literal("/v1/snapshots/") + c.period + "/" + c.region_code
     address = sa.case((c.amendment == 0, plain), else_=plain + "/amendments/" + sa.cast(c.amendment, sa.Text))
     # Only actors that see the region see the name of the token.
-    frozen_by = sa.case((visible(actor, c.region_code), c.frozen_by), else_="")
-    columns = fields_of(SnapshotOut, snapshots, address=address, frozen_by=frozen_by)
-    return sa.select(*columns).where(published(actor, c.region_code))
+    frozen_by = sa.case((can_see_region(actor, c.region_code), c.frozen_by), else_="")
+    columns = select_fields(SnapshotOut, snapshots, address=address, frozen_by=frozen_by)
+    return sa.select(*columns).where(can_read_frozen(actor, c.region_code))
 
 
 def list_snapshots(actor: Actor, query: SnapshotsQuery) -> Listing:
     """Return every snapshot that the actor sees, with amendments."""
     c = snapshots.c
     rows = _select_snapshots(actor).where(
-        within(c.region_code, query.region), *equal((c.period, query.period))
+        is_in_region(c.region_code, query.region), *match_values((c.period, query.period))
     )
     key = {"region_code": c.region_code, "period": c.period, "amendment": c.amendment}
     return Listing(rows, {"region_code": c.region_code, "period": c.period}, key)
@@ -61,7 +61,7 @@ def list_snapshots(actor: Actor, query: SnapshotsQuery) -> Listing:
 
 def list_amendments(session: Session, actor: Actor, region: str, period: str) -> Listing:
     """Return the amendments of a frozen quarter. Raises NotFound if it has no visible snapshot."""
-    snapshot_of(session, actor, region, period)
+    find_snapshot(session, actor, region, period)
     c = snapshots.c
     rows = _select_snapshots(actor).where(c.region_code == region, c.period == period, c.amendment > 0)
     return Listing(rows, {"amendment": c.amendment}, {"amendment": c.amendment})
@@ -83,12 +83,14 @@ class SnapshotKey(NamedTuple):
     sha256: str
 
 
-def snapshot_of(session: Session, actor: Actor, region: str, period: str, amendment: int = 0) -> SnapshotKey:
+def find_snapshot(
+    session: Session, actor: Actor, region: str, period: str, amendment: int = 0
+) -> SnapshotKey:
     """Return the first snapshot of a quarter, or an amendment. Raises NotFound if it is not visible."""
     c = snapshots.c
     row = session.execute(
         sa.select(*[c[name] for name in SnapshotKey._fields]).where(
-            published(actor, c.region_code),
+            can_read_frozen(actor, c.region_code),
             c.region_code == region,
             c.period == period,
             c.amendment == amendment,
@@ -97,7 +99,7 @@ def snapshot_of(session: Session, actor: Actor, region: str, period: str, amendm
     return SnapshotKey(*require_found(row))
 
 
-def content_of(session: Session, key: SnapshotKey) -> bytes:
+def read_content(session: Session, key: SnapshotKey) -> bytes:
     """Return the canonical JSON of a snapshot."""
     c = snapshots.c
     text: str = session.execute(
@@ -108,25 +110,27 @@ def content_of(session: Session, key: SnapshotKey) -> bytes:
     return text.encode()
 
 
-def lines_with_reports(session: Session, plan: Plan, period: str) -> Iterator[str]:
+def read_lines_with_reports(session: Session, plan: Plan, period: str) -> Iterator[str]:
     """Yield the lines of a plan as JSON by code, each with its report of the quarter or null."""
     bound = {"plan_id": plan.id, "period": period}
     for row in session.connection().execute(_select_lines_with_reports(session), bound):
         yield row[0]
 
 
-def report_of_line() -> ColumnElement[Any]:
+def select_report_of_line() -> ColumnElement[Any]:
     """Return the report of a line in the quarter bound as `period`, as `SnapshotReport`; null without one."""
     report = (
-        sa.select(*[column for column in progress_columns() if column.name in SnapshotReport.model_fields])
+        sa.select(
+            *[column for column in list_progress_columns() if column.name in SnapshotReport.model_fields]
+        )
         .where(progress.c.action_id == actions.c.id, progress.c.period == sa.bindparam("period"))
         .correlate(actions)
     )
-    return json_row(report, name="of_quarter")
+    return build_json_object(report, name="of_quarter")
 
 
-@built_once
+@build_once
 def _select_lines_with_reports(session: Session) -> Select[str]:
-    columns = [column for column in action_columns() if column.name in ActionIn.model_fields]
-    lines = sa.select(*columns, actions.c.code.label("action"), report_of_line().label("report"))
-    return json_texts(lines.where(actions.c.plan_id == sa.bindparam("plan_id")).order_by(actions.c.code))
+    columns = [column for column in build_action_columns() if column.name in ActionIn.model_fields]
+    lines = sa.select(*columns, actions.c.code.label("action"), select_report_of_line().label("report"))
+    return select_json(lines.where(actions.c.plan_id == sa.bindparam("plan_id")).order_by(actions.c.code))

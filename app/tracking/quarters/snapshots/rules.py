@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-EXACT = 2**53 - 1
+LARGEST_EXACT = 2**53 - 1
 """Largest whole number that every JSON parser reads exactly and RFC 8785 can write."""
 
 
-def sums_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
+def compute_sums(rows: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
     """Return the `SnapshotSums` of the lines."""
     reports = [row["report"] for row in rows if row["report"] is not None]
     sums = {
@@ -15,10 +15,10 @@ def sums_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
         "allocated": sum(row["allocation"] for row in rows),
         "spent": sum(report["spent"] for report in reports),
     }
-    return {name: value if value <= EXACT else None for name, value in sums.items()}
+    return {name: value if value <= LARGEST_EXACT else None for name, value in sums.items()}
 
 
-def address_of(region: str, period: str, amendment: int) -> str:
+def format_address(region: str, period: str, amendment: int) -> str:
     """Return the address of a snapshot below /v1/."""
     plain = f"snapshots/{period}/{region}"
     return f"{plain}/amendments/{amendment}" if amendment else plain

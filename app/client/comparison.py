@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .content import Digests, Hashes
-from .problems import Misused, Text, Unwritable, WrongContent
-from .tables import digests_in
+from .problems import Misused, Sentence, Unwritable, WrongContent
+from .tables import read_digests
 
 if TYPE_CHECKING:
     from .service import Rata
 
 
 class NotComparable(Misused):
-    text = Text(
+    text = Sentence(
         "{file}: hanya NDJSON dan SQLite dapat dibandingkan.",
         "{file}: only NDJSON and SQLite can be compared.",
     )
@@ -59,4 +59,4 @@ def _read_tables(file: Path) -> Digests:
     with file.open("rb") as content:
         if hashlib.file_digest(content, "sha256").hexdigest() != manifest["sha256"]:
             raise WrongContent(file=file, why="SHA-256")
-    return digests_in(file)
+    return read_digests(file)

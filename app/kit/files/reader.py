@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from app.kit.files.books import LARGEST_ROW, Book
 from app.kit.files.delimited import read_delimited
-from app.kit.files.unreadable import EMPTY_FILE, NOT_A_WORKBOOK, OLD_WORKBOOK, PASSWORD_PROTECTED, unreadable
+from app.kit.files.unreadable import EMPTY_FILE, NOT_A_WORKBOOK, OLD_WORKBOOK, PASSWORD_PROTECTED, refuse_file
 from app.kit.files.workbooks import open_workbook
 from app.kit.problems import TooLarge
 
@@ -24,16 +24,16 @@ def open_book(data: bytes, filename: str, *, most_rows: int = LARGEST_ROW) -> Bo
     if len(data) > LARGEST_FILE:
         raise TooLarge(allowed="20 MB")
     if not data.strip(b"\x00 \t\r\n\xef\xbb\xbf"):
-        raise unreadable(EMPTY_FILE, filename)
+        raise refuse_file(EMPTY_FILE, filename)
     if data.startswith(b"PK"):
         return open_workbook(data, filename, most_rows)
     if data.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         # An encrypted workbook is an OLE container with this stream; names in it are UTF-16.
         if "EncryptedPackage".encode("utf-16-le") in data:
-            raise unreadable(PASSWORD_PROTECTED, filename)
-        raise unreadable(OLD_WORKBOOK, filename, ".xls")
+            raise refuse_file(PASSWORD_PROTECTED, filename)
+        raise refuse_file(OLD_WORKBOOK, filename, ".xls")
     if PurePath(filename).suffix.lower() in {".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"}:
-        raise unreadable(NOT_A_WORKBOOK, filename, _name_format(data))
+        raise refuse_file(NOT_A_WORKBOOK, filename, _name_format(data))
     sheet = read_delimited(data, filename, most_rows)
     return Book(filename, (sheet.name,), (sheet.name,), lambda _: sheet)
 

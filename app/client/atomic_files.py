@@ -12,7 +12,7 @@ from .problems import AlreadyRunning
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[BinaryIO]:
+def open_locked(path: Path) -> Iterator[BinaryIO]:
     """Open a file under an exclusive lock, which the kernel ends with the process.
 
     Deletes the file at the end if it is empty. Raises AlreadyRunning if another process has the lock.
@@ -42,7 +42,7 @@ def _deleting_if_empty(path: Path, file: BinaryIO) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def replace(path: Path, content: dict[str, object]) -> None:
+def write_atomically(path: Path, content: dict[str, object]) -> None:
     """Write a JSON file atomically, by way of `NAME.new`."""
     new = path.with_name(f"{path.name}.new")
     with new.open("w", encoding="utf-8") as out:
@@ -52,7 +52,7 @@ def replace(path: Path, content: dict[str, object]) -> None:
     new.replace(path)
 
 
-def synchronise(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
     """Flush a file's content, or a folder's renames, to the disk, so that they survive a loss of power."""
     handle = os.open(path, os.O_RDONLY)
     try:
