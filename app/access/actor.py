@@ -23,8 +23,9 @@ from app.kit.http.pagination import Listing, PageQuery, read_page
 from app.kit.http.precondition import Precondition
 from app.kit.http.replies import answer_page
 from app.kit.http.unit_of_work import UnitOfWork
-from app.kit.problems import Problem, Text, Unauthenticated
+from app.kit.problems import Problem, Unauthenticated
 from app.kit.server.rate_limit import Charge
+from app.kit.wording import Text
 from app.settings import Settings, split_words
 
 if TYPE_CHECKING:

@@ -34,7 +34,8 @@ from app.kit.database.journal import Author, Chain, Entry, append, assign_versio
 from app.kit.database.resources import write_version
 from app.kit.http.precondition import UNCONDITIONAL, Precondition
 from app.kit.http.validation import check_key, unknown_reference
-from app.kit.problems import Conflict, FieldError, Invalid, Kind, Problem, Text, refuse, require_found
+from app.kit.problems import Conflict, FieldError, Invalid, Kind, Problem, refuse, require_found
+from app.kit.wording import Text
 from app.kit.write_behind import WriteBehind
 
 

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from app.access.models import Role, TokenScope
-from app.kit.problems import FieldError, Forbidden, Kind, NotFound, Problem, Text
+from app.kit.problems import FieldError, Forbidden, Kind, NotFound, Problem
+from app.kit.wording import Text
 
 missing_role = Kind(
     "missing_role",

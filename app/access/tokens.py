@@ -33,16 +33,8 @@ from app.kit.database.engine import get_table
 from app.kit.database.journal import Chain, Entry, append, assign_version, lock_chain
 from app.kit.database.resources import write_version
 from app.kit.http.validation import check_key
-from app.kit.problems import (
-    Conflict,
-    FieldError,
-    Kind,
-    NotFound,
-    Problem,
-    Text,
-    refuse,
-    require_found,
-)
+from app.kit.problems import Conflict, FieldError, Kind, NotFound, Problem, refuse, require_found
+from app.kit.wording import Text
 
 _tokens, _principals = get_table(Token), get_table(Principal)
 

@@ -25,7 +25,8 @@ from app.kit.database.resources import write_version
 from app.kit.fields import AgencyCode, fold_name
 from app.kit.http.validation import describe_unknown, unknown_reference, validate
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import FieldError, Invalid, Kind, Problem, Text
+from app.kit.problems import FieldError, Invalid, Kind, Problem
+from app.kit.wording import Text
 
 MergeHook = Callable[[Write, str, str, str], None]
 """(write, region code, from agency, to agency): redirect all references from the one to the other."""

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from app.kit.database.journal import NOT_HASHED, hash_link
 from app.kit.database.json_sql import dump_json
 from app.kit.http.pagination import foreign_cursor
-from app.kit.problems import BadRequest, FieldError, Kind, Problem, Text
+from app.kit.problems import BadRequest, FieldError, Kind, Problem
+from app.kit.wording import Text
 
 expired_cursor = Kind(
     "expired_cursor",

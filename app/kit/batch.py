@@ -12,7 +12,8 @@ from pydantic import Field as ShapeField
 
 from app.kit.database.journal import Versioned
 from app.kit.http.validation import duplicate_key, validate_items
-from app.kit.problems import LONGEST_SHOWN, FieldError, Forbidden, Invalid, Problem
+from app.kit.problems import FieldError, Forbidden, Invalid, Problem
+from app.kit.wording import LONGEST_SHOWN
 
 Status = Literal["created", "updated", "unchanged", "refused"]
 Errors = Mapping[str, Sequence[FieldError]]

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.kit.problems import BadRequest, FieldError, Kind, Problem, Text
+from app.kit.problems import BadRequest, FieldError, Kind, Problem
+from app.kit.wording import Text
 
 QUARTER_PATTERN = r"^20[0-9]{2}-Q[1-4]$"
 PERIOD_PATTERN = r"^20[0-9]{2}(-(Q[1-4]|S[1-2]))?$"

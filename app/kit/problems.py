@@ -8,11 +8,12 @@ Each error of a field has a declared `Kind`, so codes never change by accident a
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, ClassVar, Literal, NamedTuple, TypedDict, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypedDict, TypeVar
 
 from pydantic import BaseModel, Field
 
 from app.extras import is_installed, package_of
+from app.kit.wording import Language, Text, cut_text
 
 Value = TypeVar("Value")
 
@@ -20,32 +21,6 @@ MOST_ERRORS = 100
 """Maximum number of errors that a reply lists."""
 MOST_CELL_ERRORS = 1_000
 """Maximum number of errors in cells that a reply lists: a person corrects a whole workbook at once."""
-LONGEST_SHOWN = 300
-"""Maximum characters of the client's input that a reply repeats in one place."""
-
-Language = Literal["id", "en"]
-
-
-class Text(NamedTuple):
-    """A sentence in both languages; `{name}` takes the error's values."""
-
-    id: str
-    en: str
-
-    def render(self, language: Language, values: Mapping[str, object]) -> str:
-        template = self.id if language == "id" else self.en
-        return template.format_map(_TextValues(values))
-
-
-class _TextValues(dict[str, object]):
-    """The values of a sentence: cut to their bound, and a dash, not a KeyError, for a missing one."""
-
-    def __getitem__(self, name: str) -> object:
-        value = super().__getitem__(name)
-        return _cut_text(value) if isinstance(value, str) and name not in ("allowed", "nearest") else value
-
-    def __missing__(self, key: str) -> str:
-        return "–"
 
 
 class Kind:
@@ -100,14 +75,10 @@ class FieldError:
 
     def shown(self, language: Language) -> "ErrorShape":
         near = list(self.nearest)
-        values = {
-            "value": self.value,
-            "allowed": _join(self.allowed),
-            "nearest": _join(near) or "–",
-        }
+        values = {"value": self.value, "allowed": self.allowed, "nearest": near}
         return ErrorShape(
-            pointer=_cut_text(self.pointer),
-            parameter=_cut_text(self.parameter),
+            pointer=self.pointer and cut_text(self.pointer),
+            parameter=self.parameter and cut_text(self.parameter),
             header=self.header,
             cell=CellShape(**self.cell._asdict()) if self.cell else None,
             code=self.kind.code,
@@ -116,17 +87,6 @@ class FieldError:
             allowed=self.allowed,
             nearest=near or None,
         )
-
-
-def _cut_text(text: str | None) -> str | None:
-    """Return a client's text, cut to the length that a reply repeats."""
-    return text if text is None or len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
-
-
-def _join(value: object) -> object:
-    if isinstance(value, (list, tuple)):
-        return ", ".join(str(v) for v in value)
-    return value
 
 
 def _shorten(value: object) -> object:

@@ -6,7 +6,7 @@ from app.access.actor import RequestContext, authenticate_in_thread
 from app.kit.database.journal import state_hash
 from app.kit.http.bodies import HouseRequest
 from app.kit.http.etags import STATE_LENGTH, make_etag
-from app.kit.problems import Language
+from app.kit.wording import Language
 from app.plans.core.models import Plan
 from app.plans.core.queries import find_plan
 

@@ -15,7 +15,7 @@ from app.kit.database.json_sql import select_fields, whole_sum
 from app.kit.fields import AgencyCode, show_example
 from app.kit.http.pagination import Listing, match_values
 from app.kit.periods import Period
-from app.kit.problems import Text
+from app.kit.wording import Text
 from app.plans.actions.queries import actions
 from app.plans.core.queries import can_see_lines, plans, regions
 from app.reports.definition import ReportDefinition, build_listing, compute_percent

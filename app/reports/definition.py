@@ -23,7 +23,7 @@ from app.kit.database.engine import Database
 from app.kit.database.json_sql import dump_json, select_fields
 from app.kit.files.delimited import Cell, stream_delimited
 from app.kit.http.pagination import Listing, PageQuery, read_page, select_all
-from app.kit.problems import Text
+from app.kit.wording import Text
 
 Row = dict[str, Any]
 

@@ -15,7 +15,7 @@ from app.kit.database.engine import get_table
 from app.kit.database.json_sql import DaysBetween, select_fields
 from app.kit.fields import Day, Key, show_example
 from app.kit.http.pagination import Listing, match_values
-from app.kit.problems import Text
+from app.kit.wording import Text
 from app.plans.actions.models import MilestoneRow
 from app.plans.actions.queries import actions
 from app.plans.core.queries import can_see_plan, plans, regions

@@ -15,7 +15,7 @@ from app.kit.database.engine import get_table
 from app.kit.database.json_sql import build_json_array, build_json_object
 from app.kit.fields import AgencyCode, Key, RegionCode, show_example
 from app.kit.http.pagination import Listing, match_values
-from app.kit.problems import Text
+from app.kit.wording import Text
 from app.plans.actions.models import BenefitForm, LocationRow, RecipientKind, RecipientRow
 from app.plans.actions.queries import actions
 from app.plans.core.queries import can_see_lines, plans, regions

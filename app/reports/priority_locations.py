@@ -12,7 +12,7 @@ from app.kit.database.engine import get_table
 from app.kit.database.json_sql import build_json_values, select_fields, whole_sum
 from app.kit.fields import RegionCode, show_example
 from app.kit.http.pagination import Listing, match_values
-from app.kit.problems import Text
+from app.kit.wording import Text
 from app.plans.actions.models import LocationRow, Strategy
 from app.plans.actions.queries import actions
 from app.plans.core.models import PriorityLocationRow

@@ -17,7 +17,7 @@ from app.kit.database.json_sql import select_fields, whole_sum
 from app.kit.fields import show_example
 from app.kit.http.pagination import Listing
 from app.kit.periods import Period
-from app.kit.problems import Text
+from app.kit.wording import Text
 from app.plans.actions.models import RecipientKind, Strategy
 from app.plans.actions.queries import actions
 from app.plans.core.queries import can_see_lines, can_see_plan, plans, regions

@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.kit.http.pagination import Listing
-from app.kit.problems import Text
+from app.kit.wording import Text
 from app.reports.definition import ReportDefinition
 from app.reports.models import LeadAgencyQuery, LineColumns, PeriodQuery, column
 from app.tracking.completeness.models import MissingLine

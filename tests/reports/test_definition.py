@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from app.access.rules import CONSOLE
 from app.kit.database.engine import get_table
 from app.kit.http.pagination import Listing
-from app.kit.problems import Text
+from app.kit.wording import Text
 from app.reference.models import FundingSourceRow
 from app.reports.catalogue import REPORTS, describe_reports
 from app.reports.definition import ReportDefinition, build_listing, write_csv

@@ -38,7 +38,8 @@ from app.kit.database.journal import Chain, Entry, append, assign_version, lock_
 from app.kit.database.resources import write_version
 from app.kit.http.pagination import foreign_cursor
 from app.kit.http.validation import check_key, unknown_reference
-from app.kit.problems import BadRequest, FieldError, Invalid, Kind, Problem, Text, refuse, require_found
+from app.kit.problems import BadRequest, FieldError, Invalid, Kind, Problem, refuse, require_found
+from app.kit.wording import Text
 
 _principals = get_table(Principal)
 

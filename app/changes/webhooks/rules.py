@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from app.changes.rules import WEBHOOK_CHAINS
 from app.kit.database.json_sql import dump_json
-from app.kit.problems import Problem, Text
+from app.kit.problems import Problem
+from app.kit.wording import Text
 from app.settings import Settings, split_words
 
 WebhookVerb = Literal["edit", "delete", "write_secrets", "replay"]

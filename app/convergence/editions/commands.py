@@ -26,7 +26,8 @@ from app.kit.database.journal import Author, Entry, append, lock_chain
 from app.kit.database.resources import StoredRow
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import check_key, describe_unknown
-from app.kit.problems import Invalid, Problem, Text, refuse
+from app.kit.problems import Invalid, Problem, refuse
+from app.kit.wording import Text
 
 
 class EditionInUse(Problem):

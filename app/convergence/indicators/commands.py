@@ -40,7 +40,8 @@ from app.convergence.indicators.rules import (
 from app.kit.database.journal import Author, lock_chain
 from app.kit.database.resources import StoredRow, WriteOutcome
 from app.kit.http.validation import describe_unknown
-from app.kit.problems import FieldError, Invalid, Kind, Problem, Text, refuse, require_found
+from app.kit.problems import FieldError, Invalid, Kind, Problem, refuse, require_found
+from app.kit.wording import Text
 from app.reference.queries import find_regions_by_code
 
 SHIPPED = Path(__file__).parent / "data" / "indicators.csv"

@@ -12,7 +12,8 @@ from app.convergence.steps.queries import EVIDENCE, GRADE, PartKey, StepPart, re
 from app.kit.database.journal import lock_chain
 from app.kit.http.validation import check_key, describe_unknown
 from app.kit.periods import get_local_date
-from app.kit.problems import FieldError, Kind, NotFound, Problem, Text, refuse
+from app.kit.problems import FieldError, Kind, NotFound, Problem, refuse
+from app.kit.wording import Text
 from app.reference.queries import find_regions_by_code
 
 after_today = Kind(

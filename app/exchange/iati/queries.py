@@ -11,7 +11,8 @@ from app.access.rules import Actor
 from app.agencies.queries import read_agency_names
 from app.exchange.iati.models import Export, ExportNames, QuarterReport, RevisionInForce
 from app.kit.database.json_sql import select_json
-from app.kit.problems import Problem, Text
+from app.kit.problems import Problem
+from app.kit.wording import Text
 from app.plans.actions.queries import actions
 from app.plans.core.models import Plan, PlanState
 from app.plans.core.queries import region_name

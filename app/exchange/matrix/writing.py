@@ -14,7 +14,8 @@ from app.exchange.matrix.models import COLUMNS, PLANNING, Holds, MatrixColumn, M
 from app.exchange.matrix.words import STRATEGY_NAMES
 from app.kit.files.books import CREATION_DATE, LONGEST_CELL, name_column
 from app.kit.files.delimited import write_delimited
-from app.kit.problems import Cell, FieldError, Kind, Problem, Text
+from app.kit.problems import Cell, FieldError, Kind, Problem
+from app.kit.wording import Text
 
 CELL_TOO_LONG = Kind(
     "cell_too_long",

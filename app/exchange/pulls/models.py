@@ -9,7 +9,8 @@ from pydantic import Field as ShapeField
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from app.kit.fields import AgencyCode, RegionCode, describe_key, show_example
-from app.kit.problems import Problem, Text
+from app.kit.problems import Problem
+from app.kit.wording import Text
 from app.tracking.quarters.snapshots.models import SnapshotLine
 
 PullPeriod = Annotated[str, describe_key("Quarter to pull.", "2026-Q2")]

@@ -23,7 +23,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.kit.exports.cache import ExportCache, ExportMetadata, PendingExport, WholeExport
 from app.kit.http.etags import format_digest
-from app.kit.problems import Busy, Problem, Text
+from app.kit.problems import Busy, Problem
+from app.kit.wording import Text
 
 CHUNK_SIZE = 2**20
 """Size of a chunk, in bytes."""

@@ -1,6 +1,7 @@
 """Causes for which the service refuses a whole file, each in words that name the remedy."""
 
-from app.kit.problems import FieldError, Kind, Problem, Text
+from app.kit.problems import FieldError, Kind, Problem
+from app.kit.wording import Text
 
 
 class UnreadableFile(Problem):

@@ -16,7 +16,8 @@ from pydantic_core import from_json
 
 from app.kit.fields import Batch
 from app.kit.http.validation import control_character, find_json_position, list_body_errors, malformed_json
-from app.kit.problems import BadRequest, FieldError, Kind, NotFound, Problem, Text, UnsupportedMedia
+from app.kit.problems import BadRequest, FieldError, Kind, NotFound, Problem, UnsupportedMedia
+from app.kit.wording import Text
 
 MOST_VALUES = 50_000
 """Maximum number of values in the JSON of one resource, and of names in one object; a plan with 2,000 priority

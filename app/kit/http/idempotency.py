@@ -11,7 +11,8 @@ from sqlmodel import Field, Session
 from starlette.responses import Response
 
 from app.kit.database.engine import Table, get_table
-from app.kit.problems import BadRequest, FieldError, Kind, Problem, Text
+from app.kit.problems import BadRequest, FieldError, Kind, Problem
+from app.kit.wording import Text
 
 LIFETIME = timedelta(hours=24)
 """Lifetime of a stored reply."""

@@ -18,16 +18,8 @@ from app.kit.http.pagination import find_next_link
 from app.kit.http.preferences import read_weights
 from app.kit.http.unit_of_work import WRITES
 from app.kit.http.validation import make_problem, unreadable_body
-from app.kit.problems import (
-    BadRequest,
-    Busy,
-    FieldError,
-    Language,
-    MethodNotAllowed,
-    NotFound,
-    Problem,
-    ServerError,
-)
+from app.kit.problems import BadRequest, Busy, FieldError, MethodNotAllowed, NotFound, Problem, ServerError
+from app.kit.wording import Language
 
 log = structlog.get_logger("rata")
 

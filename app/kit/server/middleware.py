@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.http.replies import answer_problem, format_size
-from app.kit.problems import Problem, Text
+from app.kit.problems import Problem
+from app.kit.wording import Text
 
 log = structlog.get_logger("rata")
 

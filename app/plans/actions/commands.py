@@ -17,7 +17,8 @@ from app.kit.database.parts import PartList, write_parts
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import validate
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import FieldError, Kind, Problem, Text, require_found
+from app.kit.problems import FieldError, Kind, Problem, require_found
+from app.kit.wording import Text
 from app.plans.actions.models import PARTS, ActionFields, ActionIn, Part, SupportingAgencyRow
 from app.plans.actions.queries import (
     StoredAction,

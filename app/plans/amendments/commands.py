@@ -19,7 +19,8 @@ from app.kit.database.parts import delete_parts
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import narrow, validate
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import NotFound, Problem, Text
+from app.kit.problems import NotFound, Problem
+from app.kit.wording import Text
 from app.plans.actions.commands import (
     PartInUse,
     WrittenActions,

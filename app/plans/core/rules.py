@@ -8,7 +8,8 @@ import rfc8785
 
 from app.access.rules import Actor, is_within
 from app.kit.fields import REGION_PATTERN
-from app.kit.problems import FieldError, Forbidden, Kind, Problem, Text
+from app.kit.problems import FieldError, Forbidden, Kind, Problem
+from app.kit.wording import Text
 from app.plans.core.models import PlanState
 
 PLAN_CHAIN = "plan:"

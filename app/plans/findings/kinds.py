@@ -7,7 +7,7 @@ modules.
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from app.kit.problems import Language, Text
+from app.kit.wording import Language, Text, declare_words
 
 Severity = Literal["error", "warning"]
 Resource = Literal["action", "plan", "report"]
@@ -88,42 +88,44 @@ class Finding:
         }
 
 
-_WORDS = {
-    "components": Text("Komponen", "Components"),
-    "budget_lines": Text("Baris anggaran", "Budget lines"),
-    "spent": Text("Realisasi", "Spending"),
-    "province": Text("provinsi", "province"),
-    "regency": Text("kabupaten/kota", "regency"),
-    "reduce_spending_burden": Text("pengurangan beban pengeluaran", "reducing spending burden"),
-    "raise_income": Text("peningkatan pendapatan", "raising income"),
-    "reduce_poverty_pockets": Text("penurunan kantong kemiskinan", "reducing poverty pockets"),
-    "cash": Text("uang tunai", "cash"),
-    "goods": Text("barang", "goods"),
-    "service": Text("jasa", "service"),
-    "subsidy": Text("subsidi", "subsidy"),
-    "access": Text("akses", "access"),
-    "families": Text("keluarga", "families"),
-    "persons": Text("orang", "persons"),
-    "groups": Text("kelompok", "groups"),
-    "villages": Text("desa", "villages"),
-    "units": Text("unit", "units"),
-}
+declare_words(
+    {
+        "components": Text("Komponen", "Components"),
+        "budget_lines": Text("Baris anggaran", "Budget lines"),
+        "spent": Text("Realisasi", "Spending"),
+        "province": Text("provinsi", "province"),
+        "regency": Text("kabupaten/kota", "regency"),
+        "reduce_spending_burden": Text("pengurangan beban pengeluaran", "reducing spending burden"),
+        "raise_income": Text("peningkatan pendapatan", "raising income"),
+        "reduce_poverty_pockets": Text("penurunan kantong kemiskinan", "reducing poverty pockets"),
+        "cash": Text("uang tunai", "cash"),
+        "goods": Text("barang", "goods"),
+        "service": Text("jasa", "service"),
+        "subsidy": Text("subsidi", "subsidy"),
+        "access": Text("akses", "access"),
+        "families": Text("keluarga", "families"),
+        "persons": Text("orang", "persons"),
+        "groups": Text("kelompok", "groups"),
+        "villages": Text("desa", "villages"),
+        "units": Text("unit", "units"),
+    }
+)
 
 
 def format_values(values: dict[str, object], language: Language) -> dict[str, object]:
-    """Return values as a sentence shows them: grouped numbers, `1.250.000,5` or `1,250,000.5`; codes as words."""
+    """Return values with numbers as a sentence shows them: `1.250.000,5` in Indonesian, `1,250,000.5` in English."""
     return {
-        name: value if name == "year" else _speak_value(value, language) for name, value in values.items()
+        name: value if name == "year" else _group_digits(value, language) for name, value in values.items()
     }
 
 
-def _speak_value(value: object, language: Language) -> object:
+def _group_digits(value: object, language: Language) -> object:
     if isinstance(value, (list, tuple)):
-        return ", ".join(str(_speak_value(item, language)) for item in value) or "–"
+        return [_group_digits(item, language) for item in value]
     if isinstance(value, (int, float)):
         grouped = f"{int(value) if value == int(value) else value:,}"
         return grouped.translate(str.maketrans(",.", ".,")) if language == "id" else grouped
-    return _WORDS[value].render(language, {}) if value in _WORDS else value
+    return value
 
 
 _CODES = Text(

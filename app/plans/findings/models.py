@@ -10,7 +10,8 @@ from pydantic.config import JsonDict
 
 from app.kit.batch import ItemOutcome, Status
 from app.kit.fields import SOMETIMES, AgencyCode, Batch, Key, show_example
-from app.kit.problems import MOST_ERRORS, ErrorShape, Language
+from app.kit.problems import MOST_ERRORS, ErrorShape
+from app.kit.wording import Language
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionItem
 from app.plans.findings.kinds import W01, Finding, FindingKind, Resource, Severity

@@ -10,7 +10,8 @@ from statistics import median
 from typing import Literal, NamedTuple
 
 from app.kit.periods import Period
-from app.kit.problems import ErrorShape, FieldError, Kind, Language
+from app.kit.problems import ErrorShape, FieldError, Kind
+from app.kit.wording import Language
 from app.plans.actions.rules import ActionContent, CostContent, RecipientContent
 from app.plans.core.models import PriorityContent
 from app.plans.core.rules import find_government_level, is_inside

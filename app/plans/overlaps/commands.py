@@ -4,7 +4,8 @@ from app.access.commands import Write
 from app.access.rules import Actor
 from app.kit.database.journal import Chain, lock_chain
 from app.kit.database.resources import StoredRow
-from app.kit.problems import NotFound, Problem, Text, require_found
+from app.kit.problems import NotFound, Problem, require_found
+from app.kit.wording import Text
 from app.plans.actions.queries import read_contents
 from app.plans.actions.rules import ActionContent
 from app.plans.core.models import Plan

@@ -19,7 +19,8 @@ from app.kit.database.resources import read_record
 from app.kit.database.upsert import unnest_records
 from app.kit.fields import Instant, RegionCode, split_words
 from app.kit.http.pagination import Listing, PageQuery, match_values
-from app.kit.problems import FieldError, Kind, Problem, Text, require_found
+from app.kit.problems import FieldError, Kind, Problem, require_found
+from app.kit.wording import Text
 from app.plans.actions.models import ActionOut
 from app.plans.actions.queries import ACTION_SORTS, ActionQuery, actions, build_search_text
 from app.plans.actions.rules import ActionRecord, absorption_percent

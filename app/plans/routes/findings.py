@@ -13,7 +13,8 @@ from app.kit.http.constants import CONSTANT, Constant
 from app.kit.http.replies import answer, choose_language
 from app.kit.http.routing import FromQuery, make_router, revalidate_by
 from app.kit.http.validation import find_nearest, unknown_value
-from app.kit.problems import BadRequest, FieldError, Language, require_found
+from app.kit.problems import BadRequest, FieldError, require_found
+from app.kit.wording import Language
 from app.plans.core.models import Plan, PlanKey
 from app.plans.core.queries import find_plan
 from app.plans.findings.kinds import W07, FindingKind, list_kinds

@@ -12,7 +12,8 @@ from app.kit.database.engine import get_table
 from app.kit.database.journal import Chain, Entry, append, lock_chain
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import describe_unknown
-from app.kit.problems import Problem, Text, refuse
+from app.kit.problems import Problem, refuse
+from app.kit.wording import Text
 from app.plans.actions.queries import actions
 from app.plans.amendments.adoption import apply_amendment
 from app.plans.amendments.queries import amendments

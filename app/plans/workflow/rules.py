@@ -6,7 +6,8 @@ from datetime import date
 from typing import NamedTuple
 
 from app.access.rules import Actor
-from app.kit.problems import FieldError, Kind, Problem, Text
+from app.kit.problems import FieldError, Kind, Problem
+from app.kit.wording import Text
 from app.plans.core.models import PlanState
 from app.plans.core.rules import is_editable, is_reportable
 

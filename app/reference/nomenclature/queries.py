@@ -13,7 +13,8 @@ from app.kit.database.json_sql import build_json_array, dump_json, select_fields
 from app.kit.database.upsert import unnest_records
 from app.kit.fields import fold_name
 from app.kit.http.pagination import Listing, match_values
-from app.kit.problems import Problem, Text
+from app.kit.problems import Problem
+from app.kit.wording import Text
 from app.reference.models import ReferenceEditionRow
 from app.reference.nomenclature.models import (
     GovernmentLevel,

@@ -16,7 +16,8 @@ from app.kit.database.resources import write_version
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import check_key, validate
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import Problem, Text, refuse, require_found
+from app.kit.problems import Problem, refuse, require_found
+from app.kit.wording import Text
 from app.tracking.meetings.models import CommitmentIn, FollowUpIn, MeetingIn
 from app.tracking.meetings.queries import (
     StoredCommitment,

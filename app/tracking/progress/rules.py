@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from app.kit.http.validation import describe_unknown
 from app.kit.periods import UnknownPeriod
-from app.kit.problems import FieldError, Text
+from app.kit.problems import FieldError
+from app.kit.wording import Text
 from app.plans.findings.kinds import Finding, FindingKind
 from app.tracking.progress.models import (
     PROGRESS_PARTS,

@@ -6,7 +6,8 @@ from datetime import date, datetime
 from typing import Generic, NamedTuple, TypeVar
 
 from app.kit.periods import get_end_of_day, get_local_date
-from app.kit.problems import FieldError, Kind, Problem, Text
+from app.kit.problems import FieldError, Kind, Problem
+from app.kit.wording import Text
 from app.reference.models import Timezone
 from app.tracking.quarters.models import PartState, PartVerb, QuarterState, QuarterVerb
 

@@ -31,7 +31,8 @@ from app.kit.fields import REGION_PATTERN, fold_name
 from app.kit.files.books import HEADER_ROWS, Book, Sheet
 from app.kit.files.reader import open_book
 from app.kit.http.validation import describe_unknown, duplicate_key, find_nearest
-from app.kit.problems import Cell, FieldError, Invalid, Kind, Language
+from app.kit.problems import Cell, FieldError, Invalid, Kind
+from app.kit.wording import Language
 from app.reference.queries import RegionRef, find_regencies_by_bps, find_regions_by_code, read_region_labels
 from app.reference.rules import add_dots, list_name_forms
 

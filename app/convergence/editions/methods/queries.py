@@ -34,7 +34,8 @@ from app.kit.database.engine import get_table
 from app.kit.database.json_sql import build_json_array, select_fields
 from app.kit.database.resources import Resource
 from app.kit.http.validation import describe_unknown
-from app.kit.problems import FieldError, Problem, Text
+from app.kit.problems import FieldError, Problem
+from app.kit.wording import Text
 from app.reference.queries import read_strategy_labels
 
 DATA = Path(__file__).parent / "data"

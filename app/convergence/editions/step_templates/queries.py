@@ -23,7 +23,8 @@ from app.convergence.editions.step_templates.models import (
 from app.convergence.editions.step_templates.rules import STEPS_CHAIN
 from app.kit.database.engine import get_table
 from app.kit.database.resources import Resource
-from app.kit.problems import NotFound, Problem, Text
+from app.kit.problems import NotFound, Problem
+from app.kit.wording import Text
 
 templates, region_templates = get_table(StepTemplateRow), get_table(RegionTemplateRow)
 

@@ -46,10 +46,10 @@ from app.kit.problems import (
     CellShape,
     FieldError,
     Invalid,
-    Language,
     Problem,
     refuse,
 )
+from app.kit.wording import Language
 from app.plans.actions.commands import put_actions
 from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import read_stored_actions

@@ -1,0 +1,77 @@
+"""Sentences for people, in Indonesian first and English second, and the words that codes have in them."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Literal, NamedTuple
+
+LONGEST_SHOWN = 300
+"""Maximum characters of the client's input that a reply repeats in one place."""
+
+Language = Literal["id", "en"]
+
+
+class Text(NamedTuple):
+    """A sentence in both languages; `{name}` takes the value of that name.
+
+    A code such as `frozen` appears as its words; `{verb:passive}` takes those that `declare_words` has for a form.
+    """
+
+    id: str
+    en: str
+
+    def render(self, language: Language, values: Mapping[str, object]) -> str:
+        template = self.id if language == "id" else self.en
+        return template.format_map(_SentenceValues(language, values))
+
+
+_words: dict[tuple[str, str], Text] = {}
+"""(code, form) → its words."""
+
+
+def declare_words(words: Mapping[str, Text], *, form: str = "") -> None:
+    """Declare the words of codes in sentences. Raises ValueError if a code has other words already."""
+    for code, text in words.items():
+        key = (code.value if isinstance(code, Enum) else code, form)
+        if _words.setdefault(key, text) != text:
+            raise ValueError(f"{key} has the words {_words[key]} already")
+
+
+class _SentenceValues(dict[str, object]):
+    """The values of a sentence; a missing one is a dash, no KeyError."""
+
+    def __init__(self, language: Language, values: Mapping[str, object]) -> None:
+        super().__init__(values)
+        self._language = language
+
+    def __getitem__(self, name: str) -> object:
+        value = super().__getitem__(name)
+        if name == "value":  # the client's input: never taken for a code
+            return cut_text(value) if isinstance(value, str) else value
+        return _Shown(value, self._language)
+
+    def __missing__(self, key: str) -> str:
+        return "–"
+
+
+class _Shown(NamedTuple):
+    """A value in a sentence: words for a code, a list with commas."""
+
+    value: object
+    language: Language
+
+    def __format__(self, form: str) -> str:
+        return self._speak(self.value, form)
+
+    def _speak(self, value: object, form: str) -> str:
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return ", ".join(self._speak(item, form) for item in value) or "–"
+        code = value.value if isinstance(value, Enum) else value
+        text = _words.get((code, form)) or _words.get((code, "")) if isinstance(code, str) else None
+        if text is not None:
+            return text.id if self.language == "id" else text.en
+        return cut_text(code) if isinstance(code, str) else "–" if code is None else str(code)
+
+
+def cut_text(text: str) -> str:
+    """Return a client's text, cut to the length that a reply repeats."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
