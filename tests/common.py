@@ -31,6 +31,7 @@ from app.wiring import wire
 from tests.calling import Client
 from tests.database import ENGINES, OneTransaction, own_database, rolled_back
 from tests.docs.server import Demo, running_demo
+from tests.sentences import hold_sentences
 
 ConnectAs = Callable[..., TestClient]
 
@@ -52,6 +53,8 @@ def sqlite_template() -> Iterator[Database]:
 
 def pytest_configure(config: pytest.Config) -> None:
     wire()
+    if os.environ.get("RATA_HOLD_SENTENCES"):
+        hold_sentences()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # a shell starts what runs in the background so, and every process that a test stops would inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -24,6 +24,7 @@ from app.kit.fields import (
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
+from app.kit.wording import Text, declare_words
 
 PrincipalKey = Annotated[
     str, describe_key("Name of the principal: a service or a position.", "dasbor-kotabaru")
@@ -55,6 +56,18 @@ class Role(StrEnum):
     reader = "reader"
 
 
+declare_words(
+    {
+        Role.operator: Text("operator perangkat daerah", "the operator of the agency"),
+        Role.secretariat: Text("sekretariat TKPK", "the TKPK secretariat"),
+        Role.chair: Text("Ketua TKPK", "the TKPK chair"),
+        Role.reviewer: Text("penelaah provinsi", "the reviewer of the province"),
+        Role.administrator: Text("administrator", "the administrator"),
+        Role.reader: Text("pembaca", "a reader"),
+    }
+)
+
+
 class TokenScope(StrEnum):
     """What a token is limited to, whatever its principal's roles."""
 
@@ -62,6 +75,17 @@ class TokenScope(StrEnum):
     write = "write"
     approve = "approve"
     administer = "administer"
+
+
+declare_words(
+    {
+        TokenScope.read: Text("membaca", "read"),
+        TokenScope.write: Text("menulis", "write"),
+        TokenScope.approve: Text("menyetujui", "approve"),
+        TokenScope.administer: Text("mengelola", "administer"),
+    },
+    form="scope",
+)
 
 
 # Principals

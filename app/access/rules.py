@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from app.access.models import Role, TokenScope
 from app.kit.problems import FieldError, Forbidden, Kind, NotFound, Problem
-from app.kit.wording import Text
+from app.kit.wording import Text, declare_words
 
 missing_role = Kind(
     "missing_role",
@@ -83,6 +83,46 @@ RIGHTS: dict[str, Right] = {
     "read_access": _define_right(Role.administrator, scope=TokenScope.administer),
     "write_access": _define_right(Role.administrator, scope=TokenScope.administer),
 }
+
+declare_words(
+    {
+        "read": Text("membaca", "read"),
+        "read_drafts": Text("membaca draf", "read drafts"),
+        "write_agencies": Text("menulis perangkat daerah", "write agencies"),
+        "write_plan": Text("menulis rencana", "write the plan"),
+        "write_actions": Text("menulis baris rencana", "write lines of the plan"),
+        "report_progress": Text("melaporkan realisasi", "report progress"),
+        "write_meetings": Text("menulis rapat", "write meetings"),
+        "follow_up": Text("menindaklanjuti komitmen", "follow up on commitments"),
+        "import_matrix": Text("mengimpor matriks", "import the matrix"),
+        "submit": Text("mengajukan rencana", "submit the plan"),
+        "return": Text("mengembalikan rencana", "return the plan"),
+        "endorse": Text("menyetujui rencana", "endorse the plan"),
+        "adopt": Text("menetapkan rencana", "adopt the plan"),
+        "amend": Text("membuka perubahan rencana", "open an amendment"),
+        "close": Text("menutup rencana", "close the plan"),
+        "submit_part": Text("mengajukan bagian perangkat daerah", "submit the part of an agency"),
+        "return_part": Text("mengembalikan bagian perangkat daerah", "return the part of an agency"),
+        "submit_quarter": Text("mengajukan triwulan", "submit the quarter"),
+        "verify_quarter": Text("memverifikasi triwulan", "verify the quarter"),
+        "correct_quarter": Text("membuka koreksi triwulan", "open a correction of the quarter"),
+        "extend_quarter": Text("memperpanjang tenggat triwulan", "extend the deadline of the quarter"),
+        "write_calendar": Text("menulis kalender pelaporan", "write the reporting calendar"),
+        "write_coordinates": Text("menulis koordinat", "write coordinates"),
+        "write_coverage": Text("menulis cakupan layanan", "write the coverage of services"),
+        "choose_editions": Text("memilih edisi", "choose editions"),
+        "write_editions": Text("menulis edisi", "write editions"),
+        "write_indicators": Text("menulis indikator", "write indicators"),
+        "write_observations": Text("menulis data indikator", "write observations of indicators"),
+        "write_targets": Text("menulis target", "write targets"),
+        "write_webhooks": Text("mengelola webhook", "manage webhooks"),
+        "write_evidence": Text("menulis bukti langkah", "write evidence of steps"),
+        "grade_steps": Text("menilai langkah", "grade steps"),
+        "read_access": Text("membaca hak akses", "read access rights"),
+        "write_access": Text("mengelola hak akses", "manage access rights"),
+    },
+    form="right",
+)
 
 
 def is_within(region: str, ancestor: str) -> bool:

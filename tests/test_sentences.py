@@ -1,0 +1,36 @@
+"""Sentences for people: every template in both languages, in words alone."""
+
+import pytest
+
+from app.kit.wording import Text, declare_words
+from tests.sentences import find_faults
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Rencana berkeadaan frozen",
+        "isi accept_missing",
+        "lihat /v1/plans",
+        "tidak sesuai pola ^[a-z]+$",
+        "kirim JSON",
+    ],
+)
+def test_faults_are_found(sentence: str) -> None:
+    assert find_faults(sentence, "id")
+
+
+def test_words_of_the_client_are_no_fault() -> None:
+    assert find_faults("“first_year” tidak dikenal", "id") == []
+
+
+def test_a_code_appears_as_its_words() -> None:
+    text = Text("{state}: {verb:right}", "{state}: {verb:right}")
+    assert text.render("id", {"state": ["families", "no_such_words"], "verb": "submit"}) == (
+        "keluarga, no_such_words: mengajukan rencana"
+    )
+
+
+def test_a_code_has_one_wording() -> None:
+    with pytest.raises(ValueError, match="families"):
+        declare_words({"families": Text("rumah", "houses")})
