@@ -1,4 +1,4 @@
-"""What a sentence for a person must not hold: `find_faults` finds it, and every sentence of the suite passes through it.
+"""Faults of sentences for people: `find_faults` finds them, and every sentence of the suite passes through it.
 
 Codes, patterns, paths and states have fields of their own in a reply; a sentence has words. What the client sent stands
 in quotation marks (“…”) and is left out of the check.
@@ -20,7 +20,8 @@ CODES = {
 }
 ENGLISH = re.compile(
     r"\b(draft|submitted|returned|endorsed|adopted|closed|verified|frozen|correcting|open|retired|merged|active|"
-    r"submit|return|endorse|adopt|amend|verify|freeze|correct|chair|reviewer|secretariat|reader|errors|true|false|null)\b"
+    r"submit|return|endorse|adopt|amend|verify|freeze|correct|chair|reviewer|secretariat|reader|errors|true|"
+    r"false|null)\b"
 )
 """States, verbs and roles of the contract, which an Indonesian sentence gives in the offices' words."""
 
