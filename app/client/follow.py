@@ -1,4 +1,4 @@
-"""Synchronisation of a copy with the feed (docs/integrating.md, "Keeping a copy true").
+"""Synchronisation of a copy with the feed (docs/webhooks.md, "Read the feed").
 
 An entry of the feed only names an address, which the follower reads again. So pages are idempotent, and the service may
 be ahead of them. One transaction of the copy writes the resources of a page and the cursor behind it. If a page needs

@@ -164,14 +164,14 @@ def test_table_of_settings_is_complete_and_says_the_defaults() -> None:
 
 
 def test_every_problem_stands_with_its_status_in_the_table() -> None:
-    page = (DOCS / "errors.md").read_text()
+    page = (DOCS / "integrating.md").read_text()
     shown = {
         (code, int(status))
         for status, codes in re.findall(r"^\| (\d{3}) \| ([^|]+) \|", page, re.MULTILINE)
         for code in re.findall(r"`(\w+)`", codes)
     }
     known = {(code, problem.status) for code, problem in Problem.known.items()}
-    assert shown == known, "docs/errors.md"
+    assert shown == known, "docs/integrating.md, table of codes"
 
 
 def test_every_finding_stands_in_the_table() -> None:
