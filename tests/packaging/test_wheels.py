@@ -50,7 +50,7 @@ def test_both_wheels_carry_the_licence_and_name_the_same_pythons(wheels: Wheels)
     )
     assert own == all_of_service
     assert client["Description-Content-Type"] == "text/markdown"
-    assert client.get_payload() == (ROOT / "docs" / "client.md").read_text()
+    assert client.get_payload() == (ROOT / "app" / "client" / "README.md").read_text()
 
 
 def test_client_asks_for_the_versions_that_the_service_asks_for() -> None:

@@ -194,7 +194,7 @@ def test_a_text_that_no_cell_holds_is_named(office: Office, monkeypatch: pytest.
 
 
 def test_every_column_is_documented(root: Path) -> None:
-    page = (root / "docs" / "pulls.md").read_text()
+    page = (root / "docs" / "harvesting.md").read_text()
     table = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
     named = [name for cell in table for name in re.findall(r"`([^`]+)`", cell)]
     assert {column.name for column in COLUMNS if not column.release} <= set(named)
