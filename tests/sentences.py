@@ -36,7 +36,7 @@ def find_faults(text: str, language: Language) -> list[str]:
 
 
 def hold_sentences() -> None:
-    """Let every sentence that the service renders fail where it has a fault, so that the test that asked for it does."""
+    """Let each sentence that the service renders raise where it has a fault, so that its test fails."""
     render = Text.render
 
     def render_and_check(self: Text, language: Language, values: Mapping[str, object]) -> str:
