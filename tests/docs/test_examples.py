@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 
-from tests.docs.pages import PAGES, README, Block, blocks_of, name_of
+from tests.docs.pages import PAGES, README, TRANSLATIONS, Block, blocks_of, name_of
 from tests.docs.server import Demo, Reader, has_curl, printed_curls
 
 pytestmark = pytest.mark.skipif(not has_curl(), reason="the examples are written for curl, and there is none")
 
-RUN_PAGES = [page for page in PAGES if any(block.marker in ("run", "cron") for block in blocks_of(page))]
+RUN_PAGES = [
+    page
+    for page in PAGES
+    if page not in TRANSLATIONS and any(block.marker in ("run", "cron") for block in blocks_of(page))
+]
+"""Pages with examples. A translation has the blocks of its original, which run once."""
 COMPILED = [page for page in RUN_PAGES if any("npx " in block.text for block in blocks_of(page))]
 """Pages whose examples are compiled by programs of others: `make proofs GROUP=clients` runs them."""
 SET_UP = next(block for block in blocks_of(README) if block.marker == "set up")
@@ -56,6 +61,27 @@ def test_every_page_sets_up_the_same_shell() -> None:
         if any("rata token create" in block.text for block in blocks if block.marker == "run"):
             first = next(block for block in blocks if block.marker in ("set up", "run"))
             assert first.marker == "set up", first.place
+
+
+@pytest.mark.parametrize("page", TRANSLATIONS, ids=name_of)
+def test_translation_has_the_blocks_of_its_original(page: Path) -> None:
+    """The blocks are byte-equal, and each is below the same heading."""
+    assert _outline(page) == _outline(TRANSLATIONS[page])
+
+
+def _outline(page: Path) -> list[tuple[int, str, str, str, str]]:
+    """Return each block of a page with the number of headings before it."""
+    lines = page.read_text().splitlines()
+    return [
+        (
+            sum(re.match("#+ [^#]", line) is not None for line in lines[: block.line]),
+            block.marker,
+            block.argument,
+            block.language,
+            block.text,
+        )
+        for block in blocks_of(page)
+    ]
 
 
 def _run(block: Block, reader: Reader) -> str:
