@@ -175,7 +175,7 @@ def test_every_problem_stands_with_its_status_in_the_table() -> None:
 
 
 def test_every_finding_stands_in_the_table() -> None:
-    page = (DOCS / "findings.md").read_text()
+    page = (DOCS / "plans.md").read_text()
     shown = re.findall(r"^\| `([EW]\d\d)` \|", page, re.MULTILINE)
     assert shown == sorted(FindingKind.known)
 
