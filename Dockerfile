@@ -10,6 +10,7 @@ RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: -r requiremen
 COPY pyproject.toml LICENSE NOTICE ./
 COPY deploy/wheels.py deploy/
 COPY openapi/rata.v1.json openapi/
+COPY docs docs
 COPY migrations migrations
 COPY app app
 # what `rata --version` prints, since there is no git here: --build-arg SOURCE_REVISION=$(git rev-parse --short=12 HEAD)

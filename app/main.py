@@ -35,6 +35,7 @@ from app.kit.server.admission import SPARE_THREADS, Admission, Slots
 from app.kit.server.compression import Compression
 from app.kit.server.documentation import install_docs, service_router
 from app.kit.server.graceful_shutdown import ConnectionClosing, delay_stop
+from app.kit.server.guide import install_guide
 from app.kit.server.health import Probe, health_router
 from app.kit.server.middleware import HeadBounds, HeadRequests, RequestLog
 from app.kit.server.rate_limit import RateBudgets, RateLimits
@@ -194,6 +195,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         app.routes.extend(router.routes)
     openapi.install(app)
     install_docs(app)
+    install_guide(app)
     install_problem_handlers(app)
     app.add_middleware(Compression, compresslevel=5)
     app.add_middleware(Admission, places=places)

@@ -80,5 +80,6 @@ def test_wheel_of_the_service_carries_every_file_of_the_package(wheels: Wheels) 
         f"app/client/{name}" for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
     }
     migrations = {f"app/shipped/migrations/{path.name}" for path in (ROOT / "migrations").glob("*.*")}
-    assert wanted | migrations <= carried
+    pages = {f"app/shipped/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "docs").rglob("*.md")}
+    assert wanted | migrations | pages <= carried
     assert [name for name in carried if not name.startswith(("app/", "rata-"))] == []

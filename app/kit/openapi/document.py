@@ -33,6 +33,7 @@ from app.kit.shipped import find_shipped
 
 COMMITTED = find_shipped("openapi/rata.v1.json")
 DOCUMENT = "/openapi.json"
+GUIDE = "/docs/guide"
 WRITES = ("post", "put", "patch", "delete")
 
 _HEADERS = {
@@ -124,6 +125,7 @@ def describe(app: FastAPI) -> dict[str, object]:
         servers=[{"url": "/"}],
         openapi_version="3.1.0",
     )
+    document["externalDocs"] = {"description": "Panduan · Guide", "url": GUIDE}  # FastAPI wants a whole URL
     components = document["components"]
     schemas = components["schemas"]
     for leftover in ("HTTPValidationError", "ValidationError"):
@@ -356,6 +358,7 @@ def install(app: FastAPI) -> None:
             document = json.loads(COMMITTED.read_bytes())
             if root_path:
                 document = {**document, "servers": [{"url": root_path}, *document["servers"]]}
+                document["externalDocs"] = {**document["externalDocs"], "url": f"{root_path}{GUIDE}"}
             text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
             return Constant(text.encode(), "application/json")
 
