@@ -1,6 +1,7 @@
 """Rules of docs/concurrency.md that no test of behaviour holds: order of locks, cached rows, instants of the clock."""
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,6 +32,10 @@ READ_THE_CLOCK = {
     "reference/commands.py",  # loads reference data, also outside of requests
 }
 CLOCKS = {"datetime.now", "datetime.utcnow", "date.today", "sa.func.now", "func.now", "time.time"}
+
+OF_ONE_ENGINE = re.compile(
+    r"(sa\.)?func\.(jsonb?_\w+|row_to_json|to_jsonb?|array_agg|string_agg|group_concat|julianday|strftime|date_trunc|to_char)"
+)
 
 
 @pytest.fixture
@@ -84,6 +89,17 @@ def test_areas_take_the_instant_of_the_request() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func) in CLOCKS
     ]
     assert not wrong, f"take `call.now` or `author.at`; a clock of its own goes to READ_THE_CLOCK. {wrong}"
+
+
+def test_areas_call_no_function_of_one_engine() -> None:
+    wrong = [
+        f"{file}:{node.lineno} {ast.unparse(node.func)}"
+        for file, tree in _trees()
+        if file.startswith(AREAS)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and OF_ONE_ENGINE.fullmatch(ast.unparse(node.func))
+    ]
+    assert not wrong, f"app/kit/database/json_sql.py has it for both engines, or takes it. {wrong}"
 
 
 def _trees() -> Iterator[tuple[str, ast.Module]]:
