@@ -13,6 +13,11 @@ A fenced block may follow a comment that a reader does not see:
     <!-- shape: NAME -->      the JSON below fits that schema of the OpenAPI document
     <!-- below: FILE: LINE -->
                               the text below goes into the file below that line, indented like it
+    <!-- above: FILE: LINE -->
+                              the text below goes above that line
+    <!-- instead: FILE: LINE -->
+                              the text below replaces that line
+    <!-- end: FILE -->        the text below goes to the end of the file, after two blank lines
     <!-- file: FILE -->       the text below is a new file
     <!-- sql: NAME -->       the SQL below is executed on PostgreSQL, by the test of what it does
     <!-- not run: why -->     the shell text needs what a test machine has not

@@ -23,7 +23,8 @@ from tests.client.world import run_command
 from tests.docs.pages import DECISIONS, PAGES, ROOT, Block, Mention, blocks_of, listed, mentions, name_of
 
 DOCS = ROOT / "docs"
-MARKERS = {"set up", "run", "cron", "sql", "not run", "save", "answer", "shape", "below", "file", ""}
+EDITS = {"below", "above", "instead", "end", "file"}
+MARKERS = {"set up", "run", "cron", "sql", "not run", "save", "answer", "shape", *EDITS, ""}
 LONGEST_PAGE = 200
 
 

@@ -1,4 +1,4 @@
-"""A field and a report are added as docs/adding.md says: in the files that it names and no other, on both engines."""
+"""The usual changes as docs/adding.md describes them, in the files that it names and no other, on both engines."""
 
 import os
 import subprocess
@@ -25,6 +25,15 @@ OF_A_FIELD = (
     "tests/pulls/test_formats.py",
 )
 OF_A_REPORT = ("tests/reports", "tests/contract/test_document.py")
+OF_A_FINDING = ("tests/findings", "tests/plans/test_findings.py", "tests/contract/test_document.py")
+OF_A_SETTING = ("tests/console/test_settings.py",)
+OF_AN_OPERATION = (
+    "tests/test_agencies.py",
+    "tests/test_house.py",
+    "tests/contract/test_access.py",
+    "tests/contract/test_document.py",
+    "tests/contract/test_reading.py",
+)
 
 
 @pytest.fixture
@@ -64,15 +73,19 @@ def section(title: str) -> list[Block]:
 
 def apply(checkout: Path, block: Block) -> None:
     """Do to the copy what a block says."""
+    name, _, line = block.argument.partition(": ")
+    file = checkout / name
     if block.marker == "file":
-        (checkout / block.argument).write_text(block.text)
-    elif block.marker == "below":
-        name, _, line = block.argument.partition(": ")
-        lines = (checkout / name).read_text().splitlines(keepends=True)
-        (place,) = [n for n, text in enumerate(lines, 1) if text.strip() == line]
-        above = lines[place - 1]
-        text = indent(block.text, above[: len(above) - len(above.lstrip())])
-        (checkout / name).write_text("".join([*lines[:place], text, *lines[place:]]))
+        file.write_text(block.text)
+    elif block.marker == "end":
+        file.write_text(f"{file.read_text()}\n\n{block.text}")
+    elif block.marker in ("below", "above", "instead"):
+        lines = file.read_text().splitlines(keepends=True)
+        (place,) = [n for n, text in enumerate(lines) if text.strip() == line]
+        there = lines[place]
+        text = indent(block.text, there[: len(there) - len(there.lstrip())])
+        lines[place] = {"below": there + text, "above": text + there, "instead": text}[block.marker]
+        file.write_text("".join(lines))
 
 
 def files_of(checkout: Path) -> dict[str, bytes]:
@@ -142,3 +155,51 @@ def test_a_report_is_one_file_and_one_line(checkout: Path) -> None:
     assert (catalogue, report) == ("app/reports/catalogue.py", "app/reports/plan_sizes.py")
     assert after[catalogue].count(b"\n") == before[catalogue].count(b"\n") + 1
     hold(checkout, OF_A_REPORT)
+
+
+def change(checkout: Path, title: str) -> list[str]:
+    """Apply a section of the page to the copy, write the document, and return the changed files."""
+    before = files_of(checkout)
+    for block in section(title):
+        apply(checkout, block)
+    run(checkout, "rata", "openapi", "--write")
+    return list(changed(before, files_of(checkout)))
+
+
+def test_a_finding_is_two_files(checkout: Path) -> None:
+    assert change(checkout, "A finding") == ["app/plans/findings/kinds.py", "app/plans/findings/rules.py"]
+    assert b'"W11"' in (checkout / "openapi/rata.v1.json").read_bytes()
+    run(
+        checkout,
+        "python",
+        "-c",
+        "from app.plans.actions.models import ActionIn\n"
+        "from app.plans.findings.rules import Facts, findings_of\n"
+        "output = {'code': 'O1', 'indicator': 'x', 'unit': 'x', 'target': 0}\n"
+        "line = ActionIn(title='x', outputs=[output]).model_dump(mode='json')\n"
+        "pointers = [one.pointer for one in findings_of(line, Facts('63.02', 2026)) if one.kind.code == 'W11']\n"
+        "assert pointers == ['/outputs/0/target'], pointers\n",
+    )
+    hold(checkout, OF_A_FINDING)
+
+
+def test_a_setting_is_one_file(checkout: Path) -> None:
+    assert change(checkout, "A setting") == ["app/settings.py"]
+    name = f"RATA_{'token_days'.upper()}"
+    shown = "from app.startup.configuration import load_settings; assert load_settings().token_days == 30"
+    run(checkout, "python", "-c", shown, **{name: "30"})
+    refused = (
+        "from app.startup.configuration import CannotStart, load_settings\n"
+        "try:\n    load_settings()\nexcept CannotStart as refusal:\n"
+        f"    assert str(refusal) == {name!r} + \" is '0'; use a whole number from 1 to 730.\", refusal\n"
+        "else:\n    raise AssertionError\n"
+    )
+    run(checkout, "python", "-c", refused, **{name: "0"})
+    hold(checkout, OF_A_SETTING)
+
+
+def test_an_operation_is_three_files(checkout: Path) -> None:
+    files = ["models.py", "queries.py", "routes.py"]
+    assert change(checkout, "An operation") == [f"app/agencies/{file}" for file in files]
+    assert b'"list_merged"' in (checkout / "openapi/rata.v1.json").read_bytes()
+    hold(checkout, OF_AN_OPERATION)
