@@ -280,9 +280,10 @@ def test_every_kind_says_the_same_in_both_languages(kind: FindingKind) -> None:
 
 
 def test_the_list_of_kinds_is_that_of_the_domain() -> None:
-    expected = [f"E{n:02}" for n in range(1, 10)] + [f"W{n:02}" for n in range(1, 11)]
-    assert [kind.code for kind in list_kinds()] == expected
-    assert [kind.severity for kind in list_kinds()] == ["error"] * 9 + ["warning"] * 10
+    for letter, severity, of_the_domain in (("E", "error", 9), ("W", "warning", 10)):
+        own = [kind for kind in kinds() if kind.severity == severity]
+        assert len(own) >= of_the_domain
+        assert [kind.code for kind in own] == [f"{letter}{n:02}" for n in range(1, len(own) + 1)]
 
 
 def test_a_code_is_declared_once() -> None:

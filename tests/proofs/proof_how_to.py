@@ -25,14 +25,17 @@ OF_A_FIELD = (
     "tests/pulls/test_formats.py",
 )
 OF_A_REPORT = ("tests/reports", "tests/contract/test_document.py")
-OF_A_FINDING = ("tests/findings", "tests/plans/test_findings.py", "tests/contract/test_document.py")
+OF_A_FINDING = (
+    "tests/findings/test_check.py",
+    "tests/findings/test_rules.py",
+    "tests/plans/test_findings.py",
+    "tests/contract/test_document.py",
+)
 OF_A_SETTING = ("tests/console/test_settings.py",)
 OF_AN_OPERATION = (
     "tests/test_agencies.py",
     "tests/test_house.py",
-    "tests/contract/test_access.py",
     "tests/contract/test_document.py",
-    "tests/contract/test_reading.py",
 )
 
 
