@@ -105,8 +105,9 @@ format: install ## mend style and layout
 	@$(BIN)/ruff format .
 
 .PHONY: openapi
-openapi: install ## write the contract that the service publishes
+openapi: install ## write the contract that the service publishes, and the table of settings in docs/install.md
 	@$(BIN)/rata openapi --write
+	@$(BIN)/python -m tests.docs.settings_table
 
 .PHONY: clients
 clients: install ## fetch what judges the contract and makes clients of it; the suite does so when it needs it

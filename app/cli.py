@@ -28,7 +28,7 @@ MODULES = {
 }
 """Command → the module with its `cli`."""
 
-REMOVED = {"partition": "docs/growing.md has the SQL that cuts tables by year and takes a year out"}
+GONE = {"partition": "deploy/years/ has the SQL that cuts tables by year and removes a year"}
 """Commands that earlier versions had → the sentence that says what replaces each."""
 
 FINISHING = {"serve", "deliver", "pull", "follow"}

@@ -117,155 +117,175 @@ class Settings(BaseSettings):
     database_url: Annotated[str, AfterValidator(_check_database)] = Field(
         default="sqlite:///var/rata.db",
         repr=False,
-        description="SQLAlchemy address: `sqlite:///var/rata.db` or `postgresql+psycopg://user:secret@host/name`.",
+        description="Address of the database: `sqlite:///FILE` or "
+        "`postgresql+psycopg://USER:SECRET@HOST/NAME`.",
     )
     database_read_url: str | None = Field(
         default=None,
         repr=False,
-        description="Address of a streaming replica of that PostgreSQL or several behind one, for pulls and exports.",
+        description="Address of a streaming replica of that PostgreSQL, from which the service reads pulls, "
+        "digests and CSV of reports.",
     )
     database_pool: int = Field(
         default=10,
         ge=1,
         le=200,
-        description="Connections to PostgreSQL that a worker keeps, for reading and for writing each.",
+        description="Connections to PostgreSQL that a worker keeps open, for reads and for writes each.",
     )
-    host: str = Field(default="127.0.0.1", description="Address to serve on.")
-    port: int = Field(default=8000, ge=1, le=65535)
-    workers: int = Field(default=1, ge=1, le=64)
+    host: str = Field(
+        default="127.0.0.1", description="Address on which the service listens; `0.0.0.0` in a container."
+    )
+    port: int = Field(default=8000, ge=1, le=65535, description="Port on which the service listens.")
+    workers: int = Field(default=1, ge=1, le=64, description="Processes that serve.")
     threads: int = Field(
-        default=16, ge=2, le=200, description="Requests of one worker that run at the same time."
+        default=16, ge=2, le=200, description="Requests that a worker runs at the same time."
     )
     queue_length: int = Field(
-        default=200, ge=0, le=100_000, description="Requests of one worker that wait for one of these."
+        default=200,
+        ge=0,
+        le=100_000,
+        description="Requests that may wait in a worker for a thread; beyond, 503.",
     )
     queue_seconds: float = Field(
-        default=20, gt=0, le=600, description="How long a request waits in that line, before 503."
+        default=20, gt=0, le=600, description="Seconds that a request waits for a thread, before 503."
     )
-    max_body_bytes: int = Field(default=25 * 2**20, ge=2**10, description="Largest request body.")
+    max_body_bytes: int = Field(default=25 * 2**20, ge=2**10, description="Largest request body, in bytes.")
     bodies_max_bytes: int = Field(
         default=2**30,
         ge=2**20,
-        description="Bodies under way in one worker, in memory and in temporary files; beyond, large ones are 503.",
+        description="Bytes of all request bodies in a worker, in memory and temporary files; beyond, bodies "
+        "over 64 KiB get 503.",
     )
     reads_per_minute: int = Field(
         default=12_000,
         ge=0,
-        description="Reads of one principal that a worker answers in a minute; 0: no limit.",
+        description="Reads of a principal that a worker answers in a minute; `0`: no limit.",
     )
     writes_per_minute: int = Field(
         default=3_000,
         ge=0,
-        description="Writes of one principal that a worker answers in a minute; 0: no limit.",
+        description="Writes of a principal that a worker answers in a minute; `0`: no limit.",
     )
     failures_per_minute: int = Field(
         default=60,
         ge=0,
-        description="Invalid tokens of one address that a worker looks up in a minute; 0: no limit.",
+        description="Invalid tokens of an address that a worker looks up in a minute; `0`: no limit.",
     )
     statement_seconds: float = Field(
         default=60,
         ge=0,
         le=3_600,
-        description="How long PostgreSQL works on one statement, before 503; 0: without end.",
+        description="Seconds that PostgreSQL works on a statement, before 503; `0`: no limit.",
     )
     lock_seconds: float = Field(
         default=30,
         gt=0,
         le=600,
-        description="How long a statement waits for a lock, on SQLite a writer for its turn, before 503.",
+        description="Seconds that a statement waits for a lock, on SQLite a writer for its turn, before 503.",
     )
     idle_transaction_seconds: float = Field(
         default=60,
         ge=0,
         le=3_600,
-        description="How long PostgreSQL keeps a transaction in which nothing is asked; 0: without end.",
+        description="Seconds after which PostgreSQL ends an idle transaction; `0`: never.",
     )
     leave_seconds: float = Field(
         default=0,
         ge=0,
         le=300,
-        description="How long the service, asked to stop, says so at `/ready` and serves on before it stops.",
+        description="Seconds between SIGTERM and the stop, in which the service answers 503 at `/ready` and "
+        "goes on serving.",
     )
     journal_retention_days: int = Field(
         default=400,
         ge=1,
         le=36_500,
-        description="How far the change feed reaches back; history keeps everything.",
+        description="Days that the change feed goes back; the journal itself keeps everything.",
     )
     spool_folder: str | None = Field(
         default=None,
-        description="Where exports are kept to be sent from; by default below the system's temporary folder.",
+        description="Folder of the kept pulls; without it, a folder in the temporary folder of the system.",
     )
     spool_max_bytes: int = Field(
         default=4 * 2**30,
         ge=2**20,
-        description="How much of them is kept; what was not read for longest goes first.",
+        description="Bytes of pulls that the service keeps; it removes first the pull that was not read for "
+        "longest.",
     )
     exports_at_once: int = Field(
-        default=2, ge=1, le=32, description="Large exports that a worker makes at the same time."
+        default=2, ge=1, le=32, description="Pulls that a worker makes at the same time."
     )
     exports_wait_seconds: int = Field(
-        default=60, ge=1, le=600, description="How long a further one waits for its turn, before 503."
+        default=60, ge=1, le=600, description="Seconds that a further pull waits for its turn, before 503."
     )
     trusted_proxies: Annotated[str, AfterValidator(_check_proxies)] = Field(
         default="127.0.0.1",
-        description="Addresses or networks, by commas, of proxies whose X-Forwarded-For and -Proto are believed.",
+        description="Addresses or networks, separated by commas, of proxies whose `X-Forwarded-For` and "
+        "`X-Forwarded-Proto` the service believes.",
     )
     oidc_issuer: Annotated[str | None, AfterValidator(_check_issuer)] = Field(
         default=None,
         max_length=300,
-        description="Address of the OIDC issuer whose tokens are taken, exactly as it names itself; "
-        "without it there are service tokens alone.",
+        description="Address of the OIDC issuer whose tokens the service takes, exactly as the issuer names "
+        "itself; `https`, or `http` on this machine.",
     )
     oidc_audience: str | None = Field(
         default=None,
         validate_default=True,
-        description="What the issuer's tokens say they are for (`aud`): a name of this service, not of a client.",
+        description="Name of this service in the `aud` of the issuer's tokens; needed with an issuer.",
     )
     oidc_algorithms: Annotated[str, AfterValidator(_check_signatures)] = Field(
-        default="RS256,PS256,ES256,EdDSA", description="Signatures that are taken, by commas."
+        default="RS256,PS256,ES256,EdDSA",
+        description="Signatures that the service takes, separated by commas; never symmetric ones.",
     )
     oidc_clock_skew_seconds: int = Field(
-        default=60, ge=0, le=600, description="How far the issuer's clock may be from this machine's."
+        default=60,
+        ge=0,
+        le=600,
+        description="Seconds that the clock of the issuer may differ from the clock of this machine.",
     )
     oidc_subject_claim: str = Field(
         default="sub",
         min_length=1,
         max_length=200,
-        description="Claim that says who the person is, opaque and never reused.",
+        description="Claim that identifies a person, opaque and never reused.",
     )
     secrets_key: Annotated[str | None, AfterValidator(_check_keys)] = Field(
         default=None,
         repr=False,
-        description="Keys that seal what is stored and must be readable again, such as secrets of webhooks, by commas: "
-        "the first seals, all open. Without one no webhook can be registered.",
+        description="Keys that seal the secrets of webhooks, separated by commas: the first seals, all open. "
+        "Without a key no webhook can be registered.",
     )
     webhooks_allow_loopback: bool = Field(
         default=False,
-        description="Let webhooks go to this machine, over http too: for development alone.",
+        description="Allow webhooks to this machine, over `http` too; for development alone.",
     )
     metrics: Literal["off", "public", "port"] = Field(
         default="off",
         validate_default=True,
-        description="Where Prometheus reads: nowhere, at `/metrics` beside the service, or on a port of its own.",
+        description="Where Prometheus reads metrics: nowhere, at `/metrics` of the service, or on a port of "
+        "its own. Needs one worker.",
     )
-    metrics_port: int = Field(default=9464, ge=1, le=65535, description="That port.")
+    metrics_port: int = Field(
+        default=9464, ge=1, le=65535, description="Port of the metrics, on `RATA_HOST`."
+    )
     traces: Annotated[bool, AfterValidator(_check_traces)] = Field(
         default=False,
-        description="Send spans to an OpenTelemetry collector; where, and how many, say OpenTelemetry's own OTEL_….",
+        description="Send spans to an OpenTelemetry collector; the variables `OTEL_…` name the collector and "
+        "the share of requests.",
     )
     public_regions: Annotated[str | None, AfterValidator(_check_regions)] = Field(
         default=None,
-        description="Regions, by commas, each with all below it, whose adopted plans and frozen quarters anybody reads "
-        "without a token; `0`: the nation's; without any nothing is public.",
+        description="Regions, separated by commas, each with all regions below it, whose adopted plans and "
+        "frozen quarters need no token; `0`: the nation.",
     )
     public_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s?#]+$",
         max_length=300,
         examples=["https://rata.example"],
-        description="Address by which others know the service, for the catalogue; by default that of the request.",
+        description="Address by which others call the service, for the catalogue; without it, the address of "
+        "the request.",
     )
     catalogue_license: str = Field(
         default="https://creativecommons.org/licenses/by/4.0/",
@@ -278,21 +298,23 @@ class Settings(BaseSettings):
         default="Rata",
         min_length=1,
         max_length=200,
-        description="Who publishes the catalogue: an organisation.",
+        description="Organisation that publishes the catalogue.",
     )
     iati_prefix: str = Field(
         default="ID-RATA",
         pattern=r"^[A-Za-z]{2,}-[A-Za-z0-9.-]*[A-Za-z0-9]$",
         max_length=40,
         examples=["ID-RATA"],
-        description="What identifiers in IATI exports begin with: register and number of who publishes.",
+        description="Beginning of identifiers in IATI exports: register and number of the publisher.",
     )
-    log_format: Literal["json", "console"] = "json"
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="`json` for one JSON object a line, `console` for people."
+    )
     demo_folder: str = Field(
         default="var",
         min_length=1,
         max_length=4_000,
-        description="Folder of all that `rata demo` keeps: a database of its own, its token, its exports.",
+        description="Folder of all files of `rata demo`: its database, token and pulls.",
     )
 
     @field_validator("database_read_url")

@@ -69,7 +69,7 @@ def render_item(kind: str, item: object, autogen_context: object) -> str | bool:
 
 
 def include_object(item: Any, name: str, kind: str, is_reflected: bool, other: object) -> bool:
-    """Keys to single parts of a table that was cut by year (docs/growing.md) are PostgreSQL's own, not the models'."""
+    """Return False for foreign keys of parts that deploy/years/cut.sql makes: PostgreSQL adds these itself."""
     return not (
         kind == "foreign_key_constraint"
         and is_reflected

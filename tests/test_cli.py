@@ -358,6 +358,6 @@ def test_the_command_that_cut_names_what_replaces_it(rata: Rata) -> None:
         done = rata("partition", *words)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == (
-            "rata partition is no command any more; docs/growing.md has the SQL that cuts tables by year and "
-            "takes a year out.\n"
+            "rata partition is no command any more; deploy/years/ has the SQL that cuts tables by year and "
+            "removes a year.\n"
         )

@@ -120,7 +120,7 @@ def test_a_value_of_the_wrong_form_is_refused_with_a_right_one() -> None:
 
 @pytest.mark.parametrize("wrong", ["RATA_", "RATA_X", "RATA_DB", "RATA_FOO_BAR_BAZ"])
 def test_a_name_that_is_like_none_of_ours_gets_no_other(wrong: str) -> None:
-    assert refusal(**{wrong: "1"}) == f"{wrong} is no setting; docs/operating.md lists them."
+    assert refusal(**{wrong: "1"}) == f"{wrong} is no setting; docs/install.md lists them."
 
 
 def test_a_misspelt_name_names_the_right_one() -> None:

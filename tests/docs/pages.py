@@ -19,7 +19,8 @@ A fenced block may follow a comment that a reader does not see:
                               the text below replaces that line
     <!-- end: FILE -->        the text below goes to the end of the file, after two blank lines
     <!-- file: FILE -->       the text below is a new file
-    <!-- sql: NAME -->       the SQL below is executed on PostgreSQL, by the test of what it does
+    <!-- install -->         the shell text below is executed as root on a Debian machine: `make proofs GROUP=install`
+    <!-- install: script --> the same, and it is part of deploy/install.sh
     <!-- not run: why -->     the shell text needs what a test machine has not
 """
 

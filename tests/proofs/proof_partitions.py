@@ -1,4 +1,4 @@
-"""Tables cut by year by the SQL of the operators' page: the service and its migrations see no difference."""
+"""Tables cut by year by the SQL in deploy/years/: the service and its migrations see no difference."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,7 +18,7 @@ from tests.common import token_for
 from tests.coverage.world import SEKAPUNG
 from tests.coverage.world import put as put_coverage
 from tests.database import ENGINES, own_url
-from tests.docs.pages import ROOT, blocks_of
+from tests.docs.pages import ROOT
 from tests.plans.world import ACTION, ANY, AT, put, report
 from tests.reference import load_small_reference
 from tests.test_migrations import assert_no_orphans, counts, fill
@@ -47,7 +47,7 @@ def filled() -> Iterator[Database]:
         database = Database(url)
         before = counts(database)
         years = list(map(str, range(2026, datetime.now(UTC).year + 11)))
-        run_documented(database, "cut")
+        run_shipped(database, "cut")
         assert counts(database) == before
         for name in CUT:
             assert parts_of(database, name) == ["earlier", *years, "later"]
@@ -86,9 +86,9 @@ def test_a_year_is_written_read_and_put_away(filled: Database) -> None:
         kept = {path: answer(nation, path) for path in FROZEN}
 
         with pytest.raises(DBAPIError, match=r"Not frozen: 63\.02 2026-Q"):
-            run_documented(filled, "detach 2020", year=2026)
+            run_shipped(filled, "remove", year=2026)
         freeze_all(filled, 2026)
-        run_documented(filled, "detach 2020", year=2026)
+        run_shipped(filled, "remove", year=2026)
         assert parts_of(filled, "progress")[:2] == ["earlier", "2027"]
         assert rows_of(filled, "progress_2026") > 0
         assert {path: answer(nation, path) for path in FROZEN} == kept
@@ -102,7 +102,7 @@ def test_migrations_and_models_see_no_difference(filled: Database) -> None:
     command.check(config)
     assert_no_orphans(filled)
     more = datetime.now(UTC).year + 11
-    run_documented(filled, "add 2037", year=more)
+    run_shipped(filled, "add", year=more)
     for name in CUT:
         assert parts_of(filled, name)[-2:] == [str(more), "later"]
     filled.engine.dispose()
@@ -115,18 +115,12 @@ def test_migrations_and_models_see_no_difference(filled: Database) -> None:
 FROZEN = ("/v1/snapshots/2025-Q1/73.22", "/v1/digests/2025-Q1?region=73", "/v1/pulls/2025-Q1?region=73")
 
 
-def run_documented(database: Database, name: str, *, year: int | None = None) -> None:
-    """Execute one block of the page, for another year than the one that it shows if one is given."""
-    (text,) = [
-        block.text
-        for block in blocks_of(ROOT / "docs" / "growing.md")
-        if (block.marker, block.argument) == ("sql", name)
-    ]
-    if year is not None:
-        shown = name.rpartition(" ")[2]
-        assert text.count(shown) == 1
-        text = text.replace(shown, str(year))
+def run_shipped(database: Database, name: str, *, year: int | None = None) -> None:
+    """Execute a file of deploy/years/, for a year if one is given."""
+    text = (ROOT / "deploy" / "years" / f"{name}.sql").read_text()
     with database.engine.begin() as connection:
+        if year is not None:
+            connection.exec_driver_sql(f"SET LOCAL rata.year = {year}")
         connection.exec_driver_sql(text.replace("%", "%%"))
 
 

@@ -1,4 +1,4 @@
-"""Backup and restore of a PostgreSQL server of its own, word for word as docs/backups.md has it, and to an instant."""
+"""Backup and restore of a PostgreSQL server of its own, as docs/operating.md shows it, and to an instant."""
 
 import time
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 
 from app.kit.database.engine import Database
 from tests.database import ENGINES, prepare
+from tests.docs.pages import ROOT
 from tests.postgres import machine
 from tests.restoring.test_restoring import BACKUP
 from tests.restoring.world import PATIENCE, Rehearsal, at, documented, operate
@@ -30,8 +31,12 @@ def test_postgres_while_somebody_writes_and_to_an_instant(tmp_path: Path) -> Non
                 "PGUSER": "postgres",
                 "PATH": str(here.binaries),
             }
-            set_up = documented("createuser", "operating").replace(" --pwprompt", "")
-            operate(set_up, tmp_path, settings)
+            set_up = ROOT / "deploy" / "database.sql"
+            operate(
+                f"psql --quiet --set=ON_ERROR_STOP=1 < {set_up}\n",
+                tmp_path,
+                settings | {"PGDATABASE": "postgres"},
+            )
             database = prepare(url)
             with rehearsal.before(database) as writing:
                 operate(at(documented("pg_basebackup"), backup=str(backup)), tmp_path, settings)

@@ -1,4 +1,4 @@
-"""An upgrade under load, as docs/upgrading.md tells it: no request fails, no write is lost or done twice.
+"""An upgrade under load, as docs/operating.md describes it: no request fails, no write is lost or done twice.
 
 `make proofs GROUP=upgrade-rehearsal` does it with processes of their own and SIGTERM, the suite with threads.
 """

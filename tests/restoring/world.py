@@ -34,8 +34,8 @@ PATIENCE = 60
 _IS_RATA = re.compile(r"(\w+=\S+ )?rata ")
 
 
-def documented(containing: str, page: str = "backups") -> str:
-    """Return the one block of a page, by default that on backups, that has these words."""
+def documented(containing: str, page: str = "operating") -> str:
+    """Return the one block of a page for operators that has these words."""
     blocks = blocks_of(ROOT / "docs" / f"{page}.md")
     (found,) = [block.text for block in blocks if containing in block.text]
     return found
@@ -215,7 +215,7 @@ def at(text: str, **places: str) -> str:
 
 PLACES = {
     "backup": r"/backup\b",
-    "server": r"(?<=PGHOST=)localhost",
-    "restored": r"postgresql\+psycopg://[^ /]+/rata_restored",
+    "server": r"(?<=PGHOST=)\S+",
+    "restored": r"'postgresql\+psycopg://[^ ]+/rata_restored[^ ]*'",
     "instant": r"2026-07-20 09:14:59\+07",
 }
