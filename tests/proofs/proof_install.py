@@ -72,11 +72,11 @@ def read(machine: Machine, unit: str, *names: str) -> list[str]:
 
 
 def test_administrator_is_answered_over_tls(machine: Machine, token: str) -> None:
-    assert ask(machine, token, "/v1/me")["name"] == "administrator"
+    assert ask(machine, token, "/v1/me")["principal"] == "administrator"
     regions = ask(machine, token, "/v1/regions?level=province")
     assert regions["items"]
-    catalogue = machine.run(f"{ASK} --fail https://{NAME}/ready && {ASK} --insecure https://{NAME}/v1/me")
-    assert '"code":"unauthenticated"' in catalogue.stdout
+    refused = machine.run(f"{ASK} --fail https://{NAME}/ready && {ASK} https://{NAME}/v1/me")
+    assert '"code":"unauthenticated"' in refused.stdout
 
 
 def test_service_runs_bounded_and_without_rights(machine: Machine, token: str) -> None:
@@ -139,7 +139,7 @@ def test_upgrade_keeps_settings_certificate_and_data(machine: Machine, token: st
     before = machine.run(kept).stdout
     machine.run(documented("sh deploy/install.sh"), folder=CHECKOUT, **OFFLINE)
     assert machine.run(kept).stdout == before
-    assert ask(machine, token, "/v1/me")["name"] == "administrator"
+    assert ask(machine, token, "/v1/me")["principal"] == "administrator"
 
 
 def test_restored_database_serves(machine: Machine, token: str) -> None:
@@ -149,5 +149,20 @@ def test_restored_database_serves(machine: Machine, token: str) -> None:
     machine.run(
         "sed --in-place 's|rata@/rata?|rata@/rata_restored?|' /etc/rata/rata.env && systemctl restart rata"
     )
-    assert ask(machine, token, "/v1/me")["name"] == "administrator"
+    assert ask(machine, token, "/v1/me")["principal"] == "administrator"
     assert "/rata_restored" in machine.run("journalctl --unit=rata --lines=50").stdout
+
+
+def test_tables_are_cut_by_year(machine: Machine, token: str) -> None:
+    this_year = datetime.now(UTC).year
+    machine.run("systemctl stop rata")
+    for name, shown, year in (
+        ("cut", "", ""),
+        ("add", "2037", this_year + 11),
+        ("remove", "2020", this_year),
+    ):
+        text = documented(f"{name}.sql", "scaling")
+        assert shown in text
+        machine.run(text.replace(shown, str(year)) if shown else text, folder=CHECKOUT)
+    machine.run("systemctl start rata")
+    assert ask(machine, token, "/v1/me")["principal"] == "administrator"
