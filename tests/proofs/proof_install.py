@@ -115,6 +115,7 @@ def test_backup_of_the_day_is_kept_and_an_old_one_removed(machine: Machine, toke
     machine.run("touch /var/backups/rata/rata-2020-01-01.backup")
     machine.run("systemctl start rata-backup.service")
     assert machine.run("ls /var/backups/rata").stdout == f"rata-{datetime.now(UTC):%Y-%m-%d}.backup\n"
+    assert "The journal holds: " in machine.run("journalctl --unit=rata-backup").stdout
     next_one = machine.run("systemctl list-timers --no-pager rata-backup").stdout
     assert "01:30:00" in next_one
 

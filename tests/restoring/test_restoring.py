@@ -107,7 +107,7 @@ def test_dated_backups_stay_as_long_as_they_are_to(engine: str, tmp_path: Path) 
 
 def test_the_timer_runs_what_the_page_documents() -> None:
     unit = (ROOT / "deploy" / "rata-backup.service").read_text()
-    (command,) = re.findall(r"^ExecStart=/opt/rata/bin/(rata .*)$", unit, re.MULTILINE)
+    (command,) = re.findall(r"^ExecStart=/opt/rata/bin/(rata backup .*)$", unit, re.MULTILINE)
     assert command in documented("RATA_ENV_FILE=")
     assert "OnCalendar=*-*-* 01:30" in (ROOT / "deploy" / "rata-backup.timer").read_text()
 
