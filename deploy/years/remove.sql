@@ -17,6 +17,8 @@ BEGIN
         EXECUTE format('ALTER TABLE %I DETACH PARTITION years.%I', name, name || '_' || old_year);
         FOR item IN SELECT conname FROM pg_constraint
             WHERE conrelid = format('years.%I', name || '_' || old_year)::regclass AND contype = 'f'
+            -- those of single referenced parts go with it; PostgreSQL 15 refuses to drop them
+            AND conparentid = 0
         LOOP
             EXECUTE format('ALTER TABLE years.%I DROP CONSTRAINT IF EXISTS %I', name || '_' || old_year, item.conname);
         END LOOP;
