@@ -103,10 +103,12 @@ def test_secrets_are_read_by_root_and_the_service_alone(machine: Machine, token:
 
 
 def test_pulls_are_kept_in_the_folder_of_the_unit(machine: Machine, token: str) -> None:
-    head = f"{ASK} --fail --header 'Authorization: Bearer {token}' --output /dev/null"
-    machine.run(f"{head} 'https://{NAME}/v1/pulls/2026-Q2.parquet?region=63'")
-    machine.run(f"{head} 'https://{NAME}/v1/pulls/2026-Q2.ndjson?region=63'")
-    assert machine.run("find /var/cache/rata -type f").stdout
+    call = f"{ASK} --fail --header 'Authorization: Bearer {token}' --output /dev/null"
+    title = """--request PUT --header 'Content-Type: application/json' --data '{"title": "RAT"}'"""
+    machine.run(f"{call} {title} https://{NAME}/v1/plans/63.02-2026")
+    for kind in ("parquet", "ndjson"):
+        machine.run(f"{call} 'https://{NAME}/v1/pulls/2026-Q2.{kind}?region=63'")
+    assert machine.run("find /var/cache/rata -type f -name '*.json'").stdout.count("\n") == 2
 
 
 def test_backup_of_the_day_is_kept_and_an_old_one_removed(machine: Machine, token: str) -> None:
