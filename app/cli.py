@@ -28,7 +28,7 @@ MODULES = {
 }
 """Command → the module with its `cli`."""
 
-GONE = {"partition": "deploy/years/ has the SQL that cuts tables by year and removes a year"}
+REMOVED = {"partition": "deploy/years/ has the SQL that cuts tables by year and removes a year"}
 """Commands that earlier versions had → the sentence that says what replaces each."""
 
 FINISHING = {"serve", "deliver", "pull", "follow"}

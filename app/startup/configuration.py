@@ -137,7 +137,7 @@ def _refuse_name(name: str, place: str) -> str:
     if name.upper() in REMOVED:
         return f"{name}{place} is no setting any more; {REMOVED[name.upper()]}."
     # the shared prefix makes all names similar, so the cutoff is high, and the prefix alone is similar to each
-    close = nearest(name.upper(), sorted(KNOWN), limit=1, cutoff=86) if name.upper() != PREFIX else []
+    close = find_nearest(name.upper(), sorted(KNOWN), limit=1, cutoff=86) if name.upper() != PREFIX else []
     hint = f"the nearest is {close[0]}" if close else "docs/install.md lists them"
     return f"{name}{place} is no setting; {hint}."
 

@@ -21,7 +21,7 @@ from app.plans.findings.kinds import FindingKind
 from app.settings import Settings
 from tests.client.world import run_command
 from tests.docs import settings_table
-from tests.docs.pages import PAGES, ROOT, Block, Mention, blocks_of, listed, mentions, name_of
+from tests.docs.pages import DECISIONS, PAGES, ROOT, Block, Mention, blocks_of, listed, mentions, name_of
 
 DOCS = ROOT / "docs"
 MARKERS = {"set up", "run", "install", "cron", "not run", "save", "answer", "shape", "below", "file", ""}
