@@ -178,10 +178,10 @@ def test_a_finding_is_two_files(checkout: Path) -> None:
         "from app.plans.actions.models import ActionIn\n"
         "from app.plans.findings.rules import Facts, findings_of\n"
         "from tests.plans.world import ACTION\n"
-        "output = {'code': 'O1', 'indicator': 'x', 'unit': 'x', 'target': 0}\n"
-        "line = ActionIn.model_validate({**ACTION, 'outputs': [output]}).model_dump(mode='json')\n"
+        "part = {'code': 'C1', 'component_class': 'direct', 'amount': 0}\n"
+        "line = ActionIn.model_validate({**ACTION, 'components': [part]}).model_dump(mode='json')\n"
         "pointers = [one.pointer for one in findings_of(line, Facts('63.02', 2026)) if one.kind.code == 'W11']\n"
-        "assert pointers == ['/outputs/0/target'], pointers\n",
+        "assert pointers == ['/components/0/amount'], pointers\n",
     )
     hold(checkout, OF_A_FINDING)
 
