@@ -30,13 +30,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-FRONT = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+FRONT = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "app/client/README.md")
 DECISIONS = ROOT / "docs" / "decisions"
 PAGES = [
     *(ROOT / name for name in FRONT),
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted(DECISIONS.glob("*.md")),
 ]
+TRANSLATIONS = {ROOT / "docs" / "mulai.md": ROOT / "docs" / "start.md"}
+"""Page → the page that it translates; both have the same blocks."""
 
 _FENCE = re.compile(
     r"^(?:<!-- (?P<marker>[^>]+?) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL

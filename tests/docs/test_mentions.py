@@ -24,7 +24,8 @@ from tests.docs import settings_table
 from tests.docs.pages import DECISIONS, PAGES, ROOT, Block, Mention, blocks_of, listed, mentions, name_of
 
 DOCS = ROOT / "docs"
-MARKERS = {"set up", "run", "install", "cron", "not run", "save", "answer", "shape", "below", "file", ""}
+EDITS = {"below", "above", "instead", "end", "file"}
+MARKERS = {"set up", "run", "install", "cron", "not run", "save", "answer", "shape", *EDITS, ""}
 LONGEST_PAGE = 200
 
 

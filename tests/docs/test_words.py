@@ -15,7 +15,7 @@ from app.plans.core.models import PlanState
 from app.plans.workflow.rules import TRANSITIONS
 from app.reference.models import RegionLevel
 from app.tracking.quarters.models import QuarterState
-from app.tracking.quarters.rules import QUARTER_STEPS, state_after
+from app.tracking.quarters.rules import QUARTER_STEPS, find_next_state
 from tests.docs.pages import ROOT, blocks_of
 
 WORDS = ROOT / "docs" / "words.md"
@@ -150,7 +150,7 @@ def test_drawing_of_a_quarter_shows_the_steps() -> None:
     states, moves = _read_drawing(QuarterState.not_yet_open)
     assert states == set(map(str, QuarterState))
     assert moves == {
-        (str(before), str(state_after(step, amendment)), str(step.verb), _roles_of(step.right))
+        (str(before), str(find_next_state(step, amendment)), str(step.verb), _roles_of(step.right))
         for step in QUARTER_STEPS
         for before in step.from_states
         for amendment in (None, 0)

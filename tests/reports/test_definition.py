@@ -48,7 +48,9 @@ def as_cell(value: Any, column: ReportColumn) -> str:
 
 def test_every_file_that_declares_a_report_is_in_the_catalogue() -> None:
     declaring = {
-        file.stem.replace("_", "-") for file in FOLDER.glob("*.py") if "REPORT = ReportDefinition(" in file.read_text()
+        file.stem.replace("_", "-")
+        for file in FOLDER.glob("*.py")
+        if "REPORT = ReportDefinition(" in file.read_text()
     }
     assert set(TOLD) == {report.name for report in REPORTS} == declaring
     assert len(REPORTS) == len(declaring)
