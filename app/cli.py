@@ -72,7 +72,7 @@ front = typer.Typer(no_args_is_help=True, add_completion=False)
 
 @front.callback(
     help="Rencana Aksi Tahunan (RAT) as data. Settings are environment variables RATA_*; "
-    "RATA_DATABASE_URL says which database."
+    "RATA_DATABASE_URL names the database."
 )
 def take_options(
     version: Annotated[
@@ -101,7 +101,7 @@ def main() -> None:
     """Run a command. Exit with one sentence and code 2 for a wrong option, code 1 for any other refusal."""
     name = "".join(sys.argv[1:2])
     if name in REMOVED:
-        typer.echo(f"rata {name} is no command any more; {REMOVED[name]}.", err=True)
+        typer.echo(f"rata {name} no longer exists; {REMOVED[name]}.", err=True)
         sys.exit(1)
     try:
         with nullcontext() if name in FINISHING else end_when_stopped():

@@ -1,6 +1,6 @@
-"""What the service can do without: a package each, installed by an extra of pyproject.toml.
+"""Optional features of the service, each with the modules that an extra of pyproject.toml installs.
 
-Their modules are imported where they are used, never when the service starts.
+Functions import these modules only when they use them, never when the service starts.
 """
 
 from importlib.util import find_spec

@@ -59,30 +59,30 @@ DESCRIPTION = """
 Rencana Aksi Tahunan (RAT) penanggulangan kemiskinan sebagai data: disusun, diperiksa, dilaporkan tiap
 triwulan, dan ditarik oleh sistem lain.
 
-Annual poverty-reduction action plans as data: written, checked, reported every quarter, pulled by other
-systems. Keys are natural (`73.22-2026`, `A-014`, `2026-Q2`), money is whole rupiah, spending is always
-cumulative to the end of the period, messages come in Indonesian or English by `Accept-Language`.
+Annual poverty-reduction action plans as data: offices write and check them and report every quarter, other systems
+pull them. Keys are natural (`73.22-2026`, `A-014`, `2026-Q2`), money is whole rupiah, spending is always cumulative to
+the end of the period, messages come in Indonesian or English by `Accept-Language`.
 
-Every address that answers GET answers HEAD as well. A reply that is sent compressed has an entity tag of its
-own; all conditions take either.
+Every address that answers GET answers HEAD as well. A compressed reply has an ETag of its own; preconditions take
+either.
 
-Every failure of the service has one shape, `Problem`. Outside of it are what is no HTTP request, which gets 400 as
-plain text, and what a proxy in front refuses or cuts by itself: too many connections, slow heads, bodies and readers.
+Every failure has one shape, `Problem`, with two exceptions: bytes that are not HTTP get 400 as plain text, and a proxy
+in front answers by itself to too many connections and to slow clients.
 """
 
 AREAS = {
-    "access": "Who the caller is and may do; for administrators: who else, with which tokens.",
-    "agencies": "Bodies of a region that lead or support its actions: keep, retire, merge.",
-    "changes": "What changed, in the order in which it was committed: how other systems keep a true copy.",
-    "convergence": "What came of the plans: coverage of services, outcome indicators, targets, the "
-    "steps of a year, scorecards, where efforts meet, and how a region stands beside others.",
-    "exchange": "The matrix that offices keep in their spreadsheets, in and out; whole quarters to pull.",
-    "plans": "Plans of a region and year, and their actions with everything that hangs on them.",
-    "reference": "Regions, nomenclature, funding sources, strategies: the same for every caller.",
-    "reports": "What a region, a province or the nation asks every quarter, as rows: in pages or as CSV.",
-    "service": "Whether the service is well, and what the codes of its errors mean.",
-    "tracking": "Progress quarter by quarter, always cumulative from January, and what it sums up to; "
-    "coordination meetings and the commitments made there.",
+    "access": "Identity and rights of the caller; for administrators: principals, roles and tokens.",
+    "agencies": "Bodies of a region that lead or support its actions: create, retire, merge.",
+    "changes": "Feed of all changes in the order of their commits, by which other systems keep a copy up to date.",
+    "convergence": "Results of the plans: coverage of services, outcome indicators, targets, convergence steps, "
+    "scorecards, priority villages, comparisons of regions.",
+    "exchange": "Import and export of the offices' spreadsheet matrix; whole quarters to pull.",
+    "plans": "Plans of a region and year, and their actions with all parts.",
+    "reference": "Regions, nomenclature, funding sources, strategies, equal for every caller.",
+    "reports": "Reports of a region, a province or the nation for every quarter, as pages or as CSV.",
+    "service": "Health of the service, and meaning of its error codes.",
+    "tracking": "Progress quarter by quarter, always cumulative from January, with its sums; coordination meetings "
+    "and their commitments.",
 }
 """Tag → its description in the document."""
 

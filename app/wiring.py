@@ -1,4 +1,4 @@
-"""Hooks between areas: this module registers functions of upper areas, which lower areas call without importing them.
+"""Links between areas: functions of upper areas, which lower areas call without importing them, and words of lists.
 
 The service and the console call `wire` before they use the areas.
 """
@@ -12,6 +12,7 @@ from app.convergence.editions.methods.queries import EDITIONS
 from app.convergence.editions.step_templates.queries import TEMPLATES
 from app.convergence.scorecards.commands import store_scorecard
 from app.convergence.steps.queries import has_step_entries
+from app.kit.wording import Text, declare_words
 from app.plans.actions import commands as action_commands
 from app.plans.actions import queries as actions
 from app.plans.amendments import commands as amendments
@@ -23,6 +24,21 @@ from app.tracking.meetings.queries import commitment_actions
 from app.tracking.progress.queries import check_stored_reports, find_reported_items
 from app.tracking.quarters import commands as quarters
 from app.tracking.reporting.commands import refresh_figures
+
+declare_words(
+    {
+        "regions": Text("daftar wilayah", "the regions"),
+        "agencies": Text("daftar perangkat daerah wilayah ini", "the agencies of this region"),
+        "actions": Text("daftar baris rencana ini", "the lines of this plan"),
+        "meetings": Text("daftar rapat wilayah ini", "the meetings of this region"),
+        "indicators": Text("daftar indikator", "the indicators"),
+        "strategies": Text("daftar strategi", "the strategies"),
+        "funding-sources": Text("daftar sumber pembiayaan", "the funding sources"),
+        "nomenclatures": Text("daftar edisi nomenklatur", "the editions of the nomenclature"),
+        "service-packages": Text("daftar paket layanan", "the service packages"),
+    },
+    form="list",
+)
 
 
 def wire() -> None:

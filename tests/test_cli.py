@@ -292,7 +292,7 @@ def test_resolutions_come_from_a_file(rata: Rata, prepared: Database, tmp_path: 
     matrix.write_bytes(sheet(line(), line(**OWN)))
     call = ["import", matrix, "--plan", PLAN, "--new-agencies", "--resolutions", settled]
     for text, said in (
-        ("[", "JSON"),
+        ("[", "syntax error in line 1"),
         ('[{"column": "agency", "value": "x", "code": null}]', "name the code"),
         ('[{"column": "subactivity", "value": "x", "code": null}]', "fits no cell"),
     ):
@@ -315,7 +315,7 @@ def test_absent_lines_are_said(rata: Rata, prepared: Database, tmp_path: Path) -
     matrix.write_bytes(sheet(line(), line(allocation=7)))
     rata("import", matrix, "--plan", PLAN, "--new-agencies")
     matrix.write_bytes(sheet(line()))
-    assert "left as they are: A-002" in rata("import", matrix, "--plan", PLAN).stdout
+    assert "unchanged: A-002" in rata("import", matrix, "--plan", PLAN).stdout
 
 
 def test_the_document_is_printed_whole(rata: Rata, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +350,7 @@ def test_deliver_and_reseal_need_a_key(rata: Rata, prepared: Database) -> None:
         assert "short" not in wrong.stderr
     key = Fernet.generate_key().decode()
     assert rata("deliver", "--once", RATA_SECRETS_KEY=key).stdout == "0 attempts.\n"
-    assert rata("reseal", RATA_SECRETS_KEY=f"{key},{key}").stdout == "0 secrets sealed anew.\n"
+    assert rata("reseal", RATA_SECRETS_KEY=f"{key},{key}").stdout == "0 secrets encrypted by the first key.\n"
 
 
 def test_the_command_that_cut_names_what_replaces_it(rata: Rata) -> None:
@@ -358,6 +358,6 @@ def test_the_command_that_cut_names_what_replaces_it(rata: Rata) -> None:
         done = rata("partition", *words)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == (
-            "rata partition is no command any more; deploy/years/ has the SQL that cuts tables by year and "
-            "removes a year.\n"
+            "rata partition no longer exists; docs/growing.md has the SQL that cuts tables by year and "
+            "takes a year out.\n"
         )

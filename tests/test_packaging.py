@@ -100,7 +100,7 @@ def test_setting_that_is_gone_is_refused_with_what_replaces_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text(f"{name}=500\n")
-    with pytest.raises(CannotStart, match=rf"{name} .in .env. is no setting any more; the proxy"):
+    with pytest.raises(CannotStart, match=rf"{name} .in .env. is no longer a setting; the proxy"):
         load_settings()
     (tmp_path / ".env").unlink()
     monkeypatch.setenv(name, "500")
@@ -112,7 +112,7 @@ def test_file_of_the_demos_token_is_refused_with_the_folder_that_replaces_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RATA_DEMO_TOKEN_FILE", "var/demo.token")
-    with pytest.raises(CannotStart, match="RATA_DEMO_TOKEN_FILE is no setting any more; RATA_DEMO_FOLDER"):
+    with pytest.raises(CannotStart, match="RATA_DEMO_TOKEN_FILE is no longer a setting; RATA_DEMO_FOLDER"):
         load_settings()
 
 

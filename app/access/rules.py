@@ -16,13 +16,13 @@ from app.kit.wording import Text, declare_words
 
 missing_role = Kind(
     "missing_role",
-    id="Anda tidak memiliki peran {roles} di wilayah {region}",
-    en="you do not have the role {roles} in region {region}",
+    id="Hanya {roles:or} di wilayah {region:or} yang dapat {verb:right}.",
+    en="Only {roles:or} in region {region:or} can {verb:right}.",
 )
 missing_scope = Kind(
     "missing_scope",
-    id="token Anda tidak memiliki cakupan {scope}",
-    en="your token does not have the scope {scope}",
+    id="Token Anda tidak boleh {scope:scope}. Minta token yang boleh kepada administrator.",
+    en="Your token may not {scope:scope}. Ask the administrator for one that may.",
 )
 
 ROLES_BELOW = frozenset({Role.reader, Role.reviewer, Role.administrator})
@@ -213,11 +213,11 @@ class Actor:
             return
         right, codes = RIGHTS[verb], [agency for agency in agencies if agency]
         allowed = list_memberships(right, region, codes)
-        regions = dict.fromkeys(m["region"] for m in allowed) if right.from_above else [region]
+        above = list_ancestors(region)[::-1]
         values: dict[str, Any] = {
             "verb": verb,
-            "roles": " / ".join(sorted(right.roles)),
-            "region": (" / ".join(regions) or "–") + (f" ({' / '.join(codes)})" if codes else ""),
+            "roles": [role for role in Role if role in right.roles],
+            "region": above if right.from_above else [region],
             "scope": right.scope,
         }
         errors = []

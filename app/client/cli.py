@@ -20,23 +20,22 @@ from .problems import PACKAGE, Language, MissingPackage, Misused, RataError, Sen
 from .retry import Patience
 from .service import Rata
 
-PULLS = "Pull a quarter into a file: whole and checked under its name, or not there at all. Goes on where it was cut."
-FOLLOWS = (
-    "Keep a copy of what the token sees true by the feed; it is whole at any instant at which this may end."
-)
+PULLS = "Pull a quarter into a file that appears under its name only complete and checked. Resumes an interrupted pull."
+FOLLOWS = "Keep a copy of all that the token sees up to date by the feed. It is consistent whenever the command ends."
 
 _UNCHANGED = Sentence("{file}: tidak berubah ({rows} baris)", "{file}: unchanged ({rows} rows)")
 _DONE = Sentence("{file}: {rows} baris, SHA-256 {sha256}", "{file}: {rows} rows, SHA-256 {sha256}")
 _SAME = Sentence("{file}: sama dengan layanan", "{file}: the same as the service")
 _FOLLOWED = Sentence(
-    "{changes} perubahan, {read} dibaca ulang, {gone} hilang", "{changes} changes, {read} read, {gone} gone"
+    "{changes} perubahan, {read} dibaca ulang, {gone} dihapus",
+    "{changes} changes, {read} read, {gone} deleted",
 )
 _DIFFERS = Sentence("{file}: berbeda dari layanan", "{file}: not the same as the service")
 
 
 class NoServer(Misused):
     text = Sentence(
-        "Tidak ada alamat layanan. Isi RATA_SERVER, atau sebut dengan --server.",
+        "Alamat layanan belum ada. Isi RATA_SERVER, atau sebutkan dengan --server.",
         "There is no address of the service. Set RATA_SERVER, or name it by --server.",
     )
 
@@ -135,34 +134,34 @@ def _make_parser() -> ArgumentParser:
         "--out", metavar="FOLDER", type=_parse_folder, default=Path(), help="Folder to put the file into."
     )
     pull.add_argument(
-        "--format", choices=FORMATS, default=FORMATS[0], help="How it is written; sqlite: as tables to query."
+        "--format", choices=FORMATS, default=FORMATS[0], help="Format of the file; sqlite: tables to query."
     )
     pull.add_argument(
         "--since-last",
         action="store_true",
-        help="Leave the file alone where nothing changed since the last pull.",
+        help="Leave the file alone if nothing has changed since the last pull.",
     )
     pull.add_argument(
         "--verify",
         action="store_true",
-        help="Pull nothing: compare the NDJSON or SQLite that is there with the digests.",
+        help="Pull nothing; compare the existing NDJSON or SQLite file with the digests.",
     )
 
     follow = commands.add_parser("follow", help=FOLLOWS, description=FOLLOWS, allow_abbrev=False)
-    follow.add_argument("copy", metavar="COPY", help="File, or the URL of a database, to keep the copy in.")
+    follow.add_argument("copy", metavar="COPY", help="File or URL of the database of the copy.")
     _add_options(follow, deadline=900)
-    follow.add_argument("--once", action="store_true", help="Up to now, then end: for cron.")
+    follow.add_argument("--once", action="store_true", help="Catch up once, then exit: for cron.")
     follow.add_argument(
         "--pause",
         metavar="SECONDS",
         type=_parse_seconds,
         default=60,
-        help="Seconds between two looks at the feed. Default: 60.",
+        help="Seconds between two reads of the feed. Default: 60.",
     )
     follow.add_argument(
         "--verify",
         metavar="QUARTER",
-        help="Up to now, then compare with the digests of this quarter and end.",
+        help="Catch up once, then compare with the digests of this quarter.",
     )
     return parser
 
@@ -176,14 +175,14 @@ def _add_options(parser: ArgumentParser, *, deadline: int) -> None:
         help="Address of the service, such as https://rata.example. Default: RATA_SERVER.",
     )
     parser.add_argument(
-        "--region", metavar="CODE", help="This region and all below it; without it all that the token sees."
+        "--region", metavar="CODE", help="This region and all below it. Default: all that the token sees."
     )
     parser.add_argument(
         "--token-file",
         metavar="FILE",
         type=Path,
         default=os.environ.get("RATA_TOKEN_FILE") or None,
-        help="File with the token; RATA_TOKEN goes before it. Default: RATA_TOKEN_FILE.",
+        help="File with the token; RATA_TOKEN has precedence. Default: RATA_TOKEN_FILE.",
     )
     parser.add_argument(
         "--deadline",
@@ -195,7 +194,7 @@ def _add_options(parser: ArgumentParser, *, deadline: int) -> None:
     parser.add_argument(
         "--lang",
         choices=("id", "en"),
-        help="Language of the messages; by the locale if not given, else Indonesian.",
+        help="Language of the messages. Default: that of the locale if English, else Indonesian.",
     )
 
 

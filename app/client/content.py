@@ -7,10 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from .problems import WrongContent
+from .problems import Sentence, WrongContent
 
 Digests = dict[tuple[str, str], tuple[int, str]]
 """(plan, lead agency) → number of lines and the SHA-256 (hex) of their bytes, in their order."""
+
+
+_NO_SUMMARY = Sentence("baris penutup tidak ada", "the last line with the summary is missing")
+_NO_COUNT = Sentence("jumlah baris tidak ada", "the number of rows is missing")
 
 
 class Hashes:
@@ -46,7 +50,9 @@ class ContentTarget(Protocol):
 class ContentWriter:
     """A writer that hashes and counts the content. It keeps back the last line of NDJSON, the summary."""
 
-    def __init__(self, out: ContentTarget, form: str, wrong: Callable[[str], WrongContent]) -> None:
+    def __init__(
+        self, out: ContentTarget, form: str, wrong: Callable[[str | Sentence], WrongContent]
+    ) -> None:
         self._out, self._format, self._wrong = out, form, wrong
         self._hash, self._size, self._lines = hashlib.sha256(), 0, 0
         self._is_lines = form == "ndjson"
@@ -88,7 +94,7 @@ class ContentWriter:
             if self._lines != rows:
                 raise self._wrong(f"{self._lines} ≠ {rows}")
         elif rows is None:
-            raise self._wrong("Rata-Rows?")
+            raise self._wrong(_NO_COUNT)
         elif self._format == "csv":
             self._out.flush()
             counted = _count_records(Path(self._out.name))
@@ -110,7 +116,7 @@ class ContentWriter:
                 return summary
         except (ValueError, KeyError, TypeError):
             pass
-        raise self._wrong("NDJSON: end?")
+        raise self._wrong(_NO_SUMMARY)
 
 
 def _count_records(file: Path) -> int:

@@ -14,8 +14,8 @@ next is closer; the service's own settings, which the machine may also have, are
 
 class Misspelt(Misused):
     text = Sentence(
-        "{name} tidak dibaca; yang paling mirip adalah {nearest}.",
-        "{name} is no variable of this command; the nearest is {nearest}.",
+        "{name} bukan variabel perintah ini; yang paling mirip adalah {nearest}.",
+        "{name} is not a variable of this command; the nearest is {nearest}.",
     )
 
 

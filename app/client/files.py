@@ -31,12 +31,17 @@ FORMATS = ("ndjson", "csv", "parquet", "xlsx", "sqlite")
 _PACKED = frozenset({"ndjson", "csv"})
 _PIECE = 2**18
 
+_NO_DIGEST = Sentence("layanan tidak mengirim sidik isi", "the service sent no digest")
+_OTHER_DIGEST = Sentence("sidik isi berbeda", "the digest differs")
+_CUT = Sentence("pengiriman terputus", "the transfer was interrupted")
+_OTHER_PART = Sentence("layanan mengirim bagian lain", "the service sent another part")
+
 ShowProgress = Callable[[int, int | None], None]
 
 
 class UnknownFormat(Misused):
     text = Sentence(
-        "{format} tidak dikenal; pilih {allowed}.", "{format} is not known; use one of {allowed}."
+        "“{format}” bukan format; pilih {allowed}.", "“{format}” is not a format; use one of {allowed}."
     )
 
 
@@ -264,7 +269,7 @@ class _Transfer:
         size = self._read_size()
         if reply.status_code == 206 and not _is_continuation(reply, state, size):
             self._restart()
-            self._attempts.wait_or_raise("HTTP 206: ETag, Content-Range")
+            self._attempts.wait_or_raise(_OTHER_PART)
             return
         if reply.status_code == 200:
             self._restart()
@@ -282,7 +287,7 @@ class _Transfer:
         # without a length or chunks, an end may be an interruption: then the next request asks for the remaining bytes
         self._is_complete = length is not None or "chunked" in reply.headers.get("Transfer-Encoding", "")
         if not self._is_complete:
-            self._attempts.wait_or_raise("Content-Length?")
+            self._attempts.wait_or_raise(_CUT)
 
     def _read_headers(self, reply: "httpx.Response") -> _PartState:
         headers = reply.headers
@@ -351,11 +356,11 @@ class _Transfer:
             raise self._make_error(f"gzip: {error}") from error
         field = f"sha-256=:{base64.b64encode(raw.digest()).decode()}:"
         if state.digest is not None and state.digest != field:
-            raise self._make_error("Repr-Digest")
+            raise self._make_error(_OTHER_DIGEST)
         if state.digest is None and self._pull.sent_as != "ndjson":
-            raise self._make_error("Repr-Digest?")
+            raise self._make_error(_NO_DIGEST)
 
-    def _make_error(self, why: str) -> WrongContent:
+    def _make_error(self, why: str | Sentence) -> WrongContent:
         return WrongContent(file=self._pull.file, why=why)
 
 

@@ -17,18 +17,22 @@ class Sentence(NamedTuple):
 
 
 class RataError(Exception):
-    """Base of the client's errors. `said` is for people, `exit_code` for the process that started the command."""
+    """Base of the client's errors, each with an `exit_code` for the process that started the command."""
 
     exit_code: ClassVar[int] = 1
     text: ClassVar[Sentence] = Sentence("{why}", "{why}")
 
     def __init__(self, **values: object) -> None:
-        super().__init__(self.text.en.format(**values))
         self._values = values
+        super().__init__(self.format_message("en"))
 
     def format_message(self, language: Language) -> str:
         """Return the message in a language."""
-        return str(getattr(self.text, language).format(**self._values))
+        values = {
+            name: getattr(value, language) if isinstance(value, Sentence) else value
+            for name, value in self._values.items()
+        }
+        return str(getattr(self.text, language).format(**values))
 
 
 class Misused(RataError):
@@ -39,7 +43,7 @@ class Misused(RataError):
 
 class NoToken(Misused):
     text = Sentence(
-        "Tidak ada token. Isi RATA_TOKEN, atau sebut berkasnya dengan --token-file.",
+        "Token belum ada. Isi RATA_TOKEN, atau sebutkan berkasnya dengan --token-file.",
         "There is no token. Set RATA_TOKEN, or name its file by --token-file.",
     )
 
@@ -47,14 +51,14 @@ class NoToken(Misused):
 class BadToken(Misused):
     text = Sentence(
         "Token harus satu baris tanpa spasi; yang diberikan bukan token.",
-        "A token is one line without spaces; this is none.",
+        "A token is one line without spaces; the given text is not a token.",
     )
 
 
 class BadAddress(Misused):
     text = Sentence(
         "{address} bukan alamat layanan Rata; tulis seperti https://rata.example.",
-        "{address} is no address of a Rata service; write one such as https://rata.example.",
+        "{address} is not the address of a Rata service; write one such as https://rata.example.",
     )
 
 
@@ -69,8 +73,8 @@ class MissingPackage(Misused):
 
 class ForeignCopy(Misused):
     text = Sentence(
-        "{file} berisi hal lain, bukan salinan layanan Rata; pakai yang lain.",
-        "{file} holds something else than a copy of a Rata service; use another one.",
+        "{file} bukan salinan layanan Rata; pakai berkas lain.",
+        "{file} is not a copy of a Rata service; use another one.",
     )
 
 
@@ -109,7 +113,7 @@ def _describe_problem(problem: Mapping[str, Any]) -> str:
     errors = problem.get("errors")
     messages = [str(error.get("message", "")) for error in errors or [] if isinstance(error, dict)]
     parts = (str(problem.get("title", "")), str(problem.get("detail", "")), *messages)
-    return " – ".join(part for part in parts if part)
+    return " – ".join(dict.fromkeys(part for part in parts if part))
 
 
 class Unreachable(RataError):
@@ -126,14 +130,14 @@ class WrongContent(RataError):
     """Content, received or stored, that does not match the service's description of it."""
 
     exit_code = 5
-    text = Sentence("{file}: isinya tidak cocok: {why}", "{file}: the content does not agree: {why}")
+    text = Sentence("{file}: isinya tidak cocok: {why}", "{file}: the content does not match: {why}")
 
 
 class AlreadyRunning(RataError):
     """Lock of the file or copy by another run."""
 
     exit_code = 6
-    text = Sentence("{file} sedang dikerjakan proses lain.", "Another run is at work on {file}.")
+    text = Sentence("{file} sedang dikerjakan proses lain.", "Another process is using {file}.")
 
 
 class Unwritable(RataError):

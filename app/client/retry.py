@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from .problems import Refused, Unreachable
+from .problems import Refused, Sentence, Unreachable
 
 TRANSFER_ERRORS = (httpx.TransportError, httpx.DecodingError)
 """Errors of an interrupted transfer."""
@@ -53,7 +53,7 @@ class Attempts:
         if self._patience.clock() > self._end:
             raise self._make_unreachable(f"{self._patience.total:.0f} s")
 
-    def wait_or_raise(self, why: str, *, retry_after: str | None = None) -> None:
+    def wait_or_raise(self, why: str | Sentence, *, retry_after: str | None = None) -> None:
         """Count a failure and sleep before the next attempt. Raises Unreachable if no time is left for one."""
         patience = self._patience
         self._failed += 1
@@ -64,7 +64,7 @@ class Attempts:
             raise self._make_unreachable(why)
         patience.sleep(pause)
 
-    def _make_unreachable(self, why: str) -> Unreachable:
+    def _make_unreachable(self, why: str | Sentence) -> Unreachable:
         return Unreachable(address=self._address, attempts=max(1, self._failed), why=why)
 
 

@@ -17,13 +17,14 @@ from .tls import create_trusting_context
 TIMEOUT = httpx.Timeout(30.0, read=120.0)
 """The service queues an export before it answers; the read time-out is longer than its queue."""
 
+_UNREADABLE = Sentence("balasan tidak dapat dibaca", "the reply cannot be read")
 _HOST = re.compile(rb"[\w.:-]+")
 
 
 class BadProxy(Misused):
     text = Sentence(
         "HTTP_PROXY, HTTPS_PROXY atau ALL_PROXY bukan alamat proksi; tulis seperti http://proksi.example:3128.",
-        "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is no address of a proxy; write one such as http://proxy.example:3128.",
+        "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is not the address of a proxy; write one such as http://proxy.example:3128.",
     )
 
 
@@ -115,7 +116,7 @@ class Rata(AbstractContextManager["Rata"]):
             except TRANSFER_ERRORS as cut:
                 attempts.wait_or_raise(describe_error(cut))
             except ValueError:
-                attempts.wait_or_raise("JSON")
+                attempts.wait_or_raise(_UNREADABLE)
             else:
                 wait_for_retry(reply, attempts)
 

@@ -101,7 +101,7 @@ def create_line_table() -> PullTable:
 def create_summary_table() -> PullTable:
     """Return the table `pull` for the summary and the address of a pull."""
     table = PullTable("pull", "root", {})
-    table.add_column("address", "TEXT", "Where it was pulled from.")
+    table.add_column("address", "TEXT", "Address of the pull.")
     return _apply_shape(table, "PullSummary")
 
 
@@ -109,7 +109,7 @@ def create_digest_table() -> PullTable:
     """Return the table `digest` for the hashes by plan and lead agency."""
     table = PullTable("digest", "root", {"plan": "TEXT", "lead_agency": "TEXT"})
     table.add_column("rows", "INTEGER", "Lines that the agency leads.")
-    table.add_column("sha256", "TEXT", "Of these lines, each with its line feed, as /v1/digests tells it.")
+    table.add_column("sha256", "TEXT", "SHA-256 of these lines with their line feeds, as in /v1/digests.")
     return table
 
 

@@ -12,8 +12,8 @@ from .problems import Misused, Sentence
 
 class BadAuthorities(Misused):
     text = Sentence(
-        "{variable} menyebut {path}, dan di situ tidak ada sertifikat yang dapat dibaca: {why}",
-        "{variable} names {path}, which has no certificates that can be read: {why}",
+        "{variable} menyebut {path}, yang tidak berisi sertifikat yang dapat dibaca: {why}",
+        "{variable} names {path}, which has no readable certificates: {why}",
     )
 
 

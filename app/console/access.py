@@ -15,7 +15,16 @@ from app.access.queries import has_administrator, list_principals, list_tokens
 from app.access.rules import Grant
 from app.access.tokens import create_token, revoke_token
 from app.agencies.queries import find_agencies_by_code
-from app.console.frame import CommandRefused, choose, err, show, show_rows, take_number, use_database
+from app.console.frame import (
+    CommandRefused,
+    choose,
+    err,
+    format_error,
+    show,
+    show_rows,
+    take_number,
+    use_database,
+)
 from app.kit.database.engine import Database
 from app.kit.http.validation import validate
 from app.kit.problems import Conflict, Invalid, NotFound
@@ -26,7 +35,7 @@ from app.startup.database import begin_console_write
 cli = typer.Typer()
 tokens = typer.Typer(help="Service tokens: create, list, revoke.", no_args_is_help=True)
 principals = typer.Typer(
-    help="Services and positions: enrol who holds a position, list them.", no_args_is_help=True
+    help="Services and positions: give them roles and holders, list them.", no_args_is_help=True
 )
 cli.add_typer(principals, name="principal")
 cli.add_typer(tokens, name="token")
@@ -35,7 +44,7 @@ Roles = Annotated[
     list[str],
     typer.Option(help="ROLE@REGION or operator@REGION/AGENCY, such as secretariat@63.02; repeatable."),
 ]
-Scopes = Annotated[list[TokenScope], choose(TokenScope, "What the token is limited to; repeatable.")]
+Scopes = Annotated[list[TokenScope], choose(TokenScope, "Scope of the token; repeatable.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON array instead of a table.")]
 
 FIRST_ADMINISTRATOR = (
@@ -59,7 +68,7 @@ def show_first_steps(database: Database) -> None:
         if has_administrator(session):
             return
         load = "" if is_region(session, "0") else "rata reference load && "
-    show("There is no administrator yet. This line makes the first, and prints its token:")
+    show("There is no administrator yet. This command creates the first one and prints its token:")
     show(f"{load}{FIRST_ADMINISTRATOR}")
 
 
@@ -73,7 +82,7 @@ def _report_options(**values: str | Sequence[str] | None) -> Iterator[None]:
         part, *place = (error.parameter or (error.pointer or "")[1:]).split("/")
         given = values.get(part)
         value = given[int(place[0])] if place and isinstance(given, list) else given or error.value
-        message = error.shown("en").message
+        message = format_error(error.shown("en"))
         text = message if str(value) in message else f"{value}: {message}"
         raise typer.BadParameter(text, param_hint=_OPTIONS[part]) from None
 
@@ -84,16 +93,16 @@ def create(
     role: Roles,
     scope: Scopes = [TokenScope.read],  # noqa: B006
     principal: Annotated[
-        str | None, typer.Option(help="Whose token it is; the token's name if not given.")
+        str | None, typer.Option(help="Owner of the token. Default: a principal with the token's name.")
     ] = None,
     days: Annotated[
         int, typer.Option(parser=take_number(1, 730), metavar="DAYS", help="Days until it expires.")
     ] = 365,
     network: Annotated[
-        list[str] | None, typer.Option(help="Network it may come from (CIDR); repeatable.")
+        list[str] | None, typer.Option(help="Network from which the token is valid (CIDR); repeatable.")
     ] = None,
 ) -> None:
-    """Create a token and print its secret, which is shown only now."""
+    """Create a token and print its secret, which no later command shows."""
     with _report_options(memberships=role):
         grants = _read_grants(role)
         ends = datetime.now(UTC) + timedelta(days=days)
@@ -112,12 +121,12 @@ def create(
             typer.echo(secret)  # before the commit: if it fails, the transaction creates no token
         except Conflict:
             raise CommandRefused(
-                f"There is a token named {name} already; names are not used again."
+                f"A token named {name} exists already, and its name stays reserved. Choose another name."
             ) from None
 
 
 def _read_grants(roles: Sequence[str], subject: str | None = None) -> list[Grant]:
-    """Return the grants that options name. Raises BadParameter without a region, and Invalid for wrong values."""
+    """Return the grants of the options. Raises BadParameter without a region, and Invalid for wrong values."""
     memberships = []
     for text in roles:
         role, _, place = text.partition("@")
@@ -143,7 +152,7 @@ def _check_place(session: Session, grant: Grant) -> None:
 
 @tokens.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List tokens: whose they are, with which roles, what they may do, until when."""
+    """List tokens with their owners, roles, scopes, networks and expiry."""
     now = datetime.now(UTC)
     with use_database().read_session() as session:
         rows = [
@@ -199,7 +208,7 @@ def revoke(name: Annotated[str, typer.Argument(help="Name of the token.")]) -> N
         try:
             revoke_token(begin_console_write(session), name=name)
         except NotFound:
-            raise CommandRefused(f"There is no token named {name} that could be revoked.") from None
+            raise CommandRefused(f"There is no valid token named {name}.") from None
     show(f"{name} is revoked.")
 
 
@@ -209,9 +218,7 @@ def enrol_(
     role: Roles,
     subject: Annotated[
         str | None,
-        typer.Option(
-            help="Identifier that the issuer has for whoever holds the position; kept if not given."
-        ),
+        typer.Option(help="Identifier of the position's holder at the issuer. Default: unchanged."),
     ] = None,
 ) -> None:
     """Give a principal exactly these roles, and the position to a person of the OIDC issuer."""
@@ -219,7 +226,7 @@ def enrol_(
         grants = _read_grants(role, subject)
     issuer = load_settings().oidc_issuer
     if subject is not None and issuer is None:
-        raise CommandRefused("A subject is one of an issuer: set RATA_OIDC_ISSUER first.")
+        raise CommandRefused("A subject belongs to an issuer. Set RATA_OIDC_ISSUER first.")
     identity = (issuer, subject) if issuer is not None and subject is not None else None
     with _report_options(), use_database().writing() as session:
         for grant in grants:
@@ -227,13 +234,13 @@ def enrol_(
         try:
             enrol(begin_console_write(session), principal=name, grants=grants, identity=identity)
         except Conflict:
-            raise CommandRefused("That subject holds another position already.") from None
+            raise CommandRefused("This subject holds another position already.") from None
     show(f"{name} is enrolled.")
 
 
 @principals.command("list")
 def list_principals_(as_json: AsJson = False) -> None:
-    """List services and positions: their homes, their roles, whether a person holds them."""
+    """List services and positions with their home regions, roles and kinds of holders."""
     with use_database().read_session() as session:
         rows = [
             {

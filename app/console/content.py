@@ -18,12 +18,12 @@ cli = typer.Typer()
 reference = typer.Typer(help="Reference data: regions, nomenclature, funding sources.", no_args_is_help=True)
 cli.add_typer(reference, name="reference")
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Do all of it, say what would be, keep nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Report the result and store nothing.")]
 
 
 @reference.command("load")
 def load() -> None:
-    """Load the reference data that this version ships; what is there already stays as it is."""
+    """Load the reference data of this version; existing rows stay unchanged."""
     load_shipped_reference(use_database(), out)
 
 
@@ -33,18 +33,18 @@ def import_(
         Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The matrix: .xlsx or .csv.")
     ],
     plan: Annotated[str, typer.Option(help="Key of the plan, such as 63.02-2025.")],
-    basis: Annotated[Basis | None, choose(get_args(Basis), "What Sem.1 and Sem.2 hold.")] = None,
+    basis: Annotated[Basis | None, choose(get_args(Basis), "Meaning of the columns Sem.1 and Sem.2.")] = None,
     accept: Annotated[
         list[Acceptance] | None,
         choose(
             Acceptance,
-            "free_text: sub-activities without a code; totals: that contradict the basis. Repeatable.",
+            "Accept sub-activities without a code (free_text), totals that contradict the basis (totals). Repeatable.",
         ),
     ] = None,
     new_agencies: Annotated[
-        bool, typer.Option("--new-agencies", help="Create agencies that the region does not have.")
+        bool, typer.Option("--new-agencies", help="Create the agencies that the region lacks.")
     ] = False,
-    sheet: Annotated[str | None, typer.Option(help="Sheet; the first with the header if not given.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Sheet. Default: the first with the header.")] = None,
     resolutions: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, readable=True, help="JSON file: a list of resolutions."),
@@ -54,7 +54,7 @@ def import_(
         bool, typer.Option("--all-errors", help=f"Show every error, not {SHOWN_ERRORS}.")
     ] = False,
 ) -> None:
-    """Import the matrix into a plan that exists: all of it or nothing."""
+    """Import a matrix into an existing plan, all of it or nothing."""
     creates = "create" if new_agencies else "refuse"
     options = {"basis": basis, "accept": accept or [], "new_agencies": creates, "sheet": sheet}
     query = validate(ImportQuery, options)
@@ -80,7 +80,7 @@ def show_report(report: ImportReport, *, dry_run: bool = False) -> None:
     if report.agencies_created:
         out.print(f"  {len(report.agencies_created)} agencies created")
     if report.absent:
-        out.print(f"  not in the file, left as they are: {', '.join(report.absent)}", soft_wrap=True)
+        out.print(f"  missing in the file, unchanged: {', '.join(report.absent)}", soft_wrap=True)
     for period in report.progress:
         out.print(
             f"  {period.period}: {period.created} reports created, {period.updated} updated, "
@@ -98,21 +98,21 @@ def import_observations(
         Path,
         typer.Argument(exists=True, dir_okay=False, readable=True, help="A table of BPS: .xlsx or .csv."),
     ],
-    code_system: Annotated[CodeSystem, choose(CodeSystem, "Whose region codes the file has.")],
+    code_system: Annotated[CodeSystem, choose(CodeSystem, "System of the region codes in the file.")],
     period: Annotated[
-        str | None, typer.Option(help="Year 2021 or half-year 2021-S1, where the file does not say it.")
+        str | None, typer.Option(help="Year 2021 or half-year 2021-S1, if the file has no period.")
     ] = None,
-    indicator: Annotated[str | None, typer.Option(help="Indicator, where the file does not say it.")] = None,
+    indicator: Annotated[str | None, typer.Option(help="Indicator, if the file has none.")] = None,
     source: Annotated[
-        str | None, typer.Option(help="The publisher's table; the file's name if not given.")
+        str | None, typer.Option(help="The publisher's table. Default: the file's name.")
     ] = None,
-    sheet: Annotated[str | None, typer.Option(help="Sheet; the first visible one if not given.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Sheet. Default: the first visible one.")] = None,
     skip: Annotated[
         list[str] | None, typer.Option(help="Header of a column to leave out; repeatable.")
     ] = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Import a publisher's table of outcome indicators: all of it or nothing."""
+    """Import a publisher's table of outcome indicators, all of it or nothing."""
     options = {"code_system": code_system, "period": period, "indicator": indicator, "source": source}
     query = validate(TableQuery, {**options, "sheet": sheet, "skip": skip or []})
     done = import_table(use_database(), file, query, dry_run=dry_run)

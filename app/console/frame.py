@@ -13,7 +13,7 @@ from app.client.tls import BadAuthorities
 from app.kit.database.engine import Database
 from app.kit.database.errors import describe_for_operators
 from app.kit.http.validation import find_nearest
-from app.kit.problems import Problem
+from app.kit.problems import ErrorShape, Problem
 from app.startup.configuration import load_settings
 from app.startup.database import check_schema, open_database
 from app.startup.logs import log_to_stderr
@@ -93,9 +93,21 @@ def show_problem(problem: Problem, *, most: int | None = SHOWN_ERRORS) -> None:
     for error in errors[:most]:
         place = error.cell and f"{error.cell.sheet}!{error.cell.column}{error.cell.row}"
         where = place or error.pointer or error.parameter or error.header or ""
-        err.print(f"  {where}: {error.message}", highlight=False, markup=False, soft_wrap=True)
+        err.print(f"  {where}: {format_error(error)}", highlight=False, markup=False, soft_wrap=True)
     if most is not None and len(errors) > most:
         err.print(f"  … and {len(errors) - most} more (--all-errors).", highlight=False)
+
+
+def format_error(error: ErrorShape) -> str:
+    """Return the message of an error, with the allowed and the nearest values if it lacks them."""
+    values = {"allowed": error.allowed, "nearest": error.nearest}
+    hints = [
+        f"{name}: {', '.join(listed)}"
+        for name, listed in values.items()
+        if isinstance(listed, (list, tuple))
+        and all(isinstance(value, str) and value not in error.message for value in listed)
+    ]
+    return f"{error.message} ({'; '.join(hints)})" if hints else error.message
 
 
 def explain(error: Exception) -> bool:
@@ -116,7 +128,7 @@ def _find_sentence(error: Exception) -> str | None:
         case DBAPIError():
             return describe_for_operators(error)
         case CommandError():  # of Alembic
-            return f"The schema cannot be migrated by this version: {error}."
+            return f"This version cannot migrate the schema: {error}."
         case BadAuthorities():
             return f"{error}."
         case _:

@@ -46,10 +46,10 @@ def serve() -> None:
 @cli.command()
 def deliver(
     once: Annotated[
-        bool, typer.Option("--once", help="Send what is due now and end: for a cron line.")
+        bool, typer.Option("--once", help="Send the deliveries that are due, then exit: for cron.")
     ] = False,
 ) -> None:
-    """Tell webhooks that the feed has something new, until SIGTERM or Ctrl-C. Several may run."""
+    """Deliver changes to webhooks until SIGTERM or Ctrl-C. Several processes may run."""
     settings = load_settings()
     configure_logs(settings.log_format)
     sender = Sender(allow_loopback=settings.webhooks_allow_loopback)
@@ -86,12 +86,12 @@ def trace_command(settings: Settings, database: Database) -> Iterator[Tracer | N
 
 @cli.command()
 def reseal() -> None:
-    """Seal the secrets of webhooks by the first key of RATA_SECRETS_KEY, so that the others can go."""
+    """Encrypt the secrets of webhooks by the first key of RATA_SECRETS_KEY, so that you can remove the others."""
     with use_database().writing() as session:
         done, lost = reseal_secrets(session, create_sealer(load_settings()))
-    out.print(f"{done} secrets sealed anew.", highlight=False)
+    out.print(f"{done} secrets encrypted by the first key.", highlight=False)
     if lost:
-        raise CommandRefused(f"No key opens the secrets of {', '.join(lost)}: create others.")
+        raise CommandRefused(f"No key decrypts the secrets of {', '.join(lost)}. Create new ones.")
 
 
 @cli.command()
@@ -99,14 +99,14 @@ def openapi(
     write: Annotated[
         bool,
         typer.Option(
-            "--write", help="Write openapi/rata.v1.json, and the client's shapes of it, instead of printing."
+            "--write", help="Write openapi/rata.v1.json and the client's shapes instead of printing."
         ),
     ] = False,
 ) -> None:
-    """The OpenAPI document that this version serves."""
+    """Print the OpenAPI document of this version."""
     root = COMMITTED.parents[1]
     if write and not (root / "pyproject.toml").exists():
-        raise CommandRefused("Only a checkout has these files: run the command of its .venv.")
+        raise CommandRefused("Only a checkout has these files. Run the command of its .venv.")
     document = render_document(create_app(load_settings()))
     if write:
         for file, content in ((COMMITTED, document), (SHAPES, make_client_schema())):

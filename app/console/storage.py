@@ -23,7 +23,7 @@ cli = typer.Typer()
 
 @cli.command()
 def migrate() -> None:
-    """Bring the database to the newest schema; one that a later version brought further stays as it is."""
+    """Upgrade the database to the newest schema; a newer one stays unchanged."""
     target = use_database(creates=True)
     upgrade_schema(target)
     check_schema(target)
@@ -34,29 +34,32 @@ def migrate() -> None:
 @cli.command()
 def backup(
     file: Annotated[
-        Path, typer.Argument(help="Where to; replaced once the new one is whole. With --keep: a folder.")
+        Path,
+        typer.Argument(
+            help="File of the backup, replaced after the new one is complete. With --keep: a folder."
+        ),
     ],
     keep: Annotated[
         int | None,
         typer.Option(
             parser=take_number(1, 36_500),
             metavar="DAYS",
-            help="Write rata-DATE.backup into the folder FILE, then remove those of more than this many days ago.",
+            help="Write rata-DATE.backup into the folder FILE, then remove backups older than this many days.",
         ),
     ] = None,
 ) -> None:
-    """Write the whole database to a file, while others write: one state of it, looked at before it has its name."""
+    """Back up the whole database from one snapshot, and check the file before it gets its name."""
 
     def check(copy: Database) -> None:
         with copy.read_session() as session:
             verdict = verify_journal(session)
         if verdict.breaks:
-            raise NotBackedUp(f"Its journal is broken: {verdict.breaks[0]}")
+            raise NotBackedUp(f"The journal of the copy is broken: {verdict.breaks[0]}")
 
     today = datetime.now(UTC).astimezone().date()
     target = file / name_backup(today) if keep else file
     if file.is_dir() and not keep:
-        raise CommandRefused(f"{file} is a folder: name a file, or add --keep DAYS for dated backups in it.")
+        raise CommandRefused(f"{file} is a folder. Name a file, or add --keep DAYS for dated backups in it.")
     with raise_when_stopped():
         try:
             back_up(use_database(), target, check)
@@ -73,17 +76,17 @@ def backup(
 @cli.command()
 def verify(
     plan: Annotated[
-        str | None, typer.Option(help="Key of a plan, such as 63.02-2025: only its chain.")
+        str | None, typer.Option(help="Key of a plan, such as 63.02-2025, to verify only its chain.")
     ] = None,
 ) -> None:
-    """Recompute the journal's hashes and look for gaps; exit code 1 and the first broken link if it is not whole."""
+    """Verify the journal's hashes. Exit with code 1 and the first broken link if it is not intact."""
     with use_database().read_session() as session:
         try:
             verdict = verify_journal(session, format_plan_chain(plan) if plan else None)
         except NotFound:
-            raise CommandRefused(f"Nothing was ever written to a plan {plan}.") from None
+            raise CommandRefused(f"The journal has no entry of a plan {plan}.") from None
     for broken in verdict.breaks:
         err.print(f"[bold red]Broken[/]: {escape(str(broken))}", highlight=False, soft_wrap=True)
     if verdict.breaks:
         raise typer.Exit(1)
-    out.print(f"The journal holds: {verdict.rows:,} rows in {verdict.chains:,} chains.", highlight=False)
+    out.print(f"The journal is intact: {verdict.rows:,} rows in {verdict.chains:,} chains.", highlight=False)

@@ -114,9 +114,11 @@ class BatchWrite(Generic[Item]):
 
 
 class BatchQuery(BaseModel):
+    """The query parameters of every batch."""
+
     each: bool = ShapeField(
         default=False,
-        description="Write the items that are right and refuse the others, instead of all or none.",
+        description="Write the valid items and refuse the others, instead of all or none.",
     )
 
 

@@ -20,6 +20,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from app.kit.wording import Text, declare_words
+
 SOMETIMES: dict[str, JsonValue] = {"x-sometimes": True}
 """`json_schema_extra` of a reply's field that the server omits, instead of sending null, if it has no value."""
 
@@ -102,7 +104,7 @@ def _clean(text: object) -> object:
 def _require_number(value: object) -> object:
     """Return the value. Raises an error if it is a string or a boolean."""
     if isinstance(value, (str, bool)):
-        raise PydanticCustomError("not_a_number", "must be a JSON number")
+        raise PydanticCustomError("not_a_number", "must be a number")
     return value
 
 
@@ -129,15 +131,15 @@ Prose = Annotated[str, _strip, Field(max_length=10_000), _composed]
 Statement = Annotated[str, _strip, Field(min_length=1, max_length=10_000), _composed]
 """Text of several sentences that is not empty."""
 
-Key = Annotated[
-    str, _strip, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), _composed
-]
+_KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+Key = Annotated[str, _strip, Field(min_length=1, max_length=40, pattern=_KEY_PATTERN), _composed]
 """Key of an item in a list: letters, digits, dot, dash, underscore; at most 40 characters."""
 
 Tag = Annotated[str, _strip, Field(min_length=1, max_length=60), _composed]
 
-Link = Annotated[str, _strip, Field(max_length=2_000, pattern=r"^https?://[^\s]+$"), _composed]
-SecureLink = Annotated[str, _strip, Field(max_length=2_000, pattern=r"^https://[^\s]+$"), _composed]
+_LINK_PATTERN, _SECURE_LINK_PATTERN = r"^https?://[^\s]+$", r"^https://[^\s]+$"
+Link = Annotated[str, _strip, Field(max_length=2_000, pattern=_LINK_PATTERN), _composed]
+SecureLink = Annotated[str, _strip, Field(max_length=2_000, pattern=_SECURE_LINK_PATTERN), _composed]
 
 Rupiah = Annotated[int, Field(ge=0, le=9_007_199_254_740_991, description="Whole rupiah."), _numeric]
 """Whole rupiah; at most 2**53 - 1, which every JSON reader keeps exactly."""
@@ -182,7 +184,7 @@ Decile = Annotated[
 ]
 Year = Annotated[int, Field(ge=2015, le=2100), _numeric]
 Version = Annotated[
-    int, Field(ge=1, description='Row version; send it as `If-Match: "<version>"` to change this.')
+    int, Field(ge=1, description='Row version; send it as `If-Match: "<version>"` to change the resource.')
 ]
 Day = Annotated[date, BeforeValidator(partial(_require_format, re.compile(r"\d{4}-\d{2}-\d{2}")))]
 """A day of the calendar, as RFC 3339 writes it."""
@@ -205,10 +207,11 @@ RegionCode = Annotated[
     ),
 ]
 
+_CODE_PATTERN = r"^[A-Z0-9][A-Z0-9.-]{0,39}$"
 AgencyCode = Annotated[
     str,
     Field(
-        pattern=r"^[A-Z0-9][A-Z0-9.-]{0,39}$",
+        pattern=_CODE_PATTERN,
         max_length=40,
         description="Official 22-character code (`1.06.0.00.0.00.08.0000`) or, for a partner, a short one (`BAZNAS`).",
     ),
@@ -217,11 +220,33 @@ AgencyCode = Annotated[
 FundingSourceCode = Annotated[
     str,
     Field(
-        pattern=r"^[A-Z0-9][A-Z0-9.-]{0,39}$",
+        pattern=_CODE_PATTERN,
         max_length=40,
         description="Code of a funding source (`APBD`, `2.02.01.05`).",
     ),
 ]
+
+declare_words(
+    {
+        _KEY_PATTERN: Text(
+            "huruf, angka, titik, tanda hubung dan garis bawah, misalnya A-014",
+            "letters, digits, dots, dashes and underscores, such as A-014",
+        ),
+        _CODE_PATTERN: Text(
+            "huruf besar, angka, titik dan tanda hubung, misalnya 1.06.0.00.0.00.08.0000",
+            "capital letters, digits, dots and dashes, such as 1.06.0.00.0.00.08.0000",
+        ),
+        **dict.fromkeys(
+            (_LINK_PATTERN, _SECURE_LINK_PATTERN),
+            Text("alamat web, misalnya https://contoh.go.id", "a web address, such as https://contoh.go.id"),
+        ),
+        REGION_PATTERN: Text(
+            "kode wilayah Kemendagri, misalnya 63 atau 63.02",
+            "a region code of Kemendagri, such as 63 or 63.02",
+        ),
+    },
+    form="format",
+)
 
 
 def describe_key(description: str, example: str) -> Any:

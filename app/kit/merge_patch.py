@@ -14,7 +14,7 @@ Patch = Annotated[
     dict[str, object],
     Body(
         media_type=MEDIA_TYPE,
-        description="The fields to change; null takes a field back to its default, a list replaces the list whole.",
+        description="Fields to change; null resets a field to its default, a list replaces the whole list.",
     ),
 ]
 
@@ -49,7 +49,7 @@ def describe_patch(put: dict[str, Any], schemas: dict[str, Any]) -> dict[str, An
         schemas[patch] = {
             "type": "object",
             "title": patch,
-            "description": f"Changes to {name.removesuffix('In')}: the fields that are to change.",
+            "description": f"Changes to {name.removesuffix('In')}: only the fields to change.",
             "properties": {
                 name: _make_optional(field, schemas) for name, field in whole["properties"].items()
             },

@@ -1,4 +1,4 @@
-"""Periods and days. Quarters are the stored periods; semesters and years derive from them (domain, section 5)."""
+"""Periods and days. Quarters are the stored periods; half-years and years derive from them (domain, section 5)."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.kit.problems import BadRequest, FieldError, Kind, Problem
-from app.kit.wording import Text
+from app.kit.wording import Text, declare_words
 
 QUARTER_PATTERN = r"^20[0-9]{2}-Q[1-4]$"
 PERIOD_PATTERN = r"^20[0-9]{2}(-(Q[1-4]|S[1-2]))?$"
@@ -21,9 +21,20 @@ PeriodText = Annotated[
     Field(
         pattern=PERIOD_PATTERN,
         max_length=7,
-        description="Quarter `2026-Q2`, semester `2026-S1` or year `2026`.",
+        description="Quarter `2026-Q2`, half-year `2026-S1` or year `2026`.",
     ),
 ]
+
+declare_words(
+    {
+        QUARTER_PATTERN: Text("tahun dan triwulan, misalnya 2026-Q2", "year and quarter, such as 2026-Q2"),
+        PERIOD_PATTERN: Text(
+            "triwulan, semester atau tahun, misalnya 2026-Q2, 2026-S1 atau 2026",
+            "a quarter, a half-year or a year, such as 2026-Q2, 2026-S1 or 2026",
+        ),
+    },
+    form="format",
+)
 
 _PERIOD = re.compile(PERIOD_PATTERN)
 _LAST_QUARTER = {"": 4, "S1": 2, "S2": 4, "Q1": 1, "Q2": 2, "Q3": 3, "Q4": 4}
@@ -54,14 +65,14 @@ def get_end_of_day(day: date, zone: str) -> datetime:
 
 malformed_period = Kind(
     "malformed_period",
-    id="{value} bukan periode; gunakan {allowed}",
-    en="{value} is not a period; use {allowed}",
+    id="“{value}” bukan periode; tulis seperti {allowed:or}",
+    en="“{value}” is not a period; write one such as {allowed:or}",
 )
 
 
 @dataclass(frozen=True)
 class Period:
-    """A quarter, a semester or a year of one plan year."""
+    """A quarter, a half-year or a year of one plan year."""
 
     year: int
     part: str  # "", "S1", "S2", "Q1" … "Q4"
@@ -99,8 +110,8 @@ class UnknownPeriod(Problem):
     code = "unknown_period"
     title = Text("Periode tidak dikenal", "Unknown period")
     detail = Text(
-        "{period} bukan triwulan dari tahun rencana {year}; gunakan {year}-Q1 sampai {year}-Q4.",
-        "{period} is not a quarter of the plan year {year}; use {year}-Q1 to {year}-Q4.",
+        "“{period}” bukan triwulan dari tahun rencana {year}. Pilih {year}-Q1 sampai {year}-Q4.",
+        "“{period}” is not a quarter of the plan year {year}. Choose {year}-Q1 to {year}-Q4.",
     )
 
 

@@ -108,21 +108,21 @@ class CellShape(BaseModel):
 
 
 class ErrorShape(BaseModel):
-    """One place of the input that is wrong."""
+    """Error at one place of the input."""
 
     pointer: str | None = Field(default=None, description="JSON Pointer into the request body.")
     parameter: str | None = Field(default=None, description="Name of the query or path parameter.")
     header: str | None = Field(default=None, description="Name of the request header.")
     cell: CellShape | None = None
     code: str = Field(description="Stable code of this kind of error.")
-    message: str = Field(description="The sentence for a person, in the language asked for.")
-    value: object = Field(default=None, description="The value that was seen.")
-    allowed: object = Field(default=None, description="What is allowed instead.")
+    message: str = Field(description="Sentence for people, in the language of the reply.")
+    value: object = Field(default=None, description="Value received.")
+    allowed: object = Field(default=None, description="Allowed values, their bounds or their pattern.")
     nearest: list[str] | None = Field(default=None, description="Nearest allowed values, best first.")
 
 
 class ProblemShape(BaseModel):
-    """Why a request failed (RFC 9457)."""
+    """Failure of a request (RFC 9457)."""
 
     type: str = Field(description="Address that documents the code.")
     title: str
@@ -131,7 +131,7 @@ class ProblemShape(BaseModel):
     code: str = Field(description="Stable code; never translated.")
     instance: str = Field(description="Path of the request.")
     request_id: str | None = Field(default=None, description="Quote it when you ask for help.")
-    errors: list[ErrorShape] | None = Field(default=None, description="Each place that is wrong.")
+    errors: list[ErrorShape] | None = Field(default=None, description="Errors by place.")
 
 
 class Problem(Exception):
@@ -191,7 +191,9 @@ class UnknownParameter(Problem):
     status = 400
     code = "unknown_parameter"
     title = Text("Parameter tidak dikenal", "Unknown parameter")
-    detail = Text("Alamat ini tidak mengenal parameter {names}.", "This address knows no parameter {names}.")
+    detail = Text(
+        "Alamat ini tidak mengenal parameter “{names}”.", "This address has no parameter “{names}”."
+    )
 
 
 class Unauthenticated(Problem):
@@ -209,9 +211,10 @@ class Forbidden(Problem):
     code = "forbidden"
     title = Text("Tidak berwenang", "Not allowed")
     detail = Text(
-        "Untuk {verb} diperlukan peran {roles} di wilayah {region} dan cakupan token {scope}.",
-        "To {verb}, the role {roles} in region {region} and the token scope {scope} are needed.",
+        "Peran Anda atau token Anda tidak mengizinkan ini; rinciannya di bawah.",
+        "Your role or your token does not allow this; details below.",
     )
+    is_explained_by_error = True
 
 
 class NotFound(Problem):
@@ -219,7 +222,7 @@ class NotFound(Problem):
     code = "not_found"
     title = Text("Tidak ditemukan", "Not found")
     detail = Text(
-        "Tidak ada yang dapat Anda lihat di alamat ini.", "There is nothing you can see at this address."
+        "Tidak ada yang dapat Anda lihat di alamat ini.", "There is nothing that you can see at this address."
     )
 
 
@@ -227,29 +230,32 @@ class MethodNotAllowed(Problem):
     status = 405
     code = "method_not_allowed"
     title = Text("Metode tidak tersedia", "Method not allowed")
-    detail = Text("Alamat ini hanya mengenal {allowed}.", "This address knows only {allowed}.")
+    detail = Text("Metode ini tidak tersedia di alamat ini.", "This address does not have this method.")
+    is_explained_by_error = True
 
 
 class NotAcceptable(Problem):
     status = 406
     code = "not_acceptable"
     title = Text("Format tidak tersedia", "Not acceptable")
-    detail = Text("Alamat ini hanya dapat menjawab {allowed}.", "This address can only answer {allowed}.")
+    detail = Text(
+        "Alamat ini tidak memiliki format yang Anda minta.",
+        "This address does not have the requested format.",
+    )
+    is_explained_by_error = True
 
 
 class Conflict(Problem):
     status = 409
     code = "conflict"
     title = Text("Bertentangan", "Conflict")
-    detail = Text(
-        "Data bertentangan dengan yang sudah ada.", "The data conflicts with what is there already."
-    )
+    detail = Text("Data bertentangan dengan data yang sudah ada.", "The data conflicts with existing data.")
 
 
 class PreconditionFailed(Problem):
     status = 412
     code = "precondition_failed"
-    title = Text("Syarat tidak terpenuhi", "The condition does not hold")
+    title = Text("Syarat tidak terpenuhi", "Precondition failed")
     detail = Text(
         "Data ini sudah diubah sejak Anda membacanya. Ambil ulang, gabungkan perubahan Anda, lalu kirim lagi.",
         "This has changed since you read it. Fetch it again, merge your change, and send it again.",
@@ -261,14 +267,17 @@ class TooLarge(Problem):
     status = 413
     code = "too_large"
     title = Text("Terlalu besar", "Too large")
-    detail = Text("Isi permintaan paling banyak {allowed}.", "A request body has at most {allowed}.")
+    detail = Text("Isi permintaan paling besar {allowed}.", "A request body may have at most {allowed}.")
 
 
 class UnsupportedMedia(Problem):
     status = 415
     code = "unsupported_media_type"
     title = Text("Jenis isi tidak didukung", "Unsupported media type")
-    detail = Text("Kirim isi sebagai {allowed}.", "Send the body as {allowed}.")
+    detail = Text(
+        "Alamat ini tidak menerima jenis isi yang Anda kirim.",
+        "This address does not take a body of this type.",
+    )
     is_explained_by_error = True
 
 
@@ -277,8 +286,8 @@ class Invalid(Problem):
     code = "invalid"
     title = Text("Isi tidak sah", "Invalid input")
     detail = Text(
-        "Ada yang harus diperbaiki; lihat errors. Tidak ada yang disimpan.",
-        "Something must be mended; see errors. Nothing was stored.",
+        "Ada isian yang harus diperbaiki; rinciannya di bawah. Tidak ada yang disimpan.",
+        "Some input must be corrected; details below. Nothing was stored.",
     )
 
 
@@ -300,8 +309,8 @@ class PreconditionRequired(Problem):
     code = "precondition_required"
     title = Text("Perlu If-Match", "If-Match required")
     detail = Text(
-        "Yang Anda ubah sudah ada. Kirim If-Match dengan ETag yang Anda baca, atau * untuk menimpa.",
-        "What you change exists. Send If-Match with the ETag that you read, or * to overwrite.",
+        "Data ini sudah ada. Kirim If-Match dengan ETag yang Anda baca, atau “*” untuk menimpa.",
+        "This exists already. Send If-Match with the ETag that you read, or “*” to overwrite.",
     )
 
 
@@ -310,8 +319,8 @@ class RateLimited(Problem):
     code = "rate_limited"
     title = Text("Terlalu banyak permintaan", "Too many requests")
     detail = Text(
-        "Jatah Anda, {quota} permintaan ({budget}) per menit, sudah habis. Coba lagi dalam {seconds} detik.",
-        "Your budget of {quota} requests ({budget}) a minute is spent. Try again in {seconds} seconds.",
+        "Jatah Anda, {quota} permintaan {budget:budget} per menit, sudah habis. Coba lagi dalam {seconds} detik.",
+        "Your quota of {quota} {budget:budget} requests a minute is used up. Try again in {seconds} seconds.",
     )
 
 
@@ -332,8 +341,8 @@ class ServerError(Problem):
     code = "server_error"
     title = Text("Kesalahan server", "Server error")
     detail = Text(
-        "Kesalahan di pihak kami. Sebutkan request_id saat melapor.",
-        "The fault is ours. Quote the request_id when you report it.",
+        "Ada kesalahan pada layanan ini. Sebutkan nomor permintaan saat melapor.",
+        "This service has a fault. Quote the request number when you report it.",
     )
 
 
@@ -342,8 +351,8 @@ class NotInstalled(Problem):
     code = "not_installed"
     title = Text("Tidak terpasang", "Not installed")
     detail = Text(
-        "Layanan ini dipasang tanpa {package}. Minta operator layanan memasangnya.",
-        "This service is installed without {package}. Ask its operator to install it.",
+        "Layanan ini dipasang tanpa “{package}”. Minta operator layanan memasangnya.",
+        "This service lacks “{package}”. Ask its operator to install it.",
     )
 
 

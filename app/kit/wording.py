@@ -14,6 +14,7 @@ class Text(NamedTuple):
     """A sentence in both languages; `{name}` takes the value of that name.
 
     A code such as `frozen` appears as its words; `{verb:passive}` takes those that `declare_words` has for a form.
+    `{roles:or}` joins a list by "or".
     """
 
     id: str
@@ -29,7 +30,10 @@ _words: dict[tuple[str, str], Text] = {}
 
 
 def declare_words(words: Mapping[str, Text], *, form: str = "") -> None:
-    """Declare the words of codes in sentences. Raises ValueError if a code has other words already."""
+    """Declare the words of codes in sentences. Raises ValueError if a code has other words already.
+
+    The empty code has the words of all other codes in a form.
+    """
     for code, text in words.items():
         key = (code.value if isinstance(code, Enum) else code, form)
         if _words.setdefault(key, text) != text:
@@ -46,15 +50,18 @@ class _SentenceValues(dict[str, object]):
     def __getitem__(self, name: str) -> object:
         value = super().__getitem__(name)
         if name == "value":  # the client's input: never taken for a code
-            return cut_text(value) if isinstance(value, str) else value
+            return "–" if value is None else cut_text(str(value))
         return _Shown(value, self._language)
 
     def __missing__(self, key: str) -> str:
         return "–"
 
 
+_OR: dict[Language, str] = {"id": " atau ", "en": " or "}
+
+
 class _Shown(NamedTuple):
-    """A value in a sentence: words for a code, a list with commas."""
+    """A value in a sentence: words for a code, a list with commas, its last item after "or" in the form `or`."""
 
     value: object
     language: Language
@@ -64,11 +71,14 @@ class _Shown(NamedTuple):
 
     def _speak(self, value: object, form: str) -> str:
         if isinstance(value, (list, tuple, set, frozenset)):
-            return ", ".join(self._speak(item, form) for item in value) or "–"
+            is_choice = form == "or" and len(value) > 1
+            *items, last = [self._speak(item, "" if form == "or" else form) for item in value] or ["–"]
+            return ", ".join(items) + (_OR[self.language] if is_choice else ", " if items else "") + last
         code = value.value if isinstance(value, Enum) else value
-        text = _words.get((code, form)) or _words.get((code, "")) if isinstance(code, str) else None
-        if text is not None:
-            return text.id if self.language == "id" else text.en
+        if isinstance(code, str):
+            text = _words.get((code, form)) or _words.get((code, "")) or _words.get(("", form))
+            if text is not None:
+                return text.id if self.language == "id" else text.en
         return cut_text(code) if isinstance(code, str) else "–" if code is None else str(code)
 
 

@@ -46,7 +46,7 @@ READ_ELSEWHERE = {
 REMOVED = {
     "RATA_CONNECTIONS": "the proxy in front bounds connections: worker_connections and limit_conn in deploy/nginx.conf",
     "RATA_DEMO_TOKEN_FILE": "RATA_DEMO_FOLDER names the folder in which the demo keeps all its files",
-    "RATA_STALL_SECONDS": "the proxy in front cuts a body that does not come: client_body_timeout in deploy/nginx.conf",
+    "RATA_STALL_SECONDS": "the proxy in front disconnects slow clients: client_body_timeout in deploy/nginx.conf",
 }
 """Settings that earlier versions had → the sentence that says what replaces each."""
 
@@ -135,11 +135,11 @@ def _is_unknown(name: str) -> bool:
 
 def _refuse_name(name: str, place: str) -> str:
     if name.upper() in REMOVED:
-        return f"{name}{place} is no setting any more; {REMOVED[name.upper()]}."
+        return f"{name}{place} is no longer a setting; {REMOVED[name.upper()]}."
     # the shared prefix makes all names similar, so the cutoff is high, and the prefix alone is similar to each
     close = find_nearest(name.upper(), sorted(KNOWN), limit=1, cutoff=86) if name.upper() != PREFIX else []
-    hint = f"the nearest is {close[0]}" if close else "docs/install.md lists them"
-    return f"{name}{place} is no setting; {hint}."
+    hint = f"the nearest is {close[0]}" if close else "docs/operating.md lists them"
+    return f"{name}{place} is not a setting; {hint}."
 
 
 def _refuse_value(field: str, wrong: ErrorDetails) -> str:

@@ -58,7 +58,9 @@ def _check_file(database: Database, setting: str, *, creates: bool) -> None:
     if file is None:
         raise CannotStart(f"{setting} names a database in memory, which keeps nothing; name a file.")
     if database.url.query or name.startswith("file:"):
-        raise CannotStart(f"{setting} has more than the path of a file; leave out options and file:.")
+        raise CannotStart(
+            f"{setting} may only have the path of a file; leave out options and the prefix file:."
+        )
     try:
         if creates:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +72,7 @@ def _check_file(database: Database, setting: str, *, creates: bool) -> None:
             raise CannotStart(f"{setting} names {file}, which is a folder or a device; name a file.")
         content = database.classify_file()
     except (FileExistsError, NotADirectoryError):
-        raise CannotStart(f"The database {file} cannot be made: a folder of its path is a file.") from None
+        raise CannotStart(f"The database {file} cannot be created: a folder of its path is a file.") from None
     except OSError as error:
         raise CannotStart(f"The database {file} cannot be reached: {error.strerror}.") from None
     except DBAPIError as error:

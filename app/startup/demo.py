@@ -85,7 +85,7 @@ def _find_refusal(settings: Settings, folder: Path) -> str | None:
         return f"{settings.host}:{settings.port} is taken. Choose another: RATA_PORT=8001 {_find_command()}"
     if _is_database_named(settings, folder) and not (folder / TOKEN).exists():
         return (
-            f"RATA_DATABASE_URL names {folder / DATABASE}, which no demo made. "
+            f"RATA_DATABASE_URL names {folder / DATABASE}, which is not the demo's. "
             f"Choose another folder: RATA_DEMO_FOLDER=var/demo {_find_command()}"
         )
     return None
@@ -177,7 +177,7 @@ def _greet(settings: Settings, folder: Path, token: str, out: Console) -> None:
     for line in _list_exports(settings, folder, base):
         out.print(f"  export {line}", highlight=False, soft_wrap=True, markup=False)
     out.print(
-        f"\nStop with Ctrl-C. Everything of the demo is in one folder; the way back: {render_way_back(folder)}\n",
+        f"\nStop with Ctrl-C. All files of the demo are in one folder. To remove them: {render_way_back(folder)}\n",
         highlight=False,
         soft_wrap=True,
         markup=False,

@@ -53,7 +53,7 @@ def check_port(host: str, port: int, setting: str) -> None:
         raise CannotStart(f"Port {port} needs rights of root; choose one from 1024 in {setting}.")
     # a host name may also have an address of a protocol that this machine lacks
     if len(failures) == len(addresses):
-        raise CannotStart(f"RATA_HOST is {host!r}, which is no address of this machine.")
+        raise CannotStart(f"RATA_HOST is {host!r}, which is not an address of this machine.")
 
 
 def _listen(family: int, address: tuple[object, ...]) -> int | None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-STOPPED = "Stopped. What was not finished is not kept; run the command again."
+STOPPED = "Stopped. Unfinished work is not stored; run the command again."
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SHOW_CURSOR = "\x1b[?25h"
 """A progress bar hides the cursor of the terminal."""

@@ -65,8 +65,8 @@ def test_a_reviewer_of_the_region_itself_learns_where_to_ask(
     put_plan(connect(("secretariat", "63.02")))
     own = connect(("reviewer", "63.02"))
     for language, detail in (
-        ("en", "To endorse, the role reviewer in region 63 / 0 and the token scope approve are needed."),
-        ("id", "Untuk endorse diperlukan peran reviewer di wilayah 63 / 0 dan cakupan token approve."),
+        ("en", "Only the reviewer of the province in region 63 or 0 can endorse the plan."),
+        ("id", "Hanya penelaah provinsi di wilayah 63 atau 0 yang dapat menyetujui rencana."),
     ):
         reply = own.post(f"{PLAN}/endorse", json={}, headers={**ANY, "Accept-Language": language})
         assert (reply.status_code, reply.json()["detail"]) == (403, detail)

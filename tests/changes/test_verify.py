@@ -194,7 +194,7 @@ def test_the_command_says_what_it_found_by_its_exit_code_too(monkeypatch: pytest
         furnish_by_command(database)
         monkeypatch.setenv("RATA_DATABASE_URL", str(database.url))
         whole = command()
-        assert (whole.exit_code, whole.stdout[:17]) == (0, "The journal holds")
+        assert (whole.exit_code, whole.stdout[:21]) == (0, "The journal is intact")
         unknown = command("--plan", PLAN)
         assert (unknown.exit_code, type(unknown.exception)) == (1, CommandRefused)
         link = sa.and_(_table.c.chain == "region:63.02", _table.c.position == 2)

@@ -319,7 +319,7 @@ def test_a_copy_in_an_empty_database_of_any_kind_and_in_no_other(
 ) -> None:
     own = served.database.url.render_as_string(hide_password=False)
     before = sa.inspect(served.database.engine).get_table_names()
-    with pytest.raises(Misused, match="holds something else"):
+    with pytest.raises(Misused, match="is not a copy"):
         Copy(own)
     assert sa.inspect(served.database.engine).get_table_names() == before
     with nullcontext(f"sqlite:///{tmp_path}/x.db") if served.database.is_sqlite else worker_database() as url:

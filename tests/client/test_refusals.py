@@ -159,7 +159,7 @@ def test_what_is_no_database_stays_as_it_is(tmp_path: Path, kind: str) -> None:
         file.write_bytes(content[kind])
     before = read_state(tmp_path)
     sentence = read_refusal("follow", file, "--once", "--lang", "en")
-    assert sentence == f"{file} holds something else than a copy of a Rata service; use another one."
+    assert sentence == f"{file} is not a copy of a Rata service; use another one."
     assert read_state(tmp_path) == before
 
 
@@ -217,12 +217,12 @@ def test_a_missing_package_of_the_copy_is_named(monkeypatch: pytest.MonkeyPatch)
 def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "socksio", None)
     assert "pip install 'httpx[socks]'" in read_refusal(*PULL, ALL_PROXY="socks5://127.0.0.1:9")
-    assert "is no address of a proxy" in read_refusal(*PULL, HTTPS_PROXY="abc://x")
+    assert "is not the address of a proxy" in read_refusal(*PULL, HTTPS_PROXY="abc://x")
 
 
 def test_an_address_is_refused_without_its_password() -> None:
     sentence = read_refusal(*PULL, RATA_SERVER="https://u:hidden@rata.example")
-    assert sentence.startswith("https://…@rata.example is no address of a Rata service")
+    assert sentence.startswith("https://…@rata.example is not the address of a Rata service")
 
 
 @given(st.one_of(st.text(), st.text().map("http://{}".format), st.sampled_from(["http://[", "https://a..b"])))
@@ -265,12 +265,14 @@ def test_a_name_with_one_letter_wrong_is_refused_with_the_nearest(name: str, dat
     wrong = data.draw(st.sampled_from([wrong, wrong.lower()]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(wrong, "x")
-        with pytest.raises(Misspelt, match=f"^{wrong} is no variable of this command; the nearest is RATA_"):
+        with pytest.raises(
+            Misspelt, match=f"^{wrong} is not a variable of this command; the nearest is RATA_"
+        ):
             check_names()
 
 
 def test_a_misspelt_name_goes_before_what_it_leaves_unset(tmp_path: Path) -> None:
-    nearest = "RATA_SERVR is no variable of this command; the nearest is RATA_SERVER."
+    nearest = "RATA_SERVR is not a variable of this command; the nearest is RATA_SERVER."
     assert read_refusal(*PULL, RATA_SERVR="https://rata.example") == nearest
     assert read_refusal(*PULL, RATA_SERVR="https://rata.example", RATA_SERVER=None) == nearest
     assert "paling mirip adalah RATA_TOKEN." in read_refusal("pull", "2025-Q2", "--lang", "id", RATA_TOKE="x")
@@ -328,7 +330,7 @@ def test_authorities_that_are_none_are_named(
         assert ended.exit_code == 4
         return
     assert read_refusal(*PULL, **{variable: str(path)}).startswith(
-        f"{variable} names {path}, which has no cert"
+        f"{variable} names {path}, which has no readable cert"
     )
     monkeypatch.setenv(variable, str(path))
     with pytest.raises(SystemExit, match=f"^{variable} names {path}, .*[.]$"):

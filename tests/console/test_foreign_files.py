@@ -104,7 +104,7 @@ def test_alembic_refuses_in_one_sentence_and_names_what_it_opens(
     away = "postgresql+psycopg://rata:hidden@127.0.0.1:1/rata"
     for url, reason in {
         f"sqlite:///{tmp_path}/foreign.db": REFUSAL,
-        f"sqlite:///{tmp_path}/text.db": "holds something else",
+        f"sqlite:///{tmp_path}/text.db": "is not a database",
         f"sqlite:///{tmp_path}": "is a folder or a device",
         f"sqlite:///{tmp_path}/text.db/rata.db": "a folder of its path is a file",
         "sqlite://": "in memory",

@@ -72,7 +72,7 @@ def test_no_command_works_with_a_misspelt_setting(rata: Rata, tmp_path: Path, co
     (tmp_path / "matrix.csv").write_text("x\n")
     done = rata(command, *CALLS.get(command, []), RATA_DATABSE_URL="sqlite:///other.db")
     assert done.returncode == 1
-    assert done.stderr == "RATA_DATABSE_URL is no setting; the nearest is RATA_DATABASE_URL.\n"
+    assert done.stderr == "RATA_DATABSE_URL is not a setting; the nearest is RATA_DATABASE_URL.\n"
     assert done.stdout == ""
     assert [path.name for path in tmp_path.iterdir()] == ["matrix.csv"]
 
@@ -90,7 +90,7 @@ def test_no_command_makes_an_empty_database(rata: Rata, tmp_path: Path, command:
 def test_a_file_that_is_no_database_is_refused(rata: Rata, tmp_path: Path, command: str) -> None:
     (tmp_path / "rata.db").write_bytes(b"of something else " * 100)
     said, _ = call(rata, command, RATA_DATABASE_URL="sqlite:///rata.db")
-    assert "holds something else" in said
+    assert "is not a database" in said
     assert (tmp_path / "rata.db").read_bytes() == b"of something else " * 100
 
 
@@ -132,7 +132,7 @@ def test_authorities_that_are_not_there_are_named(
     done = rata(command, *CALLS.get(command, []), **issuer, **{variable: "none"})
     assert done.returncode == 1
     assert done.stdout == ""
-    sentence = f"{variable} names none, which has no certificates that can be read: "
+    sentence = f"{variable} names none, which has no readable certificates: "
     assert done.stderr.splitlines()[-1].lower().startswith(sentence.lower())
     assert "Traceback" not in done.stderr
 
@@ -209,7 +209,7 @@ def test_a_port_that_is_not_to_be_had_is_refused(rata: Rata, prepared: object) -
         assert "RATA_METRICS_PORT" in said
     for host in ("192.0.2.7", "no.such.host.invalid", "x" * 70, ""):
         said, _ = call(rata, "serve", RATA_HOST=host)
-        assert said == f"RATA_HOST is {host!r}, which is no address of this machine."
+        assert said == f"RATA_HOST is {host!r}, which is not an address of this machine."
 
 
 def test_a_port_that_needs_rights_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,7 +107,7 @@ def test_a_misspelt_name_is_refused_with_the_nearest(name: str, data: st.DataObj
         return
     said = refusal(**{wrong: "1"})
     assert said is not None
-    assert said.startswith(f"{wrong} is no setting; ")
+    assert said.startswith(f"{wrong} is not a setting; ")
     assert said.count("\n") == 0
     assert any(known in said for known in KNOWN)
 
@@ -120,12 +120,12 @@ def test_a_value_of_the_wrong_form_is_refused_with_a_right_one() -> None:
 
 @pytest.mark.parametrize("wrong", ["RATA_", "RATA_X", "RATA_DB", "RATA_FOO_BAR_BAZ"])
 def test_a_name_that_is_like_none_of_ours_gets_no_other(wrong: str) -> None:
-    assert refusal(**{wrong: "1"}) == f"{wrong} is no setting; docs/install.md lists them."
+    assert refusal(**{wrong: "1"}) == f"{wrong} is not a setting; docs/operating.md lists them."
 
 
 def test_a_misspelt_name_names_the_right_one() -> None:
     assert refusal(RATA_DATABSE_URL="sqlite:///x.db") == (
-        "RATA_DATABSE_URL is no setting; the nearest is RATA_DATABASE_URL."
+        "RATA_DATABSE_URL is not a setting; the nearest is RATA_DATABASE_URL."
     )
     assert "RATA_OIDC_ISSUER" in str(refusal(RATA_ISUER_OIDC="x"))
     assert (
@@ -187,7 +187,7 @@ def test_the_settings_file_is_the_first_that_is_there(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         (None, "no such file"),
-        (b"RATA_PROT=8000\n", "RATA_PROT (in {file}) is no setting; the nearest is RATA_PORT"),
+        (b"RATA_PROT=8000\n", "RATA_PROT (in {file}) is not a setting; the nearest is RATA_PORT"),
         (b"RATA_CATALOGUE_PUBLISHER=\xff\xfe\n", "{file} is not UTF-8 text"),
         (b"RATA_PORT\n", "RATA_PORT"),
         (b"RATA_ENV_FILE=other.env\n", "RATA_ENV_FILE (in {file}) has no effect there"),

@@ -54,8 +54,8 @@ def office(database: OneTransaction, connect: ConnectAs) -> TestClient:
             "Anda mengirim versi 7",
         ),
         (PLAN, "If-None-Match", "*", 412, "exists_already", "`If-None-Match: *` only creates", "sudah ada"),
-        (PLAN, "If-Match", "7", 400, "malformed_etag", "7 is not an entity tag", "7 bukan tanda versi"),
-        (PLAN, "If-None-Match", '"7"', 400, "only_create", "no condition of a write", "tidak berlaku"),
+        (PLAN, "If-Match", "7", 400, "malformed_etag", "“7” is not an entity tag", "“7” bukan tanda versi"),
+        (PLAN, "If-None-Match", '"7"', 400, "only_create", "no precondition of a write", "tidak berlaku"),
     ],
 )
 def test_a_condition_that_does_not_hold_says_why(
@@ -98,28 +98,28 @@ def test_a_list_that_has_changed_says_so(office: TestClient) -> None:
             NEW,
             "text/plain",
             ["application/json"],
-            "The body was sent as text/plain; this address takes",
+            "The body was sent as “text/plain”, a type",
         ),
         (
             "PUT",
             NEW,
             None,
             ["application/json"],
-            "The body was sent without a media type; this address takes",
+            "The body was sent without a media type.",
         ),
         (
             "PATCH",
             PLAN,
             "text/csv",
             ["application/merge-patch+json", "application/json"],
-            "this address takes application/merge-patch+json, application/json.",
+            "that this address does not take.",
         ),
         (
             "POST",
             f"{PLAN}/imports",
             "application/json",
             ["multipart/form-data"],
-            "takes multipart/form-data.",
+            "sent as “application/json”, a type",
         ),
     ],
 )

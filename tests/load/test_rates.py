@@ -51,7 +51,7 @@ def test_each_reply_says_what_is_left_and_beyond_it_is_429(secretariat: TestClie
     assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
     assert refused.headers["RateLimit"] == f'"reads";r=0;t={refused.headers["Retry-After"]}'
-    assert f"{READS} requests (reads)" in refused.json()["detail"]
+    assert f"{READS} read requests" in refused.json()["detail"]
     assert refused.headers["X-Request-Id"] == refused.json()["request_id"] == "mine"
     assert secretariat.head("/v1/me").content == b""
 

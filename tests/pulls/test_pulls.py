@@ -100,7 +100,8 @@ def test_format_by_accept(office: Office) -> None:
         assert "Accept" in reply.headers["Vary"].split(", ")
     refused = office.secretariat.get(PULL, headers={"Accept": "text/html"})
     assert (refused.status_code, refused.json()["code"]) == (406, "not_acceptable")
-    assert csv in refused.json()["detail"]
+    (error,) = refused.json()["errors"]
+    assert (error["header"], csv in error["allowed"]) == ("Accept", True)
     assert office.secretariat.get(f"{PULL}.csv", headers={"Accept": "text/html"}).status_code == 200
 
 

@@ -151,7 +151,7 @@ def test_a_token_moves_plans_only_with_the_scope_for_it(
 ) -> None:
     weak = connect(("chair", "63.02"), scopes=(TokenScope.read, TokenScope.write))
     done = weak.post(f"{AT}/submit", json={}, headers=ANY)
-    assert (done.status_code, "approve" in done.json()["detail"]) == (403, True)
+    assert (done.status_code, "menyetujui" in done.json()["detail"]) == (403, True)
 
 
 # Repeated

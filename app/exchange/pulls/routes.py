@@ -14,6 +14,7 @@ from app.exchange.pulls.writing import LIBRARIES, RequestedPull
 from app.kit.exports.cache import ExportCache
 from app.kit.exports.range_responses import ExportResponse, ExportSource, declare_range_headers
 from app.kit.http.anonymous import PUBLIC
+from app.kit.http.bodies import unavailable_format
 from app.kit.http.etags import VARY, answer_unchanged, is_unchanged
 from app.kit.http.routing import FromQuery, make_router
 from app.kit.http.validation import unknown_value
@@ -94,7 +95,16 @@ def read_pull(
     """
     format = choose_format(call.request.headers.get("accept"))
     if format is None:
-        raise NotAcceptable(allowed=", ".join(MEDIA_TYPES[other] for other in Format))
+        raise NotAcceptable(
+            errors=[
+                FieldError(
+                    unavailable_format,
+                    header="Accept",
+                    value=call.request.headers.get("accept"),
+                    allowed=[MEDIA_TYPES[other] for other in Format],
+                )
+            ]
+        )
     return _answer_pull(call, format, period, query, f"{VARY}, Accept")
 
 

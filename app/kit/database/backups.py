@@ -29,7 +29,7 @@ def back_up(database: Database, file: Path, check: Callable[[Database], None]) -
     Raises NotBackedUp if it fails, or if `file` exists and is neither a backup nor empty.
     """
     if not _is_replaceable(file):
-        raise NotBackedUp(f"{file} is there and is no backup; name another file, or remove it.")
+        raise NotBackedUp(f"{file} exists and is not a backup. Name another file, or remove it.")
     new_file = file.with_name(f"{file.name}.new")
     try:
         new_file.unlink(missing_ok=True)
@@ -92,7 +92,7 @@ def _copy(database: Database, file: Path, new_file: Path, check: Callable[[Datab
         faults = [row[0] for row in copy.execute("PRAGMA integrity_check") if row[0] != "ok"]
         faults += [f"{row[0]} without its {row[2]}" for row in copy.execute("PRAGMA foreign_key_check")]
     if faults:
-        raise NotBackedUp(f"The database is harmed, and so would be its copy: {'; '.join(faults[:5])}")
+        raise NotBackedUp(f"The database is damaged, and so would be its copy: {'; '.join(faults[:5])}")
     copied = Database(database.url.set(database=str(new_file)).render_as_string(hide_password=False))
     try:
         check(copied)
@@ -113,7 +113,7 @@ def _dump(database: Database, file: Path) -> None:
         if shutil.which(command[0]) is None:
             raise NotBackedUp(
                 f"{command[0]} is not on the PATH; install the client tools of the server, no older than it. "
-                "The backup is made by: pg_dump --format=custom --file=FILE NAME"
+                "Or run: pg_dump --format=custom --file=FILE NAME"
             )
         result = subprocess.run(
             command, env={**os.environ, **variables}, stderr=subprocess.PIPE, text=True, check=False

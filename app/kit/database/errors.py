@@ -49,20 +49,20 @@ _TRANSIENT_CODES = {
 #: SQLSTATEs that an operator ends: a missing right, schema or table, tables of another program, a standby.
 _OPERATORS_STATES = {
     "25006": "The server takes no writes",
-    "3F000": "The role of RATA_DATABASE_URL has no schema to work in",
+    "3F000": "The role of RATA_DATABASE_URL has no schema",
     "42501": "The role of RATA_DATABASE_URL lacks a right in the database",
     "42P01": "The database lacks a table",
-    "42P07": "The database holds tables of another program",
+    "42P07": "The database has tables of another program",
 }
 
 #: SQLite codes that an operator ends.
 _FILE_SENTENCES = {
-    sqlite3.SQLITE_BUSY: "Another program holds the database and writes; try again later",
+    sqlite3.SQLITE_BUSY: "Another program is writing to the database; try again later",
     sqlite3.SQLITE_CANTOPEN: "The database file is missing or may not be opened",
     sqlite3.SQLITE_CORRUPT: "The database file is damaged; restore a backup",
     sqlite3.SQLITE_FULL: "The disk of the database is full",
     sqlite3.SQLITE_IOERR: "The disk of the database fails",
-    sqlite3.SQLITE_NOTADB: "The database file holds something else",
+    sqlite3.SQLITE_NOTADB: "The database file is not a database",
     sqlite3.SQLITE_READONLY: "The database file or its folder may not be written to",
 }
 

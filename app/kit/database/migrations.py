@@ -55,8 +55,8 @@ def find_refusal(newest: str, current: str | None) -> str | None:
     """Return the reason why code at `newest` does not work with a database at `current`. Returns None if it does."""
     if not is_known(current):
         return (
-            f"The database is at revision {current}, which no version of Rata has: "
-            "it is a database of another program."
+            f"The database is at revision {current}, which no version of Rata has. "
+            "It is a database of another program."
         )
     if not is_newer(newest, current):
         behind = (
@@ -66,7 +66,7 @@ def find_refusal(newest: str, current: str | None) -> str | None:
     match = _NAME.fullmatch(current or "")
     if match is not None and match[2] is not None and match[2] <= newest[:4]:
         return None
-    return f"The database is at revision {current}, and this code, at {newest}, is too old for it. Install the newer."
+    return f"The database is at revision {current}, and this code, at {newest}, is too old for it. Install a newer one."
 
 
 def run_with_lock_retries(connection: Connection, migrate: Callable[[], None]) -> None:

@@ -35,8 +35,11 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 class RangeNotSatisfiable(Problem):
     status = 416
     code = "range_not_satisfiable"
-    title = Text("Bagian itu tidak ada", "There is no such part")
-    detail = Text("Isinya {size} byte; Range meminta {sent}.", "It has {size} bytes; Range asks for {sent}.")
+    title = Text("Bagian itu tidak ada", "Range not satisfiable")
+    detail = Text(
+        "Isinya {size} byte, sedangkan Range meminta “{sent}”.",
+        "The content has {size} bytes, and Range asks for “{sent}”.",
+    )
 
 
 class ByteRange(NamedTuple):
@@ -69,13 +72,13 @@ def parse_range(sent: str | None, size: int) -> ByteRange | None:
 
 def declare_range_headers(
     range: Annotated[
-        str | None, Header(alias="Range", description="`bytes=N-`: only from that byte on; one range.")
+        str | None, Header(alias="Range", description="`bytes=N-`: the bytes from N on; one range.")
     ] = None,
     if_range: Annotated[
         str | None,
         Header(
             alias="If-Range",
-            description="Entity tag of what the caller has a part of; where that state is gone, all is sent.",
+            description="ETag of the part that the caller has; if that state is gone, the reply has all bytes.",
         ),
     ] = None,
 ) -> None:

@@ -43,7 +43,7 @@ class Archive:
             raise meter.refuse_damaged()  # entries overlap, or declare more bytes than the file has
         names = {entry.filename for entry in entries}
         if "[Content_Types].xml" not in names:
-            value = ".ods" if "content.xml" in names else "arsip ZIP"
+            value = ".ods" if "content.xml" in names else "ZIP"
             raise refuse_file(OLD_WORKBOOK if value == ".ods" else NOT_A_WORKBOOK, meter.filename, value)
         if any(name.endswith("workbook.bin") for name in names):
             raise refuse_file(OLD_WORKBOOK, meter.filename, ".xlsb")

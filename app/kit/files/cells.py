@@ -8,20 +8,18 @@ from app.kit.problems import Kind
 
 FORMULA = Kind(
     "formula",
-    "Sel berisi rumus ({value}). Salin lalu tempel sebagai nilai (Paste Special › Values), kirim lagi.",
-    "The cell holds a formula ({value}). Copy it, paste it as values, and send again.",
+    "Sel berisi rumus “{value}”. Salin lalu tempel sebagai nilai (Paste Special › Values), kirim lagi.",
+    "The cell has the formula “{value}”. Copy it, paste it as values, and send the file again.",
 )
 CELL_ERROR = Kind(
     "cell_error",
-    "Sel menampilkan galat lembar kerja {value}. Isi nilainya.",
-    "The cell shows the spreadsheet error {value}. Give its value.",
+    "Sel menampilkan galat “{value}”. Isi nilainya.",
+    "The cell shows the error “{value}”. Enter its value.",
 )
 BECAME_DATE = Kind(
     "became_date",
-    "Isi sel telah diubah menjadi tanggal ({value}) oleh aplikasi lembar kerja. Format sel sebagai "
-    "teks, isi ulang.",
-    "The spreadsheet has turned the content into a date ({value}). Format the cell as text and "
-    "enter it again.",
+    "Aplikasi lembar kerja mengubah isi sel menjadi tanggal “{value}”. Format sel sebagai teks, lalu isi ulang.",
+    "The spreadsheet has turned the content into the date “{value}”. Format the cell as text and enter it again.",
 )
 # Control characters other than tab and line feed, zero-width space, byte order mark.
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\ufeff]")

@@ -39,16 +39,16 @@ def open_book(data: bytes, filename: str, *, most_rows: int = LARGEST_ROW) -> Bo
 
 
 _SIGNATURES = (
-    (b"\x89PNG", "gambar PNG"),
-    (b"\xff\xd8\xff", "gambar JPEG"),
-    (b"GIF8", "gambar GIF"),
+    (b"\x89PNG", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"GIF8", "GIF"),
     (b"%PDF", "PDF"),
-    (b"Rar!", "arsip RAR"),
-    (b"7z\xbc\xaf", "arsip 7z"),
+    (b"Rar!", "RAR"),
+    (b"7z\xbc\xaf", "7z"),
     (b"<", "HTML/XML"),
 )
 
 
 def _name_format(data: bytes) -> str:
     start = data.lstrip(b"\xef\xbb\xbf \t\r\n")
-    return next((name for signature, name in _SIGNATURES if start.startswith(signature)), "data lain")
+    return next((name for signature, name in _SIGNATURES if start.startswith(signature)), "data")

@@ -9,8 +9,8 @@ class UnreadableFile(Problem):
     code = "unreadable_file"
     title = Text("Berkas tidak dapat dibaca", "The file cannot be read")
     detail = Text(
-        "Berkas {filename} tidak dapat dibaca; lihat errors. Tidak ada yang disimpan.",
-        "The file {filename} cannot be read; see errors. Nothing was stored.",
+        "Berkas “{filename}” tidak dapat dibaca; rinciannya di bawah. Tidak ada yang disimpan.",
+        "The file “{filename}” cannot be read; details below. Nothing was stored.",
     )
 
 
@@ -26,23 +26,38 @@ PASSWORD_PROTECTED = Kind(
 )
 OLD_WORKBOOK = Kind(
     "old_workbook",
-    "Berkas berformat lama atau lain ({value}). Buka lalu simpan sebagai Excel Workbook (.xlsx).",
-    "The file has an old or another format ({value}). Open it and save it as an Excel Workbook (.xlsx).",
+    "Format berkas ini ({value}) tidak didukung. Buka lalu simpan sebagai Excel Workbook (.xlsx).",
+    "The format of this file ({value}) is not supported. Open it and save it as an Excel Workbook (.xlsx).",
 )
 NOT_A_WORKBOOK = Kind(
     "not_a_workbook",
-    "Isi berkas bukan buku kerja Excel, melainkan {value}. Mengganti akhiran nama tidak mengubah isinya.",
-    "The content is not an Excel workbook but {value}. Renaming a file does not change what it is.",
+    "Berkas ini berisi {value}, bukan buku kerja Excel. Mengganti akhiran nama tidak mengubah isinya.",
+    "This file contains {value}, not an Excel workbook. Renaming a file does not change its content.",
+)
+declare_words(
+    {
+        "gambar PNG": Text("gambar PNG", "a PNG picture"),
+        "gambar JPEG": Text("gambar JPEG", "a JPEG picture"),
+        "gambar GIF": Text("gambar GIF", "a GIF picture"),
+        "arsip RAR": Text("arsip RAR", "a RAR archive"),
+        "arsip 7z": Text("arsip 7z", "a 7z archive"),
+        "arsip ZIP": Text("arsip ZIP", "a ZIP archive"),
+        "data lain": Text("data lain", "other data"),
+        "dokumen lain": Text("dokumen lain", "another document"),
+        "dokumen Word atau PowerPoint": Text(
+            "dokumen Word atau PowerPoint", "a document of Word or PowerPoint"
+        ),
+    }
 )
 NOT_A_TABLE = Kind(
     "not_a_table",
     "Isi berkas bukan teks, jadi bukan CSV. Kirim .xlsx atau CSV.",
-    "The content is not text, so it is no CSV. Send .xlsx or CSV.",
+    "The content is not text, so it is not CSV. Send .xlsx or CSV.",
 )
 UNKNOWN_SHEET = Kind(
     "unknown_sheet",
-    "Lembar {value} tidak ada. Yang ada: {allowed}.",
-    "There is no sheet {value}. There are: {allowed}.",
+    "Lembar “{value}” tidak ada. Pilih salah satu lembar ini: “{allowed}”.",
+    "There is no sheet “{value}”. Choose one of these sheets: “{allowed}”.",
 )
 DAMAGED_WORKBOOK = Kind(
     "damaged_workbook",
@@ -51,13 +66,13 @@ DAMAGED_WORKBOOK = Kind(
 )
 ARCHIVE_BOMB = Kind(
     "archive_bomb",
-    "Isi berkas jauh lebih besar daripada berkasnya ({value}). Salin tabelnya saja ke buku kerja baru.",
-    "The file unpacks to far more than it is ({value}). Copy only the table to a new workbook.",
+    "Isi berkas jauh lebih besar daripada berkasnya. Salin tabelnya saja ke buku kerja baru.",
+    "The content is far larger than the file. Copy only the table to a new workbook.",
 )
 XML_ENTITIES = Kind(
     "xml_entities",
     "Buku kerja memuat deklarasi XML yang tidak diizinkan. Salin tabelnya ke buku kerja baru.",
-    "The workbook holds XML declarations that are not allowed. Copy the table to a new workbook.",
+    "The workbook has XML declarations that are not allowed. Copy the table to a new workbook.",
 )
 TOO_MANY_CELLS = Kind(
     "too_many_cells",

@@ -70,9 +70,9 @@ def _find_main_part(archive: Archive, meter: Meter) -> str:
     related = read_relationships(archive, "", meter)
     part = next((target.part for target in related.values() if target.kind == "officeDocument"), None)
     if part is None or part not in archive:
-        raise refuse_file(NOT_A_WORKBOOK, meter.filename, "dokumen lain")
+        raise refuse_file(NOT_A_WORKBOOK, meter.filename, "ZIP")
     if posixpath.basename(part) in {"document.xml", "presentation.xml"}:
-        raise refuse_file(NOT_A_WORKBOOK, meter.filename, "dokumen Word atau PowerPoint")
+        raise refuse_file(NOT_A_WORKBOOK, meter.filename, "Word/PowerPoint")
     return part
 
 

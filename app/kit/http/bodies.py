@@ -33,19 +33,24 @@ LONGEST_QUERY = 16_000
 
 too_many_values = Kind(
     "too_many_values",
-    id="isi memuat terlalu banyak nilai; paling banyak {allowed}",
-    en="the body has too many values; at most {allowed} are allowed",
+    id="isi permintaan memuat terlalu banyak nilai; paling banyak {allowed}",
+    en="the request body has too many values; at most {allowed} are allowed",
 )
 
 other_media_type = Kind(
     "other_media_type",
-    id="Isi permintaan dikirim sebagai {value}; alamat ini menerima {allowed}.",
-    en="The body was sent as {value}; this address takes {allowed}.",
+    id="Isi permintaan dikirim sebagai “{value}”, jenis yang tidak diterima alamat ini.",
+    en="The body was sent as “{value}”, a type that this address does not take.",
 )
 no_media_type = Kind(
     "no_media_type",
-    id="Isi permintaan dikirim tanpa keterangan jenisnya; alamat ini menerima {allowed}.",
-    en="The body was sent without a media type; this address takes {allowed}.",
+    id="Isi permintaan dikirim tanpa keterangan jenisnya. Sebutkan jenisnya dalam Content-Type.",
+    en="The body was sent without a media type. Name its type in Content-Type.",
+)
+unavailable_format = Kind(
+    "unavailable_format",
+    id="Alamat ini tidak memiliki format “{value}”.",
+    en="This address does not have the format “{value}”.",
 )
 
 
@@ -163,7 +168,7 @@ class Body(NamedTuple):
                 value=sent or None,
                 allowed=allowed,
             )
-            raise UnsupportedMedia(errors=[error], allowed=", ".join(allowed))
+            raise UnsupportedMedia(errors=[error])
 
 
 def check_url(request: Request) -> None:

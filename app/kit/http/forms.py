@@ -26,13 +26,13 @@ PIECE = 2**18
 
 unknown_part = Kind(
     "unknown_part",
-    id="bagian formulir {part} tidak dikenal; yang ada: {allowed}",
-    en="unknown part {part} of the form; allowed: {allowed}",
+    id="formulir ini tidak memiliki bagian “{part}”",
+    en="this form has no part “{part}”",
 )
 repeated_part = Kind(
     "repeated_part",
-    id="bagian formulir {part} hanya boleh sekali",
-    en="the form may have only one part {part}",
+    id="bagian formulir “{part}” hanya boleh sekali",
+    en="the form may have the part “{part}” only once",
 )
 unreadable_form = Kind(
     "unreadable_form",
@@ -41,8 +41,8 @@ unreadable_form = Kind(
 )
 not_a_file = Kind(
     "not_a_file",
-    id="bagian ini harus berkas dengan nama (filename)",
-    en="this part must be a file with a name (filename)",
+    id="bagian ini harus berkas yang bernama",
+    en="this part must be a file with a name",
 )
 
 unreadable_text = Kind(

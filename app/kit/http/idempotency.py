@@ -19,15 +19,15 @@ LIFETIME = timedelta(hours=24)
 
 malformed_key = Kind(
     "malformed_idempotency_key",
-    id="1 sampai 200 karakter ASCII yang dapat dicetak",
-    en="1 to 200 printable ASCII characters",
+    id="harus 1 sampai 200 karakter ASCII yang dapat dicetak",
+    en="must be 1 to 200 printable ASCII characters",
 )
 
 
 class KeyReused(Problem):
     status = 422
     code = "idempotency_key_reused"
-    title = Text("Kunci dipakai ulang", "Key used again")
+    title = Text("Kunci dipakai ulang", "Key reused")
     detail = Text(
         "Idempotency-Key ini sudah dipakai untuk permintaan lain. Pakai kunci baru.",
         "This Idempotency-Key was used for another request. Use a new key.",

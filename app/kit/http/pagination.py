@@ -29,8 +29,8 @@ Rows = TypeVar("Rows", bound=sa.GenerativeSelect)
 
 foreign_cursor = Kind(
     "foreign_cursor",
-    id="kursor ini bukan dari daftar, saringan dan urutan ini; mulai lagi tanpa after",
-    en="this cursor is not of this list, these filters and this sort; start again without after",
+    id="kursor ini berasal dari daftar, saringan atau urutan lain; mulai lagi dari halaman pertama",
+    en="this cursor comes from another list, filter or sort order; start again from the first page",
 )
 
 
@@ -40,7 +40,7 @@ class PageQuery(BaseModel):
     limit: int = Field(default=100, ge=1, le=500, description="Items on a page, at most 500.")
     after: str | None = Field(default=None, max_length=2000, description="Cursor: `next` of the page before.")
     count: Literal["exact"] | None = Field(
-        default=None, description="`exact` adds the number of all items that match; it costs a count."
+        default=None, description="`exact` adds the number of all matching items, at the cost of a count."
     )
 
 
@@ -53,7 +53,7 @@ class Page(BaseModel, Generic[Item]):
     )
     count: int | None = Field(
         default=None,
-        description="Number of all items that match, where asked for.",
+        description="Number of all matching items, on request.",
         json_schema_extra=SOMETIMES,
     )
 

@@ -25,17 +25,17 @@ from app.kit.problems import (
 
 malformed_tag = Kind(
     "malformed_etag",
-    id="{value} bukan tanda versi. Kirim tanda versi yang Anda terima saat membaca data ini, seperti {allowed}.",
-    en="{value} is not an entity tag. Send the ETag that you got when you read this, such as {allowed}.",
+    id="“{value}” bukan tanda versi. Kirim tanda versi yang Anda terima saat membaca data ini, seperti {allowed}.",
+    en="“{value}” is not an entity tag. Send the ETag that you got when you read this, such as {allowed}.",
 )
 only_create = Kind(
     "only_create",
-    id="Syarat {value} tidak berlaku untuk penulisan. Kirim {allowed} untuk hanya membuat data yang belum ada.",
-    en="{value} is no condition of a write. Send {allowed} to create only what does not exist.",
+    id="Syarat “{value}” tidak berlaku untuk penulisan. Kirim “{allowed}” untuk hanya membuat data yang belum ada.",
+    en="“{value}” is no precondition of a write. Send “{allowed}” to create only what does not exist.",
 )
 nothing_to_match = Kind(
     "nothing_to_match",
-    id="Tidak ada data di alamat ini, sehingga syarat versi {value} tidak dapat terpenuhi. Untuk membuat data baru, "
+    id="Tidak ada data di alamat ini, sehingga syarat versi “{value}” tidak dapat terpenuhi. Untuk membuat data baru, "
     "kirim lagi tanpa syarat itu.",
     en="There is nothing at this address, so `If-Match: {value}` cannot match. To create it, send again without "
     "`If-Match`.",

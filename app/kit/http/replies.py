@@ -18,10 +18,25 @@ from app.kit.http.pagination import find_next_link
 from app.kit.http.preferences import read_weights
 from app.kit.http.unit_of_work import WRITES
 from app.kit.http.validation import make_problem, unreadable_body
-from app.kit.problems import BadRequest, Busy, FieldError, MethodNotAllowed, NotFound, Problem, ServerError
+from app.kit.problems import (
+    BadRequest,
+    Busy,
+    FieldError,
+    Kind,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    ServerError,
+)
 from app.kit.wording import Language
 
 log = structlog.get_logger("rata")
+
+unavailable_method = Kind(
+    "unavailable_method",
+    id="Metode “{value}” tidak tersedia di alamat ini.",
+    en="This address does not have the method “{value}”.",
+)
 
 
 def answer(
@@ -129,8 +144,10 @@ def install_problem_handlers(app: FastAPI) -> None:
         if error.status_code == 404:
             return answer_problem(request, NotFound())
         if error.status_code == 405:
-            methods = ", ".join(_list_methods(request))
-            return answer_problem(request, MethodNotAllowed(headers={"Allow": methods}, allowed=methods))
+            methods = _list_methods(request)
+            unavailable = FieldError(unavailable_method, value=request.method, allowed=methods)
+            headers = {"Allow": ", ".join(methods)}
+            return answer_problem(request, MethodNotAllowed(headers=headers, errors=[unavailable]))
         unreadable = FieldError(unreadable_body, pointer="", allowed="JSON, multipart")
         return answer_problem(request, BadRequest(headers=headers, errors=[unreadable]))
 

@@ -21,29 +21,30 @@ from app.kit.problems import (
     Problem,
     refuse,
 )
+from app.kit.wording import Text, declare_words
 
 unknown_parameter = Kind(
     "unknown_parameter",
-    id="parameter {parameter} tidak dikenal; yang ada: {allowed}",
-    en="unknown parameter {parameter}; allowed: {allowed}",
+    id="alamat ini tidak mengenal parameter “{parameter}”",
+    en="this address has no parameter “{parameter}”",
 )
 repeated_parameter = Kind(
     "repeated_parameter",
-    id="parameter {parameter} hanya boleh sekali",
-    en="parameter {parameter} may be given only once",
+    id="parameter “{parameter}” hanya boleh sekali",
+    en="the parameter “{parameter}” may be given only once",
 )
 unknown_value = Kind(
     "unknown_value",
-    id="{value} tidak dikenal; yang ada: {allowed}",
-    en="{value} is not known; there are: {allowed}",
+    id="“{value}” bukan salah satu nilai yang diizinkan",
+    en="“{value}” is not one of the allowed values",
 )
 unknown_reference = Kind(
     "unknown_reference",
-    id="{value} tidak ada dalam {source}; terdekat: {nearest}",
-    en="{value} is not in {source}; nearest: {nearest}",
+    id="“{value}” tidak ada dalam {source:list}",
+    en="“{value}” is not in {source:list}",
 )
 duplicate_key = Kind(
-    "duplicate_key", id="{value} muncul lebih dari sekali", en="{value} occurs more than once"
+    "duplicate_key", id="“{value}” muncul lebih dari sekali", en="“{value}” occurs more than once"
 )
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -63,42 +64,45 @@ _declare_kind("unknown_field", "extra_forbidden", id="tidak dikenal", en="is not
 malformed_json = _declare_kind(
     "malformed_json",
     "json_invalid json_type",
-    id="bukan JSON yang sah (baris {line}, kolom {column})",
-    en="is not valid JSON (line {line}, column {column})",
+    id="isi ini tidak dapat dibaca; ada kesalahan penulisan pada baris {line}, kolom {column}",
+    en="cannot be read; there is a syntax error in line {line}, column {column}",
 )
 _declare_kind(
     "wrong_type",
     "string_type dict_type list_type model_type model_attributes_type bool_type bool_parsing tuple_type "
     "none_required string_unicode bytes_type",
-    id="harus {type}, bukan jenis lain",
-    en="must be of type {type}",
+    id="harus berupa {type:type}",
+    en="must be {type:type}",
 )
 _declare_kind(
     "not_a_number",
     "not_a_number int_type int_parsing int_from_float float_type float_parsing finite_number int_parsing_size",
-    id="harus bilangan JSON ({type})",
-    en="must be a JSON number ({type})",
+    id="harus berupa {type:type}",
+    en="must be {type:type}",
 )
 _declare_kind(
     "out_of_range",
     "greater_than_equal less_than_equal greater_than less_than multiple_of",
-    id="di luar batas; harus {allowed}",
+    id="di luar batas; nilainya harus {allowed}",
     en="is out of range; must be {allowed}",
 )
 _declare_kind(
     "wrong_length",
     "string_too_short string_too_long too_short too_long",
-    id="panjangnya tidak sesuai; harus {allowed}",
-    en="has the wrong length; must be {allowed}",
+    id="panjangnya harus {allowed}",
+    en="must have a length of {allowed}",
 )
 _declare_kind(
     "wrong_pattern",
     "string_pattern_mismatch",
-    id="tidak sesuai pola {allowed}",
-    en="does not match the pattern {allowed}",
+    id="harus ditulis sebagai {pattern:format}",
+    en="must be written as {pattern:format}",
 )
 _declare_kind(
-    "not_allowed", "enum literal_error", id="harus salah satu dari {allowed}", en="must be one of {allowed}"
+    "not_allowed",
+    "enum literal_error",
+    id="harus salah satu nilai yang diizinkan",
+    en="must be one of the allowed values",
 )
 _declare_kind(
     "malformed_date",
@@ -110,27 +114,41 @@ _declare_kind(
 control_character = _declare_kind(
     "control_character",
     "control_character",
-    id="memuat karakter kendali {shown}",
-    en="contains the control character {shown}",
+    id="memuat karakter kendali “{shown}”",
+    en="contains the control character “{shown}”",
 )
 piled_marks = _declare_kind(
     "piled_marks",
     "piled_marks",
-    id="menumpuk karakter kombinasi lebih dari yang ada dalam tulisan mana pun",
-    en="piles up more combining characters than any writing has",
+    id="memuat terlalu banyak tanda pada satu huruf",
+    en="has too many combining characters on one letter",
 )
 unreadable_body = Kind(
     "unreadable_body",
-    id="isi permintaan tidak dapat dibaca sebagai {allowed}",
-    en="the body cannot be read as {allowed}",
+    id="isi permintaan tidak dapat dibaca",
+    en="the request body cannot be read",
 )
 too_many_errors = Kind(
     "too_many_errors",
-    id="memuat {count} kesalahan, terlalu banyak untuk disebut satu per satu",
-    en="has {count} errors, too many to list",
+    id="memuat {count} kesalahan; terlalu banyak untuk disebut satu per satu",
+    en="has {count} errors; these are too many to list",
 )
-other = Kind("invalid_value", id="tidak sah: {message}", en="is not valid: {message}")
+other = Kind("invalid_value", id="tidak sah: “{message}”", en="is not valid: “{message}”")
 
+declare_words(
+    {
+        "string": Text("teks", "text"),
+        "object": Text("objek dengan nama dan nilai", "an object"),
+        "array": Text("daftar", "a list"),
+        "boolean": Text("nilai boolean", "a boolean"),
+        "null": Text("nilai kosong", "empty"),
+        "integer": Text("bilangan bulat", "a whole number"),
+        "number": Text("bilangan", "a number"),
+    },
+    form="type",
+)
+declare_words({"": Text("bentuk yang diizinkan", "the allowed form")}, form="format")
+declare_words({"": Text("daftar yang berlaku", "the list that applies")}, form="list")
 
 _BOUNDS = {
     "ge": "≥ {}",
@@ -222,8 +240,11 @@ def narrow(item: BaseModel, shape: type[Narrow]) -> Narrow:
 def describe_unknown(
     value: str, source: str, known: Iterable[str], *, allowed: object = None, **place: Unpack[ErrorPlace]
 ) -> FieldError:
-    """Return the error of a value that a source lacks, with the nearest values that it has."""
-    near, values = find_nearest(value, known), {"source": source}
+    """Return the error of a value that a source lacks, with the nearest values that it has.
+
+    `source` is the address of a list below /v1/; its last word has words of the form `list`.
+    """
+    near, values = find_nearest(value, known), {"source": source.rpartition("/")[2]}
     return FieldError(unknown_reference, value=value, allowed=allowed, nearest=near, values=values, **place)
 
 

@@ -37,23 +37,23 @@ GUIDE = "/docs/guide"
 WRITES = ("post", "put", "patch", "delete")
 
 _HEADERS = {
-    "ETag": "Strong entity tag, of a compressed reply another one. `If-Match` takes the part before the dash too.",
-    "Location": "Address of what was created.",
-    "Link": '`rel="next"`: address of the next page; missing on the last one. `rel="version-history"`: of what came '
-    "after.",
-    "Repr-Digest": "SHA-256 of the bytes (RFC 9530), by which a copy can be checked.",
-    "Rata-Rows": "Lines in it.",
-    "Rata-Cursor": "Where to go on in the feed: `after` of `/v1/changes` with the same `region`.",
-    "Accept-Ranges": "`bytes`: a transfer that was cut can go on, with `Range` and `If-Range`.",
-    "Content-Range": "Which bytes of how many.",
-    "X-Request-Id": "Id of this request: the one that was sent, or one made here. Quote it when you ask for help.",
-    "Idempotency-Replayed": "`true` where this is the stored reply of an earlier request with the same key.",
+    "ETag": "Strong ETag; a compressed reply has another one. `If-Match` takes the part before the dash too.",
+    "Location": "Address of the new resource.",
+    "Link": '`rel="next"`: address of the next page; missing on the last one. `rel="version-history"`: address of '
+    "later versions.",
+    "Repr-Digest": "SHA-256 of the bytes (RFC 9530), to check a copy.",
+    "Rata-Rows": "Number of lines in the content.",
+    "Rata-Cursor": "Cursor of the feed behind this content: `after` of `/v1/changes` with the same `region`.",
+    "Accept-Ranges": "`bytes`: `Range` and `If-Range` resume an interrupted transfer.",
+    "Content-Range": "Range of bytes in this reply, and number of all bytes.",
+    "X-Request-Id": "Id of this request, from the client or new. Quote it when you ask for help.",
+    "Idempotency-Replayed": "`true` if this is the stored reply of an earlier request with the same key.",
     "Content-Language": "Language of the messages.",
-    "Retry-After": "Seconds after which to try again, where that helps.",
-    "RateLimit": "What is left of the budget that the tokens of a principal share, or callers without a token those of "
-    'their address, and for how many seconds: `"reads";r=11999;t=60`. Missing where the operator sets no limit.',
-    "RateLimit-Policy": 'The budget itself, of requests and seconds: `"reads";q=12000;w=60`.',
-    "WWW-Authenticate": "How to authenticate.",
+    "Retry-After": "Seconds to wait before a retry, if a retry helps.",
+    "RateLimit": "Remaining requests and seconds of the budget, which all tokens of a principal share, or all callers "
+    'of an address without a token: `"reads";r=11999;t=60`. Missing if the operator sets no limit.',
+    "RateLimit-Policy": 'The budget in requests and seconds: `"reads";q=12000;w=60`.',
+    "WWW-Authenticate": "Scheme of authentication.",
 }
 _BUDGET = {"RateLimit", "RateLimit-Policy"}
 """Headers of every reply of `/v1`, refusals too."""
@@ -73,42 +73,39 @@ def _make_parameter(
 
 _LANGUAGE = _make_parameter("Accept-Language", "Language of messages: `id` (default) or `en`.", default="id")
 _IF_NONE_MATCH = _make_parameter(
-    "If-None-Match", "Entity tag that the caller has; where nothing changed the answer is 304."
+    "If-None-Match", "ETag that the caller has; without a change the reply is 304."
 )
-_CREATE_ONLY = _make_parameter("If-None-Match", "`*`: create only; 412 where it exists.", enum=["*"])
+_CREATE_ONLY = _make_parameter("If-None-Match", "`*`: create only; 412 if the resource exists.", enum=["*"])
 _IF_MATCH = _make_parameter(
     "If-Match",
-    'Entity tag or `"<version>"` of what is changed; required where it exists (428), 412 when '
-    "stale. `*` accepts to overwrite.",
+    'ETag or `"<version>"` of the resource; required if it exists (428), 412 if stale. `*` overwrites any version.',
 )
 _IDEMPOTENCY_KEY = _make_parameter(
     "Idempotency-Key",
-    "The same key and body get the same reply for 24 hours; another body is 422.",
+    "For 24 hours, a retry with an equal key and body gets the stored reply; another body gets 422.",
     minLength=1,
     maxLength=200,
     pattern="^[ -~]+$",
 )
 _DRY_RUN = _make_parameter(
     "dry_run",
-    "Do all of it, rights included, answer what would be, and keep nothing.",
+    "Check and run the request, reply as usual, and store nothing.",
     "query",
     type="boolean",
     default=False,
 )
 
 
-_OPEN = "\n\nNeeds no token where the operator opened regions to the public."
+_OPEN = "\n\nNeeds no token in regions that the operator opened to the public."
 
 _DONE = {
     "201": "Created.",
     "202": "Accepted.",
     "204": "Deleted.",
-    "206": "The part that was asked for.",
-    "304": "Not changed since the tag that was sent.",
-    "get": "What was asked for.",
-    "put": "As it is now.",
-    "patch": "As it is now.",
-    "post": "As it is now.",
+    "206": "The requested range.",
+    "304": "Unchanged since the ETag of the request.",
+    "get": "The requested content.",
+    **dict.fromkeys(("put", "patch", "post"), "The new state."),
 }
 """Descriptions of successful replies, by status or by method."""
 
@@ -149,7 +146,7 @@ def describe(app: FastAPI) -> dict[str, object]:
         "token": {
             "type": "http",
             "scheme": "bearer",
-            "description": "Service token, `rata_…`, or a token of the OIDC issuer that the operator named.",
+            "description": "Service token, `rata_…`, or a token of the operator's OIDC issuer.",
         }
     }
     components["headers"] = {
@@ -201,7 +198,7 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any], docum
     for parameter in parameters:
         parameter.setdefault("description", parameter["schema"].pop("description", None))
         if parameter["name"] == "sort":
-            parameter["description"] = "What to sort by; a dash in front turns the order round."
+            parameter["description"] = "Field to sort by; a dash in front reverses the order."
     is_public = operation.pop("x-public", False)
     if secured:
         operation["security"] = [{}, {"token": []}] if is_public else [{"token": []}]
@@ -304,7 +301,7 @@ def _describe_problem(status: int) -> dict[str, object]:
 
 
 def _make_example(problem: type[Problem]) -> dict[str, object]:
-    values: dict[str, Any] = dict.fromkeys(("names", "allowed", "sent", "current"), "…")
+    values: dict[str, Any] = dict.fromkeys(("names", "allowed", "sent"), "…")
     values["package"] = "rata[parquet]"
     shown = problem(**values).shown(
         "id", base="https://rata.example", instance="/v1/plans/63.02-2026", request_id="5f0c6a7e"

@@ -27,14 +27,14 @@ STATIC = "/docs/static"
 
 
 class Both(BaseModel):
-    """The same sentence in Indonesian and English; `{name}` takes the error's values."""
+    """A sentence in Indonesian and English; `{name}` takes the error's values."""
 
     id: str
     en: str
 
 
 class Meaning(BaseModel):
-    """What a code means: of a problem with status, title and detail, of one error in it with a message."""
+    """Meaning of a code: status, title and detail of a problem, message of one of its errors."""
 
     code: str
     status: int | None = Field(default=None, json_schema_extra=SOMETIMES)
@@ -78,7 +78,7 @@ def service_router() -> APIRouter:
         request: Request,
         code: str = describe_key("Code of a problem or of one of its errors.", "not_found"),
     ) -> Response:
-        """What a problem's or a field error's code means, in both languages: `type` of every problem points here."""
+        """Return the meaning of a problem's or an error's code, in both languages; `type` of problems points here."""
         return _make_meaning(code).answer(request)
 
     return router

@@ -27,7 +27,7 @@ A load balancer gets its reply within a second, even from a busy machine.
 
 
 class Health(BaseModel):
-    """The process answers."""
+    """Status and version of the process."""
 
     status: str
     version: str
@@ -36,7 +36,7 @@ class Health(BaseModel):
 
 
 class Ready(BaseModel):
-    """The database answers too."""
+    """Status of the database."""
 
     status: str
 
@@ -78,12 +78,12 @@ def health_router(version: str) -> APIRouter:
 
     @router.get("/health", response_model=Health)
     async def read_health() -> Response:
-        """The process answers; its version."""
+        """Return the version, which shows that the process answers."""
         return JSONResponse({"status": "ok", "version": version}, headers={"Cache-Control": "no-store"})
 
     @router.get("/ready", response_model=Ready, openapi_extra={"x-problems": [503]})
     async def read_ready(request: Request) -> Response:
-        """The database answers too; 503 while it does not, and when the service is about to stop: send no traffic."""
+        """Return 200 if the database answers too, and 503 if it does not or the service stops: send no traffic then."""
         probe: Probe = request.app.state.probe
         if STOPPING.is_set() or not await probe.is_answered():
             # no `raise`: the handler of problems runs in the threads of requests

@@ -28,6 +28,7 @@ from app.kit.http.replies import answer_problem
 from app.kit.http.unit_of_work import WRITES
 from app.kit.problems import Problem, RateLimited, TooManyFailures, Unauthenticated
 from app.kit.server.middleware import wrap_send
+from app.kit.wording import Text, declare_words
 
 WINDOW_SECONDS = 60
 RECOGNISED_SECONDS = 600
@@ -103,6 +104,9 @@ class Budget:
 
     def __len__(self) -> int:
         return sum(map(len, self._windows.values()))
+
+
+declare_words({"reads": Text("baca", "read"), "writes": Text("tulis", "write")}, form="budget")
 
 
 class RecognisedSecrets:

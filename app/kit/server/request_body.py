@@ -23,11 +23,13 @@ The proxy bounds the number of connections, and so the sum of small bodies.
 """
 CHUNK_SIZE = 256 * 2**10
 
-unreadable_length = Kind("unreadable_length", id="bukan panjang isi", en="is no length of a body")
+unreadable_length = Kind(
+    "unreadable_length", id="bukan panjang isi permintaan", en="is not the length of a request body"
+)
 coded_body = Kind(
     "coded_body",
-    id="Isi permintaan yang dikompresi tidak diterima; kirim apa adanya.",
-    en="The service takes no coded body. Send it as it is.",
+    id="Isi permintaan yang dikompresi tidak diterima. Kirim tanpa kompresi.",
+    en="The service does not take compressed bodies. Send it uncompressed.",
 )
 
 
@@ -126,7 +128,6 @@ class RequestBodies(HttpMiddleware):
         if coding.strip().lower() not in (b"", b"identity"):
             shown = coding.decode("latin-1")
             raise UnsupportedMedia(
-                allowed="identity",
                 headers={"Accept-Encoding": "identity"},
                 errors=[FieldError(coded_body, header="Content-Encoding", value=shown, allowed=["identity"])],
             )
