@@ -34,21 +34,6 @@ NOT_A_WORKBOOK = Kind(
     "Berkas ini berisi {value}, bukan buku kerja Excel. Mengganti akhiran nama tidak mengubah isinya.",
     "This file contains {value}, not an Excel workbook. Renaming a file does not change its content.",
 )
-declare_words(
-    {
-        "gambar PNG": Text("gambar PNG", "a PNG picture"),
-        "gambar JPEG": Text("gambar JPEG", "a JPEG picture"),
-        "gambar GIF": Text("gambar GIF", "a GIF picture"),
-        "arsip RAR": Text("arsip RAR", "a RAR archive"),
-        "arsip 7z": Text("arsip 7z", "a 7z archive"),
-        "arsip ZIP": Text("arsip ZIP", "a ZIP archive"),
-        "data lain": Text("data lain", "other data"),
-        "dokumen lain": Text("dokumen lain", "another document"),
-        "dokumen Word atau PowerPoint": Text(
-            "dokumen Word atau PowerPoint", "a document of Word or PowerPoint"
-        ),
-    }
-)
 NOT_A_TABLE = Kind(
     "not_a_table",
     "Isi berkas bukan teks, jadi bukan CSV. Kirim .xlsx atau CSV.",
