@@ -199,11 +199,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     install_problem_handlers(app)
     app.add_middleware(Compression, compresslevel=5)
     app.add_middleware(Admission, places=places)
-    app.add_middleware(
-        RequestBodies,
-        limit=settings.max_body_bytes,
-        together=settings.bodies_max_bytes,
-    )
+    app.add_middleware(RequestBodies, limit=settings.max_body_bytes, together=settings.bodies_max_bytes)
     app.add_middleware(RateLimits, rates=app.state.rates)
     app.add_middleware(HeadRequests)
     app.add_middleware(HeadBounds)
@@ -226,7 +222,6 @@ def make_worker() -> FastAPI:
 
 
 def _make_issuer(settings: Settings) -> "Issuer | None":
-    """Return the OIDC issuer of the settings, None if they name none."""
     if settings.oidc_issuer is None:
         return None
     from app.access.issuer import create_issuer
@@ -235,7 +230,6 @@ def _make_issuer(settings: Settings) -> "Issuer | None":
 
 
 def _add_metrics(app: FastAPI, settings: Settings, places: Slots) -> None:
-    """Install the metrics unless the settings turn them off."""
     app.state.metrics = None
     if settings.metrics == "off":
         return
@@ -248,7 +242,6 @@ def _add_metrics(app: FastAPI, settings: Settings, places: Slots) -> None:
 
 
 def _add_traces(app: FastAPI, settings: Settings) -> None:
-    """Install the traces if the settings turn them on."""
     app.state.traces = None
     if not settings.traces:
         return

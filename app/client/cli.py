@@ -159,15 +159,12 @@ def _make_parser() -> ArgumentParser:
         help="Seconds between two reads of the feed. Default: 60.",
     )
     follow.add_argument(
-        "--verify",
-        metavar="QUARTER",
-        help="Catch up once, then compare with the digests of this quarter.",
+        "--verify", metavar="QUARTER", help="Catch up once, then compare with the digests of this quarter."
     )
     return parser
 
 
 def _add_options(parser: ArgumentParser, *, deadline: int) -> None:
-    """Add the options of both commands."""
     parser.add_argument(
         "--server",
         metavar="ADDRESS",

@@ -137,7 +137,6 @@ def _read_file(file: Path, tables: sa.MetaData) -> dict[str, set[str]] | None:
 
 
 def _open_and_read(file: Path, tables: sa.MetaData, how: str) -> dict[str, set[str]] | None:
-    """Return the tables of a file. Returns None if SQLite cannot read them."""
     engine = open_file(file, how)
     try:
         return _read_columns(engine, tables)

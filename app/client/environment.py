@@ -30,11 +30,7 @@ class EmptyToken(Misused):
 
 
 def check_names() -> None:
-    """Raise Misspelt for a variable that resembles one of the client's and has no effect.
-
-    It raises even if the right variable exists too, as the service does for its settings: of two tokens the command
-    might otherwise take the wrong one.
-    """
+    """Raise Misspelt for a variable that resembles one of the client's, even if that one exists too."""
     for name in sorted(os.environ):
         if name.upper().startswith("RATA_") and name not in VARIABLES:
             for nearest in get_close_matches(name.upper(), VARIABLES, n=1, cutoff=_LIKENESS):

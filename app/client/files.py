@@ -365,7 +365,6 @@ class _Transfer:
 
 
 def _is_continuation(reply: "httpx.Response", state: _PartState | None, size: int) -> bool:
-    """Return whether a 206 reply has the ETag of the part and begins at its end."""
     if state is None or reply.headers.get("ETag") != state.etag:
         return False
     return str(reply.headers.get("Content-Range", "")).startswith(f"bytes {size}-")

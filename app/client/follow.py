@@ -1,9 +1,8 @@
 """Synchronisation of a copy with the feed (docs/webhooks.md, "Read the feed").
 
-An entry of the feed only names an address, which the follower reads again. So pages are idempotent, and the service may
-be ahead of them. One transaction of the copy writes the resources of a page and the cursor behind it. If a page needs
-many reads (at the start, after a 410, when a plan becomes visible), the transaction only queues them; the follower then
-reads plan by plan, each in a transaction of its own, and resumes at the queue after a crash.
+An entry of the feed only names an address, which the follower reads again, so pages are idempotent. One transaction of
+the copy writes the resources of a page and the cursor behind it. If a page needs many reads (at the start, after a 410,
+when a plan becomes visible), the transaction only queues them; the follower resumes at the queue after a crash.
 """
 
 import hashlib
@@ -134,7 +133,6 @@ class Follower:
         return page.next
 
     def _list_roots(self) -> list[str]:
-        """Return the followed regions: that of the call, or those of the token's memberships."""
         if self._region is not None:
             return [f"regions/{self._region}"]
         memberships = self._service.get("/v1/me").content["memberships"]
@@ -155,7 +153,6 @@ class Follower:
             self._read += len(resources)
 
     def _read_region(self, address: str) -> None:
-        """Read the lists of a region, and queue its plans and its regions with agencies."""
         region = address.partition("/")[2]
         resources = [item for name in _OF_REGIONS for item in self._read_list_of_region(name, region)]
         plans = [resource for resource in resources if resource.kind == "plan"]
@@ -220,7 +217,6 @@ class Follower:
     # Pages
 
     def _apply(self, before: str, page: FeedReply) -> None:
-        """Read the addresses of a page, and write them into the copy with the cursor behind it."""
         reads = _Reads(self._region)
         for item in page.items:
             reads.add(item, self._copy)
@@ -262,7 +258,6 @@ class Follower:
         return differences
 
     def _find_unequal_plans(self, period: str) -> list[str]:
-        """Return the addresses of the plans with another digest than the service's."""
         digests = {f"plans/{plan['plan']}": plan for plan in self._read_digests(period)}
         year = int(period[:4])
         local = {plan.address for plan in self._copy.resources("plan") if plan.body["year"] == year}
@@ -286,7 +281,6 @@ class Follower:
         return plans
 
     def _read_fields(self) -> tuple[frozenset[str], frozenset[str]]:
-        """Return the fields of a pull's line and of its report, from the service's OpenAPI document."""
         shapes = self._service.get("/openapi.json").content["components"]["schemas"]
         return frozenset(shapes["PullLine"]["properties"]), frozenset(shapes["SnapshotReport"]["properties"])
 
@@ -309,7 +303,6 @@ class Follower:
         return rows, digest.hexdigest()
 
     def _find_differences(self, plans: Iterable[str]) -> list[Difference]:
-        """Compare plans of the copy with the service's lists."""
         return [difference for address in plans for difference in self._compare_plan(address)]
 
     def _compare_plan(self, address: str) -> list[Difference]:

@@ -94,7 +94,6 @@ class TableWriter(AbstractContextManager["TableWriter"]):
                 table.rows.clear()
 
     def _put(self, table: PullTable, fields: Mapping[str, object], keys: tuple[object, ...]) -> None:
-        """Buffer a row and the rows of its parts."""
         if not table.known.issuperset(fields):
             self._grow(table, fields)
         table.rows.append((*keys, *map(fields.get, table.columns)))

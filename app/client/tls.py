@@ -20,8 +20,8 @@ class BadAuthorities(Misused):
 def create_trusting_context() -> ssl.SSLContext:
     """Return a context that trusts the machine's authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR alone.
 
-    A Python without authorities on its machine, as on some Macs, trusts the list of certifi; that list alone would
-    lack an office's own authority. Raises BadAuthorities if a variable leads to no certificates.
+    A machine without authorities, as some Macs, trusts the list of certifi. Raises BadAuthorities if a variable leads
+    to no certificates.
     """
     file, folders = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     # OpenSSL reads folders only when it checks a certificate, and skips missing ones without an error

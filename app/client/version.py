@@ -24,8 +24,6 @@ def find_revision() -> str | None:
 
 
 def _ask_git(file: Path) -> str | None:
-    """Return the commit of the checkout that has `file`. Returns None if no checkout has it, or git is missing."""
-
     def run(*words: str) -> str:
         command = ["git", "-C", str(file.parent), *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

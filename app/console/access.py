@@ -179,7 +179,6 @@ def _list_memberships(grants: Sequence[Grant]) -> list[dict[str, str | None]]:
 
 
 def _show_list(rows: Sequence[Mapping[str, object]], as_json: bool) -> None:
-    """Print rows as a table with minutes, or as JSON with exact times."""
     if as_json:
         typer.echo(json.dumps(rows, indent=2, default=datetime.isoformat))
     elif rows:

@@ -117,8 +117,7 @@ class BatchQuery(BaseModel):
     """The query parameters of every batch."""
 
     each: bool = ShapeField(
-        default=False,
-        description="Write the valid items and refuse the others, instead of all or none.",
+        default=False, description="Write the valid items and refuse the others, instead of all or none."
     )
 
 

@@ -102,7 +102,6 @@ def _clean(text: object) -> object:
 
 
 def _require_number(value: object) -> object:
-    """Return the value. Raises an error if it is a string or a boolean."""
     if isinstance(value, (str, bool)):
         raise PydanticCustomError("not_a_number", "must be a number")
     return value
@@ -220,9 +219,7 @@ AgencyCode = Annotated[
 FundingSourceCode = Annotated[
     str,
     Field(
-        pattern=_CODE_PATTERN,
-        max_length=40,
-        description="Code of a funding source (`APBD`, `2.02.01.05`).",
+        pattern=_CODE_PATTERN, max_length=40, description="Code of a funding source (`APBD`, `2.02.01.05`)."
     ),
 ]
 

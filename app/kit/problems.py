@@ -1,8 +1,6 @@
-"""One error shape for every failure (RFC 9457), in Indonesian first and English second.
+"""One error shape for every failure (RFC 9457): a class with a status, a code and two texts.
 
-An error is a class with a status, a code and two texts; the code that raises it knows no HTTP.
-Each error of a field has a declared `Kind`, so codes never change by accident and
-`/problems/{code}` documents all of them.
+Each error of a field has a declared `Kind`; `/problems/{code}` documents all codes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,9 +32,6 @@ class Kind:
         self.code, self.text = code, Text(id, en)
         Kind.known[code] = self
 
-    def __repr__(self) -> str:
-        return f"Kind({self.code})"
-
 
 class Cell(NamedTuple):
     """A place in a workbook: sheet name, row from 1, column letter."""
@@ -57,10 +52,9 @@ class ErrorPlace(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class FieldError:
-    """An error at one place of the input, with the value received and the allowed ones.
+    """An error at one place of the input: `pointer` into the body, `parameter` of query or path, `header`, or `cell`.
 
-    Exactly one of `pointer` (JSON Pointer into the body), `parameter` (query or path), `header` and
-    `cell` names the place. The kind's text takes `values`, `value`, `allowed` and `nearest`.
+    An empty pointer is the whole request. The kind's text takes `values`, `value`, `allowed` and `nearest`.
     """
 
     kind: Kind
@@ -110,7 +104,9 @@ class CellShape(BaseModel):
 class ErrorShape(BaseModel):
     """Error at one place of the input."""
 
-    pointer: str | None = Field(default=None, description="JSON Pointer into the request body.")
+    pointer: str | None = Field(
+        default=None, description="JSON Pointer into the request body; empty for the whole request."
+    )
     parameter: str | None = Field(default=None, description="Name of the query or path parameter.")
     header: str | None = Field(default=None, description="Name of the request header.")
     cell: CellShape | None = None
@@ -222,7 +218,7 @@ class NotFound(Problem):
     code = "not_found"
     title = Text("Tidak ditemukan", "Not found")
     detail = Text(
-        "Tidak ada yang dapat Anda lihat di alamat ini.", "There is nothing that you can see at this address."
+        "Tidak ada yang dapat Anda lihat di alamat ini.", "There is nothing you can see at this address."
     )
 
 
@@ -267,7 +263,7 @@ class TooLarge(Problem):
     status = 413
     code = "too_large"
     title = Text("Terlalu besar", "Too large")
-    detail = Text("Isi permintaan paling besar {allowed}.", "A request body may have at most {allowed}.")
+    detail = Text("Isi permintaan paling banyak {allowed}.", "A request body has at most {allowed}.")
 
 
 class UnsupportedMedia(Problem):

@@ -30,6 +30,7 @@ READ_ELSEWHERE = {
     "compose.yaml": ("RATA_POSTGRES_PASSWORD", "RATA_PUBLISHED_PORT", "RATA_FRONT"),
     "tests, proofs and benchmarks": (
         "RATA_BENCH_SECRET",
+        "RATA_HOLD_SENTENCES",
         "RATA_PROOF_COUNT",
         "RATA_PROOF_MINUTES",
         "RATA_PROOF_SEED",
@@ -163,7 +164,6 @@ def _describe_value(value: object) -> str:
 
 
 def _describe_allowed(info: FieldInfo) -> str:
-    """Return the words for the values of a field, by its type and its bounds."""
     bounds = {
         name: getattr(item, name)
         for item in info.metadata

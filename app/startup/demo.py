@@ -80,7 +80,6 @@ def make_own_settings(settings: Settings, folder: Path) -> Settings:
 
 
 def _find_refusal(settings: Settings, folder: Path) -> str | None:
-    """Return the sentence that refuses to run the demo here. Returns None if it can run."""
     if _is_taken(settings):
         return f"{settings.host}:{settings.port} is taken. Choose another: RATA_PORT=8001 {_find_command()}"
     if _is_database_named(settings, folder) and not (folder / TOKEN).exists():
@@ -97,7 +96,6 @@ def _find_command() -> str:
 
 
 def _is_database_named(settings: Settings, folder: Path) -> bool:
-    """Return whether the settings name the file of the demo's database, and it exists."""
     file, named = folder / DATABASE, Path(sa.make_url(settings.database_url).database or "")
     return file.exists() and named.exists() and file.samefile(named)
 

@@ -1,8 +1,7 @@
 """Handlers of signals that end a command at once, with one sentence.
 
-Python raises KeyboardInterrupt between any two instructions: in a destructor, in the import system, while SQLAlchemy
-returns a connection. These swallow it or log it with a traceback, and the command goes on. A command that runs one
-transaction needs no clean-up: the database rolls it back when the process ends.
+Destructors, the import system and SQLAlchemy swallow KeyboardInterrupt or log it, and the command goes on. A command
+that runs one transaction needs no clean-up: the database rolls it back when the process ends.
 """
 
 import os

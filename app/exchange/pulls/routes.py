@@ -14,10 +14,9 @@ from app.exchange.pulls.writing import LIBRARIES, RequestedPull
 from app.kit.exports.cache import ExportCache
 from app.kit.exports.range_responses import ExportResponse, ExportSource, declare_range_headers
 from app.kit.http.anonymous import PUBLIC
-from app.kit.http.bodies import unavailable_format
 from app.kit.http.etags import VARY, answer_unchanged, is_unchanged
 from app.kit.http.routing import FromQuery, make_router
-from app.kit.http.validation import unknown_value
+from app.kit.http.validation import unavailable, unknown_value
 from app.kit.openapi.schemas import FROZEN
 from app.kit.periods import is_quarter, malformed_period
 from app.kit.problems import FieldError, NotAcceptable, NotFound, require_extra, require_found
@@ -93,18 +92,11 @@ def read_pull(
     `Retry-After` where too many pull at once. The public pulls frozen quarters alone; its cursor is that of the
     feed's beginning.
     """
-    format = choose_format(call.request.headers.get("accept"))
+    accept = call.request.headers.get("accept")
+    format = choose_format(accept)
     if format is None:
-        raise NotAcceptable(
-            errors=[
-                FieldError(
-                    unavailable_format,
-                    header="Accept",
-                    value=call.request.headers.get("accept"),
-                    allowed=[MEDIA_TYPES[other] for other in Format],
-                )
-            ]
-        )
+        allowed = [MEDIA_TYPES[other] for other in Format]
+        raise NotAcceptable(errors=[FieldError(unavailable, header="Accept", value=accept, allowed=allowed)])
     return _answer_pull(call, format, period, query, f"{VARY}, Accept")
 
 

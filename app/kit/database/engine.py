@@ -120,12 +120,7 @@ class Database(Snapshots):
     """One database: its engines, its sessions for reads and writes, and its state."""
 
     def __init__(
-        self,
-        url: str,
-        *,
-        pool_size: int = 10,
-        patience: Timeouts = NO_TIMEOUTS,
-        creates: bool = False,
+        self, url: str, *, pool_size: int = 10, patience: Timeouts = NO_TIMEOUTS, creates: bool = False
     ) -> None:
         """Make the engines. Only with `creates` does SQLite create a missing file; otherwise that is an error."""
         self.url, breaker = make_url(url), Breaker()
@@ -342,9 +337,7 @@ def _make_sqlite_engine(url: sa.URL, patience: Timeouts, creates: bool) -> Engin
             database=f"{address}?mode={'rwc' if creates else 'rw'}", query={**url.query, "uri": "true"}
         )
     engine = sa.create_engine(
-        url,
-        hide_parameters=True,
-        connect_args={"timeout": patience.turn, "check_same_thread": False},
+        url, hide_parameters=True, connect_args={"timeout": patience.turn, "check_same_thread": False}
     )
     write_lock = threading.Lock()
 

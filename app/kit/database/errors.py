@@ -8,18 +8,7 @@ from app.kit.problems import Busy, Conflict, Problem
 
 #: SQLSTATEs after which a retry may succeed: serialization failure, deadlock, time-outs of statement, lock and idle
 #: transaction, a server that shuts down or starts, a standby that refuses writes, a failing disk.
-_TRANSIENT_STATES = {
-    "25006",
-    "25P03",
-    "40001",
-    "40P01",
-    "55P03",
-    "57014",
-    "57P01",
-    "57P02",
-    "57P03",
-    "58030",
-}
+_TRANSIENT_STATES = {"25006", "25P03", "40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "58030"}
 #: Classes of such states: a failed connection; a server without space, memory or connections.
 _TRANSIENT_CLASSES = ("08", "53")
 
@@ -38,12 +27,7 @@ _OPERATORS_CODES = {
     sqlite3.SQLITE_CANTOPEN,
 }
 #: These, and those of a locked database.
-_TRANSIENT_CODES = {
-    *_OPERATORS_CODES,
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_PROTOCOL,
-}
+_TRANSIENT_CODES = {*_OPERATORS_CODES, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
 
 #: SQLSTATEs that an operator ends: a missing right, schema or table, tables of another program, a standby.
@@ -146,7 +130,6 @@ def is_statement_outdated(error: BaseException | None) -> bool:
 
 
 def _get_sqlstate(error: BaseException | None) -> str | None:
-    """Return the SQLSTATE of a server's error, if any."""
     state: str | None = getattr(error, "sqlstate", None)
     return state
 

@@ -1,7 +1,6 @@
-"""Rows with a version, above all those that a client replaces whole, each change with an entry in the journal.
+"""Rows with a version that clients replace whole, each change with an entry in the journal.
 
-Thousands of rows take as many statements as one. The caller has locked the chain, and checked rights and
-preconditions.
+The caller has locked the chain, and checked rights and preconditions.
 """
 
 import json

@@ -1,9 +1,8 @@
 """Cache of exports: a thread writes each export once into a file, and requests read it meanwhile and later.
 
-Writing an export holds a connection to the database; sending it lasts as long as the slowest client takes. So a
-few threads write exports at the speed of the database, in the order of their requests, and each request reads at
-a speed of its own. A later request, or one that resumes a transfer, reads the very same bytes. The folder has a
-limit: the cache evicts the least recently read export first.
+Writing an export holds a connection to the database, so a few threads write at its speed and each request reads at a
+speed of its own. A later request, or one that resumes a transfer, reads the same bytes. The folder has a limit: the
+cache evicts the least recently read export first.
 """
 
 import asyncio

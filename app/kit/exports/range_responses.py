@@ -182,7 +182,6 @@ class ExportResponse(StreamingResponse):
             yield piece
 
     async def _follow(self, making: PendingExport, file: int) -> AsyncIterator[bytes]:
-        """Yield the chunks of an export as its thread writes them."""
         at = 0
         while not self._is_head:
             await making.wait_beyond(at)

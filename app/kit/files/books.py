@@ -24,10 +24,9 @@ Plain = str | int | float | bool | date | time | timedelta
 
 @dataclass(frozen=True)
 class Formula:
-    """A cell with a formula, which the reader never evaluates, and the result that the file stores.
+    """A cell with a formula, and the result that the file stores.
 
-    `result` is None if the file stores no result, an error or an empty text, and in a workbook that
-    asks its reader to recalculate.
+    `result` is None without a usable result, and in a workbook that asks its reader to recalculate.
     """
 
     text: str

@@ -1,15 +1,11 @@
 """Reader of untrusted .xlsx, with bounds on its own cost.
 
-A workbook is an archive of XML, and both can be weapons: a few kilobytes that unpack to gigabytes,
-one cell in the last row that makes a reader allocate the whole grid, one long shared text that a
-million cells point to, entities that multiply. So the reader unpacks only the parts that it needs
-(`archive.py`), expat walks each chunk by chunk (`xml_walk.py`), and the walk counts what it keeps
-(`bounds.py`). The reader trusts no size that the file declares, and never unpacks macros, links to
-other files, pictures and connections.
+A few kilobytes may unpack to gigabytes, or one cell in the last row make a reader allocate the whole grid. So the
+reader unpacks only the parts that it needs (`archive.py`), walks each chunk by chunk (`xml_walk.py`), counts what it
+keeps (`bounds.py`), and trusts no size that the file declares.
 
-One pass both checks and reads, because two readers disagree: a check may overlook an address that the
-reader behind it takes for the last cell of a sheet. The reader refuses any deviation from the format
-(`worksheets.py`).
+One pass both checks and reads, because two readers disagree about the same bytes. The reader refuses any deviation
+from the format (`worksheets.py`).
 """
 
 import posixpath

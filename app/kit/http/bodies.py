@@ -47,11 +47,6 @@ no_media_type = Kind(
     id="Isi permintaan dikirim tanpa keterangan jenisnya. Sebutkan jenisnya dalam Content-Type.",
     en="The body was sent without a media type. Name its type in Content-Type.",
 )
-unavailable_format = Kind(
-    "unavailable_format",
-    id="Alamat ini tidak memiliki format “{value}”.",
-    en="This address does not have the format “{value}”.",
-)
 
 
 class TooManyParameters(Problem):

@@ -1,8 +1,4 @@
-"""Constant replies of a process, which makes their bytes once, plain and compressed.
-
-Each has a strong ETag, so a client with the bytes gets 304. The compression middleware passes encoded bytes through
-and marks their ETag like that of any compressed reply (see `compression`).
-"""
+"""Constant replies of a process, which makes their bytes and strong ETags once, plain and compressed."""
 
 import asyncio
 import gzip

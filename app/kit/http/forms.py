@@ -1,7 +1,6 @@
 """Uploads: a form (multipart/form-data) with one file, declared once for the document and for the endpoint.
 
-The middleware receives the body, and the endpoint parses it after it has checked the caller's right. A form as
-parameter of the endpoint would not do: FastAPI parses it in the event loop, before any check.
+The endpoint parses the form after the check of the caller's right; FastAPI would parse it in the event loop before.
 """
 
 import asyncio
@@ -25,9 +24,7 @@ LONGEST_TEXT = 2**20
 PIECE = 2**18
 
 unknown_part = Kind(
-    "unknown_part",
-    id="formulir ini tidak memiliki bagian “{part}”",
-    en="this form has no part “{part}”",
+    "unknown_part", id="formulir ini tidak memiliki bagian “{part}”", en="this form has no part “{part}”"
 )
 repeated_part = Kind(
     "repeated_part",
@@ -40,15 +37,11 @@ unreadable_form = Kind(
     en="the form cannot be read; at most {parts} parts, texts of at most {size} are allowed",
 )
 not_a_file = Kind(
-    "not_a_file",
-    id="bagian ini harus berkas yang bernama",
-    en="this part must be a file with a name",
+    "not_a_file", id="bagian ini harus berkas yang bernama", en="this part must be a file with a name"
 )
 
 unreadable_text = Kind(
-    "unreadable_text",
-    id="bagian ini harus teks, bukan berkas",
-    en="this part must be text, not a file",
+    "unreadable_text", id="bagian ini harus teks, bukan berkas", en="this part must be text, not a file"
 )
 
 

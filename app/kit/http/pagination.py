@@ -52,9 +52,7 @@ class Page(BaseModel, Generic[Item]):
         description="Cursor of the next page (send it as `after`); null on the last page."
     )
     count: int | None = Field(
-        default=None,
-        description="Number of all matching items, on request.",
-        json_schema_extra=SOMETIMES,
+        default=None, description="Number of all matching items, on request.", json_schema_extra=SOMETIMES
     )
 
 
@@ -112,7 +110,6 @@ def select_all(listing: Listing, *, sort: str) -> TextSelect:
 
 
 def _select_order(listing: Listing, sort: str) -> dict[str, ColumnElement[Any]]:
-    """Return the columns of a sort: its own, then the key."""
     name = sort.removeprefix("-")
     return {name: listing.sorts[name], **listing.key}
 

@@ -144,7 +144,6 @@ UNCONDITIONAL = Precondition(None, None, is_required=False)
 
 
 def _parse_head(tag: str) -> str:
-    """Return the part of a tag before its dash: the version of a row, the state of a list."""
     match = _TAG.match(tag.strip())
     if not match:
         raise BadRequest(errors=[FieldError(malformed_tag, header="If-Match", value=tag, allowed='"7", *')])

@@ -17,26 +17,11 @@ from app.kit.http.etags import VARY, answer_unchanged, is_unchanged, make_etag
 from app.kit.http.pagination import find_next_link
 from app.kit.http.preferences import read_weights
 from app.kit.http.unit_of_work import WRITES
-from app.kit.http.validation import make_problem, unreadable_body
-from app.kit.problems import (
-    BadRequest,
-    Busy,
-    FieldError,
-    Kind,
-    MethodNotAllowed,
-    NotFound,
-    Problem,
-    ServerError,
-)
+from app.kit.http.validation import make_problem, unavailable, unreadable_body
+from app.kit.problems import BadRequest, Busy, FieldError, MethodNotAllowed, NotFound, Problem, ServerError
 from app.kit.wording import Language
 
 log = structlog.get_logger("rata")
-
-unavailable_method = Kind(
-    "unavailable_method",
-    id="Metode “{value}” tidak tersedia di alamat ini.",
-    en="This address does not have the method “{value}”.",
-)
 
 
 def answer(
@@ -145,9 +130,9 @@ def install_problem_handlers(app: FastAPI) -> None:
             return answer_problem(request, NotFound())
         if error.status_code == 405:
             methods = _list_methods(request)
-            unavailable = FieldError(unavailable_method, value=request.method, allowed=methods)
+            errors = [FieldError(unavailable, pointer="", value=request.method, allowed=methods)]
             headers = {"Allow": ", ".join(methods)}
-            return answer_problem(request, MethodNotAllowed(headers=headers, errors=[unavailable]))
+            return answer_problem(request, MethodNotAllowed(headers=headers, errors=errors))
         unreadable = FieldError(unreadable_body, pointer="", allowed="JSON, multipart")
         return answer_problem(request, BadRequest(headers=headers, errors=[unreadable]))
 
@@ -172,7 +157,6 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 
 def _list_methods(request: Request) -> list[str]:
-    """Return the methods of a path; each has a route of its own."""
     routes = request.app.router.routes
     methods = [
         method

@@ -84,7 +84,6 @@ class HouseRoute(APIRoute):
 
     @cached_property
     def _beginning(self) -> str:
-        """The path before its first parameter."""
         return self.path.partition("{")[0]
 
     @cached_property
@@ -103,7 +102,10 @@ class HouseRoute(APIRoute):
                 request.scope["operation"].append(self.name)
             if not known:
                 known.update(_list_parameters(self))
-            _check(request, known, body)
+            check_url(request)
+            _refuse_unknown(request, known)
+            if body is not None:
+                body.check_media_type(request)
             return add_public_headers(request, await _run_with_retries(request, run))
 
         async def run(request: HouseRequest) -> Response:
@@ -127,14 +129,6 @@ class HouseRoute(APIRoute):
             return response
 
         return handle
-
-
-def _check(request: Request, known: dict[str, bool], body: Body | None) -> None:
-    """Check the URL and headers of a request."""
-    check_url(request)
-    _refuse_unknown(request, known)
-    if body is not None:
-        body.check_media_type(request)
 
 
 def _validate(request: HouseRequest, shape: JsonShape) -> None:

@@ -39,9 +39,12 @@ unknown_value = Kind(
     en="“{value}” is not one of the allowed values",
 )
 unknown_reference = Kind(
-    "unknown_reference",
-    id="“{value}” tidak ada dalam {source:list}",
-    en="“{value}” is not in {source:list}",
+    "unknown_reference", id="“{value}” tidak ada dalam {source:list}", en="“{value}” is not in {source:list}"
+)
+unavailable = Kind(
+    "unavailable",
+    id="“{value}” tidak tersedia di alamat ini.",
+    en="“{value}” is not available at this address.",
 )
 duplicate_key = Kind(
     "duplicate_key", id="“{value}” muncul lebih dari sekali", en="“{value}” occurs more than once"
@@ -124,9 +127,7 @@ piled_marks = _declare_kind(
     en="has too many combining characters on one letter",
 )
 unreadable_body = Kind(
-    "unreadable_body",
-    id="isi permintaan tidak dapat dibaca",
-    en="the request body cannot be read",
+    "unreadable_body", id="isi permintaan tidak dapat dibaca", en="the request body cannot be read"
 )
 too_many_errors = Kind(
     "too_many_errors",

@@ -1,10 +1,8 @@
-"""The OpenAPI document: the declarations of the routes, plus the rules that all operations share.
+"""The OpenAPI document: routes declare their shapes, this module adds headers, statuses, security and the error shape.
 
-A route declares its own shapes. This module adds headers, statuses, the security scheme and the error
-shape, so they cannot differ from operation to operation. `openapi_extra` of a route may also have
-`x-problems` (statuses of its own), `x-conditional` (a POST on a resource with a version),
-`x-stores-nothing` (a POST that only computes), `x-public` (a GET that needs no token in regions that the
-operator opened) and `x-constant` (a GET outside of `/v1` that has an ETag).
+`openapi_extra` of a route may have `x-problems` (statuses of its own), `x-conditional` (a POST on a resource with a
+version), `x-stores-nothing` (a POST that only computes), `x-public` (a GET that needs no token in opened regions) and
+`x-constant` (a GET outside of `/v1` that has an ETag).
 """
 
 import json
@@ -226,7 +224,6 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any], docum
 
 
 def _list_failures(path: str, method: str, operation: dict[str, Any]) -> set[int]:
-    """Return the statuses of failure that the path, the method and the request body of an operation imply."""
     statuses = {400, 500, *operation.pop("x-problems", [])}
     if "{" in path:
         statuses.add(404)

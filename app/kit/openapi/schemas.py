@@ -1,7 +1,6 @@
-"""JSON Schemas of the document: Pydantic's schemas in the idiom of OpenAPI 3.1.
+"""JSON Schemas of the document in the idiom of OpenAPI 3.1.
 
-Client generators turn every needless title and every `anyOf` of one into a type of its own, so this
-module removes them. The type of a nullable field includes null, and the schema of a reply requires all fields.
+Client generators make a type of every title and every `anyOf` of one, so this module removes them.
 """
 
 import json

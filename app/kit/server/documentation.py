@@ -43,10 +43,7 @@ class Meaning(BaseModel):
     message: Both | None = Field(default=None, json_schema_extra=SOMETIMES)
 
     model_config = show_example(
-        code="not_found",
-        status=404,
-        title=NotFound.title._asdict(),
-        detail=NotFound.detail._asdict(),
+        code="not_found", status=404, title=NotFound.title._asdict(), detail=NotFound.detail._asdict()
     )
 
 
@@ -75,8 +72,7 @@ def service_router() -> APIRouter:
 
     @router.get("/problems/{code}", response_model=Meaning, openapi_extra=CONSTANT)
     def read_problem(
-        request: Request,
-        code: str = describe_key("Code of a problem or of one of its errors.", "not_found"),
+        request: Request, code: str = describe_key("Code of a problem or of one of its errors.", "not_found")
     ) -> Response:
         """Return the meaning of a problem's or an error's code, in both languages; `type` of problems points here."""
         return _make_meaning(code).answer(request)

@@ -20,10 +20,7 @@ from app.kit.problems import Busy
 from app.kit.server.graceful_shutdown import STOPPING
 
 SECONDS = 0.5
-"""Time-out of a ping, after which the database counts as unavailable.
-
-A load balancer gets its reply within a second, even from a busy machine.
-"""
+"""Time-out of a ping, after which the database counts as unavailable: load balancers expect replies in a second."""
 
 
 class Health(BaseModel):

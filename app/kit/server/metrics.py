@@ -114,7 +114,6 @@ def _collect_replica(database: ReplicatedDatabase) -> Iterator[Metric]:
 
 
 def _count_rows(database: Database) -> int | None:
-    """Return the number of rows in the journal. Returns None if the database does not answer."""
     try:
         with limit_to_ping(), database.read_session() as session:
             return last_sequence(session)

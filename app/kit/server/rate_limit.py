@@ -1,10 +1,8 @@
-"""Rate limits: a loop of one caller must not be an outage for all, and invalid tokens cost their sender.
+"""Rate limits per caller: a budget of reads and one of writes in each worker process, and one of invalid tokens.
 
 The caller is a principal, with all of its tokens, if this worker recognised the secret of the request in the last ten
-minutes; otherwise it is the client's address. Reads and writes have a budget each, per caller and per worker process,
-in windows of a minute that begin with a caller's first request, so not all windows begin in the same instant. Each
-reply reports the remaining budget, in the fields of draft-ietf-httpapi-ratelimit-headers, so a polite caller never
-gets a 429.
+minutes; otherwise it is the client's address. A window is a minute from the caller's first request. Each reply reports
+the remaining budget, in the fields of draft-ietf-httpapi-ratelimit-headers.
 
 The look-up of an unknown secret reserves one failure of the address, and refunds it if the secret is valid. An
 address without failures left gets 429 before any look-up. Recognised secrets still pass, so one machine cannot lock

@@ -17,10 +17,7 @@ from app.kit.server.middleware import HttpMiddleware
 
 IN_MEMORY = 2**20
 SMALL = 64 * 2**10
-"""A body up to this size passes even beyond the sum, so large bodies crowd out only other large ones.
-
-The proxy bounds the number of connections, and so the sum of small bodies.
-"""
+"""A body up to this size passes even beyond the sum: the proxy bounds the number of connections, and so that sum."""
 CHUNK_SIZE = 256 * 2**10
 
 unreadable_length = Kind(
@@ -124,7 +121,6 @@ class RequestBodies(HttpMiddleware):
             await incoming.close()
 
     def _check_headers(self, length: bytes, coding: bytes) -> None:
-        """Raise UnsupportedMedia for a compressed body, BadRequest for a wrong length, TooLarge for a large one."""
         if coding.strip().lower() not in (b"", b"identity"):
             shown = coding.decode("latin-1")
             raise UnsupportedMedia(
