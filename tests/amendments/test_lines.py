@@ -220,7 +220,7 @@ def test_the_plans_own_addresses_are_closed_while_it_is_in_force(amended: TestCl
     ):
         reply = amended.request(method, path, json=body, headers=ANY)
         assert (reply.status_code, reply.json()["code"]) == (409, "plan_not_editable")
-        assert "/amendment" in reply.json()["detail"]
+        assert "perubahan rencana yang terbuka" in reply.json()["detail"]
 
 
 # Discarding

@@ -96,12 +96,12 @@ def test_an_overlap_names_both_lines_their_agencies_and_what_coincides(secretari
     put(secretariat, "A-2", base=OTHER)
     indonesian, english = (checked(secretariat, language)["items"][0] for language in ("id", "en"))
     assert indonesian["message"] == (
-        "A-1 (Dinas Sosial) dan A-2 (Dinas Kesehatan) memberi barang kepada keluarga yang sama "
-        f"di 1 tempat ({VILLAGE}) pada bulan 1–12"
+        "“A-1” (Dinas Sosial) dan “A-2” (Dinas Kesehatan) memberi barang kepada keluarga yang sama "
+        f"pada bulan 1–12; tempat yang sama: 1 ({VILLAGE})"
     )
     assert english["message"] == (
-        "A-1 (Dinas Sosial) and A-2 (Dinas Kesehatan) bring goods to the same families "
-        f"in 1 places ({VILLAGE}) in months 1–12"
+        "“A-1” (Dinas Sosial) and “A-2” (Dinas Kesehatan) give goods to the same families "
+        f"in months 1–12; common places: 1 ({VILLAGE})"
     )
     assert indonesian["values"] == english["values"]
     assert indonesian["values"]["agencies"] == [SOCIAL, HEALTH]

@@ -117,7 +117,7 @@ def test_a_linked_line_cannot_vanish(secretariat: TestClient) -> None:
     assert "delete" not in secretariat.get(f"{AT}/actions/A-1").json()["allowed"]
     kept = secretariat.delete(f"{AT}/actions/A-1", headers=ANY)
     assert (kept.status_code, kept.json()["code"]) == (409, "action_in_use")
-    assert "commitments: 1" in kept.json()["detail"]
+    assert "komitmen bersama" in kept.json()["detail"]
     put(secretariat, "A-1", title="Lain")  # rewriting the line keeps the link
     assert secretariat.get(K1).json()["linked_actions"] == [A1]
     secretariat.patch(K1, json={"linked_actions": []}, headers=ANY)

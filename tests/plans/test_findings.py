@@ -86,11 +86,11 @@ def test_sentences_are_in_the_language_asked_for_with_rupiah_as_people_read_them
     indonesian, english = findings(secretariat, "id", **change), findings(secretariat, "en", **change)
     assert [f["message"] for f in indonesian] == [
         "Baris anggaran berjumlah Rp 1.250.000, sedangkan alokasinya Rp 250.000.000",
-        "Tonggak M1 tanpa tenggat, atau tenggatnya setelah tahun 2026",
+        "Tonggak “M1” tidak bertenggat, atau tenggatnya setelah tahun 2026",
     ]
     assert [f["message"] for f in english] == [
-        "Budget lines sum to Rp 1,250,000 but the allocation is Rp 250,000,000",
-        "Milestone M1 has no due date, or one after 2026",
+        "Budget lines sum to Rp 1,250,000, but the allocation is Rp 250,000,000",
+        "Milestone “M1” has no due date, or one after 2026",
     ]
     for found in (indonesian, english):
         assert found[0]["values"] == {"part": "budget_lines", "sum": 1_250_000, "allocation": 250_000_000}

@@ -50,8 +50,8 @@ def test_findings_of_severity_error_block_and_are_named_line_by_line(
         ]
     first, _, third = done.json()["errors"]
     assert (first["value"], third["value"]) == ("A-2", "A-3")
-    assert first["message"].startswith("A-2: E02 Sub kegiatan “Sub kegiatan” belum berkode")
-    assert third["message"].startswith("A-3: E01 Baris anggaran berjumlah Rp 250.000.000")
+    assert first["message"].startswith("“A-2”: Sub kegiatan “Sub kegiatan” belum berkode")
+    assert third["message"].startswith("“A-3”: Baris anggaran berjumlah Rp 250.000.000")
     english = movers.chair.post(f"{AT}/submit", json={}, headers={**ANY, "Accept-Language": "en"}).json()[
         "errors"
     ][2]
@@ -132,7 +132,7 @@ def test_a_refused_move_says_the_state_and_what_is_possible(secretariat: TestCli
     done = movers.chair.post(f"{AT}/adopt", json=SIGNED, headers={**ANY, "Accept-Language": "en"})
     assert (done.status_code, done.json()["code"]) == (409, "transition_refused")
     assert done.json()["detail"] == (
-        f"Plan {PLAN} is draft; adopt is possible from endorsed alone. What you may do now: submit."
+        f"Plan {PLAN} is a draft. It can be adopted only if it is: endorsed. You may now: submit the plan."
     )
     assert secretariat.get(AT).json()["version"] == 1
 

@@ -18,7 +18,7 @@ from app.kit.database.upsert import upsert
 from app.kit.http.validation import validate
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, Kind, Problem, require_found
-from app.kit.wording import Text
+from app.kit.wording import Text, declare_words
 from app.plans.actions.models import PARTS, ActionFields, ActionIn, Part, SupportingAgencyRow
 from app.plans.actions.queries import (
     StoredAction,
@@ -35,8 +35,8 @@ from app.plans.core.rules import check_editable, check_right, format_action_subj
 
 reported_part = Kind(
     "reported_part",
-    id="{value} sudah ada laporan realisasinya; koreksi laporannya lebih dahulu",
-    en="{value} has progress reported on it; correct the reports first",
+    id="“{value}” sudah memiliki laporan realisasi; koreksi laporannya lebih dahulu",
+    en="“{value}” has progress reports; correct the reports first",
 )
 
 
@@ -48,17 +48,17 @@ FIGURE_PARTS = ("outputs", "milestones")
 """Parts of an action from which the areas above compute figures."""
 
 AFTER_ACTIONS: list[Callable[[Session, Sequence[int]], None]] = []
-"""Hooks of the areas above, from `app.wiring`. A write calls each with the ids of existing actions whose parts in
-`FIGURE_PARTS` it changed."""
+"""Hooks of the areas above, from `app.wiring`. A write calls each with the ids of existing actions if it changed their
+parts in `FIGURE_PARTS`."""
 
 
 class PartInUse(Problem):
     status = 409
     code = "part_in_use"
-    title = Text("Masih dipakai laporan", "Still reported on")
+    title = Text("Sudah ada laporannya", "There are progress reports")
     detail = Text(
-        "{keys} sudah ada laporan realisasinya; koreksi laporannya lebih dahulu.",
-        "{keys} has progress reported on it; correct the reports first.",
+        "“{keys}” sudah memiliki laporan realisasi. Koreksi laporannya lebih dahulu.",
+        "“{keys}” has progress reports. Correct the reports first.",
     )
 
 
@@ -67,10 +67,18 @@ class ActionInUse(Problem):
     code = "action_in_use"
     title = Text("Masih dirujuk", "Still referred to")
     detail = Text(
-        "Baris {action} masih dirujuk ({references}); lepaskan rujukannya lebih dahulu.",
-        "Action {action} is still referred to ({references}); take the references out first.",
+        "Baris “{action}” masih dirujuk oleh {references}. Lepaskan rujukannya lebih dahulu.",
+        "Line “{action}” still has references from {references}. Remove the references first.",
     )
 
+
+declare_words(
+    {
+        "commitments": Text("komitmen bersama", "commitments"),
+        "lines it leads": Text("baris rencana yang dipimpinnya", "lines it leads"),
+        "lines it supports": Text("baris rencana yang didukungnya", "lines it supports"),
+    }
+)
 
 _supporting = get_table(SupportingAgencyRow)
 
@@ -300,7 +308,7 @@ def write_actions(
 
 
 def _list_rows(part: Part, content: ActionContent, plan: Plan) -> list[dict[str, object]]:
-    """Return the rows of one part of an action; rows of agencies have the plan's region too."""
+    """Return one part of an action as rows; rows of agencies have the plan's region too."""
     extra = {"region_code": plan.region_code} if part.name == "supporting_agencies" else {}
     return [{**item, **extra} for item in part.list_items(content)]
 
@@ -321,7 +329,7 @@ def delete_action(write: Write, plan: Plan, code: str) -> None:
 def raise_referred(references: Mapping[str, Mapping[str, int]]) -> NoReturn:
     """Raise ActionInUse for the first of these lines."""
     code, counts = min(references.items())
-    raise ActionInUse(action=code, references=", ".join(f"{name}: {count}" for name, count in counts.items()))
+    raise ActionInUse(action=code, references=[*counts])
 
 
 def remove_actions(session: Session, gone: Mapping[str, StoredAction]) -> None:

@@ -44,28 +44,28 @@ from app.plans.core.models import EDITION_PATTERN
 
 decile_order = Kind(
     "decile_order",
-    id="desil dari ({first}) melebihi desil sampai ({last})",
-    en="decile from ({first}) exceeds decile to ({last})",
+    id="desil awal ({first}) melebihi desil akhir ({last})",
+    en="the first decile ({first}) is above the last decile ({last})",
 )
 month_order = Kind(
     "month_order",
     id="bulan mulai ({first}) setelah bulan selesai ({last})",
-    en="first month ({first}) is after last month ({last})",
+    en="the first month ({first}) is after the last month ({last})",
 )
 falling_targets = Kind(
     "falling_targets",
-    id="target triwulan bersifat kumulatif: tidak boleh turun dan berakhir pada target {target}",
-    en="quarterly targets are cumulative: they never fall and end at the target {target}",
+    id="isi empat target triwulan secara kumulatif: tidak turun, dan yang terakhir sama dengan target {target}",
+    en="give four cumulative quarterly targets: they never fall, and the last equals the target {target}",
 )
 milestone_weights = Kind(
     "milestone_weights",
-    id="bobot tonggak berjumlah {sum}, seharusnya 100 (isi semua atau kosongkan semua)",
-    en="milestone weights sum to {sum} instead of 100 (give all of them or none)",
+    id="bobot tonggak berjumlah {sum}, bukan 100; isi semua bobot atau kosongkan semuanya",
+    en="the weights of the milestones sum to {sum}, not 100; give all of them or none",
 )
 
 
 class Strategy(StrEnum):
-    """Strategies of Inpres 4/2022, kept by Inpres 8/2025."""
+    """The strategies of Inpres 4/2022 and Inpres 8/2025."""
 
     reduce_spending_burden = "reduce_spending_burden"
     raise_income = "raise_income"
@@ -73,7 +73,7 @@ class Strategy(StrEnum):
 
 
 class ComponentClass(StrEnum):
-    """Whether what a line pays for reaches the beneficiary."""
+    """The class of a component, by how far its money reaches the recipient."""
 
     direct = "direct"
     indirect = "indirect"
@@ -81,7 +81,7 @@ class ComponentClass(StrEnum):
 
 
 class BudgetStage(StrEnum):
-    """The stage of budgeting at which an amount was fixed."""
+    """The stage of budgeting that fixed an amount."""
 
     rkpd = "rkpd"
     kua_ppas = "kua_ppas"
@@ -123,9 +123,9 @@ class ComponentFields(BaseModel):
     component_class: ComponentClass
     description: Prose = ""
     amount: Rupiah | None = ShapeField(
-        default=None, description="Whole rupiah; null where the plan gives none."
+        default=None, description="Whole rupiah; null without an amount in the plan."
     )
-    is_travel: bool = ShapeField(default=False, description="Official travel; left out of direct spending.")
+    is_travel: bool = ShapeField(default=False, description="Official travel; direct spending leaves it out.")
 
 
 class BudgetLineFields(BaseModel):
@@ -134,7 +134,7 @@ class BudgetLineFields(BaseModel):
     funding_source: FundingSourceCode
     amount: Rupiah | None = ShapeField(
         default=None,
-        description="Whole rupiah; null where several sources share an allocation that is not split yet.",
+        description="Whole rupiah; null if several sources share an allocation without a split yet.",
     )
     stage: BudgetStage | None = None
 
@@ -164,14 +164,12 @@ class RecipientFields(BaseModel):
 
     code: Key
     kind: RecipientKind
-    unit: Line | None = ShapeField(
-        default=None, description="The plan's own word, such as `KK` or `Sekolah`."
-    )
+    unit: Line | None = ShapeField(default=None, description="Word of the plan, such as `KK` or `Sekolah`.")
     count: Count | None = None
     decile_from: Decile | None = None
     decile_to: Decile | None = None
     vulnerable_groups: list[Tag] = ShapeField(default_factory=list, max_length=20)
-    source: Line | None = ShapeField(default=None, description="Where the count is from, such as `DTSEN`.")
+    source: Line | None = ShapeField(default=None, description="Source of the count, such as `DTSEN`.")
     source_period: PeriodText | None = None
 
     @model_validator(mode="after")
@@ -234,17 +232,15 @@ class ActionFields(BaseModel):
         min_length=1,
         max_length=20,
         pattern=EDITION_PATTERN,
-        description="Edition of the code; the plan's where null is sent.",
+        description="Edition of the code; null takes the plan's.",
     )
     subactivity_code: str | None = ShapeField(
         default=None,
         max_length=20,
         pattern=r"^[0-9X]\.[0-9X]{2}\.[0-9]{2}\.[0-9]\.[0-9]{2}\.[0-9]{4}$",
-        description="Official sub-activity code, such as `1.06.05.2.02.0006`; null: known by its name alone.",
+        description="Official sub-activity code, such as `1.06.05.2.02.0006`; null: a sub-activity with a name alone.",
     )
-    subactivity: Line | None = ShapeField(
-        default=None, description="Name; filled from the code where null is sent."
-    )
+    subactivity: Line | None = ShapeField(default=None, description="Name; null takes the name of the code.")
     activity: Line | None = None
     program: Line | None = None
     allocation: Rupiah = ShapeField(
@@ -260,7 +256,7 @@ class ActionFields(BaseModel):
     matrix_texts: dict[Key, Prose] = ShapeField(
         default_factory=dict,
         max_length=21,
-        description="The matrix's own words where the fields do not carry them, by column (`location`, `recipients`).",
+        description="Words of the matrix that no field holds, by column (`location`, `recipients`).",
     )
     first_month: Month | None = None
     last_month: Month | None = None
@@ -279,7 +275,7 @@ class ActionFields(BaseModel):
 
 
 class ActionIn(ActionFields, Shape):
-    """An action as it is written: PUT replaces all of it, each list whole."""
+    """The fields of an action that a client writes; PUT replaces all, each list whole."""
 
     supporting_agencies: list[AgencyCode] = ShapeField(default_factory=list, max_length=20)
     components: list[Component] = ShapeField(default_factory=list, max_length=100)
@@ -306,7 +302,7 @@ class ActionIn(ActionFields, Shape):
 
 
 class ActionItem(ActionIn):
-    """An action in a call that writes many; its key is in the body."""
+    """An action of a batch, with its key."""
 
     code: Key
 
@@ -314,16 +310,18 @@ class ActionItem(ActionIn):
 
 
 class ActionOut(ActionIn):
-    """An action as it is read, with the latest figures that were reported on it."""
+    """An action with its latest reported figures."""
 
     code: Key
     plan: str = ShapeField(description="Key of the plan.")
     version: Version
     updated_at: datetime
-    progress_period: str | None = ShapeField(description="Latest quarter reported on; null where none was.")
+    progress_period: str | None = ShapeField(
+        description="Quarter of the latest report; null without reports."
+    )
     spent: int = ShapeField(description="Whole rupiah spent, cumulative to the end of that quarter.")
     absorption_percent: float | None = ShapeField(
-        description="Spent of the allocation; null where nothing is allocated."
+        description="Spent of the allocation; null without an allocation."
     )
     physical_percent: float | None = ShapeField(description="Physical progress to the end of that quarter.")
 
@@ -336,8 +334,8 @@ class ActionRow(ActionFields, Table, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     plan_id: int = Field(foreign_key="plan.id")
-    region_code: str = Field(max_length=13, description="The plan's; by it the table can be distributed.")
-    year: int = Field(description="The plan's; by it the table can be partitioned.")
+    region_code: str = Field(max_length=13, description="The plan's; a key to distribute the table by.")
+    year: int = Field(description="The plan's; a key to partition the table by.")
     code: str = Field(max_length=40)
     benefit_forms: list[BenefitForm] = Field(sa_type=sa.JSON)
     matrix_texts: dict[str, str] = Field(sa_type=sa.JSON)

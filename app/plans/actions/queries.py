@@ -29,6 +29,7 @@ from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag, fold_
 from app.kit.http.pagination import Listing, PageQuery, match_values
 from app.kit.http.validation import describe_unknown, unknown_reference
 from app.kit.problems import FieldError, Kind, require_found
+from app.kit.wording import Text, declare_words
 from app.plans.actions.models import (
     PARTS,
     ActionIn,
@@ -59,22 +60,22 @@ actions = get_table(ActionRow)
 class ActionQuery(PageQuery):
     """Filters and order of a plan's actions."""
 
-    strategy: Strategy | None = Field(default=None, description="Serves this strategy.")
-    lead_agency: AgencyCode | None = Field(default=None, description="Is led by this agency.")
-    supporting_agency: AgencyCode | None = Field(default=None, description="Is supported by this agency.")
+    strategy: Strategy | None = Field(default=None, description="Strategy of the action.")
+    lead_agency: AgencyCode | None = Field(default=None, description="Lead agency of the action.")
+    supporting_agency: AgencyCode | None = Field(default=None, description="One of the supporting agencies.")
     location: RegionCode | None = Field(
-        default=None, description="Works in this region or anywhere below it."
+        default=None, description="Region of a location or of those above it."
     )
-    funding_source: FundingSourceCode | None = Field(
-        default=None, description="Has a budget line of this source."
-    )
+    funding_source: FundingSourceCode | None = Field(default=None, description="Source of a budget line.")
     subactivity_code: str | None = Field(
-        default=None, max_length=20, description="Code or the beginning of one: `1.06` is the whole field."
+        default=None, max_length=20, description="Code or the beginning of one: `1.06` takes the whole field."
     )
-    tag: Tag | None = Field(default=None, description="Bears this tag.")
-    q: Words | None = Field(default=None, description="Words, all of which occur in title or names.")
+    tag: Tag | None = Field(default=None, description="One of the tags.")
+    q: Words | None = Field(
+        default=None, description="Words in the title or the official names, all required."
+    )
     reported: Annotated[
-        str | None, Field(pattern=r"^20[0-9]{2}-Q[1-4]$", description="Latest report is of this quarter.")
+        str | None, Field(pattern=r"^20[0-9]{2}-Q[1-4]$", description="Quarter of the latest report.")
     ] = None
     sort: Literal[
         "code",
@@ -243,7 +244,7 @@ def _select_actions(session: Session, shape: type[BaseModel], has_codes: bool) -
 
 
 def find_reported_codes(session: Session, plan: Plan, codes: list[str]) -> list[str]:
-    """Return those of the codes whose action has progress reports."""
+    """Return the codes of actions with progress reports, out of these codes."""
     query = sa.select(actions.c.code).where(
         actions.c.plan_id == plan.id, actions.c.code.in_(codes), actions.c.progress_period.is_not(None)
     )
@@ -254,12 +255,12 @@ def find_reported_codes(session: Session, plan: Plan, codes: list[str]) -> list[
 
 
 REFERRERS: dict[str, sa.Column[int]] = {}
-"""Name of a referring thing → its column of action ids. `app.wiring` adds those of the areas above: plans must not
-import commitments, yet a commitment keeps its action from deletion."""
+"""Name of a referring thing, with words for sentences → its column of action ids. `app.wiring` adds those of the areas
+above: plans must not import commitments, yet a commitment keeps its action from deletion."""
 
 
 def count_references(session: Session, plan: Plan, codes: list[str]) -> dict[str, dict[str, int]]:
-    """Return {code: {name of the referring thing: count}} of the codes with references, by one statement."""
+    """Return {code: {name of the referring thing: count}} of the codes with references, with one statement."""
     counts = {
         name: sa.select(sa.func.count()).where(column == actions.c.id).correlate(actions).scalar_subquery()
         for name, column in REFERRERS.items()
@@ -282,6 +283,18 @@ unnamed_subactivity = Kind(
     "unnamed_subactivity",
     id="isi kode atau nama sub kegiatan",
     en="give the code or the name of the sub-activity",
+)
+declare_words(
+    {
+        "funding_source_list": Text("daftar sumber pembiayaan", "the list of funding sources"),
+        "province_codes": Text(
+            "kode sub kegiatan provinsi pada edisi ini", "the provincial sub-activity codes of this edition"
+        ),
+        "regency_codes": Text(
+            "kode sub kegiatan kabupaten/kota pada edisi ini",
+            "the sub-activity codes of regencies in this edition",
+        ),
+    }
 )
 
 
@@ -341,7 +354,7 @@ def _check_funding(session: Session, pairs: Pairs) -> Iterator[FieldError]:
         [f"{code} {name}" for code, name in read_funding_source_labels(session).items()] if unknown else []
     )
     for pointer, source in unknown:
-        yield describe_unknown(source, "funding-sources", labels, pointer=pointer)
+        yield describe_unknown(source, "funding_source_list", labels, pointer=pointer)
 
 
 def _complete_nomenclature(
@@ -394,5 +407,5 @@ def _describe_unknown_code(
         pointer=f"{pointer}/subactivity_code",
         value=content["subactivity_code"],
         nearest=[f"{subactivity.code} {subactivity.name}" for subactivity in near],
-        values={"source": f"nomenclatures/{edition}/subactivities ({level})"},
+        values={"source": f"{level}_codes"},
     )

@@ -46,13 +46,13 @@ from app.plans.revisions.differences.rules import ChangedField, compare_contents
 
 missing_reason = Kind(
     "missing_reason",
-    id="{value}: perubahan {field} belum beralasan",
-    en="{value}: the change of {field} has no reason",
+    id="perubahan pada “{value}” belum diberi alasan",
+    en="a change of “{value}” has no reason yet",
 )
 referred_line = Kind(
     "referred_line",
-    id="{value} masih dirujuk ({references}); baris ini tidak dapat dihapus",
-    en="{value} is still referred to ({references}); this line cannot be taken out",
+    id="“{value}” masih dirujuk oleh {references}; lepaskan rujukannya sebelum menghapus baris ini",
+    en="“{value}” still has references from {references}; remove them before you remove the line",
 )
 empty_amendment = Kind(
     "empty_amendment",
@@ -79,7 +79,6 @@ def list_blocking_errors(session: Session, plan: Plan) -> Sequence[FieldError]:
             missing_reason,
             pointer=f"/actions/{missing.action}{field}" if missing.action else field,
             value=missing.action or plan.code,
-            values={"field": field or "/"},
         )
         for missing in find_missing_reasons(before, after, amendment.reasons, reasons)
         for field in missing.fields
@@ -95,12 +94,7 @@ def list_blocking_errors(session: Session, plan: Plan) -> Sequence[FieldError]:
     errors += flatten(unknown)
     errors += flatten(_find_in_use(session, plan, rows, stored))
     return errors + [
-        FieldError(
-            referred_line,
-            pointer=f"/actions/{code}",
-            value=code,
-            values={"references": ", ".join(f"{name}: {count}" for name, count in counts.items())},
-        )
+        FieldError(referred_line, f"/actions/{code}", value=code, values={"references": [*counts]})
         for code, counts in count_references(session, plan, _list_removed(rows)).items()
     ]
 

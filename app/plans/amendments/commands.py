@@ -20,7 +20,7 @@ from app.kit.database.upsert import upsert
 from app.kit.http.validation import narrow, validate
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import NotFound, Problem
-from app.kit.wording import Text
+from app.kit.wording import Text, declare_words
 from app.plans.actions.commands import (
     PartInUse,
     WrittenActions,
@@ -51,10 +51,10 @@ from app.plans.core.rules import EDITABLE, format_action_subject, format_plan_ch
 class AmendmentNotEditable(Problem):
     status = 409
     code = "amendment_not_editable"
-    title = Text("Perubahan rencana tidak dapat diubah", "The amendment cannot be changed")
+    title = Text("Perubahan rencana tidak dapat diubah", "The amendment cannot change")
     detail = Text(
-        "Perubahan rencana {plan} berkeadaan {state}; provinsi dapat mengembalikannya: POST /v1/plans/{plan}/return.",
-        "The amendment of plan {plan} is {state}; the province can return it: POST /v1/plans/{plan}/return.",
+        "Perubahan rencana {plan} sudah {state} dan tidak dapat diubah. Minta penelaah provinsi mengembalikannya.",
+        "The amendment of plan {plan} is {state} and cannot change. Ask the reviewer of the province to return it.",
     )
 
 
@@ -398,3 +398,4 @@ def _replace_agency(content: ActionContent, old: str, new: str) -> ActionContent
 
 
 REFERRERS = [Referrer("lines drafted for it", _count_drafted)]
+declare_words({"lines drafted for it": Text("baris dalam perubahan rencana", "lines drafted for it")})

@@ -47,8 +47,8 @@ AMENDMENT_OUT_EXAMPLE: JsonDict = {
 
 no_such_field = Kind(
     "no_such_field",
-    id="{value} bukan isian di sini; mulai dengan salah satu dari {allowed}",
-    en="{value} is no field here; begin with one of {allowed}",
+    id="“{value}” bukan isian yang dapat diberi alasan di sini",
+    en="“{value}” is not a field that can have a reason here",
 )
 
 
@@ -72,14 +72,14 @@ def _check_reasons(reasons: list[Reason], fields: list[str]) -> None:
 _REASONS: Any = ShapeField(
     default_factory=list,
     max_length=200,
-    description="May be missing while the amendment is drafted; replaced whole.",
+    description="Optional until the submission; a write replaces the list whole.",
 )
 
 
 reason_incomplete = Kind(
     "reason_incomplete",
-    id="category dan reason diisi bersama-sama",
-    en="category and reason are given together",
+    id="isi golongan dan kalimat alasan bersama-sama, atau kosongkan keduanya",
+    en="give both the category and the sentence of the reason, or neither",
 )
 
 
@@ -100,7 +100,7 @@ AmendmentChange = Literal["unchanged", "created", "changed", "removed"]
 
 
 class AmendedActionIn(ActionIn):
-    """An action as it shall be in the next revision, with the reasons for what changes."""
+    """A drafted action of the next revision, with the reasons for its changes."""
 
     reasons: list[Reason] = _REASONS
 
@@ -113,12 +113,12 @@ class AmendedActionIn(ActionIn):
 
     @property
     def action(self) -> ActionIn:
-        """The action alone."""
+        """The action without its reasons."""
         return narrow(self, ActionIn)
 
 
 class AmendedActionItem(AmendedActionIn):
-    """An action in a call that writes many; its key is in the body."""
+    """A drafted action of a batch, with its key."""
 
     code: Key
 
@@ -126,7 +126,7 @@ class AmendedActionItem(AmendedActionIn):
 
 
 class AmendedActionBatch(Batch):
-    """Up to 1,000 actions as they shall be."""
+    """A batch of up to 1,000 drafted actions."""
 
     items: list[SkipValidation[AmendedActionItem]] = ShapeField(min_length=1, max_length=1000)
 
@@ -134,14 +134,11 @@ class AmendedActionBatch(Batch):
 
 
 class AmendedAction(ActionOut):
-    """An action as it shall be in the next revision; of one that is taken out, as it is in force.
-
-    The figures that were reported are those of the line in force.
-    """
+    """A drafted action of the next revision, or a removed one as in force; the figures are of the line in force."""
 
     change: AmendmentChange
     reasons: list[Reason]
-    lacking: list[str] = ShapeField(description="Changed fields that need a reason and have none.")
+    lacking: list[str] = ShapeField(description="Changed fields that still need a reason.")
 
     model_config = show_example(AMENDED_ACTION_OUT_EXAMPLE)
 
@@ -150,7 +147,7 @@ class AmendedAction(ActionOut):
 
 
 class AmendmentIn(PlanIn):
-    """The plan's own fields as they shall be in the next revision."""
+    """The drafted fields of the plan itself, with the reasons for their changes."""
 
     reasons: list[Reason] = _REASONS
 
@@ -163,26 +160,26 @@ class AmendmentIn(PlanIn):
 
 
 class Lacking(BaseModel):
-    """What has no reason yet."""
+    """Changed fields without a reason, of a line or of the plan itself."""
 
     action: str | None = ShapeField(description="Key of the line; null: the plan's own fields.")
     fields: list[str]
 
 
 class AmendmentReply(AmendmentIn):
-    """An open amendment: the plan as it shall be, what it changes, what it still needs."""
+    """An open amendment: the drafted plan, its changes and its missing reasons."""
 
     plan: str
     state: PlanState
-    revision: int = ShapeField(description="Number of the revision in force, which it is to replace.")
+    revision: int = ShapeField(description="Number of the revision in force.")
     version: Version
     opened_at: datetime
-    purpose: str = ShapeField(description="Why the plan is amended, as was said when this was begun.")
-    created: int = ShapeField(description="Number of lines that are new.")
+    purpose: str = ShapeField(description="Note of the move that opened the amendment.")
+    created: int = ShapeField(description="Number of new lines.")
     changed: int
     removed: int
     unchanged: int
-    lacking: list[Lacking] = ShapeField(description="Must be empty before it can be submitted.")
+    lacking: list[Lacking] = ShapeField(description="Changes without a reason; they block the submission.")
     sums: Sums
     allowed: list[Literal["edit", "write_actions", "import_matrix", "discard"]]
 
@@ -193,7 +190,7 @@ class AmendmentReply(AmendmentIn):
 
 
 class AmendmentRow(Table, table=True):
-    """A draft of a plan's next revision."""
+    """The draft of a plan's next revision."""
 
     __tablename__ = "plan_amendment"
 
@@ -201,23 +198,23 @@ class AmendmentRow(Table, table=True):
     content: dict[str, object] | None = Field(
         default=None,
         sa_type=sa.JSON,
-        description="The plan's own fields as they shall be; null: as they are.",
+        description="The drafted fields of the plan itself; null: unchanged.",
     )
     reasons: list[dict[str, object]] = Field(sa_type=sa.JSON)
-    purpose: str = Field(description="Why the plan is amended at all.")
+    purpose: str = Field(description="Note of the move that opened the amendment.")
     opened_at: datetime
     version: int = 1
 
 
 class AmendmentActionRow(Table, table=True):
-    """A draft of a line of the next revision."""
+    """The draft of a line of the next revision."""
 
     __tablename__ = "plan_amendment_action"
 
     plan_id: int = Field(foreign_key="plan_amendment.plan_id", primary_key=True, ondelete="CASCADE")
     code: str = Field(primary_key=True, max_length=40)
     content: dict[str, object] | None = Field(
-        default=None, sa_type=sa.JSON, description="Null: the line is taken out."
+        default=None, sa_type=sa.JSON, description="Null removes the line."
     )
     reasons: list[dict[str, object]] = Field(sa_type=sa.JSON)
     version: int = 1

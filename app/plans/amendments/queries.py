@@ -47,7 +47,7 @@ class Amendment(NamedTuple):
     purpose: str
     """Why the region amends the plan."""
     number: int
-    """Position of its opening in its chain: above the position of any write to an earlier amendment."""
+    """Position of its opening in its chain, above every write to an earlier amendment."""
 
 
 def format_amendment_chain(code: str) -> str:
@@ -56,7 +56,7 @@ def format_amendment_chain(code: str) -> str:
 
 
 def find_amendment(session: Session, actor: Actor, code: str) -> Amendment:
-    """Return the open amendment of a plan. Raises NotFound if none is open or the actor may not read drafts."""
+    """Return the open amendment of a plan. Raises NotFound without one or without the right to read drafts."""
     plan = find_plan(session, actor, code)
     amendment = read_open_amendment(session, plan)
     if amendment is None or not actor.may("read_drafts", plan.region_code):

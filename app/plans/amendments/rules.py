@@ -30,7 +30,7 @@ NEEDS_REASON = (
     # dates
     "/milestones/*/due",
 )
-"""Fields whose change needs a reason (domain, section 5); `*` is an item's key. A line that the amendment adds or
+"""Fields that need a reason for a change (domain, section 5); `*` is an item's key. A line that the amendment adds or
 removes needs one reason for the whole."""
 
 _NEEDS = tuple(tuple(pattern.split("/")[1:]) for pattern in NEEDS_REASON)
@@ -60,7 +60,7 @@ def is_covered(field: str, reasons: Reasons) -> bool:
 
 
 def lacking(changes: Iterable[ChangedField], reasons: Reasons) -> list[str]:
-    """Return the fields whose change needs a reason and has none."""
+    """Return the changed fields that need a reason and have none."""
     return [
         change.field for change in changes if needs_reason(change) and not is_covered(change.field, reasons)
     ]

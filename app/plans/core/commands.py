@@ -35,8 +35,8 @@ from app.reference.queries import check_region
 
 malformed_plan_key = Kind(
     "malformed_plan_key",
-    id="{value} bukan kunci rencana; yang menyusun rencana hanya provinsi dan kabupaten/kota, sejak {first}: {allowed}",
-    en="{value} is no key of a plan; only provinces and regencies make plans, from {first} on: {allowed}",
+    id="“{value}” bukan kunci rencana: kode provinsi atau kabupaten/kota dan tahun sejak {first}, misalnya {allowed}",
+    en="“{value}” is not a plan key: the code of a province or regency and a year from {first}, such as {allowed}",
 )
 
 
@@ -79,7 +79,7 @@ def patch_plan(write: Write, code: str, patch: dict[str, object]) -> None:
 
 
 def lock_plan(write: Write, code: str) -> tuple[Plan, Chain]:
-    """Lock a plan's chain, check the right, the precondition and the state. Return the plan and its chain."""
+    """Lock a plan's chain, check right, precondition and state. Return the plan and its chain."""
     plan = find_plan(write.session, write.actor, code)
     write.actor.require("write_plan", plan.region_code)
     chain = lock_chain(write.session, format_plan_chain(code))

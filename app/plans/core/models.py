@@ -14,6 +14,7 @@ from app.kit.database.engine import Table
 from app.kit.fields import Count, Key, Line, Prose, RegionCode, Shape, Version, describe_key, show_example
 from app.kit.http.validation import refuse_repeated
 from app.kit.periods import PeriodText
+from app.kit.wording import Text, declare_words
 
 EDITION_PATTERN = r"^[A-Za-z0-9._-]*$"
 
@@ -54,9 +55,9 @@ PLAN_OUT_EXAMPLE: JsonDict = {
 
 
 class PlanState(StrEnum):
-    """Where a plan stands; changed by transitions only.
+    """The state of a plan; transitions alone change it.
 
-    Of a plan that has a revision in force, `draft` to `endorsed` tell of the amendment beside it.
+    With a revision in force, `draft` to `endorsed` are states of the open amendment.
     """
 
     draft = "draft"
@@ -67,6 +68,18 @@ class PlanState(StrEnum):
     closed = "closed"
 
 
+declare_words(
+    {
+        PlanState.draft: Text("draf", "a draft"),
+        PlanState.submitted: Text("diajukan", "submitted"),
+        PlanState.returned: Text("dikembalikan", "returned"),
+        PlanState.endorsed: Text("disetujui", "endorsed"),
+        PlanState.adopted: Text("ditetapkan", "adopted"),
+        PlanState.closed: Text("ditutup", "closed"),
+    }
+)
+
+
 class Instrument(StrEnum):
     """The legal form by which a region adopts its plan."""
 
@@ -75,7 +88,7 @@ class Instrument(StrEnum):
 
 
 class ReasonCategory(StrEnum):
-    """Why something is amended, in a word that can be counted."""
+    """The category of a reason for a change, for counts."""
 
     revised_budget = "revised_budget"
     revised_data = "revised_data"
@@ -92,20 +105,17 @@ FieldAddress = Annotated[
     ShapeField(
         max_length=200,
         pattern=r"^(/[^/]+)*$",
-        description="Address of a field like a JSON Pointer, a list's item by its own key: `/allocation`, "
-        "`/outputs/O1/target`, `/locations/63.02.05.2001`. The empty text is the whole.",
+        description="Address of a field like a JSON Pointer, with the key of a list's item: `/allocation`, "
+        "`/outputs/O1/target`, `/locations/63.02.05.2001`. The empty text addresses the whole.",
     ),
 ]
 
-SHORTEST_REASON = 10
-"""Characters: a reason is a sentence, not a mark."""
-
-
-ReasonText = Annotated[Prose, StringConstraints(min_length=SHORTEST_REASON, max_length=1000)]
+# At least ten characters: a reason is a sentence, not a mark.
+ReasonText = Annotated[Prose, StringConstraints(min_length=10, max_length=1000)]
 
 
 class Reason(Shape):
-    """Why a field was amended, or all that lies below it."""
+    """A reason for the changes of a field and of all fields below it."""
 
     field: FieldAddress = ""
     category: ReasonCategory
@@ -125,13 +135,13 @@ class PlanFields(BaseModel):
 
     title: Line
     medium_term_plan: Line | None = ShapeField(
-        default=None, description="The five-year plan (RPKD) it breaks down."
+        default=None, description="Five-year plan (RPKD) that the plan breaks down."
     )
     nomenclature_edition: str = ShapeField(
         default="",
         max_length=20,
         pattern=EDITION_PATTERN,
-        description="Edition of the codes; the newest where empty.",
+        description="Edition of the codes; empty takes the newest.",
     )
     note: Prose = ""
 
@@ -149,7 +159,7 @@ class PriorityLocation(PriorityLocationFields, Shape): ...
 
 
 class PlanIn(PlanFields, Shape):
-    """A plan as it is written."""
+    """The fields of a plan that a client writes."""
 
     priority_locations: list[PriorityLocation] = ShapeField(default_factory=list, max_length=2000)
 
@@ -164,7 +174,7 @@ class PlanIn(PlanFields, Shape):
 
 
 class PlanOut(PlanIn):
-    """A plan as it is read."""
+    """A plan with its state and totals."""
 
     plan: str = ShapeField(description="Key of the plan: region and year.")
     region_code: RegionCode
@@ -207,14 +217,14 @@ class ReasonContent(TypedDict):
 
 
 class PlanNoteFields(BaseModel):
-    """The province's request about the plan or one of its lines."""
+    """A request of the province about the plan or one of its lines."""
 
-    action: Key | None = ShapeField(default=None, description="Key of the line; null: of the plan itself.")
+    action: Key | None = ShapeField(default=None, description="Key of the line; null: the plan itself.")
     pointer: str | None = ShapeField(
         default=None,
         max_length=500,
         pattern=r"^(/([^~/]|~[01])*)*$",
-        description="JSON Pointer into the line, or into the plan, where the note is of one field.",
+        description="JSON Pointer of the field in the line or the plan; null: the whole.",
     )
     text: Annotated[Prose, ShapeField(min_length=1)]
 
@@ -230,21 +240,21 @@ NOTE_EXAMPLE: JsonDict = {
 
 
 class NoteState(StrEnum):
-    """`answered` when the plan was submitted again."""
+    """The state of a note; the next submission answers it."""
 
     open = "open"
     answered = "answered"
 
 
 class PlanNote(PlanNoteFields):
-    """A note of a return, and whether it was answered."""
+    """A note of a return, with the answer of the next submission."""
 
-    number: int = ShapeField(description="Among the plan's notes, from 1.")
+    number: int = ShapeField(description="Number among the plan's notes, from 1.")
     at: datetime
     author: str = ShapeField(description="Name of the token, a service or a position; never of a person.")
     state: NoteState
     answered_at: datetime | None
-    answer: str | None = ShapeField(description="What the region said when it submitted again.")
+    answer: str | None = ShapeField(description="Note of the submission that answered it.")
 
     model_config = show_example(
         NOTE_EXAMPLE,
@@ -302,8 +312,6 @@ class PriorityLocationRow(PriorityLocationFields, Table, table=True):
 
 
 class PlanNoteRow(PlanNoteFields, Table, table=True):
-    """A note that the province attached to a return."""
-
     __tablename__ = "plan_note"
 
     plan_id: int = Field(foreign_key="plan.id", primary_key=True, ondelete="CASCADE")

@@ -18,6 +18,7 @@ from app.kit.database.json_sql import TextSelect, build_json_array, select_field
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
+from app.kit.wording import Text, declare_words
 from app.plans.core.models import (
     NoteState,
     Plan,
@@ -48,7 +49,7 @@ def can_see_plan(actor: Actor) -> ColumnElement[bool]:
 
 
 def can_read_revisions(actor: Actor) -> ColumnElement[bool]:
-    """Predicate: the actor sees the plan, or the plan is in force in a region that is open to the public."""
+    """Predicate: the actor sees the plan, or the plan is in force in a region that the public may read."""
     return sa.or_(
         can_see_plan(actor),
         sa.and_(is_public_region(actor, plans.c.region_code), plans.c.revision.is_not(None)),
@@ -144,7 +145,7 @@ def select_priorities() -> Select[Any]:
 
 
 def is_plan(session: Session, code: str) -> bool:
-    """Return whether a plan has this key; checks no rights."""
+    """Return whether a plan has this key, without a check of rights."""
     return session.scalar(sa.select(plans.c.id).where(plans.c.code == code)) is not None
 
 
@@ -156,9 +157,9 @@ def region_name(session: Session, code: str) -> str:
 
 
 class NotesQuery(PageQuery):
-    """The filters of a plan's notes."""
+    """Filters and order of a plan's notes."""
 
-    state: NoteState | None = Field(default=None, description="`open` or `answered` ones.")
+    state: NoteState | None = Field(default=None, description="State of the notes.")
     sort: Literal["number", "-number"] = "number"
 
 
@@ -190,8 +191,17 @@ def read_open_notes(session: Session, actor: Actor, plan: Plan, line: str) -> li
 
 outside_region = Kind(
     "outside_region",
-    id="{value} di luar wilayah rencana; harus di dalam {allowed}",
-    en="{value} is outside the plan's region; it must lie in {allowed}",
+    id="“{value}” di luar wilayah rencana; pilih lokasi di dalam wilayah {region}",
+    en="“{value}” is outside the plan's region; choose a location inside region {region}",
+)
+declare_words(
+    {
+        "edition_list": Text(
+            "edisi nomenklatur yang terpasang", "the installed editions of the nomenclature"
+        ),
+        "plan_lines": Text("rencana ini", "this plan"),
+        "region_list": Text("daftar wilayah Kemendagri", "the Kemendagri list of regions"),
+    }
 )
 
 
@@ -205,7 +215,7 @@ def choose_edition(session: Session, edition: str | None, *, pointer: str) -> st
 
 def describe_unknown_edition(edition: str, known: list[str], pointer: str) -> FieldError:
     """Return the error of an unknown edition, with the known ones."""
-    return describe_unknown(edition, "nomenclatures", known, allowed=known, pointer=pointer)
+    return describe_unknown(edition, "edition_list", known, allowed=known, pointer=pointer)
 
 
 def check_locations(session: Session, region: str, places: Iterable[tuple[str, str]]) -> list[FieldError]:
@@ -215,9 +225,9 @@ def check_locations(session: Session, region: str, places: Iterable[tuple[str, s
     known = find_regions_by_code(session, inside) if inside else {}
     labels = read_region_labels(session, region) if len(known) < len(set(inside)) else {}
     return [
-        FieldError(outside_region, pointer=pointer, value=code, allowed=f"{region}.…")
+        FieldError(outside_region, pointer, value=code, allowed=f"{region}.…", values={"region": region})
         if not is_inside(code, region)
-        else describe_unknown(code, "regions", _list_siblings(code, labels), pointer=pointer)
+        else describe_unknown(code, "region_list", _list_siblings(code, labels), pointer=pointer)
         for pointer, code in pairs
         if code not in known
     ]

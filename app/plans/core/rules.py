@@ -9,7 +9,7 @@ import rfc8785
 from app.access.rules import Actor, is_within
 from app.kit.fields import REGION_PATTERN
 from app.kit.problems import FieldError, Forbidden, Kind, Problem
-from app.kit.wording import Text
+from app.kit.wording import Text, declare_words
 from app.plans.core.models import PlanState
 
 PLAN_CHAIN = "plan:"
@@ -56,12 +56,26 @@ def is_inside(code: str, region: str) -> bool:
 class PlanNotEditable(Problem):
     status = 409
     code = "plan_not_editable"
-    title = Text("Rencana tidak dapat diubah", "The plan cannot be changed")
+    title = Text("Rencana tidak dapat diubah", "The plan cannot change")
     detail = Text(
-        "Rencana {plan} berkeadaan {state}, revisi {revision}; isinya tidak dapat diubah di alamat ini. "
-        "Jalan selanjutnya: {way}.",
-        "Plan {plan} is {state}, revision {revision}; it cannot be changed at this address. The way on: {way}.",
+        "Rencana {plan} sudah {state} dan tidak dapat diubah langsung. {advice}.",
+        "Plan {plan} is {state} and cannot change directly. {advice}.",
     )
+
+
+declare_words(
+    {
+        "ask_for_return": Text(
+            "Minta penelaah provinsi mengembalikannya", "Ask the reviewer of the province to return it"
+        ),
+        "open_amendment": Text("Buka perubahan rencana lebih dahulu", "Open an amendment first"),
+        "write_amendment": Text(
+            "Tulis perubahan Anda di perubahan rencana yang terbuka",
+            "Write your change into the open amendment",
+        ),
+        "plan_year_over": Text("Tahun rencananya sudah berakhir", "Its year is over"),
+    }
+)
 
 
 class PlanClosed(Problem):
@@ -69,8 +83,8 @@ class PlanClosed(Problem):
     code = "plan_closed"
     title = Text("Rencana sudah ditutup", "The plan is closed")
     detail = Text(
-        "Rencana {plan} sudah ditutup; tidak ada lagi laporan yang diterima.",
-        "Plan {plan} is closed; no report is taken any more.",
+        "Rencana {plan} sudah ditutup. Laporan dan penjelasannya tidak dapat diubah lagi.",
+        "Plan {plan} is closed. Its reports and explanations cannot change any more.",
     )
 
 
@@ -84,19 +98,17 @@ def is_editable(state: str, revision: int | None) -> bool:
 
 def check_editable(plan: str, state: str, revision: int | None) -> None:
     """Raise PlanNotEditable, with the next step, if the plan's own addresses take no changes."""
-    if not is_editable(state, revision):
-        number = "–" if revision is None else revision
-        raise PlanNotEditable(
-            plan=plan, state=state, revision=number, way=_name_next_step(plan, state, revision)
-        )
-
-
-def _name_next_step(plan: str, state: str, revision: int | None) -> str:
+    if is_editable(state, revision):
+        return
     if revision is None:
-        return f"POST /v1/plans/{plan}/return"
-    if state == PlanState.adopted:
-        return f"POST /v1/plans/{plan}/amend"
-    return "–" if state == PlanState.closed else f"/v1/plans/{plan}/amendment"
+        advice = "ask_for_return"
+    elif state == PlanState.closed:
+        advice = "plan_year_over"
+    else:
+        # An open amendment has the plan's state; the revision in force stays adopted.
+        advice = "open_amendment" if state == PlanState.adopted else "write_amendment"
+        state = PlanState.adopted
+    raise PlanNotEditable(plan=plan, state=state, advice=advice)
 
 
 def is_reportable(state: str) -> bool:
@@ -114,8 +126,8 @@ def check_reportable(plan: str, state: str) -> None:
 
 not_your_agency = Kind(
     "not_your_agency",
-    id="Anda tidak dapat menulis baris {value}; perlu peran {roles}",
-    en="you cannot write lines of {value}; the role {roles} is needed",
+    id="Anda tidak dapat menulis baris perangkat daerah “{value}”; operatornya dan sekretariat TKPK dapat",
+    en="you cannot write lines of agency “{value}”; its operator and the TKPK secretariat can",
 )
 
 
@@ -124,9 +136,8 @@ def check_right(actor: Actor, right: str, region: str, pointer: str, *agencies: 
     try:
         actor.require(right, region, *agencies)
     except Forbidden as refused:
-        value, values = next(iter(agencies), None), refused.values
-        allowed = values["memberships"]
-        return [FieldError(not_your_agency, pointer=pointer, value=value, allowed=allowed, values=values)]
+        value, allowed = next(iter(agencies), None), refused.values["memberships"]
+        return [FieldError(not_your_agency, pointer=pointer, value=value, allowed=allowed)]
     return []
 
 

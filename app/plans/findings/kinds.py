@@ -95,7 +95,7 @@ declare_words(
         "spent": Text("Realisasi", "Spending"),
         "province": Text("provinsi", "province"),
         "regency": Text("kabupaten/kota", "regency"),
-        "reduce_spending_burden": Text("pengurangan beban pengeluaran", "reducing spending burden"),
+        "reduce_spending_burden": Text("pengurangan beban pengeluaran", "reducing the spending burden"),
         "raise_income": Text("peningkatan pendapatan", "raising income"),
         "reduce_poverty_pockets": Text("penurunan kantong kemiskinan", "reducing poverty pockets"),
         "cash": Text("uang tunai", "cash"),
@@ -133,10 +133,11 @@ _CODES = Text(
     "Permendagri 90/2019 and its updates: the fourth group of a code is the level of government",
 )
 _THREE_STRATEGIES = Text(
-    "Inpres 4/2022, dilanjutkan Inpres 8/2025: tiga strategi", "Inpres 4/2022, kept by Inpres 8/2025"
+    "Inpres 4/2022, dilanjutkan Inpres 8/2025: tiga strategi",
+    "Inpres 4/2022, continued by Inpres 8/2025: three strategies",
 )
 _DTSEN = Text(
-    "DTSEN: desil 1–10, dimutakhirkan empat kali setahun", "DTSEN: deciles 1–10, refreshed quarterly"
+    "DTSEN: desil 1–10, dimutakhirkan empat kali setahun", "DTSEN: deciles 1–10, updated four times a year"
 )
 _SPENDING = Text(
     "PMK 97/2023 pasal 3 menimbang belanja langsung, tidak langsung dan penunjang tanpa perjalanan dinas",
@@ -148,9 +149,9 @@ E01 = FindingKind(
     title=Text("Jumlah rincian tidak sama dengan alokasi", "Parts do not sum to the allocation"),
     says=Text(
         "{part} berjumlah Rp {sum}, sedangkan alokasinya Rp {allocation}",
-        "{part} sum to Rp {sum} but the allocation is Rp {allocation}",
+        "{part} sum to Rp {sum}, but the allocation is Rp {allocation}",
     ),
-    hint=Text("Samakan keduanya.", "Make them equal."),
+    hint=Text("Perbaiki rincian atau alokasinya sampai sama.", "Correct the parts or the allocation."),
 )
 E02 = FindingKind(
     "E02",
@@ -158,7 +159,7 @@ E02 = FindingKind(
     says=Text("Sub kegiatan “{subactivity}” belum berkode", "Sub-activity “{subactivity}” has no code yet"),
     retired=Text(
         "Kode {code} sudah dicabut dari nomenklatur {edition}; penggantinya: {successors}",
-        "Code {code} was retired from nomenclature {edition}; its successors: {successors}",
+        "Nomenclature {edition} retired code {code}; its successors: {successors}",
     ),
     hint=Text("Pilih kodenya dari nomenklatur.", "Choose its code from the nomenclature."),
     source=_CODES,
@@ -167,8 +168,8 @@ E03 = FindingKind(
     "E03",
     title=Text("Kode tingkat pemerintahan lain", "Code of another level of government"),
     says=Text(
-        "Kode {code} milik {found}, sedangkan rencana ini rencana {level}",
-        "Code {code} is of a {found}, but this is the plan of a {level}",
+        "Kode {code} adalah kode {found}, sedangkan ini rencana {level}",
+        "Code {code} is a code of a {found}, but this is the plan of a {level}",
     ),
     hint=Text("Pilih kode yang setara untuk {level}.", "Choose the corresponding code for a {level}."),
     source=_CODES,
@@ -186,42 +187,42 @@ E05 = FindingKind(
     "E05",
     title=Text("Rentang desil tidak sah", "Invalid decile range"),
     says=Text(
-        "Sasaran {recipient}: desil {first} sampai {last} bukan rentang",
-        "Recipients {recipient}: deciles {first} to {last} are no range",
+        "Rentang desil sasaran “{recipient}” tidak sah: {first} sampai {last}",
+        "The decile range of recipients “{recipient}” is invalid: {first} to {last}",
     ),
     hint=Text(
-        "Isi kedua batasnya, 1 sampai 10, yang kecil lebih dahulu; atau kosongkan keduanya.",
-        "Give both ends, 1 to 10, the smaller one first; or neither.",
+        "Isi kedua batas, 1 sampai 10, mulai dari yang kecil, atau kosongkan keduanya.",
+        "Give both ends, from 1 to 10, the smaller one first, or neither.",
     ),
     source=_DTSEN,
 )
 E09 = FindingKind(
     "E09",
     title=Text("Tanpa penanggung jawab, strategi atau anggaran", "No lead agency, strategy or budget"),
-    says=Text("Baris tanpa anggaran", "The line has no budget"),
-    lead_agency=Text("Baris tanpa perangkat daerah", "The line has no lead agency"),
-    strategy=Text("Baris tanpa strategi", "The line has no strategy"),
+    says=Text("Baris ini belum beranggaran", "The line has no budget"),
+    lead_agency=Text("Baris ini belum memiliki perangkat daerah", "The line has no lead agency"),
+    strategy=Text("Baris ini belum memiliki strategi", "The line has no strategy"),
     hint=Text(
-        "Lengkapi perangkat daerah, strategi, alokasi dan sumber pembiayaannya.",
-        "Give its lead agency, strategy, allocation and funding source.",
+        "Isi perangkat daerah, strategi, alokasi dan sumber pembiayaannya.",
+        "Give the lead agency, strategy, allocation and funding source.",
     ),
 )
 W01 = FindingKind(
     "W01",
     title=Text("Tanpa lokasi tingkat desa", "No location at village level"),
-    says=Text("Tidak ada lokasi tingkat desa", "No location at village level"),
-    hint=Text("Sebutkan desa atau kelurahannya.", "Name the villages."),
+    says=Text("Baris ini tidak memiliki lokasi tingkat desa", "The line has no location at village level"),
+    hint=Text("Tambahkan desa atau kelurahannya.", "Add the villages."),
 )
 W02 = FindingKind(
     "W02",
-    title=Text("Tanpa aktivitas langsung", "Nothing direct"),
+    title=Text("Tanpa aktivitas langsung", "No direct activity"),
     says=Text(
-        "Tidak ada aktivitas langsung, hanya tidak langsung atau penunjang",
-        "Nothing direct, only indirect or supporting",
+        "Semua aktivitasnya tidak langsung atau penunjang, tidak ada yang langsung",
+        "All its activities are indirect or supporting, none is direct",
     ),
     hint=Text(
-        "Periksa kelas komponennya, atau terangkan mengapa baris ini masuk RAT.",
-        "Check the classes of its components, or say why the line is in the plan.",
+        "Periksa kelas komponennya, atau jelaskan di catatan mengapa baris ini masuk RAT.",
+        "Check the classes of its components, or explain in its note why the line is in the plan.",
     ),
     source=_SPENDING,
 )
@@ -230,13 +231,13 @@ W03 = FindingKind(
     title=Text("Belanja penunjang di atas 30 %", "Supporting spending above 30 %"),
     says=Text(
         "Belanja penunjang Rp {supporting} adalah {percent} % dari alokasi rencana Rp {allocation}; "
-        "wajarnya paling banyak {limit} %",
+        "seharusnya paling banyak {limit} %",
         "Supporting spending of Rp {supporting} is {percent} % of the plan's allocation of Rp {allocation}; "
-        "at most {limit} % is sound",
+        "it should be at most {limit} %",
     ),
     hint=Text(
         "Alihkan anggaran ke aktivitas yang sampai ke penerima manfaat.",
-        "Move money to what reaches the recipients.",
+        "Move money to activities that reach the recipients.",
     ),
     source=_SPENDING,
     into=("plan",),
@@ -246,11 +247,11 @@ W04 = FindingKind(
     title=Text("Lokus belum dijangkau ketiga strategi", "Priority location not reached by all strategies"),
     says=Text(
         "Lokasi prioritas {place} belum dijangkau strategi: {missing}",
-        "Priority location {place} is not reached by: {missing}",
+        "No line of these strategies reaches priority location {place}: {missing}",
     ),
     hint=Text(
-        "Sebutkan desa ini di lokasi baris strategi tersebut; lokasi tingkat kecamatan ke atas tidak dihitung.",
-        "Name this village among the locations of such a line; a location at district level or above does not count.",
+        "Tambahkan desa ini ke lokasi baris strategi tersebut; kecamatan dan wilayah di atasnya tidak dihitung.",
+        "Add this village to the locations of such a line; districts and regions above them do not count.",
     ),
     source=_THREE_STRATEGIES,
     into=("plan",),
@@ -259,24 +260,25 @@ W05 = FindingKind(
     "W05",
     title=Text("Sasaran melebihi keluarga yang berhak", "More recipients than eligible families"),
     says=Text(
-        "{planned} keluarga direncanakan, sedangkan sasaran lokasi prioritas {place} hanya {eligible}",
-        "{planned} families are planned, but the priority locations {place} have {eligible}",
+        "Baris ini merencanakan {planned} keluarga, sedangkan sasaran lokasi prioritas {place} hanya {eligible}",
+        "The line plans for {planned} families, but the priority locations {place} have only {eligible}",
     ),
     hint=Text(
         "Periksa jumlah sasaran, atau perbarui keluarga sasaran lokasi prioritas.",
-        "Check the count, or update the priority locations' target families.",
+        "Check the number, or update the target families of the priority locations.",
     ),
 )
 W06 = FindingKind(
     "W06",
     title=Text("Biaya per penerima menyimpang", "Cost per recipient out of line"),
     says=Text(
-        "Rp {cost} per penerima ({kind}), sedangkan median {lines} baris sub kegiatan {code} Rp {median}",
-        "Rp {cost} per recipient ({kind}), but the median of {lines} lines of sub-activity {code} is Rp {median}",
+        "Biaya per penerima ({kind}) Rp {cost}, sedangkan median {lines} baris sub kegiatan {code} Rp {median}",
+        "The cost per recipient ({kind}) is Rp {cost}, but the median of {lines} lines of sub-activity {code} is "
+        "Rp {median}",
     ),
     hint=Text(
-        "Periksa alokasi dan jumlah penerimanya, atau terangkan bedanya.",
-        "Check allocation and count, or say what makes the difference.",
+        "Periksa alokasi dan jumlah penerimanya, atau jelaskan perbedaannya di catatan.",
+        "Check the allocation and the number of recipients, or explain the difference in the note.",
     ),
     source=Text(
         "Skor z termodifikasi di atas 3,5 (Iglewicz dan Hoaglin, 1993) di antara baris sub kegiatan yang sama",
@@ -287,20 +289,22 @@ W07 = FindingKind(
     "W07",
     title=Text("Tumpang tindih", "Overlap"),
     says=Text(
-        "{first} ({first_agency}) dan {second} ({second_agency}) memberi {benefit_forms} kepada {recipients} yang sama "
-        "di {place_count} tempat ({places}) pada bulan {first_month}–{last_month}",
-        "{first} ({first_agency}) and {second} ({second_agency}) bring {benefit_forms} to the same {recipients} "
-        "in {place_count} places ({places}) in months {first_month}–{last_month}",
+        "“{first}” ({first_agency}) dan “{second}” ({second_agency}) memberi {benefit_forms} kepada {recipients} yang "
+        "sama pada bulan {first_month}–{last_month}; tempat yang sama: {place_count} ({places})",
+        "“{first}” ({first_agency}) and “{second}” ({second_agency}) give {benefit_forms} to the same {recipients} "
+        "in months {first_month}–{last_month}; common places: {place_count} ({places})",
     ),
     hint=Text(
         "Gabungkan, bagi sasarannya, atau jelaskan mengapa keduanya saling melengkapi.",
-        "Merge them, divide the recipients, or explain why they complement each other.",
+        "Merge them, divide the recipients, or explain why the lines complement each other.",
     ),
 )
 W08 = FindingKind(
     "W08",
-    title=Text("Perjalanan dinas sebagai belanja langsung", "Travel counted as direct"),
-    says=Text("Perjalanan dinas dihitung sebagai belanja langsung", "Travel is counted as direct spending"),
+    title=Text("Perjalanan dinas sebagai belanja langsung", "Travel counted as direct spending"),
+    says=Text(
+        "Komponen perjalanan dinas berkelas belanja langsung", "A travel component has the class direct"
+    ),
     hint=Text("Ubah kelas komponennya.", "Change the component's class."),
     source=_SPENDING,
 )
@@ -308,10 +312,10 @@ W09 = FindingKind(
     "W09",
     title=Text("Data sasaran lebih tua dari empat triwulan", "Recipient data older than four quarters"),
     says=Text(
-        "Data {period} lebih dari empat triwulan sebelum {start}",
-        "Data of {period} are more than four quarters older than {start}",
+        "Data sasaran {period} lebih tua dari empat triwulan sebelum {start}",
+        "The recipient data of {period} is more than four quarters older than {start}",
     ),
-    hint=Text("Perbarui dari DTSEN terbaru.", "Renew it from the latest DTSEN."),
+    hint=Text("Perbarui dengan DTSEN terbaru.", "Update it from the latest DTSEN."),
     source=_DTSEN,
     into=("action", "plan"),
 )
@@ -321,8 +325,8 @@ W10 = FindingKind(
         "Tonggak tanpa tenggat dalam tahun rencana", "Milestone without a due date in the plan's year"
     ),
     says=Text(
-        "Tonggak {milestone} tanpa tenggat, atau tenggatnya setelah tahun {year}",
-        "Milestone {milestone} has no due date, or one after {year}",
+        "Tonggak “{milestone}” tidak bertenggat, atau tenggatnya setelah tahun {year}",
+        "Milestone “{milestone}” has no due date, or one after {year}",
     ),
     hint=Text("Isi tenggat sampai akhir tahun rencana.", "Give a due date by the end of the plan's year."),
 )

@@ -19,31 +19,31 @@ from app.plans.findings.rules import PlacedFinding
 
 
 class FindingShape(BaseModel):
-    """Something to mend (error) or to know (warning) about a line or a report (domain, section 4)."""
+    """A finding on a line, a report or a plan (domain, section 4): an error to correct or a warning."""
 
     code: str
     type: str = ShapeField(description="Address that documents the code.")
     severity: Severity
     pointer: str = ShapeField(description="JSON Pointer into the action, the report or the plan.")
-    message: str = ShapeField(description="What is so, in the language asked for.")
-    hint: str = ShapeField(description="How to mend it.")
-    values: dict[str, Any] = ShapeField(description="What was compared.")
+    message: str = ShapeField(description="Sentence in the requested language.")
+    hint: str = ShapeField(description="Advice in the requested language.")
+    values: dict[str, Any] = ShapeField(description="Values that the rule compared.")
 
 
 _EXAMPLE: JsonDict = {**W01.at("/locations").shown("id"), "action": "A-001"}
 
 
 class PlanFinding(FindingShape):
-    """A finding of a plan, with what it is about."""
+    """A finding with its line and the quarter of its report."""
 
     action: str | None = ShapeField(
         default=None,
-        description="Line that it is about; without one the plan itself, into which the pointer then points.",
+        description="Key of the line; missing if the finding is on the plan itself.",
         json_schema_extra=SOMETIMES,
     )
     period: str | None = ShapeField(
         default=None,
-        description="Quarter, where it is about a report on that line, into which the pointer then points.",
+        description="Quarter of the report; missing if the finding is not on a report.",
         json_schema_extra=SOMETIMES,
     )
 
@@ -55,28 +55,28 @@ def dump_placed(placed: PlacedFinding, language: Language) -> PlanFinding:
 
 
 class FindingCount(BaseModel):
-    """How often something is to be said of a plan."""
+    """The number of findings of one kind."""
 
     code: str
     severity: Severity
     title: str
     open: int
-    explained: int = ShapeField(description="Overlaps that somebody explained; not among the items.")
+    explained: int = ShapeField(description="Overlaps with an explanation; `items` omits them.")
 
 
 class PlanFindings(BaseModel):
-    """What a plan has to mend and should know, whole."""
+    """All findings of a plan."""
 
     plan: str
-    lines: int = ShapeField(description="Lines that were checked.")
-    errors: int = ShapeField(description="Open errors of the whole plan, whatever was asked for.")
+    lines: int = ShapeField(description="Number of checked lines.")
+    errors: int = ShapeField(description="Open errors of the whole plan, without regard to filters.")
     warnings: int
-    counts: list[FindingCount] = ShapeField(description="By code, of the whole plan; those that occur.")
+    counts: list[FindingCount] = ShapeField(description="Numbers by code, of the whole plan, without zeros.")
     left_out: int = ShapeField(
-        description="Overlaps beyond those among the items; the list of overlaps has them all."
+        description="Number of overlaps that `items` omits; the list of overlaps has all."
     )
     items: list[PlanFinding] = ShapeField(
-        description="Errors first, by code; of a code first the plan's own, then line by line."
+        description="Errors first, by code; within a code, findings on the plan, then by line."
     )
 
     model_config = show_example(
@@ -99,15 +99,15 @@ class PlanFindings(BaseModel):
 
 
 class FindingsQuery(BaseModel):
-    """Filters of a plan's findings; a finding matches all of them."""
+    """Filters of a plan's findings, all required."""
 
     severity: Severity | None = ShapeField(default=None, description="Only errors or only warnings.")
     code: list[str] = ShapeField(default_factory=list, description="Only these codes.")
     action: Key | None = ShapeField(
-        default=None, description="Only what is about this line, an overlap of it with another too."
+        default=None, description="Only findings on this line, with its overlaps."
     )
     agency: AgencyCode | None = ShapeField(
-        default=None, description="Only what is about lines that this agency leads."
+        default=None, description="Only findings on lines that this agency leads."
     )
 
 
@@ -115,7 +115,7 @@ class FindingsQuery(BaseModel):
 
 
 class BothLanguages(BaseModel):
-    """The same words in Indonesian and English; `{name}` takes the finding's values."""
+    """A text in Indonesian and English; `{name}` takes a value of the finding."""
 
     id: str
     en: str
@@ -138,15 +138,15 @@ _MEANING = _dump_kind(W01)
 
 
 class FindingMeaning(BaseModel):
-    """What a finding's code means, how to mend it, and where the rule comes from."""
+    """A kind of finding: its sentences, advice and source."""
 
     code: str
     severity: Severity
-    into: list[Resource] = ShapeField(description="What its pointer points into.")
+    into: list[Resource] = ShapeField(description="Documents into which its pointer points.")
     title: BothLanguages
-    messages: list[BothLanguages] = ShapeField(description="Its sentences.")
+    messages: list[BothLanguages] = ShapeField(description="Sentences of the kind.")
     hint: BothLanguages
-    source: BothLanguages = ShapeField(description="Legal or statistical basis.")
+    source: BothLanguages = ShapeField(description="Legal or statistical basis of the rule.")
 
     model_config = show_example(_MEANING)
 
@@ -167,7 +167,7 @@ def describe_kind(kind: FindingKind) -> FindingMeaning:
 
 
 class ActionBatch(Batch):
-    """Up to 1,000 actions."""
+    """A batch of up to 1,000 actions."""
 
     # `read_items` validates item by item, so that with `each` one bad item does not refuse the others.
     items: list[SkipValidation[ActionItem]] = ShapeField(min_length=1, max_length=1000)
@@ -176,23 +176,23 @@ class ActionBatch(Batch):
 
 
 class ItemResult(BaseModel):
-    """What became of one item."""
+    """The outcome of one item."""
 
     code: str | None = ShapeField(
-        default=None, description="Key of the item, where it could be read.", json_schema_extra=SOMETIMES
+        default=None, description="Key of the item; missing if it is unreadable.", json_schema_extra=SOMETIMES
     )
     status: Status
     version: int | None = ShapeField(default=None, json_schema_extra=SOMETIMES)
     errors: list[ErrorShape] | None = ShapeField(default=None, json_schema_extra=SOMETIMES)
     findings: list[FindingShape] | None = ShapeField(
         default=None,
-        description="What is to be mended or known of an item that was written.",
+        description="Findings of a written item.",
         json_schema_extra=SOMETIMES,
     )
 
 
 class BatchResult(BaseModel):
-    """What became of each item, in the order they were sent."""
+    """The outcomes of all items, in the order of the request."""
 
     created: int
     updated: int

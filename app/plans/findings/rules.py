@@ -67,7 +67,7 @@ class LineFacts:
 
 
 blocking_finding = Kind(
-    "blocking_finding", id="{value}: {finding} {message}. {hint}", en="{value}: {finding} {message}. {hint}"
+    "blocking_finding", id="“{value}”: {message}. {hint}", en="“{value}”: {message}. {hint}"
 )
 
 
@@ -79,7 +79,7 @@ class BlockingFinding(FieldError):
 
     def shown(self, language: Language) -> ErrorShape:
         assert self.finding is not None
-        values = {"finding": self.finding.code, **self.finding.shown(language)}
+        values = self.finding.shown(language)
         return FieldError(self.kind, pointer=self.pointer, value=self.value, values=values).shown(language)
 
 
@@ -112,11 +112,7 @@ def _check_code_in_force(line: ActionContent, facts: LineFacts) -> Iterator[Find
     elif (
         edition is not None
         and (edition, code) in facts.successors
-        and _read_level(code)
-        in (
-            None,
-            find_government_level(facts.region_code),
-        )
+        and _read_level(code) in (None, find_government_level(facts.region_code))
     ):
         successors = ", ".join(facts.successors[edition, code]) or "–"
         yield E02.at("/subactivity_code", about="retired", code=code, edition=edition, successors=successors)

@@ -21,8 +21,8 @@ class NoOverlap(Problem):
     code = "no_overlap"
     title = Text("Tidak tumpang tindih", "No overlap")
     detail = Text(
-        "{first} dan {second} tidak tumpang tindih (lagi): tidak ada yang perlu dijelaskan.",
-        "{first} and {second} do not overlap (any more): there is nothing to explain.",
+        "“{first}” dan “{second}” tidak tumpang tindih. Tidak ada yang perlu dijelaskan.",
+        "“{first}” and “{second}” do not overlap. There is nothing to explain.",
     )
 
 
@@ -49,7 +49,7 @@ def put_explanation(write: Write, plan: Plan, pair: LinePair, content: Explanati
 
 
 def delete_explanation(write: Write, plan: Plan, pair: LinePair) -> None:
-    """Delete an explanation; the overlap is open again. Raises NotFound without an explanation."""
+    """Delete an explanation, which opens the overlap again. Raises NotFound without an explanation."""
     plan, chain = _hold_plan(write, plan)
     stored = require_found(read_explanations(write.session, plan, pair).get(pair))
     _require_either(write.actor, plan, read_contents(write.session, plan, pair))

@@ -21,7 +21,7 @@ PairKey = Annotated[
 
 
 class Verdict(StrEnum):
-    """What was decided of an overlap."""
+    """The decision on an overlap."""
 
     complementary = "complementary"
     duplicate_accepted = "duplicate_accepted"
@@ -32,7 +32,7 @@ class ExplanationFields(BaseModel):
     """The explanation of an overlap: the verdict on the two lines, and why."""
 
     verdict: Verdict
-    text: Prose = ShapeField(min_length=1, description="“Complementary, because …”")
+    text: Prose = ShapeField(min_length=1, description="Reason of the verdict: “complementary, because …”.")
 
 
 _EXPLANATION: JsonDict = {
@@ -42,28 +42,28 @@ _EXPLANATION: JsonDict = {
 
 
 class ExplanationIn(ExplanationFields, Shape):
-    """An explanation as it is written."""
+    """The fields of an explanation that a client writes."""
 
     model_config = show_example(_EXPLANATION)
 
 
 class CommonRecipients(BaseModel):
-    """Whom both lines aim at."""
+    """Recipients that two lines have in common."""
 
     kind: RecipientKind
     decile_from: int
     decile_to: int
-    vulnerable_groups: list[str] = ShapeField(description="Empty: everybody.")
+    vulnerable_groups: list[str] = ShapeField(description="Empty: all people.")
 
 
 class Coincidence(BaseModel):
-    """What two lines have in common."""
+    """The common agencies, benefits, recipients, places and months of two lines."""
 
-    agencies: list[AgencyCode] = ShapeField(description="Who leads them.")
+    agencies: list[AgencyCode] = ShapeField(description="Lead agencies of the two lines.")
     benefit_forms: list[BenefitForm]
     recipients: list[CommonRecipients]
     places: list[RegionCode] = ShapeField(
-        description="Where both work; where one names a region and the other a part of it, that part."
+        description="Common locations; of a region and a part of it, the part."
     )
     first_month: int
     last_month: int
@@ -80,11 +80,13 @@ _COINCIDENCE: JsonDict = {
 
 
 class ExplanationOut(ExplanationFields):
-    """An explanation on record."""
+    """A stored explanation."""
 
-    explained: Coincidence = ShapeField(description="What coincided when it was explained.")
+    explained: Coincidence = ShapeField(
+        description="Common fields of the lines at the time of the explanation."
+    )
     is_stale: bool = ShapeField(
-        description="Something else coincides now: the overlap counts as open until it is explained anew."
+        description="True if the common fields differ by now: the overlap counts as open until a new explanation."
     )
     version: Version
     explained_at: datetime
@@ -102,7 +104,7 @@ _OUT: JsonDict = {
 
 
 class ExplanationReply(ExplanationOut):
-    """An explanation, with what the caller may do with it."""
+    """An explanation with the caller's verbs."""
 
     plan: str
     pair: str
@@ -112,7 +114,7 @@ class ExplanationReply(ExplanationOut):
 
 
 class OverlapSide(BaseModel):
-    """One of the two lines."""
+    """One line of an overlap."""
 
     action: Key
     title: str
@@ -122,12 +124,11 @@ class OverlapSide(BaseModel):
 
 
 class OverlapOut(BaseModel):
-    """Two lines of different agencies that bring the same kind of benefit to the same recipients, in the
-    same place and months."""
+    """Two lines of different agencies with a common benefit, recipients, place and months."""
 
     pair: str = ShapeField(description="Key of the pair, the smaller line key first.")
     state: Literal["open", "explained", "stale"] = ShapeField(
-        description="`stale`: explained, but something else coincides by now."
+        description="`stale`: the lines have other common fields than at the time of the explanation."
     )
     first: OverlapSide
     second: OverlapSide
@@ -159,12 +160,10 @@ class OverlapOut(BaseModel):
 class OverlapQuery(PageQuery):
     """Filters of overlaps; an overlap matches all of them."""
 
-    action: Key | None = ShapeField(default=None, description="Of this line with others.")
-    agency: AgencyCode | None = ShapeField(
-        default=None, description="One of the lines is led by this agency."
-    )
+    action: Key | None = ShapeField(default=None, description="Key of one of the lines.")
+    agency: AgencyCode | None = ShapeField(default=None, description="Lead agency of one of the lines.")
     explained: bool | None = ShapeField(
-        default=None, description="Only those with (`true`) or without (`false`) an explanation on record."
+        default=None, description="Only overlaps with (`true`) or without (`false`) an explanation."
     )
     sort: Literal["first", "-first"] = "first"
 

@@ -21,7 +21,7 @@ class RevisionFields(BaseModel):
     """The instrument of a revision's adoption."""
 
     plan: str = ShapeField(description="Key of the plan: region and year.")
-    revision: int = ShapeField(description="0 is the first; each amendment that is adopted makes the next.")
+    revision: int = ShapeField(description="0 is the first; each adoption of an amendment makes the next.")
     instrument: Instrument
     instrument_number: str
     instrument_date: date
@@ -37,7 +37,7 @@ _SIGNED: JsonDict = {
 
 
 class RevisionOut(RevisionFields):
-    """A revision of a plan, without what is in it."""
+    """A revision of a plan, without its content."""
 
     adopted_at: datetime
     adopted_by: str = ShapeField(
@@ -58,7 +58,7 @@ class RevisionOut(RevisionFields):
 
 
 class RevisionAction(ActionItem):
-    """An action as it was adopted."""
+    """An action of a revision."""
 
     version: Version
 
@@ -66,21 +66,21 @@ class RevisionAction(ActionItem):
 
 
 class ChangeReason(Reason):
-    """Why a field of the plan, or of one of its lines, is not what the revision before said."""
+    """A reason for a change since the previous revision, in the plan or in one of its lines."""
 
-    action: str | None = ShapeField(description="Key of the line; null: of the plan's own fields.")
+    action: str | None = ShapeField(description="Key of the line; null: the plan itself.")
 
     model_config = show_example({"action": "A-001"}, REASON_EXAMPLE)
 
 
 class RevisionContent(PlanIn, RevisionFields):
-    """A plan as it was adopted: its own fields, and every action in the order of the codes."""
+    """The content of a revision: the plan's own fields, and every action by code."""
 
     region_code: RegionCode
     year: int
-    purpose: str | None = ShapeField(description="Why the plan was amended; null: its first adoption.")
+    purpose: str | None = ShapeField(description="Purpose of the amendment; null in the first revision.")
     reasons: list[ChangeReason] = ShapeField(
-        description="Why what changed since the revision before; none in the first."
+        description="Reasons for the changes since the previous revision; empty in the first."
     )
     actions: list[RevisionAction]
 
@@ -104,9 +104,9 @@ class PlanRevisionRow(Table, table=True):
     __tablename__ = "plan_revision"
 
     plan_id: int = Field(foreign_key="plan.id", primary_key=True)
-    number: int = Field(primary_key=True, description="0 is the first that was adopted.")
+    number: int = Field(primary_key=True, description="Number of the revision, from 0.")
     content: str = Field(description="The plan with all its actions as canonical JSON (RFC 8785).")
-    sha256: str = Field(max_length=64, description="Of `content`, hex.")
+    sha256: str = Field(max_length=64, description="SHA-256 of `content`, hex.")
     action_count: int
     allocation: int
     instrument: Instrument
@@ -114,4 +114,6 @@ class PlanRevisionRow(Table, table=True):
     instrument_date: date
     adopted_at: datetime
     adopted_by: str = Field(max_length=200)
-    plan_version: int = Field(description="The plan's, when it was adopted: what readers see until the next.")
+    plan_version: int = Field(
+        description="Version of the plan at the adoption; readers see it until the next adoption."
+    )

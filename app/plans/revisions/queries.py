@@ -45,9 +45,9 @@ revisions = get_table(PlanRevisionRow)
 class PlanQuery(PageQuery):
     """Filters and order of plans."""
 
-    region: RegionCode | None = Field(default=None, description="This region and everything below it.")
+    region: RegionCode | None = Field(default=None, description="This region and every region below it.")
     year: int | None = Field(default=None, ge=2015, le=2100, description="Year of the plan.")
-    state: PlanState | None = Field(default=None, description="Where the plan stands.")
+    state: PlanState | None = Field(default=None, description="State of the plan.")
     sort: Literal["plan", "-plan", "year", "-year", "region_code", "-region_code"] = "plan"
 
 
@@ -197,8 +197,8 @@ def read_instrument_in_force(session: Session, plan: Plan) -> dict[str, object]:
 
 before_adoption = Kind(
     "before_adoption",
-    id="{value} sebelum revisi pertama; paling awal {allowed}",
-    en="{value} is before the first revision; the earliest is {allowed}",
+    id="“{value}” sebelum revisi pertama; paling awal {allowed}",
+    en="“{value}” is before the first revision; the earliest is {allowed}",
 )
 
 
@@ -207,8 +207,8 @@ class NotInForceThen(Problem):
     code = "not_in_force_then"
     title = Text("Belum berlaku saat itu", "Not in force then")
     detail = Text(
-        "Rencana {plan} belum berlaku pada {as_of}; revisi pertama ditetapkan {first}.",
-        "Plan {plan} was not in force at {as_of}; its first revision was adopted at {first}.",
+        "Rencana {plan} belum berlaku pada “{as_of}”. Revisi pertamanya ditetapkan {first}.",
+        "Plan {plan} was not in force at “{as_of}”. The region adopted its first revision at {first}.",
     )
 
 
@@ -217,8 +217,8 @@ class AsOfQuery(BaseModel):
 
     as_of: Instant | None = Field(
         default=None,
-        description="As it was in force at this instant (RFC 3339 with offset): the revision that had been adopted "
-        "last. What was reported (spending, latest quarter, physical progress) is as it is now.",
+        description="Instant (RFC 3339 with offset) of the state to return: the revision in force then. Reported "
+        "figures (spending, latest quarter, physical progress) are the present ones.",
     )
 
 

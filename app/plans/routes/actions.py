@@ -49,10 +49,10 @@ class ActionsQuery(ActionQuery, AsOfQuery):
 @router.get("/plans/{plan}/actions", response_model=Page[ActionOut])
 @revalidate_by(plan_tag)
 def list_actions(call: Caller, plan: PlanKey, query: FromQuery[ActionsQuery]) -> Response:
-    """Actions of a plan with all their parts and the latest figures reported on each.
+    """List the actions of a plan with all their parts and their latest reported figures.
 
-    The entity tag changes with any write in the plan, so an unattended reader polls for the price of a
-    304. Its part before the dash can be sent as `If-Match` of a call that writes many.
+    The ETag changes with any write in the plan, so a poll without changes costs a 304. Its part before the dash is
+    valid as `If-Match` of a batch write.
     """
     row = find_plan(call.session, call.actor, plan)
     if query.as_of is None:
@@ -65,10 +65,10 @@ def list_actions(call: Caller, plan: PlanKey, query: FromQuery[ActionsQuery]) ->
 
 @router.put("/plans/{plan}/actions", response_model=BatchResult)
 def put_actions(call: Caller, plan: PlanKey, query: FromQuery[BatchQuery], batch: ActionBatch) -> Response:
-    """Create or replace up to 1,000 actions in one call: all of them or none.
+    """Create or replace up to 1,000 actions in one call: all or none.
 
-    With `each=true` an item with errors is refused with them and the others are written. Actions that
-    the batch does not name stay. Where one of them exists, `If-Match` is required: the list's tag or `*`.
+    With `each=true` the server refuses items with errors and writes the others. Actions outside the batch stay
+    unchanged. If one of the actions exists, send `If-Match` with the ETag of the list or `*`.
     """
     row = find_plan(call.session, call.actor, plan)
     call.actor.require("write_actions", row.region_code)
@@ -83,7 +83,7 @@ def put_actions(call: Caller, plan: PlanKey, query: FromQuery[BatchQuery], batch
 
 @router.get("/plans/{plan}/actions/{action}", response_model=ActionReply)
 def read_action(call: Caller, plan: PlanKey, action: ActionKey, query: FromQuery[AsOfQuery]) -> Response:
-    """One action with its findings (what to mend or know) and what the caller may do with it."""
+    """Return an action with its findings; `allowed` lists the caller's verbs."""
     row = find_plan(call.session, call.actor, plan)
     if query.as_of is not None:
         return _reply_then(call, row, action, query.as_of)
@@ -94,8 +94,10 @@ def read_action(call: Caller, plan: PlanKey, action: ActionKey, query: FromQuery
     "/plans/{plan}/actions/{action}", response_model=ActionReply, responses=declare_created(ActionReply)
 )
 def put_action(call: Caller, plan: PlanKey, action: ActionKey, content: ActionIn) -> Response:
-    """Create or replace an action. Each list is replaced whole, its items matched by their own key
-    (code, funding source, region), so that what was reported on an item that stays survives."""
+    """Create or replace an action, each list whole.
+
+    The server matches items by their key (code, funding source, region): reports on an item that stays survive.
+    """
     row = find_plan(call.session, call.actor, plan)
     draft = Draft(check_key(action), content)
     (outcome,) = commands.put_actions(call.write, row, BatchWrite([draft])).outcomes
@@ -112,16 +114,16 @@ def patch_action(call: Caller, plan: PlanKey, action: ActionKey, patch: Patch) -
 
 @router.delete("/plans/{plan}/actions/{action}", status_code=204)
 def delete_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
-    """Delete an action; 409 where progress was reported on it or a commitment names it."""
+    """Delete an action; 409 if it has progress reports or a commitment names it."""
     commands.delete_action(call.write, find_plan(call.session, call.actor, plan), action)
     return answer_no_content()
 
 
 @router.get("/plans/{plan}/actions/{action}/history", response_model=Page[HistoryEntry])
 def list_action_history(call: Caller, plan: PlanKey, action: ActionKey, query: History) -> Response:
-    """Every write to an action and to the reports on it; `kind=action` leaves the reports out.
+    """List every write to an action and its reports; `kind=action` omits the reports.
 
-    Stays after the action was deleted.
+    The history survives the deletion of the action.
     """
     return answer_history(call, format_plan_chain(plan), format_action_subject(plan, action), query)
 

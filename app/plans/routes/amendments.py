@@ -61,39 +61,41 @@ _ACTION = "/plans/{plan}/amendment/actions/{action}"
 
 @router.get("/plans/{plan}/amendment", response_model=AmendmentReply)
 def read_amendment(call: Caller, plan: PlanKey) -> Response:
-    """The open amendment of a plan: its own fields as they shall be, sums before and after, what has no reason yet.
+    """Return the open amendment of a plan: drafted fields, sums before and after, and missing reasons.
 
-    404 while none is open, and for whoever may not read drafts. The plan's own addresses go on showing the
-    revision in force until the amendment is adopted.
+    404 without an open amendment, or without the right to read drafts. The plan's own addresses return the revision in
+    force until the adoption.
     """
     return _amendment_reply(call, plan)
 
 
 @router.put("/plans/{plan}/amendment", response_model=AmendmentReply)
 def put_amendment(call: Caller, plan: PlanKey, content: AmendmentIn) -> Response:
-    """Replace the plan's own fields as they shall be; a priority location that changes needs a reason."""
+    """Replace the drafted fields of the plan itself; a change of a priority location needs a reason."""
     commands.put_amendment(call.write, plan, content)
     return _amendment_reply(call, plan)
 
 
 @router.patch("/plans/{plan}/amendment", response_model=AmendmentReply)
 def patch_amendment(call: Caller, plan: PlanKey, patch: Patch) -> Response:
-    """Change some of the plan's own fields as they shall be (JSON Merge Patch)."""
+    """Change some drafted fields of the plan itself (JSON Merge Patch)."""
     commands.patch_amendment(call.write, plan, patch)
     return _amendment_reply(call, plan)
 
 
 @router.delete("/plans/{plan}/amendment", status_code=204)
 def discard_amendment(call: Caller, plan: PlanKey) -> Response:
-    """Discard the whole amendment with its lines. The revision in force stays, and the plan is `adopted` again."""
+    """Discard the amendment with its lines. The revision in force stays; the state returns to `adopted`."""
     commands.discard_amendment(call.write, plan)
     return answer_no_content()
 
 
 @router.get("/plans/{plan}/amendment/history", response_model=Page[HistoryEntry])
 def list_amendment_history(call: Caller, plan: PlanKey, query: History) -> Response:
-    """Every write to the amendments of a plan while they were drafted, and how each moved; what was adopted is in the
-    plan's own history. Only for tokens that may read drafts."""
+    """List every write to the drafts of a plan's amendments, and their moves. 404 without the right to read drafts.
+
+    The plan's own history has the adopted changes.
+    """
     if not call.actor.may("read_drafts", plan.partition("-")[0]):
         raise NotFound()
     return answer_history(call, format_amendment_chain(plan), f"plans/{plan}", query)
@@ -101,9 +103,9 @@ def list_amendment_history(call: Caller, plan: PlanKey, query: History) -> Respo
 
 @router.get("/plans/{plan}/amendment/actions", response_model=Page[AmendedAction])
 def list_amended_actions(call: Caller, plan: PlanKey, query: FromQuery[AmendedActionQuery]) -> Response:
-    """The lines as they shall be, those that are taken out among them: what changes says `change`.
+    """List the drafted lines, with the removed ones; `change` tells new, changed and removed lines apart.
 
-    The part of the entity tag before the dash can be sent as `If-Match` of a call that writes many.
+    The part of the ETag before the dash is valid as `If-Match` of a batch write.
     """
     amendment = find_amendment(call.session, call.actor, plan)
     lines = read_amended_lines(call.session, amendment)
@@ -119,10 +121,10 @@ def list_amended_actions(call: Caller, plan: PlanKey, query: FromQuery[AmendedAc
 def put_amended_actions(
     call: Caller, plan: PlanKey, query: FromQuery[BatchQuery], batch: AmendedActionBatch
 ) -> Response:
-    """Say how up to 1,000 lines shall be in one call: all of them or none.
+    """Draft up to 1,000 lines in one call: all or none.
 
-    With `each=true` an item with errors is refused with them and the others are written. Lines that the batch
-    does not name stay. Where one of them exists, `If-Match` is required: the list's tag or `*`.
+    With `each=true` the server refuses items with errors and writes the others. Lines outside the batch stay
+    unchanged. If one of the lines exists, send `If-Match` with the ETag of the list or `*`.
     """
     items, refused = read_items(AmendedActionItem, batch.items, key="code")
     drafts = [Draft(item.code, item.action, pointer=f"/items/{n}") for n, item in items]
@@ -138,18 +140,18 @@ def put_amended_actions(
 
 @router.get(_ACTION, response_model=AmendedAction)
 def read_amended_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
-    """One line as it shall be; of one that is taken out (`change: removed`), as it is in force."""
+    """Return a drafted line; a removed line (`change: removed`) as in force."""
     return _action_reply(call, plan, action)
 
 
 @router.put(_ACTION, response_model=AmendedAction, responses=declare_created(AmendedAction))
 def put_amended_action(call: Caller, plan: PlanKey, action: ActionKey, content: AmendedActionIn) -> Response:
-    """Say how a line shall be, with reasons. It is held to all that a line in a plan is held to.
+    """Draft a line with reasons, by the same rules as a line of a plan.
 
-    A reason speaks of a field and of all that lies in it: `/allocation`, `/outputs/O1/target`, `/locations`,
-    or the empty text for the whole line, which a new line needs. Targets, budget, locations and due dates need
-    one before the amendment is submitted; `lacking` names those that have none. A line that says what is in force
-    is unchanged again, its reasons gone.
+    A reason covers a field and all fields below it: `/allocation`, `/outputs/O1/target`, `/locations`; the empty text
+    covers the whole line, as a new line needs it. Changed targets, amounts, locations and due dates need a reason
+    before the submission; `lacking` lists the missing ones. A draft equal to the line in force withdraws the change
+    and its reasons.
     """
     batch = BatchWrite([Draft(check_key(action), content.action)])
     (outcome,) = commands.put_amended_actions(call.write, plan, batch, {action: content.reasons}).outcomes
@@ -158,7 +160,7 @@ def put_amended_action(call: Caller, plan: PlanKey, action: ActionKey, content: 
 
 @router.patch(_ACTION, response_model=AmendedAction)
 def patch_amended_action(call: Caller, plan: PlanKey, action: ActionKey, patch: Patch) -> Response:
-    """Change some fields of a line as it shall be, or its reasons (JSON Merge Patch); a list replaces that list."""
+    """Change some fields of a drafted line, or its reasons (JSON Merge Patch); a list replaces the list whole."""
     commands.patch_amended_action(call.write, plan, action, patch)
     return _action_reply(call, plan, action)
 
@@ -166,17 +168,17 @@ def patch_amended_action(call: Caller, plan: PlanKey, action: ActionKey, patch: 
 class RemovalQuery(BaseModel):
     """The reason for the removal of a line, in both parts or, until the submission, in neither."""
 
-    category: ReasonCategory | None = ShapeField(default=None, description="Why, in one word.")
-    reason: ReasonText | None = ShapeField(default=None, description="Why, in a sentence.")
+    category: ReasonCategory | None = ShapeField(default=None, description="Category of the reason.")
+    reason: ReasonText | None = ShapeField(default=None, description="Sentence of the reason.")
 
 
 @router.delete(_ACTION, status_code=204)
 def delete_amended_action(
     call: Caller, plan: PlanKey, action: ActionKey, query: FromQuery[RemovalQuery]
 ) -> Response:
-    """Take a line out of the next revision; it stays in force until then. 409 where progress was reported on it.
+    """Remove a line from the next revision; it stays in force until the adoption. 409 if it has progress reports.
 
-    Give `category` and `reason`, now or by a second call. A line that is new in the amendment is dropped.
+    Give `category` and `reason`, now or by a second call. The server drops a line that is new in the amendment.
     """
     reason = build_reason(query.category, query.reason)
     commands.remove_amended_action(call.write, plan, action, reason)

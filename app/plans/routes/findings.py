@@ -45,12 +45,11 @@ def _tag_in(call: RequestContext, plan: Plan) -> str:
 @router.get("/plans/{plan}/findings", response_model=PlanFindings)
 @revalidate_by(make_early_tag(_tag_in))
 def read_plan_findings(call: Caller, plan: PlanKey, query: FromQuery[FindingsQuery]) -> Response:
-    """Everything that a plan has to mend (errors) or should know (warnings): its lines, the reports on them,
-    and the plan as a whole, checked in one pass, in Indonesian or English.
+    """Check a plan, its lines and their reports. Return the errors and warnings, in Indonesian or English.
 
-    While a line has an error the plan cannot be submitted; errors of reports hold up their quarter. Counts are
-    of the whole plan, whatever is asked for. An overlap (`W07`) is placed at the first of its two lines;
-    of more than a hundred that nobody explained the others stand in the list of overlaps.
+    An error of a line blocks the submission of the plan, an error of a report that of its quarter. `counts` cover the
+    whole plan, without regard to filters. An overlap (`W07`) appears at the first of its two lines; `items` has the
+    first hundred open overlaps, the list of overlaps has all.
     """
     row = find_plan(call.session, call.actor, plan)
     _check_codes(query.code)
@@ -131,7 +130,7 @@ def _make_meaning(code: str) -> Constant:
 
 @documents.get("/findings", response_model=FindingMeanings, openapi_extra=CONSTANT)
 def list_finding_kinds(request: Request) -> Response:
-    """Every kind of finding: what it says, how to mend it, where the rule comes from, in both languages."""
+    """List every kind of finding in both languages: sentences, advice and source of the rule."""
     return _make_list().answer(request)
 
 
@@ -139,5 +138,5 @@ def list_finding_kinds(request: Request) -> Response:
 def read_finding_kind(
     request: Request, code: Annotated[str, describe_key("Code of a finding.", "W07")]
 ) -> Response:
-    """What a finding's code means, in both languages: `type` of every finding points here."""
+    """Return a kind of finding in both languages; `type` of each finding is this address."""
     return _make_meaning(code).answer(request)

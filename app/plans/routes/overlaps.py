@@ -33,11 +33,10 @@ def _tag_in(call: RequestContext, plan: Plan) -> str:
 @router.get("/plans/{plan}/overlaps", response_model=Page[OverlapOut])
 @revalidate_by(make_early_tag(_tag_in))
 def list_overlaps(call: Caller, plan: PlanKey, query: FromQuery[OverlapQuery]) -> Response:
-    """Pairs of lines of different agencies that bring the same kind of benefit to the same recipients in the
-    same place and months, with what coincides and how it was explained (finding `W07`).
+    """List overlaps (`W07`): lines of two agencies with a common benefit, recipients, place and months.
 
-    A place inside another counts as common. What a line leaves open is not excluded: without months it
-    is the whole year, without deciles all of them. Money in whole rupiah.
+    A place inside another counts as common. A missing field excludes nothing: without months a line takes the whole
+    year, without deciles all of them. Money in whole rupiah.
     """
     row = find_plan(call.session, call.actor, plan)
     tag = _tag_in(call, row)
@@ -48,18 +47,16 @@ def list_overlaps(call: Caller, plan: PlanKey, query: FromQuery[OverlapQuery]) -
 
 @router.get(_EXPLANATION, response_model=ExplanationReply)
 def read_explanation(call: Caller, plan: PlanKey, pair: PairKey) -> Response:
-    """Why an overlap stays as it is, with what coincided when it was explained; on record also when nothing
-    coincides any more."""
+    """Return the explanation of an overlap, with its common fields then; also after the overlap has gone."""
     return _reply(call, find_plan(call.session, call.actor, plan), _require_pair(pair))
 
 
 @router.put(_EXPLANATION, response_model=ExplanationReply, responses=declare_created(ExplanationReply))
 def put_explanation(call: Caller, plan: PlanKey, pair: PairKey, content: ExplanationIn) -> Response:
-    """Explain an overlap: it stays in the list and is no open warning any more.
+    """Explain an overlap; its warning is no longer open. For the secretariat and the two agencies.
 
-    The secretariat may, and each of the two agencies. Where something else coincides later (other agencies,
-    forms, recipients, places or months) the explanation is stale and the warning open again; sending it
-    anew confirms it. Explaining changes no line: it is possible until the plan is closed. 409 where the lines
+    If the common agencies, forms, recipients, places or months change later, the explanation is stale and the warning
+    open again; a second PUT confirms it. Possible until the close of the plan, since no line changes. 409 if the lines
     do not overlap.
     """
     row = find_plan(call.session, call.actor, plan)
@@ -69,7 +66,7 @@ def put_explanation(call: Caller, plan: PlanKey, pair: PairKey, content: Explana
 
 @router.delete(_EXPLANATION, status_code=204)
 def delete_explanation(call: Caller, plan: PlanKey, pair: PairKey) -> Response:
-    """Take an explanation back; the overlap is an open warning again. What was said stays in its history."""
+    """Delete an explanation; the warning opens again. The history keeps the explanation."""
     row = find_plan(call.session, call.actor, plan)
     commands.delete_explanation(call.write, row, _require_pair(pair))
     return answer_no_content()
@@ -77,7 +74,7 @@ def delete_explanation(call: Caller, plan: PlanKey, pair: PairKey) -> Response:
 
 @router.get(f"{_EXPLANATION}/history", response_model=Page[HistoryEntry])
 def list_explanation_history(call: Caller, plan: PlanKey, pair: PairKey, query: History) -> Response:
-    """Everything that was said of an overlap: who, when, from what to what. Stays after it was taken back."""
+    """List every write to an explanation: author, instant, old and new values; also after its deletion."""
     subject = f"plans/{plan}/overlaps/{_require_pair(pair)}/explanation"
     return answer_history(call, format_plan_chain(plan), subject, query)
 

@@ -31,16 +31,16 @@ _CONDITIONAL = {"x-conditional": True}
 
 @router.get("/plans", response_model=Page[PlanOut])
 def list_plans(call: Caller, query: FromQuery[PlanQuery]) -> Response:
-    """Plans that the caller sees, of a region and everything below it, of a year."""
+    """List the plans that the caller sees, by region and year."""
     return call.answer_list(queries.list_plans(call.actor, query), query, sort=query.sort)
 
 
 @router.get("/plans/{plan}", response_model=PlanReply, openapi_extra=PUBLIC)
 def read_plan(call: Caller, plan: PlanKey, query: FromQuery[AsOfQuery]) -> Response:
-    """One plan with its priority locations; `allowed` says what the caller may do with it.
+    """Return a plan with its priority locations; `allowed` lists the caller's verbs.
 
-    With `as_of`, the plan that was in force then; 404 (`not_in_force_then`) before its first adoption. The public
-    reads the revision in force, whatever the plan's state.
+    `as_of` selects the plan in force at an instant; 404 (`not_in_force_then`) before the first adoption. The public
+    reads the revision in force, in every state of the plan.
     """
     if query.as_of is None and not call.actor.opened:
         return _reply(call, plan)
@@ -53,7 +53,7 @@ def read_plan(call: Caller, plan: PlanKey, query: FromQuery[AsOfQuery]) -> Respo
 
 @router.put("/plans/{plan}", response_model=PlanReply, responses=declare_created(PlanReply))
 def put_plan(call: Caller, plan: PlanKey, content: PlanIn) -> Response:
-    """Create or replace the plan of a region and year, `73.22-2026`; its priority locations are replaced whole."""
+    """Create or replace the plan of a region and year (`73.22-2026`), with all its priority locations."""
     is_new = commands.put_plan(call.write, plan, content)
     return _reply(call, plan, status=201 if is_new else 200)
 
@@ -67,17 +67,17 @@ def patch_plan(call: Caller, plan: PlanKey, patch: Patch) -> Response:
 
 @router.delete("/plans/{plan}", status_code=204)
 def delete_plan(call: Caller, plan: PlanKey) -> Response:
-    """Delete a plan that has no actions; 409 while it has some."""
+    """Delete a plan without actions; 409 while it has some."""
     workflow.delete_plan(call.write, plan)
     return answer_no_content()
 
 
 @router.get("/plans/{plan}/history", response_model=Page[HistoryEntry])
 def list_plan_history(call: Caller, plan: PlanKey, query: History) -> Response:
-    """Every write to a plan, its actions and their reports: who, when, from what to what, why.
+    """List every write to a plan, its actions and their reports: author, instant, old and new values, reason.
 
-    `kind=plan` leaves out what lies below the plan; `sort=-sequence` begins with the latest. Stays after the
-    plan was deleted.
+    `kind=plan` omits actions and reports; `sort=-sequence` begins with the latest. The history survives the deletion
+    of the plan.
     """
     return answer_history(call, format_plan_chain(plan), f"plans/{plan}", query)
 
@@ -87,11 +87,11 @@ def list_plan_history(call: Caller, plan: PlanKey, query: History) -> Response:
 
 @router.post("/plans/{plan}/submit", response_model=SubmitReply, openapi_extra=_CONDITIONAL)
 def submit_plan(call: Caller, plan: PlanKey, content: MoveIn) -> Response:
-    """Submit a plan, or the amendment of one in force, to the province. For the team's chair.
+    """Submit a plan, or its open amendment, to the province. For the chair of the TKPK.
 
-    422 while it has no line or a finding of severity error, each of them in `errors` with its line and place;
-    with `dry_run=true` this tells what would block. Warnings travel with it. To a plan that was returned, `note`
-    is the answer to the notes. From here to its return nothing in it can be changed; progress can be reported.
+    422 without lines, or with findings of severity error: `errors` lists each with its line and place, and
+    `dry_run=true` checks without a write. The reply lists the warnings. For a returned plan, `note` answers the notes.
+    From the submission to a return the content cannot change; progress reports remain possible.
     """
     checked = workflow.move_plan(call.write, plan, Move("submit", content.note))
     language = choose_language(call.request)
@@ -101,45 +101,45 @@ def submit_plan(call: Caller, plan: PlanKey, content: MoveIn) -> Response:
 
 @router.post("/plans/{plan}/return", response_model=PlanReply, openapi_extra=_CONDITIONAL)
 def return_plan(call: Caller, plan: PlanKey, content: ReturnIn) -> Response:
-    """Return a plan to its region with notes, on the plan or on single lines. For a reviewer of a region above."""
+    """Return a plan to its region with notes on the plan or single lines. For a reviewer of a region above."""
     return _move(call, plan, Move("return", notes=content.notes))
 
 
 @router.post("/plans/{plan}/endorse", response_model=PlanReply, openapi_extra=_CONDITIONAL)
 def endorse_plan(call: Caller, plan: PlanKey, content: MoveIn) -> Response:
-    """Endorse a plan that was submitted, so that its region can adopt it. For a reviewer of a region above."""
+    """Endorse a submitted plan, so that its region can adopt it. For a reviewer of a region above."""
     return _move(call, plan, Move("endorse", content.note))
 
 
 @router.post("/plans/{plan}/adopt", response_model=PlanReply, openapi_extra=_CONDITIONAL)
 def adopt_plan(call: Caller, plan: PlanKey, content: AdoptIn) -> Response:
-    """Adopt an endorsed plan by the region's legal instrument. For the team's chair.
+    """Adopt an endorsed plan by the region's legal instrument. For the chair of the TKPK.
 
-    It is in force then: frozen as the next revision, which never changes, and visible to readers.
+    The plan comes into force: the server freezes it as the next revision, which never changes, and readers see it.
     """
     return _move(call, plan, Move("adopt", instrument=content))
 
 
 @router.post("/plans/{plan}/amend", response_model=PlanReply, openapi_extra=_CONDITIONAL)
 def amend_plan(call: Caller, plan: PlanKey, content: AmendIn) -> Response:
-    """Begin to amend a plan in force. For the secretariat or the chair.
+    """Open an amendment of a plan in force. For the secretariat or the chair of the TKPK.
 
-    The amendment is drafted beside it and goes the same way; until it is adopted the revision in force stays.
+    The amendment passes the same states as a first plan; the revision in force stays until its adoption.
     """
     return _move(call, plan, Move("amend", content.note))
 
 
 @router.post("/plans/{plan}/close", response_model=PlanReply, openapi_extra=_CONDITIONAL)
 def close_plan(call: Caller, plan: PlanKey, content: MoveIn) -> Response:
-    """Close a plan whose year is over in its region's zone: no more reports, no more amendments. For the chair."""
+    """Close a plan after its year: it takes no more reports or amendments. For the chair of the TKPK."""
     return _move(call, plan, Move("close", content.note))
 
 
 @router.get("/plans/{plan}/notes", response_model=Page[PlanNote])
 def list_plan_notes(call: Caller, plan: PlanKey, query: FromQuery[NotesQuery]) -> Response:
-    """The notes with which a plan was returned: from whom, on what, whether they were answered.
+    """List the notes of a plan's returns, with author, place and answer.
 
-    For whoever may read drafts; they stay after the plan was adopted. 404 for others.
+    They remain after the adoption. 404 without the right to read drafts.
     """
     row = find_plan(call.session, call.actor, plan)
     listing = list_notes(call.actor, row, query)

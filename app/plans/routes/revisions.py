@@ -30,7 +30,7 @@ router = make_router(tags=["plans"])
 
 @router.get("/plans/{plan}/revisions", response_model=Page[RevisionOut], openapi_extra=PUBLIC)
 def list_revisions(call: Caller, plan: PlanKey, query: FromQuery[RevisionsQuery]) -> Response:
-    """Every revision in which the plan was adopted: by what instrument, when, how much, with its SHA-256."""
+    """List the revisions of a plan: instrument, instant, allocation and SHA-256."""
     row = find_published_plan(call.session, call.actor, plan)
     listing = queries.list_revisions(call.actor, row)
     body = read_page(call.session, call.request, listing, query, sort=query.sort)
@@ -45,10 +45,10 @@ def list_revisions(call: Caller, plan: PlanKey, query: FromQuery[RevisionsQuery]
     openapi_extra={**PUBLIC, **FROZEN},
 )
 def read_revision(call: Caller, plan: PlanKey, revision: RevisionNumber) -> Response:
-    """The plan with all its actions as it was adopted, byte for byte, for ever.
+    """Return a revision: the plan with all its actions, with the bytes of its adoption for ever.
 
-    Canonical JSON (RFC 8785): a copy can be checked against `Repr-Digest` (RFC 9530), whose SHA-256 is also
-    the entity tag. It is never sent compressed.
+    The body is canonical JSON (RFC 8785), never compressed. `Repr-Digest` (RFC 9530) has its SHA-256, which is the ETag
+    too.
     """
     row = find_published_plan(call.session, call.actor, plan)
     frozen = queries.find_revision(call.session, row, revision)
@@ -68,10 +68,10 @@ def read_revision(call: Caller, plan: PlanKey, revision: RevisionNumber) -> Resp
 def read_revision_differences(
     call: Caller, plan: PlanKey, revision: RevisionNumber, query: FromQuery[DifferencesQuery]
 ) -> Response:
-    """What a revision changed: lines that came, went or changed, field by field, with the reasons and the sums.
+    """Return the changes of a revision by line and field, with reasons and sums.
 
-    A list's item is known by its own key, so a milestone that was put off is one change of its date. Whole in one
-    answer, since a plan has about a thousand lines at most; it never changes.
+    Items of lists match by their key: a postponed milestone is one change of its date. The reply has no pages, since a
+    plan has about a thousand lines at most, and it never changes.
     """
     row = find_published_plan(call.session, call.actor, plan)
     known = read_revision_heads(call.session, row)
@@ -87,7 +87,7 @@ def read_revision_differences(
 
 @router.get("/plans/{plan}/amendment/differences", response_model=Differences)
 def read_amendment_differences(call: Caller, plan: PlanKey) -> Response:
-    """What the open amendment would change of the revision in force, in the same form."""
+    """Return the differences of the open amendment from the revision in force, like those of a revision."""
     amendment = find_amendment(call.session, call.actor, plan)
     differences = compute_amendment_differences(call.session, amendment)
     return answer(call.request, dump_json(differences).encode())

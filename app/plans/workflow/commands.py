@@ -124,8 +124,8 @@ def _check_state(actor: Actor, plan: Plan, status: PlanStatus, transition: Trans
             plan=plan.code,
             state=status.state,
             verb=transition.verb,
-            from_states=", ".join(transition.from_states),
-            allowed=", ".join(list_allowed_verbs(actor, plan.region_code, status)) or "–",
+            from_states=transition.from_states,
+            allowed=list_allowed_verbs(actor, plan.region_code, status),
         )
 
 
@@ -198,7 +198,7 @@ def _store_notes(write: Write, plan: Plan, status: PlanStatus, move: Move) -> No
     """Store the notes of a return. Raises Invalid if a note names an unknown line."""
     known = list_line_codes(write.session, plan)
     errors = [
-        describe_unknown(note.action, f"plans/{plan.code}/actions", known, pointer=f"/notes/{n}/action")
+        describe_unknown(note.action, "plan_lines", known, pointer=f"/notes/{n}/action")
         for n, note in enumerate(move.notes)
         if note.action is not None and note.action not in known
     ]
@@ -257,8 +257,8 @@ class PlanInUse(Problem):
     code = "plan_in_use"
     title = Text("Rencana masih berisi", "The plan is not empty")
     detail = Text(
-        "Rencana masih memuat {count} baris; hapus barisnya lebih dahulu.",
-        "The plan still has {count} actions; delete them first.",
+        "Rencana masih memuat {count} baris. Hapus barisnya lebih dahulu.",
+        "The plan still has {count} lines. Delete them first.",
     )
 
 

@@ -20,17 +20,17 @@ from app.plans.workflow.rules import VERBS
 
 
 class MoveIn(Shape):
-    """Words that go with a move, if any; to a plan that was returned, the region's answer to the notes."""
+    """The note of a move; the submission of a returned plan answers the notes with it."""
 
-    note: Line | None = ShapeField(default=None, description="Why, or with what; kept in the plan's history.")
+    note: Line | None = ShapeField(default=None, description="Reason or remark for the plan's history.")
 
     model_config = show_example(note="Hasil rapat koordinasi")
 
 
 class AmendIn(Shape):
-    """Why a plan in force is to be changed."""
+    """The purpose of an amendment."""
 
-    note: Line = ShapeField(description="Why; kept with the amendment.")
+    note: Line = ShapeField(description="Reason; the amendment keeps it.")
 
     model_config = show_example(note="Penyesuaian APBD-P")
 
@@ -39,14 +39,14 @@ class AdoptIn(Shape):
     """The legal instrument by which a region puts its plan into force."""
 
     instrument: Instrument
-    number: Line = ShapeField(description="As it stands on the instrument.")
-    date: Day = ShapeField(description="When it was signed; not after today in the plan's region.")
+    number: Line = ShapeField(description="Number on the instrument.")
+    date: Day = ShapeField(description="Day of the signature; not after today in the plan's region.")
 
     model_config = show_example(instrument="decree", number="188.45/17/KUM/2025", date="2025-12-19")
 
 
 class ReturnIn(Shape):
-    """With what a plan goes back to its region."""
+    """The notes of a return."""
 
     notes: list[PlanNoteIn] = ShapeField(min_length=1, max_length=500)
 
@@ -57,21 +57,21 @@ PlanVerb = Annotated[str, ShapeField(json_schema_extra={"enum": VERBS})]
 
 
 class PlanReply(PlanOut):
-    """One plan, with what the caller may do with it."""
+    """A plan with the caller's verbs."""
 
     allowed: list[PlanVerb] = ShapeField(
-        description="What the caller may write, and the moves that its rights and the plan's state permit."
+        description="Writes and moves that the caller's rights and the plan's state permit."
     )
 
     model_config = show_example(PLAN_OUT_EXAMPLE, allowed=["edit", "write_actions", "report_progress"])
 
 
 class ActionReply(ActionOut):
-    """One action, with its findings and what the caller may do with it."""
+    """An action with its findings and the caller's verbs."""
 
     findings: list[FindingShape]
     notes: list[PlanNote] = ShapeField(
-        description="Open notes on this line, with which its plan was returned; for whoever may read drafts."
+        description="Open notes of the province on this line; empty without the right to read drafts."
     )
     allowed: list[Literal["edit", "delete", "report_progress"]]
 
@@ -81,9 +81,9 @@ class ActionReply(ActionOut):
 
 
 class SubmitReply(PlanReply):
-    """The plan as it was submitted, with the warnings that travel with it."""
+    """A submitted plan with its warnings."""
 
-    warnings: int = ShapeField(description="How many; overlaps beyond the first hundred are not named.")
+    warnings: int = ShapeField(description="Number of warnings; `findings` lists the first hundred overlaps.")
     findings: list[PlanFinding]
 
     model_config = show_example(PLAN_OUT_EXAMPLE, state="submitted", allowed=[], warnings=0, findings=[])

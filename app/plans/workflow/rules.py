@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from app.access.rules import Actor
 from app.kit.problems import FieldError, Kind, Problem
-from app.kit.wording import Text
+from app.kit.wording import Text, declare_words
 from app.plans.core.models import PlanState
 from app.plans.core.rules import is_editable, is_reportable
 
@@ -19,19 +19,19 @@ class TransitionRefused(Problem):
     code = "transition_refused"
     title = Text("Tidak dapat dari keadaan ini", "Not possible in this state")
     detail = Text(
-        "Rencana {plan} berkeadaan {state}; {verb} hanya dapat dari {from_states}. Yang dapat Anda lakukan "
-        "sekarang: {allowed}.",
-        "Plan {plan} is {state}; {verb} is possible from {from_states} alone. What you may do now: {allowed}.",
+        "Rencana {plan} berstatus {state}. Yang dapat {verb:passive} hanya rencana yang berstatus: {from_states}. "
+        "Yang dapat Anda lakukan sekarang: {allowed:right}.",
+        "Plan {plan} is {state}. It can be {verb:passive} only if it is: {from_states}. You may now: {allowed:right}.",
     )
 
 
 class AlreadyMoved(Problem):
     status = 409
     code = "already_moved"
-    title = Text("Sudah dilakukan dengan isi lain", "Done already, saying something else")
+    title = Text("Sudah dilakukan dengan isi lain", "Done already with other content")
     detail = Text(
-        "{verb} sudah dilakukan oleh {actor} dengan isi lain; isi permintaan ini tidak disimpan.",
-        "{verb} was done already by {actor}, saying something else; nothing of this request was stored.",
+        "Rencana sudah {verb:passive} oleh “{actor}” dengan isi lain. Isi permintaan ini tidak disimpan.",
+        "“{actor}” has {verb:passive} the plan already, with other content. This request was not stored.",
     )
 
 
@@ -40,8 +40,8 @@ class ConditionFailed(Problem):
     code = "condition_failed"
     title = Text("Syarat belum terpenuhi", "A condition is not met")
     detail = Text(
-        "{verb} belum dapat dilakukan; lihat errors. Tidak ada yang berubah.",
-        "{verb} is not possible yet; see errors. Nothing has changed.",
+        "Rencana belum dapat {verb:passive}; rinciannya di bawah. Tidak ada yang berubah.",
+        "The plan cannot be {verb:passive} yet; details below. Nothing has changed.",
     )
 
 
@@ -67,12 +67,12 @@ Condition = Callable[[PlanStatus], Iterable[FieldError]]
 empty_plan = Kind(
     "empty_plan",
     id="rencana belum memuat satu baris pun",
-    en="the plan has not a single action yet",
+    en="the plan has no line yet",
 )
 year_not_over = Kind(
     "year_not_over",
-    id="tahun rencana {value} belum berakhir di wilayahnya; tutup mulai {allowed}",
-    en="the plan's year {value} is not over in its region; close it from {allowed} on",
+    id="tahun {value} belum berakhir di wilayah rencana; rencana dapat ditutup mulai {allowed}",
+    en="the year {value} is not over in the plan's region; the plan can be closed from {allowed}",
 )
 
 
@@ -119,6 +119,19 @@ TRANSITIONS = (
 )
 BY_VERB = {transition.verb: transition for transition in TRANSITIONS}
 
+declare_words(
+    {
+        "submit": Text("diajukan", "submitted"),
+        "return": Text("dikembalikan", "returned"),
+        "endorse": Text("disetujui", "endorsed"),
+        "adopt": Text("ditetapkan", "adopted"),
+        "amend": Text("dibuka perubahannya", "amended"),
+        "close": Text("ditutup", "closed"),
+    },
+    form="passive",
+)
+declare_words({"edit": Text("mengubah", "edit"), "delete": Text("menghapus", "delete")})
+
 
 def is_done(transition: Transition, plan: PlanStatus) -> bool:
     """Return whether this verb moved the plan to its state; a first draft is no amended plan."""
@@ -142,13 +155,13 @@ WRITES: dict[str, tuple[str, Callable[[PlanStatus], bool]]] = {
     "report_progress": ("report_progress", lambda plan: is_reportable(plan.state)),
     "import_matrix": ("import_matrix", lambda plan: is_editable(plan.state, plan.revision)),
 }
-"""Write to a plan, transitions aside → (the right that it needs, whether the plan takes it now)."""
+"""Write to a plan, transitions aside → (the right that it needs, predicate: the plan takes it now)."""
 
 VERBS = [*WRITES, *BY_VERB]
 
 
 def list_allowed_verbs(actor: Actor, region: str, plan: PlanStatus) -> list[str]:
-    """Return the verbs that the actor may use on the plan now; `submit` itself checks findings."""
+    """Return the verbs that the actor may use on the plan now. Findings can still block `submit`."""
     writes = [verb for verb, (right, takes) in WRITES.items() if takes(plan) and actor.may(right, region)]
     moves = [
         transition.verb
@@ -164,8 +177,8 @@ def list_allowed_verbs(actor: Actor, region: str, plan: PlanStatus) -> list[str]
 
 instrument_date_out_of_range = Kind(
     "instrument_date_out_of_range",
-    id="tanggal {value} di luar batas; dari {first} sampai hari ini ({last}) di wilayah rencana",
-    en="the date {value} is out of range; from {first} to today ({last}) in the plan's region",
+    id="tanggal “{value}” di luar batas; isi tanggal dari {first} sampai hari ini ({last}) di wilayah rencana",
+    en="the date “{value}” is out of range; give one from {first} to today ({last}) in the plan's region",
 )
 
 

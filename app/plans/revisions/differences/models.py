@@ -30,11 +30,11 @@ SUMS_EXAMPLE: JsonDict = {
 
 
 class FieldChange(BaseModel):
-    """One field, from what to what."""
+    """A changed field with both values."""
 
     field: FieldAddress
-    before: object = ShapeField(description="As it was; null where it was not there.")
-    after: object = ShapeField(description="As it is; null where it is no longer there.")
+    before: object = ShapeField(description="Old value; null for a new field or item.")
+    after: object = ShapeField(description="New value; null for a removed field or item.")
 
 
 class Amounts(BaseModel):
@@ -58,56 +58,56 @@ class RecipientAmounts(Amounts):
 
 
 class Sums(BaseModel):
-    """What all lines sum up to, before and after."""
+    """Sums over all lines, before and after."""
 
     actions: Amounts = ShapeField(description="Number of lines.")
     allocation: Amounts = ShapeField(description="Whole rupiah.")
-    locations: Amounts = ShapeField(description="Places that any line works in, each once.")
+    locations: Amounts = ShapeField(description="Number of distinct locations of all lines.")
     recipients: list[RecipientAmounts] = ShapeField(description="Planned recipients of all lines, by kind.")
     strategies: list[StrategyAmounts] = ShapeField(description="Whole rupiah by strategy.")
     agencies: list[AgencyAmounts] = ShapeField(description="Whole rupiah by lead agency.")
 
 
 class RevisionReason(Reason):
-    """Why, as it was adopted with a revision."""
+    """A reason with the revision that keeps it."""
 
-    revision: int | None = ShapeField(
-        description="The revision that brought the change; null: not adopted yet."
-    )
+    revision: int | None = ShapeField(description="Revision that made the change; null before the adoption.")
 
     model_config = show_example(REASON_EXAMPLE, revision=1)
 
 
 class Side(BaseModel):
-    """An edition that is compared."""
+    """One side of a comparison."""
 
-    revision: int | None = ShapeField(description="Its number; null: the amendment that is being drafted.")
-    sha256: str | None = ShapeField(description="Of the frozen content, hex; null while it is drafted.")
+    revision: int | None = ShapeField(description="Number of the revision; null: the open amendment.")
+    sha256: str | None = ShapeField(description="SHA-256 of the content, hex; null for a draft.")
     adopted_at: datetime | None
 
 
 class ActionDifference(BaseModel):
-    """A line that is not as it was."""
+    """A changed, new or removed line."""
 
     code: str
     title: str
     change: LineChange
     changes: list[FieldChange] = ShapeField(
-        description="In the order of the action's fields; a line that came or went is one change of the field ``."
+        description="Changes in the order of the action's fields; a new or removed line is one change of the field ``."
     )
     reasons: list[RevisionReason]
 
 
 class Differences(BaseModel):
-    """Everything that differs between two editions of a plan; what is equal is not there."""
+    """The differences between two editions of a plan."""
 
     plan: str
-    before: Side | None = ShapeField(description="Null: against nothing, all lines are new.")
+    before: Side | None = ShapeField(
+        description="Null: a comparison with nothing, in which all lines are new."
+    )
     after: Side
     sums: Sums
-    changes: list[FieldChange] = ShapeField(description="Of the plan's own fields.")
-    reasons: list[RevisionReason] = ShapeField(description="For changes of the plan's own fields.")
-    actions: list[ActionDifference] = ShapeField(description="By code.")
+    changes: list[FieldChange] = ShapeField(description="Changes of the plan's own fields.")
+    reasons: list[RevisionReason] = ShapeField(description="Reasons for changes of the plan's own fields.")
+    actions: list[ActionDifference] = ShapeField(description="Differences of lines, by code.")
 
     model_config = show_example(
         plan="63.02-2026",

@@ -34,7 +34,7 @@ class DifferencesQuery(BaseModel):
         alias="from",
         ge=0,
         le=1_000_000,
-        description="Number of the revision to compare with; the one before unless given, against revision 0 nothing.",
+        description="Number of the revision to compare with; without it, the previous one. Revision 0 has none.",
     )
 
 
