@@ -66,10 +66,10 @@ def test_the_refusal_names_the_way_on(secretariat: TestClient, movers: Movers) -
         return str(secretariat.patch(AT, json={"note": "x"}, headers=headers).json()["detail"])
 
     ways = {
-        "submit": "Ask the reviewer of the province to return it.",
-        "endorse": "Ask the reviewer of the province to return it.",
+        "submit": "Ask its reviewer to return it.",
+        "endorse": "Ask its reviewer to return it.",
         "adopt": "Open an amendment first.",
-        "amend": "Write your change into the open amendment.",
+        "amend": "Change the open amendment.",
     }
     for verb, way in ways.items():
         assert movers.move(verb).status_code == 200

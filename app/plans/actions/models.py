@@ -348,8 +348,6 @@ class ActionRow(ActionFields, Table, table=True):
 
 
 class _PartRow(Table):
-    """A row of a part of an action."""
-
     action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
     position: int
 

@@ -287,13 +287,8 @@ unnamed_subactivity = Kind(
 declare_words(
     {
         "funding_source_list": Text("daftar sumber pembiayaan", "the list of funding sources"),
-        "province_codes": Text(
-            "kode sub kegiatan provinsi pada edisi ini", "the provincial sub-activity codes of this edition"
-        ),
-        "regency_codes": Text(
-            "kode sub kegiatan kabupaten/kota pada edisi ini",
-            "the sub-activity codes of regencies in this edition",
-        ),
+        "province_codes": Text("kode provinsi dalam edisi ini", "the provincial codes of this edition"),
+        "regency_codes": Text("kode kabupaten/kota dalam edisi ini", "the regency codes of this edition"),
     }
 )
 

@@ -84,11 +84,11 @@ def list_blocking_errors(session: Session, plan: Plan) -> Sequence[FieldError]:
         for field in missing.fields
     ]
     rows, stored = _read_changes(session, plan)
-    contents = {code: row.content for code, row in rows.items() if row.content is not None}
     # A reference of a line may have become invalid since its write: an agency retired, an edition dropped a code.
     drafts = [
-        Draft(code, ActionIn.model_validate(content), pointer=f"/actions/{code}")
-        for code, content in contents.items()
+        Draft(code, ActionIn.model_validate(row.content), pointer=f"/actions/{code}")
+        for code, row in rows.items()
+        if row.content is not None
     ]
     _, unknown = check_references(session, plan, drafts)
     errors += flatten(unknown)
@@ -118,10 +118,7 @@ def _list_removed(rows: Mapping[str, AmendedRow]) -> list[str]:
 
 
 def _find_in_use(
-    session: Session,
-    plan: Plan,
-    rows: Mapping[str, AmendedRow],
-    stored: Mapping[str, StoredAction],
+    session: Session, plan: Plan, rows: Mapping[str, AmendedRow], stored: Mapping[str, StoredAction]
 ) -> dict[str, list[FieldError]]:
     """Return the errors of lines and parts with reports that the amendment drops, by code of the line."""
     contents = {code: row.content for code, row in rows.items() if row.content is not None}
@@ -164,12 +161,7 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict
     }
     entries += [
         build_action_entry(
-            plan,
-            code,
-            versions[code],
-            stored.get(code),
-            line.after,
-            shorten_reasons(line.reasons),
+            plan, code, versions[code], stored.get(code), line.after, shorten_reasons(line.reasons)
         )
         for code, line in lines.items()
         if code in versions

@@ -150,7 +150,7 @@ def _build_entry(
 
 @dataclass(frozen=True)
 class _Drafting:
-    """An open amendment with the lines that a write names; the write holds the locks of both chains."""
+    """An open amendment with the lines of a write, which locked both chains."""
 
     amendment: Amendment
     chain: Chain
@@ -279,7 +279,6 @@ def _write_lines(write: Write, plan: Plan, lines: Mapping[str, AmendedRow]) -> N
 def _build_line_entry(
     plan: Plan, code: str, old: AmendedRow | None, line: AmendedRow, note: str | None = None
 ) -> Entry:
-    """Return the entry of a write of a line in the amendment's chain."""
     before, after = _dump_line(old), _dump_line(line)
     if line.content is None and old is not None and old.content is None:
         before, after = {"reasons": old.reasons}, {"reasons": line.reasons}

@@ -196,9 +196,7 @@ class AmendmentRow(Table, table=True):
 
     plan_id: int = Field(foreign_key="plan.id", primary_key=True)
     content: dict[str, object] | None = Field(
-        default=None,
-        sa_type=sa.JSON,
-        description="The drafted fields of the plan itself; null: unchanged.",
+        default=None, sa_type=sa.JSON, description="The drafted fields of the plan itself; null: unchanged."
     )
     reasons: list[dict[str, object]] = Field(sa_type=sa.JSON)
     purpose: str = Field(description="Note of the move that opened the amendment.")

@@ -90,12 +90,7 @@ def lock_plan(write: Write, code: str) -> tuple[Plan, Chain]:
 
 
 def _store(
-    write: Write,
-    code: str,
-    chain: Chain,
-    plan: Plan | None,
-    before: PlanContent | None,
-    content: PlanIn,
+    write: Write, code: str, chain: Chain, plan: Plan | None, before: PlanContent | None, content: PlanIn
 ) -> None:
     """Write a plan; the caller locked its chain.
 

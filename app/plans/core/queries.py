@@ -1,7 +1,7 @@
 """Queries of plans, of the province's notes and of the references in both, within the actor's rights."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from app.kit.database.journal import JournalHead
 from app.kit.database.json_sql import TextSelect, build_json_array, select_fields, select_json
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.http.validation import describe_unknown
-from app.kit.problems import FieldError, Invalid, Kind, NotFound
+from app.kit.problems import FieldError, Invalid, Kind, NotFound, require_found
 from app.kit.wording import Text, declare_words
 from app.plans.core.models import (
     NoteState,
@@ -75,12 +75,12 @@ def select_visible_plans(actor: Actor) -> Select[Any]:
 
 def find_plan(session: Session, actor: Actor, code: str) -> Plan:
     """Return a plan with its stamp. Raises NotFound if the actor does not see it."""
-    return _require_first(read_plans(session, _select_plan(actor), code=code))
+    return _require_plan(session, _select_plan(actor), code=code)
 
 
 def find_published_plan(session: Session, actor: Actor, code: str) -> Plan:
     """Return a plan whose revisions the actor or the public may read. Raises NotFound if neither may."""
-    return _require_first(read_plans(session, _select_published_plan(actor), code=code))
+    return _require_plan(session, _select_published_plan(actor), code=code)
 
 
 def read_plans(session: Session, statement: Select[Any], **bound: object) -> list[Plan]:
@@ -93,10 +93,8 @@ def read_plans_in(session: Session, region: str) -> list[Plan]:
     return read_plans(session, sa.select(plans).where(plans.c.region_code == region).order_by(plans.c.code))
 
 
-def _require_first(rows: Sequence[Plan]) -> Plan:
-    if not rows:
-        raise NotFound()
-    return rows[0]
+def _require_plan(session: Session, statement: Select[Any], **bound: object) -> Plan:
+    return require_found(next(iter(read_plans(session, statement, **bound)), None))
 
 
 @lru_cache(maxsize=1000)
@@ -117,7 +115,7 @@ _BY_ID = sa.select(plans).where(plans.c.id == sa.bindparam("id"))
 
 def read_again(session: Session, plan: Plan) -> Plan:
     """Read a plan again under the lock of its chain. Raises NotFound if another write deleted it."""
-    return _require_first(read_plans(session, _BY_ID, id=plan.id))
+    return _require_plan(session, _BY_ID, id=plan.id)
 
 
 def read_plan_content(session: Session, plan: Plan) -> PlanContent:

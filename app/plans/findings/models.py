@@ -84,15 +84,7 @@ class PlanFindings(BaseModel):
         lines=156,
         errors=0,
         warnings=1,
-        counts=[
-            {
-                "code": "W01",
-                "severity": "warning",
-                "title": W01.title.id,
-                "open": 1,
-                "explained": 0,
-            }
-        ],
+        counts=[{"code": "W01", "severity": "warning", "title": W01.title.id, "open": 1, "explained": 0}],
         left_out=0,
         items=[_EXAMPLE],
     )
@@ -122,7 +114,6 @@ class BothLanguages(BaseModel):
 
 
 def _dump_kind(kind: FindingKind) -> JsonDict:
-    """Return the fields of `FindingMeaning`."""
     return {
         "code": kind.code,
         "severity": kind.severity,
@@ -185,9 +176,7 @@ class ItemResult(BaseModel):
     version: int | None = ShapeField(default=None, json_schema_extra=SOMETIMES)
     errors: list[ErrorShape] | None = ShapeField(default=None, json_schema_extra=SOMETIMES)
     findings: list[FindingShape] | None = ShapeField(
-        default=None,
-        description="Findings of a written item.",
-        json_schema_extra=SOMETIMES,
+        default=None, description="Findings of a written item.", json_schema_extra=SOMETIMES
     )
 
 

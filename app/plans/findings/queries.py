@@ -162,7 +162,6 @@ def _read_facts(
 
 
 def _read_similar(session: Session, plan: Plan, codes: Collection[str]) -> list[CostContent]:
-    """Return the costs and recipients of the plan's lines of these sub-activities."""
     columns = [column for column in build_action_columns() if column.name in CostContent.__annotations__]
     query = sa.select(*columns).where(actions.c.plan_id == plan.id, actions.c.subactivity_code.in_(codes))
     return [json.loads(text) for text in session.scalars(select_json(query))]

@@ -262,7 +262,6 @@ def _find_old_data(
 
 
 def _count_quarters(period: Period) -> int:
-    """Return the number of quarters from year 0 to the end of a period."""
     return period.year * 4 + int(period.last_quarter[-1])
 
 

@@ -1,30 +1,19 @@
 """Command of revisions: an adoption freezes the plan. No command changes or deletes a revision."""
 
 from collections.abc import Mapping
-from datetime import date as date_type
-from typing import Protocol
 
 import sqlalchemy as sa
 
 from app.access.commands import Write
 from app.plans.actions.queries import read_stored_actions
-from app.plans.core.models import Instrument, Plan
+from app.plans.core.models import Plan
 from app.plans.core.queries import read_again, read_plan_content
 from app.plans.core.rules import compute_sha256, dump_canonical
+from app.plans.revisions.models import AdoptIn
 from app.plans.revisions.queries import revisions
 
 
-class SignedInstrument(Protocol):
-    """The instrument by which a region adopts its plan."""
-
-    instrument: Instrument
-    number: str
-    date: date_type
-
-
-def adopt_revision(
-    write: Write, plan: Plan, signed: SignedInstrument, amended: Mapping[str, object] | None
-) -> None:
+def adopt_revision(write: Write, plan: Plan, signed: AdoptIn, amended: Mapping[str, object] | None) -> None:
     """Freeze the plan as its next revision; the caller locked its chain.
 
     `amended` is `purpose` and `reasons` of the amendment that the caller wrote into the plan; None for the first

@@ -9,7 +9,7 @@ from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import RegionCode, Version, describe_key, show_example
+from app.kit.fields import Day, Line, RegionCode, Shape, Version, describe_key, show_example
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionItem
 from app.plans.core.models import PLAN_EXAMPLE, REASON_EXAMPLE, Instrument, PlanIn, Reason
@@ -93,6 +93,16 @@ class RevisionContent(PlanIn, RevisionFields):
         reasons=[],
         actions=[{"code": "A-001", "version": 3, **ACTION_EXAMPLE}],
     )
+
+
+class AdoptIn(Shape):
+    """The legal instrument by which a region puts its plan into force."""
+
+    instrument: Instrument
+    number: Line = ShapeField(description="Number on the instrument.")
+    date: Day = ShapeField(description="Day of the signature; not after today in the plan's region.")
+
+    model_config = show_example(instrument="decree", number="188.45/17/KUM/2025", date="2025-12-19")
 
 
 # Tables

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any, Literal, NamedTuple, cast
 
@@ -75,8 +75,6 @@ def _replace_draft_columns(actor: Actor) -> dict[str, sa.SQLColumnExpression[obj
 
 @lru_cache(maxsize=1000)
 def _select_columns(actor: Actor) -> list[ColumnElement[Any]]:
-    if actor.sees_every_draft:
-        return _build_plan_columns()
     replaced = _replace_draft_columns(actor)
     return [
         replaced[column.name].label(column.name) if column.name in replaced else column
@@ -173,16 +171,7 @@ def find_revision(session: Session, plan: Plan, number: str) -> FrozenRevision:
     return FrozenRevision(*require_found(row))
 
 
-def read_instrument_date(session: Session, plan: Plan) -> date | None:
-    """Return the date of the instrument of the revision in force; None before the first revision."""
-    c = revisions.c
-    signed: date | None = session.scalar(
-        sa.select(c.instrument_date).where(c.plan_id == plan.id, c.number == plan.revision)
-    )
-    return signed
-
-
-def read_instrument_in_force(session: Session, plan: Plan) -> dict[str, object]:
+def read_instrument_in_force(session: Session, plan: Plan) -> dict[str, str | None]:
     """Return the instrument of the revision in force (`AdoptIn`); each field is null before the first revision."""
     c = revisions.c
     statement = sa.select(c.instrument, c.instrument_number, c.instrument_date)
@@ -303,7 +292,6 @@ def _build_line(
 
 
 def _read_figures(session: Session, plan: Plan) -> dict[str, ReportedFigures]:
-    """Return the reported figures of the plan's present lines, by code."""
     c = actions.c
     query = sa.select(c.code, *[c[name] for name in ReportedFigures._fields]).where(c.plan_id == plan.id)
     return {code: ReportedFigures(*reported) for code, *reported in session.execute(query)}

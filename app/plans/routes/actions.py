@@ -147,7 +147,6 @@ def _action_reply(call: RequestContext, plan: Plan, code: str, *, status: int = 
 
 
 def _reply_then(call: RequestContext, plan: Plan, code: str, instant: datetime) -> Response:
-    """Answer with the action in force at an instant; `allowed` is empty."""
     content = require_found(read_lines_at(call.session, plan, instant).get(code))
     fields = _read_fields(call, plan, code, list_findings_by_line(call.session, plan, {code: content})[code])
     return answer(call.request, append_fields(dump_json(content), **fields, allowed=[]))
@@ -156,7 +155,6 @@ def _reply_then(call: RequestContext, plan: Plan, code: str, instant: datetime) 
 def _read_fields(
     call: RequestContext, plan: Plan, code: str, findings: Sequence[Finding]
 ) -> dict[str, object]:
-    """Return the findings and open notes of an action."""
     language = choose_language(call.request)
     return {
         "findings": [finding.shown(language) for finding in findings],

@@ -18,10 +18,11 @@ from app.plans.core.queries import NotesQuery, find_plan, find_published_plan, l
 from app.plans.core.rules import format_plan_chain
 from app.plans.findings.models import dump_placed
 from app.plans.revisions import queries
+from app.plans.revisions.models import AdoptIn
 from app.plans.revisions.queries import AsOfQuery, PlanQuery, read_plan_at
 from app.plans.workflow import commands as workflow
 from app.plans.workflow.commands import Move
-from app.plans.workflow.models import AdoptIn, AmendIn, MoveIn, PlanReply, ReturnIn, SubmitReply
+from app.plans.workflow.models import AmendIn, MoveIn, PlanReply, ReturnIn, SubmitReply
 from app.plans.workflow.rules import PlanStatus, list_allowed_verbs
 
 router = make_router(tags=["plans"])
@@ -150,13 +151,11 @@ def list_plan_notes(call: Caller, plan: PlanKey, query: FromQuery[NotesQuery]) -
 
 
 def _move(call: RequestContext, code: str, move: Move) -> Response:
-    """Move a plan, and answer with it."""
     workflow.move_plan(call.write, code, move)
     return _reply(call, code)
 
 
 def _reply(call: RequestContext, code: str, *, status: int = 200, **more: object) -> Response:
-    """Answer with a plan, the caller's verbs, and these further fields."""
     row = queries.read_plan_json(call.session, call.actor, code)
     plan_status = PlanStatus(
         plan=code,

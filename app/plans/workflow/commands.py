@@ -22,8 +22,8 @@ from app.plans.core.models import Plan, PlanNoteIn, PlanNoteRow, PriorityLocatio
 from app.plans.core.queries import find_plan, plans, read_again, read_plan_content
 from app.plans.core.rules import AMENDMENT_CHAIN, format_plan_chain
 from app.plans.revisions.commands import adopt_revision
-from app.plans.revisions.queries import read_instrument_date
-from app.plans.workflow.models import AdoptIn
+from app.plans.revisions.models import AdoptIn
+from app.plans.revisions.queries import read_instrument_in_force
 from app.plans.workflow.queries import (
     NOTE_VERBS,
     Submission,
@@ -130,12 +130,7 @@ def _check_state(actor: Actor, plan: Plan, status: PlanStatus, transition: Trans
 
 
 def _move(
-    write: Write,
-    plan: Plan,
-    chain: Chain,
-    move: Move,
-    before: dict[str, object],
-    revision: int | None,
+    write: Write, plan: Plan, chain: Chain, move: Move, before: dict[str, object], revision: int | None
 ) -> None:
     """Set the state and record the move, for an amendment in its own chain, hidden from readers without drafts.
 
@@ -223,7 +218,7 @@ def _store_notes(write: Write, plan: Plan, status: PlanStatus, move: Move) -> No
 
 def _check_instrument(write: Write, plan: Plan, status: PlanStatus, move: Move) -> None:
     assert move.instrument is not None
-    previous = read_instrument_date(write.session, plan)
+    previous = read_instrument_in_force(write.session, plan)["date"]
     refuse([*check_instrument_date(move.instrument.date, status, previous)])
 
 

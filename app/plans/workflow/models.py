@@ -4,17 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field as ShapeField
 
-from app.kit.fields import Day, Line, Shape, show_example
+from app.kit.fields import Line, Shape, show_example
 from app.plans.actions.examples import ACTION_OUT_EXAMPLE
 from app.plans.actions.models import ActionOut
-from app.plans.core.models import (
-    NOTE_EXAMPLE,
-    PLAN_OUT_EXAMPLE,
-    Instrument,
-    PlanNote,
-    PlanNoteIn,
-    PlanOut,
-)
+from app.plans.core.models import NOTE_EXAMPLE, PLAN_OUT_EXAMPLE, PlanNote, PlanNoteIn, PlanOut
 from app.plans.findings.models import FindingShape, PlanFinding
 from app.plans.workflow.rules import VERBS
 
@@ -33,16 +26,6 @@ class AmendIn(Shape):
     note: Line = ShapeField(description="Reason; the amendment keeps it.")
 
     model_config = show_example(note="Penyesuaian APBD-P")
-
-
-class AdoptIn(Shape):
-    """The legal instrument by which a region puts its plan into force."""
-
-    instrument: Instrument
-    number: Line = ShapeField(description="Number on the instrument.")
-    date: Day = ShapeField(description="Day of the signature; not after today in the plan's region.")
-
-    model_config = show_example(instrument="decree", number="188.45/17/KUM/2025", date="2025-12-19")
 
 
 class ReturnIn(Shape):

@@ -109,7 +109,7 @@ def read_moved_fields(session: Session, plan: Plan, verb: str) -> dict[str, obje
     `instrument`, `number` and `date` are of the revision in force; `notes` are the open ones, null without any.
     """
     if verb == "adopt":
-        return read_instrument_in_force(session, plan)
+        return {**read_instrument_in_force(session, plan)}
     if verb not in NOTE_VERBS:
         return {}
     columns = [_notes.c[name] for name in PlanNoteIn.model_fields]

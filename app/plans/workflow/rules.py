@@ -64,11 +64,7 @@ class PlanStatus:
 
 Condition = Callable[[PlanStatus], Iterable[FieldError]]
 
-empty_plan = Kind(
-    "empty_plan",
-    id="rencana belum memuat satu baris pun",
-    en="the plan has no line yet",
-)
+empty_plan = Kind("empty_plan", id="rencana belum memuat satu baris pun", en="the plan has no line yet")
 year_not_over = Kind(
     "year_not_over",
     id="tahun {value} belum berakhir di wilayah rencana; rencana dapat ditutup mulai {allowed}",
@@ -147,10 +143,7 @@ def find_failures(transition: Transition, plan: PlanStatus) -> list[FieldError]:
 
 WRITES: dict[str, tuple[str, Callable[[PlanStatus], bool]]] = {
     "edit": ("write_plan", lambda plan: is_editable(plan.state, plan.revision)),
-    "delete": (
-        "write_plan",
-        lambda plan: is_editable(plan.state, plan.revision) and plan.action_count == 0,
-    ),
+    "delete": ("write_plan", lambda plan: is_editable(plan.state, plan.revision) and plan.action_count == 0),
     "write_actions": ("write_actions", lambda plan: is_editable(plan.state, plan.revision)),
     "report_progress": ("report_progress", lambda plan: is_reportable(plan.state)),
     "import_matrix": ("import_matrix", lambda plan: is_editable(plan.state, plan.revision)),
@@ -182,11 +175,11 @@ instrument_date_out_of_range = Kind(
 )
 
 
-def check_instrument_date(signed: date, plan: PlanStatus, previous: date | None) -> Iterable[FieldError]:
+def check_instrument_date(signed: date, plan: PlanStatus, previous: str | None) -> Iterable[FieldError]:
     """Yield an error if the date is after today, before the last instrument, or over two years before the plan's."""
-    first = max(filter(None, (date(plan.year - 2, 1, 1), previous)))
-    if not first <= signed <= plan.today:
-        span = {"first": first.isoformat(), "last": plan.today.isoformat()}
+    first = max(date(plan.year - 2, 1, 1).isoformat(), previous or "")
+    if not first <= signed.isoformat() <= plan.today.isoformat():
+        span = {"first": first, "last": plan.today.isoformat()}
         yield FieldError(
             instrument_date_out_of_range, pointer="/date", value=signed.isoformat(), allowed=span, values=span
         )

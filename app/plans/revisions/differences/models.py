@@ -111,16 +111,8 @@ class Differences(BaseModel):
 
     model_config = show_example(
         plan="63.02-2026",
-        before={
-            "revision": 0,
-            "sha256": "9f2c",
-            "adopted_at": "2026-01-28T02:00:00+00:00",
-        },
-        after={
-            "revision": 1,
-            "sha256": "41d8",
-            "adopted_at": "2026-09-02T02:00:00+00:00",
-        },
+        before={"revision": 0, "sha256": "9f2c", "adopted_at": "2026-01-28T02:00:00+00:00"},
+        after={"revision": 1, "sha256": "41d8", "adopted_at": "2026-09-02T02:00:00+00:00"},
         sums=SUMS_EXAMPLE,
         changes=[],
         reasons=[],

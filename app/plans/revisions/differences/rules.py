@@ -1,7 +1,7 @@
 """Rules of differences between two editions of a plan, by line, field and sum. Pure, in linear time."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 from pydantic import BaseModel
@@ -114,9 +114,7 @@ def _compare_items(name: str, key: str | None, old: list[Any], new: list[Any]) -
                 if before.get(field) != after.get(field)
             )
     if [item for item in old_items if item in new_items] != [item for item in new_items if item in old_items]:
-        yield ChangedField(
-            make_pointer([name]), list(old_items), list(new_items)
-        )  # the same items, in another order
+        yield ChangedField(make_pointer([name]), list(old_items), list(new_items))  # another order
 
 
 def compare_lines(before: ActionContent | None, after: ActionContent | None) -> list[ChangedField]:
@@ -143,46 +141,27 @@ def compare_editions(before: PlanEdition, after: PlanEdition) -> list[LineDiffer
 
 def compare_sums(before: PlanEdition, after: PlanEdition) -> dict[str, object]:
     """Return the sums over all lines, before and after (`Sums`)."""
-    old, new = list(before.actions.values()), list(after.actions.values())
-
-    def compare(field: str, count: Callable[[Iterable[ActionContent]], Mapping[str, int]]) -> list[object]:
-        was, now = count(old), count(new)
-        return [
-            {field: name, **compare_amounts(was.get(name, 0), now.get(name, 0))}
-            for name in sorted({*was, *now})
-        ]
-
-    return {
-        "actions": compare_amounts(len(old), len(new)),
-        "allocation": compare_amounts(_sum_allocation(old), _sum_allocation(new)),
-        "locations": compare_amounts(_count_places(old), _count_places(new)),
-        "recipients": compare("kind", _count_recipients),
-        "strategies": compare("strategy", lambda lines: _sum_by(lines, "strategy")),
-        "agencies": compare("agency", lambda lines: _sum_by(lines, "lead_agency")),
-    }
+    old, new = _sum_up([*before.actions.values()]), _sum_up([*after.actions.values()])
+    totals = ("actions", "allocation", "locations")
+    sums: dict[str, object] = {name: compare_amounts(old[name][""], new[name][""]) for name in totals}
+    for name, field in (("recipients", "kind"), ("strategies", "strategy"), ("agencies", "agency")):
+        was, now = old[name], new[name]
+        sums[name] = [{field: key, **compare_amounts(was[key], now[key])} for key in sorted({*was, *now})]
+    return sums
 
 
-def _sum_allocation(lines: Iterable[ActionContent]) -> int:
-    return sum(line["allocation"] for line in lines)
-
-
-def _count_places(lines: Iterable[ActionContent]) -> int:
-    return len({location["region_code"] for line in lines for location in line["locations"]})
-
-
-def _sum_by(lines: Iterable[ActionContent], field: Literal["strategy", "lead_agency"]) -> Counter[str]:
-    totals: Counter[str] = Counter()
+def _sum_up(lines: Sequence[ActionContent]) -> dict[str, Counter[str]]:
+    """Return name of a sum → its amounts by key; a total has the key `""`."""
+    sums: dict[str, Counter[str]] = defaultdict(Counter)
+    sums["actions"][""] = len(lines)
+    sums["locations"][""] = len({place["region_code"] for line in lines for place in line["locations"]})
     for line in lines:
-        totals[line[field]] += line["allocation"]
-    return totals
-
-
-def _count_recipients(lines: Iterable[ActionContent]) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for line in lines:
+        sums["allocation"][""] += line["allocation"]
+        sums["strategies"][line["strategy"]] += line["allocation"]
+        sums["agencies"][line["lead_agency"]] += line["allocation"]
         for recipient in line["recipients"]:
-            counts[recipient["kind"]] += recipient["count"] or 0
-    return counts
+            sums["recipients"][recipient["kind"]] += recipient["count"] or 0
+    return sums
 
 
 Reasons = Sequence[ReasonContent]
