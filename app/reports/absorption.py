@@ -28,15 +28,14 @@ _agencies = get_table(AgencyRow)
 class _OfAgency(PlanColumns):
     agency_code: AgencyCode = column("Kode perangkat daerah.", "Agency that leads the lines.")
     agency_name: str = column("Nama perangkat daerah.", "Name of the agency.")
-    period: str = column("Triwulan.", "Quarter to whose end the figures are cumulative.")
+    period: str = column("Triwulan.", "Quarter; the figures are cumulative to its end.")
 
 
 class AgencyAbsorption(MoneyColumns, _OfAgency):
-    """What the lines that an agency leads have spent to the end of a quarter."""
+    """Spending of the lines that an agency leads, to the end of a quarter."""
 
     reported: int = column(
-        "Baris yang punya laporan sampai triwulan itu.",
-        "Of the lines, those with a report up to the quarter.",
+        "Baris yang sudah dilaporkan sampai triwulan itu.", "Lines with a report up to the quarter."
     )
 
     model_config = show_example(
@@ -66,7 +65,7 @@ class AbsorptionQuery(LeadAgencyQuery, PeriodQuery):
 
 
 def list_absorption(session: Session, actor: Actor, query: AbsorptionQuery, now: datetime) -> Listing:
-    """Return a row by agency for every quarter of the period."""
+    """Return a row for every agency and every quarter of the period."""
     period = Period.parse(query.period)
     conditions = [
         can_see_region(actor, actions.c.region_code),
@@ -115,8 +114,8 @@ REPORT = ReportDefinition(
     description=Text(
         "Alokasi dan realisasi kumulatif tiap perangkat daerah per triwulan, dengan persen serapan. Periode tahun "
         "atau semester memuat semua triwulannya.",
-        "What each agency was allocated and has spent, cumulative, by quarter, with the percentage; a year or a "
-        "semester shows each of its quarters. Money in whole rupiah.",
+        "Allocation and cumulative spending of each agency by quarter, with the absorption in percent. A year or a "
+        "semester lists each of its quarters. Money in whole rupiah.",
     ),
     row=AgencyAbsorption,
     asked=AbsorptionQuery,

@@ -30,8 +30,6 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class ReportDefinition:
-    """Declaration of one report."""
-
     name: str
     """Last segment of its address."""
     title: Text
@@ -41,15 +39,15 @@ class ReportDefinition:
     asked: type[BaseModel]
     """Query parameters, with `region` and `sort`."""
     rows: Callable[[Session, Actor, Any, datetime], Listing]
-    """Returns the rows that the actor sees, for a query and an instant."""
+    """Return the rows that the actor sees, for a query and an instant."""
     complete: Callable[[Row], Row | None] | None = None
-    """Turns a row of the SELECT into a row of the report if SQL cannot; None drops the row."""
+    """Turn a row of the SELECT into a row of the report if SQL cannot; None drops the row."""
 
     def __post_init__(self) -> None:
         silent = [
             name for name, field in self.row.model_fields.items() if not (field.title and field.description)
         ]
-        assert not silent, f"{self.name}: {silent} are not said in both languages (`column`)"
+        assert not silent, f"{self.name}: declare {silent} in both languages (`column`)"
 
     @property
     def path(self) -> str:
@@ -64,14 +62,14 @@ class ReportDefinition:
         return list(get_args(self.asked.model_fields["sort"].annotation))
 
     def make_page_query(self) -> type[BaseModel]:
-        """Return the query of its pages: `asked` with limit and cursor."""
+        """Return `asked` with limit and cursor."""
         return create_model(f"{self.row.__name__}PageQuery", __base__=(self.asked, PageQuery))
 
 
 def build_listing(
     shape: type[BaseModel] | None, rows: sa.SelectBase, *, sorts: Sequence[str], key: Sequence[str]
 ) -> Listing:
-    """Return the rows of a SELECT as a list; its columns bear the names of the shape's fields.
+    """Return the rows of a SELECT as a list; name its columns as the fields of the shape.
 
     Without a shape, return all columns: for a report with `complete`.
     """
@@ -87,7 +85,7 @@ def build_listing(
 def compute_percent(
     part: sa.SQLColumnExpression[object], total: sa.SQLColumnExpression[object]
 ) -> ColumnElement[Any]:
-    """Return part/total × 100 at two decimals; null if the total is 0."""
+    """Return part/total × 100 to two decimals; null if the total is 0."""
     # PostgreSQL rounds numerics to decimals, not floats.
     share = sa.cast(part * 100.0 / sa.func.nullif(total, 0), sa.Numeric)
     return sa.case((total > 0, sa.func.round(share, 2)))
@@ -138,7 +136,6 @@ def write_csv(
 ) -> CsvFile:
     """Write all rows of a report as CSV by one statement, in memory that does not grow with the rows."""
     statement = select_all(report.rows(session, actor, query, now), sort=query.sort)
-
     file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by its sender
 
     def write(state: Session) -> str:
@@ -160,7 +157,6 @@ def write_csv(
 
 
 def _make_lines(report: ReportDefinition, texts: Iterable[str]) -> Iterator[list[Cell]]:
-    """Yield the header, then the rows."""
     names = list(report.row.model_fields)
     yield [*names]
     for text in texts:
@@ -171,7 +167,6 @@ def _make_lines(report: ReportDefinition, texts: Iterable[str]) -> Iterator[list
 
 
 def _make_cell(value: Any) -> Cell:
-    """Return a JSON value as a cell."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):

@@ -21,9 +21,7 @@ def column(id: str, en: str, **more: Any) -> Any:
 class PlanColumns(BaseModel):
     """Columns of a row about a plan."""
 
-    region_code: RegionCode = column(
-        "Kode wilayah (Kemendagri).", "Region that the plan is of (Kemendagri code)."
-    )
+    region_code: RegionCode = column("Kode wilayah (Kemendagri).", "Kemendagri code of the plan's region.")
     region_name: str = column("Nama wilayah.", "Name of the region.")
     plan: str = column("Kunci rencana: wilayah dan tahun.", "Key of the plan: region and year.")
 
@@ -46,12 +44,12 @@ class MoneyColumns(BaseModel):
     lines: int = column("Jumlah baris rencana.", "Lines of the plan.")
     allocated: int = column("Alokasi, rupiah.", "Their allocation for the year, whole rupiah.")
     spent: int = column(
-        "Realisasi kumulatif s.d. akhir triwulan, rupiah; laporan terakhir tiap baris sampai triwulan itu.",
-        "Spent, cumulative to the end of the quarter, whole rupiah: by each line's latest report up to it.",
+        "Realisasi kumulatif s.d. akhir triwulan, rupiah, menurut laporan terakhir tiap baris.",
+        "Spent, cumulative to the end of the quarter, whole rupiah, by each line's latest report.",
     )
     absorption_percent: float | None = column(
         "Serapan: realisasi dari alokasi, persen; kosong tanpa alokasi.",
-        "Absorption: spent of allocated, percent; null where nothing is allocated.",
+        "Absorption: spent of allocated, percent; null without an allocation.",
     )
 
 
@@ -78,7 +76,7 @@ class YearQuery(BaseModel):
 
 
 class ColumnKind(StrEnum):
-    """What a column holds; in CSV the items of a list stand in one cell, with `; ` between them."""
+    """Kind of the values of a column. CSV joins the items of a list in one cell with `; `."""
 
     text = "text"
     integer = "integer"
@@ -90,23 +88,23 @@ class ColumnKind(StrEnum):
 
 
 class ReportColumn(BaseModel):
-    """A column of a report: a field of its JSON, a column of its CSV."""
+    """Column of a report: a field of its JSON, a column of its CSV."""
 
     name: str
     kind: ColumnKind
-    nullable: bool = Field(description="Null in JSON, an empty cell in CSV, where there is nothing to say.")
+    nullable: bool = Field(description="True if a value can be missing: null in JSON, an empty cell in CSV.")
     description: Both
 
 
 class ReportParameter(BaseModel):
-    """What can be asked of a report, in JSON and in CSV alike."""
+    """Query parameter of a report, for JSON and CSV."""
 
     name: str
     required: bool
 
 
 class ReportOut(BaseModel):
-    """A report: where it is and what its columns mean."""
+    """Report with its addresses, parameters and columns."""
 
     report: str
     json_address: str
@@ -114,12 +112,12 @@ class ReportOut(BaseModel):
     title: Both
     description: Both
     parameters: list[ReportParameter]
-    sorts: list[str] = Field(description="Values of `sort`, the usual one first.")
+    sorts: list[str] = Field(description="Values of `sort`, the default first.")
     columns: list[ReportColumn] = Field(description="In the order of the CSV.")
 
 
 class Catalogue(BaseModel):
-    """Every report there is."""
+    """List of the reports."""
 
     reports: list[ReportOut]
 
@@ -130,10 +128,7 @@ class Catalogue(BaseModel):
                 "json_address": "/v1/reports/absorption",
                 "csv_address": "/v1/reports/absorption.csv",
                 "title": {"id": "Serapan anggaran", "en": "Absorption"},
-                "description": {
-                    "id": "Serapan per perangkat daerah.",
-                    "en": "Absorption by agency.",
-                },
+                "description": {"id": "Serapan per perangkat daerah.", "en": "Absorption by agency."},
                 "parameters": [{"name": "region", "required": True}],
                 "sorts": ["region_code", "-region_code"],
                 "columns": [
@@ -141,10 +136,7 @@ class Catalogue(BaseModel):
                         "name": "lines",
                         "kind": "integer",
                         "nullable": False,
-                        "description": {
-                            "id": "Jumlah baris rencana.",
-                            "en": "Lines of the plan.",
-                        },
+                        "description": {"id": "Jumlah baris rencana.", "en": "Lines of the plan."},
                     }
                 ],
             }

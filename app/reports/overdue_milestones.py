@@ -29,26 +29,28 @@ _milestones, _reached = get_table(MilestoneRow), get_table(MilestoneProgressRow)
 
 
 class OverdueMilestone(LineColumns):
-    """A milestone that was due before a day and not reached by then."""
+    """Milestone due before a day and not done by then."""
 
     milestone: Key = column("Kunci tonggak.", "Key of the milestone.")
-    milestone_title: str = column("Nama tonggak.", "What was to be reached.")
+    milestone_title: str = column("Nama tonggak.", "Title of the milestone.")
     weight: float | None = column(
-        "Bobot dalam baris, persen; kosong bila tidak diberi.",
-        "Its share of the line's work, percent; null: none.",
+        "Bobot dalam baris, persen; kosong tanpa bobot.",
+        "Share of the line's work, percent; null: no weight.",
     )
     due: date = column("Jatuh tempo.", "Last day in time.")
-    as_of: date = column("Hari penilaian, menurut zona wilayah.", "The day as of which it is judged.")
+    as_of: date = column(
+        "Hari penilaian, menurut zona waktu wilayah.", "Day of the comparison, in the region's zone."
+    )
     days_overdue: int = column(
-        "Hari keterlambatan pada hari penilaian.", "Whole days after the last day in time."
+        "Jumlah hari terlambat pada hari penilaian.", "Whole days after the last day in time."
     )
     state: Literal["unreported", "pending", "done"] = column(
-        "Menurut laporan terakhir: `unreported` tidak disebut, `pending` belum, `done` tercapai sesudah hari itu.",
-        "As last reported: `unreported`: not named; `pending`: not reached; `done`: reached since that day.",
+        "Status menurut laporan terakhir: tidak dilaporkan, belum selesai, atau selesai sesudah hari penilaian.",
+        "State in the latest report: not reported, not done, or done after the day of the comparison.",
     )
     reported_in: str | None = column(
         "Triwulan laporan terakhir baris; kosong bila belum ada.",
-        "Quarter of the line's latest report; null: none.",
+        "Quarter of the line's latest report; null: no report.",
     )
 
     model_config = show_example(
@@ -70,8 +72,7 @@ class OverdueMilestone(LineColumns):
 
 class OverdueQuery(LeadAgencyQuery, YearQuery, ReportQuery):
     on: Day | None = Field(
-        default=None,
-        description="The day as of which to judge; today, in each region's own zone, if not given.",
+        default=None, description="Day of the comparison; default: today in the zone of each region."
     )
     sort: Literal["due", "-due", "region_code", "-region_code", "agency_code", "-agency_code"] = "due"
 
@@ -137,10 +138,10 @@ REPORT = ReportDefinition(
     name="overdue-milestones",
     title=Text("Tonggak yang terlambat", "Overdue milestones"),
     description=Text(
-        "Tonggak yang jatuh tempo sebelum suatu hari dan belum tercapai pada hari itu, menurut laporan terakhir tiap "
-        "baris; hari ini dinilai menurut zona waktu wilayah.",
-        "Milestones that were due before a day and not reached by then, by each line's latest report. Without `on` the "
-        "day is today in each region's own zone, so the answer changes with the days as well as with the data.",
+        "Tonggak yang jatuh tempo sebelum suatu hari dan belum selesai pada hari itu, menurut laporan terakhir tiap "
+        "baris. Tanpa pilihan hari, yang berlaku adalah hari ini menurut zona waktu wilayah.",
+        "Milestones due before a day and not done by then, by each line's latest report. The default day is today in "
+        "the zone of each region, so the rows change with the days too.",
     ),
     row=OverdueMilestone,
     asked=OverdueQuery,

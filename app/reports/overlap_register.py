@@ -37,14 +37,14 @@ _SIDES = ("first", "second")
 
 
 class OverlapEntry(PlanColumns):
-    """Two lines of different agencies that overlap, and what was said of it."""
+    """Overlap of two lines of different agencies, with its explanation."""
 
     pair: str = column("Kunci pasangan baris.", "Key of the pair, the smaller line key first.")
     state: Literal["open", "explained", "stale"] = column(
-        "`open` belum dijelaskan, `explained` sudah, `stale` dijelaskan tetapi kini yang sama berbeda.",
-        "`open`: not explained; `explained`; `stale`: explained, but something else coincides by now.",
+        "Status penjelasan: terbuka, dijelaskan, atau usang (tumpang tindihnya berubah sesudah dijelaskan).",
+        "State of the explanation: open, explained, or stale (the overlap has changed since).",
     )
-    first_action: Key = column("Baris pertama.", "The first line.")
+    first_action: Key = column("Kunci baris pertama.", "Key of the first line.")
     first_title: str = column("Judul baris pertama.", "Title of the first line.")
     first_agency: AgencyCode = column("Perangkat daerah baris pertama.", "Agency that leads the first line.")
     first_agency_name: str = column(
@@ -53,7 +53,7 @@ class OverlapEntry(PlanColumns):
     first_allocation: int = column(
         "Alokasi baris pertama, rupiah.", "Allocation of the first line, whole rupiah."
     )
-    second_action: Key = column("Baris kedua.", "The second line.")
+    second_action: Key = column("Kunci baris kedua.", "Key of the second line.")
     second_title: str = column("Judul baris kedua.", "Title of the second line.")
     second_agency: AgencyCode = column("Perangkat daerah baris kedua.", "Agency that leads the second line.")
     second_agency_name: str = column(
@@ -68,10 +68,10 @@ class OverlapEntry(PlanColumns):
     first_month: int = column("Bulan pertama yang sama.", "First month in common.")
     last_month: int = column("Bulan terakhir yang sama.", "Last month in common.")
     verdict: Verdict | None = column(
-        "Putusan; kosong bila belum dijelaskan.", "What was decided; null: not explained."
+        "Putusan; kosong bila belum dijelaskan.", "Verdict; null without an explanation."
     )
-    explanation: str | None = column("Penjelasannya.", "The explanation's words.")
-    explained_at: datetime | None = column("Kapan dijelaskan.", "When it was explained.")
+    explanation: str | None = column("Penjelasan.", "Text of the explanation.")
+    explained_at: datetime | None = column("Waktu penjelasan.", "Time of the explanation.")
     explained_by: str | None = column("Token yang menjelaskan.", "Name of the token that explained.")
 
     model_config = show_example(
@@ -101,7 +101,9 @@ class OverlapEntry(PlanColumns):
 
 
 class RegisterQuery(LeadAgencyQuery, YearQuery, ReportQuery):
-    agency: AgencyCode | None = Field(default=None, description="One of the lines is led by this agency.")
+    agency: AgencyCode | None = Field(
+        default=None, description="Only pairs with a line that this agency leads."
+    )
     explained: bool | None = Field(
         default=None, description="Only those with (`true`) or without (`false`) an explanation on record."
     )
@@ -109,7 +111,7 @@ class RegisterQuery(LeadAgencyQuery, YearQuery, ReportQuery):
 
 
 def list_overlaps(session: Session, actor: Actor, query: RegisterQuery, now: datetime) -> Listing:
-    """Return the pairs with the content of both lines: `complete_overlaps` applies the rule of overlaps to it."""
+    """Return the pairs with the content of both lines, for the rule of overlaps in `complete_overlap`."""
     conditions = [
         can_see_region(actor, actions.c.region_code),
         is_in_region(actions.c.region_code, query.region),
@@ -209,7 +211,7 @@ REPORT = ReportDefinition(
         "Pasangan baris dari perangkat daerah berbeda yang membawa jenis bantuan yang sama kepada penerima yang sama "
         "di tempat dan bulan yang sama, dengan penjelasannya, untuk semua rencana di wilayah.",
         "Pairs of lines of different agencies that bring the same kind of benefit to the same recipients in the same "
-        "place and months, with how each was explained, over all plans of a region.",
+        "place and months, with their explanations, in all plans of a region.",
     ),
     row=OverlapEntry,
     asked=RegisterQuery,

@@ -26,31 +26,31 @@ _strategies, _places = get_table(StrategyRow), regions.alias("place")
 
 
 class LocationReach(PlanColumns):
-    """A priority location, and what the plan brings there."""
+    """Priority location with the lines that reach it."""
 
-    location_code: RegionCode = column("Kode lokasi prioritas.", "The priority location.")
+    location_code: RegionCode = column("Kode lokasi prioritas.", "Code of the priority location.")
     location_name: str = column("Nama lokasi prioritas.", "Name of the location.")
     target_families: int | None = column(
-        "Keluarga sasaran menurut rencana.", "Target families, as the plan says; null: it does not."
+        "Keluarga sasaran menurut rencana.", "Target families in the plan; null: not in the plan."
     )
     strategies: list[Strategy] = column(
-        "Strategi yang menjangkaunya: punya baris yang menyebut lokasi ini atau tempat di dalamnya.",
-        "Strategies that reach it: one of their lines names it, or a place inside it.",
+        "Strategi yang menjangkau lokasi ini: ada baris yang menyebutnya atau tempat di dalamnya.",
+        "Strategies with a line that names the location or a place inside it.",
     )
     missing_strategies: list[Strategy] = column(
-        "Strategi yang belum menjangkaunya (temuan W04).", "Strategies that do not (finding `W04`)."
+        "Strategi yang belum menjangkau lokasi ini.", "Strategies without such a line."
     )
-    lines: int = column("Baris yang menjangkaunya.", "Lines that reach it.")
-    agencies: int = column("Perangkat daerah yang memimpin baris itu.", "Agencies that lead these lines.")
+    lines: int = column("Jumlah baris yang menjangkau lokasi ini.", "Lines that reach the location.")
+    agencies: int = column("Jumlah perangkat daerah pengampu baris itu.", "Agencies that lead these lines.")
     funded_amount: int = column(
-        "Anggaran yang ditempatkan di sana oleh lokasi baris, rupiah.",
-        "What the lines place there, whole rupiah.",
+        "Anggaran baris untuk lokasi ini, rupiah.", "Amount of the lines for the location, whole rupiah."
     )
     lines_without_amount: int = column(
-        "Baris yang tidak menyebut anggaran untuk lokasi ini.",
-        "Lines that do not say how much they place there.",
+        "Baris tanpa anggaran untuk lokasi ini.", "Lines without an amount for the location."
     )
-    recipients: int = column("Penerima yang direncanakan di sana.", "Recipients that the lines plan there.")
+    recipients: int = column(
+        "Penerima manfaat yang direncanakan di lokasi ini.", "Recipients of the lines at the location."
+    )
 
     model_config = show_example(
         PLAN_EXAMPLE,
@@ -160,10 +160,10 @@ REPORT = ReportDefinition(
     name="priority-locations",
     title=Text("Keterjangkauan lokasi prioritas", "Reach of priority locations"),
     description=Text(
-        "Tiap lokasi prioritas: strategi yang sudah dan belum menjangkaunya, perangkat daerah, anggaran yang "
-        "ditempatkan di sana, keluarga sasaran.",
-        "Each priority location with the strategies that reach it and those that do not, agencies, what is placed "
-        "there in whole rupiah, and its target families. A line reaches a place by naming it or a place inside it.",
+        "Tiap lokasi prioritas: strategi yang sudah dan belum menjangkaunya, perangkat daerah, anggaran di lokasi "
+        "itu, dan keluarga sasaran.",
+        "Each priority location with the strategies that reach it and those that do not, agencies, amount in whole "
+        "rupiah and target families. A line reaches a location if it names the location or a place inside it.",
     ),
     row=LocationReach,
     asked=ReachQuery,

@@ -26,9 +26,9 @@ router = make_router(prefix="/reports", tags=["reports"])
 
 @router.get("", response_model=Catalogue)
 def read_reports(call: Caller) -> Response:
-    """Every report there is: its addresses, what may be asked, and its columns, each in Indonesian and English.
+    """List the reports with their addresses, parameters and columns, in Indonesian and English.
 
-    The same for every caller; what a report shows is what the caller may see.
+    Every caller gets the whole list; a report itself contains only rows that its caller sees.
     """
     return answer(call.request, _catalogue())
 
@@ -39,8 +39,6 @@ def _catalogue() -> bytes:
 
 
 def add_report(router: APIRouter, report: ReportDefinition) -> None:
-    """Add the two operations of a report."""
-
     def read_page(call: Caller, query: object) -> Response:
         if prefers_csv(call.request):
             return _answer_whole_csv(call, report, query)
@@ -57,7 +55,7 @@ def add_report(router: APIRouter, report: ReportDefinition) -> None:
         f"/{report.name}",
         read_page,
         name=f"list_{report.id}",
-        description=f"{intro}\n\nWith `Accept: text/csv` it is the CSV at `{report.path}.csv`, without pages.",
+        description=f"{intro}\n\n`Accept: text/csv` returns the CSV of `{report.path}.csv`, without pages.",
         response_model=Page[report.row],  # type: ignore[name-defined]  # the shape is known when it runs
         responses={200: {"content": _CSV_SCHEMA}},
     )
@@ -66,7 +64,7 @@ def add_report(router: APIRouter, report: ReportDefinition) -> None:
         read_csv,
         name=f"read_{report.id}_csv",
         description=f"{intro}\n\nAll rows as CSV (RFC 4180): UTF-8 with a byte order mark, commas, decimal points, "
-        "field names in the first row. A text that a spreadsheet would run as a formula has an apostrophe in front.",
+        "field names in the first row. An apostrophe precedes a text that a spreadsheet would run as a formula.",
         response_class=Response,
         responses={200: {"content": _CSV_SCHEMA}},
     )

@@ -31,32 +31,33 @@ _strategies = get_table(StrategyRow)
 
 class _OfStrategy(PlanColumns):
     to_quarter: str = column(
-        "Triwulan sampai akhir mana angka dihitung.", "Quarter to whose end the figures are cumulative."
+        "Triwulan; angka kumulatif s.d. akhir triwulan ini.",
+        "Quarter; the figures are cumulative to its end.",
     )
     strategy: Strategy = column("Kunci strategi.", "Key of the strategy.")
     strategy_name: str = column("Nama strategi.", "Indonesian name of the strategy.")
 
 
 class StrategyBalance(MoneyColumns, _OfStrategy):
-    """A strategy in a plan; one without any line too."""
+    """Strategy in a plan, with or without lines."""
 
     share_percent: float | None = column(
         "Bagian alokasi rencana, persen; kosong bila rencana tanpa alokasi.",
-        "Share of the plan's allocation, percent; null where nothing is allocated.",
+        "Share of the plan's allocation, percent; null without an allocation.",
     )
-    families: int = column("Keluarga sasaran baris-baris itu.", "Families that the lines plan for.")
-    persons: int = column("Orang.", "Persons.")
-    groups: int = column("Kelompok.", "Groups.")
-    villages: int = column("Desa.", "Villages.")
-    units: int = column("Unit, misalnya sekolah.", "Units, such as schools.")
+    families: int = column("Keluarga sasaran.", "Planned recipients: families.")
+    persons: int = column("Orang sasaran.", "Planned recipients: persons.")
+    groups: int = column("Kelompok sasaran.", "Planned recipients: groups.")
+    villages: int = column("Desa sasaran.", "Planned recipients: villages.")
+    units: int = column("Unit sasaran, misalnya sekolah.", "Planned recipients: units, such as schools.")
     eligible: int | None = column(
-        "Yang berhak atas layanan strategi ini di desa yang melapor; kosong bila belum ada laporan cakupan.",
-        "Eligible for the strategy's services in the villages that report; null without any report of coverage.",
+        "Jumlah yang berhak atas layanan strategi ini di desa yang melapor; kosong bila belum ada laporan cakupan.",
+        "Eligible for the strategy's services in the villages that report; null without a report of coverage.",
     )
-    served: int | None = column("Yang dilayani.", "Served, of these.")
+    served: int | None = column("Jumlah yang terlayani.", "Served among the eligible.")
     coverage_percent: float | None = column(
         "Cakupan strategi (KD), persen; kosong bila tidak ada yang berhak.",
-        "Coverage of the strategy (KD), percent; null where nobody is eligible.",
+        "Coverage of the strategy (KD), percent; null without eligible recipients.",
     )
 
     model_config = show_example(
@@ -186,8 +187,8 @@ REPORT = ReportDefinition(
     description=Text(
         "Tiap strategi dalam tiap rencana: baris, alokasi, realisasi, penerima yang direncanakan, dan cakupan layanan "
         "strategi itu pada triwulan yang sama bila dilaporkan.",
-        "Each strategy in each plan, one without any line too: lines, money in whole rupiah, recipients planned by "
-        "kind, and the coverage of the strategy's services in the same quarter, where it is reported.",
+        "Each strategy in each plan, with or without lines: lines, money in whole rupiah, planned recipients by kind, "
+        "and the coverage of the strategy's services in the quarter, if reported.",
     ),
     row=StrategyBalance,
     asked=BalanceQuery,

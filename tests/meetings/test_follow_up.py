@@ -118,10 +118,10 @@ def test_a_refused_step_names_the_state_and_what_is_allowed(
     refusal = secretariat.post(f"{K1}/start", json=SAID, headers=english)
     assert (refusal.status_code, refusal.json()["code"]) == (409, "commitment_state")
     assert refusal.json()["detail"] == (
-        "Commitment K-1 is done; it cannot start. What you can do: note, reopen."
+        "Commitment “K-1” is done and cannot be started now. What you can do: add a note, reopen."
     )
     operator = connect(("operator", "63.02", SOCIAL))
-    assert "can do: note." in operator.post(f"{K1}/start", json=SAID, headers=english).json()["detail"]
+    assert "can do: add a note." in operator.post(f"{K1}/start", json=SAID, headers=english).json()["detail"]
     for refusal in (
         secretariat.patch(K1, json={"text": "x"}, headers=english),
         secretariat.delete(K1, headers=english),

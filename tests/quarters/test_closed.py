@@ -45,12 +45,10 @@ def test_no_way_to_write_progress_of_a_closed_quarter(
 ) -> None:
     office.report("A-1", "A-2", spent=5)
     office.move(*verbs)
-    state = office.secretariat.get(Q2).json()["state"]
     for caller in (office.secretariat, office.administrator):
         for name, write in WRITES.items():
             refused = write(caller)
             assert told(refused) == (409, "quarter_closed", [kind]), name
-            assert state in refused.json()["detail"]
         assert caller.get(A1).json()["allowed"] == []
         assert caller.put(f"{AT}/actions/A-1/progress/2026-Q1", json={}, headers={}).status_code in (
             200,

@@ -65,8 +65,15 @@ def test_reports_with_errors_are_named_by_line_and_cannot_be_accepted(office: Of
     office.report("A-2", spent=999_000_000_000, recipients=[{"code": "R1", "reached": 41}])
     refused = send(office.secretariat, "submit")
     assert told(refused) == (409, "quarter_not_ready", ["line_has_error"] * 4)
-    said = {(one["value"], one["message"].split(" temuan ")[1][:3]) for one in refused.json()["errors"]}
-    assert said == {("A-1", "E06"), ("A-2", "E07"), ("A-2", "E08")}
+    assert {error["message"] for error in refused.json()["errors"]} == {
+        f"Laporan baris {line} memuat kesalahan pada {part}: {finding}. Perbaiki lebih dahulu."
+        for line, part, finding in (
+            ("A-1", "realisasi seluruhnya", "Angka kumulatif turun"),
+            ("A-1", "realisasi per sumber pembiayaan", "Angka kumulatif turun"),
+            ("A-2", "realisasi seluruhnya", "Realisasi melebihi alokasi"),
+            ("A-2", "penerima manfaat", "Terlayani melebihi sasaran"),
+        )
+    }
     assert codes(send(office.operator, "submit", PART)) == ["line_has_error"] * 2
     office.report("A-1", spent=50)
     assert send(office.operator, "submit", PART).status_code == 200

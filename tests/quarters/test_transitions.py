@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 
 from app.access.models import Role, TokenScope
 from app.access.rules import RIGHTS, Actor, Grant
+from app.kit.wording import Text
 from app.tracking.quarters.models import PartState, QuarterState
 from app.tracking.quarters.rules import PART_STEPS, QUARTER_STEPS
 from tests.database import OneTransaction
@@ -116,10 +117,15 @@ def test_every_step_of_a_quarter_by_everybody(
                 assert done.json()["state"] == leads
             elif expected == 409:
                 assert done.json()["code"] == "quarter_state"
-                for word in (str(state), step.verb, *allowed):
+                for word in (speak(state), speak(step.verb, "passive"), *map(speak, allowed)):
                     assert word in done.json()["detail"]
             point.rollback()
         assert (shown.status_code == 404) == (name not in WHO)
+
+
+def speak(code: str, form: str = "") -> str:
+    """Return the Indonesian words of a code in a sentence."""
+    return Text(f"{{code:{form}}}", "").render("id", {"code": code})
 
 
 def expected_of(name: str, which: int, verb: str, is_possible: bool) -> int:

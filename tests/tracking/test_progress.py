@@ -108,7 +108,9 @@ def test_spent_follows_from_its_parts_and_may_not_contradict_them(secretariat: T
     components["components"][0]["amount"] = 8
     done = secretariat.put(Q1, json={**spending, **components}, headers={"Accept-Language": "en", **ANY})
     assert refused(done) == [("/components", "sums_differ")]
-    assert done.json()["errors"][0]["message"] == "components sum to 8 but spent is 7; they must be equal"
+    assert done.json()["errors"][0]["message"] == (
+        "The sum of spending by component class is 8, but the total spent is 7. Both must be equal."
+    )
 
 
 def test_a_total_belongs_to_the_only_source_there_is(secretariat: TestClient) -> None:
@@ -244,11 +246,11 @@ def test_sentences_are_in_both_languages(secretariat: TestClient) -> None:
     }
     assert said == {
         "id": [
-            "Realisasi 299.000.000 lebih kecil daripada 300.000.000 pada 2026-Q1",
+            "Realisasi Rp 299.000.000 lebih kecil daripada Rp 300.000.000 pada 2026-Q1",
             "Realisasi Rp 299.000.000 melebihi alokasi Rp 250.000.000",
         ],
         "en": [
-            "Spending 299,000,000 is less than 300,000,000 of 2026-Q1",
+            "Spending of Rp 299,000,000 is less than Rp 300,000,000 of 2026-Q1",
             "Spending of Rp 299,000,000 exceeds the allocation of Rp 250,000,000",
         ],
     }

@@ -16,12 +16,12 @@ from app.kit.http.validation import RuleBroken
 from app.kit.problems import Kind
 from app.reference.models import Timezone
 
-CalendarPeriod = Annotated[str, describe_key("Quarter; 404 for what is none.", "2026-Q2")]
+CalendarPeriod = Annotated[str, describe_key("Quarter; 404 for another value.", "2026-Q2")]
 
 days_out_of_order = Kind(
     "days_out_of_order",
-    id="{value} mendahului {before}; urutannya opens_on, due_on, closes_on",
-    en="{value} is before {before}; the order is opens_on, due_on, closes_on",
+    id="{value} mendahului {before}. Urutannya: hari buka, tenggat, hari tutup.",
+    en="{value} is before {before}. The order is: opening day, due day, closing day.",
 )
 
 
@@ -31,9 +31,9 @@ class CalendarFields(BaseModel):
     opens_on: Day = ShapeField(description="First day on which the quarter can be reported.")
     due_on: Day = ShapeField(description="Last day in time; it ends at midnight in the region's zone.")
     closes_on: Day | None = ShapeField(
-        default=None, description="Last day on which it is accepted at all; null: late is always accepted."
+        default=None, description="Last day on which reports count at all; null: the quarter never closes."
     )
-    issued_by: Line = ShapeField(description="Who set these days.")
+    issued_by: Line = ShapeField(description="Office that set these days.")
     legal_basis: Line | None = None
 
 
@@ -47,7 +47,7 @@ _JULY: JsonDict = {
 
 
 class CalendarIn(CalendarFields, Shape):
-    """Days of a quarter as they are set."""
+    """Days of a quarter to set."""
 
     model_config = show_example(_JULY)
 
@@ -80,21 +80,21 @@ class CalendarOut(CalendarFields):
     period: str
     timezone: Timezone
     set_by: RegionCode | None = ShapeField(
-        description="Region that set them: itself or the nearest above; null: the edition that is shipped."
+        description="Region that set them: itself or the nearest above; null: the shipped edition."
     )
-    edition: str | None = ShapeField(description="Edition of the shipped calendar, where that holds.")
+    edition: str | None = ShapeField(description="Edition of the shipped calendar, if it applies.")
     status: Literal["proposal", "decreed", "set"] = ShapeField(
-        description="`set` by a region; of a shipped edition whether a decree says so."
+        description="`set` by a region; `decreed` or `proposal`: status of the shipped edition."
     )
     version: int = ShapeField(
-        description="Version of what the region itself has set; 0 where it has set nothing: send no `If-Match` then."
+        description="Version of the region's own days; 0 without own days: send no `If-Match` then."
     )
 
     model_config = show_example(_OUT)
 
 
 class CalendarReply(CalendarOut):
-    """The days of a quarter, with what the caller may do with them."""
+    """Days of a quarter, with the operations that the caller may use."""
 
     allowed: list[Literal["edit", "delete"]]
 

@@ -12,69 +12,63 @@ from app.tracking.quarters.models import PartFields, QuarterState
 
 
 class ReportCounts(BaseModel):
-    """Numbers of reports."""
+    """Numbers of expected and missing reports."""
 
-    expected: int = ShapeField(description="Lines of the plan: each is reported on in every quarter.")
-    reported: int = ShapeField(description="Of these, with a report of the quarter.")
-    missing: int = ShapeField(description="Of these, without one.")
+    expected: int = ShapeField(description="Lines of the plan: each needs a report in every quarter.")
+    reported: int = ShapeField(description="Lines with a report of the quarter.")
+    missing: int = ShapeField(description="Lines without a report of the quarter.")
 
 
 class Punctuality(BaseModel):
     """Lateness of a submission."""
 
-    submitted_at: datetime | None = ShapeField(
-        description="Null while it is not submitted, or was returned since."
-    )
+    submitted_at: datetime | None = ShapeField(description="Null without a submission, and after a return.")
     deadline: datetime | None = ShapeField(
         description="End of the last day in time, in the region's zone, extensions included; null without a plan."
     )
     on_time: bool | None = ShapeField(
-        description="Submitted in time; false: late, or the deadline passed; null: there still is time, or no plan."
+        description="True: submitted in time; false: late, or past the deadline; null: before the deadline, or no plan."
     )
     late_by_days: int | None = ShapeField(
-        description="Whole days after the last day in time: until it was submitted, as judged then, else until today. "
-        "0: not late; null: no plan."
+        description="Whole days after the last day in time, to the submission, by the calendar of that day, else to "
+        "today. 0: not late; null: no plan."
     )
 
 
 class AgencyCompleteness(Punctuality, ReportCounts, PartFields):
-    """The lines that an agency leads; where it did not submit its part, the region's submission stands for it."""
+    """Lines that an agency leads. Without a submission of its part, that of the region counts."""
 
 
 class _Region(BaseModel):
     region_code: RegionCode
     region_name: str
     level: RegionLevel
-    plan: str | None = ShapeField(
-        description="Key of its plan of the year; null: there is none to report on."
-    )
+    plan: str | None = ShapeField(description="Key of its plan of the year; null: no plan to report on.")
     state: QuarterState | None
 
 
 class RegionCompleteness(Punctuality, ReportCounts, _Region):
-    """A province, regency or city: whether it has reported the quarter."""
+    """Province, regency or city with its reports of the quarter."""
 
     verified_at: datetime | None
-    frozen_at: datetime | None = ShapeField(description="Of the snapshot in force.")
+    frozen_at: datetime | None = ShapeField(description="Time of the snapshot in force.")
     agencies: list[AgencyCompleteness] | None = ShapeField(
         default=None,
-        description="With `by=agency`: who leads lines of the plan.",
+        description="With `by=agency`: the agencies that lead lines of the plan.",
         json_schema_extra=SOMETIMES,
     )
 
 
 class Totals(ReportCounts):
-    """All regions of the reply together."""
+    """Sums over all regions of the reply."""
 
     regions: int
     without_plan: int
-    submitted: int = ShapeField(description="Regions whose submission stands, whatever came after it.")
-    verified: int = ShapeField(description="Of these, those found right by whoever reviews them.")
+    submitted: int = ShapeField(description="Regions that have submitted, including those verified since.")
+    verified: int = ShapeField(description="Regions with a verified quarter or a snapshot in force.")
     frozen: int = ShapeField(description="Regions with a snapshot in force.")
     on_time: int = ShapeField(description="Regions that submitted in time.")
-    late: int = ShapeField(
-        description="Regions that submitted late, or have not although the deadline passed."
-    )
+    late: int = ShapeField(description="Regions that submitted late or are past the deadline.")
 
 
 _LATE: JsonDict = {
@@ -87,14 +81,14 @@ _REPORTS: JsonDict = {"expected": 156, "reported": 120, "missing": 36}
 
 
 class CompletenessReply(BaseModel):
-    """Who has reported a period: the regions that can have a plan, in a region and below it."""
+    """Completeness of a period: the regions that can have a plan, in a region and below it."""
 
     region_code: RegionCode
     region_name: str
     period: str
-    to_quarter: str = ShapeField(description="The quarter that decides: figures are cumulative to its end.")
+    to_quarter: str = ShapeField(description="Last quarter: the figures are cumulative to its end.")
     totals: Totals
-    regions: list[RegionCompleteness] = ShapeField(description="By code; those without a plan too.")
+    regions: list[RegionCompleteness] = ShapeField(description="By code, including those without a plan.")
 
     model_config = show_example(
         region_code="63.02",
@@ -128,7 +122,7 @@ class CompletenessReply(BaseModel):
 
 
 class MissingLine(BaseModel):
-    """A line without a report of the quarter."""
+    """Line without a report of the quarter."""
 
     plan: str
     action: Key
@@ -137,18 +131,26 @@ class MissingLine(BaseModel):
     region_name: str
     agency_code: AgencyCode = ShapeField(description="Agency that leads the line.")
     agency_name: str
-    first_month: int | None
-    last_month: int | None
+    first_month: int | None = ShapeField(title="Bulan mulai.", description="First month.")
+    last_month: int | None = ShapeField(title="Bulan selesai.", description="Last month.")
     latest_report: str | None = ShapeField(
-        description="Latest earlier quarter of the year with a report of this line; null: there is none."
+        title="Triwulan terakhir sebelumnya yang dilaporkan.",
+        description="Latest earlier quarter of the year with a report of this line; null: none.",
     )
-    state: QuarterState = ShapeField(description="Of the region's quarter.")
+    state: QuarterState = ShapeField(
+        title="Status triwulan wilayah.", description="State of the region's quarter."
+    )
     accepted: bool = ShapeField(
-        description="Whether the quarter, or the agency's part, was submitted without it."
+        title="Triwulan, atau bagian perangkat daerah, diajukan tanpa laporan ini.",
+        description="True if the region or the agency submitted without the report.",
     )
-    deadline: datetime = ShapeField(description="Of the agency that leads it, extensions included.")
+    deadline: datetime = ShapeField(
+        title="Tenggat perangkat daerah, termasuk perpanjangan.",
+        description="Deadline of the agency, extensions included.",
+    )
     late_by_days: int = ShapeField(
-        description="Whole days after the last day in time: until it was submitted without it, else until today."
+        title="Jumlah hari terlambat: sampai diajukan tanpa laporan ini, atau sampai hari ini.",
+        description="Whole days after the last day in time, to the submission without the report, else to today.",
     )
 
     model_config = show_example(

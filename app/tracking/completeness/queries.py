@@ -1,4 +1,4 @@
-"""Completeness of a quarter. The database aggregates it in one statement for any number of lines."""
+"""Completeness of a quarter, aggregated in one statement for any number of lines."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,7 +65,8 @@ class MissingQuery(PageQuery):
     region: RegionCode
     agency: AgencyCode | None = Field(default=None, description="Only lines that this agency leads.")
     accepted: bool | None = Field(
-        default=None, description="Whether a submission has accepted that the line has no report."
+        default=None,
+        description="Only lines that a submission accepts without a report (`true`) or not (`false`).",
     )
     sort: Literal["plan", "-plan", "agency_code", "-agency_code"] = "plan"
 
@@ -74,7 +75,6 @@ class MissingQuery(PageQuery):
 
 
 def _is_chosen(actor: Actor, region: str, quarter: str) -> ColumnElement[bool]:
-    """Return the predicate: the quarter of a visible plan in a region or below it."""
     visible_ids = select_visible_plans(actor).with_only_columns(plans.c.id).scalar_subquery()
     return sa.and_(
         plans.c.id.in_(visible_ids),
@@ -90,8 +90,6 @@ def _is_submitted(state: sa.SQLColumnExpression[object]) -> ColumnElement[bool]:
 
 @dataclass(frozen=True)
 class _Lateness:
-    """Lateness as columns."""
-
     days: ColumnElement[int]
     on_time: ColumnElement[bool | None]
 
@@ -172,10 +170,7 @@ def _select_quarters(actor: Actor, region: str, quarter: str) -> CTE:
 
 def _count_reports(quarter: CTE, region: str, period: Period) -> CTE:
     """Return the numbers of lines and reports by plan and agency."""
-    report = sa.and_(
-        progress.c.action_id == actions.c.id,
-        progress.c.period == period.last_quarter,
-    )
+    report = sa.and_(progress.c.action_id == actions.c.id, progress.c.period == period.last_quarter)
     return (
         sa.select(
             actions.c.plan_id,
@@ -261,7 +256,6 @@ def _select_agencies(quarter: CTE, counts: CTE) -> sa.SelectBase:
 
 
 def _select_totals(rows: CTE) -> sa.SelectBase:
-    """Return the `Totals` of the regions."""
     c, count = rows.c, sa.func.count
     columns = {
         "expected": whole_sum(c.expected),
@@ -351,9 +345,7 @@ def _find_latest_before(quarter: str) -> sa.SQLColumnExpression[object]:
     return (
         sa.select(sa.func.max(earlier.c.period))
         .where(
-            earlier.c.action_id == actions.c.id,
-            earlier.c.period < quarter,
-            earlier.c.period > quarter[:4],
+            earlier.c.action_id == actions.c.id, earlier.c.period < quarter, earlier.c.period > quarter[:4]
         )
         .correlate(actions)
         .scalar_subquery()

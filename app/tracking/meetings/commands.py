@@ -50,20 +50,21 @@ FollowUpVerb = Literal["note", "start", "complete", "cancel", "reopen"]
 class MeetingInUse(Problem):
     status = 409
     code = "meeting_in_use"
-    title = Text("Masih dirujuk", "Still referred to")
+    title = Text("Masih dirujuk", "Still in use")
     detail = Text(
-        "Pada rapat {meeting} dibuat komitmen {commitments}; hapus atau lepaskan lebih dahulu.",
-        "Commitments {commitments} were made at meeting {meeting}; delete them or take the meeting out of them first.",
+        "Rapat “{meeting}” masih dirujuk komitmen “{commitments}”. Hapus komitmen itu atau lepaskan rapat ini darinya.",
+        "Commitments “{commitments}” refer to meeting “{meeting}”. Delete them, or remove the meeting from them first.",
     )
 
 
 class WrongCommitmentState(Problem):
     status = 409
     code = "commitment_state"
-    title = Text("Tidak dapat dari keadaan ini", "Not possible in this state")
+    title = Text("Tidak dapat dilakukan dalam status ini", "Not possible in this state")
     detail = Text(
-        "Komitmen {commitment} berkeadaan {state}; {verb} tidak dapat dilakukan. Yang dapat Anda lakukan: {allowed}.",
-        "Commitment {commitment} is {state}; it cannot {verb}. What you can do: {allowed}.",
+        "Komitmen “{commitment}” berstatus {state} dan sekarang tidak dapat {verb:passive}. "
+        "Yang dapat Anda lakukan: {allowed:possible}.",
+        "Commitment “{commitment}” is {state} and cannot be {verb:passive} now. What you can do: {allowed:possible}.",
     )
 
 
@@ -71,7 +72,7 @@ class WrongCommitmentState(Problem):
 
 
 def put_meeting(write: Write, region: str, code: str, content: MeetingIn) -> bool:
-    """Create a meeting (True) or replace its content (False). Equal content changes nothing."""
+    """Create a meeting (True) or replace its content (False). Equal content writes nothing."""
     chain = _lock_meetings(write, region)
     stored = _find_meeting(write.session, region, code)
     write.precondition.check(stored.version if stored else None)
@@ -86,7 +87,7 @@ def put_meeting(write: Write, region: str, code: str, content: MeetingIn) -> boo
 
 
 def patch_meeting(write: Write, region: str, code: str, patch: dict[str, object]) -> None:
-    """Merge a patch into a meeting, under the lock of its chain."""
+    """Merge a patch into a meeting. Raises NotFound if it does not exist."""
     _lock_meetings(write, region)
     stored = write.precondition.check_existing(_find_meeting(write.session, region, code))
     content = validate(MeetingIn, merge_patch(stored.content, patch))
@@ -107,7 +108,7 @@ def delete_meeting(write: Write, region: str, code: str) -> None:
 
 
 def put_commitment(write: Write, region: str, code: str, content: CommitmentIn) -> bool:
-    """Create a commitment (True) or replace its content (False). Equal content changes nothing.
+    """Create a commitment (True) or replace its content (False). Equal content writes nothing.
 
     Raises WrongCommitmentState on a closed commitment.
     """
@@ -132,7 +133,7 @@ def put_commitment(write: Write, region: str, code: str, content: CommitmentIn) 
 
 
 def patch_commitment(write: Write, region: str, code: str, patch: dict[str, object]) -> None:
-    """Merge a patch into a commitment, under the lock of its chain."""
+    """Merge a patch into a commitment. Raises NotFound if it does not exist."""
     _lock_meetings(write, region)
     stored = write.precondition.check_existing(_find_commitment(write.session, region, code))
     content = validate(CommitmentIn, merge_patch(stored.content, patch))
@@ -140,7 +141,7 @@ def patch_commitment(write: Write, region: str, code: str, patch: dict[str, obje
 
 
 def delete_commitment(write: Write, region: str, code: str) -> None:
-    """Delete a commitment that is not closed, with its follow-up; the journal keeps both."""
+    """Delete a commitment with its follow-up; the journal keeps both. Raises WrongCommitmentState if it is closed."""
     chain = _lock_meetings(write, region)
     stored = write.precondition.check_existing(_find_commitment(write.session, region, code))
     _check_step(write.actor, region, stored, "delete")
@@ -148,7 +149,7 @@ def delete_commitment(write: Write, region: str, code: str) -> None:
 
 
 def move_commitment(write: Write, region: str, code: str, verb: FollowUpVerb, content: FollowUpIn) -> None:
-    """Move a commitment one step, or only note something; each adds an entry to the follow-up.
+    """Move a commitment one step, or only add a note; both add an entry to the follow-up.
 
     Writes nothing if the commitment is already in the state after the step. Raises WrongCommitmentState if the step
     does not begin in its state.
@@ -196,8 +197,7 @@ def _check_step(actor: Actor, region: str, stored: StoredCommitment, verb: Commi
     if stored.state in COMMITMENT_STEPS[verb].from_states:
         return
     verbs = list_allowed_verbs(actor, region, stored.content["responsible_agency"], stored.state)
-    possible = ", ".join(verbs) or "–"
-    raise WrongCommitmentState(commitment=stored.code, state=stored.state.value, verb=verb, allowed=possible)
+    raise WrongCommitmentState(commitment=stored.code, state=stored.state, verb=verb, allowed=verbs or "")
 
 
 def _check_references(
@@ -221,15 +221,13 @@ def _check_references(
 
 
 class _Address(NamedTuple):
-    """Noun and key of a meeting or a commitment in its region."""
-
     noun: Noun
     region: str
     code: str
 
     @property
     def subject(self) -> str:
-        """The address below /v1/."""
+        """Address below /v1/."""
         return f"regions/{self.region}/{self.noun}s/{self.code}"
 
 
@@ -321,8 +319,6 @@ def _move_references(write: Write, noun: Noun, region: str, old: str, new: str) 
 
 
 class _NounTables(NamedTuple):
-    """Tables and reader of meetings or commitments."""
-
     table: sa.Table
     named: sa.Table
     """Agencies that attended or support one."""

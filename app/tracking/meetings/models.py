@@ -88,17 +88,16 @@ COMMITMENT_OUT_EXAMPLE: JsonDict = {
 }
 
 MeetingKey = Annotated[
-    str,
-    describe_key("Key of the meeting in its region, chosen by who writes it: a date or a number.", "R-01"),
+    str, describe_key("Key of the meeting in its region, chosen by its author: a date or a number.", "R-01")
 ]
 CommitmentKey = Annotated[
-    str, describe_key("Key of the commitment in its region, chosen by who writes it.", "K-01")
+    str, describe_key("Key of the commitment in its region, chosen by its author.", "K-01")
 ]
 
 
 class MeetingState(StrEnum):
-    """Derived, never written: `planned` until its day has come, in the region's zone; from then on `held` where
-    anybody's attendance is recorded, else `unconfirmed`."""
+    """Derived states of a meeting: `planned` before its day in the region's zone, then `held` with attendance, else
+    `unconfirmed`."""
 
     planned = "planned"
     held = "held"
@@ -123,12 +122,12 @@ class MeetingFields(BaseModel):
 
 
 class MeetingIn(MeetingFields, Shape):
-    """A meeting as it is written."""
+    """Content of a meeting to write."""
 
     agencies_present: list[AgencyCode] = ShapeField(
         default_factory=list,
         max_length=300,
-        description="Codes of the region's agencies that attended; empty until it was held.",
+        description="Codes of the region's agencies that attended; empty before the meeting.",
     )
 
     model_config = show_example(MEETING_EXAMPLE)
@@ -140,7 +139,7 @@ class MeetingIn(MeetingFields, Shape):
 
 
 class MeetingOut(MeetingIn):
-    """A meeting as it is read."""
+    """Meeting with its region, state and version."""
 
     region_code: RegionCode
     region_name: str
@@ -154,10 +153,10 @@ class MeetingOut(MeetingIn):
 
 
 class MeetingReply(MeetingOut):
-    """One meeting, with what the caller may do with it."""
+    """Meeting with the operations that the caller may use."""
 
     allowed: list[Literal["edit", "delete"]] = ShapeField(
-        description="`delete` is there only while no commitment names the meeting."
+        description="`delete` is missing while commitments refer to the meeting."
     )
 
     model_config = show_example(MEETING_OUT_EXAMPLE, allowed=["edit"])
@@ -167,8 +166,10 @@ class RegionMeetingQuery(PageQuery):
     """Filters of meetings; a meeting must meet all of them."""
 
     year: int | None = ShapeField(default=None, ge=2015, le=2100, description="Year of the meeting's day.")
-    agency: AgencyCode | None = ShapeField(default=None, description="Was attended by this agency.")
-    state: MeetingState | None = ShapeField(default=None, description="In this state today.")
+    agency: AgencyCode | None = ShapeField(
+        default=None, description="Only meetings that this agency attended."
+    )
+    state: MeetingState | None = ShapeField(default=None, description="Only meetings in this state today.")
     sort: Literal["date", "-date", "code", "-code"] = "date"
 
 
@@ -182,7 +183,7 @@ class MeetingQuery(RegionMeetingQuery):
 
 
 class LinkedAction(Shape):
-    """A line of a plan by which the commitment is kept."""
+    """Line of a plan that serves the commitment."""
 
     plan: str = ShapeField(
         max_length=20, pattern=r"^[0-9.]+-[0-9]{4}$", description="Key of the plan: region and year."
@@ -191,28 +192,28 @@ class LinkedAction(Shape):
 
 
 class CommitmentFields(BaseModel):
-    text: Statement = ShapeField(description="What was promised.")
+    text: Statement = ShapeField(description="Text of the promise.")
     meeting: Key | None = ShapeField(
-        default=None, description="Key of the meeting at which it was made, of the same region."
+        default=None, description="Key of the meeting of the region that led to the commitment."
     )
     responsible_agency: AgencyCode
     due: Day = ShapeField(description="Last day, in the region's zone.")
     signatory_positions: list[Line] = ShapeField(
         default_factory=list,
         max_length=50,
-        description="Positions of those who signed (`Kepala Dinas Sosial`); never a person's name.",
+        description="Positions of the signatories (`Kepala Dinas Sosial`); never a person's name.",
     )
 
 
 class CommitmentIn(CommitmentFields, Shape):
-    """A commitment as it is written; its state is changed by transitions only."""
+    """Content of a commitment to write; only transitions change its state."""
 
     supporting_agencies: list[AgencyCode] = ShapeField(default_factory=list, max_length=50)
     linked_actions: list[LinkedAction] = ShapeField(
         default_factory=list,
         max_length=100,
-        description="Lines of the region's plans; a province's may name lines of its regencies. A linked line cannot "
-        "be deleted.",
+        description="Lines of the region's plans; a province can link lines of its regencies. The service refuses to "
+        "delete a linked line.",
     )
 
     model_config = show_example(COMMITMENT_EXAMPLE)
@@ -228,20 +229,20 @@ class CommitmentIn(CommitmentFields, Shape):
 
 
 class FollowUpFields(BaseModel):
-    note: Statement = ShapeField(description="What was done, or why; names positions, never persons.")
+    note: Statement = ShapeField(description="Work done, or reason; name positions, never persons.")
     evidence_url: SecureLink | None = ShapeField(
         default=None, description="Address of the evidence, https only."
     )
 
 
 class FollowUpIn(FollowUpFields, Shape):
-    """What is said with a step of the follow-up."""
+    """Note and evidence of a step of the follow-up."""
 
     model_config = show_example(FOLLOW_UP_EXAMPLE)
 
 
 class FollowUp(FollowUpFields):
-    """One entry of the follow-up; entries are never changed."""
+    """Entry of the follow-up; immutable."""
 
     at: datetime
     by: str = ShapeField(description="Name of the token, a service or a position; never of a person.")
@@ -249,7 +250,7 @@ class FollowUp(FollowUpFields):
 
 
 class CommitmentOut(CommitmentIn):
-    """A commitment as it is read, with its follow-up."""
+    """Commitment with its region, state, version and follow-up."""
 
     region_code: RegionCode
     region_name: str
@@ -258,8 +259,8 @@ class CommitmentOut(CommitmentIn):
     overdue: bool = ShapeField(
         description="Neither done nor cancelled, and its last day is over in the region's zone."
     )
-    days_overdue: int = ShapeField(description="Days since its last day; 0 where it is not overdue.")
-    follow_ups: list[FollowUp] = ShapeField(description="In the order in which they were made.")
+    days_overdue: int = ShapeField(description="Days since its last day; 0 if it is not overdue.")
+    follow_ups: list[FollowUp] = ShapeField(description="Entries in the order of time.")
     version: Version
     updated_at: datetime
 
@@ -267,11 +268,11 @@ class CommitmentOut(CommitmentIn):
 
 
 class CommitmentReply(CommitmentOut):
-    """One commitment, with what the caller may do with it."""
+    """Commitment with the steps that the caller may take."""
 
     allowed: list[CommitmentVerb] = ShapeField(
         description="Steps from this state: `start`, `complete`, `cancel`, `reopen`, and `note` for `…/follow-ups`; "
-        "`edit` and `delete` while it is not closed."
+        "`edit` and `delete` before it closes."
     )
 
     model_config = show_example(COMMITMENT_OUT_EXAMPLE, allowed=["note", "complete"])
@@ -280,15 +281,15 @@ class CommitmentReply(CommitmentOut):
 class RegionCommitmentQuery(PageQuery):
     """Filters of commitments; a commitment must meet all of them."""
 
-    state: CommitmentState | None = ShapeField(default=None, description="In this state.")
+    state: CommitmentState | None = ShapeField(default=None, description="Only commitments in this state.")
     overdue: bool | None = ShapeField(
         default=None, description="Only those that are overdue today (`true`) or are not (`false`)."
     )
     agency: AgencyCode | None = ShapeField(
-        default=None, description="This agency is responsible for it or supports it."
+        default=None, description="Only those that this agency is responsible for or supports."
     )
-    meeting: Key | None = ShapeField(default=None, description="Was made at a meeting of this key.")
-    due_before: Day | None = ShapeField(default=None, description="Its last day lies before this one.")
+    meeting: Key | None = ShapeField(default=None, description="Only those of the meeting with this key.")
+    due_before: Day | None = ShapeField(default=None, description="Only those due before this day.")
     sort: Literal["due", "-due", "code", "-code"] = "due"
 
 
@@ -359,7 +360,7 @@ class CommitmentAgencyRow(Table, table=True):
 
 
 class CommitmentActionRow(Table, table=True):
-    """A line of a plan linked to a commitment. The foreign key keeps the line from deletion."""
+    """Line of a plan linked to a commitment. The foreign key keeps the line from deletion."""
 
     __tablename__ = "commitment_action"
 

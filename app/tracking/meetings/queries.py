@@ -25,6 +25,7 @@ from app.kit.http.pagination import Listing, PageQuery, match_values
 from app.kit.http.validation import describe_unknown
 from app.kit.periods import get_local_date
 from app.kit.problems import FieldError
+from app.kit.wording import Text, declare_words
 from app.plans.actions.queries import actions
 from app.plans.core.queries import can_see_plan, plans, regions
 from app.reference.models import Timezone
@@ -55,13 +56,19 @@ from app.tracking.meetings.rules import (
     MeetingContent,
 )
 
+declare_words(
+    {
+        "region.meetings": Text("rapat wilayah ini", "the meetings of the region"),
+        "linked.lines": Text("baris rencana yang dapat Anda rujuk", "the lines that you can link"),
+    }
+)
+
 meetings, commitments = get_table(MeetingRow), get_table(CommitmentRow)
 meeting_agencies, commitment_agencies = get_table(MeetingAgencyRow), get_table(CommitmentAgencyRow)
 commitment_actions, follow_ups = get_table(CommitmentActionRow), get_table(FollowUpRow)
 
 
 def _derive_today(now: datetime) -> ColumnElement[date]:
-    """Return the day of an instant in the zone of the row's region."""
     return sa.case(
         *[(regions.c.timezone == zone, sa.literal(get_local_date(now, zone), sa.Date)) for zone in Timezone]
     )
@@ -136,7 +143,7 @@ def list_meetings(
 
 
 class MeetingText(NamedTuple):
-    """A meeting as JSON (`MeetingOut`), with the fields that its reply needs."""
+    """Meeting as JSON (`MeetingOut`), with the fields for its reply."""
 
     json: str
     commitment_count: int
@@ -150,7 +157,7 @@ def read_meeting(session: Session, region: str, code: str, now: datetime) -> Mee
 
 
 class StoredMeeting(NamedTuple):
-    """A meeting in force, for comparing, patching and journaling."""
+    """Meeting in force, to compare, patch and journal."""
 
     id: int
     code: str
@@ -186,7 +193,6 @@ def _read_stored(
 
 @cache
 def _build_lists() -> dict[str, ColumnElement[Any]]:
-    """Return the lists of a commitment; the database builds them as JSON."""
     c = commitments.c
     support = sa.select(commitment_agencies.c.agency_code).where(commitment_agencies.c.commitment_id == c.id)
     linked = (
@@ -257,7 +263,7 @@ def _build_conditions(query: RegionCommitmentQuery, now: datetime) -> list[Colum
 
 
 class CommitmentText(NamedTuple):
-    """A commitment as JSON (`CommitmentOut`), with the fields that its reply needs."""
+    """Commitment as JSON (`CommitmentOut`), with the fields for its reply."""
 
     json: str
     state: CommitmentState
@@ -272,7 +278,7 @@ def read_commitment(session: Session, region: str, code: str, now: datetime) -> 
 
 
 class StoredCommitment(NamedTuple):
-    """A commitment in force, for comparing, patching and journaling."""
+    """Commitment in force, to compare, patch and journal."""
 
     id: int
     code: str
@@ -303,21 +309,15 @@ def check_meeting(session: Session, region: str, code: str | None) -> list[Field
     codes = sa.select(meetings.c.code).where(meetings.c.region_code == region).order_by(meetings.c.code)
     if session.scalar(codes.where(meetings.c.code == code)) is not None:
         return []
-    return [
-        describe_unknown(code, f"regions/{region}/meetings", list(session.scalars(codes)), pointer="/meeting")
-    ]
+    return [describe_unknown(code, "region.meetings", list(session.scalars(codes)), pointer="/meeting")]
 
 
 def check_links(
-    session: Session,
-    actor: Actor,
-    region: str,
-    linked: Sequence[LinkContent],
-    kept: Sequence[LinkContent],
+    session: Session, actor: Actor, region: str, linked: Sequence[LinkContent], kept: Sequence[LinkContent]
 ) -> tuple[list[int], list[FieldError]]:
     """Return the ids of the linked lines, and the errors of lines outside the region or the actor's view.
 
-    Links in `kept` stay valid, so an actor can change a word without a view of lines that another one linked.
+    Links in `kept` stay valid, so an actor can change the text without a view of lines that another actor linked.
     """
     is_reachable = sa.and_(can_see_plan(actor), is_in_region(plans.c.region_code, region))
     ids, errors = _find_line_ids(session, is_reachable, linked, kept), []
@@ -325,11 +325,8 @@ def check_links(
         if _key(link) not in ids:
             of_plan = sa.select(actions.c.code).join_from(actions, plans, plans.c.id == actions.c.plan_id)
             of_plan = of_plan.where(is_reachable, plans.c.code == link["plan"]).order_by(actions.c.code)
-            source = f"plans/{link['plan']}/actions ({region})"
-            near = list(session.scalars(of_plan))
-            errors.append(
-                describe_unknown(link["action"], source, near, pointer=f"/linked_actions/{n}/action")
-            )
+            near, pointer = list(session.scalars(of_plan)), f"/linked_actions/{n}/action"
+            errors.append(describe_unknown(link["action"], "linked.lines", near, pointer=pointer))
     return list(ids.values()), errors
 
 

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple, TypedDict
 
 from app.access.rules import Actor
+from app.kit.wording import Text, declare_words
 
 CommitmentVerb = Literal["edit", "delete", "note", "start", "complete", "cancel", "reopen"]
 
@@ -31,13 +32,46 @@ class CommitmentContent(TypedDict):
 
 
 class CommitmentState(StrEnum):
-    """`done` and `cancelled` are closed: kept as they are until somebody reopens them."""
+    """States of a commitment. Only `reopen` leads out of `done` and `cancelled`."""
 
     open = "open"
     in_progress = "in_progress"
     done = "done"
     cancelled = "cancelled"
 
+
+declare_words(
+    {
+        CommitmentState.open: Text("terbuka", "open"),
+        CommitmentState.in_progress: Text("berjalan", "in progress"),
+        CommitmentState.done: Text("selesai", "done"),
+        CommitmentState.cancelled: Text("dibatalkan", "cancelled"),
+    }
+)
+declare_words(
+    {
+        "edit": Text("mengubah", "edit"),
+        "delete": Text("menghapus", "delete"),
+        "note": Text("menambah catatan", "add a note"),
+        "start": Text("memulai", "start"),
+        "complete": Text("menyelesaikan", "complete"),
+        "cancel": Text("membatalkan", "cancel"),
+        "reopen": Text("membuka kembali", "reopen"),
+    }
+)
+declare_words(
+    {
+        "edit": Text("diubah", "edited"),
+        "delete": Text("dihapus", "deleted"),
+        "note": Text("diberi catatan", "noted"),
+        "start": Text("dimulai", "started"),
+        "complete": Text("diselesaikan", "completed"),
+        "cancel": Text("dibatalkan", "cancelled"),
+        "reopen": Text("dibuka kembali", "reopened"),
+    },
+    form="passive",
+)
+declare_words({"": Text("tidak ada", "nothing")}, form="possible")
 
 PENDING = (CommitmentState.open, CommitmentState.in_progress)
 """States of a commitment that is not closed and can be overdue."""
@@ -46,7 +80,7 @@ _CLOSED = (CommitmentState.done, CommitmentState.cancelled)
 
 
 class CommitmentStep(NamedTuple):
-    """A transition: verb, states before and after, right. `to_state` None keeps the state or deletes the row."""
+    """Transition: verb, states before and after, right. `to_state` None keeps the state or deletes the row."""
 
     verb: CommitmentVerb
     from_states: frozenset[CommitmentState]
@@ -97,7 +131,7 @@ def list_allowed_verbs(
 def meetings_chain(region: str) -> str:
     """Return the journal's chain for the meetings and commitments of a region.
 
-    It is not the region's chain: that one invalidates all replies with agencies, and a note must not. Lock order: the
-    region's chain, those of its plans, this one, as a merger of agencies does.
+    A write to the region's own chain would invalidate all replies with agencies, and a note must not. Lock order: the
+    region's chain, those of its plans, this one, as in a merger of agencies.
     """
     return f"meetings:{region}"

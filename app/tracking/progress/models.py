@@ -30,17 +30,36 @@ from app.kit.fields import (
 )
 from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
+from app.kit.wording import Text, declare_words
 from app.plans.actions.models import ComponentClass
 from app.plans.findings.models import FindingShape
 
 sums_differ = Kind(
     "sums_differ",
-    id="{part} berjumlah {sum}, sedangkan spent {spent}; keduanya harus sama",
-    en="{part} sum to {sum} but spent is {spent}; they must be equal",
+    id="Jumlah {part:report} adalah {sum}, sedangkan realisasi seluruhnya {spent}. Keduanya harus sama.",
+    en="The sum of {part:report} is {sum}, but the total spent is {spent}. Both must be equal.",
+)
+declare_words(
+    {
+        "spent": Text("realisasi seluruhnya", "the total spent"),
+        "spending": Text("realisasi per sumber pembiayaan", "spending by funding source"),
+        "components": Text("realisasi per jenis aktivitas", "spending by component class"),
+        "outputs": Text("keluaran", "outputs"),
+        "recipients": Text("penerima manfaat", "recipients"),
+    },
+    form="report",
+)
+declare_words(
+    {
+        "line.budget_lines": Text("sumber pembiayaan baris ini", "the funding sources of the line"),
+        "line.outputs": Text("keluaran baris ini", "the outputs of the line"),
+        "line.recipients": Text("penerima manfaat baris ini", "the recipients of the line"),
+        "line.milestones": Text("tonggak baris ini", "the milestones of the line"),
+        "plan.lines": Text("baris rencana ini", "the lines of the plan"),
+    }
 )
 
-
-QuarterKey = Annotated[str, describe_key("Quarter of the plan's year; 404 for any other.", "2026-Q2")]
+QuarterKey = Annotated[str, describe_key("Quarter of the plan's year; 404 for another one.", "2026-Q2")]
 
 
 class MilestoneState(StrEnum):
@@ -49,7 +68,7 @@ class MilestoneState(StrEnum):
 
 
 class PhysicalBasis(StrEnum):
-    """Where a physical percentage comes from, the first that there is."""
+    """Basis of a physical percentage: the first one that exists."""
 
     reported = "reported"
     milestones = "milestones"
@@ -57,14 +76,14 @@ class PhysicalBasis(StrEnum):
 
 
 class SpendingFields(BaseModel):
-    """Spent of one budget line."""
+    """Whole rupiah spent from one funding source."""
 
     funding_source: FundingSourceCode
     amount: Rupiah
 
 
 class ComponentSpendingFields(BaseModel):
-    """Spent on one class of components."""
+    """Whole rupiah spent on one class of components."""
 
     component_class: ComponentClass
     amount: Rupiah
@@ -105,8 +124,7 @@ class ProgressFields(BaseModel):
     """Fields of an agency's report on an action at the end of a quarter."""
 
     physical_reported_percent: Percent | None = ShapeField(
-        default=None,
-        description="Physical progress as reported; where null it follows from milestones or outputs.",
+        default=None, description="Physical progress of the report; null: milestones or outputs decide it."
     )
     obstacle: Prose = ""
     follow_up: Prose = ""
@@ -133,11 +151,11 @@ PROGRESS_EXAMPLE: JsonDict = {
 
 
 class ProgressIn(ProgressFields, Shape):
-    """Progress as it is written: PUT replaces all of it."""
+    """Report to write: PUT replaces all of it."""
 
     spent: Rupiah | None = ShapeField(
         default=None,
-        description="Whole rupiah spent in all; the sum of `spending` or of `components` where null is sent.",
+        description="Whole rupiah spent in all; null takes the sum of `spending` or of `components`.",
     )
     spending: list[Spending] = ShapeField(default_factory=list, max_length=50)
     components: list[ComponentSpending] = ShapeField(default_factory=list, max_length=3)
@@ -169,7 +187,7 @@ class ProgressIn(ProgressFields, Shape):
 
 
 class ProgressItem(ProgressIn):
-    """Progress in a call that writes many; the action's key is in the body."""
+    """Report in a batch, with the key of its action."""
 
     action: Key
 
@@ -190,7 +208,7 @@ _OUT_EXAMPLE = {
 
 
 class ProgressOut(ProgressIn):
-    """Progress as it is read."""
+    """Report with its source, version and physical progress."""
 
     spent: int = ShapeField(description="Whole rupiah spent, cumulative to the end of the quarter.")
     plan: str
@@ -200,7 +218,7 @@ class ProgressOut(ProgressIn):
     reported_at: datetime
     reported_by: str = ShapeField(description="Name of the token that reported.")
     physical_percent: float | None = ShapeField(
-        description="Reported; else the weight of milestones done; else the mean of achieved/target of the outputs."
+        description="By the report; else the weight of milestones done; else the mean of the outputs' achieved/target."
     )
     physical_basis: PhysicalBasis | None
 
@@ -208,7 +226,7 @@ class ProgressOut(ProgressIn):
 
 
 class ProgressReply(ProgressOut):
-    """One report, with what is to be said of its figures and what the caller may do with it."""
+    """Report with the findings on its figures and the operations that the caller may use."""
 
     findings: list[FindingShape]
     allowed: list[Literal["edit", "delete"]]
@@ -230,8 +248,8 @@ class ProgressRow(ProgressFields, Table, table=True):
     action_id: int = Field(primary_key=True)
     period: str = Field(primary_key=True, max_length=7)
     plan_id: int = Field(foreign_key="plan.id")
-    region_code: str = Field(max_length=13, description="The plan's; by it the table can be distributed.")
-    year: int = Field(description="The plan's; by it the table can be partitioned.")
+    region_code: str = Field(max_length=13, description="Region of the plan; possible distribution key.")
+    year: int = Field(description="Year of the plan; possible partition key.")
     spent: int
     evidence: list[str] = Field(sa_type=sa.JSON)
     physical_percent: float | None = None
@@ -253,8 +271,6 @@ def _refer_to_part(table: str, own: str, key: str = "code") -> sa.ForeignKeyCons
 
 
 class _PartRow(Table):
-    """Key columns of a row of a list inside a report."""
-
     action_id: int = Field(primary_key=True)
     period: str = Field(primary_key=True, max_length=7)
     position: int
@@ -299,7 +315,7 @@ class MilestoneProgressRow(MilestoneProgressFields, _PartRow, table=True):
 
 
 class ProgressPart(NamedTuple):
-    """A list inside a report. `reports_on` is the part of the action with the allowed keys; None allows any key."""
+    """List inside a report. `reports_on` is the part of the action with the allowed keys; None allows all keys."""
 
     name: str
     table: sa.Table
@@ -309,7 +325,6 @@ class ProgressPart(NamedTuple):
     reports_on: str | None
 
     def list_items(self, content: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return the items of the list in a report."""
         items: list[dict[str, Any]] = content[self.name]
         return items
 
@@ -338,7 +353,7 @@ PROGRESS_PARTS = (
 
 @dataclass(frozen=True)
 class ReportableLine:
-    """An action as the checks of its reports need it."""
+    """Action with the fields that checks of its reports read."""
 
     id: int
     lead_agency: str
@@ -348,7 +363,6 @@ class ReportableLine:
 
     @property
     def sources(self) -> list[str]:
-        """Funding sources of the action."""
         return list(self.known["budget_lines"])
 
 
@@ -371,7 +385,7 @@ class ReportContent(TypedDict):
 
 
 class StoredProgress(NamedTuple):
-    """A report in force, for comparing, patching and journaling."""
+    """Report in force, to compare, patch and journal."""
 
     content: ReportContent
     version: int

@@ -5,7 +5,7 @@ from dataclasses import replace
 from app.kit.http.validation import describe_unknown
 from app.kit.periods import UnknownPeriod
 from app.kit.problems import FieldError
-from app.kit.wording import Text
+from app.kit.wording import Text, declare_words
 from app.plans.findings.kinds import Finding, FindingKind
 from app.tracking.progress.models import (
     PROGRESS_PARTS,
@@ -19,14 +19,38 @@ E06 = FindingKind(
     "E06",
     title=Text("Angka kumulatif turun", "Cumulative figure falls"),
     says=Text(
-        "{what} {value} lebih kecil daripada {before} pada {period}",
-        "{what} {value} is less than {before} of {period}",
+        "Realisasi Rp {value} lebih kecil daripada Rp {before} pada {period}",
+        "Spending of Rp {value} is less than Rp {before} of {period}",
+    ),
+    spending=Text(
+        "Realisasi dari “{what}” Rp {value} lebih kecil daripada Rp {before} pada {period}",
+        "Spending from “{what}” of Rp {value} is less than Rp {before} of {period}",
+    ),
+    components=Text(
+        "Realisasi aktivitas {what:component} Rp {value} lebih kecil daripada Rp {before} pada {period}",
+        "Spending on {what:component} activities of Rp {value} is less than Rp {before} of {period}",
+    ),
+    outputs=Text(
+        "Capaian keluaran “{what}” sebesar {value} lebih kecil daripada {before} pada {period}",
+        "Output “{what}” at {value} is less than {before} of {period}",
+    ),
+    recipients=Text(
+        "Penerima “{what}” sebanyak {value} lebih kecil daripada {before} pada {period}",
+        "Recipients “{what}” at {value} are less than {before} of {period}",
     ),
     hint=Text(
         "Angka selalu kumulatif sejak Januari dan tidak boleh turun: koreksi salah satu laporannya.",
         "Figures are cumulative from January and never fall: correct one of the two reports.",
     ),
     into=("report",),
+)
+declare_words(
+    {
+        "direct": Text("langsung", "direct"),
+        "indirect": Text("tidak langsung", "indirect"),
+        "supporting": Text("penunjang", "supporting"),
+    },
+    form="component",
 )
 E07 = FindingKind(
     "E07",
@@ -45,14 +69,16 @@ E08 = FindingKind(
     "E08",
     title=Text("Terlayani melebihi sasaran", "Served more than planned"),
     says=Text(
-        "Terlayani {value} melebihi sasaran {planned}", "Reached {value} exceeds the planned {planned}"
+        "Penerima yang terlayani, {value}, melebihi sasaran {planned}",
+        "The {value} recipients reached exceed the {planned} planned",
     ),
     hint=Text(
-        "Hitung setiap penerima sekali saja, atau perbaiki jumlah sasarannya.",
-        "Count each recipient once only, or mend the number planned.",
+        "Hitung setiap penerima satu kali, atau perbaiki jumlah sasarannya.",
+        "Count each recipient once, or correct the number planned.",
     ),
     into=("report",),
 )
+declare_words({kind.code: kind.title for kind in (E06, E07, E08)}, form="finding")
 
 
 def format_progress_subject(plan: str, action: str, period: str) -> str:
@@ -63,17 +89,13 @@ def format_progress_subject(plan: str, action: str, period: str) -> str:
 def add_to_earlier(content: ReportContent, before: ReportContent) -> dict[str, object]:
     """Add the figures of one quarter alone to the cumulative ones of the latest earlier report.
 
-    Milestones, the physical percentage and texts are states, not flows: they stay as sent. An item that only the
+    Milestones, the physical percentage and texts are states, not flows: they stay unchanged. An item that only the
     earlier report has keeps its earlier figure.
     """
     result: dict[str, object] = {**content, "spent": content["spent"] + before["spent"]}
     for part in PROGRESS_PARTS:
-        key, figure, items, figures = (
-            part.key,
-            part.figure,
-            part.list_items(content),
-            part.map_figures(before),
-        )
+        key, figure = part.key, part.figure
+        items, figures = part.list_items(content), part.map_figures(before)
         if figure is not None:
             items = [{**item, figure: round(item[figure] + figures.get(item[key], 0), 4)} for item in items]
         sent = {item[key] for item in items}
@@ -119,8 +141,8 @@ def check_report(
             figures = part.map_figures(before.content)
             for n, (what, value) in enumerate(part.map_figures(content).items()):
                 if value < (old := figures.get(what, 0)):
-                    at = f"/{part.name}/{n}/{part.figure}"
-                    findings.append(E06.at(at, what=what, value=value, before=old, period=period))
+                    values = {"what": what, "value": value, "before": old, "period": period}
+                    findings.append(E06.at(f"/{part.name}/{n}/{part.figure}", about=part.name, **values))
     if content["spent"] > line.allocation:
         findings.append(E07.at("/spent", value=content["spent"], allocation=line.allocation))
     for n, item in enumerate(content["recipients"]):
@@ -136,7 +158,7 @@ def check_period(year: int, period: str) -> None:
         raise UnknownPeriod(period=period, year=year)
 
 
-def find_foreign_keys(content: ProgressIn, line: ReportableLine, code: str, pointer: str) -> list[FieldError]:
+def find_foreign_keys(content: ProgressIn, line: ReportableLine, pointer: str) -> list[FieldError]:
     """Return an error for each item with a key that the action does not have; `pointer` is the place of the report."""
     errors = []
     for part in PROGRESS_PARTS:
@@ -145,7 +167,7 @@ def find_foreign_keys(content: ProgressIn, line: ReportableLine, code: str, poin
         for n, item in enumerate(getattr(content, part.name)):
             key, allowed = getattr(item, part.key), list(line.known[part.reports_on])
             if key not in allowed:
-                item_pointer, source = f"{pointer}/{part.name}/{n}/{part.key}", f"{code}/{part.reports_on}"
-                error = describe_unknown(key, source, allowed, pointer=item_pointer)
+                item_pointer = f"{pointer}/{part.name}/{n}/{part.key}"
+                error = describe_unknown(key, f"line.{part.reports_on}", allowed, pointer=item_pointer)
                 errors.append(replace(error, allowed=allowed))
     return errors

@@ -18,6 +18,7 @@ from app.kit.database.resources import StoredRow
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import check_key, unknown_reference
 from app.kit.problems import FieldError, Kind, NotFound, refuse
+from app.kit.wording import Text, declare_words
 from app.plans.core.models import Plan
 from app.plans.core.queries import read_again, read_plans_in
 from app.plans.core.rules import format_plan_chain
@@ -57,9 +58,10 @@ from app.tracking.quarters.snapshots.commands import QuarterToFreeze, store_snap
 
 extends_nothing = Kind(
     "extends_nothing",
-    id="{value} tidak melampaui batas waktu {due_on}",
-    en="{value} is not beyond the deadline {due_on}",
+    id="{value} tidak sesudah tenggat {due_on}. Pilih hari yang lebih lambat.",
+    en="{value} is not after the deadline {due_on}. Choose a later day.",
 )
+declare_words({"region.agencies": Text("perangkat daerah wilayah ini", "the agencies of the region")})
 
 AFTER_FREEZING: list[Callable[[Session, QuarterToFreeze], None]] = []
 """Hooks that run after a quarter is frozen, in its transaction. `app.wiring` adds those of the areas above."""
@@ -101,7 +103,7 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
     write.precondition.check(status.version)
     facts = _read_facts(session, plan, status, None, move.submission)
     step = find_step(QUARTER_STEPS, verb, status.state, facts, lambda right: actor.may(right, region))
-    facts = _check_content(session, plan, step, status.state, facts)
+    facts = _check_content(session, plan, step, facts)
     before = {**_read_row(session, quarters, period, region_code=region), "state": status.state}
     after = {
         **before,
@@ -135,7 +137,6 @@ def _read_facts(
     agency: str | None,
     submission: QuarterSubmitIn | None,
 ) -> QuarterFacts:
-    """Return the facts for the conditions of a step."""
     lines = list_expected_lines(session, plan, status.period, agency)
     return QuarterFacts(
         status,
@@ -148,13 +149,13 @@ def _read_facts(
 
 
 def _check_content(
-    session: Session, plan: Plan, step: QuarterStep[State, Verb], state: State, facts: QuarterFacts
+    session: Session, plan: Plan, step: QuarterStep[State, Verb], facts: QuarterFacts
 ) -> QuarterFacts:
     """Check the conditions of a step on the reports. Return the facts with the errors in reports."""
     if step.content:
         errors = find_report_errors(session, plan, facts.status.period, facts.reported)
         facts = replace(facts, errors=errors)
-        check_conditions(step, step.content, state, facts)
+        check_conditions(step, step.content, facts)
     return facts
 
 
@@ -201,7 +202,6 @@ _NOT_IN_JOURNAL = {"region_code", "period", "year", "agency_code", "version", "u
 
 
 def _select_journal_fields(row: dict[str, object]) -> dict[str, object]:
-    """Return a row for the journal, without its key."""
     return {
         name: value.isoformat() if hasattr(value, "isoformat") else value
         for name, value in row.items()
@@ -227,7 +227,7 @@ def move_part(write: Write, region: str, period: str, agency: str, move: Quarter
     write.precondition.check(before["version"])
     facts = _read_facts(session, plan, status, agency, move.submission)
     step = find_step(PART_STEPS, verb, before["state"], facts, lambda right: actor.may(right, region, agency))
-    facts = _check_content(session, plan, step, before["state"], facts)
+    facts = _check_content(session, plan, step, facts)
     after = {
         **before,
         **_make_fields(author, status, move, facts),
@@ -275,7 +275,7 @@ def put_extension(write: Write, region: str, period: str, name: str, content: Ex
         errors.append(FieldError(extends_nothing, pointer="/until", value=str(content.until), values=due))
     agency = content.agency_code
     if agency is not None and agency not in find_agencies_by_code(session, region, [agency]):
-        values = {"source": f"regions/{region}/agencies"}
+        values = {"source": "region.agencies"}
         errors.append(FieldError(unknown_reference, pointer="/agency_code", value=agency, values=values))
     refuse(errors)
     drafts = {key: content.model_dump(mode="json")}

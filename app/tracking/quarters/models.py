@@ -25,6 +25,7 @@ from app.kit.fields import (
 )
 from app.kit.http.validation import RuleBroken
 from app.kit.problems import Kind
+from app.kit.wording import Text, declare_words
 from app.reference.models import Timezone
 
 QuarterPeriod = Annotated[str, describe_key("Quarter of a year in which the region has a plan.", "2026-Q2")]
@@ -33,13 +34,13 @@ ExtensionKey = Annotated[str, describe_key("Name of the extension in its quarter
 
 reason_required = Kind(
     "reason_required",
-    id="wajib diisi bila accept_missing",
-    en="is required with accept_missing",
+    id="wajib diisi bila ada baris yang diajukan tanpa laporan",
+    en="is required to submit lines without a report",
 )
 
 
 class QuarterState(StrEnum):
-    """Where a region's quarter stands. The first two follow from the calendar while nobody moved it."""
+    """States of a region's quarter. Before the first step, the calendar decides between the first two."""
 
     not_yet_open = "not_yet_open"
     open = "open"
@@ -50,17 +51,49 @@ class QuarterState(StrEnum):
 
 
 class PartState(StrEnum):
-    """Where an agency's part of a quarter stands."""
+    """States of an agency's part of a quarter."""
 
     open = "open"
     submitted = "submitted"
 
 
+declare_words(
+    {
+        QuarterState.not_yet_open: Text("belum dibuka", "not yet open"),
+        QuarterState.open: Text("terbuka", "open"),
+        QuarterState.submitted: Text("diajukan", "submitted"),
+        QuarterState.verified: Text("diverifikasi", "verified"),
+        QuarterState.frozen: Text("dibekukan", "frozen"),
+        QuarterState.correcting: Text("dikoreksi", "in correction"),
+    }
+)
+
 Reason = Annotated[Prose, ShapeField(min_length=1, max_length=1000)]
-"""Reason for a write; the journal keeps it with the write."""
+"""Reason for a write; the journal records it."""
 
 QuarterVerb = Literal["submit", "return", "verify", "freeze", "correct"]
 PartVerb = Literal["submit", "return"]
+
+declare_words(
+    {
+        "submit": Text("mengajukan", "submit"),
+        "return": Text("mengembalikan", "return"),
+        "verify": Text("memverifikasi", "verify"),
+        "freeze": Text("membekukan", "freeze"),
+        "correct": Text("membuka koreksi", "open a correction"),
+    }
+)
+declare_words({"": Text("tidak ada", "nothing")}, form="possible")
+declare_words(
+    {
+        "submit": Text("diajukan", "submitted"),
+        "return": Text("dikembalikan", "returned"),
+        "verify": Text("diverifikasi", "verified"),
+        "freeze": Text("dibekukan", "frozen"),
+        "correct": Text("dibuka untuk koreksi", "opened for a correction"),
+    },
+    form="passive",
+)
 
 
 # Tables
@@ -69,22 +102,22 @@ PartVerb = Literal["submit", "return"]
 class SubmissionFields(BaseModel):
     """Times of the last submission and return. Officials appear by position, as the name of their token."""
 
-    submitted_at: datetime | None = ShapeField(default=None, description="Null while it is not submitted.")
+    submitted_at: datetime | None = ShapeField(default=None, description="Null before the first submission.")
     submitted_by: str | None = ShapeField(default=None, max_length=200)
     is_late: bool | None = ShapeField(
         default=None,
-        description="Whether the latest submission came after the deadline; a correction is never late by itself.",
+        description="True if the latest submission came after the deadline; a correction is never late by itself.",
     )
     late_by_days: int | None = ShapeField(
-        default=None, description="Whole days by which it did so, as the calendar stood then; 0: in time."
+        default=None, description="Whole days after the deadline, by the calendar of that day; 0: in time."
     )
     missing_reason: str | None = ShapeField(
-        default=None, max_length=1000, description="Why lines without a report were accepted."
+        default=None, max_length=1000, description="Reason to accept lines without a report."
     )
     returned_at: datetime | None = None
     returned_by: str | None = ShapeField(default=None, max_length=200)
     notes: str | None = ShapeField(
-        default=None, max_length=10_000, description="What was asked for at the last return."
+        default=None, max_length=10_000, description="Notes of the last return: the corrections to make."
     )
 
 
@@ -96,11 +129,9 @@ class QuarterRow(SubmissionFields, Table, table=True):
 
     region_code: str = Field(foreign_key="region.code", max_length=13)
     period: str = Field(max_length=7)
-    year: int = Field(description="By it the table can be partitioned.")
+    year: int = Field(description="Possible partition key.")
     state: QuarterState
-    amendment: int | None = Field(
-        default=None, description="Of the snapshot in force: 0 the first, null before it."
-    )
+    amendment: int | None = Field(default=None, description="Number of the snapshot in force, from 0.")
     verified_at: datetime | None = None
     verified_by: str | None = Field(default=None, max_length=200)
     frozen_at: datetime | None = None
@@ -128,7 +159,7 @@ class ExtensionFields(BaseModel):
     """More time for a quarter."""
 
     agency_code: AgencyCode | None = ShapeField(
-        default=None, description="Only for this agency's part; null: for the region with all its agencies."
+        default=None, description="Agency with more time; null: the region with all its agencies."
     )
     until: Day = ShapeField(
         description="Last day of the extension, in the region's zone; it ends by itself after that day."
@@ -154,7 +185,7 @@ class QuarterExtensionRow(ExtensionFields, Table, table=True):
 
 
 class QuarterSubmitIn(Shape):
-    """How a quarter or a part is submitted."""
+    """Body of the submission of a quarter or a part."""
 
     accept_missing: bool = ShapeField(
         default=False, description="Submit although lines have no report; needs a `reason`."
@@ -171,7 +202,7 @@ class QuarterSubmitIn(Shape):
 
 
 class QuarterReturnIn(Shape):
-    """What has to be mended."""
+    """Notes of a return: the corrections to make."""
 
     notes: Prose = ShapeField(min_length=1)
 
@@ -179,22 +210,18 @@ class QuarterReturnIn(Shape):
 
 
 class QuarterCorrectIn(Shape):
-    """Why a frozen quarter is opened once more."""
+    """Reason for a correction of a frozen quarter."""
 
     reason: Reason
 
     model_config = show_example(reason="Koreksi realisasi setelah pemeriksaan BPK")
 
 
-_EXTENSION: JsonDict = {
-    "agency_code": None,
-    "until": "2026-07-31",
-    "reason": "Banjir di enam kecamatan",
-}
+_EXTENSION: JsonDict = {"agency_code": None, "until": "2026-07-31", "reason": "Banjir di enam kecamatan"}
 
 
 class ExtensionIn(ExtensionFields, Shape):
-    """An extension as it is granted."""
+    """Fields of an extension to grant."""
 
     model_config = show_example(_EXTENSION)
 
@@ -223,7 +250,7 @@ class ExtensionOut(ExtensionFields):
 # Replies
 
 _MOVED: JsonDict = dict.fromkeys(SubmissionFields.model_fields)
-VERSION_0 = "0 while nobody has moved it; send it as `If-Match`, as any other version."
+VERSION_0 = "0 before the first step; send it as `If-Match`, as any other version."
 
 
 class PartFields(BaseModel):
@@ -235,11 +262,11 @@ class PartFields(BaseModel):
 
 
 class PartOut(SubmissionFields, PartFields):
-    """The part of an agency: the lines that it leads."""
+    """Part of an agency: the lines that it leads."""
 
     deadline: datetime = ShapeField(description="End of the last day in time, extensions included.")
     expected: int = ShapeField(description="Lines of the plan that it leads.")
-    reported: int = ShapeField(description="Of these, with a report of the quarter.")
+    reported: int = ShapeField(description="Lines with a report of the quarter.")
     version: int = ShapeField(description=VERSION_0)
 
 
@@ -256,7 +283,7 @@ _PART: JsonDict = {
 
 
 class PartReply(PartOut):
-    """One agency's part, with what the caller may do with it."""
+    """Part of an agency, with the steps that the caller may take."""
 
     region_code: RegionCode
     period: str
@@ -297,34 +324,34 @@ class _Quarter(BaseModel):
 
 
 class QuarterOut(SubmissionFields, _Quarter):
-    """A region's quarter in a list."""
+    """Quarter of a region in a list."""
 
     timezone: Timezone
     opens_on: date
-    due_on: date = ShapeField(description="As the calendar says; extensions show in `deadline`.")
+    due_on: date = ShapeField(description="Last day in time by the calendar; `deadline` includes extensions.")
     closes_on: date | None
     deadline: datetime = ShapeField(
         description="End of the last day in time, in the region's zone, the region's extensions included."
     )
     expected: int = ShapeField(description="Lines of the plan.")
-    reported: int = ShapeField(description="Of these, with a report of the quarter.")
+    reported: int = ShapeField(description="Lines with a report of the quarter.")
     verified_at: datetime | None
     verified_by: str | None
     frozen_at: datetime | None
     amendment: int | None = ShapeField(
         description="Number of the snapshot in force: 0 the first, null before it."
     )
-    correction_reason: str | None = ShapeField(description="Of the correction under way, or of the last one.")
+    correction_reason: str | None = ShapeField(description="Reason of the current or the last correction.")
     version: int = ShapeField(description=VERSION_0)
 
     model_config = show_example(_QUARTER)
 
 
 class QuarterReply(QuarterOut):
-    """One quarter with its calendar, extensions and parts, and what the caller may do with it."""
+    """Quarter with its calendar, extensions and parts, and the steps that the caller may take."""
 
     calendar_set_by: RegionCode | None = ShapeField(
-        description="Region whose calendar holds; null: the one that is shipped."
+        description="Region that set the days; null: the shipped calendar applies."
     )
     extensions: list[ExtensionOut]
     parts: list[PartOut] = ShapeField(description="One for each agency that leads a line.")
@@ -336,14 +363,14 @@ class QuarterReply(QuarterOut):
 
 
 class SemesterReply(BaseModel):
-    """A half-year: its last quarter decides, since every figure is cumulative."""
+    """Half-year: its last quarter decides, since every figure is cumulative."""
 
     region_code: RegionCode
     period: str
-    state: QuarterState = ShapeField(description="Of its last quarter.")
-    to_quarter: str = ShapeField(description="The quarter to whose end its figures are.")
+    state: QuarterState = ShapeField(description="State of its last quarter.")
+    to_quarter: str = ShapeField(description="Last quarter: the figures are cumulative to its end.")
     snapshot: str | None = ShapeField(
-        description="Address of what is in force for its last quarter; null until that is frozen."
+        description="Address of the snapshot in force of its last quarter; null before the first freezing."
     )
     quarters: list[QuarterOut]
 

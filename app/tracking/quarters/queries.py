@@ -81,11 +81,11 @@ class RegionQuartersQuery(PageQuery):
 
 
 class QuartersQuery(PageQuery):
-    """Which quarters; all conditions hold together."""
+    """Filters of quarters; a quarter must meet all of them."""
 
     region: RegionCode | None = Field(default=None, description="This region and everything below it.")
     period: Quarter | None = Field(default=None, description="Only this quarter.")
-    state: QuarterState | None = Field(default=None, description="Where the quarter stands.")
+    state: QuarterState | None = Field(default=None, description="Only quarters in this state.")
     sort: Literal["region_code", "-region_code", "period", "-period"] = "region_code"
 
 
@@ -118,7 +118,7 @@ class PlanQuarters:
 
 
 def join_quarters() -> PlanQuarters:
-    """Return the quarters of every plan. The caller restricts them to visible plans."""
+    """Return the quarters of all plans. The caller restricts them to visible plans."""
     period = (sa.cast(plans.c.year, sa.Text) + "-" + calendar_rules.c.quarter).label("period")
     source = plans.join(_regions, _regions.c.code == plans.c.region_code).join(
         calendar_rules, calendar_rules.c.retired.is_(False)
@@ -173,7 +173,6 @@ def _count_reported(period: ColumnElement[str], *conditions: ColumnElement[bool]
 
 
 def _compute_columns(view: PlanQuarters) -> dict[str, sa.SQLColumnExpression[object]]:
-    """Return the computed columns of `QuarterOut`."""
     zone, period = _regions.c.timezone, view.period.element
     return {
         **{name: view.days.columns[name] for name in ("opens_on", "due_on", "closes_on")},
@@ -430,17 +429,17 @@ def list_expected_lines(
 def find_report_errors(
     session: Session, plan: Plan, period: str, codes: Sequence[str]
 ) -> list[tuple[str, str, str]]:
-    """Return (line, finding, pointer) of every error in the reports of a quarter on some lines (E06, E07, E08)."""
+    """Return (line, finding, part of the report) of the errors (E06, E07, E08) in the reports on some lines."""
     lines = read_lines(session, plan, codes)
     stored, before = read_stored_and_before(session, [line.id for line in lines.values()], period)
-    errors = []
-    for code in codes:
-        line = lines[code]
-        findings = check_report(stored[line.id].content, before.get(line.id), line)
-        errors += [
-            (code, finding.code, finding.pointer) for finding in findings if finding.severity == "error"
-        ]
-    return errors
+    errors = [
+        (code, finding.code, finding.pointer.split("/")[1])
+        for code in codes
+        for line in [lines[code]]
+        for finding in check_report(stored[line.id].content, before.get(line.id), line)
+        if finding.severity == "error"
+    ]
+    return list(dict.fromkeys(errors))
 
 
 # Extensions

@@ -1,4 +1,4 @@
-"""Transitions of a quarter and of its parts, as two tables; and the agencies that can report no more. Pure."""
+"""Transitions of a quarter and of its parts, as two tables; and the agencies that cannot report now. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from app.kit.periods import get_end_of_day, get_local_date
 from app.kit.problems import FieldError, Kind, Problem
-from app.kit.wording import Text
+from app.kit.wording import Text, declare_words
 from app.reference.models import Timezone
 from app.tracking.quarters.models import PartState, PartVerb, QuarterState, QuarterVerb
 
@@ -20,18 +20,20 @@ class QuarterClosed(Problem):
     code = "quarter_closed"
     title = Text("Triwulan tertutup", "The quarter is closed")
     detail = Text(
-        "Triwulan {period} wilayah {region} berkeadaan {state}; progresnya tidak dapat diubah. Lihat errors.",
-        "Quarter {period} of region {region} is {state}; its progress cannot be changed. See errors.",
+        "Laporan triwulan {period} wilayah {region} sekarang tidak dapat diubah; rinciannya di bawah.",
+        "The reports of quarter {period} of region {region} cannot be changed now; details below.",
     )
 
 
 class QuarterStateProblem(Problem):
     status = 409
     code = "quarter_state"
-    title = Text("Tidak dapat dari keadaan ini", "Not possible in this state")
+    title = Text("Tidak dapat dilakukan dalam status ini", "Not possible in this state")
     detail = Text(
-        "{subject} berkeadaan {state}; {verb} tidak dapat dilakukan. Yang dapat Anda lakukan: {allowed}.",
-        "{subject} is {state}; it cannot {verb}. What you can do: {allowed}.",
+        "{noun:subject} {period} wilayah {region} berstatus {state} dan sekarang tidak dapat {verb:passive}. "
+        "Yang dapat Anda lakukan: {allowed:possible}.",
+        "{noun:subject} {period} of region {region} is {state} and cannot be {verb:passive} now. "
+        "What you can do: {allowed:possible}.",
     )
 
 
@@ -40,48 +42,58 @@ class QuarterNotReady(Problem):
     code = "quarter_not_ready"
     title = Text("Belum siap", "Not ready")
     detail = Text(
-        "{subject} berkeadaan {state}; {verb} belum dapat dilakukan. Lihat errors.",
-        "{subject} is {state}; it cannot {verb} yet. See errors.",
+        "{noun:subject} {period} wilayah {region} belum dapat {verb:passive}; rinciannya di bawah.",
+        "{noun:subject} {period} of region {region} cannot be {verb:passive} yet; details below.",
     )
 
 
 not_yet_open = Kind(
     "quarter_not_yet_open",
-    id="{value} baru dibuka pada {opens_on}",
-    en="{value} opens on {opens_on}",
+    id="Triwulan {value} baru dibuka pada {opens_on}.",
+    en="Quarter {value} opens on {opens_on}.",
 )
 being_verified = Kind(
     "quarter_being_verified",
-    id="{value} sudah disampaikan; provinsi (atau pusat) dapat mengembalikannya dengan return",
-    en="{value} was submitted; whoever reviews it can return it",
+    id="Triwulan {value} sudah diajukan. Mintalah penelaah mengembalikannya.",
+    en="Quarter {value} is submitted already. Ask the reviewer to return it.",
 )
 already_frozen = Kind(
     "quarter_frozen",
-    id="{value} sudah dibekukan; sekretariat membuka koreksi dengan correct",
-    en="{value} is frozen; the secretariat opens a correction with correct",
+    id="Triwulan {value} sudah dibekukan. Mintalah sekretariat TKPK membuka koreksi.",
+    en="Quarter {value} is frozen. Ask the TKPK secretariat to open a correction.",
 )
 past_closing = Kind(
     "quarter_past_closing",
-    id="{value} ditutup pada {closes_on}; mintalah perpanjangan waktu",
-    en="{value} closed on {closes_on}; ask for an extension",
+    id="Triwulan {value} ditutup pada {closes_on}. Mintalah perpanjangan waktu.",
+    en="Quarter {value} closed on {closes_on}. Ask for an extension.",
 )
 part_submitted = Kind(
     "part_submitted",
-    id="{agency} sudah menyampaikan bagiannya; sekretariat dapat mengembalikannya dengan return",
-    en="{agency} has submitted its part; the secretariat can return it",
+    id="Perangkat daerah {agency} sudah mengajukan bagiannya. Mintalah sekretariat TKPK mengembalikannya.",
+    en="Agency {agency} has submitted its part already. Ask the TKPK secretariat to return it.",
 )
 nothing_to_submit = Kind(
-    "nothing_to_submit", id="{value} tidak memuat baris", en="{value} holds no line to report on"
+    "nothing_to_submit",
+    id="Tidak ada baris rencana untuk dilaporkan.",
+    en="The plan has no line to report on.",
 )
 line_not_reported = Kind(
     "line_not_reported",
-    id="baris {value} belum dilaporkan; laporkan, atau kirim accept_missing dengan alasan",
-    en="line {value} has no report; report it, or send accept_missing with a reason",
+    id="Baris {value} belum dilaporkan. Laporkan baris itu, atau ajukan tanpa laporan itu dengan alasan.",
+    en="Line {value} has no report. Report it, or submit without the report and give a reason.",
 )
 line_has_error = Kind(
     "line_has_error",
-    id="laporan baris {value} memuat temuan {finding} pada {place}; perbaiki lebih dahulu",
-    en="the report on line {value} has finding {finding} at {place}; mend it first",
+    id="Laporan baris {value} memuat kesalahan pada {part:report}: {finding:finding}. Perbaiki lebih dahulu.",
+    en="The report of line {value} has an error in {part:report}: {finding:finding}. Correct it first.",
+)
+
+declare_words(
+    {
+        "quarter": Text("Triwulan", "Quarter"),
+        "quarter_part": Text("Bagian perangkat daerah untuk triwulan", "The agency's part of quarter"),
+    },
+    form="subject",
 )
 
 
@@ -97,7 +109,7 @@ class Extension(NamedTuple):
 
 @dataclass(frozen=True)
 class QuarterStatus:
-    """A region's quarter at an instant: state, days, extensions, submitted parts."""
+    """A region's quarter at an instant: state, days, extensions and submitted parts."""
 
     region: str
     period: str
@@ -125,7 +137,7 @@ class QuarterStatus:
         return max(0, (get_local_date(at, self.zone) - self.extend(self.due_on, agency)).days)
 
     def is_past_closing(self, agency: str | None = None) -> bool:
-        """Return whether the calendar accepts no reports any more. A correction ignores the calendar."""
+        """Return True after the closing day and its extensions. A correction ignores the calendar."""
         if self.state == QuarterState.correcting or self.closes_on is None:
             return False
         return self.today > self.extend(self.closes_on, agency)
@@ -166,9 +178,7 @@ class ClosedAgencies(NamedTuple):
         if status.state not in REPORTING and not errors:
             reason = status.find_closing_reason(None, compiles=True)
             errors = {"": reason} if reason else {}
-        return QuarterClosed(
-            period=status.period, region=status.region, state=status.state, errors=errors.values()
-        )
+        return QuarterClosed(period=status.period, region=status.region, errors=errors.values())
 
 
 def find_closed_agencies(status: QuarterStatus, agencies: Iterable[str], *, compiles: bool) -> ClosedAgencies:
@@ -192,12 +202,14 @@ class QuarterFacts:
     reported: Sequence[str] = ()
     missing: Sequence[str] = ()
     errors: Sequence[tuple[str, str, str]] = ()
-    """(line, finding, pointer) of errors in reports."""
+    """(line, finding, part of the report) of errors in reports."""
     accept_missing: bool = False
 
     @property
-    def subject(self) -> str:
-        return " ".join(filter(None, (self.status.region, self.status.period, self.agency)))
+    def names(self) -> dict[str, str]:
+        """Names of the quarter or of the agency's part, for the sentences of problems."""
+        noun = "quarter_part" if self.agency else "quarter"
+        return {"noun": noun, "region": self.status.region, "period": self.status.period}
 
 
 Condition = Callable[[QuarterFacts], list[FieldError]]
@@ -205,10 +217,9 @@ Condition = Callable[[QuarterFacts], list[FieldError]]
 
 def is_reporting(facts: QuarterFacts) -> list[FieldError]:
     """Require that the calendar has opened the quarter and the region has not submitted it."""
-    status = facts.status
-    if status.state in REPORTING:
+    if facts.status.state in REPORTING:
         return []
-    error = status.find_closing_reason(None, compiles=True)
+    error = facts.status.find_closing_reason(None, compiles=True)
     return [error] if error else []
 
 
@@ -223,7 +234,8 @@ def is_accepted(facts: QuarterFacts) -> list[FieldError]:
 
 def has_lines(facts: QuarterFacts) -> list[FieldError]:
     """Require a line to report on."""
-    return [] if facts.lines else [FieldError(nothing_to_submit, pointer="", value=facts.subject)]
+    value = " ".join(filter(None, (facts.status.region, facts.status.period, facts.agency)))
+    return [] if facts.lines else [FieldError(nothing_to_submit, pointer="", value=value)]
 
 
 def is_complete(facts: QuarterFacts) -> list[FieldError]:
@@ -236,8 +248,8 @@ def is_complete(facts: QuarterFacts) -> list[FieldError]:
 def is_free_of_errors(facts: QuarterFacts) -> list[FieldError]:
     """Require reports without errors (E06, E07, E08)."""
     return [
-        FieldError(line_has_error, pointer="", value=line, values={"finding": finding, "place": place})
-        for line, finding, place in facts.errors
+        FieldError(line_has_error, pointer="", value=line, values={"finding": finding, "part": part})
+        for line, finding, part in facts.errors
     ]
 
 
@@ -272,7 +284,6 @@ QUARTER_STEPS: tuple[QuarterStep[QuarterState, QuarterVerb], ...] = (
         (is_accepted, has_lines),
         _CONTENT,
     ),
-    # Back to `correcting` if a snapshot is in force: see `find_next_state`.
     QuarterStep("return", frozenset({_submitted, _verified}), _open, "verify_quarter"),
     QuarterStep("verify", frozenset({_submitted}), _verified, "verify_quarter"),
     QuarterStep("freeze", frozenset({_verified}), _frozen, "verify_quarter"),
@@ -300,7 +311,7 @@ def find_next_state(step: QuarterStep[QuarterState, QuarterVerb], amendment: int
 def list_possible_verbs(
     steps: Sequence[QuarterStep[State, Verb]], state: State, facts: QuarterFacts, may: Callable[[str], bool]
 ) -> list[Verb]:
-    """Return the verbs that are possible now, without a look at the reports; `may` tells if the actor has a right."""
+    """Return the verbs that are possible now; the reports do not count; `may` checks a right of the actor."""
     return [
         step.verb
         for step in steps
@@ -323,16 +334,16 @@ def find_step(
     """
     step = next(step for step in steps if step.verb == verb)
     if state not in step.from_states:
-        allowed = ", ".join(map(str, list_possible_verbs(steps, state, facts, may))) or "–"
-        raise QuarterStateProblem(subject=facts.subject, state=state, verb=verb, allowed=allowed)
-    check_conditions(step, step.conditions, state, facts)
+        allowed = list_possible_verbs(steps, state, facts, may) or ""
+        raise QuarterStateProblem(**facts.names, state=state, verb=verb, allowed=allowed)
+    check_conditions(step, step.conditions, facts)
     return step
 
 
 def check_conditions(
-    step: QuarterStep[State, Verb], conditions: Sequence[Condition], state: State, facts: QuarterFacts
+    step: QuarterStep[State, Verb], conditions: Sequence[Condition], facts: QuarterFacts
 ) -> None:
     """Raise QuarterNotReady with the errors of all conditions."""
     errors = [error for condition in conditions for error in condition(facts)]
     if errors:
-        raise QuarterNotReady(subject=facts.subject, state=state, verb=step.verb, errors=errors)
+        raise QuarterNotReady(**facts.names, verb=step.verb, errors=errors)

@@ -53,18 +53,15 @@ from app.tracking.quarters.rules import REPORTING, ClosedAgencies, find_closed_a
 
 @dataclass(frozen=True)
 class ReportDraft:
-    """A report of one action from a request body, with its JSON pointer."""
+    """Report of an action (`code`) from a request body, with its JSON pointer."""
 
     code: str
-    """The code of the action."""
     content: ProgressIn
     pointer: str = ""
 
 
 @dataclass(frozen=True)
 class ReportingResult:
-    """The result of a write of reports."""
-
     outcomes: list[ItemOutcome]
     """In the order of the reports; `code` is the action's."""
     findings: dict[str, list[Finding]]
@@ -81,9 +78,9 @@ class _Reporting:
     period: str
     lines: dict[str, ReportableLine]
     stored: dict[str, StoredProgress]
-    """The reports of the quarter, by action."""
+    """Reports of the quarter, by action."""
     before: dict[str, StoredProgress]
-    """The latest earlier reports of the year, by action."""
+    """Latest earlier reports of the year, by action."""
 
     @classmethod
     def open(cls, write: Write, plan: Plan, period: str, actions: Sequence[str]) -> "_Reporting":
@@ -119,18 +116,15 @@ class _Reporting:
     ) -> Entry:
         """Return the journal entry of a write of a report; `after` None is its deletion."""
         before = self.stored[code].content if code in self.stored else None
-        subject, is_draft = (
-            format_progress_subject(self.plan.code, code, self.period),
-            self.plan.revision is None,
-        )
-        region = self.plan.region_code
+        subject = format_progress_subject(self.plan.code, code, self.period)
+        region, is_draft = self.plan.region_code, self.plan.revision is None
         return Entry.of("progress", region, subject, version, before, after, reason, is_draft=is_draft)
 
 
 def check_reporting(write: Write, plan: Plan, period: str, agencies: Iterable[str]) -> ClosedAgencies:
     """Return the agencies that cannot report now, with the reasons. The caller holds the lock of the plan's chain.
 
-    Raises QuarterClosed (409) if none of them can: the quarter is not open yet, under verification, or frozen.
+    Raises QuarterClosed (409) if none of them can: the quarter is not open yet, submitted or frozen.
     """
     status = read_status(write.session, plan, period, write.author.at)
     compiles = write.actor.may("return_part", plan.region_code)
@@ -189,7 +183,7 @@ def _store(
 ) -> ReportingResult:
     """Write the valid reports. The caller has checked rights, precondition and the state of the quarter."""
     lines, stored, before = reporting.lines, reporting.stored, reporting.before
-    contents = _complete(reporting.plan, batch, lines, before if is_period_only else {})
+    contents = _complete(batch, lines, before if is_period_only else {})
     changes = batch.changes(contents, stored)
     versions = _write_reports(write, reporting, changes)
     entries = [
@@ -204,13 +198,10 @@ def _store(
 
 
 def _complete(
-    plan: Plan,
-    batch: BatchWrite[ReportDraft],
-    lines: dict[str, ReportableLine],
-    added: dict[str, StoredProgress],
+    batch: BatchWrite[ReportDraft], lines: dict[str, ReportableLine], added: dict[str, StoredProgress]
 ) -> dict[str, ReportContent]:
     """Return the contents by action, with the figures of `added` on top; refuse invalid reports in the batch."""
-    errors = _find_errors(plan, batch, lines)
+    errors = _find_errors(batch, lines)
     contents: dict[str, ReportContent] = {}
     for code, report in batch.items.items():
         if code in errors:
@@ -229,14 +220,14 @@ def _complete(
 
 
 def _find_errors(
-    plan: Plan, batch: BatchWrite[ReportDraft], lines: dict[str, ReportableLine]
+    batch: BatchWrite[ReportDraft], lines: dict[str, ReportableLine]
 ) -> dict[str, list[FieldError]]:
     errors: dict[str, list[FieldError]] = {}
     for code, report in batch.items.items():
         if code in lines:
-            unknown = find_foreign_keys(report.content, lines[code], code, report.pointer)
+            unknown = find_foreign_keys(report.content, lines[code], report.pointer)
         elif report.pointer:
-            pointer, source = f"{report.pointer}/action", {"source": f"plans/{plan.code}/actions"}
+            pointer, source = f"{report.pointer}/action", {"source": "plan.lines"}
             unknown = [FieldError(unknown_reference, pointer=pointer, value=code, values=source)]
         else:
             raise NotFound()
@@ -279,8 +270,8 @@ def _write_reports(write: Write, reporting: _Reporting, contents: dict[str, Repo
     """Write reports with all their parts. Return the new versions, by action."""
     if not contents:
         return {}
-    session, author, plan, period = write.session, write.author, reporting.plan, reporting.period
-    lines, stored = reporting.lines, reporting.stored
+    session, author = write.session, write.author
+    plan, period, lines, stored = reporting.plan, reporting.period, reporting.lines, reporting.stored
     subjects = {code: format_progress_subject(plan.code, code, period) for code in contents}
     versions = assign_versions(session, subjects, stored)
     rows = [
@@ -314,7 +305,6 @@ def _write_reports(write: Write, reporting: _Reporting, contents: dict[str, Repo
 
 
 def _delete_report(session: Session, line: ReportableLine, stored: StoredProgress) -> None:
-    """Delete a report with its parts and refresh the figures of its action."""
     of_report = {"action_id": line.id, "period": stored.period}
     for part in PROGRESS_PARTS:
         keys = [{**of_report, part.key: item[part.key]} for item in part.list_items(stored.content)]

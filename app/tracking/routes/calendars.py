@@ -17,23 +17,27 @@ router = make_router(prefix="/regions/{region}/calendar/{period}", tags=["tracki
 
 @router.get("", response_model=CalendarReply)
 def read_calendar(call: Caller, region: RegionKey, period: CalendarPeriod) -> Response:
-    """The days of a quarter that hold for a region: its own, else those of the nearest region above, else the
-    shipped edition, a proposal without official status. `set_by` says which; `version` is 0 where the region
-    itself has set nothing."""
+    """Return the days of a quarter that apply to a region.
+
+    The region's own days apply, else those of the nearest region above (`set_by`), else the shipped edition, a
+    proposal without official status. `version` is 0 for a region without own days.
+    """
     return _answer_calendar(call, region, period)
 
 
 @router.put("", response_model=CalendarReply, responses=declare_created(CalendarReply))
 def put_calendar(call: Caller, region: RegionKey, period: CalendarPeriod, content: CalendarIn) -> Response:
-    """Set when a quarter opens, is due and closes, for a region and everything below it that sets nothing itself;
-    `0` is the nation. For administrators. What was submitted already keeps how it was judged."""
+    """Set the opening, due and closing day of a quarter for a region and all regions below without own days.
+
+    For administrators; `0` is the nation. Earlier submissions keep their lateness.
+    """
     is_new = commands.put_calendar(call.write, region, period, content)
     return _answer_calendar(call, region, period, status=201 if is_new else 200)
 
 
 @router.delete("", status_code=204)
 def delete_calendar(call: Caller, region: RegionKey, period: CalendarPeriod) -> Response:
-    """Take a region's own days back: those of the nearest region above hold again. 404 where it has set none."""
+    """Delete a region's own days: those of the nearest region above apply again. 404 for a region without own days."""
     commands.delete_calendar(call.write, region, period)
     return answer_no_content()
 
@@ -42,7 +46,7 @@ def delete_calendar(call: Caller, region: RegionKey, period: CalendarPeriod) -> 
 def list_calendar_history(
     call: Caller, region: RegionKey, period: CalendarPeriod, query: History
 ) -> Response:
-    """Who set which days of a quarter for a region, and when. 404 while nobody has."""
+    """List the changes of a region's own days of a quarter, with actor and time. 404 before the first one."""
     return answer_history(
         call, queries.calendar_chain(region), queries.CALENDAR.format_subject(region, period), query
     )

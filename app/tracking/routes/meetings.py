@@ -42,10 +42,9 @@ _CONDITIONAL = {"x-conditional": True}
 
 @router.get("/meetings", response_model=Page[MeetingOut])
 def list_meetings(call: Caller, query: FromQuery[MeetingQuery]) -> Response:
-    """Coordination meetings of all regions that the caller sees, of a region and everything below it, of a year.
+    """List the coordination meetings of all visible regions, or of a region and everything below it.
 
-    `state` follows from day and attendance and is judged today in the zone of each region: the entity tag
-    changes with it.
+    Day, attendance and today's date in the zone of the region decide `state`; the entity tag changes with it.
     """
     listing = queries.list_meetings(call.actor, query, call.now)
     return call.answer_list(listing, query, sort=query.sort)
@@ -53,7 +52,7 @@ def list_meetings(call: Caller, query: FromQuery[MeetingQuery]) -> Response:
 
 @router.get("/regions/{region}/meetings", response_model=Page[MeetingOut])
 def list_region_meetings(call: Caller, region: RegionKey, query: FromQuery[RegionMeetingQuery]) -> Response:
-    """Coordination meetings (rakor) of one province, regency or city, with who attended and where the minutes are.
+    """List the coordination meetings (rakor) of a province, regency or city, with attendance and minutes.
 
     404 for a region that the caller does not see.
     """
@@ -64,17 +63,17 @@ def list_region_meetings(call: Caller, region: RegionKey, query: FromQuery[Regio
 
 @router.get(_MEETING, response_model=MeetingReply)
 def read_meeting(call: Caller, region: RegionKey, meeting: MeetingKey) -> Response:
-    """One coordination meeting; `allowed` says what the caller may do with it."""
+    """Return a coordination meeting; `allowed` lists the operations that the caller may use."""
     check_agency_region(call.session, call.actor, region)
     return _answer_meeting(call, region, meeting)
 
 
 @router.put(_MEETING, response_model=MeetingReply, responses=declare_created(MeetingReply))
 def put_meeting(call: Caller, region: RegionKey, meeting: MeetingKey, content: MeetingIn) -> Response:
-    """Create a coordination meeting under a key of your own, or replace what is said of it.
+    """Create a coordination meeting under a key of your own, or replace its content.
 
-    Plan it with its agenda, add `agencies_present` and the minutes when it was held. Sending what is there already
-    changes nothing. 422 for agencies that the region has not, or that are no longer active.
+    Plan it with its agenda; after it, add `agencies_present` and the minutes. Equal content writes nothing. 422 for
+    agencies that the region does not have or that are no longer active.
     """
     is_new = commands.put_meeting(call.write, region, meeting, content)
     return _answer_meeting(call, region, meeting, status=201 if is_new else 200)
@@ -82,21 +81,21 @@ def put_meeting(call: Caller, region: RegionKey, meeting: MeetingKey, content: M
 
 @router.patch(_MEETING, response_model=MeetingReply)
 def patch_meeting(call: Caller, region: RegionKey, meeting: MeetingKey, patch: Patch) -> Response:
-    """Change some fields of a meeting (JSON Merge Patch); a list in the patch replaces that list whole."""
+    """Change some fields of a meeting (JSON Merge Patch); a list in the patch replaces the stored list."""
     commands.patch_meeting(call.write, region, meeting, patch)
     return _answer_meeting(call, region, meeting)
 
 
 @router.delete(_MEETING, status_code=204)
 def delete_meeting(call: Caller, region: RegionKey, meeting: MeetingKey) -> Response:
-    """Delete a meeting that did not take place; 409 while commitments name it. Its history stays."""
+    """Delete a meeting that did not take place; 409 while commitments refer to it. Its history stays."""
     commands.delete_meeting(call.write, region, meeting)
     return answer_no_content()
 
 
 @router.get(f"{_MEETING}/history", response_model=Page[HistoryEntry])
 def list_meeting_history(call: Caller, region: RegionKey, meeting: MeetingKey, query: History) -> Response:
-    """Every write to a meeting: who, when, from what to what. Stays after it was deleted."""
+    """List every write to a meeting with actor, time and changed fields, even after its deletion."""
     return answer_history(call, meetings_chain(region), f"regions/{region}/meetings/{meeting}", query)
 
 
@@ -114,10 +113,10 @@ def _answer_meeting(call: RequestContext, region: str, code: str, *, status: int
 
 @router.get("/commitments", response_model=Page[CommitmentOut])
 def list_commitments(call: Caller, query: FromQuery[CommitmentQuery]) -> Response:
-    """Joint commitments of all regions that the caller sees, with their follow-up, the first due first.
+    """List the joint commitments of all visible regions with their follow-up, the first due first.
 
-    `region=73&overdue=true` is what a province has to ask after. `overdue` and `days_overdue` are judged
-    today in the zone of each region: the entity tag changes with the day.
+    `region=73&overdue=true` lists what a province has to follow up. Today's date in the zone of the region decides
+    `overdue` and `days_overdue`; the entity tag changes with the day.
     """
     listing = queries.list_commitments(call.actor, query, call.now)
     return call.answer_list(listing, query, sort=query.sort)
@@ -127,7 +126,7 @@ def list_commitments(call: Caller, query: FromQuery[CommitmentQuery]) -> Respons
 def list_region_commitments(
     call: Caller, region: RegionKey, query: FromQuery[RegionCommitmentQuery]
 ) -> Response:
-    """Joint commitments of one province, regency or city; 404 for a region that the caller does not see."""
+    """List the joint commitments of a province, regency or city; 404 for a region that the caller does not see."""
     home = check_agency_region(call.session, call.actor, region)
     listing = queries.list_commitments(call.actor, query, call.now, home=home)
     return call.answer_list(listing, query, sort=query.sort)
@@ -135,7 +134,7 @@ def list_region_commitments(
 
 @router.get(_COMMITMENT, response_model=CommitmentReply)
 def read_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey) -> Response:
-    """One commitment with its follow-up; `allowed` says which steps the caller may take now."""
+    """Return a commitment with its follow-up; `allowed` lists the steps that the caller may take now."""
     check_agency_region(call.session, call.actor, region)
     return _answer_commitment(call, region, commitment)
 
@@ -144,10 +143,10 @@ def read_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey) 
 def put_commitment(
     call: Caller, region: RegionKey, commitment: CommitmentKey, content: CommitmentIn
 ) -> Response:
-    """Create a commitment under a key of your own (it begins `open`), or replace what is said of it.
+    """Create a commitment under a key of your own (it begins `open`), or replace its content.
 
-    The meeting, the agencies and the linked lines must exist (422). A closed commitment stays as it is (409) until
-    it is reopened; sending what is there already changes nothing.
+    The meeting, the agencies and the linked lines must exist (422). A closed commitment accepts no changes (409)
+    before `reopen`; equal content writes nothing.
     """
     is_new = commands.put_commitment(call.write, region, commitment, content)
     return _answer_commitment(call, region, commitment, status=201 if is_new else 200)
@@ -155,14 +154,14 @@ def put_commitment(
 
 @router.patch(_COMMITMENT, response_model=CommitmentReply)
 def patch_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey, patch: Patch) -> Response:
-    """Change some fields of a commitment (JSON Merge Patch); a list in the patch replaces that list whole."""
+    """Change some fields of a commitment (JSON Merge Patch); a list in the patch replaces the stored list."""
     commands.patch_commitment(call.write, region, commitment, patch)
     return _answer_commitment(call, region, commitment)
 
 
 @router.delete(_COMMITMENT, status_code=204)
 def delete_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey) -> Response:
-    """Delete a commitment that was recorded by mistake; 409 once it is closed. Its history stays."""
+    """Delete a commitment that exists by mistake; 409 after it closes. Its history stays."""
     commands.delete_commitment(call.write, region, commitment)
     return answer_no_content()
 
@@ -171,10 +170,10 @@ def delete_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey
 def start_commitment(
     call: Caller, region: RegionKey, commitment: CommitmentKey, content: FollowUpIn
 ) -> Response:
-    """Begin to keep a commitment: `open` becomes `in_progress`.
+    """Start the work on a commitment: `open` becomes `in_progress`.
 
-    For the secretariat and for operators of the responsible agency. Where the commitment is in that state already,
-    nothing is written, the note included; 409 from any other state.
+    For the secretariat and for operators of the responsible agency. A commitment in progress stays unchanged,
+    without the note; 409 from `done` and `cancelled`.
     """
     return _move(call, region, commitment, "start", content)
 
@@ -183,10 +182,10 @@ def start_commitment(
 def complete_commitment(
     call: Caller, region: RegionKey, commitment: CommitmentKey, content: FollowUpIn
 ) -> Response:
-    """Close a commitment that was kept, with the address of the evidence: it is `done`.
+    """Close a commitment as `done`, with the address of the evidence.
 
-    For the secretariat and for operators of the responsible agency. Where it is done already, nothing is
-    written; 409 where it was cancelled.
+    For the secretariat and for operators of the responsible agency. A done commitment stays unchanged; 409 from
+    `cancelled`.
     """
     return _move(call, region, commitment, "complete", content)
 
@@ -195,9 +194,9 @@ def complete_commitment(
 def cancel_commitment(
     call: Caller, region: RegionKey, commitment: CommitmentKey, content: FollowUpIn
 ) -> Response:
-    """Close a commitment that will not be kept, with the reason: it is `cancelled`. For the secretariat alone.
+    """Close a commitment as `cancelled`, with the reason. For the secretariat alone.
 
-    Where it is cancelled already, nothing is written; 409 where it is done.
+    A cancelled commitment stays unchanged; 409 from `done`.
     """
     return _move(call, region, commitment, "cancel", content)
 
@@ -206,9 +205,9 @@ def cancel_commitment(
 def reopen_commitment(
     call: Caller, region: RegionKey, commitment: CommitmentKey, content: FollowUpIn
 ) -> Response:
-    """Take up a closed commitment again, with the reason: it is `open`. For the secretariat alone.
+    """Reopen a closed commitment, with the reason: it becomes `open`. For the secretariat alone.
 
-    Where it is open already, nothing is written; 409 while it is in progress.
+    An open commitment stays unchanged; 409 from `in_progress`.
     """
     return _move(call, region, commitment, "reopen", content)
 
@@ -217,10 +216,10 @@ def reopen_commitment(
 def note_follow_up(
     call: Caller, region: RegionKey, commitment: CommitmentKey, content: FollowUpIn
 ) -> Response:
-    """Note how far a commitment is, in whatever state; the state stays.
+    """Add a note on the progress of a commitment in any state; the state stays.
 
-    For the secretariat and for operators of the responsible agency. Each call adds an entry: after an unclear
-    answer send the same `Idempotency-Key` again.
+    For the secretariat and for operators of the responsible agency. Each call adds an entry: retry with the same
+    `Idempotency-Key`.
     """
     return _move(call, region, commitment, "note", content)
 
@@ -229,7 +228,7 @@ def note_follow_up(
 def list_commitment_history(
     call: Caller, region: RegionKey, commitment: CommitmentKey, query: History
 ) -> Response:
-    """Every write to a commitment and every step of its follow-up. Stays after it was deleted."""
+    """List every write to a commitment and every step of its follow-up, even after its deletion."""
     return answer_history(call, meetings_chain(region), f"regions/{region}/commitments/{commitment}", query)
 
 
@@ -240,8 +239,6 @@ def _move(call: RequestContext, region: str, code: str, verb: FollowUpVerb, cont
 
 def _answer_commitment(call: RequestContext, region: str, code: str, *, status: int = 200) -> Response:
     text, state, agency, version = queries.read_commitment(call.session, region, code, call.now)
-    verbs, address = (
-        list_allowed_verbs(call.actor, region, agency, state),
-        f"regions/{region}/commitments/{code}",
-    )
+    verbs = list_allowed_verbs(call.actor, region, agency, state)
+    address = f"regions/{region}/commitments/{code}"
     return answer_resource(call.request, text, version, address, status=status, allowed=verbs)

@@ -62,8 +62,8 @@ class Basis(BaseModel):
 
     basis: Literal["cumulative", "period"] = ShapeField(
         default="cumulative",
-        description="`period`: money, outputs and recipients are those of the quarter alone; they are stored added "
-        "to the latest earlier report of the year. Milestones and percentages are states either way.",
+        description="`period`: money, outputs and recipients cover the quarter alone; the service adds the latest "
+        "earlier report of the year to them. Milestones and percentages are states either way.",
     )
 
 
@@ -91,7 +91,7 @@ class RegionSummaryQuery(SummaryQuery):
 def list_quarter_progress(
     call: Caller, plan: PlanKey, period: QuarterKey, query: FromQuery[ProgressQuery]
 ) -> Response:
-    """The reports of a quarter, action by action. Money in whole rupiah, every figure cumulative from January."""
+    """List the reports of a quarter by action. Money in whole rupiah, every figure cumulative from January."""
     row = find_plan(call.session, call.actor, plan)
     check_period(row.year, period)
     body = read_page(call.session, call.request, queries.list_progress(row, period), query, sort=query.sort)
@@ -108,8 +108,8 @@ def put_quarter_progress(
 ) -> Response:
     """Report a quarter on up to 1,000 actions in one call: all of them or none.
 
-    With `each=true` an item with errors is refused with them and the others are written. Where one of
-    the reports exists, `If-Match` is required: the quarter's tag or `*`.
+    With `each=true` the service writes the valid items and refuses the others with their errors. If one of the
+    reports exists, send `If-Match` with the quarter's tag or `*`.
     """
     row = find_plan(call.session, call.actor, plan)
     call.actor.require("report_progress", row.region_code)
@@ -127,14 +127,14 @@ def put_quarter_progress(
 def list_action_progress(
     call: Caller, plan: PlanKey, action: ActionKey, query: FromQuery[ActionReportsQuery]
 ) -> Response:
-    """The reports on one action, quarter by quarter."""
+    """List the reports on an action by quarter."""
     id = find_action_id(call.session, find_plan(call.session, call.actor, plan), action)
     return call.answer_list(queries.list_action_reports(id), query, sort=query.sort)
 
 
 @router.get(_PROGRESS, response_model=ProgressReply)
 def read_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey) -> Response:
-    """One report, with what is to be said of its figures."""
+    """Return a report with the findings on its figures."""
     return _answer_report(call, find_plan(call.session, call.actor, plan), action, period)
 
 
@@ -147,9 +147,12 @@ def put_progress(
     query: FromQuery[Basis],
     content: ProgressIn,
 ) -> Response:
-    """Report a quarter on an action: spending per funding source and component class, outputs,
-    recipients reached, milestones, obstacle, follow-up, evidence. Whole rupiah, cumulative from January;
-    a figure that falls or passes the allocation is stored and flagged."""
+    """Report a quarter on an action: spending by funding source and component class, outputs, recipients reached,
+    milestones, obstacle, follow-up and evidence.
+
+    Whole rupiah, cumulative from January. The service stores a figure that falls or exceeds the allocation, with a
+    finding.
+    """
     row = find_plan(call.session, call.actor, plan)
     written = BatchWrite([ReportDraft(action, content)])
     done = commands.report_progress(call.write, row, period, written, is_period_only=query.basis == "period")
@@ -169,7 +172,7 @@ def patch_progress(
 
 @router.delete(_PROGRESS, status_code=204)
 def delete_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey) -> Response:
-    """Take a report back; the latest one before it is then the latest of the action."""
+    """Delete a report; the action then shows the figures of its latest remaining report."""
     row = find_plan(call.session, call.actor, plan)
     check_period(row.year, period)
     commands.delete_progress(call.write, row, action, period)
@@ -178,16 +181,9 @@ def delete_progress(call: Caller, plan: PlanKey, action: ActionKey, period: Quar
 
 @router.get(f"{_PROGRESS}/history", response_model=Page[HistoryEntry])
 def list_progress_history(
-    call: Caller,
-    plan: PlanKey,
-    action: ActionKey,
-    period: QuarterKey,
-    query: History,
+    call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey, query: History
 ) -> Response:
-    """Every write to a report: what was first reported and each correction.
-
-    Stays after it was taken back.
-    """
+    """List every write to a report, from the first figures to each correction, even after its deletion."""
     return answer_history(call, format_plan_chain(plan), format_progress_subject(plan, action, period), query)
 
 
@@ -200,7 +196,6 @@ def _answer_report(
     done: ReportingResult | None = None,
     status: int = 200,
 ) -> Response:
-    """Answer with a report; `done` is the result of its write in this request."""
     check_period(plan.year, period)
     lines = done.lines if done else queries.read_lines(call.session, plan, [action])
     line = require_found(lines.get(action))
@@ -227,9 +222,10 @@ def _answer_report(
 
 @router.get("/plans/{plan}/summary", response_model=Summary)
 def read_summary(call: Caller, plan: PlanKey, query: FromQuery[SummaryQuery]) -> Response:
-    """A plan at a period: allocated, spent, absorption, physical progress, recipients, milestones due and
-    met; in all, by strategy, agency, funding source and component class. Semester and year derive from
-    the quarter they end with."""
+    """Return the summary of a plan at a period: in all, and by strategy, agency, funding source and component class.
+
+    The last quarter of a semester or year decides.
+    """
     row = find_plan(call.session, call.actor, plan)
     period = parse_period(query.period)
     check_period(row.year, period.last_quarter)
@@ -241,7 +237,7 @@ def read_summary(call: Caller, plan: PlanKey, query: FromQuery[SummaryQuery]) ->
 
 @router.get("/summaries", response_model=RegionSummary, openapi_extra={"x-problems": [404]})
 def read_region_summary(call: Caller, query: FromQuery[RegionSummaryQuery]) -> Response:
-    """The plans of a region and everything below it at a period: pooled, and each plan by itself."""
+    """Return the summary of the plans of a region and everything below it at a period: pooled, and by plan."""
     period = parse_period(query.period)
     summary = summarize_region(call.session, call.actor, query.region, period)
     if not summary.by_plan:

@@ -41,30 +41,33 @@ _QUARTER = "/regions/{region}/quarters/{period}"
 
 @router.get("/quarters", response_model=Page[QuarterOut])
 def list_quarters(call: Caller, query: FromQuery[QuartersQuery]) -> Response:
-    """The quarters of every plan that the caller sees: where each stands, when it is due, how many lines are
-    reported. `state=open` with a `period` is who has not submitted yet."""
+    """List the quarters of all visible plans: state, deadline and number of reports.
+
+    `state=open` with a `period` lists the regions that have yet to submit.
+    """
     listing = queries.list_quarters(call.actor, query, call.now)
     return call.answer_list(listing, query, sort=query.sort)
 
 
 @router.get("/regions/{region}/quarters", response_model=Page[QuarterOut])
 def list_region_quarters(call: Caller, region: RegionKey, query: FromQuery[RegionQuartersQuery]) -> Response:
-    """The quarters of a region's plans, the latest first. 404 where the region has no plan."""
+    """List the quarters of a region's plans, the latest first. 404 for a region without a plan."""
     listing = queries.list_region_quarters(call.session, call.actor, region, query, call.now)
     return call.answer_list(listing, query, sort=query.sort)
 
 
 @router.get(_QUARTER, response_model=QuarterReply)
 def read_quarter(call: Caller, region: RegionKey, period: QuarterPeriod) -> Response:
-    """One quarter: its state, its days and extensions, the parts of its agencies, the notes of the last return;
-    `allowed` says what the caller may do now. Version 0: nobody has moved it yet."""
+    """Return a quarter: state, days, extensions, parts of its agencies and the notes of the last return.
+
+    `allowed` lists the steps that the caller may take now. Version 0: before the first step.
+    """
     return _answer_quarter(call, region, period)
 
 
 @router.get("/regions/{region}/semesters/{semester}", response_model=SemesterReply)
 def read_semester(call: Caller, region: RegionKey, semester: SemesterPeriod) -> Response:
-    """A half-year, derived: its last quarter decides where it stands, since every figure is cumulative. It is
-    frozen when that is, and its snapshot is that quarter's."""
+    """Return a half-year with the state and the snapshot of its last quarter, since every figure is cumulative."""
     text = queries.read_semester(call.session, call.actor, region, semester, call.now)
     return answer(call.request, text.encode())
 
@@ -73,11 +76,11 @@ def read_semester(call: Caller, region: RegionKey, semester: SemesterPeriod) -> 
 def submit_quarter(
     call: Caller, region: RegionKey, period: QuarterPeriod, submission: QuarterSubmitIn
 ) -> Response:
-    """The secretariat submits the quarter to whoever reviews the region; its progress is read-only from then on.
+    """Submit the quarter to the region's reviewer, for the secretariat, which closes its reports.
 
-    409 with `errors` for every line that has no report (`accept_missing` with a reason submits all the same) and
-    every report with an error (E06, E07, E08). After the deadline it is accepted and marked late, until the
-    calendar closes the quarter.
+    409 with `errors` for every line without a report (`accept_missing` with a reason submits without them) and
+    every report with an error (E06, E07, E08). After the deadline the service marks it late, until the calendar
+    closes the quarter.
     """
     return _move(call, region, period, QuarterMove("submit", submission=submission))
 
@@ -86,20 +89,23 @@ def submit_quarter(
 def return_quarter(
     call: Caller, region: RegionKey, period: QuarterPeriod, content: QuarterReturnIn
 ) -> Response:
-    """Whoever reviews the region sends the quarter back with notes; it can be reported and submitted again."""
+    """Return the quarter to the region with notes, for its reviewer; the region can report and submit again."""
     return _move(call, region, period, QuarterMove("return", text=content.notes))
 
 
 @router.post(f"{_QUARTER}/verify", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
 def verify_quarter(call: Caller, region: RegionKey, period: QuarterPeriod) -> Response:
-    """Whoever reviews the region finds the quarter right; a reviewer of the region itself cannot."""
+    """Verify a submitted quarter, for a reviewer of a region above; reviewers of the region itself cannot."""
     return _move(call, region, period, QuarterMove("verify"))
 
 
 @router.post(f"{_QUARTER}/freeze", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
 def freeze_quarter(call: Caller, region: RegionKey, period: QuarterPeriod) -> Response:
-    """Freeze the verified quarter: an immutable snapshot at `/v1/snapshots/{period}/{region}`, or, of a
-    correction, the next amendment of it. Several at once freeze it once; the others are told 409 or 412."""
+    """Freeze the verified quarter as an immutable snapshot at `/v1/snapshots/{period}/{region}`, or a correction as
+    its next amendment.
+
+    Of several calls at once, one freezes the quarter; the others get 409 or 412.
+    """
     return _move(call, region, period, QuarterMove("freeze"))
 
 
@@ -107,15 +113,18 @@ def freeze_quarter(call: Caller, region: RegionKey, period: QuarterPeriod) -> Re
 def correct_quarter(
     call: Caller, region: RegionKey, period: QuarterPeriod, content: QuarterCorrectIn
 ) -> Response:
-    """Open a frozen quarter for a correction, with its reason. What is frozen stays in force until the correction
-    is submitted, verified and frozen in its turn, as an amendment that bears the reason."""
+    """Open a frozen quarter for a correction, with a reason.
+
+    The snapshot stays in force until the region submits the correction and its reviewer verifies and freezes it, as
+    an amendment with the reason.
+    """
     return _move(call, region, period, QuarterMove("correct", text=content.reason))
 
 
 @router.get(f"{_QUARTER}/history", response_model=Page[HistoryEntry])
 def list_quarter_history(call: Caller, region: RegionKey, period: QuarterPeriod, query: History) -> Response:
-    """Every step of a quarter, of its parts and its extensions: who, when, with which notes. 404 while there is
-    none."""
+    """List every step of a quarter, of its parts and of its extensions, with actor, time and notes. 404 before the
+    first one."""
     plan = f"{region}-{period[:4]}"
     return answer_history(call, format_plan_chain(plan), f"regions/{region}/quarters/{period}", query)
 
@@ -125,20 +134,18 @@ def list_quarter_history(call: Caller, region: RegionKey, period: QuarterPeriod,
 
 @router.get(f"{_QUARTER}/agencies/{{agency}}", response_model=PartReply)
 def read_quarter_part(call: Caller, region: RegionKey, period: QuarterPeriod, agency: AgencyKey) -> Response:
-    """The part of an agency: the lines that it leads. 404 where it leads none."""
+    """Return the part of an agency: the lines that it leads. 404 if it leads none."""
     return _answer_part(call, region, period, agency)
 
 
 @router.post(f"{_QUARTER}/agencies/{{agency}}/submit", response_model=PartReply, openapi_extra=_CONDITIONAL)
 def submit_quarter_part(
-    call: Caller,
-    region: RegionKey,
-    period: QuarterPeriod,
-    agency: AgencyKey,
-    submission: QuarterSubmitIn,
+    call: Caller, region: RegionKey, period: QuarterPeriod, agency: AgencyKey, submission: QuarterSubmitIn
 ) -> Response:
-    """An agency submits its part to the secretariat, on the conditions of the whole quarter. From then on only the
-    secretariat writes progress of its lines, until it returns the part or submits the quarter."""
+    """Submit an agency's part to the secretariat, on the conditions of the whole quarter.
+
+    From then on only the secretariat writes reports on its lines, until it returns the part or submits the quarter.
+    """
     return _move_part(call, region, period, agency, QuarterMove("submit", submission=submission))
 
 
@@ -146,7 +153,7 @@ def submit_quarter_part(
 def return_quarter_part(
     call: Caller, region: RegionKey, period: QuarterPeriod, agency: AgencyKey, content: QuarterReturnIn
 ) -> Response:
-    """The secretariat sends an agency's part back with notes. 409 once the quarter itself was submitted."""
+    """Return a part to its agency with notes, for the secretariat. 409 after the submission of the quarter."""
     return _move_part(call, region, period, agency, QuarterMove("return", text=content.notes))
 
 
@@ -157,7 +164,7 @@ def return_quarter_part(
 def list_quarter_extensions(
     call: Caller, region: RegionKey, period: QuarterPeriod, query: FromQuery[ExtensionsQuery]
 ) -> Response:
-    """The extensions of a quarter, of the region and of single agencies."""
+    """List the extensions of a quarter, for the region and for single agencies."""
     plan = queries.read_plan_of_quarter(call.session, call.actor, region, period)
     listing = queries.list_extensions(plan, period)
     return call.answer_list(listing, query, sort=query.sort)
@@ -167,7 +174,7 @@ def list_quarter_extensions(
 def read_quarter_extension(
     call: Caller, region: RegionKey, period: QuarterPeriod, extension: ExtensionKey
 ) -> Response:
-    """One extension: for whom, until when, why, who granted it."""
+    """Return an extension with its agency, last day, reason and source."""
     return _answer_extension(call, region, period, extension)
 
 
@@ -181,7 +188,7 @@ def put_quarter_extension(
 ) -> Response:
     """Grant more time under a name, to the region or to one agency, with a reason; it ends by itself after `until`.
 
-    For whoever reviews the region, and administrators above it. How an earlier submission was judged stays.
+    For reviewers and administrators above the region. Earlier submissions keep their lateness.
     """
     is_new = commands.put_extension(call.write, region, period, extension, content)
     return _answer_extension(call, region, period, extension, status=201 if is_new else 200)
@@ -191,7 +198,7 @@ def put_quarter_extension(
 def delete_quarter_extension(
     call: Caller, region: RegionKey, period: QuarterPeriod, extension: ExtensionKey
 ) -> Response:
-    """Take an extension back; the days of the calendar hold again."""
+    """Delete an extension; the days of the calendar apply again."""
     commands.delete_extension(call.write, region, period, extension)
     return answer_no_content()
 

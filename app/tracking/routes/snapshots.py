@@ -24,8 +24,7 @@ _PUBLIC_AND_FROZEN: dict[str, object] = {**PUBLIC, **FROZEN}
 
 @router.get("", response_model=Page[SnapshotOut], openapi_extra=PUBLIC)
 def list_snapshots(call: Caller, query: FromQuery[SnapshotsQuery]) -> Response:
-    """What was frozen of a region and everything below it, amendments among them: where it is, how many lines it
-    has, and the SHA-256 to check it by."""
+    """List the snapshots of a region and everything below it, with amendments: address, number of lines and SHA-256."""
     listing = queries.list_snapshots(call.actor, query)
     return call.answer_list(listing, query, sort=query.sort)
 
@@ -37,9 +36,12 @@ def list_snapshots(call: Caller, query: FromQuery[SnapshotsQuery]) -> Response:
     openapi_extra=_PUBLIC_AND_FROZEN,
 )
 def read_snapshot(call: Caller, period: SnapshotPeriod, region: RegionKey) -> Response:
-    """A quarter as it was frozen first: every line of the plan with its report or null, as canonical JSON
-    (RFC 8785). The same call gives the same bytes for ever; their SHA-256 is the entity tag and
-    `Repr-Digest`, and they are never sent compressed. Corrections stand under `amendments`, to which `Link` leads."""
+    """Return the first snapshot of a quarter: every line of the plan with its report or null, as canonical JSON
+    (RFC 8785).
+
+    The bytes never change and never travel compressed; their SHA-256 is the entity tag and `Repr-Digest`. `Link`
+    leads to the corrections, under `amendments`.
+    """
     return _answer_snapshot(call, region, period, 0)
 
 
@@ -47,7 +49,7 @@ def read_snapshot(call: Caller, period: SnapshotPeriod, region: RegionKey) -> Re
 def list_snapshot_amendments(
     call: Caller, period: SnapshotPeriod, region: RegionKey, query: FromQuery[AmendmentsQuery]
 ) -> Response:
-    """The corrections of a frozen quarter, from 1; the last one is in force. Empty where there is none."""
+    """List the corrections of a frozen quarter, from 1; the last one is in force."""
     listing = queries.list_amendments(call.session, call.actor, region, period)
     return call.answer_list(listing, query, sort=query.sort)
 
@@ -61,7 +63,7 @@ def list_snapshot_amendments(
 def read_snapshot_amendment(
     call: Caller, period: SnapshotPeriod, region: RegionKey, amendment: AmendmentNumber
 ) -> Response:
-    """A correction of a frozen quarter, whole, with its reason; as unchangeable as what it corrects."""
+    """Return a correction of a frozen quarter, complete and immutable, with its reason."""
     return _answer_snapshot(call, region, period, amendment)
 
 
@@ -69,7 +71,7 @@ def read_snapshot_amendment(
 def list_snapshot_history(
     call: Caller, period: SnapshotPeriod, region: RegionKey, query: History
 ) -> Response:
-    """When a quarter was frozen and each correction of it, by whom, why, with the hash of each."""
+    """List the freezing of a quarter and of each correction, with time, actor, reason and hash."""
     chain = format_plan_chain(f"{region}-{period[:4]}")
     return answer_history(call, chain, f"snapshots/{period}/{region}", query)
 

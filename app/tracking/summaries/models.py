@@ -22,14 +22,14 @@ class SummaryFigures(BaseModel):
     allocated: int = ShapeField(description="Whole rupiah.")
     spent: int = ShapeField(description="Whole rupiah, cumulative.")
     absorption_percent: float | None = ShapeField(
-        description="Spent of allocated; null where nothing is allocated."
+        description="Spent of allocated; null without an allocation."
     )
     physical_percent: float | None = ShapeField(
-        description="Mean of the actions that have a figure, weighted by allocation; null where none has."
+        description="Mean of the actions with a figure, weighted by allocation; null without a figure."
     )
     recipients: list[RecipientFigures]
     milestones_due: int = ShapeField(description="Milestones due by the end of the period.")
-    milestones_met: int = ShapeField(description="Of these, done.")
+    milestones_met: int = ShapeField(description="Due milestones that are done.")
 
 
 class KeyFigures(SummaryFigures):
@@ -38,7 +38,7 @@ class KeyFigures(SummaryFigures):
 
 
 class MoneyFigures(BaseModel):
-    key: str | None = ShapeField(description="Null: allocated or spent without a split.")
+    key: str | None = ShapeField(description="Null: money without a split.")
     name: str | None = None
     allocated: int
     spent: int
@@ -56,11 +56,7 @@ _FIGURES_EXAMPLE: JsonDict = {
     "milestones_due": 12,
     "milestones_met": 9,
 }
-_MONEY_EXAMPLE: JsonDict = {
-    "allocated": 632470087081,
-    "spent": 247286187890,
-    "absorption_percent": 39.1,
-}
+_MONEY_EXAMPLE: JsonDict = {"allocated": 632470087081, "spent": 247286187890, "absorption_percent": 39.1}
 _BY_STRATEGY: JsonDict = {**_FIGURES_EXAMPLE, "key": "raise_income", "name": "Peningkatan pendapatan"}
 _SUMMARY: JsonDict = {
     **_FIGURES_EXAMPLE,
@@ -72,11 +68,11 @@ _SUMMARY: JsonDict = {
 
 
 class Summary(SummaryFigures):
-    """A plan at a period: in all, and by strategy, agency, funding source and component class."""
+    """Summary of a plan: in all, and by strategy, agency, funding source and component class."""
 
     plan: str
     period: str
-    to_quarter: str = ShapeField(description="The quarter to whose end everything is cumulative.")
+    to_quarter: str = ShapeField(description="Last quarter: the figures are cumulative to its end.")
     by_strategy: list[KeyFigures]
     by_agency: list[KeyFigures]
     by_funding_source: list[MoneyFigures]
@@ -91,7 +87,7 @@ class Summary(SummaryFigures):
 
 
 class RegionSummary(SummaryFigures):
-    """The plans of a region and everything below it, pooled, and each by itself."""
+    """Summary of the plans of a region and everything below it: pooled, and by plan."""
 
     region_code: str
     period: str

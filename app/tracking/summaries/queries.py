@@ -316,11 +316,7 @@ def summarize_region(session: Session, actor: Actor, region: str, period: Period
     visible_plan_rows = (
         sa.select(plans.c.id, plans.c.code, regions.c.name)
         .join_from(plans, regions, regions.c.code == plans.c.region_code)
-        .where(
-            can_see_plan(actor),
-            is_in_region(plans.c.region_code, region),
-            plans.c.year == period.year,
-        )
+        .where(can_see_plan(actor), is_in_region(plans.c.region_code, region), plans.c.year == period.year)
     )
     # The region codes repeat the condition on plan ids and give the planner a range.
     is_chosen = sa.and_(

@@ -23,15 +23,15 @@ AmendmentNumber = Annotated[
 
 
 class SnapshotRow(Table, table=True):
-    """A frozen quarter; immutable."""
+    """Frozen quarter; immutable."""
 
     __tablename__ = "snapshot"
     __table_args__ = (sa.PrimaryKeyConstraint("region_code", "period", "amendment"),)
 
     region_code: str = Field(foreign_key="region.code", max_length=13)
     period: str = Field(max_length=7, index=True)
-    amendment: int = Field(description="0 is what was frozen first.")
-    year: int = Field(description="By it the table can be partitioned.")
+    amendment: int = Field(description="Number of the correction; 0: the first snapshot.")
+    year: int = Field(description="Possible partition key.")
     plan: str = Field(max_length=20)
     revision: int | None = None
     content: str = Field(description="Canonical JSON (RFC 8785).")
@@ -47,11 +47,11 @@ class SnapshotHead(BaseModel):
 
     region_code: RegionCode
     period: str
-    amendment: int = ShapeField(description="0 is what was frozen first.")
+    amendment: int = ShapeField(description="Number of the correction; 0: the first snapshot.")
     plan: str
     revision: int | None = ShapeField(description="Revision of the plan in force; null before the first.")
-    row_count: int = ShapeField(description="Lines of the plan, reported or not.")
-    reason: str | None = ShapeField(description="Why it was corrected; null of the first.")
+    row_count: int = ShapeField(description="Lines of the plan, with or without a report.")
+    reason: str | None = ShapeField(description="Reason of the correction; null in the first snapshot.")
     frozen_at: datetime
 
 
@@ -68,11 +68,11 @@ _HEAD: JsonDict = {
 
 
 class SnapshotOut(SnapshotHead):
-    """A snapshot in a list: where it is, and the hash to check it by."""
+    """Snapshot in a list, with its address and hash."""
 
     sha256: str = ShapeField(description="SHA-256 of the bytes at `address`, hex.")
     frozen_by: str = ShapeField(
-        description="Name of the token, a service or a position; never of a person. Empty for the public."
+        description="Name of the token, a service or a position; never of a person. Empty in public replies."
     )
     address: str
 
@@ -94,7 +94,7 @@ _REPORT: JsonDict = {
 
 
 class SnapshotReport(ProgressIn):
-    """What was reported on a line; every figure cumulative from January."""
+    """Report on a line; every figure cumulative from January."""
 
     physical_percent: float | None
     physical_basis: PhysicalBasis | None
@@ -108,7 +108,7 @@ _LINE: JsonDict = {**ACTION_EXAMPLE, "action": "A-001", "report": _REPORT}
 
 
 class SnapshotLine(ActionIn):
-    """A line of the plan as it was, with its report of the quarter or null."""
+    """Line of the plan at the freezing, with its report of the quarter or null."""
 
     action: Key
     report: SnapshotReport | None
@@ -118,21 +118,21 @@ class SnapshotLine(ActionIn):
 
 class SnapshotAgency(BaseModel):
     code: str
-    name: str = ShapeField(description="As it was called then.")
+    name: str = ShapeField(description="Name at the freezing.")
 
 
 class SnapshotSums(BaseModel):
     reported: int = ShapeField(description="Lines with a report of the quarter.")
     allocated: int | None = ShapeField(
-        description="Whole rupiah of all lines; null beyond 2^53 - 1, which JSON cannot say exactly."
+        description="Whole rupiah of all lines; null beyond 2^53 - 1, the limit of exact numbers in JSON."
     )
     spent: int | None = ShapeField(
-        description="Whole rupiah, cumulative, of the reports of the quarter; null in the same case."
+        description="Whole rupiah, cumulative, of the reports of the quarter; null beyond 2^53 - 1."
     )
 
 
 class Snapshot(SnapshotHead):
-    """A frozen quarter, whole."""
+    """Frozen quarter, complete."""
 
     region_name: str
     submitted_at: datetime

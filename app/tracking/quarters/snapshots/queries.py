@@ -26,7 +26,7 @@ snapshots = get_table(SnapshotRow)
 
 
 class SnapshotsQuery(PageQuery):
-    """Which snapshots; all conditions hold together."""
+    """Filters of snapshots; a snapshot must meet all of them."""
 
     region: RegionCode | None = Field(default=None, description="This region and everything below it.")
     period: Quarter | None = Field(default=None, description="Only those of this quarter.")
