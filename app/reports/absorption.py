@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
 from app.kit.database.engine import get_table, text_type
@@ -17,10 +16,10 @@ from app.kit.http.pagination import Listing, match_values
 from app.kit.periods import Period
 from app.kit.wording import Text
 from app.plans.actions.queries import actions
-from app.plans.core.queries import can_see_lines, plans, regions
+from app.plans.core.queries import plans, regions
 from app.reports.definition import ReportDefinition, build_listing, compute_percent
 from app.reports.models import PLAN_EXAMPLE, LeadAgencyQuery, MoneyColumns, PeriodQuery, PlanColumns, column
-from app.tracking.summaries.queries import select_lines, sum_money_by_group
+from app.tracking.summaries.queries import is_visible_line, select_lines, sum_money_by_group
 
 _agencies = get_table(AgencyRow)
 
@@ -67,14 +66,8 @@ class AbsorptionQuery(LeadAgencyQuery, PeriodQuery):
 def list_absorption(session: Session, actor: Actor, query: AbsorptionQuery, now: datetime) -> Listing:
     """Return a row for every agency and every quarter of the period."""
     period = Period.parse(query.period)
-    conditions = [
-        can_see_region(actor, actions.c.region_code),
-        is_in_region(actions.c.region_code, query.region),
-        actions.c.year == period.year,
-        can_see_lines(actor, actions.c.plan_id),
-        *match_values((actions.c.lead_agency, query.agency)),
-    ]
-    is_chosen = sa.and_(*conditions)
+    of_agency = match_values((actions.c.lead_agency, query.agency))
+    is_chosen = sa.and_(is_visible_line(actor, query.region, period.year), *of_agency)
     sums = sa.union_all(*[_sum_by_agency(is_chosen, quarter) for quarter in period.quarters]).subquery("sums")
     leads = sa.and_(_agencies.c.region_code == plans.c.region_code, _agencies.c.code == sums.c.lead_agency)
     columns = {

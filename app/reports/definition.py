@@ -91,9 +91,6 @@ def compute_percent(
     return sa.case((total > 0, sa.func.round(share, 2)))
 
 
-# Pages
-
-
 def read_report_page(
     session: Session, request: Request, report: ReportDefinition, actor: Actor, query: Any, now: datetime
 ) -> bytes:
@@ -106,8 +103,6 @@ def read_report_page(
     body["items"] = [row for row in map(report.complete, body["items"]) if row is not None]
     return dump_json(body).encode()
 
-
-# CSV
 
 _IN_MEMORY = 1 << 20
 _PIECE = 1 << 16

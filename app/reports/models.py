@@ -15,9 +15,6 @@ def column(id: str, en: str, **more: Any) -> Any:
     return Field(title=id, description=en, **more)
 
 
-# First columns of rows
-
-
 class PlanColumns(BaseModel):
     """Columns of a row about a plan."""
 
@@ -53,9 +50,6 @@ class MoneyColumns(BaseModel):
     )
 
 
-# Queries
-
-
 class ReportQuery(BaseModel):
     region: RegionCode = Field(description="This region and everything below it; `0` is the nation.")
 
@@ -70,9 +64,6 @@ class LeadAgencyQuery(BaseModel):
 
 class YearQuery(BaseModel):
     year: int | None = Field(default=None, ge=2015, le=2100, description="Only plans of this year.")
-
-
-# The catalogue
 
 
 class ColumnKind(StrEnum):

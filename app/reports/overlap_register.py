@@ -8,17 +8,16 @@ from pydantic import Field
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
 from app.kit.database.engine import get_table
 from app.kit.database.json_sql import build_json_array, build_json_object
 from app.kit.fields import AgencyCode, Key, RegionCode, show_example
-from app.kit.http.pagination import Listing, match_values
+from app.kit.http.pagination import Listing
 from app.kit.wording import Text
 from app.plans.actions.models import BenefitForm, LocationRow, RecipientKind, RecipientRow
 from app.plans.actions.queries import actions
-from app.plans.core.queries import can_see_lines, plans, regions
+from app.plans.core.queries import plans, regions
 from app.plans.overlaps.models import Verdict
 from app.plans.overlaps.queries import (
     Explanation,
@@ -30,6 +29,7 @@ from app.plans.overlaps.queries import (
 from app.plans.overlaps.rules import LinePair, find_coincidence
 from app.reports.definition import ReportDefinition, Row, build_listing
 from app.reports.models import PLAN_EXAMPLE, LeadAgencyQuery, PlanColumns, ReportQuery, YearQuery, column
+from app.tracking.summaries.queries import is_visible_line
 
 _locations, _recipients = get_table(LocationRow), get_table(RecipientRow)
 _agencies = get_table(AgencyRow)
@@ -47,21 +47,13 @@ class OverlapEntry(PlanColumns):
     first_action: Key = column("Kunci baris pertama.", "Key of the first line.")
     first_title: str = column("Judul baris pertama.", "Title of the first line.")
     first_agency: AgencyCode = column("Perangkat daerah baris pertama.", "Agency that leads the first line.")
-    first_agency_name: str = column(
-        "Nama perangkat daerah baris pertama.", "Name of the agency of the first line."
-    )
-    first_allocation: int = column(
-        "Alokasi baris pertama, rupiah.", "Allocation of the first line, whole rupiah."
-    )
+    first_agency_name: str = column("Nama perangkat daerah pertama.", "Name of the first agency.")
+    first_allocation: int = column("Alokasi baris pertama, rupiah.", "Allocation of the first line, rupiah.")
     second_action: Key = column("Kunci baris kedua.", "Key of the second line.")
     second_title: str = column("Judul baris kedua.", "Title of the second line.")
     second_agency: AgencyCode = column("Perangkat daerah baris kedua.", "Agency that leads the second line.")
-    second_agency_name: str = column(
-        "Nama perangkat daerah baris kedua.", "Name of the agency of the second line."
-    )
-    second_allocation: int = column(
-        "Alokasi baris kedua, rupiah.", "Allocation of the second line, whole rupiah."
-    )
+    second_agency_name: str = column("Nama perangkat daerah kedua.", "Name of the second agency.")
+    second_allocation: int = column("Alokasi baris kedua, rupiah.", "Allocation of the second line, rupiah.")
     benefit_forms: list[BenefitForm] = column("Jenis bantuan yang sama.", "Forms of benefit in common.")
     recipients: list[RecipientKind] = column("Jenis penerima yang sama.", "Kinds of recipients in common.")
     places: list[RegionCode] = column("Tempat yang sama.", "Places in common.")
@@ -112,13 +104,7 @@ class RegisterQuery(LeadAgencyQuery, YearQuery, ReportQuery):
 
 def list_overlaps(session: Session, actor: Actor, query: RegisterQuery, now: datetime) -> Listing:
     """Return the pairs with the content of both lines, for the rule of overlaps in `complete_overlap`."""
-    conditions = [
-        can_see_region(actor, actions.c.region_code),
-        is_in_region(actions.c.region_code, query.region),
-        can_see_lines(actor, actions.c.plan_id),
-        *match_values((actions.c.year, query.year)),
-    ]
-    pairs = select_overlapping(session, sa.and_(*conditions))
+    pairs = select_overlapping(session, is_visible_line(actor, query.region, query.year))
     source: Any = pairs.join(plans, plans.c.id == pairs.c.plan_id).join(
         regions, regions.c.code == plans.c.region_code
     )

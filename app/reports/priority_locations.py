@@ -41,7 +41,9 @@ class LocationReach(PlanColumns):
         "Strategi yang belum menjangkau lokasi ini.", "Strategies without such a line."
     )
     lines: int = column("Jumlah baris yang menjangkau lokasi ini.", "Lines that reach the location.")
-    agencies: int = column("Jumlah perangkat daerah pengampu baris itu.", "Agencies that lead these lines.")
+    agencies: int = column(
+        "Jumlah perangkat daerah penanggung jawab baris itu.", "Agencies that lead these lines."
+    )
     funded_amount: int = column(
         "Anggaran baris untuk lokasi ini, rupiah.", "Amount of the lines for the location, whole rupiah."
     )

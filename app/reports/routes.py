@@ -74,9 +74,6 @@ for report in REPORTS:
     add_report(router, report)
 
 
-# CSV
-
-
 def prefers_csv(request: Request) -> bool:
     """Return whether `Accept` prefers CSV to JSON."""
     weights = dict(read_weights(request.headers.get("accept", "")))

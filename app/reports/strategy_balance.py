@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.access.queries import can_see_region, is_in_region
+from app.access.queries import is_in_region
 from app.access.rules import Actor
 from app.convergence.coverage.queries import build_percent
 from app.convergence.coverage.sums.queries import service_sums
@@ -19,12 +19,16 @@ from app.kit.http.pagination import Listing
 from app.kit.periods import Period
 from app.kit.wording import Text
 from app.plans.actions.models import RecipientKind, Strategy
-from app.plans.actions.queries import actions
-from app.plans.core.queries import can_see_lines, can_see_plan, plans, regions
+from app.plans.core.queries import can_see_plan, plans, regions
 from app.reference.models import RegionLevel, StrategyRow
 from app.reports.definition import ReportDefinition, build_listing, compute_percent
 from app.reports.models import PLAN_EXAMPLE, MoneyColumns, PeriodQuery, PlanColumns, column
-from app.tracking.summaries.queries import select_lines, sum_money_by_group, sum_recipients_by_group
+from app.tracking.summaries.queries import (
+    is_visible_line,
+    select_lines,
+    sum_money_by_group,
+    sum_recipients_by_group,
+)
 
 _strategies = get_table(StrategyRow)
 
@@ -88,13 +92,7 @@ class BalanceQuery(PeriodQuery):
 def list_strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: datetime) -> Listing:
     """Return a row for every visible plan of the period's year and every strategy."""
     period = Period.parse(query.period)
-    is_chosen = sa.and_(
-        can_see_region(actor, actions.c.region_code),
-        is_in_region(actions.c.region_code, query.region),
-        actions.c.year == period.year,
-        can_see_lines(actor, actions.c.plan_id),
-    )
-    lines = select_lines(is_chosen, period.last_quarter)
+    lines = select_lines(is_visible_line(actor, query.region, period.year), period.last_quarter)
     money, recipients = _sum_money(lines).subquery("money"), _sum_recipients(lines).subquery("aimed")
     coverage = _sum_coverage(query.region, period.last_quarter).subquery("covered")
     totals = sa.select(lines.c.plan_id, whole_sum(lines.c.allocation).label("allocated"))

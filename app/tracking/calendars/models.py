@@ -30,9 +30,7 @@ class CalendarFields(BaseModel):
 
     opens_on: Day = ShapeField(description="First day on which the quarter can be reported.")
     due_on: Day = ShapeField(description="Last day in time; it ends at midnight in the region's zone.")
-    closes_on: Day | None = ShapeField(
-        default=None, description="Last day on which reports count at all; null: the quarter never closes."
-    )
+    closes_on: Day | None = ShapeField(default=None, description="Last day of reports; null: never closes.")
     issued_by: Line = ShapeField(description="Office that set these days.")
     legal_basis: Line | None = None
 
@@ -86,9 +84,7 @@ class CalendarOut(CalendarFields):
     status: Literal["proposal", "decreed", "set"] = ShapeField(
         description="`set` by a region; `decreed` or `proposal`: status of the shipped edition."
     )
-    version: int = ShapeField(
-        description="Version of the region's own days; 0 without own days: send no `If-Match` then."
-    )
+    version: int = ShapeField(description="Version of the region's own days; 0: none, send no `If-Match`.")
 
     model_config = show_example(_OUT)
 

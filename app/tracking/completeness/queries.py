@@ -58,11 +58,11 @@ class CompletenessQuery(BaseModel):
     )
 
 
-class MissingQuery(PageQuery):
+class MissingFilters(BaseModel):
     """Filters of the missing lines; a line must meet all of them."""
 
+    region: RegionCode = Field(description="This region and everything below it; `0` is the nation.")
     period: PeriodText
-    region: RegionCode
     agency: AgencyCode | None = Field(default=None, description="Only lines that this agency leads.")
     accepted: bool | None = Field(
         default=None,
@@ -71,7 +71,7 @@ class MissingQuery(PageQuery):
     sort: Literal["plan", "-plan", "agency_code", "-agency_code"] = "plan"
 
 
-# Sources of both statements
+class MissingQuery(MissingFilters, PageQuery): ...
 
 
 def _is_chosen(actor: Actor, region: str, quarter: str) -> ColumnElement[bool]:
@@ -104,9 +104,6 @@ def _judge(
     until_today = sa.case((day > due, DaysBetween(due, day)), else_=0)
     days = sa.case((is_done, sa.func.coalesce(judged, 0)), else_=until_today)
     return _Lateness(days, sa.case((days > 0, sa.false()), (is_done, sa.true())))
-
-
-# By region and agency
 
 
 def read_completeness(session: Session, actor: Actor, query: CompletenessQuery, now: datetime) -> str:
@@ -272,9 +269,6 @@ def _select_totals(rows: CTE) -> sa.SelectBase:
     return sa.select(*select_fields(Totals, rows, **columns)).select_from(rows)
 
 
-# An agency's part
-
-
 _IS_SUBMITTED = sa.func.coalesce(sa.cast(parts.c.state, sa.Text), "") == PartState.submitted.value
 
 
@@ -293,10 +287,7 @@ class _Part:
         self.judged = sa.func.coalesce(own, judged)
 
 
-# Lines
-
-
-def list_missing(actor: Actor, query: MissingQuery, now: datetime) -> Listing:
+def list_missing(actor: Actor, query: MissingFilters, now: datetime) -> Listing:
     """Return the lines without a report in visible plans."""
     quarter = Period.parse(query.period).last_quarter
     view = join_quarters()

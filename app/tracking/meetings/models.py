@@ -104,17 +104,12 @@ class MeetingState(StrEnum):
     unconfirmed = "unconfirmed"
 
 
-# Meetings
-
-
 class MeetingFields(BaseModel):
     date: Day = ShapeField(description="Day of the meeting, in the region's zone.")
     title: Line
     place: Line | None = None
     agenda: list[Line] = ShapeField(default_factory=list, max_length=50)
-    minutes_url: SecureLink | None = ShapeField(
-        default=None, description="Address of the minutes, https only."
-    )
+    minutes_url: SecureLink | None = ShapeField(default=None, description="Address of the minutes (https).")
     document_number: Line | None = ShapeField(
         default=None, description="Number of the minutes or the invitation."
     )
@@ -179,9 +174,6 @@ class MeetingQuery(RegionMeetingQuery):
     region: RegionCode | None = ShapeField(default=None, description="This region and everything below it.")
 
 
-# Commitments
-
-
 class LinkedAction(Shape):
     """Line of a plan that serves the commitment."""
 
@@ -230,9 +222,7 @@ class CommitmentIn(CommitmentFields, Shape):
 
 class FollowUpFields(BaseModel):
     note: Statement = ShapeField(description="Work done, or reason; name positions, never persons.")
-    evidence_url: SecureLink | None = ShapeField(
-        default=None, description="Address of the evidence, https only."
-    )
+    evidence_url: SecureLink | None = ShapeField(default=None, description="Address of the evidence (https).")
 
 
 class FollowUpIn(FollowUpFields, Shape):
@@ -256,9 +246,7 @@ class CommitmentOut(CommitmentIn):
     region_name: str
     code: Key
     state: CommitmentState
-    overdue: bool = ShapeField(
-        description="Neither done nor cancelled, and its last day is over in the region's zone."
-    )
+    overdue: bool = ShapeField(description="Pending after its last day, in the region's zone.")
     days_overdue: int = ShapeField(description="Days since its last day; 0 if it is not overdue.")
     follow_ups: list[FollowUp] = ShapeField(description="Entries in the order of time.")
     version: Version
@@ -297,9 +285,6 @@ class CommitmentQuery(RegionCommitmentQuery):
     """Filters of commitments of all visible regions."""
 
     region: RegionCode | None = ShapeField(default=None, description="This region and everything below it.")
-
-
-# Tables
 
 
 class MeetingRow(MeetingFields, Table, table=True):

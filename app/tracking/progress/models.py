@@ -128,9 +128,7 @@ class ProgressFields(BaseModel):
     )
     obstacle: Prose = ""
     follow_up: Prose = ""
-    evidence: list[Link] = ShapeField(
-        default_factory=list, max_length=20, description="Addresses of evidence."
-    )
+    evidence: list[Link] = ShapeField(default_factory=list, max_length=20, description="Addresses.")
 
 
 PROGRESS_EXAMPLE: JsonDict = {
@@ -232,9 +230,6 @@ class ProgressReply(ProgressOut):
     allowed: list[Literal["edit", "delete"]]
 
     model_config = show_example(_OUT_EXAMPLE, findings=[], allowed=["edit", "delete"])
-
-
-# Tables
 
 
 class ProgressRow(ProgressFields, Table, table=True):
@@ -346,9 +341,6 @@ PROGRESS_PARTS = (
         "milestones", get_table(MilestoneProgressRow), "code", None, MilestoneProgress, "milestones"
     ),
 )
-
-
-# Values for rules and commands
 
 
 @dataclass(frozen=True)

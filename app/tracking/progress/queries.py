@@ -224,9 +224,6 @@ def read_latest_spent(
     return {row.action_id: row.spent for row in rows}
 
 
-# Findings
-
-
 def check_stored_report(session: Session, line: ReportableLine, period: str) -> list[Finding]:
     """Return the findings of the stored report of a quarter."""
     stored, before = read_stored_and_before(session, [line.id], period)
@@ -266,9 +263,6 @@ def find_reported_items(session: Session, gone: RemovedItems) -> RemovedItems:
         of_actions = sa.select(*columns).distinct().where(part.table.c.action_id.in_({id for id, _ in items}))
         referred[part.reports_on] = items & {(id, key) for id, key in session.execute(of_actions)}
     return referred
-
-
-# Physical progress
 
 
 def _is_of_report(table: sa.Table) -> ColumnElement[bool]:

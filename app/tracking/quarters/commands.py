@@ -102,7 +102,7 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
     status = read_status(session, plan, period, author.at)
     write.precondition.check(status.version)
     facts = _read_facts(session, plan, status, None, move.submission)
-    step = find_step(QUARTER_STEPS, verb, status.state, facts, lambda right: actor.may(right, region))
+    step = find_step(QUARTER_STEPS, verb, status.state, facts, actor)
     facts = _check_content(session, plan, step, facts)
     before = {**_read_row(session, quarters, period, region_code=region), "state": status.state}
     after = {
@@ -226,7 +226,7 @@ def move_part(write: Write, region: str, period: str, agency: str, move: Quarter
     before["state"] = before["state"] or PartState.open
     write.precondition.check(before["version"])
     facts = _read_facts(session, plan, status, agency, move.submission)
-    step = find_step(PART_STEPS, verb, before["state"], facts, lambda right: actor.may(right, region, agency))
+    step = find_step(PART_STEPS, verb, before["state"], facts, actor)
     facts = _check_content(session, plan, step, facts)
     after = {
         **before,

@@ -96,9 +96,6 @@ declare_words(
 )
 
 
-# Tables
-
-
 class SubmissionFields(BaseModel):
     """Times of the last submission and return. Officials appear by position, as the name of their token."""
 
@@ -131,7 +128,9 @@ class QuarterRow(SubmissionFields, Table, table=True):
     period: str = Field(max_length=7)
     year: int = Field(description="Possible partition key.")
     state: QuarterState
-    amendment: int | None = Field(default=None, description="Number of the snapshot in force, from 0.")
+    amendment: int | None = Field(
+        default=None, description="Number of the snapshot in force, from 0; null before it."
+    )
     verified_at: datetime | None = None
     verified_by: str | None = Field(default=None, max_length=200)
     frozen_at: datetime | None = None
@@ -161,9 +160,7 @@ class ExtensionFields(BaseModel):
     agency_code: AgencyCode | None = ShapeField(
         default=None, description="Agency with more time; null: the region with all its agencies."
     )
-    until: Day = ShapeField(
-        description="Last day of the extension, in the region's zone; it ends by itself after that day."
-    )
+    until: Day = ShapeField(description="Last day of the extension, in the region's zone.")
     reason: Line
 
 
@@ -179,9 +176,6 @@ class QuarterExtensionRow(ExtensionFields, Table, table=True):
     granted_at: datetime
     granted_by: str = Field(max_length=200)
     version: int = 1
-
-
-# Request bodies
 
 
 class QuarterSubmitIn(Shape):
@@ -246,8 +240,6 @@ class ExtensionOut(ExtensionFields):
         version=1,
     )
 
-
-# Replies
 
 _MOVED: JsonDict = dict.fromkeys(SubmissionFields.model_fields)
 VERSION_0 = "0 before the first step; send it as `If-Match`, as any other version."
@@ -330,17 +322,13 @@ class QuarterOut(SubmissionFields, _Quarter):
     opens_on: date
     due_on: date = ShapeField(description="Last day in time by the calendar; `deadline` includes extensions.")
     closes_on: date | None
-    deadline: datetime = ShapeField(
-        description="End of the last day in time, in the region's zone, the region's extensions included."
-    )
+    deadline: datetime = ShapeField(description="End of the last day in time, extensions included.")
     expected: int = ShapeField(description="Lines of the plan.")
     reported: int = ShapeField(description="Lines with a report of the quarter.")
     verified_at: datetime | None
     verified_by: str | None
     frozen_at: datetime | None
-    amendment: int | None = ShapeField(
-        description="Number of the snapshot in force: 0 the first, null before it."
-    )
+    amendment: int | None = ShapeField(description="Number of the snapshot in force, from 0; null before it.")
     correction_reason: str | None = ShapeField(description="Reason of the current or the last correction.")
     version: int = ShapeField(description=VERSION_0)
 
@@ -351,7 +339,7 @@ class QuarterReply(QuarterOut):
     """Quarter with its calendar, extensions and parts, and the steps that the caller may take."""
 
     calendar_set_by: RegionCode | None = ShapeField(
-        description="Region that set the days; null: the shipped calendar applies."
+        description="Region that set the days; null: the shipped calendar."
     )
     extensions: list[ExtensionOut]
     parts: list[PartOut] = ShapeField(description="One for each agency that leads a line.")
@@ -370,7 +358,7 @@ class SemesterReply(BaseModel):
     state: QuarterState = ShapeField(description="State of its last quarter.")
     to_quarter: str = ShapeField(description="Last quarter: the figures are cumulative to its end.")
     snapshot: str | None = ShapeField(
-        description="Address of the snapshot in force of its last quarter; null before the first freezing."
+        description="Address of the snapshot of its last quarter; null before it."
     )
     quarters: list[QuarterOut]
 

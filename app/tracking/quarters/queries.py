@@ -189,9 +189,6 @@ def _compute_columns(view: PlanQuarters) -> dict[str, sa.SQLColumnExpression[obj
     }
 
 
-# Status of a quarter
-
-
 @build_once
 def _select_status(session: Session) -> Select[Any]:
     view = join_quarters()
@@ -407,9 +404,6 @@ def find_part(text: QuarterText, agency: str) -> dict[str, Any]:
     return require_found(next((row for row in rows if row["agency_code"] == agency), None))
 
 
-# Reports
-
-
 def list_expected_lines(
     session: Session, plan: Plan, period: str, agency: str | None
 ) -> list[tuple[str, bool]]:
@@ -440,9 +434,6 @@ def find_report_errors(
         if finding.severity == "error"
     ]
     return list(dict.fromkeys(errors))
-
-
-# Extensions
 
 
 def list_extensions(plan: Plan, period: str) -> Listing:

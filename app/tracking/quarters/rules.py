@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from app.access.rules import Actor
 from app.kit.periods import get_end_of_day, get_local_date
 from app.kit.problems import FieldError, Kind, Problem
 from app.kit.wording import Text, declare_words
@@ -97,9 +98,6 @@ declare_words(
 )
 
 
-# Status of a quarter
-
-
 class Extension(NamedTuple):
     """More time until the end of a day, for one agency or, with None, for the whole region."""
 
@@ -189,9 +187,6 @@ def find_closed_agencies(status: QuarterStatus, agencies: Iterable[str], *, comp
     )
 
 
-# Transitions
-
-
 @dataclass(frozen=True)
 class QuarterFacts:
     """Facts that the conditions of a step read."""
@@ -206,7 +201,7 @@ class QuarterFacts:
     accept_missing: bool = False
 
     @property
-    def names(self) -> dict[str, str]:
+    def names(self) -> dict[str, Any]:
         """Names of the quarter or of the agency's part, for the sentences of problems."""
         noun = "quarter_part" if self.agency else "quarter"
         return {"noun": noun, "region": self.status.region, "period": self.status.period}
@@ -309,24 +304,20 @@ def find_next_state(step: QuarterStep[QuarterState, QuarterVerb], amendment: int
 
 
 def list_possible_verbs(
-    steps: Sequence[QuarterStep[State, Verb]], state: State, facts: QuarterFacts, may: Callable[[str], bool]
+    steps: Sequence[QuarterStep[State, Verb]], state: State, facts: QuarterFacts, actor: Actor
 ) -> list[Verb]:
-    """Return the verbs that are possible now; the reports do not count; `may` checks a right of the actor."""
+    """Return the verbs that the actor may use now. The content of the reports does not count."""
     return [
         step.verb
         for step in steps
         if state in step.from_states
-        and may(step.right)
+        and actor.may(step.right, facts.status.region, facts.agency)
         and not any(condition(facts) for condition in step.conditions)
     ]
 
 
 def find_step(
-    steps: Sequence[QuarterStep[State, Verb]],
-    verb: Verb,
-    state: State,
-    facts: QuarterFacts,
-    may: Callable[[str], bool],
+    steps: Sequence[QuarterStep[State, Verb]], verb: Verb, state: State, facts: QuarterFacts, actor: Actor
 ) -> QuarterStep[State, Verb]:
     """Return the step of a verb.
 
@@ -334,7 +325,7 @@ def find_step(
     """
     step = next(step for step in steps if step.verb == verb)
     if state not in step.from_states:
-        allowed = list_possible_verbs(steps, state, facts, may) or ""
+        allowed = list_possible_verbs(steps, state, facts, actor) or ""
         raise QuarterStateProblem(**facts.names, state=state, verb=verb, allowed=allowed)
     check_conditions(step, step.conditions, facts)
     return step

@@ -263,9 +263,6 @@ def delete_progress(write: Write, plan: Plan, action: str, period: str) -> None:
     append(write.session, reporting.chain, write.author, [entry])
 
 
-# Rows
-
-
 def _write_reports(write: Write, reporting: _Reporting, contents: dict[str, ReportContent]) -> dict[str, int]:
     """Write reports with all their parts. Return the new versions, by action."""
     if not contents:

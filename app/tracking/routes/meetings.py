@@ -37,9 +37,6 @@ _COMMITMENT = "/regions/{region}/commitments/{commitment}"
 _CONDITIONAL = {"x-conditional": True}
 
 
-# Meetings
-
-
 @router.get("/meetings", response_model=Page[MeetingOut])
 def list_meetings(call: Caller, query: FromQuery[MeetingQuery]) -> Response:
     """List the coordination meetings of all visible regions, or of a region and everything below it.
@@ -106,9 +103,6 @@ def _answer_meeting(call: RequestContext, region: str, code: str, *, status: int
         verbs = []
     address = f"regions/{region}/meetings/{code}"
     return answer_resource(call.request, text, version, address, status=status, allowed=verbs)
-
-
-# Commitments
 
 
 @router.get("/commitments", response_model=Page[CommitmentOut])

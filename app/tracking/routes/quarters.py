@@ -129,9 +129,6 @@ def list_quarter_history(call: Caller, region: RegionKey, period: QuarterPeriod,
     return answer_history(call, format_plan_chain(plan), f"regions/{region}/quarters/{period}", query)
 
 
-# Parts
-
-
 @router.get(f"{_QUARTER}/agencies/{{agency}}", response_model=PartReply)
 def read_quarter_part(call: Caller, region: RegionKey, period: QuarterPeriod, agency: AgencyKey) -> Response:
     """Return the part of an agency: the lines that it leads. 404 if it leads none."""
@@ -155,9 +152,6 @@ def return_quarter_part(
 ) -> Response:
     """Return a part to its agency with notes, for the secretariat. 409 after the submission of the quarter."""
     return _move_part(call, region, period, agency, QuarterMove("return", text=content.notes))
-
-
-# Extensions
 
 
 @router.get(f"{_QUARTER}/extensions", response_model=Page[ExtensionOut])
@@ -203,9 +197,6 @@ def delete_quarter_extension(
     return answer_no_content()
 
 
-# Replies
-
-
 def _move(call: RequestContext, region: str, period: str, move: QuarterMove[QuarterVerb]) -> Response:
     commands.move_quarter(call.write, region, period, move)
     return _answer_quarter(call, region, period)
@@ -222,12 +213,8 @@ def _answer_quarter(call: RequestContext, region: str, period: str) -> Response:
     plan = queries.read_plan_of_quarter(call.session, call.actor, region, period)
     quarter = queries.read_quarter(call.session, plan, period, call.now)
     status = quarter.status
-    allowed = list_possible_verbs(
-        QUARTER_STEPS,
-        status.state,
-        QuarterFacts(status, lines=quarter.lines),
-        lambda right: call.actor.may(right, region),
-    )
+    facts = QuarterFacts(status, lines=quarter.lines)
+    allowed = list_possible_verbs(QUARTER_STEPS, status.state, facts, call.actor)
     return answer(call.request, append_fields(quarter.json, allowed=allowed), version=status.version)
 
 
@@ -236,9 +223,7 @@ def _answer_part(call: RequestContext, region: str, period: str, agency: str) ->
     quarter = queries.read_quarter(call.session, plan, period, call.now)
     part = queries.find_part(quarter, agency)
     facts = QuarterFacts(quarter.status, agency, lines=part["expected"])
-    allowed = list_possible_verbs(
-        PART_STEPS, part["state"], facts, lambda right: call.actor.may(right, region, agency)
-    )
+    allowed = list_possible_verbs(PART_STEPS, part["state"], facts, call.actor)
     body = dump_json({**part, "region_code": region, "period": period, "allowed": allowed})
     return answer(call.request, body.encode(), version=part["version"])
 

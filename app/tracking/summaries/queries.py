@@ -15,6 +15,7 @@ from app.access.rules import Actor
 from app.agencies.queries import read_agency_names
 from app.kit.database.engine import get_table
 from app.kit.database.json_sql import build_json_array, whole_sum
+from app.kit.http.pagination import match_values
 from app.kit.periods import Period
 from app.plans.actions.models import BudgetLineRow, ComponentRow, MilestoneRow, RecipientKind, RecipientRow
 from app.plans.actions.queries import actions
@@ -39,7 +40,17 @@ _budget_lines, _spending = get_table(BudgetLineRow), get_table(SpendingRow)
 _components, _component_spending = get_table(ComponentRow), get_table(ComponentSpendingRow)
 
 
-# Sums over a set of actions.
+def is_visible_line(actor: Actor, region: str, year: int | None) -> ColumnElement[bool]:
+    """Return the predicate: a visible action of a plan of the year in a region or below it.
+
+    The region codes repeat the condition on plan ids and give the planner a range.
+    """
+    return sa.and_(
+        can_see_region(actor, actions.c.region_code),
+        is_in_region(actions.c.region_code, region),
+        can_see_lines(actor, actions.c.plan_id),
+        *match_values((actions.c.year, year)),
+    )
 
 
 def select_newest_period(quarter: str) -> sa.ScalarSelect[str]:
@@ -171,9 +182,6 @@ def _join_reports(
 
 def _list_group_columns(lines: sa.CTE) -> list[sa.SQLColumnExpression[object]]:
     return [lines.c.plan_id, lines.c.strategy, lines.c.lead_agency]
-
-
-# Summaries
 
 
 _MONEY = ("actions", "reported", "allocated", "spent", "physical_weight", "physical_sum")
@@ -318,13 +326,7 @@ def summarize_region(session: Session, actor: Actor, region: str, period: Period
         .join_from(plans, regions, regions.c.code == plans.c.region_code)
         .where(can_see_plan(actor), is_in_region(plans.c.region_code, region), plans.c.year == period.year)
     )
-    # The region codes repeat the condition on plan ids and give the planner a range.
-    is_chosen = sa.and_(
-        can_see_region(actor, actions.c.region_code),
-        is_in_region(actions.c.region_code, region),
-        actions.c.year == period.year,
-        can_see_lines(actor, actions.c.plan_id),
-    )
+    is_chosen = is_visible_line(actor, region, period.year)
     groups = _Groups(session, is_chosen, period, plans=visible_plan_rows)
     plan_of = {row.id: row for row in groups.rows["plans"]}
     names = {row.code: row.name for row in plan_of.values()}

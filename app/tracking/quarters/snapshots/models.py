@@ -123,12 +123,8 @@ class SnapshotAgency(BaseModel):
 
 class SnapshotSums(BaseModel):
     reported: int = ShapeField(description="Lines with a report of the quarter.")
-    allocated: int | None = ShapeField(
-        description="Whole rupiah of all lines; null beyond 2^53 - 1, the limit of exact numbers in JSON."
-    )
-    spent: int | None = ShapeField(
-        description="Whole rupiah, cumulative, of the reports of the quarter; null beyond 2^53 - 1."
-    )
+    allocated: int | None = ShapeField(description="Whole rupiah of all lines; null beyond 2^53 - 1.")
+    spent: int | None = ShapeField(description="Whole rupiah, cumulative; null beyond 2^53 - 1.")
 
 
 class Snapshot(SnapshotHead):
