@@ -141,7 +141,7 @@ def patch_commitment(write: Write, region: str, code: str, patch: dict[str, obje
 
 
 def delete_commitment(write: Write, region: str, code: str) -> None:
-    """Delete a commitment with its follow-up; the journal keeps both. Raises WrongCommitmentState if it is closed."""
+    """Delete a commitment with its follow-up; the journal keeps both. Raises WrongCommitmentState on a closed one."""
     chain = _lock_meetings(write, region)
     stored = write.precondition.check_existing(_find_commitment(write.session, region, code))
     _check_step(write.actor, region, stored, "delete")

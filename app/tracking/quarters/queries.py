@@ -261,10 +261,8 @@ def _list_quarters(
         .select_from(view.source)
         .where(can_see_plan(actor), *conditions, *match_values((view.state, state)))
     )
-    sorts = {"region_code": plans.c.region_code, "period": view.period}
-    return Listing(
-        rows.params(bind_today(now)), sorts, {"region_code": plans.c.region_code, "period": view.period}
-    )
+    key = {"region_code": plans.c.region_code, "period": view.period}
+    return Listing(rows.params(bind_today(now)), key, key)
 
 
 def list_quarters(actor: Actor, query: QuartersQuery, now: datetime) -> Listing:
