@@ -58,8 +58,8 @@ from app.tracking.meetings.rules import (
 
 declare_words(
     {
-        "region.meetings": Text("rapat wilayah ini", "the meetings of the region"),
-        "linked.lines": Text("baris rencana yang dapat Anda rujuk", "the lines that you can link"),
+        "region.meetings": Text("daftar rapat wilayah ini", "the meetings of the region"),
+        "linked.lines": Text("daftar baris rencana yang dapat Anda rujuk", "the lines that you can link"),
     }
 )
 

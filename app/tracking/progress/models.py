@@ -51,11 +51,11 @@ declare_words(
 )
 declare_words(
     {
-        "line.budget_lines": Text("sumber pembiayaan baris ini", "the funding sources of the line"),
-        "line.outputs": Text("keluaran baris ini", "the outputs of the line"),
-        "line.recipients": Text("penerima manfaat baris ini", "the recipients of the line"),
-        "line.milestones": Text("tonggak baris ini", "the milestones of the line"),
-        "plan.lines": Text("baris rencana ini", "the lines of the plan"),
+        "line.budget_lines": Text("daftar sumber pembiayaan baris ini", "the funding sources of the line"),
+        "line.outputs": Text("daftar keluaran baris ini", "the outputs of the line"),
+        "line.recipients": Text("daftar penerima manfaat baris ini", "the recipients of the line"),
+        "line.milestones": Text("daftar tonggak baris ini", "the milestones of the line"),
+        "plan.lines": Text("daftar baris rencana ini", "the lines of the plan"),
     }
 )
 

@@ -69,7 +69,7 @@ E08 = FindingKind(
     "E08",
     title=Text("Terlayani melebihi sasaran", "Served more than planned"),
     says=Text(
-        "Penerima yang terlayani, {value}, melebihi sasaran {planned}",
+        "Penerima terlayani sebanyak {value} melebihi sasaran {planned}",
         "The {value} recipients reached exceed the {planned} planned",
     ),
     hint=Text(

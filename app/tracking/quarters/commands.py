@@ -61,7 +61,7 @@ extends_nothing = Kind(
     id="{value} tidak sesudah tenggat {due_on}. Pilih hari yang lebih lambat.",
     en="{value} is not after the deadline {due_on}. Choose a later day.",
 )
-declare_words({"region.agencies": Text("perangkat daerah wilayah ini", "the agencies of the region")})
+declare_words({"region.agencies": Text("daftar perangkat daerah wilayah ini", "the agencies of the region")})
 
 AFTER_FREEZING: list[Callable[[Session, QuarterToFreeze], None]] = []
 """Hooks that run after a quarter is frozen, in its transaction. `app.wiring` adds those of the areas above."""
