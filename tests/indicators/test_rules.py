@@ -253,11 +253,11 @@ def test_periods_of_an_indicator() -> None:
 
 def test_what_a_unit_allows() -> None:
     poverty, line = (read_shipped_indicators()[code] for code in ("p0", "poverty_line"))
-    assert find_value_error("p0", poverty, 13.59) is None
+    assert find_value_error(poverty, 13.59) is None
     for value, code in ((100.01, "outside_unit"), (-0.01, "outside_unit"), (13.591, "too_many_decimals")):
-        wrong = find_value_error("p0", poverty, value)
+        wrong = find_value_error(poverty, value)
         assert wrong is not None
         assert wrong[0].code == code
-    assert find_value_error("poverty_line", line, 992426.0) is None
-    assert find_value_error("poverty_line", line, 992426.5) is not None
-    assert find_value_error("p0", poverty, math.nan) is not None
+    assert find_value_error(line, 992426.0) is None
+    assert find_value_error(line, 992426.5) is not None
+    assert find_value_error(poverty, math.nan) is not None

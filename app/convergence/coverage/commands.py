@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.access.commands import Write
-from app.access.rules import Actor
+from app.access.rules import RIGHTS, Actor, list_memberships
 from app.convergence.coverage.models import CoverageFields, CoverageIn
 from app.convergence.coverage.queries import cells, coverage, read_stored_coverage
 from app.convergence.coverage.rules import (
@@ -34,13 +34,20 @@ from app.kit.database.parts import PartList, write_parts
 from app.kit.database.resources import StoredRow
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import find_nearest, unknown_reference
-from app.kit.problems import Cell, FieldError, Forbidden, Kind, NotFound, require_found
+from app.kit.problems import Cell, FieldError, Kind, NotFound, require_found
+from app.kit.wording import Text, declare_words
 from app.reference.queries import find_regions_by_code, is_region
 
 not_your_region = Kind(
     "not_your_region",
-    id="cakupan desa {value} hanya ditulis dengan peran {roles} di wilayah {region}",
-    en="coverage of {value} is written only with the role {roles} in region {region}",
+    id="Anda tidak berwenang menulis cakupan desa “{value}”; yang berwenang di wilayah {region}: {roles}",
+    en="you may not write the coverage of the village “{value}”; in region {region} these roles may: {roles}",
+)
+declare_words(
+    {
+        "regions (villages)": Text("daftar desa dan kelurahan", "the list of villages"),
+        "package services": Text("paket layanan", "the service package"),
+    }
 )
 
 
@@ -134,32 +141,21 @@ def _find_unseen(write: Write, reports: Sequence[VillageReport]) -> dict[str, li
 
 def _find_forbidden(actor: Actor, reports: Sequence[VillageReport]) -> dict[str, list[FieldError]]:
     """Return the errors of villages in regencies that the actor may not write."""
+    right = RIGHTS["write_coverage"]
     errors: dict[str, list[FieldError]] = {}
-    refused: dict[str, dict[str, Any] | None] = {}
     for report in reports:
         regency = find_regency(report.code)
-        if regency not in refused:
-            try:
-                actor.require("write_coverage", regency)
-                refused[regency] = None
-            except Forbidden as refusal:
-                refused[regency] = refusal.values
-        values = refused[regency]
-        if values is not None:
-            errors[report.code] = [
-                report.build_error(
-                    "/village",
-                    not_your_region,
-                    value=report.code,
-                    allowed=values["memberships"],
-                    values=values,
-                )
-            ]
+        if not actor.may("write_coverage", regency):
+            allowed = list_memberships(right, regency, ())
+            values = {"roles": sorted(right.roles), "region": regency}
+            error = report.build_error(
+                "/village", not_your_region, value=report.code, allowed=allowed, values=values
+            )
+            errors[report.code] = [error]
     return errors
 
 
 def _find_foreign_services(report: VillageReport, package: Mapping[str, Service]) -> list[FieldError]:
-    """Return the errors of services that are not in the package."""
     return [
         report.build_error(
             f"/services/{n}/service",
@@ -168,7 +164,7 @@ def _find_foreign_services(report: VillageReport, package: Mapping[str, Service]
             value=item.service,
             allowed=list(package),
             nearest=find_nearest(item.service, package),
-            values={"source": "service-packages"},
+            values={"source": "package services"},
         )
         for n, item in enumerate(report.content.services)
         if item.service not in package

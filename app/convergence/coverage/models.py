@@ -21,13 +21,13 @@ from app.reference.models import RegionLevel
 
 served_over_eligible = Kind(
     "served_over_eligible",
-    id="terlayani {value} melebihi yang berhak ({eligible}) (E08)",
-    en="served {value} exceeds those eligible ({eligible}) (E08)",
+    id="jumlah terlayani “{value}” melebihi jumlah yang berhak ({eligible})",
+    en="the number served “{value}” exceeds the number eligible ({eligible})",
 )
 complete_over_target = Kind(
     "complete_over_target",
-    id="keluarga lengkap {value} melebihi keluarga sasaran ({target})",
-    en="complete families {value} exceed the target families ({target})",
+    id="jumlah keluarga lengkap “{value}” melebihi jumlah keluarga sasaran ({target})",
+    en="the number of complete families “{value}” exceeds that of target families ({target})",
 )
 
 QuarterKey = Annotated[str, describe_key("Quarter.", "2026-Q2")]
@@ -42,7 +42,7 @@ class ServiceCoverageFields(BaseModel):
 
     service: Key = ShapeField(description="Code of the service in the package of the regency's year.")
     eligible: Count
-    served: Count = ShapeField(description="Of those eligible, so never more.")
+    served: Count = ShapeField(description="Served among the eligible, so never more.")
 
 
 class ServiceCoverage(ServiceCoverageFields, Shape):
@@ -64,10 +64,11 @@ class CoverageFields(BaseModel):
 
     target_families: Count
     complete_families: Count | None = ShapeField(
-        default=None, description="Target families with every service they are eligible for, where counted."
+        default=None,
+        description="Target families with every service that they are eligible for; null if not counted.",
     )
-    source: Line = ShapeField(description="Where the figures come from.")
-    source_period: PeriodText = ShapeField(description="Period of that source.")
+    source: Line = ShapeField(description="Source of the figures.")
+    source_period: PeriodText = ShapeField(description="Period of the source.")
 
 
 COVERAGE_EXAMPLE = {
@@ -84,7 +85,7 @@ COVERAGE_EXAMPLE = {
 
 
 class CoverageIn(CoverageFields, Shape):
-    """Coverage of a village as it is written: PUT replaces all of it."""
+    """Coverage of a village in a request; PUT replaces all of it."""
 
     services: list[ServiceCoverage] = ShapeField(min_length=1, max_length=50)
 
@@ -105,7 +106,7 @@ class CoverageIn(CoverageFields, Shape):
 
 
 class CoverageItem(CoverageIn):
-    """Coverage in a call that writes many; the village's code is in the body."""
+    """Coverage of a village in a batch."""
 
     village: RegionCode
 
@@ -113,7 +114,7 @@ class CoverageItem(CoverageIn):
 
 
 class CoverageBatch(Batch):
-    """Coverage of up to 10,000 villages."""
+    """A batch of the coverage of up to 10,000 villages."""
 
     # Commands validate item by item: with `each` a bad item does not refuse the others.
     items: list[SkipValidation[CoverageItem]] = ShapeField(min_length=1, max_length=LARGEST_BATCH)
@@ -121,7 +122,7 @@ class CoverageBatch(Batch):
     model_config = show_example(items=[{"village": "63.02.05.2001", **COVERAGE_EXAMPLE}])
 
 
-_PERCENT = "two decimals; null where nobody is eligible."
+_PERCENT = "two decimals; null if no family is eligible."
 Share = Annotated[float | None, ShapeField(description=f"Percent, {_PERCENT}")]
 
 
@@ -146,29 +147,29 @@ _OUT_EXAMPLE = {
 
 
 class CoverageOut(CoverageIn):
-    """Coverage of a village as it is read, with what follows from it."""
+    """Coverage of a village in a reply, with the figures that follow from it."""
 
     village: RegionCode
     village_name: str
     region_code: RegionCode = ShapeField(description="The regency.")
     period: Quarter
-    service_package: str = ShapeField(description="Edition that the services are of.")
-    method: str = ShapeField(description="Edition whose thresholds give the status.")
-    eligible: int = ShapeField(description="Of all services together.")
+    service_package: str = ShapeField(description="Edition of the services.")
+    method: str = ShapeField(description="Edition of the method, whose thresholds give the status.")
+    eligible: int = ShapeField(description="Sum over all services.")
     served: int
     coverage_percent: Share = ShapeField(
         description=f"KD: served of eligible, all services pooled; {_PERCENT}"
     )
     balance_percent: Share = ShapeField(
-        description="B: the lowest coverage of a strategy, over those that have somebody eligible; null where none has."
+        description="B: the lowest coverage of a strategy, over those with eligible families; null without any."
     )
     completeness_percent: float | None = ShapeField(
-        description="L: complete of target families; null where not counted or where there are none."
+        description="L: complete of target families; null without a count or without target families."
     )
-    status: VillageStatus | None = ShapeField(description="Null where nobody is eligible for anything.")
+    status: VillageStatus | None = ShapeField(description="Null if no family is eligible for any service.")
     version: Version
     reported_at: datetime
-    reported_by: str = ShapeField(description="Name of the token that reported.")
+    reported_by: str = ShapeField(description="Name of the token of the latest report.")
 
     model_config = show_example(_OUT_EXAMPLE)
 
@@ -196,7 +197,7 @@ class StrategyCoverage(BaseModel):
 
 
 class CoverageReply(CoverageOut):
-    """Coverage of one village, by strategy, with what the caller may do with it."""
+    """Coverage of a village with figures by strategy and the rights of the caller."""
 
     by_strategy: list[StrategyCoverage]
     allowed: list[Literal["edit", "delete"]]
@@ -208,41 +209,39 @@ class CoverageReply(CoverageOut):
     )
 
 
-# Figures of a region
-
-
 class CoverageSums(BaseModel):
     """Sums over the villages of a region in a quarter, and the percentages that follow."""
 
-    eligible: int = ShapeField(description="Of all services together.")
+    eligible: int = ShapeField(description="Sum over all services.")
     served: int
     coverage_percent: Share = ShapeField(
         description=f"K: served of eligible, pooled over villages; {_PERCENT}"
     )
     villages_reporting: int
     villages_expected: int = ShapeField(
-        description="Those that report, those that the regency's plan names as priority locations, and those that "
-        "reported in one of the four quarters before."
+        description="Villages with a report on the quarter or one of the four quarters before, and priority locations "
+        "of the regency's plan."
     )
     villages_without_target: int = ShapeField(
-        description="Of those expected: nobody says how many target families they have, so reach leaves them out."
+        description="Expected villages without a known number of target families; reach leaves them out."
     )
-    families_reporting: int = ShapeField(description="Target families of the villages that report.")
+    families_reporting: int = ShapeField(description="Target families of the villages with a report.")
     families_expected: int = ShapeField(
-        description="Target families of the villages expected: as reported, else as the plan says, else as "
-        "they reported latest."
+        description="Target families of the expected villages: from the report, else from the plan, else from the "
+        "latest earlier report."
     )
     reach_percent: float | None = ShapeField(
-        description="R: target families of reporting of expected villages; null where nothing says who is expected."
+        description="R: target families of villages with a report, of those of expected villages; null if neither a "
+        "plan nor an earlier report names a village."
     )
     complete_families: int
     completeness_percent: float | None = ShapeField(
-        description="L: complete of target families, over the villages that counted them; null where none did."
+        description="L: complete of target families, over the villages that counted them; null if none did."
     )
-    converged: int = ShapeField(description="Villages.")
+    converged: int = ShapeField(description="Converged villages.")
     partial: int
     not_yet: int
-    undefined: int = ShapeField(description="Villages that report and where nobody is eligible for anything.")
+    undefined: int = ShapeField(description="Villages with a report but without any eligible family.")
 
 
 _SUMS = {
@@ -265,7 +264,7 @@ _SUMS = {
 
 
 class RegionSums(CoverageSums):
-    """A region in a list; zeros and nulls where nothing was reported."""
+    """The coverage of a region in a list; zeros and nulls without reports."""
 
     region_code: RegionCode
     name: str
@@ -288,23 +287,21 @@ class ServiceSums(BaseModel):
 
 
 class RegionCoverage(CoverageSums):
-    """Coverage of a region in a quarter, with everything that it was computed from."""
+    """Coverage of a region in a quarter, with all its inputs."""
 
     region_code: RegionCode
     period: Quarter
     balance_percent: Share = ShapeField(
-        description="The lowest of the strategies, over those with somebody eligible."
+        description="B: the lowest coverage of a strategy, over those with eligible families."
     )
-    lowest_strategy: str | None = ShapeField(description="The strategy that has it.")
-    undefined_strategies: list[str] = ShapeField(description="Strategies for which nobody is eligible.")
-    is_rankable: bool = ShapeField(description="Whether reach is at least what the method asks for a rank.")
+    lowest_strategy: str | None = ShapeField(description="Strategy with the lowest coverage.")
+    undefined_strategies: list[str] = ShapeField(description="Strategies without an eligible family.")
+    is_rankable: bool = ShapeField(description="True if reach is at least the method's minimum for a rank.")
     by_strategy: list[StrategyCoverage]
     by_service: list[ServiceSums]
-    service_packages: list[str] = ShapeField(
-        description="Editions by which the regencies' coverage was written."
-    )
-    methods: list[str] = ShapeField(description="Editions whose thresholds gave the villages' status.")
-    method: str = ShapeField(description="Edition that holds for the region itself.")
+    service_packages: list[str] = ShapeField(description="Editions of the regencies' coverage.")
+    methods: list[str] = ShapeField(description="Editions of the thresholds for the villages' status.")
+    method: str = ShapeField(description="Edition of the region itself.")
 
     model_config = show_example(
         _SUMS,
@@ -333,9 +330,6 @@ class RegionCoverage(CoverageSums):
     )
 
 
-# Queries
-
-
 class CoverageListQuery(PageQuery):
     """Filter and order of the list of villages."""
 
@@ -355,24 +349,24 @@ class CoverageImportQuery(BaseModel):
     """Options of an import."""
 
     code_system: Literal["kemendagri", "bps"] = ShapeField(
-        description="Whose codes the file has. With `bps` only the regency is taken from the code; the village is "
-        "found by its district's and its own name, exactly."
+        description="System of the village codes in the file. With `bps` the code gives only the regency; the exact "
+        "names of district and village give the village."
     )
     sheet: str | None = ShapeField(
-        default=None, max_length=100, description="Sheet; the first with the header if not given."
+        default=None, max_length=100, description="Name of the sheet; by default the first with the header."
     )
-    source: Line | None = ShapeField(default=None, description="Source of rows that name none.")
+    source: Line | None = ShapeField(default=None, description="Source for rows without one.")
     source_period: PeriodText | None = ShapeField(
-        default=None, description="Its period, of rows that name none."
+        default=None, description="Period of the source for rows without one."
     )
     each: bool = ShapeField(
         default=False,
-        description="Write the villages that are right and refuse the others, instead of all or none.",
+        description="Write the villages without errors and refuse the others, instead of all or none.",
     )
 
 
 class CoverageImportReport(BaseModel):
-    """What an import did, or in a trial run would do."""
+    """Outcome of an import, or of its trial run."""
 
     period: Quarter
     sheet: str
@@ -382,7 +376,7 @@ class CoverageImportReport(BaseModel):
     updated: int
     unchanged: int
     refused: int
-    errors: list[ErrorShape] = ShapeField(description="With `each`: what is wrong, cell by cell.")
+    errors: list[ErrorShape] = ShapeField(description="With `each`: the errors, cell by cell.")
 
     model_config = show_example(
         period="2026-Q2",
@@ -397,9 +391,6 @@ class CoverageImportReport(BaseModel):
     )
 
 
-# Tables
-
-
 class CoverageRow(CoverageFields, Table, table=True):
     """A village in a quarter, with totals and status that follow from its services."""
 
@@ -408,9 +399,9 @@ class CoverageRow(CoverageFields, Table, table=True):
 
     period: str = Field(primary_key=True, max_length=7)
     village: str = Field(primary_key=True, max_length=13, foreign_key="region.code")
-    region_code: str = Field(max_length=13, description="The regency; by it the table can be distributed.")
+    region_code: str = Field(max_length=13, description="The regency; a key to distribute the table by.")
     district_code: str = Field(max_length=13)
-    year: int = Field(description="By it the table can be partitioned.")
+    year: int = Field(description="A key to partition the table by.")
     eligible: int
     served: int
     balance_percent: float | None
@@ -448,15 +439,13 @@ class CoverageRegionRow(Table, table=True):
     served: int
     villages_reporting: int
     villages_expected: int
-    villages_foreseen: int = Field(
-        description="Of those expected: named by the plan or by an earlier report."
-    )
+    villages_foreseen: int = Field(description="Expected villages that the plan or an earlier report names.")
     villages_without_target: int
     families_reporting: int
     families_expected: int
     complete_families: int
     families_counted: int = Field(
-        description="Target families of the villages that counted the complete ones."
+        description="Target families of the villages that counted complete families."
     )
     converged: int
     partial: int

@@ -34,7 +34,7 @@ coverage, cells, regions = get_table(CoverageRow), get_table(ServiceCoverageRow)
 def build_percent(
     part: sa.SQLColumnExpression[object], whole: sa.SQLColumnExpression[object]
 ) -> ColumnElement[Any]:
-    """Return the SQL expression of `rules.percent`: equal digits on both engines."""
+    """Return the SQL expression of `rules.compute_percent`: equal digits on both engines."""
     hundredths = (20_000 * part + whole) // (2 * sa.func.nullif(whole, 0, type_=sa.BigInteger()))
     return sa.cast(hundredths, sa.Double) / sa.literal_column("100.0", sa.Double)
 

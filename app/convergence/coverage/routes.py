@@ -50,7 +50,6 @@ router = make_router(tags=["convergence"])
 
 
 def _parse_quarter(text: str) -> str:
-    """Return the quarter in a path. Raises BadRequest if the text is not a quarter."""
     if not is_quarter(text):
         raise BadRequest(
             errors=[FieldError(malformed_period, parameter="period", value=text, allowed=["2026-Q2"])]
@@ -60,13 +59,13 @@ def _parse_quarter(text: str) -> str:
 
 @router.get("/coverage/{period}", response_model=Page[CoverageOut])
 def list_coverage(call: Caller, period: QuarterKey, query: FromQuery[CoverageListQuery]) -> Response:
-    """The villages of a region that report a quarter, with what follows from their figures.
+    """List the villages of a region with a report on a quarter, with the figures that follow from it.
 
-    404 for a region that the caller does not see. Who does not report is shown by the children of a district.
+    404 if the caller cannot see the region. The children of a district include the villages without a report.
     """
     listing = queries.list_coverage(call.actor, _parse_quarter(period), query)
     body = read_page(call.session, call.request, listing, query, sort=query.sort)
-    # The ETag changes with every write to the regency's coverage; before the first write the stamp is empty.
+    # Before the first write to the regency's coverage its state is empty.
     state = state_hash(call.session, f"{COVERAGE_CHAIN}{find_regency(query.region)}")[:STATE_LENGTH]
     return answer_page(call.request, body, tag=make_etag(body, version=state or None))
 
@@ -75,12 +74,11 @@ def list_coverage(call: Caller, period: QuarterKey, query: FromQuery[CoverageLis
 def put_region_coverage(
     call: Caller, period: QuarterKey, query: FromQuery[BatchQuery], batch: CoverageBatch
 ) -> Response:
-    """Report coverage of up to 10,000 villages in one call: all of them or none.
+    """Report the coverage of up to 10,000 villages, all of them or none.
 
-    Each village's regency must be one where the caller may write: its secretariat, or an administrator of it or
-    of what it lies in, such as the province whose file this is. With `each=true` a village with errors is
-    refused with them and the others are written. Where one of the villages reports already, `If-Match` is required:
-    the tags of the lists of their regencies, or `*`.
+    The secretariat of each village's regency may write it, or an administrator of the regency or of a region above.
+    With `each=true` the service writes the villages without errors and refuses the others. Needs `If-Match` with the
+    tags of the lists of their regencies or `*` if one of the villages has a report.
     """
     quarter = _parse_quarter(period)
     items, refused = read_items(CoverageItem, batch.items, key="village")
@@ -99,14 +97,13 @@ _TABLE = Upload("The table: .xlsx or .csv, at most 20 MB.")
 
 @router.post("/coverage/{period}", response_model=CoverageImportReport, openapi_extra=_TABLE.declared)
 def import_coverage(call: Caller, period: QuarterKey, query: FromQuery[CoverageImportQuery]) -> Response:
-    """Report coverage from a table: a row for each village, or for each village and service.
+    """Import coverage from a table with a row for each village, or for each village and service.
 
     The header names the columns: `village_code`, `target_families`, `complete_families`, `source`,
     `source_period`, then for each service of the package `<service> eligible` and `<service> served`; or in a long
-    table `service`, `eligible`, `served`. Indonesian headings do as well (`Kode Desa`, `Keluarga Sasaran`,
-    `<layanan> sasaran`, `<layanan> terlayani`). Everything that is wrong is reported by cell (422, nothing is
-    written). A name beside a code must be the one that the code has. What villages reported before is replaced;
-    the same file twice changes nothing.
+    table `service`, `eligible`, `served`. Indonesian headings are valid too (`Kode Desa`, `Keluarga Sasaran`,
+    `<layanan> sasaran`, `<layanan> terlayani`). 422 lists every error by cell, and nothing changes. A name next to a
+    code must be the name of the code. The import replaces earlier reports; a second import of a file changes nothing.
     """
     quarter = _parse_quarter(period)
     if not call.actor.grants:
@@ -123,7 +120,7 @@ def import_coverage(call: Caller, period: QuarterKey, query: FromQuery[CoverageI
 
 @router.get("/coverage/{period}/{village}", response_model=CoverageReply)
 def read_coverage(call: Caller, period: QuarterKey, village: VillageKey) -> Response:
-    """Coverage of one village in a quarter, by strategy, with what the caller may do with it."""
+    """Return the coverage of a village in a quarter, in total and by strategy."""
     return _reply(call, _parse_quarter(period), village)
 
 
@@ -131,8 +128,11 @@ def read_coverage(call: Caller, period: QuarterKey, village: VillageKey) -> Resp
     "/coverage/{period}/{village}", response_model=CoverageReply, responses=declare_created(CoverageReply)
 )
 def put_coverage(call: Caller, period: QuarterKey, village: VillageKey, content: CoverageIn) -> Response:
-    """Report the coverage of a village in a quarter: eligible and served by service, target families, those
-    of them with everything, and the source. Replaces all of it; served above eligible is refused (E08)."""
+    """Report the coverage of a village in a quarter, and replace an earlier report.
+
+    A report has the eligible and the served of each service, the target families, the complete families among them,
+    and the source. 422 if a service has more served than eligible (E08).
+    """
     quarter = _parse_quarter(period)
     (done,) = commands.report_coverage(call.write, quarter, BatchWrite([VillageReport(village, content)]))
     return _reply(call, quarter, village, done=done)
@@ -140,14 +140,14 @@ def put_coverage(call: Caller, period: QuarterKey, village: VillageKey, content:
 
 @router.delete("/coverage/{period}/{village}", status_code=204)
 def delete_coverage(call: Caller, period: QuarterKey, village: VillageKey) -> Response:
-    """Take the coverage of a village in a quarter back."""
+    """Delete the coverage of a village in a quarter."""
     commands.delete_coverage(call.write, _parse_quarter(period), village)
     return answer_no_content()
 
 
 @router.get("/coverage/{period}/{village}/history", response_model=Page[HistoryEntry])
 def list_coverage_history(call: Caller, period: QuarterKey, village: VillageKey, query: History) -> Response:
-    """Every write to a village's coverage of a quarter. Stays after it was taken back."""
+    """List the writes to the coverage of a village in a quarter, also after its deletion."""
     chain = f"{COVERAGE_CHAIN}{find_regency(village)}"
     return answer_history(call, chain, f"coverage/{period}/{village}", query)
 
@@ -166,11 +166,11 @@ def _reply(call: RequestContext, period: str, village: str, *, done: ItemOutcome
 
 @router.get("/regions/{region}/coverage", response_model=RegionCoverage, openapi_extra={"x-problems": [409]})
 def read_region_coverage(call: Caller, region: RegionKey, query: FromQuery[FiguresQuery]) -> Response:
-    """Coverage of a district, a regency, a province or the nation in a quarter: by service, by strategy, with
-    reach, the status of the villages, and everything else that it was computed from.
+    """Return the coverage of a district, a regency, a province or the nation in a quarter, with all its inputs.
 
-    Counts are pooled over villages, percentages never averaged. What has no denominator is null, never 0
-    or 100. 404 for a region that the caller does not see.
+    The reply has figures by service and by strategy, the reach, and the villages by status. Counts pool over villages;
+    nothing averages percentages. A figure without a denominator is null, never 0 or 100. 404 if the caller cannot see
+    the region.
     """
     coverage = compute_region_coverage(call.session, call.actor, region, query.period)
     return answer(call.request, coverage.model_dump_json().encode())
@@ -178,7 +178,9 @@ def read_region_coverage(call: Caller, region: RegionKey, query: FromQuery[Figur
 
 @router.get("/regions/{region}/coverage/children", response_model=Page[RegionSums])
 def list_region_coverage(call: Caller, region: RegionKey, query: FromQuery[ChildrenQuery]) -> Response:
-    """The regions one level below in a quarter, down to the villages of a district, those that report
-    nothing too. Of a province and the nation only the children that the caller sees."""
+    """List the coverage of the regions one level below in a quarter, with or without reports.
+
+    The children of a district are its villages. A province and the nation list only the children that the caller sees.
+    """
     listing = list_children(call.session, call.actor, region, query)
     return call.answer_list(listing, query, sort=query.sort)

@@ -17,7 +17,7 @@ QUARTERS_BACK = 4
 
 
 class VillageStatus(StrEnum):
-    """How far services meet in a village, by the thresholds of the method."""
+    """Convergence of the services in a village, by the thresholds of the method."""
 
     converged = "converged"
     partial = "partial"
@@ -34,7 +34,7 @@ class CoverageCount(NamedTuple):
 def compute_percent(part: int, whole: int) -> float | None:
     """Return part / whole × 100, two decimals, halves up. Returns None if `whole` is 0.
 
-    Integer arithmetic up to the last step, so that both databases give equal digits (`queries.percent_of`).
+    Integer arithmetic up to the last step, so that both databases give equal digits (`queries.build_percent`).
     """
     return ((20_000 * part + whole) // (2 * whole)) / 100 if whole else None
 
@@ -145,16 +145,10 @@ def choose_target(reported: int | None, planned: int | None, earlier: Iterable[i
     return next((h for h in (reported, planned, *earlier) if h is not None), None)
 
 
-# Quarters
-
-
 def add_quarters(period: str, steps: int) -> str:
     """Return the quarter that lies `steps` quarters after `period` (before it if negative)."""
     number = int(period[:4]) * 4 + int(period[-1]) - 1 + steps
     return f"{number // 4}-Q{number % 4 + 1}"
-
-
-# Regions
 
 
 def find_regency(code: str) -> str:

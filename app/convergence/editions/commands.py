@@ -35,8 +35,8 @@ class EditionInUse(Problem):
     code = "edition_in_use"
     title = Text("Edisi sudah dipakai", "The edition is in use")
     detail = Text(
-        "Edisi {edition} sudah menjadi dasar perhitungan; angka lama tidak boleh berubah. Buat edisi baru.",
-        "Figures were computed by the edition {edition} and must stay what they are. Make a new edition.",
+        "Edisi “{edition}” sudah menjadi dasar perhitungan dan tidak dapat diubah lagi. Buat edisi baru.",
+        "Figures follow the edition “{edition}”, so that it cannot change any more. Make a new edition.",
     )
 
 
@@ -99,9 +99,6 @@ def _load(session: Session, author: Author, kind: EditionKind) -> list[str]:
             done.append(f"{kind.noun} {edition}".replace("_", " "))
     append(session, chain, author, entries)
     return done
-
-
-# The editions of a region's year
 
 
 def put_choice(write: Write, kind: ChoiceKind[AnyChoice], region: str, year: int, content: BaseModel) -> bool:

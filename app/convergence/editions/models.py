@@ -2,17 +2,18 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import Line, Prose, Version, Year
+from app.kit.fields import Line, Prose, RegionCode, Version, Year
 
 
 class EditionStatus(StrEnum):
-    """`proposal`: without official status; `official`: its legal basis says so."""
+    """Status of an edition: `proposal` has no official status; `official` has a legal basis for it."""
 
     proposal = "proposal"
     official = "official"
@@ -23,12 +24,10 @@ class RuleEditionFields(BaseModel):
 
     name: Line
     status: EditionStatus = EditionStatus.proposal
-    legal_basis: Line | None = ShapeField(
-        default=None, description="Decree, article; null where there is none."
-    )
+    legal_basis: Line | None = ShapeField(default=None, description="Decree and article; null without one.")
     first_year: Year = ShapeField(
-        description="First plan year that it is for. A year is measured by the edition with the latest first year "
-        "not after it, unless another was chosen; of equal ones by the last by name."
+        description="First plan year of the edition. Without a choice, a year follows the edition with the latest "
+        "first year up to it; of several, the last by name."
     )
     note: Prose = ""
 
@@ -43,11 +42,25 @@ class EditionTable(RuleEditionFields, Table):
 
 
 class EditionState(BaseModel):
-    """Fields that the service adds to an edition in a reply."""
+    """Fields of an edition in a reply, from the service."""
 
     edition: str
     version: Version
     in_use: bool = ShapeField(
-        description="Some region's year is measured by it: it is not changed any more, only superseded by another."
+        description="True if a region's year follows the edition; it then cannot change, only a new one can follow it."
     )
     updated_at: datetime
+
+
+class ChoiceState(BaseModel):
+    """Fields of a region's choice of editions in a reply, from the service."""
+
+    region_code: RegionCode
+    year: int
+    version: Version | None = ShapeField(
+        description="Null without a choice and without data: a newer edition would replace the default."
+    )
+    in_use: bool = ShapeField(
+        description="True if data of the year follow the choice, which then cannot change."
+    )
+    allowed: list[Literal["edit"]]

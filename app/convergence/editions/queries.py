@@ -17,6 +17,7 @@ from app.kit.database.json_sql import select_fields, select_json
 from app.kit.database.resources import Resource, ResourceText, StoredRow, read_text
 from app.kit.http.pagination import Listing
 from app.kit.problems import FieldError, Problem
+from app.kit.wording import Text, declare_words
 from app.reference.queries import check_region
 
 
@@ -63,6 +64,14 @@ class Choice:
         """Return the stored fields: all but the version."""
         return {name: value for name, value in asdict(self).items() if name != "version"}
 
+
+declare_words(
+    {
+        "service-packages": Text("daftar edisi paket layanan", "the editions of the service package"),
+        "methods": Text("daftar edisi metode", "the editions of the method"),
+        "step-templates": Text("daftar templat langkah", "the step templates"),
+    }
+)
 
 AnyChoice = TypeVar("AnyChoice", bound=Choice)
 

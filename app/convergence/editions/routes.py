@@ -90,114 +90,102 @@ def _list_choice_history(
     return answer_history(call, f"{kind.chain}{region}", kind.resource.format_subject(region, year), query)
 
 
-# Service packages
-
-
 @router.get("/service-packages", response_model=Page[ServicePackageOut])
 def list_service_packages(call: Caller, query: FromQuery[PageQuery]) -> Response:
-    """The services that a family should have where it is eligible, by edition, each with its strategy and unit.
+    """List the editions of the service package: the services for eligible families, each with its strategy and unit.
 
-    Open to every valid token. The edition that the service brings is a proposal without official status.
+    Every valid token may read them. The shipped edition is a proposal without official status.
     """
     return call.answer_list(queries.list_editions(PACKAGE), query, sort="edition")
 
 
 @router.get(_PACKAGE, response_model=ServicePackageOut)
 def read_service_package(call: Caller, edition: PackageKey) -> Response:
-    """One edition of the service package; 404 where there is none."""
+    """Return one edition of the service package; 404 if there is none."""
     return _read(call, PACKAGE, edition)
 
 
 @router.put(_PACKAGE, response_model=ServicePackageOut, responses=declare_created(ServicePackageOut))
 def put_service_package(call: Caller, edition: PackageKey, content: ServicePackageIn) -> Response:
-    """Add an edition, or replace one that nothing was measured by yet: the nation's administrator alone.
+    """Add or replace an edition of the service package, as the nation's administrator.
 
-    409 where coverage was written by it; give the new rules an edition of their own.
+    409 if coverage of a region follows the edition; write the new rules as a new edition.
     """
     return _put(call, PACKAGE, edition, content)
 
 
 @router.get(f"{_PACKAGE}/history", response_model=Page[HistoryEntry])
 def list_service_package_history(call: Caller, edition: PackageKey, query: History) -> Response:
-    """Every write to an edition of the service package."""
+    """List the writes to an edition of the service package."""
     return _list_history(call, PACKAGE, edition, query)
-
-
-# Methods
 
 
 @router.get("/methods", response_model=Page[MethodOut])
 def list_methods(call: Caller, query: FromQuery[PageQuery]) -> Response:
-    """Weights, shares and thresholds of the convergence index, by edition. Open to every valid token.
+    """List the editions of the method: weights, shares and thresholds of the convergence index.
 
-    The edition that the service brings is a proposal without official status.
+    Every valid token may read them. The shipped edition is a proposal without official status.
     """
     return call.answer_list(queries.list_editions(METHOD), query, sort="edition")
 
 
 @router.get(_METHOD, response_model=MethodOut)
 def read_method(call: Caller, edition: MethodKey) -> Response:
-    """One edition of the method; 404 where there is none."""
+    """Return one edition of the method; 404 if there is none."""
     return _read(call, METHOD, edition)
 
 
 @router.put(_METHOD, response_model=MethodOut, responses=declare_created(MethodOut))
 def put_method(call: Caller, edition: MethodKey, content: MethodIn) -> Response:
-    """Add an edition, or replace one that nothing was measured by yet: the nation's administrator alone.
+    """Add or replace an edition of the method, as the nation's administrator.
 
-    409 where something was measured by it; give the new rules an edition of their own.
+    409 if figures of a region follow the edition; write the new rules as a new edition.
     """
     return _put(call, METHOD, edition, content)
 
 
 @router.get(f"{_METHOD}/history", response_model=Page[HistoryEntry])
 def list_method_history(call: Caller, edition: MethodKey, query: History) -> Response:
-    """Every write to an edition of the method."""
+    """List the writes to an edition of the method."""
     return _list_history(call, METHOD, edition, query)
-
-
-# Step templates
 
 
 @router.get("/step-templates", response_model=Page[StepTemplateOut])
 def list_step_templates(call: Caller, query: FromQuery[PageQuery]) -> Response:
-    """The convergence steps of a year by template and edition: windows, evidence, criteria, weights, thresholds.
+    """List the step templates: windows, evidence, criteria, weights and thresholds of the convergence steps of a year.
 
-    Open to every valid token. The template that the service brings is a proposal without official status.
+    Every valid token may read them. The shipped template is a proposal without official status.
     """
     return call.answer_list(queries.list_editions(TEMPLATE), query, sort="edition")
 
 
 @router.get(_TEMPLATE, response_model=StepTemplateOut)
 def read_step_template(call: Caller, template: TemplateKey) -> Response:
-    """One template; 404 where there is none."""
+    """Return one step template; 404 if there is none."""
     return _read(call, TEMPLATE, template)
 
 
 @router.put(_TEMPLATE, response_model=StepTemplateOut, responses=declare_created(StepTemplateOut))
 def put_step_template(call: Caller, template: TemplateKey, content: StepTemplateIn) -> Response:
-    """Add a template, or replace one that no region's year follows yet: the nation's administrator alone.
+    """Add or replace a step template, as the nation's administrator.
 
-    409 where one follows it; give the new steps an edition of their own.
+    409 if a region's year follows the template; write the new steps as a new edition.
     """
     return _put(call, TEMPLATE, template, content)
 
 
 @router.get(f"{_TEMPLATE}/history", response_model=Page[HistoryEntry])
 def list_step_template_history(call: Caller, template: TemplateKey, query: History) -> Response:
-    """Every write to a template."""
+    """List the writes to a step template."""
     return _list_history(call, TEMPLATE, template, query)
-
-
-# The editions of a region's year
 
 
 @choices.get(_REGION_EDITIONS, response_model=RegionEditionReply, openapi_extra={"x-problems": [409]})
 def read_region_editions(call: Caller, region: RegionKey, year: YearKey) -> Response:
-    """The editions of service package and method that a region's year is measured by.
+    """Return the editions of the service package and the method for a region's year.
 
-    Those that were chosen, or by which its first coverage of the year was written; before that the newest for
-    the year, `version` null.
+    A choice or the year's first coverage fixes them; before that they are the newest for the year, and `version` is
+    null.
     """
     return _read_choice(call, EDITIONS, region, parse_year(year))
 
@@ -206,22 +194,22 @@ def read_region_editions(call: Caller, region: RegionKey, year: YearKey) -> Resp
     _REGION_EDITIONS, response_model=RegionEditionReply, responses=declare_created(RegionEditionReply)
 )
 def put_region_editions(call: Caller, region: RegionKey, year: YearKey, content: RegionEditionIn) -> Response:
-    """Choose the editions of a region's year: an administrator, before its coverage is written (409 after)."""
+    """Choose the editions of a region's year, as an administrator; 409 if the year has coverage by other editions."""
     return _put_choice(call, EDITIONS, region, parse_year(year), content)
 
 
 @choices.get(f"{_REGION_EDITIONS}/history", response_model=Page[HistoryEntry])
 def list_region_edition_history(call: Caller, region: RegionKey, year: YearKey, query: History) -> Response:
-    """Who chose the editions of a region's year, or by which write they were settled."""
+    """List the writes to the choice of editions of a region's year, with the write that fixed it."""
     return _list_choice_history(call, EDITIONS, region, year, query)
 
 
 @choices.get(_REGION_TEMPLATE, response_model=RegionTemplateReply, openapi_extra={"x-problems": [409]})
 def read_region_step_template(call: Caller, region: RegionKey, year: StepYearKey) -> Response:
-    """The template that a region's year follows.
+    """Return the step template of a region's year.
 
-    The one that was chosen, or by which its first evidence or grade was written; before that the newest for the
-    year, `version` null.
+    A choice or the year's first evidence or grade fixes it; before that it is the newest for the year, and `version`
+    is null.
     """
     return _read_choice(call, TEMPLATES, region, parse_year(year))
 
@@ -232,7 +220,7 @@ def read_region_step_template(call: Caller, region: RegionKey, year: StepYearKey
 def put_region_step_template(
     call: Caller, region: RegionKey, year: StepYearKey, content: RegionTemplateIn
 ) -> Response:
-    """Choose the template of a region's year: an administrator, before evidence or grades are there (409 after)."""
+    """Choose the step template of a region's year, as an administrator; 409 if it has evidence or grades by another."""
     return _put_choice(call, TEMPLATES, region, parse_year(year), content)
 
 
@@ -240,5 +228,5 @@ def put_region_step_template(
 def list_region_step_template_history(
     call: Caller, region: RegionKey, year: StepYearKey, query: History
 ) -> Response:
-    """Who chose the template of a region's year, or by which write it was settled."""
+    """List the writes to the choice of a step template for a region's year, with the write that fixed it."""
     return _list_choice_history(call, TEMPLATES, region, year, query)

@@ -41,7 +41,7 @@ from app.kit.database.journal import Author, lock_chain
 from app.kit.database.resources import StoredRow, WriteOutcome
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Invalid, Kind, Problem, refuse, require_found
-from app.kit.wording import Text
+from app.kit.wording import Text, declare_words
 from app.reference.queries import find_regions_by_code
 
 SHIPPED = Path(__file__).parent / "data" / "indicators.csv"
@@ -66,27 +66,25 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
 
 malformed_indicator = Kind(
     "malformed_indicator_code",
-    id="{value} bukan kode indikator; gunakan huruf kecil, angka dan garis bawah",
-    en="{value} is no code of an indicator; use lower-case letters, digits and underscores",
+    id="“{value}” bukan kode indikator; gunakan huruf kecil, angka, dan garis bawah",
+    en="“{value}” is not a code of an indicator; use lower-case letters, digits and underscores",
 )
 not_before = Kind(
     "not_before_target",
-    id="tahun dasar {value} harus sebelum tahun target {allowed}",
-    en="the baseline year {value} must be before the year of the target, {allowed}",
+    id="tahun dasar “{value}” harus sebelum tahun target ({allowed})",
+    en="the baseline year “{value}” must precede the target's year ({allowed})",
 )
+declare_words({"observed regions": Text("daftar wilayah", "the list of regions")})
 
 
 class IndicatorInUse(Problem):
     status = 409
     code = "indicator_in_use"
-    title = Text("Sudah ada datanya", "It has observations")
+    title = Text("Indikator sudah memiliki data", "The indicator has observations")
     detail = Text(
-        "Frekuensi {indicator} tidak dapat diubah selagi ada datanya; buat indikator baru.",
-        "The frequency of {indicator} cannot change while it has observations; define another indicator.",
+        "Indikator “{indicator}” sudah memiliki data, sehingga frekuensinya tidak dapat diubah. Buat indikator baru.",
+        "The indicator “{indicator}” has observations, so that its frequency cannot change. Define a new indicator.",
     )
-
-
-# Definitions
 
 
 def load_indicators(session: Session, author: Author, file: Path = SHIPPED) -> list[str]:
@@ -157,9 +155,6 @@ def _make_stored(indicator: Indicator) -> StoredRow:
     return StoredRow({name: getattr(indicator, name) for name in IndicatorIn.model_fields}, indicator.version)
 
 
-# Observations
-
-
 def put_observations(write: Write, items: Sequence[LocatedObservation]) -> ObservationsWritten:
     """Create or replace observations, all of them or none; skip unchanged ones.
 
@@ -180,7 +175,7 @@ def _find_errors(session: Session, items: Sequence[LocatedObservation]) -> list[
     for item in items:
         indicator = known.get(item.indicator)
         if item.region not in regions:
-            errors.append(describe_unknown(item.region, "regions", (), **item.place("region_code")))
+            errors.append(describe_unknown(item.region, "observed regions", (), **item.place("region_code")))
         if indicator is None:
             errors.append(describe_unknown(item.indicator, "indicators", known, **item.place("indicator")))
             continue
@@ -191,15 +186,12 @@ def _find_errors(session: Session, items: Sequence[LocatedObservation]) -> list[
                     **item.place("period"),
                     value=item.period,
                     allowed=list_periods(indicator),
-                    values={"indicator": item.indicator},
                 )
             )
         value = item.content["value"]
-        if value is not None and (wrong := find_value_error(item.indicator, indicator, value)):
-            kind, allowed, values = wrong
-            errors.append(
-                FieldError(kind, **item.place("value"), value=value, allowed=allowed, values=values)
-            )
+        if value is not None and (wrong := find_value_error(indicator, value)):
+            kind, allowed = wrong
+            errors.append(FieldError(kind, **item.place("value"), value=value, allowed=allowed))
     return errors
 
 
@@ -231,9 +223,6 @@ def delete_observation(write: Write, region: str, indicator: str, period: str) -
     OBSERVATION.delete(write.session, write.author, chain, key, stored)
 
 
-# Targets
-
-
 def put_target(write: Write, region: str, indicator: str, year: int, content: TargetIn) -> bool:
     """Create or replace the target of a region for a year; equal content changes nothing. Return whether it is new."""
     check_visible(write.session, write.actor, region)
@@ -243,23 +232,23 @@ def put_target(write: Write, region: str, indicator: str, year: int, content: Ta
     key = (region, indicator, year)
     stored = TARGET.read(write.session, [key])
     write.precondition.check(stored[key].version if stored else None)
-    refuse(_find_target_errors(indicator, definition, year, content))
+    refuse(_find_target_errors(definition, year, content))
     TARGET.put(write.session, write.author, chain, {key: content.model_dump(mode="json")}, stored)
     return not stored
 
 
-def _find_target_errors(code: str, indicator: Indicator, year: int, content: TargetIn) -> list[FieldError]:
+def _find_target_errors(indicator: Indicator, year: int, content: TargetIn) -> list[FieldError]:
     errors = []
     if content.baseline_year >= year:
         errors.append(
             FieldError(not_before, pointer="/baseline_year", value=content.baseline_year, allowed=year)
         )
     for name in ("value", "baseline"):
-        wrong = find_value_error(code, indicator, getattr(content, name))
+        value = getattr(content, name)
+        wrong = find_value_error(indicator, value)
         if wrong and wrong[0] is not too_many_decimals:  # a target may have more decimals than observations
-            kind, allowed, values = wrong
-            value = getattr(content, name)
-            errors.append(FieldError(kind, pointer=f"/{name}", value=value, allowed=allowed, values=values))
+            kind, allowed = wrong
+            errors.append(FieldError(kind, pointer=f"/{name}", value=value, allowed=allowed))
     return errors
 
 

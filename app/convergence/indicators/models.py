@@ -28,18 +28,20 @@ from app.reference.models import RegionLevel
 
 wrong_months = Kind(
     "wrong_months",
-    id="{value} tidak sesuai frekuensi; {allowed}",
-    en="{value} does not fit the frequency; {allowed}",
+    id="“{value}” tidak sesuai frekuensi. Indikator tengah tahunan memiliki satu bulan di tiap semester, salah satunya "
+    "bulan tabel tahunan; indikator tahunan memiliki paling banyak satu bulan",
+    en="“{value}” does not fit the frequency. A half-yearly indicator has one month in each half of the year, one of "
+    "them the month of yearly tables; a yearly indicator has at most one month",
 )
 empty_range = Kind(
     "empty_range",
-    id="batas atas {value} harus lebih besar dari batas bawah",
-    en="the maximum {value} must be above the minimum",
+    id="batas atas “{value}” harus lebih besar daripada batas bawah",
+    en="the maximum “{value}” must be above the minimum",
 )
 value_or_symbol = Kind(
     "value_or_symbol",
-    id="isi salah satu: value (angka) atau symbol ({allowed})",
-    en="give exactly one: value (a number) or symbol ({allowed})",
+    id="isi salah satu saja: angka atau simbol",
+    en="give either a number or a symbol",
 )
 
 INDICATOR_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
@@ -69,7 +71,7 @@ ObservedPeriod = Annotated[
 
 
 class Direction(StrEnum):
-    """What counts as better; `neutral`: neither, it is shown without a judgement."""
+    """Direction in which an indicator improves; `neutral` has none."""
 
     lower_is_better = "lower_is_better"
     higher_is_better = "higher_is_better"
@@ -82,7 +84,7 @@ class Frequency(StrEnum):
 
 
 class Symbol(StrEnum):
-    """What a publisher (BPS) prints in the place of a number; never a zero."""
+    """Symbol that a publisher (BPS) prints instead of a number; never a zero."""
 
     not_available = "..."
     none = "-"
@@ -90,15 +92,12 @@ class Symbol(StrEnum):
 
 
 class Flag(StrEnum):
-    """What a publisher (BPS) prints behind a number."""
+    """Flag that a publisher (BPS) prints behind a number."""
 
     estimate = "e"
     revised = "r"
     preliminary = "*"
     very_preliminary = "**"
-
-
-# Definitions
 
 
 class IndicatorFields(BaseModel):
@@ -115,24 +114,24 @@ class IndicatorFields(BaseModel):
     months: list[Month] = ShapeField(
         default_factory=list,
         max_length=2,
-        description="Months in which it is surveyed: of a half-yearly one both, of a yearly one the one, or none.",
+        description="Months of its surveys: two for a half-yearly indicator, one or none for a yearly one.",
     )
     annual_month: Month | None = ShapeField(
         default=None,
-        description="Of a half-yearly one: the month that a table means which names only the year.",
+        description="For a half-yearly indicator: the survey of tables that give only the year.",
     )
-    decimals: int = ShapeField(ge=0, le=4, description="Decimals with which it is published.")
-    minimum: Figure | None = ShapeField(default=None, description="Least value that the unit allows.")
-    maximum: Figure | None = ShapeField(default=None, description="Largest value that the unit allows.")
+    decimals: int = ShapeField(ge=0, le=4, description="Largest number of decimals.")
+    minimum: Figure | None = ShapeField(default=None, description="Least possible value.")
+    maximum: Figure | None = ShapeField(default=None, description="Largest possible value.")
     aliases: list[Line] = ShapeField(
-        default_factory=list, max_length=30, description="Other headers that an import takes for it."
+        default_factory=list, max_length=30, description="Other column headers that an import recognises."
     )
     related: list[IndicatorCode] = ShapeField(
-        default_factory=list, max_length=5, description="Indicators that the linkage analysis looks at."
+        default_factory=list, max_length=5, description="Indicators of the linkage analysis."
     )
     legal_basis: Line | None = ShapeField(default=None, max_length=200)
     edition: Line = ShapeField(max_length=20, description="Edition of this definition.")
-    retired: bool = ShapeField(default=False, description="Published no longer.")
+    retired: bool = ShapeField(default=False, description="True if the publisher has ended it.")
 
 
 INDICATOR_EXAMPLE = {
@@ -155,7 +154,7 @@ INDICATOR_EXAMPLE = {
 
 
 class IndicatorIn(IndicatorFields, Shape):
-    """A definition as it is written: PUT replaces all of it."""
+    """A definition in a request; PUT replaces all of it."""
 
     model_config = show_example(INDICATOR_EXAMPLE)
 
@@ -183,14 +182,14 @@ class IndicatorOut(IndicatorFields):
     """A definition in a list."""
 
     code: IndicatorCode
-    shipped: bool = ShapeField(description="As the product ships it; false: replaced by an administrator.")
+    shipped: bool = ShapeField(description="True as shipped; false after a write by an administrator.")
     version: Version
 
     model_config = show_example(INDICATOR_EXAMPLE, code="p0", shipped=True, version=1)
 
 
 class IndicatorReply(IndicatorOut):
-    """A definition with what the caller may do with it."""
+    """A definition with the rights of the caller."""
 
     allowed: list[Literal["edit"]]
 
@@ -208,18 +207,15 @@ class IndicatorRow(IndicatorFields, Table, table=True):
     version: int
 
 
-# Observations
-
-
 class ObservationFields(BaseModel):
     """A number or a symbol instead of it, as published."""
 
     value: Figure | None = ShapeField(
-        default=None, description="In the indicator's unit; null where a symbol stands."
+        default=None, description="In the indicator's unit; null if there is a symbol."
     )
     symbol: Symbol | None = ShapeField(
         default=None,
-        description="`...` not available, `-` none, `NA` not shown; null where there is a value. Never a zero.",
+        description="`...` not available, `-` none, `NA` not shown; never a zero. Null if there is a value.",
     )
     flags: list[Flag] = ShapeField(
         default_factory=list,
@@ -241,7 +237,7 @@ _PLACE = {"region_code": "63.02", "indicator": "p0", "period": "2021-S1"}
 
 
 class ObservationIn(ObservationFields, Shape):
-    """An observation as it is written: a value or a symbol, exactly one of them."""
+    """An observation in a request: either a value or a symbol."""
 
     model_config = show_example(_OBSERVED)
 
@@ -256,7 +252,7 @@ class ObservationIn(ObservationFields, Shape):
 
 
 class ObservationItem(ObservationIn):
-    """An observation in a call that writes many."""
+    """An observation in a batch."""
 
     region_code: RegionCode
     indicator: IndicatorCode
@@ -266,7 +262,7 @@ class ObservationItem(ObservationIn):
 
 
 class ObservationBatch(Batch):
-    """Up to 5,000 observations: all of them are written or none."""
+    """A batch of up to 5,000 observations: the service writes all of them or none."""
 
     items: list[SkipValidation[ObservationItem]] = ShapeField(min_length=1, max_length=5000)
 
@@ -286,7 +282,7 @@ class ObservationOut(ObservationFields):
 
 
 class ObservationReply(ObservationOut):
-    """An observation with what the caller may do with it."""
+    """An observation with the rights of the caller."""
 
     allowed: list[Literal["edit", "delete"]]
 
@@ -296,18 +292,20 @@ class ObservationReply(ObservationOut):
 
 
 class SeriesWritten(BaseModel):
-    """What was written of one indicator and period."""
+    """Outcome of a batch for one indicator and period."""
 
     indicator: IndicatorCode
     period: ObservedPeriod
     created: int
     updated: int
     unchanged: int
-    symbols: int = ShapeField(description="Of all of these, those with a symbol in the place of a value.")
+    symbols: int = ShapeField(
+        description="Observations of these three counts with a symbol instead of a value."
+    )
 
 
 class ObservationsWritten(BaseModel):
-    """What became of many observations."""
+    """Outcome of a batch of observations."""
 
     created: int
     updated: int
@@ -343,14 +341,13 @@ class ObservationRow(ObservationFields, Table, table=True):
     version: int
 
 
-# Targets
-
-
 class TargetFields(BaseModel):
     """Target of a region for a year, and its baseline."""
 
     value: Figure = ShapeField(description="In the indicator's unit.")
-    baseline: Figure = ShapeField(description="Where the region stood, in the indicator's unit.")
+    baseline: Figure = ShapeField(
+        description="Value of the region in the baseline year, in the indicator's unit."
+    )
     baseline_year: Year
     document: Line | None = ShapeField(default=None, description="The document that sets the target.")
 
@@ -365,7 +362,7 @@ _TARGET_PLACE = {"region_code": "63.02", "indicator": "p0", "year": 2026}
 
 
 class TargetIn(TargetFields, Shape):
-    """A target as it is written."""
+    """A target in a request."""
 
     model_config = show_example(_TARGET)
 
@@ -382,7 +379,7 @@ class TargetOut(TargetFields):
 
 
 class TargetReply(TargetOut):
-    """A target with what the caller may do with it."""
+    """A target with the rights of the caller."""
 
     allowed: list[Literal["edit", "delete"]]
 
@@ -399,14 +396,11 @@ class TargetRow(TargetFields, Table, table=True):
     version: int
 
 
-# Queries
-
-
 class IndicatorQuery(PageQuery):
     """Filter of the list of definitions."""
 
     retired: bool = ShapeField(
-        default=False, description="Those published no longer (`true`) or still (`false`)."
+        default=False, description="True: indicators that the publisher has ended; false: all others."
     )
 
 
@@ -432,7 +426,7 @@ class TargetQuery(PageQuery):
 
 
 class CodeSystem(StrEnum):
-    """Whose region codes a file has."""
+    """System of the region codes in a file."""
 
     bps = "bps"
     kemendagri = "kemendagri"
@@ -442,22 +436,22 @@ class TableQuery(BaseModel):
     """Options of an import of a publisher's table."""
 
     code_system: CodeSystem = ShapeField(
-        description="Whose codes the file has. They differ for 199 of 514 regencies: BPS 1802 is Tanggamus, "
+        description="System of the file's region codes. They differ for 199 of 514 regencies: BPS 1802 is Tanggamus, "
         "Kemendagri 18.02 Lampung Tengah."
     )
     period: ObservedPeriod | None = ShapeField(
-        default=None, description="Period of the file, where no column or header says it."
+        default=None, description="Period of the observations if no column or header gives it."
     )
     indicator: IndicatorCode | None = ShapeField(
-        default=None, description="Indicator of the file, where no column or header says it."
+        default=None, description="Indicator of the observations if no column or header gives it."
     )
     source: Line | None = ShapeField(
         default=None,
-        description="Table of the publisher, with its edition or date; the file's name if not given.",
+        description="Table of the publisher, with its edition or date; by default the file's name.",
     )
     sheet: str | None = ShapeField(
-        default=None, max_length=100, description="Sheet; the first visible one if not given."
+        default=None, max_length=100, description="Name of the sheet; by default the first visible one."
     )
     skip: list[Line] = ShapeField(
-        default_factory=list, max_length=100, description="Header of a column to be left out; repeatable."
+        default_factory=list, max_length=100, description="Header of a column to skip; repeatable."
     )

@@ -59,8 +59,6 @@ TARGET = Resource(
     "regions/{region_code}/indicators/{indicator}/targets/{year}",
 )
 
-# Definitions
-
 
 class Indicator(IndicatorIn):
     """A stored definition."""
@@ -90,9 +88,6 @@ def has_observations(session: Session, code: str) -> bool:
     return (
         session.scalar(sa.select(sa.literal(1)).where(observations.c.indicator == code).limit(1)) is not None
     )
-
-
-# Observations
 
 
 def list_observations(query: ObservationQuery) -> Listing:
@@ -135,9 +130,6 @@ def check_place(session: Session, region: str, indicator: str) -> None:
     check_region(session, region)
 
 
-# Targets
-
-
 def list_targets(actor: Actor, query: TargetQuery) -> Listing:
     """Return the targets that match a query, of regions that the actor sees."""
     c = targets.c
@@ -148,9 +140,6 @@ def list_targets(actor: Actor, query: TargetQuery) -> Listing:
     )
     key = {"region_code": c.region_code, "indicator": c.indicator, "year": c.year}
     return Listing(statement, {"region_code": c.region_code, "year": c.year}, key)
-
-
-# Input of the outcome
 
 
 class OutcomeInput(NamedTuple):
@@ -207,9 +196,6 @@ def read_outcome_inputs(session: Session, regions: Collection[str], year: int) -
         .order_by(t.region_code, t.indicator)
     )
     return [OutcomeInput(*row) for row in session.execute(statement)]
-
-
-# Tables
 
 
 def read_region_codes(session: Session) -> RegionCodes:

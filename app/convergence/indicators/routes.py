@@ -54,21 +54,18 @@ _OBSERVATION = "/regions/{region}/indicators/{indicator}/observations/{period}"
 _TARGET = "/regions/{region}/indicators/{indicator}/targets/{year}"
 
 
-# Definitions
-
-
 @router.get("/indicators", response_model=Page[IndicatorOut])
 def list_indicators(call: Caller, query: FromQuery[IndicatorQuery]) -> Response:
-    """The outcome indicators: unit, direction, publisher, frequency, and what tables call them.
+    """List the outcome indicators with unit, direction, publisher, frequency and their names in tables.
 
-    Open to every valid token, like all reference data.
+    Every valid token may read them, like all reference data.
     """
     return call.answer_list(queries.list_indicators(query), query, sort="code")
 
 
 @router.get("/indicators/{indicator}", response_model=IndicatorReply)
 def read_indicator(call: Caller, indicator: IndicatorKey) -> Response:
-    """One definition; 404 where there is none of that code."""
+    """Return the definition of an indicator; 404 if there is none."""
     return _reply_indicator(call, indicator)
 
 
@@ -76,10 +73,10 @@ def read_indicator(call: Caller, indicator: IndicatorKey) -> Response:
     "/indicators/{indicator}", response_model=IndicatorReply, responses=declare_created(IndicatorReply)
 )
 def put_indicator(call: Caller, indicator: IndicatorKey, content: IndicatorIn) -> Response:
-    """Define an indicator, or replace a definition that the product ships; a newer version then leaves it alone.
+    """Define an indicator or replace its definition, as the nation's administrator with the scope `administer`.
 
-    For the nation's administrators, with the scope `administer`. 409 where the frequency would change under
-    observations that are there.
+    Releases no longer update a shipped definition after that. 409 if the frequency changes and the indicator has
+    observations.
     """
     is_new = commands.put_indicator(call.write, indicator, content)
     return _reply_indicator(call, indicator, status=201 if is_new else 200)
@@ -87,7 +84,7 @@ def put_indicator(call: Caller, indicator: IndicatorKey, content: IndicatorIn) -
 
 @router.get("/indicators/{indicator}/history", response_model=Page[HistoryEntry])
 def list_indicator_history(call: Caller, indicator: IndicatorKey, query: History) -> Response:
-    """Every write to a definition: as it was shipped, and what an administrator made of it."""
+    """List the writes to a definition, by releases and by administrators."""
     return answer_history(call, INDICATORS_CHAIN, f"indicators/{indicator}", query)
 
 
@@ -95,9 +92,6 @@ def _reply_indicator(call: RequestContext, code: str, *, status: int = 200) -> R
     text, version = queries.INDICATOR.read_reply(call.session, IndicatorOut, code)
     allowed = ["edit"] if call.actor.may("write_indicators", NATION) else []
     return answer_resource(call.request, text, version, f"indicators/{code}", status=status, allowed=allowed)
-
-
-# Observations
 
 
 def build_observations_tag(call: RequestContext) -> str:
@@ -112,10 +106,10 @@ def build_observations_tag(call: RequestContext) -> str:
 @router.get("/observations", response_model=Page[ObservationOut])
 @revalidate_by(lambda request: build_observations_tag(authenticate_in_thread(request)))
 def list_observations(call: Caller, query: FromQuery[ObservationQuery]) -> Response:
-    """Observations of a region and everything below it, of an indicator, of a period.
+    """List observations by region, indicator and period.
 
-    `value` in the indicator's unit, or the publisher's `symbol` in its place: `...` not available, `-` none,
-    `NA` not shown. A symbol is never a zero. Open to every valid token: official statistics are the same for all.
+    An observation has a `value` in the indicator's unit, or the publisher's `symbol`: `...` not available, `-` none,
+    `NA` not shown. A symbol is never a zero. Every valid token may read these official statistics.
     """
     listing = queries.list_observations(query)
     body = read_page(call.session, call.request, listing, query, sort=query.sort)
@@ -124,10 +118,10 @@ def list_observations(call: Caller, query: FromQuery[ObservationQuery]) -> Respo
 
 @router.put("/observations", response_model=ObservationsWritten)
 def put_observations(call: Caller, batch: ObservationBatch) -> Response:
-    """Write up to 5,000 observations, all of them or none.
+    """Write up to 5,000 observations, all of them or none, as the nation's administrator.
 
-    For the nation's administrators. Where one of them exists, `If-Match` is required: a tag of the list, or `*`.
-    A value outside what the unit allows, or with more decimals than are published, is refused by its pointer.
+    Needs `If-Match` with a tag of the list or `*` if one of them exists. 422 with the pointer of each value outside
+    the limits of its indicator or with too many decimals.
     """
     call.actor.require("write_observations", NATION)
     items = [
@@ -166,13 +160,13 @@ _TABLE = Upload("The publisher's table: .xlsx or .csv, at most 20 MB and 20,000 
 
 @router.post("/observations/import", response_model=ObservationsWritten, openapi_extra=_TABLE.declared)
 def import_observations(call: Caller, query: FromQuery[TableQuery]) -> Response:
-    """Import a table of BPS: regions by indicators, regions by years, or one observation a row; all or nothing.
+    """Import a table of BPS, all or nothing: regions by indicators, regions by years, or one observation a row.
 
-    Columns are known by their headers: a code column, indicators by code, name or alias, years, or
-    `indicator`, `year`, `month`, `value`. `code_system` says whose codes they are. Comma and point are both
-    decimal marks; symbols and flags are kept as told; blank cells say nothing. Refused cell by cell, with sheet, row
-    and column: numbers that a spreadsheet has turned into times or dates (with what they probably were), formulas,
-    values outside the unit, codes that the names beside them contradict.
+    Headers name the columns: a code column; indicators by code, name or alias; years; or `indicator`, `year`, `month`,
+    `value`. `code_system` names the system of the region codes. Numbers may have a decimal comma or point, symbols and
+    flags; a blank cell is no observation. The errors give sheet, row and column of each number that a spreadsheet
+    turned into a time or a date (with its probable value), each formula, each value outside the limits, and each code
+    that contradicts the name in its row.
     """
     call.actor.require("write_observations", NATION)
     table = _TABLE.read(call.request)
@@ -189,7 +183,7 @@ def import_observations(call: Caller, query: FromQuery[TableQuery]) -> Response:
 def read_observation(
     call: Caller, region: RegionKey, indicator: IndicatorKey, period: ObservedKey
 ) -> Response:
-    """One observation; 404 where nothing was told of that period."""
+    """Return one observation; 404 if the period has none."""
     return _reply_observation(call, region, indicator, period)
 
 
@@ -197,9 +191,9 @@ def read_observation(
 def put_observation(
     call: Caller, region: RegionKey, indicator: IndicatorKey, period: ObservedKey, content: ObservationIn
 ) -> Response:
-    """Write one observation: a value in the indicator's unit, or the publisher's symbol; exactly one of them.
+    """Write one observation, as the nation's administrator: either a value or the publisher's symbol.
 
-    For the nation's administrators. 422 where the indicator has no such period.
+    422 if the indicator has no such period.
     """
     call.actor.require("write_observations", NATION)
     queries.check_place(call.session, region, indicator)
@@ -218,7 +212,7 @@ def put_observation(
 def delete_observation(
     call: Caller, region: RegionKey, indicator: IndicatorKey, period: ObservedKey
 ) -> Response:
-    """Take back an observation that was told by mistake."""
+    """Delete an observation."""
     commands.delete_observation(call.write, region, indicator, period)
     return answer_no_content()
 
@@ -227,7 +221,7 @@ def delete_observation(
 def list_observation_history(
     call: Caller, region: RegionKey, indicator: IndicatorKey, period: ObservedKey, query: History
 ) -> Response:
-    """Every write to an observation: preliminary, revised, taken back."""
+    """List the writes to an observation, with its deletion."""
     subject = queries.OBSERVATION.format_subject(region, indicator, period)
     return answer_history(call, OBSERVATIONS_CHAIN, subject, query)
 
@@ -241,18 +235,15 @@ def _reply_observation(
     return answer_resource(call.request, text, version, address, status=status, allowed=allowed)
 
 
-# Targets
-
-
 @router.get("/targets", response_model=Page[TargetOut])
 def list_targets(call: Caller, query: FromQuery[TargetQuery]) -> Response:
-    """Targets of the regions that the caller sees: what is to be reached in a year, from which baseline."""
+    """List the targets of visible regions: the value to reach in a year, with its baseline."""
     return call.answer_list(queries.list_targets(call.actor, query), query, sort=query.sort)
 
 
 @router.get(_TARGET, response_model=TargetReply)
 def read_target(call: Caller, region: RegionKey, indicator: IndicatorKey, year: TargetYearKey) -> Response:
-    """One target of a region; 404 for a region that the caller does not see."""
+    """Return a target of a region; 404 if the caller cannot see the region."""
     check_visible(call.session, call.actor, region)
     return _reply_target(call, region, indicator, _parse_year(year))
 
@@ -261,9 +252,9 @@ def read_target(call: Caller, region: RegionKey, indicator: IndicatorKey, year: 
 def put_target(
     call: Caller, region: RegionKey, indicator: IndicatorKey, year: TargetYearKey, content: TargetIn
 ) -> Response:
-    """Set what a region means to reach in a year, and from which baseline; for its secretariat.
+    """Set the target of a region for a year with its baseline, as the region's secretariat.
 
-    The outcome of a region is how much of the way from baseline to target it has made.
+    The outcome of a region is its achieved share of the way from baseline to target.
     """
     is_new = commands.put_target(call.write, region, indicator, _parse_year(year), content)
     return _reply_target(call, region, indicator, _parse_year(year), status=201 if is_new else 200)
@@ -271,7 +262,7 @@ def put_target(
 
 @router.delete(_TARGET, status_code=204)
 def delete_target(call: Caller, region: RegionKey, indicator: IndicatorKey, year: TargetYearKey) -> Response:
-    """Take back the target of a region for a year; 404 where none was set."""
+    """Delete the target of a region for a year; 404 if there is none."""
     commands.delete_target(call.write, region, indicator, _parse_year(year))
     return answer_no_content()
 
@@ -280,13 +271,12 @@ def delete_target(call: Caller, region: RegionKey, indicator: IndicatorKey, year
 def list_target_history(
     call: Caller, region: RegionKey, indicator: IndicatorKey, year: TargetYearKey, query: History
 ) -> Response:
-    """Every write to a target: who set it, from what to what. Stays after it was taken back."""
+    """List the writes to a target, also after its deletion."""
     subject = queries.TARGET.format_subject(region, indicator, _parse_year(year))
     return answer_history(call, format_targets_chain(region), subject, query)
 
 
 def _parse_year(text: str) -> int:
-    """Return the year in a path. Raises NotFound if the text is not a year from 2015 to 2100."""
     if not (text.isascii() and text.isdecimal() and len(text) == 4 and "2015" <= text <= "2100"):
         raise NotFound()
     return int(text)

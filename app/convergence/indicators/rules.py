@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from app.convergence.indicators.models import OBSERVED_PATTERN, Direction, Frequency, IndicatorFields
 from app.kit.problems import Kind
+from app.kit.wording import Text, declare_words
 
 INDICATORS_CHAIN = "indicators"
 """Journal chain of definitions."""
@@ -18,14 +19,15 @@ every list of them."""
 
 outside_unit = Kind(
     "outside_unit",
-    id="{value} di luar batas satuan {unit}: {allowed}",
-    en="{value} is outside what the unit {unit} allows: {allowed}",
+    id="“{value}” di luar batas indikator ini ({allowed})",
+    en="“{value}” is outside the limits of this indicator ({allowed})",
 )
 too_many_decimals = Kind(
     "too_many_decimals",
-    id="{value} berangka desimal lebih dari {allowed}, sedangkan {indicator} terbit dengan {allowed}",
-    en="{value} has more than {allowed} decimals, with which {indicator} is published",
+    id="“{value}” memiliki terlalu banyak angka desimal; indikator ini terbit dengan paling banyak {allowed}",
+    en="“{value}” has too many decimals; this indicator has at most {allowed}",
 )
+declare_words({"indicators": Text("daftar indikator", "the list of indicators")})
 
 LARGEST = 1e11
 """Bound of a figure without limits of its own: SQLite shows 15 digits in full."""
@@ -88,17 +90,15 @@ def resolve_period(indicator: IndicatorFields, period: SurveyPeriod) -> SurveyPe
     return SurveyPeriod(period.year, indicator.months.index(annual) + 1)
 
 
-def find_value_error(
-    code: str, indicator: IndicatorFields, value: float
-) -> tuple[Kind, object, dict[str, object]] | None:
-    """Return (kind, allowed, values) of the error in a value. Returns None if the definition allows the value."""
+def find_value_error(indicator: IndicatorFields, value: float) -> tuple[Kind, object] | None:
+    """Return (kind, allowed) of the error in a value. Returns None if the definition allows the value."""
     low = -LARGEST if indicator.minimum is None else indicator.minimum
     high = LARGEST if indicator.maximum is None else indicator.maximum
     if not low <= value <= high:
-        return outside_unit, f"≥ {low:.15g} ≤ {high:.15g}", {"unit": indicator.unit}
+        return outside_unit, f"≥ {low:.15g} ≤ {high:.15g}"
     exponent = Decimal(repr(float(value))).normalize().as_tuple().exponent
     if isinstance(exponent, int) and -exponent > indicator.decimals:
-        return too_many_decimals, indicator.decimals, {"indicator": code}
+        return too_many_decimals, indicator.decimals
     return None
 
 

@@ -18,12 +18,7 @@ from app.plans.actions.models import ComponentClass
 from app.reference.models import RegionLevel
 
 Percentage = float | None
-Points = Annotated[
-    float | None, ShapeField(description="Percentage points; null where one side is undefined.")
-]
-
-
-# Stored figures
+Points = Annotated[float | None, ShapeField(description="Percentage points; null if one side is undefined.")]
 
 
 class SumFields(BaseModel):
@@ -58,11 +53,11 @@ SUMS = tuple(SumFields.model_fields)
 class FiguresFields(SumFields):
     """The stored figures of a region: sums, and everything else as JSON."""
 
-    in_force: bool = ShapeField(description="Whether its plan is; if not, the sums are of a draft.")
+    in_force: bool = ShapeField(description="True if its plan is; else the sums are of a draft.")
     spending_percent: float | None = ShapeField(
         description="Spending figure, by the method of the region's year."
     )
-    content: str = ShapeField(description="JSON: what is the region's own beside the sums.")
+    content: str = ShapeField(description="JSON of the region's own figures besides the sums.")
     computed_at: datetime
 
 
@@ -73,7 +68,7 @@ class ScorecardFiguresRow(FiguresFields, Table, table=True):
 
     period: str = Field(primary_key=True, max_length=7)
     region_code: str = Field(primary_key=True, max_length=13, foreign_key="region.code")
-    stamp: str = Field(max_length=80, description="State of the journal, and the day, that they are of.")
+    stamp: str = Field(max_length=80, description="State of the journal and day of the figures.")
 
 
 class ScorecardRow(FiguresFields, Table, table=True):
@@ -85,7 +80,7 @@ class ScorecardRow(FiguresFields, Table, table=True):
     region_code: str = Field(foreign_key="region.code", max_length=13)
     period: str = Field(max_length=7)
     amendment: int
-    year: int = Field(description="By it the table can be partitioned.")
+    year: int = Field(description="A key to partition the table by.")
     answer: str = Field(description="Canonical JSON (RFC 8785) of the reply.")
     sha256: str = Field(max_length=64, description="Of `answer`, hex.")
 
@@ -123,42 +118,30 @@ class Content(CoverageContent):
     """Highest spending figure of the group at the time of the freeze."""
 
 
-# Queries
-
-
 class ScorecardQuery(BaseModel):
     period: Quarter
     amendment: int | None = ShapeField(
         default=None,
         ge=0,
         le=1_000_000,
-        description="Of a frozen quarter that amendment, 0 what was frozen first; the one in force if not given.",
+        description="Number of an amendment of a frozen quarter, 0 for the first; by default the one in force.",
     )
-
-
-class WhatIfQuery(BaseModel):
-    period: Quarter
 
 
 class RankingQuery(BaseModel):
-    region: RegionCode = ShapeField(
-        description="A province: all its regencies. A regency: it alone, with its rank."
-    )
+    region: RegionCode = ShapeField(description="A province for all its regencies, or one regency.")
     period: Quarter
-
-
-# Replies
 
 
 class ComponentOut(BaseModel):
     """A component of the index."""
 
     component: IndexComponent
-    value: Percentage = ShapeField(description="Percent, two decimals; null where undefined.")
-    missing: Missing | None = ShapeField(description="Why it is undefined.")
+    value: Percentage = ShapeField(description="Percent, two decimals; null if undefined.")
+    missing: Missing | None = ShapeField(description="Reason for an undefined value.")
     weight: float
-    weight_used: float = ShapeField(description="Its share of the weights of the components that are there.")
-    contribution: Percentage = ShapeField(description="Points that it gives to the index.")
+    weight_used: float = ShapeField(description="Its share of the weights of all defined components.")
+    contribution: Percentage = ShapeField(description="Points of the index from this component.")
     formula: str
 
 
@@ -168,11 +151,11 @@ class MissingOut(BaseModel):
 
 
 class GainOut(BaseModel):
-    """The next unit of an input, and what it would add."""
+    """The next unit of an input, with its gain."""
 
     component: IndexComponent
-    of: str | None = ShapeField(description="Which service, indicator or input.")
-    changes: dict[str, object] = ShapeField(description="Body by which `what-if` tells the same.")
+    of: str | None = ShapeField(description="Code of the service or the indicator, or name of the input.")
+    changes: dict[str, object] = ShapeField(description="Body for `what-if`.")
     index_percent: float
     gain: float = ShapeField(description="Points of the index.")
 
@@ -184,7 +167,7 @@ class ComponentChange(BaseModel):
 
 
 class ChangeOut(BaseModel):
-    """Against the quarter before; in January that is the last of the year before."""
+    """The change from the quarter before, which for the first quarter is in the year before."""
 
     period: Quarter
     index_before: Percentage
@@ -195,44 +178,44 @@ class ChangeOut(BaseModel):
 class ClassShare(BaseModel):
     """Money of one class of components."""
 
-    component_class: ComponentClass | None = ShapeField(description="Null: what nobody has split.")
-    planned: int = ShapeField(description="Whole rupiah; below zero where more is split than allocated.")
+    component_class: ComponentClass | None = ShapeField(description="Null for money without a class.")
+    planned: int = ShapeField(description="Whole rupiah; negative if the classes exceed the allocation.")
     planned_percent: Percentage = ShapeField(description="Of the budget.")
-    spent: int = ShapeField(description="Whole rupiah, travel left out.")
+    spent: int = ShapeField(description="Whole rupiah, without travel.")
     spent_percent: Percentage = ShapeField(description="Of the budget.")
 
 
 class Incentive(BaseModel):
-    """The figure of PMK 97/2023 article 3 (3), by which fiscal incentives were shared out, with its parts."""
+    """The figure of PMK 97/2023 article 3 (3), the key of fiscal incentives, with its parts."""
 
     legal_basis: str
-    direct_percent: Percentage = ShapeField(description="Spent on direct components of the budget.")
+    direct_percent: Percentage = ShapeField(description="Spending on direct components, of the budget.")
     indirect_percent: Percentage
     supporting_percent: Percentage
     share_direct: float
     share_indirect: float
     share_supporting: float
-    travel: int = ShapeField(description="Whole rupiah of official travel that was left out.")
+    travel: int = ShapeField(description="Whole rupiah of official travel, which the figure excludes.")
     figure_percent: Percentage = ShapeField(description="`Xi`: the weighted sum.")
     highest_percent: Percentage = ShapeField(description="`Xmaks`: the highest of the group.")
-    standardised_percent: Percentage = ShapeField(description="`XSi`, which is the component spending.")
+    standardised_percent: Percentage = ShapeField(description="`XSi`: the component spending.")
 
 
 class MoneyOut(BaseModel):
-    """Where the money goes, beside those whom it is for."""
+    """The budget by place and class, with the people that it is for."""
 
     budget: int
     budget_at_villages: int
     budget_in_loci: int
     in_loci_percent: Percentage = ShapeField(description="Of the budget at villages.")
-    p0_percent: Percentage = ShapeField(description="Newest share of poor published up to the year.")
+    p0_percent: Percentage = ShapeField(description="Newest poverty rate up to the year.")
     p0_period: str | None
     population: int | None
     poor: int | None = ShapeField(description="P0 × population, whole persons.")
-    per_poor: int | None = ShapeField(description="Whole rupiah of the budget for each of them.")
-    families: int = ShapeField(description="Families that lines aim at which aim at families alone.")
-    per_family: int | None = ShapeField(description="Whole rupiah of these lines for each.")
-    persons: int = ShapeField(description="The same of persons.")
+    per_poor: int | None = ShapeField(description="Whole rupiah of the budget for each poor person.")
+    families: int = ShapeField(description="Recipients of the lines with families only.")
+    per_family: int | None = ShapeField(description="Whole rupiah of these lines for each family.")
+    persons: int = ShapeField(description="Recipients of the lines with persons only.")
     per_person: int | None
     by_class: list[ClassShare]
     incentive: Incentive
@@ -297,21 +280,23 @@ _CORE = {
 
 
 class ScorecardCore(BaseModel):
-    """The index with its components and everything that it is computed from."""
+    """The index with its components and all inputs."""
 
     index_percent: Percentage = ShapeField(
-        description="IKPK: Σ weight · component / Σ weight, over the components that are there."
+        description="IKPK: Σ weight · component / Σ weight, over the defined components."
     )
     index_class: str | None = ShapeField(description="By the thresholds of the method.")
-    complete: bool = ShapeField(description="False where something is undefined; `missing` names it.")
+    complete: bool = ShapeField(description="False if something is undefined; `missing` lists it.")
     missing: list[MissingOut]
     components: list[ComponentOut]
-    targeting_budget_percent: Percentage = ShapeField(description="Budget in loci of budget at villages.")
+    targeting_budget_percent: Percentage = ShapeField(
+        description="Budget in priority locations, of the budget at villages."
+    )
     targeting_families_percent: Percentage = ShapeField(
-        description="Families of loci that a funded line of each strategy reaches, of those of all loci."
+        description="Families in priority locations with a funded line of each strategy, of those in all of them."
     )
     spending_figure_percent: Percentage = ShapeField(
-        description="Spending of the budget, weighted by class, before it is set beside the highest."
+        description="Spending in percent of the budget, weighted by class."
     )
     inputs: ScorecardInputs
 
@@ -376,33 +361,31 @@ class WhereOut(BaseModel):
     period: Quarter
     method: str = ShapeField(description="Edition of the method: weights, shares, thresholds.")
     frozen: bool
-    amendment: int | None = ShapeField(description="Number of the amendment; null while nothing is frozen.")
+    amendment: int | None = ShapeField(description="Number of the amendment; null before the first freeze.")
     computed_at: datetime
 
 
 class Scorecard(ScorecardCore, WhereOut):
-    """How a region stands in a quarter, explained."""
+    """The scorecard of a region in a quarter, with explanations."""
 
     balance_percent: Percentage = ShapeField(description="B: the lowest coverage of a strategy.")
-    lowest_strategy: str | None = ShapeField(description="The strategy that has it.")
+    lowest_strategy: str | None = ShapeField(description="Strategy with the lowest coverage.")
     by_strategy: list[StrategyCoverage]
     reach_percent: Percentage = ShapeField(
-        description="R: target families of reporting of expected villages."
+        description="R: target families of villages with a report, of those of expected villages."
     )
     is_rankable: bool
-    status: VillageStatus | None = ShapeField(description="Of a village; null of a region above.")
-    change: ChangeOut | None = ShapeField(description="Null of a village and a district.")
-    raise_most: list[GainOut] = ShapeField(description="What would raise the index most, first.")
-    money: MoneyOut | None = ShapeField(
-        description="Null where there is no plan in force that the caller may see."
-    )
+    status: VillageStatus | None = ShapeField(description="Status of a village; null for other regions.")
+    change: ChangeOut | None = ShapeField(description="Null for villages and districts.")
+    raise_most: list[GainOut] = ShapeField(description="Next units with the largest gains, largest first.")
+    money: MoneyOut | None = ShapeField(description="Null without a plan in force that the caller may see.")
     lines: int | None
     loci_without_target: int | None = ShapeField(
-        description="Of the loci: nobody says how many target families."
+        description="Priority locations without a known number of target families."
     )
     spent_travel: int | None
     spent_unclassified: int | None = ShapeField(
-        description="Spent without a class: the report gives none, and the line has components of several."
+        description="Spending without a class: the report gives none, and the line has several."
     )
 
     model_config = show_example(
@@ -442,8 +425,10 @@ class RankedRegency(BaseModel):
 
     region_code: RegionCode
     name: str
-    rank: int | None = ShapeField(description="Ties have the same, by the index, then K, then P.")
-    not_ranked: NotRanked | None = ShapeField(description="Why it has none.")
+    rank: int | None = ShapeField(
+        description="By the index, ties by K, then by P; equals in all three share a rank."
+    )
+    not_ranked: NotRanked | None = ShapeField(description="Reason for a missing rank.")
     index_percent: Percentage
     index_class: str | None
     complete: bool
@@ -478,11 +463,11 @@ class Ranking(BaseModel):
     region_code: RegionCode
     province: RegionCode
     period: Quarter
-    ranked: Count = ShapeField(description="How many of the province's regencies have a rank.")
+    ranked: Count = ShapeField(description="Number of the province's regencies with a rank.")
     highest_spending_percent: Percentage = ShapeField(
-        description="By which X is measured while nothing is frozen."
+        description="Highest spending figure, the basis of X before a freeze."
     )
-    regencies: list[RankedRegency] = ShapeField(description="By rank, those without one last.")
+    regencies: list[RankedRegency] = ShapeField(description="By rank; regencies without a rank last.")
 
     model_config = show_example(
         region_code="63",
@@ -502,7 +487,7 @@ class ComponentDifference(BaseModel):
 
 
 class WhatIf(BaseModel):
-    """A scorecard as it is, as it would be, and what lies between."""
+    """The present scorecard, the one with changed inputs, and the difference."""
 
     region_code: RegionCode
     period: Quarter

@@ -64,9 +64,6 @@ _COLUMNS = (*SUMS, "in_force", "spending_percent", "computed_at")
 _RANKED = (RegionLevel.province, RegionLevel.regency)
 
 
-# Figures of regions
-
-
 @dataclass(frozen=True)
 class RegionGroup:
     """The figures of a region and of its comparison group, by region and quarter."""
@@ -306,9 +303,6 @@ def _select_newest_entry(
     return sa.func.coalesce(newest, "-")
 
 
-# Subjects of scorecards
-
-
 def _build_subject(session: Session, actor: Actor, group: RegionGroup, region: str, period: str) -> Subject:
     """Build the subject of a regency from its own figures, of a province or the nation from pooled ones."""
     figures = group.get(region, period)
@@ -322,17 +316,11 @@ def _build_subject(session: Session, actor: Actor, group: RegionGroup, region: s
     else:
         sums = group.pool_sums(period)
         sums = sums if sums["lines"] else None
-        _set_coverage(content, _pool_coverage(session, actor, region, period))
+        content = {**content, **_pool_coverage(session, actor, region, period)}
         latest = max(row.computed_at for row in group.figures.values() if row.period == period)
         figures = replace(figures, computed_at=latest, amendment=None)
     highest = content["highest"] if "highest" in content else group.find_highest(period)
     return Subject(figures, build_inputs(content, sums, highest), parse_method(content), sums, content)
-
-
-def _set_coverage(content: Content, coverage: CoverageContent) -> None:
-    content["services"] = coverage["services"]
-    content["families_reporting"] = coverage["families_reporting"]
-    content["families_expected"] = coverage["families_expected"]
 
 
 def _pool_coverage(session: Session, actor: Actor, region: str, period: str) -> CoverageContent:
@@ -368,8 +356,7 @@ def _build_coverage_subject(
     figures = replace(
         regency_figures, region_code=region, name=name, level=RegionLevel(get_level(region)), amendment=None
     )
-    content: Content = {**regency_figures.content, "process_percent": None, "indicators": []}
-    _set_coverage(content, coverage)
+    content: Content = {**regency_figures.content, **coverage, "process_percent": None, "indicators": []}
     inputs = build_inputs(content, None, None)
     return Subject(figures, inputs, parse_method(content), None, content, only_coverage=True, status=status)
 
@@ -395,9 +382,6 @@ def _read_village(
     status = VillageStatus(report["status"]) if report["status"] else None
     families = report["target_families"]
     return CoverageContent(services=services, families_reporting=families, families_expected=families), status
-
-
-# Scorecards
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from fastapi import Response
 
 from app.access.actor import Caller, RequestContext
+from app.convergence.coverage.models import FiguresQuery
 from app.convergence.scorecards import queries
 from app.convergence.scorecards.cache import FiguresCache
 from app.convergence.scorecards.index.models import ScorecardChanges
@@ -12,7 +13,6 @@ from app.convergence.scorecards.models import (
     Scorecard,
     ScorecardQuery,
     WhatIf,
-    WhatIfQuery,
 )
 from app.kit.http.etags import IMMUTABLE, VARY, is_unchanged
 from app.kit.http.replies import answer
@@ -24,18 +24,17 @@ router = make_router(prefix="/scorecards", tags=["convergence"])
 
 
 def _get_cache(call: RequestContext) -> FiguresCache:
-    """Return the cache of this process."""
     cache: FiguresCache = call.request.app.state.figures_cache
     return cache
 
 
 @router.get("", response_model=Ranking, openapi_extra={"x-problems": [404, 409]})
 def rank_scorecards(call: Caller, query: FromQuery[RankingQuery]) -> Response:
-    """The regencies of a province by their convergence index in a quarter, or one regency with its rank.
+    """Rank the regencies of a province by their convergence index in a quarter, or return one regency with its rank.
 
-    Ranks are given only within one province and one quarter, to regencies with a reach of at least the method's 70 %;
-    ties are decided by K, then P. They are the same for every caller: plans count once they are in force, and
-    quarters that are frozen count as they were frozen. 404 for a region that the caller does not see.
+    Ranks compare regencies of one province in one quarter with a reach of at least the method's 70 %; ties go by K,
+    then by P. All callers get equal ranks: only plans in force count, and frozen quarters count with their frozen
+    figures. 404 if the caller cannot see the region.
     """
     body = queries.read_ranking_json(
         call.session, call.actor, _get_cache(call), query.region, query.period, call.now
@@ -45,13 +44,13 @@ def rank_scorecards(call: Caller, query: FromQuery[RankingQuery]) -> Response:
 
 @router.get("/{region}", response_model=Scorecard, openapi_extra={"x-problems": [409], **FROZEN})
 def read_scorecard(call: Caller, region: RegionKey, query: FromQuery[ScorecardQuery]) -> Response:
-    """How a region stands in a quarter, explained: every component of the index with its inputs, formula, weight
-    and what is missing, what would raise it most, the change against the quarter before, and where the money goes.
+    """Return the scorecard of a region in a quarter: the index with each component, its inputs, formula and weight.
 
-    Recomputing from `inputs` gives the same figures; each step starts from the two decimals of the step before.
-    A missing component is named, `complete` is false, and the weights are those of the components that are there.
-    Districts and villages have coverage alone; provinces and the nation pool the counts of those below. A frozen
-    quarter answers as it was frozen; `amendment` names an earlier one, whose bytes stay the same for ever.
+    It also has the largest possible gains, the change from the quarter before, and the budget by place and class. A
+    client can recompute all figures from `inputs`; each step starts from the two decimals of the step before. If a
+    component is undefined, `missing` lists it, `complete` is false, and the other weights share its weight. Districts
+    and villages have only coverage; provinces and the nation pool the counts of their regencies. A frozen quarter
+    returns its frozen scorecard; `amendment` selects an earlier one, whose bytes never change.
     """
     if query.amendment is not None:
         frozen = queries.read_frozen_scorecard(
@@ -71,12 +70,12 @@ def read_scorecard(call: Caller, region: RegionKey, query: FromQuery[ScorecardQu
 
 @router.post("/{region}/what-if", response_model=WhatIf, openapi_extra=STORES_NOTHING)
 def try_scorecard(
-    call: Caller, region: RegionKey, query: FromQuery[WhatIfQuery], changes: ScorecardChanges
+    call: Caller, region: RegionKey, query: FromQuery[FiguresQuery], changes: ScorecardChanges
 ) -> Response:
-    """What the index would be if some of the inputs were others: the scorecard as it is, as it would be, and what lies
-    between. Inputs have the names that they have in `inputs`; what is left out stays. Nothing is stored.
+    """Compute the index with other inputs: the present scorecard, the changed one and the difference.
 
-    422 for a service or an indicator that the scorecard does not have, and for a part above its whole.
+    Changes have the names of the fields in `inputs`; omitted ones remain unchanged. The service stores nothing. 422
+    for a service or an indicator that the scorecard lacks, and for a part above its whole.
     """
     subject = queries.read_subject(
         call.unit.reading, call.actor, _get_cache(call), region, query.period, call.now

@@ -152,9 +152,6 @@ def compute_own_spending(sums: Mapping[str, int], method: Method) -> float | Non
     return compute_spending_figure(ScorecardInputs.model_construct(None, **sums), method).percent
 
 
-# Scorecards
-
-
 def build_core(now: Evaluation) -> ScorecardCore:
     return ScorecardCore.model_construct(
         index_percent=now.index,
@@ -305,9 +302,6 @@ def _build_incentive(subject: Subject, now: Evaluation) -> Incentive:
     )
 
 
-# Ranks
-
-
 def build_rank_figures(subject: Subject, now: Evaluation) -> RankFigures:
     return RankFigures(
         subject.figures.region_code,
@@ -340,9 +334,6 @@ def build_ranked_regency(subject: Subject, now: Evaluation, rank: int | None) ->
         amendment=figures.amendment,
         computed_at=figures.computed_at,
     )
-
-
-# What-if
 
 
 def compare_scorecards(subject: Subject, now: Evaluation, changed: Evaluation) -> WhatIf:

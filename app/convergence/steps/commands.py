@@ -13,24 +13,25 @@ from app.kit.database.journal import lock_chain
 from app.kit.http.validation import check_key, describe_unknown
 from app.kit.periods import get_local_date
 from app.kit.problems import FieldError, Kind, NotFound, Problem, refuse
-from app.kit.wording import Text
+from app.kit.wording import Text, declare_words
 from app.reference.queries import find_regions_by_code
 
 after_today = Kind(
     "after_today",
-    id="tanggal {value} sesudah hari ini di wilayah itu, {allowed}",
-    en="the date {value} is after today in that region, {allowed}",
+    id="tanggal “{value}” sesudah hari ini di wilayah itu ({allowed})",
+    en="the date “{value}” is after today in that region ({allowed})",
 )
 village_required = Kind(
     "village_required",
-    id="bukti jenis {kind} diberikan per desa: isi village",
-    en="evidence of the kind {kind} is given per village: name the village",
+    id="bukti jenis “{kind}” diberikan per desa; isi desanya",
+    en="each village has its own evidence of the kind “{kind}”; name the village",
 )
 no_village_there = Kind(
     "no_village_there",
-    id="{value} bukan desa atau kelurahan di wilayah {allowed}",
-    en="{value} is no village of the region {allowed}",
+    id="“{value}” bukan desa atau kelurahan di wilayah {allowed}",
+    en="“{value}” is not a village of region {allowed}",
 )
+declare_words({"evidence kinds": Text("jenis bukti langkah ini", "the kinds of evidence of this step")})
 
 
 class StepNotOpen(Problem):
@@ -38,8 +39,8 @@ class StepNotOpen(Problem):
     code = "step_not_open"
     title = Text("Langkah belum dibuka", "The step is not open yet")
     detail = Text(
-        "Langkah {step} dibuka pada {opens_on}; sebelum itu tidak ada yang dinilai.",
-        "The step {step} opens on {opens_on}; before that there is nothing to grade.",
+        "Langkah ini dibuka pada {opens_on} dan belum dapat dinilai.",
+        "This step opens on {opens_on} and cannot have grades yet.",
     )
 
 
@@ -75,8 +76,8 @@ def _check_evidence(write: Write, region: str, step: TemplateStep, content: Evid
     kinds = {kind.code: kind for kind in step.evidence_kinds}
     kind = kinds.get(content.kind)
     if kind is None:
-        source = f"step {step.code}"
-        errors.append(describe_unknown(content.kind, source, kinds, allowed=list(kinds), pointer="/kind"))
+        source, allowed = "evidence kinds", list(kinds)
+        errors.append(describe_unknown(content.kind, source, kinds, allowed=allowed, pointer="/kind"))
     elif kind.per_village and content.village is None:
         errors.append(FieldError(village_required, pointer="/village", values={"kind": kind.code}))
     known = find_regions_by_code(write.session, {region, *([content.village] if content.village else [])})
@@ -98,7 +99,7 @@ def _check_open(write: Write, region: str, year: int, step: TemplateStep) -> Non
     opens_on = compute_window(year, step.opens_month, step.due_month).opens_on
     zone = find_regions_by_code(write.session, [region])[region].timezone
     if get_local_date(write.author.at, zone) < opens_on:
-        raise StepNotOpen(step=step.code, opens_on=opens_on)
+        raise StepNotOpen(opens_on=opens_on)
 
 
 def delete_evidence(write: Write, key: PartKey) -> None:

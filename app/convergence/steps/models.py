@@ -31,19 +31,19 @@ from app.reference.models import RegionLevel, Timezone
 
 nothing_shown = Kind(
     "nothing_shown",
-    id="isi url atau document_number: sesuatu harus dapat dilihat",
-    en="give url or document_number: there must be something to look at",
+    id="isi tautan atau nomor dokumen, agar bukti dapat dilihat",
+    en="give a link or a document number, so that readers can find the evidence",
 )
 
 StepKey = Annotated[str, describe_key("Code of the step in the region's template.", "regulation")]
 EvidenceKey = Annotated[
-    str, describe_key("Key of the evidence in its step, chosen by who writes it.", "sk-tkpk")
+    str, describe_key("Key of the evidence in its step; the writer chooses it.", "sk-tkpk")
 ]
 CriterionKey = Annotated[str, describe_key("Code of the criterion in its step.", "decrees")]
 
 
 class Grade(StrEnum):
-    """A to D are 4 to 1, `none` is 0."""
+    """Grade of a criterion: A to D count 4 to 1, `none` counts 0."""
 
     a = "A"
     b = "B"
@@ -53,8 +53,8 @@ class Grade(StrEnum):
 
 
 class StepState(StrEnum):
-    """Derived, never written, judged on the day in the region's zone: `done` where everything required is shown,
-    else `not_open`, `open` or `late` by the step's window."""
+    """State of a step on today's date in the region's zone: `done` with evidence of each required kind, else
+    `not_open`, `open` or `late` by the step's window."""
 
     not_open = "not_open"
     open = "open"
@@ -63,7 +63,7 @@ class StepState(StrEnum):
 
 
 class NoFigure(StrEnum):
-    """Why there is no figure; only `not_adopted` is graded all the same, since it is known."""
+    """Reason for a missing figure; `not_adopted` still gives the grade `none`."""
 
     not_open = "not_open"
     panel_only = "panel_only"
@@ -84,20 +84,17 @@ class NoFigure(StrEnum):
     no_observations = "no_observations"
 
 
-# Evidence
-
-
 class EvidenceFields(BaseModel):
     """A document as proof of work on a step."""
 
-    kind: Key = ShapeField(description="Code of one of the kinds that the step asks for.")
+    kind: Key = ShapeField(description="Code of a kind of evidence of the step.")
     title: Line
-    date: Day = ShapeField(description="Of the document; not after today in the region's zone.")
+    date: Day = ShapeField(description="Date of the document, up to today in the region's zone.")
     document_number: Line | None = None
-    url: SecureLink | None = ShapeField(default=None, description="Where it can be read, https only.")
+    url: SecureLink | None = ShapeField(default=None, description="Link to the document, https only.")
     village: RegionCode | None = ShapeField(
         default=None,
-        description="The village that it is about; required of a kind that is given per village.",
+        description="Village of the evidence; required for a kind by village.",
     )
 
 
@@ -120,7 +117,7 @@ _PLACE = {
 
 
 class EvidenceIn(EvidenceFields, Shape):
-    """Evidence as it is written: documents only, never a person's name or number."""
+    """Evidence in a request: a document, never a person's name or number."""
 
     model_config = show_example(_EVIDENCE)
 
@@ -132,7 +129,7 @@ class EvidenceIn(EvidenceFields, Shape):
 
 
 class EvidenceOut(EvidenceFields):
-    """Evidence as it is read."""
+    """Evidence in a reply."""
 
     key: Key
     version: Version
@@ -142,7 +139,7 @@ class EvidenceOut(EvidenceFields):
 
 
 class EvidenceReply(EvidenceOut):
-    """One piece of evidence, with what the caller may do with it."""
+    """A piece of evidence with the rights of the caller."""
 
     region_code: RegionCode
     year: int
@@ -170,14 +167,11 @@ class StepEvidenceRow(EvidenceFields, Table, table=True):
     updated_at: datetime
 
 
-# Grades of the panel
-
-
 class PanelGradeFields(BaseModel):
     """The grade of a criterion by the panel of the province, with the reason."""
 
     grade: Grade
-    reason: Statement = ShapeField(description="Why; names positions, never persons.")
+    reason: Statement = ShapeField(description="Reason for the grade; names positions, never persons.")
 
 
 _GRADE = {"grade": "B", "reason": "Regulasi RPKD belum diperbarui"}
@@ -190,23 +184,23 @@ _GRADED = {
 
 
 class PanelGradeIn(PanelGradeFields, Shape):
-    """A grade as the panel gives it."""
+    """A grade of the panel in a request."""
 
     model_config = show_example(_GRADE)
 
 
 class PanelGrade(PanelGradeFields):
-    """A grade that the panel gave."""
+    """A grade of the panel in a reply."""
 
     graded_at: datetime
-    graded_by: str = ShapeField(description="Name of the token, a service or a position; never of a person.")
+    graded_by: str = ShapeField(description="Name of the token: a service or a position, never a person.")
     version: Version
 
     model_config = show_example(_GRADED)
 
 
 class PanelGradeReply(PanelGrade):
-    """The panel's grade of a criterion, with what the caller may do with it."""
+    """The panel's grade of a criterion with the rights of the caller."""
 
     region_code: RegionCode
     year: int
@@ -239,33 +233,36 @@ class StepGradeRow(PanelGradeFields, Table, table=True):
     version: int
 
 
-# Scores
-
-_SCORE = "0 to 100, two decimals; null where nothing was graded."
+_SCORE = "0 to 100, two decimals; null without grades."
 Score = Annotated[float | None, ShapeField(description=_SCORE)]
+ProcessPercent = Annotated[
+    float | None, ShapeField(description="P: mean of the steps that have a score, by their weights.")
+]
+Ungraded = Annotated[
+    list[str],
+    ShapeField(description="Criteria of open steps without a grade, for lack of data or of a panel."),
+]
 
 
 class StepScore(BaseModel):
-    """A step in numbers."""
+    """The scores of a step."""
 
     step: Key
-    machine_score: Score = ShapeField(description=f"Of the machine's grades alone: {_SCORE}")
-    panel_score: Score = ShapeField(description=f"Of the panel's grades alone: {_SCORE}")
+    machine_score: Score = ShapeField(description=f"Score of the machine's grades: {_SCORE}")
+    panel_score: Score = ShapeField(description=f"Score of the panel's grades: {_SCORE}")
     score: Score = ShapeField(
-        description="The one that counts: of each criterion the grade that the template lets count, else the other; "
-        "null while the step is not open, or where nothing was graded."
+        description="Score that counts, from one grade of each criterion: the template's first choice, else the other "
+        "grade; null before the step opens and without grades."
     )
 
 
 class ProcessScore(BaseModel):
     """P of a region's year, with the scores of its steps and the criteria without a grade."""
 
-    template: Key = ShapeField(description="Template and edition.")
-    score: Score = ShapeField(description="P: mean of the steps that have a score, by their weights.")
+    template: Key = ShapeField(description="Template with its edition.")
+    score: ProcessPercent
     steps: list[StepScore]
-    missing: list[str] = ShapeField(
-        description="Criteria of steps that are open that nobody could grade, for want of data or of a panel."
-    )
+    missing: Ungraded
 
 
 CountedNumber = Annotated[
@@ -277,7 +274,7 @@ CountedNumber = Annotated[
 
 
 class GradedCriterion(BaseModel):
-    """A criterion with both grades and what the machine's was computed from."""
+    """A criterion with the grades of machine and panel, and the inputs of the machine's."""
 
     code: Key
     name: str
@@ -285,28 +282,30 @@ class GradedCriterion(BaseModel):
     weight: int
     measure: MeasureName | None
     thresholds: GradeThresholds | None
-    value: float | None = ShapeField(description="The figure, two decimals; null where `no_figure` says why.")
+    value: float | None = ShapeField(
+        description="The figure, two decimals; null with the reason in `no_figure`."
+    )
     unit: Unit | None
-    inputs: dict[str, CountedNumber] = ShapeField(description="What the figure was computed from, by name.")
+    inputs: dict[str, CountedNumber] = ShapeField(description="Inputs of the figure, by name.")
     measured_at: str | None = ShapeField(
-        description="What it is of, where there was a choice: the quarter of coverage, the survey of the indicator, "
-        "the date of the legal instrument."
+        description="Quarter of the coverage, survey of the indicator or date of the legal instrument, if the figure "
+        "depends on one."
     )
     no_figure: NoFigure | None
     machine_grade: Grade | None
     panel: PanelGrade | None
-    grade: Grade | None = ShapeField(description="The one that counts.")
+    grade: Grade | None = ShapeField(description="Grade that counts.")
 
 
 class AskedEvidence(StepEvidenceKind):
-    """What is to be shown, and whether it was."""
+    """A kind of evidence that the step asks for, with the evidence so far."""
 
     count: int = ShapeField(description="Pieces of evidence of this kind.")
-    first_date: dt.date | None = ShapeField(description="Date of the earliest.")
+    first_date: dt.date | None = ShapeField(description="Date of the earliest piece.")
 
 
 class StepStanding(StepScore):
-    """Where a region stands on one step."""
+    """The state of a region on a step."""
 
     number: int = ShapeField(description="Place among the steps, from 1.")
     name: str
@@ -317,9 +316,9 @@ class StepStanding(StepScore):
     deadline: datetime = ShapeField(description="End of the last day, in the region's zone.")
     state: StepState
     done_on: dt.date | None = ShapeField(
-        description="Date by which everything required was there; null before that."
+        description="Date of the document that completed the required kinds; null before that."
     )
-    deadline_missed: bool = ShapeField(description="The last day is over and it was not done by then.")
+    deadline_missed: bool = ShapeField(description="True if the last day passed before the step was done.")
     criteria: list[GradedCriterion]
     evidence_kinds: list[AskedEvidence]
     evidence: list[EvidenceOut]
@@ -376,7 +375,7 @@ _STEP = {
 
 
 class StepReply(StepStanding):
-    """One step of a region's year, with what the caller may do with it."""
+    """A step of a region's year with the rights of the caller."""
 
     region_code: RegionCode
     year: int
@@ -389,7 +388,7 @@ class StepReply(StepStanding):
 
 
 class StepsReply(BaseModel):
-    """All steps of a region's year."""
+    """The steps of a region's year with the rights of the caller."""
 
     region_code: RegionCode
     region_name: str
@@ -397,10 +396,8 @@ class StepsReply(BaseModel):
     timezone: Timezone
     template: Key
     grades_counted: GradesCounted
-    score: Score = ShapeField(description="P: mean of the steps that have a score, by their weights.")
-    missing: list[str] = ShapeField(
-        description="Criteria of steps that are open that nobody could grade, for want of data or of a panel."
-    )
+    score: ProcessPercent
+    missing: Ungraded
     deadlines_missed: int
     steps: list[StepStanding]
     allowed: list[Literal["write_evidence", "grade_steps"]]
@@ -420,9 +417,6 @@ class StepsReply(BaseModel):
     )
 
 
-# The overview of a province
-
-
 class StepsQuery(BaseModel):
     """Region and year of an overview."""
 
@@ -435,14 +429,14 @@ class StepsQuery(BaseModel):
 
 
 class StepOverview(StepScore):
-    """A step in the overview."""
+    """A step in the overview of a province."""
 
     state: StepState
     deadline_missed: bool
 
 
 class RegionSteps(BaseModel):
-    """A region in the overview."""
+    """A region in the overview of a province."""
 
     region_code: RegionCode
     region_name: str
@@ -455,7 +449,7 @@ class RegionSteps(BaseModel):
 
 
 class StepsOverview(BaseModel):
-    """Who stands where: the province and each of its regencies that the caller sees."""
+    """The state of a province and of each of its visible regencies on all steps."""
 
     region_code: RegionCode
     year: int

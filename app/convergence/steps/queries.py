@@ -103,8 +103,6 @@ def compute_process_scores(
 
 
 class _Review(NamedTuple):
-    """A region with its template and its steps."""
-
     home: PlanningRegion
     template: Template
     steps: list[StepStanding]
@@ -218,9 +216,6 @@ def _read_evidence(
     return result
 
 
-# One region
-
-
 def read_region_steps(session: Session, actor: Actor, region: str, year: int, now: datetime) -> StepsReply:
     """Return all steps of a region's year. Raises NotFound if the actor cannot see the region or it does not plan."""
     review = _review_region(session, actor, region, year, now)
@@ -297,9 +292,6 @@ def _summarise(review: _Review) -> RegionSteps:
             for step in review.steps
         ],
     )
-
-
-# Single evidence and grades
 
 
 def read_step(session: Session, actor: Actor, region: str, year: int, step: str) -> TemplateStep:

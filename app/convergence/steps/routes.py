@@ -39,10 +39,10 @@ _GRADE = f"{_YEAR}/{{step}}/criteria/{{criterion}}/grade"
 
 @router.get("/steps", response_model=StepsOverview, openapi_extra={"x-problems": [404, 409]})
 def read_steps_overview(call: Caller, query: FromQuery[StepsQuery]) -> Response:
-    """Who stands where: a province and each of its regencies that the caller sees, with the machine's and the
-    panel's score of each step, the state it is in, P, and how many deadlines were missed.
+    """Return the steps of a province and its visible regencies: scores, states, P and missed deadlines.
 
-    Computed from the data as it is; a day that passes changes it as well. 404 where the caller sees none of them.
+    The service computes the reply from present data; it depends on today's date. 404 if the caller sees none of the
+    regions.
     """
     overview = queries.read_steps_overview(call.session, call.actor, query, call.now)
     return answer(call.request, overview.model_dump_json().encode())
@@ -50,11 +50,11 @@ def read_steps_overview(call: Caller, query: FromQuery[StepsQuery]) -> Response:
 
 @router.get(_YEAR, response_model=StepsReply, openapi_extra={"x-problems": [409]})
 def read_region_steps(call: Caller, region: RegionKey, year: StepYearKey) -> Response:
-    """All convergence steps of a province's or regency's year: window and deadline in the region's zone, state,
-    evidence, and of each criterion the figure with its inputs, the machine's grade, the panel's, and which counts.
+    """Return the convergence steps of a province's or a regency's year.
 
-    A figure for which there is no data is null and says why by `no_figure`; its criterion is left out of the scores
-    and named in `missing`. A plan that the caller does not see counts as none.
+    A step has its window and deadline in the region's zone, its state and its evidence; each criterion has the figure
+    with its inputs, the machine's grade, the panel's grade, and the one that counts. A figure without data is null with
+    a reason in `no_figure`; the scores skip its criterion, and `missing` lists it. An invisible plan counts as missing.
     """
     steps = queries.read_region_steps(call.session, call.actor, region, parse_year(year), call.now)
     return answer(call.request, steps.model_dump_json().encode())
@@ -62,12 +62,9 @@ def read_region_steps(call: Caller, region: RegionKey, year: StepYearKey) -> Res
 
 @router.get(f"{_YEAR}/{{step}}", response_model=StepReply, openapi_extra={"x-problems": [409]})
 def read_region_step(call: Caller, region: RegionKey, year: StepYearKey, step: StepKey) -> Response:
-    """One step of a region's year; 404 where its template has none of that code."""
+    """Return a step of a region's year; 404 if its template has no such step."""
     reply = queries.read_region_step(call.session, call.actor, region, parse_year(year), step, call.now)
     return answer(call.request, reply.model_dump_json().encode())
-
-
-# Evidence, and grades of the panel
 
 
 class PartPath(NamedTuple):
@@ -102,58 +99,58 @@ GradeAt = Annotated[PartPath, Depends(parse_grade_path)]
 
 @router.get(_EVIDENCE, response_model=EvidenceReply)
 def read_step_evidence(call: Caller, at: EvidenceAt) -> Response:
-    """One piece of evidence."""
+    """Return a piece of evidence."""
     return _read(call, EVIDENCE, at.key)
 
 
 @router.put(_EVIDENCE, response_model=EvidenceReply, responses=declare_created(EvidenceReply))
 def put_step_evidence(call: Caller, at: EvidenceAt, content: EvidenceIn) -> Response:
-    """Show a document for a step: its kind, number, date, and where it can be read; for the region's secretariat.
+    """Write a piece of evidence for a step, as the region's secretariat: a document with kind, date, number or link.
 
-    Documents only, no personal data. A kind that is given per village names the village. The date is that of the
-    document: the step is done on the latest day by which each required kind had its first.
+    It holds no personal data. A kind by village needs the village. A step is done on the date of the document that
+    completes its required kinds.
     """
     return _put(call, EVIDENCE, at.key, content)
 
 
 @router.delete(_EVIDENCE, status_code=204)
 def delete_step_evidence(call: Caller, at: EvidenceAt) -> Response:
-    """Take back a piece of evidence; 404 where there is none."""
+    """Delete a piece of evidence; 404 if there is none."""
     commands.delete_evidence(call.write, at.key)
     return answer_no_content()
 
 
 @router.get(f"{_EVIDENCE}/history", response_model=Page[HistoryEntry])
 def list_step_evidence_history(call: Caller, at: EvidenceAt, query: History) -> Response:
-    """Every write to a piece of evidence. Stays after it was taken back."""
+    """List the writes to a piece of evidence, also after its deletion."""
     return _list_history(call, EVIDENCE, at.key, query)
 
 
 @router.get(_GRADE, response_model=PanelGradeReply)
 def read_step_grade(call: Caller, at: GradeAt) -> Response:
-    """The panel's grade of a criterion; 404 where none was given."""
+    """Return the panel's grade of a criterion; 404 if there is none."""
     return _read(call, GRADE, at.key)
 
 
 @router.put(_GRADE, response_model=PanelGradeReply, responses=declare_created(PanelGradeReply))
 def put_step_grade(call: Caller, at: GradeAt, content: PanelGradeIn) -> Response:
-    """Grade a criterion, with the reason: the panel of the region above. The machine's grade stays beside it.
+    """Grade a criterion with a reason, as the panel of the region above. The machine's grade remains.
 
-    409 while the step is not open.
+    409 before the step opens.
     """
     return _put(call, GRADE, at.key, content)
 
 
 @router.delete(_GRADE, status_code=204)
 def delete_step_grade(call: Caller, at: GradeAt) -> Response:
-    """Take back a grade that was given by mistake; 404 where none was given."""
+    """Delete the panel's grade of a criterion; 404 if there is none."""
     commands.delete_grade(call.write, at.key)
     return answer_no_content()
 
 
 @router.get(f"{_GRADE}/history", response_model=Page[HistoryEntry])
 def list_step_grade_history(call: Caller, at: GradeAt, query: History) -> Response:
-    """Every write to the panel's grade of a criterion. Stays after it was taken back."""
+    """List the writes to the panel's grade of a criterion, also after its deletion."""
     return _list_history(call, GRADE, at.key, query)
 
 

@@ -82,7 +82,6 @@ class MeasuredFigure(NamedTuple):
 
 
 def _omit(why: NoFigure, inputs: Inputs | None = None) -> MeasuredFigure:
-    """Return no figure, with the reason."""
     return MeasuredFigure(None, inputs or {}, why)
 
 

@@ -60,9 +60,6 @@ COUNT_COLUMNS = (
 """Columns that count lines."""
 
 
-# Lines
-
-
 class VillageScope(NamedTuple):
     """The plans, the region and the quarter of a query."""
 
@@ -124,9 +121,6 @@ def select_lines(scope: VillageScope, *conditions: ColumnElement[bool]) -> Selec
     return sa.select(*columns).where(scope.is_in_plans(), *conditions)
 
 
-# Villages
-
-
 def _count_lines(scope: VillageScope) -> sa.SelectBase:
     """Select the number of lines of each village, by strategy and in total."""
     village = places.c.region_code
@@ -172,7 +166,6 @@ def _select_named(scope: VillageScope) -> sa.SelectBase:
 
 
 def _select_coverage(scope: VillageScope) -> sa.SelectBase:
-    """Select the villages with a coverage report of the quarter."""
     c = coverage.c
     columns = (c.eligible, c.served, c.balance_percent, c.status)
     return sa.select(c.village, c.target_families.label("reported_families"), *columns).where(

@@ -17,14 +17,14 @@ class Efforts(BaseModel):
     """Lines that name the village itself, by progress; a line counts in each state that it has reached."""
 
     lines: int
-    funded: int = ShapeField(description="With an allocation and a funding source.")
+    funded: int = ShapeField(description="Lines with an allocation and a funding source.")
     delivering: int = ShapeField(
-        description="Whose latest report of the year up to the quarter has money spent, something achieved, or "
-        "recipients reached."
+        description="Lines with spending, achievement or reached recipients in their latest report of the year up to "
+        "the quarter."
     )
     on_time: int = ShapeField(
-        description="All of whose milestones due by the quarter's end are done by that report; without a milestone "
-        "due, that were reported on in the quarter itself."
+        description="Lines with all milestones done that are due by the quarter's end, according to that report; "
+        "without a due milestone, lines with a report in the quarter itself."
     )
 
 
@@ -35,20 +35,17 @@ class StrategyEfforts(Efforts):
 
 
 class AgencyEfforts(Efforts):
-    """The lines that one agency leads."""
+    """The lines of one lead agency."""
 
-    region_code: RegionCode = ShapeField(description="Whose agency it is.")
+    region_code: RegionCode = ShapeField(description="Region of the agency.")
     agency_code: AgencyCode
     agency_name: str
 
 
 class WiderEfforts(BaseModel):
-    """Lines that name a region above the village and not which villages of it: whether they reach this one is
-    not said, so they are counted here alone."""
+    """Lines that name a region above the village without its villages. They may or may not reach this one."""
 
-    region_code: RegionCode = ShapeField(
-        description="The district, the regency or the province that they name."
-    )
+    region_code: RegionCode = ShapeField(description="District, regency or province that the lines name.")
     strategy: Strategy
     lines: int
 
@@ -92,45 +89,45 @@ _VILLAGE = {
 
 
 class VillageOut(Efforts):
-    """A village, and what is planned, funded, delivered and on time in it."""
+    """A village with the lines in it: all, funded, delivering and on time."""
 
     village: RegionCode
     village_name: str
     district_name: str
     region_code: RegionCode = ShapeField(description="The regency.")
-    is_priority: bool = ShapeField(description="A plan of the year names it as a priority location.")
+    is_priority: bool = ShapeField(description="True if a plan of the year names it as a priority location.")
     target_families: int | None = ShapeField(
-        description="As the village reports them for the quarter, else as the plan says; null where nobody does."
+        description="From the village's report on the quarter, else from the plan; null if neither has them."
     )
-    late: int = ShapeField(description="Lines that are funded and not on time.")
+    late: int = ShapeField(description="Funded lines that are not on time.")
     overlapping_agencies: int = ShapeField(
-        description="The most agencies that bring the same form of benefit to the same recipients in this very "
-        "village in the same month; 0 where no two do."
+        description="Most agencies that give one form of benefit to the same recipients in this village within one "
+        "month; 0 without an overlap of two."
     )
-    strategies: list[StrategyEfforts] = ShapeField(description="Every strategy, also one that is missing.")
+    strategies: list[StrategyEfforts] = ShapeField(description="Every strategy, also one without lines.")
     agencies: list[AgencyEfforts]
     wider: list[WiderEfforts]
-    coverage_percent: Share = ShapeField(description="KD of the quarter; null where nothing is reported.")
+    coverage_percent: Share = ShapeField(description="KD of the quarter; null without a report.")
     balance_percent: Share = ShapeField(description="B of the quarter: the lowest coverage of a strategy.")
-    status: VillageStatus | None = ShapeField(description="Null where no coverage tells it.")
-    longitude: float | None = ShapeField(description="WGS 84; null where nobody told where it lies.")
+    status: VillageStatus | None = ShapeField(description="Null without coverage.")
+    longitude: float | None = ShapeField(description="WGS 84; null without coordinates.")
     latitude: float | None
 
     model_config = show_example(_VILLAGE)
 
 
 class VillageTotals(BaseModel):
-    """Of all villages that match, on whatever page they are."""
+    """Totals of all villages that match, on all pages."""
 
     villages: int
-    target_families: int = ShapeField(
-        description="Families affected: those of villages where they are known."
+    target_families: int = ShapeField(description="Target families of the villages with a known number.")
+    villages_without_target: int = ShapeField(
+        description="Villages without a known number of target families."
     )
-    villages_without_target: int = ShapeField(description="Nobody says how many target families they have.")
     priority: int
     overlapping: int = ShapeField(description="Villages in which two agencies or more overlap.")
-    not_funded: int = ShapeField(description="Villages with a line that is planned and not funded.")
-    late: int = ShapeField(description="Villages with a line that is funded and late.")
+    not_funded: int = ShapeField(description="Villages with a line without funds.")
+    late: int = ShapeField(description="Villages with a funded line that is late.")
     without_coordinates: int = ShapeField(description="Villages that a map cannot show.")
 
 
@@ -154,9 +151,6 @@ class VillagePage(Page[VillageOut]):
     model_config = show_example(items=[_VILLAGE], next=None, totals=_TOTALS)
 
 
-# As a map (RFC 7946)
-
-
 class PointGeometry(BaseModel):
     type: Literal["Point"]
     coordinates: list[float] = ShapeField(
@@ -172,7 +166,7 @@ class VillageFeature(BaseModel):
 
 
 class VillageMap(BaseModel):
-    """The villages whose point is known, as GeoJSON; `totals` says how many there are that it cannot show."""
+    """The villages with coordinates as GeoJSON; `totals` counts those without."""
 
     type: Literal["FeatureCollection"]
     features: list[VillageFeature]
@@ -192,34 +186,31 @@ class VillageMap(BaseModel):
     )
 
 
-# Queries
-
-
 class VillageFilters(BaseModel):
     """Filters of villages; a village must fulfil all."""
 
     region: RegionCode = ShapeField(description="This region and everything below it.")
     period: Quarter
     is_priority: bool | None = ShapeField(
-        default=None, description="A plan names it as a priority location, or (`false`) none does."
+        default=None, description="True: a plan names it as a priority location; false: no plan does."
     )
-    strategy: Strategy | None = ShapeField(default=None, description="Some line there serves this strategy.")
+    strategy: Strategy | None = ShapeField(default=None, description="A line there serves this strategy.")
     missing_strategy: Strategy | None = ShapeField(
         default=None, description="No line there serves this strategy."
     )
     not_funded: bool | None = ShapeField(
-        default=None, description="Some line there is planned and not funded, or (`false`) none is."
+        default=None, description="True: a line there has no funds; false: all lines have funds."
     )
     late: bool | None = ShapeField(
-        default=None, description="Some line there is funded and not on time, or (`false`) none is."
+        default=None, description="True: a funded line there is not on time; false: no such line."
     )
     overlap: bool | None = ShapeField(
         default=None,
-        description="Two agencies or more bring the same form of benefit to the same recipients there, or (`false`) no "
-        "two do.",
+        description="True: two agencies or more give one form of benefit to the same recipients there; false: no two "
+        "do.",
     )
     min_agencies: int | None = ShapeField(
-        default=None, ge=2, le=100, description="The same of so many agencies or more, all at once."
+        default=None, ge=2, le=100, description="An overlap of at least so many agencies at once."
     )
     status: VillageStatus | None = ShapeField(default=None, description="By its coverage of the quarter.")
 

@@ -104,11 +104,7 @@ def _list_conditions(villages: CTE, filters: VillageFilters) -> Iterator[ColumnE
             yield predicate(villages.c, value)
 
 
-# Their JSON
-
-
 def _select_items(matching: Villages) -> Select[Any]:
-    """Select a `VillageOut` for each village."""
     scope, villages = matching
     v = villages.c
 
@@ -181,9 +177,6 @@ def _select_wider(scope: VillageScope, villages: CTE) -> Select[Any]:
         .order_by(place, actions.c.strategy)
         .correlate(villages)
     )
-
-
-# Replies
 
 
 def list_villages(villages: Villages) -> Listing:

@@ -24,17 +24,15 @@ class GeoJson(JSONResponse):
 
 @router.get("/convergence/villages", response_model=VillagePage)
 def list_villages(call: Caller, query: FromQuery[VillagesQuery]) -> Response:
-    """Per village which strategies and agencies are planned, funded, delivering and on time, at the end of a quarter.
+    """List villages with their lines by strategy and agency: all, funded, delivering and on time at a quarter's end.
 
-    The villages that a line of the year's plans, a priority location or a report of coverage names; those of plans
-    that the caller sees. A line counts where it names the village itself; one that names a district, the regency or
-    the province is counted in `wider` and never spread over villages. Lateness is judged as of the end of the
-    quarter, whatever day it is. `totals` are those of all pages: villages, and families affected. Of one province or a
-    part of it (400 for the nation).
+    The list has each village that a line or a priority location of a visible plan or a coverage report names, within
+    one province or a part of it (400 for the nation). A line counts in a village that it names itself; a line that
+    names a district, a regency or a province counts in `wider`. `totals` covers all pages.
 
-    A priority location without raising income: `is_priority=true&missing_strategy=raise_income`. Three agencies, the
-    same benefit, the same families: `overlap=true&min_agencies=3`. Planned but not funded: `not_funded=true`. Funded
-    but late: `late=true`.
+    Priority locations without raising income: `is_priority=true&missing_strategy=raise_income`. Three agencies with
+    one benefit for the same families: `overlap=true&min_agencies=3`. Lines without funds: `not_funded=true`. Funded
+    lines that are late: `late=true`.
     """
     check_region(query.region)
     villages = queries.find_villages(call.session, call.actor, query)
@@ -50,10 +48,10 @@ def list_villages(call: Caller, query: FromQuery[VillagesQuery]) -> Response:
     openapi_extra={"x-problems": [404]},
 )
 def read_village_map(call: Caller, query: FromQuery[VillageMapQuery]) -> Response:
-    """The same villages as points on a map (GeoJSON, RFC 7946): all that match, in one document.
+    """Return the villages that match filters as points on a map (GeoJSON, RFC 7946), all in one document.
 
-    Those whose point is known; `totals` beside the features says how many are `without_coordinates`. The properties of
-    a feature are the village as the list has it. 404 for a region of which the caller sees nothing.
+    `totals` counts the villages without coordinates, which the map lacks. The properties of a feature are the village
+    as in the list. 404 if the caller sees no part of the region.
     """
     check_region(query.region)
     if not can_see_part(call.actor, query.region):

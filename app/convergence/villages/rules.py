@@ -7,8 +7,8 @@ from app.kit.problems import BadRequest, FieldError, Kind
 
 province_at_most = Kind(
     "province_at_most",
-    id="hanya satu provinsi atau bagiannya, bukan {value}; gunakan {allowed}",
-    en="of one province or a part of it, not of {value}; use {allowed}",
+    id="wilayah “{value}” terlalu luas; pilih satu provinsi atau bagiannya, misalnya 63 atau 63.02",
+    en="the region “{value}” is too large; choose a province or a part of it, such as 63 or 63.02",
 )
 
 

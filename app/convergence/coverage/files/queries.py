@@ -38,18 +38,18 @@ from app.reference.rules import add_dots, list_name_forms
 
 malformed_village_code = Kind(
     "malformed_village_code",
-    id="{value} bukan kode desa {system}; contoh: {allowed}",
-    en="{value} is no {system} code of a village; such as {allowed}",
+    id="“{value}” bukan kode desa {system}; tulis misalnya {allowed}",
+    en="“{value}” is not a {system} code of a village; write one such as {allowed}",
 )
 name_of_another = Kind(
     "name_of_another",
-    id="kode {code} adalah {allowed}, bukan {value}; periksa sistem kodenya",
-    en="the code {code} is {allowed}, not {value}; check whose codes these are",
+    id="kode {code} adalah kode {allowed}, bukan “{value}”; periksa kode dan sistem kodenya",
+    en="the code {code} is that of {allowed}, not of “{value}”; check the code and the code system",
 )
 unresolved_village = Kind(
     "unresolved_village",
-    id="{value} tidak ditemukan tepat satu kali di {place}; terdekat: {nearest}",
-    en="{value} is not found exactly once in {place}; nearest: {nearest}",
+    id="“{value}” tidak ditemukan tepat satu kali di {place}; terdekat: {nearest}",
+    en="{place} does not have exactly one “{value}”; nearest: {nearest}",
 )
 
 
@@ -156,7 +156,7 @@ def _find_by_bps_code(session: Session, villages: Sequence[TableVillage]) -> dic
         regency = regencies.get(village.code[:4])
         if regency is None:
             cell = village.cells["/village"]
-            village.errors.append(describe_unknown(village.code[:4], "BPS", regencies, cell=cell))
+            village.errors.append(describe_unknown(village.code[:4], "BPS codes", regencies, cell=cell))
             continue
         district = _find_by_name(village, "district", labels[regency], regency)
         code = _find_by_name(village, "village", labels[regency], district) if district else None

@@ -22,24 +22,24 @@ from app.kit.problems import Cell, FieldError, Kind, refuse
 
 missing_heading = Kind(
     "missing_heading",
-    id="tidak ada kolom {value}; judul yang dikenal: {allowed}",
-    en="there is no column {value}; headings that are known: {allowed}",
+    id="kolom “{value}” tidak ada; tambahkan kolom dengan judul itu",
+    en="the column “{value}” is missing; add a column with this heading",
 )
 unknown_heading = Kind(
     "unknown_heading",
-    id="judul kolom {value} tidak dikenal; terdekat: {nearest}",
-    en="the heading {value} is not known; nearest: {nearest}",
+    id="judul kolom “{value}” tidak dikenal; terdekat: “{nearest}”",
+    en="the heading “{value}” is unknown; nearest: “{nearest}”",
 )
-blank_cell = Kind("blank_cell", id="sel wajib diisi", en="the cell must be filled")
+blank_cell = Kind("blank_cell", id="sel wajib diisi", en="the cell must not be blank")
 not_a_count = Kind(
     "not_a_count",
-    id="{value} bukan bilangan bulat dari 0; tulis angkanya saja, misalnya 1250",
-    en="{value} is no whole number from 0; write the digits, for example 1250",
+    id="“{value}” bukan bilangan bulat; tulis angkanya saja, misalnya 1250",
+    en="“{value}” is not a whole number; write only the digits, for example 1250",
 )
 row_differs = Kind(
     "row_differs",
-    id="{value} berbeda dari {allowed} pada baris sebelumnya untuk desa yang sama",
-    en="{value} differs from {allowed} in a row before of the same village",
+    id="“{value}” berbeda dari “{allowed}” pada baris sebelumnya untuk desa yang sama",
+    en="“{value}” differs from “{allowed}” in an earlier row of this village",
 )
 
 LARGEST_TABLE = 100_000
@@ -111,7 +111,6 @@ class TableVillage:
             return None
 
     def _is_marked(self, name: str) -> bool:
-        """Return whether the cell of a field has an error already."""
         cell = self.cells.get(f"/{name}")
         return cell is not None and any(error.cell == cell for error in self.errors)
 
@@ -166,8 +165,6 @@ def read_table(sheet: Sheet, header: int, services: Iterable[Service]) -> Covera
 
 
 class _Row(NamedTuple):
-    """One row of the sheet."""
-
     sheet: Sheet
     r: int
 
@@ -286,7 +283,7 @@ def _read_service_row(row: _Row, columns: _Columns, village: TableVillage, codes
         village.add_error(blank_cell, cell)
     elif code is None:
         known = sorted(set(codes.values()))
-        error = describe_unknown(text, "service-packages", codes, allowed=known, cell=cell)
+        error = describe_unknown(text, "package services", codes, allowed=known, cell=cell)
         village.errors.append(error)
     elif code in village.services or f"/services/{code}" in village.cells:
         village.add_error(duplicate_key, cell, value=text)

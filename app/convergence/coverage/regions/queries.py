@@ -94,8 +94,6 @@ def compute_region_coverage(session: Session, actor: Actor, region: str, period:
 
 
 class _ServiceCount(NamedTuple):
-    """E and C of a service in a region."""
-
     service_package: str
     service: str
     eligible: int
@@ -103,8 +101,6 @@ class _ServiceCount(NamedTuple):
 
 
 class _PackageService(Service):
-    """A service with its package."""
-
     edition: str
     first_year: int
 

@@ -95,7 +95,6 @@ def _clear(session: Session, table: sa.Table, level: RegionLevel) -> sa.Delete:
 
 
 def _join_districts(touched: sa.FromClause, sums: sa.FromClause) -> sa.Join:
-    """Join each touched regency with the sums of its districts."""
     s, t = sums.c, touched.c
     is_inside = sa.and_(
         s.period == t.period, s.level == RegionLevel.district, is_below_region(s.region_code, t.code)

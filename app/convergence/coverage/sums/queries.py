@@ -57,7 +57,7 @@ def select_sums(session: Session, by: Literal["code", "village"] = "code") -> sa
     """Return the query of the sums of districts, or of each of their villages.
 
     A village contributes its reported figures; its target families come from the first source that gives them
-    (`rules.target_of`). The records are those that `rank_touched` of the commands binds.
+    (`rules.choose_target`). The caller binds the records of `dump_sources`.
     """
     ranked = _rank_sources(bind_touched(session, "source", "back"))
     is_reported, first = ranked.c.rank == 0, ranked.c.place == 1

@@ -1,7 +1,7 @@
 """Shapes and tables of service packages and methods."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import BaseModel, model_validator
@@ -9,45 +9,53 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.convergence.editions.methods.rules import WEIGHTS, find_wrong_sum
-from app.convergence.editions.models import EditionState, EditionTable, RuleEditionFields
+from app.convergence.editions.models import ChoiceState, EditionState, EditionTable, RuleEditionFields
 from app.kit.database.engine import Table
-from app.kit.fields import Key, Line, Percent, RegionCode, Shape, Version, describe_key, show_example
+from app.kit.fields import Key, Line, Percent, Shape, describe_key, show_example
 from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
+from app.kit.wording import Text, declare_words
 from app.plans.actions.models import RecipientKind
 
 sum_is_not_one = Kind(
     "sum_is_not_one",
-    id="{names} berjumlah {sum}, seharusnya 1",
-    en="{names} sum to {sum} instead of 1",
+    id="jumlah {names} adalah {sum}; jumlahnya harus 1",
+    en="{names} sum to {sum}; their sum must be 1",
 )
 falling_thresholds = Kind(
     "falling_thresholds",
-    id="ambang {lower} ({value}) harus di bawah {upper} ({allowed})",
-    en="the threshold {lower} ({value}) must lie below {upper} ({allowed})",
+    id="ambang {lower} (“{value}”) harus lebih rendah daripada ambang {upper} ({allowed})",
+    en="the threshold of {lower} (“{value}”) must be below the threshold of {upper} ({allowed})",
+)
+declare_words(
+    {
+        "component weights": Text("bobot kelima komponen", "the weights of the five components"),
+        "class shares": Text("bagian ketiga kelas belanja", "the shares of the three spending classes"),
+        "class_middle_from": Text("kelas menengah", "the middle class"),
+        "class_high_from": Text("kelas tertinggi", "the highest class"),
+        "partial_coverage": Text("desa konvergen sebagian", "partly converged villages"),
+        "converged_coverage": Text("desa konvergen", "converged villages"),
+    }
 )
 
 PackageKey = Annotated[str, describe_key("Edition of the service package.", "2")]
 MethodKey = Annotated[str, describe_key("Edition of the method.", "2")]
-YearKey = Annotated[str, describe_key("Plan year; its quarters are measured alike.", "2026")]
+YearKey = Annotated[str, describe_key("Plan year; all its quarters follow one edition.", "2026")]
 
 Weight = Annotated[float, ShapeField(ge=0, le=1, allow_inf_nan=False, description="Share of 1.")]
 
 
-# Service packages
-
-
 class ServiceFields(BaseModel):
-    """A service that an eligible family should have."""
+    """A service for eligible families."""
 
     code: Key
     name: Line
     name_english: Line
     strategy: Key = ShapeField(
-        description="Key of the strategy that it serves; `base` for what all of them rest on."
+        description="Key of its strategy; `base` for a service that all strategies rest on."
     )
     unit: RecipientKind = ShapeField(
-        default=RecipientKind.families, description="What eligible and served count."
+        default=RecipientKind.families, description="Unit of the counts of eligible and served."
     )
 
 
@@ -74,7 +82,7 @@ _PACKAGE = {"name": "Paket layanan dasar", "first_year": 2099, "services": _SERV
 
 
 class ServicePackageIn(RuleEditionFields, Shape):
-    """A service package as it is written."""
+    """A service package in a request."""
 
     services: list[Service] = ShapeField(min_length=1, max_length=50)
 
@@ -95,7 +103,7 @@ _STORED = {
 
 
 class ServicePackageOut(ServicePackageIn, EditionState):
-    """A service package as it is read."""
+    """A service package in a reply."""
 
     model_config = show_example(_PACKAGE, _STORED)
 
@@ -115,9 +123,6 @@ class ServiceRow(ServiceFields, Table, table=True):
     position: int
 
 
-# Methods
-
-
 class MethodFields(RuleEditionFields):
     """Weights, shares and thresholds of the convergence index (domain, section 7)."""
 
@@ -130,16 +135,14 @@ class MethodFields(RuleEditionFields):
     share_indirect: Weight
     share_supporting: Weight
     class_high: Line
-    class_high_from: Percent = ShapeField(description="Index from which a region is of the highest class.")
+    class_high_from: Percent = ShapeField(description="Least index of the highest class.")
     class_middle: Line
     class_middle_from: Percent
     class_low: Line
-    converged_coverage: Percent = ShapeField(
-        description="A village is converged from this coverage on, and …"
-    )
-    converged_balance: Percent = ShapeField(description="… from this balance on.")
-    partial_coverage: Percent = ShapeField(description="Coverage from which a village is partly converged.")
-    rank_reach: Percent = ShapeField(description="Reach below which a region gets no rank.")
+    converged_coverage: Percent = ShapeField(description="Least coverage of a converged village.")
+    converged_balance: Percent = ShapeField(description="Least balance of a converged village.")
+    partial_coverage: Percent = ShapeField(description="Least coverage of a partly converged village.")
+    rank_reach: Percent = ShapeField(description="Least reach of a region with a rank.")
 
 
 _METHOD = {
@@ -172,18 +175,16 @@ class Method(MethodFields):
 
 
 class MethodIn(MethodFields, Shape):
-    """A method as it is written."""
+    """A method in a request."""
 
     model_config = show_example(_METHOD)
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "MethodIn":
-        for names in WEIGHTS:
+        for group, names in WEIGHTS.items():
             total = find_wrong_sum([getattr(self, name) for name in names])
             if total is not None:
-                raise RuleBroken(
-                    sum_is_not_one, at=f"/{names[0]}", names=" + ".join(names), sum=total, allowed=1
-                )
+                raise RuleBroken(sum_is_not_one, at=f"/{names[0]}", names=group, sum=total, allowed=1)
         for lower, upper in (
             ("class_middle_from", "class_high_from"),
             ("partial_coverage", "converged_coverage"),
@@ -197,7 +198,7 @@ class MethodIn(MethodFields, Shape):
 
 
 class MethodOut(MethodIn, EditionState):
-    """A method as it is read."""
+    """A method in a reply."""
 
     model_config = show_example(_METHOD, _STORED)
 
@@ -206,36 +207,25 @@ class MethodRow(EditionTable, MethodFields, table=True):
     __tablename__ = "convergence_method"
 
 
-# The editions of a region's year
-
-
 class RegionEditionFields(BaseModel):
     """The editions of a region's year."""
 
     service_package: Key
     method: Key
-    legal_basis: Line | None = ShapeField(default=None, description="What says so, where it was chosen.")
+    legal_basis: Line | None = ShapeField(default=None, description="Legal basis of the choice.")
 
 
 _CHOICE = {"service_package": "1", "method": "1", "legal_basis": "Keputusan Gubernur"}
 
 
 class RegionEditionIn(RegionEditionFields, Shape):
-    """The editions chosen for a region's year."""
+    """The choice of editions for a region's year."""
 
     model_config = show_example(_CHOICE)
 
 
-class RegionEditionReply(RegionEditionFields):
-    """The editions that hold for a region's year."""
-
-    region_code: RegionCode
-    year: int
-    version: Version | None = ShapeField(
-        description="Null: nothing was chosen and no coverage written, so the editions may still become newer ones."
-    )
-    in_use: bool = ShapeField(description="Coverage was written by them; package and method stand.")
-    allowed: list[Literal["edit"]]
+class RegionEditionReply(ChoiceState, RegionEditionFields):
+    """The editions of a region's year, chosen or by default."""
 
     model_config = show_example(
         _CHOICE, region_code="63.02", year=2026, version=1, in_use=True, allowed=["edit"]

@@ -35,7 +35,7 @@ from app.kit.database.json_sql import build_json_array, select_fields
 from app.kit.database.resources import Resource
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Problem
-from app.kit.wording import Text
+from app.kit.wording import Text, declare_words
 from app.reference.queries import read_strategy_labels
 
 DATA = Path(__file__).parent / "data"
@@ -49,20 +49,25 @@ class NoEdition(Problem):
     code = "no_edition"
     title = Text("Belum ada edisi", "No edition yet")
     detail = Text(
-        "Untuk tahun {year} belum ada edisi paket layanan atau metode; administrator nasional menambahkannya.",
-        "There is no edition of a service package or a method for {year} yet; the nation's administrator adds one.",
+        "Belum ada edisi paket layanan atau metode untuk tahun {year}. Minta administrator nasional menambahkannya.",
+        "There is no edition of the service package or the method for {year}. Ask the nation's administrator to add "
+        "one.",
     )
 
 
 class CoverageByEdition(Problem):
     status = 409
     code = "measured_already"
-    title = Text("Sudah diukur", "Measured already")
+    title = Text("Cakupan sudah dicatat", "Coverage is on record")
     detail = Text(
-        "Cakupan {region} tahun {year} sudah dicatat menurut paket {service_package} dan metode {method}.",
-        "Coverage of {region} in {year} was written by package {service_package} and method {method} already.",
+        "Cakupan wilayah {region} untuk tahun {year} sudah mengikuti paket layanan “{service_package}” dan metode "
+        "“{method}”, sehingga keduanya tidak dapat diganti.",
+        "The coverage of region {region} for {year} follows the service package “{service_package}” and the method "
+        "“{method}”, so that they cannot change.",
     )
 
+
+declare_words({"package strategies": Text("daftar strategi", "the list of strategies")})
 
 _SERVICES = (
     sa.select(*select_fields(Service, services))
@@ -76,7 +81,7 @@ def _find_unknown_strategies(session: Session, content: ServicePackageIn) -> lis
     known = [*read_strategy_labels(session), BASE]
     return [
         describe_unknown(
-            service.strategy, "strategies", known, allowed=known, pointer=f"/services/{n}/strategy"
+            service.strategy, "package strategies", known, allowed=known, pointer=f"/services/{n}/strategy"
         )
         for n, service in enumerate(content.services)
         if service.strategy not in known

@@ -8,10 +8,16 @@ COVERAGE_CHAIN = "coverage:"
 BASE = "base"
 """Value instead of a strategy for a service that all strategies rest on."""
 
-WEIGHTS = (
-    ("weight_process", "weight_coverage", "weight_targeting", "weight_spending", "weight_outcome"),
-    ("share_direct", "share_indirect", "share_supporting"),
-)
+WEIGHTS = {
+    "component weights": (
+        "weight_process",
+        "weight_coverage",
+        "weight_targeting",
+        "weight_spending",
+        "weight_outcome",
+    ),
+    "class shares": ("share_direct", "share_indirect", "share_supporting"),
+}
 """Groups of a method's fields; each group sums to 1."""
 
 

@@ -3,44 +3,44 @@
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import BaseModel, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.convergence.editions.models import EditionState, EditionTable, RuleEditionFields
+from app.convergence.editions.models import ChoiceState, EditionState, EditionTable, RuleEditionFields
 from app.convergence.editions.step_templates.rules import MEASURES, MeasureName
 from app.kit.database.engine import Table
-from app.kit.fields import Figure, Key, Line, RegionCode, Shape, Version, describe_key, show_example
+from app.kit.fields import Figure, Key, Line, Shape, describe_key, show_example
 from app.kit.http.validation import RuleBroken, duplicate_key, refuse_repeated
 from app.kit.problems import Kind, require_found
 
 thresholds_out_of_order = Kind(
     "thresholds_out_of_order",
-    id="ambang {value} tidak berurutan dari A ke D; {allowed}",
-    en="the thresholds {value} are not in order from A to D; {allowed}",
+    id="ambang “{value}” tidak berurutan; urutan yang benar: {allowed}",
+    en="the thresholds “{value}” are out of order; the right order is {allowed}",
 )
 thresholds_of_measure = Kind(
     "thresholds_of_measure",
-    id="measure dan thresholds diisi keduanya, atau kosong keduanya bila dinilai panel",
-    en="give both measure and thresholds, or neither where the panel grades",
+    id="isi ukuran beserta ambangnya, atau kosongkan keduanya bila panel yang menilai",
+    en="give both the measure and its thresholds, or neither if the panel grades the criterion",
 )
 nothing_per_village = Kind(
     "nothing_per_village",
-    id="{value} memerlukan jenis bukti dengan per_village pada langkah yang sama",
-    en="{value} needs a kind of evidence with per_village in the same step",
+    id="ukuran “{value}” memerlukan jenis bukti per desa pada langkah ini",
+    en="the measure “{value}” needs evidence by village in this step",
 )
 nothing_required = Kind(
     "nothing_required",
-    id="sedikitnya satu jenis bukti wajib, agar langkah dapat selesai",
-    en="at least one kind of evidence must be required, or the step is never done",
+    id="wajibkan sedikitnya satu jenis bukti, agar langkah dapat selesai",
+    en="require at least one kind of evidence, so that the step can be done",
 )
 due_before_opening = Kind(
     "due_before_opening",
-    id="bulan terakhir {value} mendahului bulan pertama {allowed}",
-    en="the last month {value} is before the first one, {allowed}",
+    id="bulan terakhir “{value}” mendahului bulan pertama ({allowed})",
+    en="the last month “{value}” precedes the first month ({allowed})",
 )
 
 TemplateKey = Annotated[str, describe_key("Template and its edition.", "poverty-8.2")]
@@ -48,7 +48,7 @@ StepYearKey = Annotated[str, describe_key("Plan year that the steps are for.", "
 
 
 class GradesCounted(StrEnum):
-    """Which grade of a criterion counts where there are two; where there is one, that one does."""
+    """Order of the grades of a criterion: the first that exists counts."""
 
     panel_first = "panel_first"
     machine_first = "machine_first"
@@ -59,7 +59,7 @@ _Offset = Annotated[int, ShapeField(ge=-24, le=24)]
 
 
 class GradeThresholds(Shape):
-    """Where each grade begins, in the unit of the measure; beyond `d` there is none."""
+    """Threshold of each grade, in the unit of the measure; beyond `d` the grade is `none`."""
 
     a: Figure
     b: Figure
@@ -68,14 +68,15 @@ class GradeThresholds(Shape):
 
 
 class StepCriterion(Shape):
-    """What a step is graded by."""
+    """A criterion that gives a step its grade."""
 
     code: Key = ShapeField(description="Unique in the template.")
     name: Line
     name_english: Line
-    weight: _Weight = ShapeField(default=1, description="Beside the other criteria of the step.")
+    weight: _Weight = ShapeField(default=1, description="Relative to the other criteria of the step.")
     measure: MeasureName | None = ShapeField(
-        default=None, description="What the service computes; null: only the panel grades it."
+        default=None,
+        description="Figure that the service computes; null if only the panel grades the criterion.",
     )
     thresholds: GradeThresholds | None = None
 
@@ -95,31 +96,31 @@ class StepCriterion(Shape):
 
 
 class StepEvidenceKind(Shape):
-    """What is to be shown for a step."""
+    """A kind of evidence that a step asks for."""
 
     code: Key
     name: Line
     name_english: Line
     required: bool = ShapeField(
-        default=True, description="The step is done when everything required is there."
+        default=True, description="True if the step is not done without evidence of this kind."
     )
-    per_village: bool = ShapeField(
-        default=False, description="Is given for each priority location by itself."
-    )
+    per_village: bool = ShapeField(default=False, description="True if each priority location needs its own.")
 
 
 class TemplateStep(Shape):
-    """One step: its window, what is to be shown, how it is graded."""
+    """A step with its window, its kinds of evidence and its criteria."""
 
     code: Key
     name: Line
     name_english: Line
-    weight: _Weight = ShapeField(default=1, description="Beside the other steps.")
+    weight: _Weight = ShapeField(default=1, description="Relative to the other steps.")
     opens_month: _Offset = ShapeField(
-        description="First month of its window, counted from January of the plan year: -12 is January of the year "
-        "before."
+        description="First month of its window, counted from 0 for January of the plan year; -12 is January of the "
+        "year before."
     )
-    due_month: _Offset = ShapeField(description="Last month, whole; counted the same way.")
+    due_month: _Offset = ShapeField(
+        description="Last month of its window, which ends with that month; counted likewise."
+    )
     evidence_kinds: list[StepEvidenceKind] = ShapeField(min_length=1, max_length=20)
     criteria: list[StepCriterion] = ShapeField(min_length=1, max_length=20)
 
@@ -143,7 +144,7 @@ class TemplateStep(Shape):
 
 class StepTemplateFields(RuleEditionFields):
     grades_counted: GradesCounted = ShapeField(
-        default=GradesCounted.panel_first, description="Which grade counts where machine and panel gave one."
+        default=GradesCounted.panel_first, description="Grade that counts if both machine and panel gave one."
     )
 
 
@@ -191,7 +192,7 @@ _TEMPLATE = {
 
 
 class StepTemplateIn(StepTemplateFields, Shape):
-    """A template as it is written."""
+    """A step template in a request."""
 
     steps: list[TemplateStep] = ShapeField(min_length=1, max_length=20)
 
@@ -211,7 +212,7 @@ class StepTemplateIn(StepTemplateFields, Shape):
 
 
 class StepTemplateOut(StepTemplateIn, EditionState):
-    """A template as it is read."""
+    """A step template in a reply."""
 
     edition: str = ShapeField(description="Template and its edition.")
 
@@ -228,7 +229,7 @@ class StepTemplateRow(EditionTable, StepTemplateFields, table=True):
 
 
 class Template(NamedTuple):
-    """A template with what the assessment of steps needs."""
+    """The parts of a template that the assessment of steps needs."""
 
     edition: str
     grades_counted: GradesCounted
@@ -239,33 +240,22 @@ class Template(NamedTuple):
         return require_found(next((step for step in self.steps if step.code == code), None))
 
 
-# The template of a region's year
-
-
 class RegionTemplateFields(BaseModel):
     template: Key
-    legal_basis: Line | None = ShapeField(default=None, description="What says so, where it was chosen.")
+    legal_basis: Line | None = ShapeField(default=None, description="Legal basis of the choice.")
 
 
 _CHOICE = {"template": "poverty-8.1", "legal_basis": "Keputusan Gubernur"}
 
 
 class RegionTemplateIn(RegionTemplateFields, Shape):
-    """The template chosen for a region's year."""
+    """The choice of a step template for a region's year."""
 
     model_config = show_example(_CHOICE)
 
 
-class RegionTemplateReply(RegionTemplateFields):
-    """The template that holds for a region's year."""
-
-    region_code: RegionCode
-    year: int
-    version: Version | None = ShapeField(
-        description="Null: nothing was chosen, shown or graded, so the template may still become a newer one."
-    )
-    in_use: bool = ShapeField(description="Evidence or grades are there; the template stands.")
-    allowed: list[Literal["edit"]]
+class RegionTemplateReply(ChoiceState, RegionTemplateFields):
+    """The step template of a region's year, chosen or by default."""
 
     model_config = show_example(
         _CHOICE, region_code="63.02", year=2026, version=1, in_use=True, allowed=["edit"]

@@ -34,8 +34,8 @@ class NoTemplate(Problem):
     code = "no_step_template"
     title = Text("Belum ada templat", "No template yet")
     detail = Text(
-        "Untuk tahun {year} belum ada templat langkah konvergensi; administrator nasional menambahkannya.",
-        "There is no template of convergence steps for {year} yet; the nation's administrator adds one.",
+        "Belum ada templat langkah konvergensi untuk tahun {year}. Minta administrator nasional menambahkannya.",
+        "There is no template of convergence steps for {year}. Ask the nation's administrator to add one.",
     )
 
 
@@ -44,8 +44,9 @@ class StepsBegun(Problem):
     code = "steps_begun"
     title = Text("Langkah sudah berjalan", "The steps have begun")
     detail = Text(
-        "Bukti atau nilai {region} tahun {year} sudah dicatat menurut templat {template}.",
-        "Evidence or grades of {region} in {year} were written by the template {template} already.",
+        "Bukti atau nilai wilayah {region} untuk tahun {year} sudah mengikuti templat “{template}”, sehingga templat "
+        "itu tidak dapat diganti.",
+        "Evidence or grades of region {region} for {year} follow the template “{template}”, so that it cannot change.",
     )
 
 

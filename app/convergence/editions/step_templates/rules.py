@@ -11,7 +11,7 @@ STEPS_CHAIN = "steps:"
 
 
 class MeasureName(StrEnum):
-    """A figure that the service computes from its own data; a template says which grade it gives."""
+    """Name of a figure that the service computes; a template maps its values to grades."""
 
     evidence_given = "evidence_given"
     loci_with_evidence = "loci_with_evidence"
@@ -34,7 +34,7 @@ class MeasureName(StrEnum):
 
 
 class Unit(StrEnum):
-    """What a figure counts."""
+    """Unit of a figure."""
 
     percent = "percent"
     number = "number"

@@ -8,7 +8,7 @@ from app.convergence.indicators.analyses.rules import Trend, Undefined
 from app.convergence.indicators.models import Direction, Flag, IndicatorCode, ObservedPeriod, Symbol
 from app.kit.fields import RegionCode, show_example
 
-Why = Annotated[Undefined | None, Field(description="Why a figure is null; null where none is.")]
+Why = Annotated[Undefined | None, Field(description="Reason for the figures that are null; else null.")]
 
 
 class AnalysisQuery(BaseModel):
@@ -16,19 +16,19 @@ class AnalysisQuery(BaseModel):
 
     period: ObservedPeriod | None = Field(
         default=None,
-        description="As of this period; the newest value of the region if not given. `2021` of a half-yearly indicator "
-        "is the half that tables name by the year alone. Only the same half of other years is compared with it.",
+        description="Period of the analysis; by default that of the region's newest value. `2021` of a half-yearly "
+        "indicator is the survey of tables that give only the year. Other years count with this half alone.",
     )
     since: int | None = Field(
         default=None,
         ge=1990,
         le=2100,
-        description="Base year of the effectiveness: the programme's first; if not given, the baseline of the target.",
+        description="Base year of the effectiveness, such as a programme's first; by default the target's baseline.",
     )
     related: list[IndicatorCode] = Field(
         default=[],
         max_length=5,
-        description="Other indicators to link with, instead of those of the definition; repeatable.",
+        description="Indicators of the linkage, by default those of the definition; repeatable.",
     )
 
 
@@ -37,18 +37,18 @@ class QuadrantQuery(BaseModel):
 
     region: RegionCode = Field(
         default="0",
-        description="The regions one level below this one are placed, against its published value.",
+        description="Region with the reference value; the quadrants are of the regions one level below it.",
     )
     from_: ObservedPeriod | None = Field(
-        default=None, alias="from", description="Change since this period; the year before `to` if not given."
+        default=None, alias="from", description="First period of the change; by default the year before `to`."
     )
     to: ObservedPeriod | None = Field(
-        default=None, description="As of this period; the newest of the region if not given."
+        default=None, description="Last period of the change; by default the region's newest."
     )
 
 
 class PlaceValue(BaseModel):
-    """What was published of a region."""
+    """The published value of a region."""
 
     region_code: RegionCode
     region_name: str
@@ -58,30 +58,30 @@ class PlaceValue(BaseModel):
 
 
 class Reference(PlaceValue):
-    """A region above, and how far this one is from it."""
+    """A region above with the distance of this region from it."""
 
     difference: float | None = Field(
-        description="This region's value less that one's, in the indicator's unit."
+        description="This region's value minus that of the region above, in the indicator's unit."
     )
     is_worse: bool | None
     reason: Why
 
 
 class RelativePosition(BaseModel):
-    """Analysis 1: beside the province, the nation and the regions of the same parent."""
+    """Analysis 1: relative position to the province, the nation and the regions of one parent."""
 
     province: Reference | None = Field(
-        description="Null for provinces and the nation. Published, never an average."
+        description="Published value, never an average; null for provinces and the nation."
     )
     nation: Reference | None = Field(description="Null for the nation.")
-    rank: int | None = Field(description="1 is the best; regions of equal value share a place.")
-    ranked: int = Field(description="Regions that have a value.")
-    siblings: list[PlaceValue] = Field(description="The regions of the same parent, this one included.")
+    rank: int | None = Field(description="1 is the best; equal values share a rank.")
+    ranked: int = Field(description="Number of siblings with a value.")
+    siblings: list[PlaceValue] = Field(description="Regions with this region's parent, including this one.")
     reason: Why
 
 
 class YearChange(BaseModel):
-    """A value of the series, and its change from the value before it."""
+    """A value of the series, with its change from the previous value."""
 
     period: ObservedPeriod
     value: float | None
@@ -93,7 +93,7 @@ class YearChange(BaseModel):
 
 
 class ChangeOverTime(BaseModel):
-    """Analysis 2: the series up to the period, and from its first value to its last."""
+    """Analysis 2: the series up to the period, with the change from its first value to its last."""
 
     series: list[YearChange]
     change: float | None
@@ -104,7 +104,7 @@ class ChangeOverTime(BaseModel):
 
 
 class TargetState(BaseModel):
-    """The region's next target, and how much of the way to it was made."""
+    """The region's next target, with the achieved share of the way to it."""
 
     year: int
     value: float
@@ -115,21 +115,21 @@ class TargetState(BaseModel):
 
 
 class Effectiveness(BaseModel):
-    """Analysis 3: does it move the right way since the base year, faster than before, towards the target?"""
+    """Analysis 3: the speed since the base year, compared with the speed before it and with the target."""
 
     since: int | None
     per_year_before: float | None = Field(description="From the first value to the base year.")
     per_year_after: float | None = Field(description="From the base year to the period.")
     trend: Trend | None = Field(description="Since the base year.")
-    is_faster: bool | None = Field(description="Improves faster, or worsens slower, than before.")
-    reason: Why
-    target: TargetState | None = Field(
-        description="Null where there is none, or none that the caller may see."
+    is_faster: bool | None = Field(
+        description="True if it improves faster or worsens more slowly than before."
     )
+    reason: Why
+    target: TargetState | None = Field(description="Null without a target that the caller may see.")
 
 
 class ChangePair(BaseModel):
-    """The change of a year, here and above."""
+    """The change of a year in the region and in the region above."""
 
     period: ObservedPeriod
     change: float
@@ -137,19 +137,19 @@ class ChangePair(BaseModel):
 
 
 class Relevance(BaseModel):
-    """Analysis 4: does the region's trend follow that of the region above?"""
+    """Analysis 4: the agreement of the region's trend with that of the region above."""
 
     reference_code: RegionCode | None
     changes: list[ChangePair] = Field(
-        description="Years for which both have a value and one the year before."
+        description="Years with a value of both, and with values of the year before."
     )
-    same_direction_percent: float | None = Field(description="Share of these years with the same sign.")
-    correlation: float | None = Field(description="Pearson's r of the changes; from three on.")
+    same_direction_percent: float | None = Field(description="Share of these years with equal signs.")
+    correlation: float | None = Field(description="Pearson's r of the changes; null for fewer than three.")
     reason: Why
 
 
 class Pair(BaseModel):
-    """A year, or a region, with both values."""
+    """The values of two indicators in a year or a region."""
 
     key: str = Field(description="Year or region code.")
     value: float
@@ -157,23 +157,25 @@ class Pair(BaseModel):
 
 
 class Correlated(BaseModel):
-    """Two indicators beside each other."""
+    """The correlation of two indicators."""
 
     pairs: list[Pair]
-    correlation: float | None = Field(description="Pearson's r of the values; from three pairs on.")
+    correlation: float | None = Field(
+        description="Pearson's r of the values; null for fewer than three pairs."
+    )
     reason: Why
 
 
 class Linkage(BaseModel):
-    """Analysis 5: does the indicator move with another one as one would expect?"""
+    """Analysis 5: the correlation with another indicator, with the sign to expect."""
 
     indicator: IndicatorCode
     name: str
     expected: Literal["positive", "negative"] | None = Field(
-        description="Sign with which both get better together."
+        description="Sign of the correlation if both improve together; null if one is neutral."
     )
     across_time: Correlated = Field(description="Over the years of this region.")
-    across_siblings: Correlated = Field(description="Over the regions of the same parent, at the period.")
+    across_siblings: Correlated = Field(description="Over the regions of one parent, at the period.")
 
 
 _NAMED = {"region_code": "73.22", "region_name": "Kabupaten Luwu Utara"}
@@ -279,13 +281,13 @@ class Analysis(BaseModel):
 
 
 class QuadrantItem(BaseModel):
-    """A region, placed."""
+    """A region with its quadrant."""
 
     region_code: RegionCode
     region_name: str
     value_from: float | None
     value: float | None
-    difference: float | None = Field(description="Less the reference's value, in the indicator's unit.")
+    difference: float | None = Field(description="Value minus the reference value, in the indicator's unit.")
     change: float | None = Field(description="Since `from`, in the indicator's unit.")
     quadrant: Literal[1, 2, 3, 4] | None = Field(
         description="1 worse than the reference and worsening, 2 worse, 3 worsening, 4 neither."
@@ -294,7 +296,7 @@ class QuadrantItem(BaseModel):
 
 
 class Quadrants(BaseModel):
-    """The regions below one, by how urgent they are."""
+    """The regions one level below a region, with their quadrants."""
 
     indicator: IndicatorCode
     direction: Direction

@@ -127,13 +127,8 @@ def _subtract(value: float | None, other: float | None) -> float | None:
     return None if value is None or other is None else _round(value - other)
 
 
-# The five analyses
-
-
 @dataclass(frozen=True)
 class _Case:
-    """One region, one indicator, as of one period."""
-
     region: str
     code: str
     indicator: Indicator
@@ -359,9 +354,6 @@ def _build_correlation(pairs: Sequence[tuple[str, float, float]]) -> Correlated:
         correlation=_round(figure.value),
         reason=figure.reason,
     )
-
-
-# Quadrants
 
 
 def compute_quadrants(session: Session, code: str, query: QuadrantQuery) -> Quadrants:

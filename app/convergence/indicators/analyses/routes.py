@@ -36,11 +36,11 @@ def build_quadrants_tag(call: RequestContext) -> str:
 def read_analysis(
     call: Caller, region: RegionKey, indicator: IndicatorKey, query: FromQuery[AnalysisQuery]
 ) -> Response:
-    """The five standard analyses of an indicator in a region, each with the series behind it.
+    """Return the five standard analyses of an indicator in a region, each with its series.
 
-    Relative position, change over time, effectiveness, relevance, linkage (TNP2K). Values are those that were
-    published, never averages of regions below; what is undefined is null with a `reason`, never zero. Open to every
-    valid token; the region's target is shown to whoever sees the region.
+    These are relative position, change over time, effectiveness, relevance and linkage (TNP2K). All values are
+    published ones, never averages of regions below; an undefined figure is null with a `reason`. Every valid token may
+    read the analyses; the target needs the right to see the region.
     """
     analysis = queries.compute_analysis(call.session, call.actor, region, indicator, query)
     return answer(call.request, analysis.model_dump_json().encode(), tag=build_analysis_tag(call))
@@ -49,10 +49,11 @@ def read_analysis(
 @router.get("/indicators/{indicator}/quadrants", response_model=Quadrants)
 @revalidate_by(lambda request: build_quadrants_tag(authenticate_in_thread(request)))
 def read_quadrants(call: Caller, indicator: IndicatorKey, query: FromQuery[QuadrantQuery]) -> Response:
-    """The regions below one by priority: 1 worse than it and worsening, 2 worse, 3 worsening, 4 neither.
+    """Return the priority quadrants of the regions one level below `region`.
 
-    The reference is the published value of `region`, the change that since `from`. A region without either value has
-    no quadrant and says why. Open to every valid token.
+    Quadrant 1 is worse than the reference and worsening, 2 worse, 3 worsening, 4 neither. The reference is the
+    published value of `region`; the change is that since `from`. A region without one of its values has a `reason`
+    instead of a quadrant. Every valid token may read them.
     """
     quadrants = queries.compute_quadrants(call.session, indicator, query)
     return answer(

@@ -23,7 +23,7 @@ LEAST_PAIRS = 3
 
 
 class Undefined(StrEnum):
-    """Why a figure is null."""
+    """Reason for a figure that is null."""
 
     no_observation = "no_observation"
     no_reference = "no_reference"

@@ -18,20 +18,20 @@ from app.kit.problems import Kind
 
 became_time = Kind(
     "became_time",
-    id="lembar kerja telah mengubah angka menjadi waktu atau tanggal ({value}); mungkin semula: {nearest}. Ambil "
-    "lagi dari tabel penerbit, format kolom sebagai teks",
-    en="the spreadsheet has turned a number into a time or a date ({value}); it probably was: {nearest}. Take it "
-    "again from the publisher's table, with the column formatted as text",
+    id="lembar kerja mengubah angka menjadi waktu atau tanggal “{value}”; angka semula mungkin {nearest}. Salin lagi "
+    "dari tabel penerbit ke kolom berformat teks",
+    en="the spreadsheet turned a number into the time or date “{value}”; it probably was {nearest}. Copy it again "
+    "from the publisher's table into a column formatted as text",
 )
 not_a_figure = Kind(
     "not_a_figure",
-    id="{value} bukan angka dan bukan simbol; yang ada: {allowed}",
-    en="{value} is neither a number nor a symbol; there are: {allowed}",
+    id="“{value}” bukan angka atau simbol; simbol yang berlaku: “...”, “-”, “NA”",
+    en="“{value}” is neither a number nor a symbol; the symbols are “...”, “-” and “NA”",
 )
 unclear_mark = Kind(
     "unclear_decimal_mark",
-    id="{value} dapat dibaca {nearest}; kolomnya tidak menunjukkan tanda desimal yang mana",
-    en="{value} can be read as {nearest}; its column does not show which decimal mark it uses",
+    id="“{value}” dapat berarti salah satu dari {nearest}; kolom ini tidak menunjukkan tanda desimalnya",
+    en="“{value}” can mean one of {nearest}; this column does not show its decimal mark",
 )
 
 SYMBOLS = {
@@ -96,8 +96,8 @@ class UnreadableCell(Exception):
 def read_figure(value: Value, mark: str | None) -> CellFigure | None:
     """Return the figure in a cell. Returns None if it is blank.
 
-    Raises Unread for a formula, an error, a time or any other text. `mark` is the decimal mark of the column, None if
-    its cells do not show one.
+    Raises UnreadableCell for a formula, an error, a time or any other text. `mark` is the decimal mark of the column,
+    None if its cells do not show one.
     """
     if value is None:
         return None

@@ -32,55 +32,68 @@ from app.kit.files.books import Sheet, Value
 from app.kit.files.cells import render_text
 from app.kit.http.validation import describe_unknown, duplicate_key, find_nearest
 from app.kit.problems import ErrorPlace, FieldError, Invalid, Kind, TooLarge, refuse
+from app.kit.wording import Text, declare_words
 
 no_table = Kind(
     "no_table_header",
-    id="tidak ada baris judul dengan kolom kode wilayah dan kolom indikator, periode atau nilai dalam {rows} baris "
-    "pertama; judul kode: {allowed}",
-    en="no row among the first {rows} heads a column of region codes and one of an indicator, a period or values; "
-    "codes are headed: {allowed}",
+    id="tidak ada baris judul dalam {rows} baris pertama; beri judul pada kolom kode wilayah (misalnya “kode wilayah”) "
+    "dan pada kolom indikator, periode, atau nilai",
+    en="the first {rows} rows have no header; name the column of region codes (such as “region code”) and a column of "
+    "an indicator, a period or values",
 )
 unknown_header = Kind(
     "unknown_header",
-    id="judul kolom {value} bukan indikator yang dikenal; terdekat: {nearest}. Atau lewati dengan skip",
-    en="the header {value} is no indicator that is known; nearest: {nearest}. Or leave the column out with skip",
+    id="judul kolom “{value}” bukan indikator yang dikenal (terdekat: “{nearest}”); perbaiki judul itu atau lewati "
+    "kolomnya",
+    en="the header “{value}” is not a known indicator (nearest: “{nearest}”); correct it or skip the column",
 )
 not_said = Kind(
     "not_said",
-    id="berkas tidak menyebut {what}; sebutkan dengan parameter {parameter}",
-    en="the file does not say the {what}; say it with the parameter {parameter}",
+    id="berkas tidak menyebut {what:import}; sebutkan saat mengimpor",
+    en="the file does not name {what:import}; name it in the import",
+)
+declare_words(
+    {"indicator": Text("indikator", "the indicator"), "period": Text("periode", "the period")}, form="import"
 )
 wrong_code = Kind(
     "wrong_region_code",
-    id="{value} bukan kode wilayah {system}; gunakan {allowed}",
-    en="{value} is no region code of {system}; use {allowed}",
+    id="“{value}” bukan kode wilayah {system}; tulis misalnya {allowed}",
+    en="“{value}” is not a {system} code of a region; write one such as {allowed}",
 )
 other_system = Kind(
     "other_code_system",
-    id="menurut {system}, {value} adalah {region}, sedangkan tabel menyebut {name}: kodenya kode {other}",
-    en="{value} of {system} is {region}, but the table says {name}: its codes are those of {other}",
+    id="“{value}” adalah kode {system} untuk {region}, sedangkan tabel menyebut “{name}”; impor tabel ini dengan kode "
+    "{other}",
+    en="“{value}” is the {system} code of {region}, but the table names “{name}”; import it with codes of {other}",
 )
 wrong_period = Kind(
     "wrong_observed_period",
-    id="{value} bukan periode {indicator}; gunakan {allowed}",
-    en="{value} is no period of {indicator}; use {allowed}",
+    id="“{value}” bukan periode indikator ini; tulis misalnya {allowed}",
+    en="“{value}” is not a period of this indicator; write one such as {allowed}",
 )
 column_of_times = Kind(
     "column_of_times",
-    id="semua angka pecahan kolom ini dapat dibaca sebagai jam: lembar kerja telah mengubahnya (contoh {value}). "
-    "Ambil lagi dari tabel penerbit",
-    en="every fraction of this column reads as a time of day: a spreadsheet has changed them (such as {value}). "
-    "Take it again from the publisher's table",
+    id="lembar kerja mengubah angka kolom ini menjadi jam (contoh “{value}”); salin lagi dari tabel penerbit",
+    en="a spreadsheet turned the numbers of this column into times (such as “{value}”); copy them again from the "
+    "publisher's table",
 )
 column_of_fractions = Kind(
     "column_of_fractions",
-    id="kolom ini berisi pecahan dari satu (terbesar {value}), sedangkan {indicator} dalam persen",
-    en="this column holds shares of one (the largest is {value}), but {indicator} is in percent",
+    id="kolom ini berisi pecahan dari satu (terbesar “{value}”), sedangkan indikator ini dalam persen",
+    en="this column holds shares of one (the largest is “{value}”), but this indicator is in percent",
 )
 
 HEADER_ROWS = 30
 MOST_OBSERVATIONS = 50_000
 """Observations of a file: every regency by ten indicators and ten years. One transaction writes all of them."""
+_MOST = f"{MOST_OBSERVATIONS} observations"
+declare_words(
+    {
+        _MOST: Text(f"{MOST_OBSERVATIONS} data", _MOST),
+        "BPS codes": Text("daftar kode BPS", "the codes of BPS"),
+        "Kemendagri codes": Text("daftar kode Kemendagri", "the codes of Kemendagri"),
+    }
+)
 
 _WORDS = {
     "code": "code;kode;kode wilayah;kode kabupaten kota;kode kab kota;kode provinsi;kode bps;kode kemendagri;"
@@ -140,8 +153,6 @@ class RegionCodes:
 
 
 class _Column(NamedTuple):
-    """A column of values, with the indicator and the period from its header, if any."""
-
     place: int
     indicator: str | None
     period: SurveyPeriod | None
@@ -170,8 +181,6 @@ class _Reader:
 
     def text(self, r: int, c: int) -> str:
         return render_text(self.sheet.value(r, c)).strip()
-
-    # Headers
 
     def find_header(self) -> int:
         """Return the row of the headers. Raises Invalid if there is none."""
@@ -213,8 +222,6 @@ class _Reader:
     def _is_blank(self, header: int, c: int) -> bool:
         return all(self.sheet.value(r, c) is None for r in range(header + 1, len(self.sheet.rows)))
 
-    # Rows
-
     def find_region(self, r: int, c: int, name: str) -> str | None:
         """Return the region of a row by the declared code system. Returns None after reporting a wrong code."""
         code, digits = _parse_code(self.sheet.value(r, c))
@@ -230,7 +237,7 @@ class _Reader:
         region, other = (as_theirs, as_ours) if is_bps else (as_ours, as_theirs)
         names = self.places.names
         if region is None:
-            source = f"{values['system']}, provinsi dan kabupaten/kota"
+            source = f"{values['system']} codes"
             self.errors.append(describe_unknown(code, source, (), cell=self.sheet.cell(r, c)))
             return None
         if name and other and _strip_type(name) == _strip_type(names[other]) != _strip_type(names[region]):
@@ -247,7 +254,7 @@ class _Reader:
         if is_period_of(indicator, period):
             return period
         allowed = list_periods(indicator)
-        self.fail(wrong_period, r, c, text, allowed=allowed, values={"indicator": code})
+        self.fail(wrong_period, r, c, text, allowed=allowed)
         return None
 
     def _locate_period(
@@ -368,14 +375,14 @@ def read_table(
     refuse(reader.errors)
     items = list(islice(reader.read_rows(header, roles, columns), MOST_OBSERVATIONS + 1))
     if len(items) > MOST_OBSERVATIONS:
-        raise TooLarge(allowed=f"{MOST_OBSERVATIONS} observations")
+        raise TooLarge(allowed=_MOST)
     _check_columns(reader, header, columns, items)
     refuse(reader.errors)
     return items
 
 
 def _describe_missing(parameter: str) -> FieldError:
-    return FieldError(not_said, parameter=parameter, values={"what": parameter, "parameter": parameter})
+    return FieldError(not_said, parameter=parameter, values={"what": parameter})
 
 
 def _check_columns(
@@ -388,11 +395,11 @@ def _check_columns(
             numbers.setdefault((item.place("value")["cell"].column, item.indicator), []).append(value)
     places = {reader.sheet.cell(header, column.place).column: column.place for column in columns}
     for (letter, code), values in numbers.items():
-        indicator, more = reader.indicators[code], {"indicator": code}
+        indicator = reader.indicators[code]
         if indicator.decimals == 2 and looks_like_times(values):
             reader.fail(column_of_times, header, places[letter], values[0])
         if indicator.unit == "percent" and looks_like_fractions(values):
-            reader.fail(column_of_fractions, header, places[letter], max(values), values=more)
+            reader.fail(column_of_fractions, header, places[letter], max(values))
 
 
 def _parse_code(value: Value) -> tuple[str, str]:

@@ -11,11 +11,22 @@ from app.convergence.indicators.models import Direction, IndicatorCode
 from app.kit.fields import Count, Figure, Key, Percent, Rupiah, Shape, show_example
 from app.kit.http.validation import refuse_repeated
 from app.kit.problems import Kind
+from app.kit.wording import Text, declare_words
 
 part_over_whole = Kind(
     "part_over_whole",
-    id="{value} melebihi {whole} ({limit})",
-    en="{value} exceeds {whole} ({limit})",
+    id="“{value}” melebihi {whole} ({limit})",
+    en="“{value}” exceeds {whole} ({limit})",
+)
+declare_words(
+    {
+        "budget_at_villages": Text("anggaran di desa", "the budget at villages"),
+        "families_in_loci": Text(
+            "jumlah keluarga di lokasi prioritas", "the number of families in priority locations"
+        ),
+        "inputs.services": Text("layanan dalam perhitungan ini", "the services of this scorecard"),
+        "inputs.indicators": Text("indikator dalam perhitungan ini", "the indicators of this scorecard"),
+    }
 )
 
 
@@ -30,7 +41,7 @@ class IndexComponent(StrEnum):
 
 
 class Missing(StrEnum):
-    """Why a component, or a part of one, is undefined. What has no denominator is never 0 and never 100."""
+    """Reason for an undefined component or part of one; without a denominator it is never 0 or 100."""
 
     no_score = "no_score"
     nobody_eligible = "nobody_eligible"
@@ -48,7 +59,7 @@ class Missing(StrEnum):
 
 
 class NotRanked(StrEnum):
-    """Why a region has no rank."""
+    """Reason for a region without a rank."""
 
     no_index = "no_index"
     reach_unknown = "reach_unknown"
@@ -59,70 +70,72 @@ class ServiceInput(BaseModel):
     """One service over the villages of the region."""
 
     service: Key
-    strategy: str = ShapeField(description="Key of the strategy that it serves, or `base`.")
+    strategy: str = ShapeField(description="Key of its strategy, or `base`.")
     eligible: int
     served: int
 
 
 class IndicatorInput(BaseModel):
-    """A target of the year and what was observed of it."""
+    """A target of the year with the observed value."""
 
     indicator: IndicatorCode
     direction: Direction
     baseline: float
     target: float
-    actual: float | None = ShapeField(
-        description="Newest value after the baseline; null where none was observed."
-    )
+    actual: float | None = ShapeField(description="Newest value after the baseline; null without one.")
 
 
-_MONEY = "Whole rupiah; null where there is no plan in force that the caller may see."
+_MONEY = "Whole rupiah; null without a plan in force that the caller may see."
 Money = Annotated[int | None, ShapeField(description=_MONEY)]
 
 
 class ScorecardInputs(BaseModel):
-    """Everything that the index is computed from."""
+    """All inputs of the index."""
 
     process_percent: float | None = ShapeField(description="P: weighted mean of the scores of the steps.")
     services: list[ServiceInput]
-    families_reporting: int = ShapeField(description="Target families of the villages that report.")
+    families_reporting: int = ShapeField(description="Target families of the villages with a report.")
     families_expected: int | None = ShapeField(
-        description="Target families of the villages expected to; null where nothing says who is."
+        description="Target families of the expected villages; null if neither a plan nor an earlier report names one."
     )
     budget: Money = ShapeField(description="B: whole rupiah of all lines.")
     budget_at_villages: Money = ShapeField(
-        description="Part of it placed at villages: the amounts of the lines' locations; what a line does not state is "
-        "split evenly over its locations without an amount."
+        description="Part of it at villages: the amounts of the lines' locations; the rest of a line splits evenly "
+        "over its locations without an amount."
     )
-    budget_in_loci: Money = ShapeField(description="Of that, placed in priority locations.")
+    budget_in_loci: Money = ShapeField(description="Part of that in priority locations.")
     loci: Annotated[int | None, ShapeField(description="Priority locations of the plan.")]
     families_in_loci: Annotated[
         int | None,
-        ShapeField(description="Their target families, as reported, as planned, as reported latest."),
+        ShapeField(
+            description="Their target families: from the report, else from the plan, else from an earlier report."
+        ),
     ]
     families_in_funded_loci: Annotated[
-        int | None, ShapeField(description="Those of loci that a funded line of each strategy reaches.")
+        int | None, ShapeField(description="Target families of loci with a funded line of each strategy.")
     ]
     lines_reported: Annotated[
-        int | None, ShapeField(description="Lines reported on in the year up to the quarter.")
+        int | None, ShapeField(description="Lines with a report in the year up to the quarter.")
     ]
     spent: Money = ShapeField(description="Whole rupiah, cumulative to the end of the quarter.")
-    spent_direct: Money = ShapeField(description="On direct components, travel left out; likewise below.")
+    spent_direct: Money = ShapeField(
+        description="Spending on direct components without travel; likewise below."
+    )
     spent_indirect: Money
     spent_supporting: Money
     highest_spending_percent: float | None = ShapeField(
-        description="Highest spending figure of the group: of the province's regencies whose plans are in force; "
-        "of the nation, its provinces; the region's own where it is higher."
+        description="Highest spending figure of the group: the province's regencies with plans in force, for the "
+        "nation its provinces; the region's own if that is higher."
     )
     indicators: list[IndicatorInput]
 
 
 class ServiceChange(ServiceCoverage):
-    """Another E and C of a service that the scorecard has."""
+    """Other counts of a service of the scorecard."""
 
 
 class IndicatorChange(Shape):
-    """Other figures of an indicator that the scorecard has; what is left out stays."""
+    """Other figures of an indicator of the scorecard; omitted ones remain unchanged."""
 
     indicator: IndicatorCode
     baseline: Figure | None = None
@@ -131,7 +144,7 @@ class IndicatorChange(Shape):
 
 
 class ScorecardChanges(Shape):
-    """Inputs that are tried out; what is left out stays as it is."""
+    """Inputs to try; omitted ones remain unchanged."""
 
     process_percent: Percent | None = None
     services: list[ServiceChange] = ShapeField(default_factory=list, max_length=50)

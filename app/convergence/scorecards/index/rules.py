@@ -126,7 +126,7 @@ def compute_spending(figure: IndexValue, highest: float | None) -> IndexValue:
 
 def compute_outcome(indicators: Sequence[IndicatorInput]) -> IndexValue:
     """Return O: the mean achievement of the indicators, from baseline (0) to target (100 percent), without those that
-    have no value or no better target (`indicators.rules.achievement`)."""
+    have no value or no better target (`indicators.rules.compute_achievement`)."""
     if not indicators:
         return IndexValue(None, Missing.no_targets)
     shares = [share for share in map(achieved, indicators) if share is not None]
