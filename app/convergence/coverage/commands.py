@@ -40,14 +40,15 @@ from app.reference.queries import find_regions_by_code, is_region
 
 not_your_region = Kind(
     "not_your_region",
-    id="Anda tidak berwenang menulis cakupan desa “{value}”; yang berwenang di wilayah {region}: {roles}",
-    en="you may not write the coverage of the village “{value}”; in region {region} these roles may: {roles}",
+    id="hanya {roles:or} di wilayah {region} yang dapat menulis cakupan desa “{value}”",
+    en="only {roles:or} of region {region} can write the coverage of the village “{value}”",
 )
 declare_words(
     {
-        "regions (villages)": Text("daftar desa dan kelurahan", "the list of villages"),
-        "package services": Text("paket layanan", "the service package"),
-    }
+        "villages": Text("daftar desa dan kelurahan", "the villages"),
+        "services": Text("paket layanan", "the service package"),
+    },
+    form="list",
 )
 
 
@@ -134,7 +135,7 @@ def _find_unseen(write: Write, reports: Sequence[VillageReport]) -> dict[str, li
     for report in reports:
         code = report.code
         if code not in known or not is_village(code) or not write.actor.sees(find_regency(code)):
-            source = {"source": "regions (villages)"}
+            source = {"source": "villages"}
             errors[code] = [report.build_error("/village", unknown_reference, value=code, values=source)]
     return errors
 
@@ -164,7 +165,7 @@ def _find_foreign_services(report: VillageReport, package: Mapping[str, Service]
             value=item.service,
             allowed=list(package),
             nearest=find_nearest(item.service, package),
-            values={"source": "package services"},
+            values={"source": "services"},
         )
         for n, item in enumerate(report.content.services)
         if item.service not in package

@@ -67,10 +67,10 @@ class Choice:
 
 declare_words(
     {
-        "service-packages": Text("daftar edisi paket layanan", "the editions of the service package"),
-        "methods": Text("daftar edisi metode", "the editions of the method"),
+        "methods": Text("daftar metode", "the methods"),
         "step-templates": Text("daftar templat langkah", "the step templates"),
-    }
+    },
+    form="list",
 )
 
 AnyChoice = TypeVar("AnyChoice", bound=Choice)

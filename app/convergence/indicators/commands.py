@@ -41,7 +41,7 @@ from app.kit.database.journal import Author, lock_chain
 from app.kit.database.resources import StoredRow, WriteOutcome
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Invalid, Kind, Problem, refuse, require_found
-from app.kit.wording import Text, declare_words
+from app.kit.wording import Text
 from app.reference.queries import find_regions_by_code
 
 SHIPPED = Path(__file__).parent / "data" / "indicators.csv"
@@ -74,7 +74,6 @@ not_before = Kind(
     id="tahun dasar “{value}” harus sebelum tahun target ({allowed})",
     en="the baseline year “{value}” must precede the target's year ({allowed})",
 )
-declare_words({"observed regions": Text("daftar wilayah", "the list of regions")})
 
 
 class IndicatorInUse(Problem):
@@ -175,7 +174,7 @@ def _find_errors(session: Session, items: Sequence[LocatedObservation]) -> list[
     for item in items:
         indicator = known.get(item.indicator)
         if item.region not in regions:
-            errors.append(describe_unknown(item.region, "observed regions", (), **item.place("region_code")))
+            errors.append(describe_unknown(item.region, "regions", (), **item.place("region_code")))
         if indicator is None:
             errors.append(describe_unknown(item.indicator, "indicators", known, **item.place("indicator")))
             continue

@@ -24,6 +24,7 @@ from app.kit.fields import (
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
+from app.kit.wording import Text, declare_words
 from app.reference.models import RegionLevel
 
 wrong_months = Kind(
@@ -46,6 +47,19 @@ value_or_symbol = Kind(
 
 INDICATOR_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
 OBSERVED_PATTERN = r"^(19|20)[0-9]{2}(-S[12])?$"
+declare_words(
+    {
+        INDICATOR_PATTERN: Text(
+            "huruf kecil, angka, dan garis bawah, misalnya p0",
+            "lower-case letters, digits and underscores, such as p0",
+        ),
+        OBSERVED_PATTERN: Text(
+            "tahun atau tengah tahun, misalnya 2021 atau 2021-S1",
+            "a year or a half-year, such as 2021 or 2021-S1",
+        ),
+    },
+    form="format",
+)
 
 IndicatorKey = Annotated[str, describe_key("Code of the indicator.", "p0")]
 ObservedKey = Annotated[

@@ -6,7 +6,6 @@ from decimal import Decimal
 
 from app.convergence.indicators.models import OBSERVED_PATTERN, Direction, Frequency, IndicatorFields
 from app.kit.problems import Kind
-from app.kit.wording import Text, declare_words
 
 INDICATORS_CHAIN = "indicators"
 """Journal chain of definitions."""
@@ -27,7 +26,6 @@ too_many_decimals = Kind(
     id="“{value}” memiliki terlalu banyak angka desimal; indikator ini terbit dengan paling banyak {allowed}",
     en="“{value}” has too many decimals; this indicator has at most {allowed}",
 )
-declare_words({"indicators": Text("daftar indikator", "the list of indicators")})
 
 LARGEST = 1e11
 """Bound of a figure without limits of its own: SQLite shows 15 digits in full."""

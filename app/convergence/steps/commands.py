@@ -31,7 +31,9 @@ no_village_there = Kind(
     id="“{value}” bukan desa atau kelurahan di wilayah {allowed}",
     en="“{value}” is not a village of region {allowed}",
 )
-declare_words({"evidence kinds": Text("jenis bukti langkah ini", "the kinds of evidence of this step")})
+declare_words(
+    {"evidence-kinds": Text("jenis bukti langkah ini", "the kinds of evidence of this step")}, form="list"
+)
 
 
 class StepNotOpen(Problem):
@@ -76,7 +78,7 @@ def _check_evidence(write: Write, region: str, step: TemplateStep, content: Evid
     kinds = {kind.code: kind for kind in step.evidence_kinds}
     kind = kinds.get(content.kind)
     if kind is None:
-        source, allowed = "evidence kinds", list(kinds)
+        source, allowed = "evidence-kinds", list(kinds)
         errors.append(describe_unknown(content.kind, source, kinds, allowed=allowed, pointer="/kind"))
     elif kind.per_village and content.village is None:
         errors.append(FieldError(village_required, pointer="/village", values={"kind": kind.code}))

@@ -27,12 +27,24 @@ from app.kit.fields import (
 )
 from app.kit.http.validation import RuleBroken
 from app.kit.problems import Kind
+from app.kit.wording import Text, declare_words
 from app.reference.models import RegionLevel, Timezone
 
 nothing_shown = Kind(
     "nothing_shown",
     id="isi tautan atau nomor dokumen, agar bukti dapat dilihat",
     en="give a link or a document number, so that readers can find the evidence",
+)
+
+_HOME_PATTERN = r"^[0-9]{2}(\.[0-9]{2})?$"
+declare_words(
+    {
+        _HOME_PATTERN: Text(
+            "kode provinsi atau kabupaten/kota, misalnya 63 atau 63.02",
+            "the code of a province or a regency, such as 63 or 63.02",
+        )
+    },
+    form="format",
 )
 
 StepKey = Annotated[str, describe_key("Code of the step in the region's template.", "regulation")]
@@ -421,7 +433,7 @@ class StepsQuery(BaseModel):
     """Region and year of an overview."""
 
     region: str = ShapeField(
-        pattern=r"^[0-9]{2}(\.[0-9]{2})?$",
+        pattern=_HOME_PATTERN,
         max_length=5,
         description="Kemendagri code of a province, with its regencies, or of one regency.",
     )

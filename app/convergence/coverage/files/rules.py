@@ -283,7 +283,7 @@ def _read_service_row(row: _Row, columns: _Columns, village: TableVillage, codes
         village.add_error(blank_cell, cell)
     elif code is None:
         known = sorted(set(codes.values()))
-        error = describe_unknown(text, "package services", codes, allowed=known, cell=cell)
+        error = describe_unknown(text, "services", codes, allowed=known, cell=cell)
         village.errors.append(error)
     elif code in village.services or f"/services/{code}" in village.cells:
         village.add_error(duplicate_key, cell, value=text)

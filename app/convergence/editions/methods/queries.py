@@ -35,7 +35,7 @@ from app.kit.database.json_sql import build_json_array, select_fields
 from app.kit.database.resources import Resource
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Problem
-from app.kit.wording import Text, declare_words
+from app.kit.wording import Text
 from app.reference.queries import read_strategy_labels
 
 DATA = Path(__file__).parent / "data"
@@ -67,8 +67,6 @@ class CoverageByEdition(Problem):
     )
 
 
-declare_words({"package strategies": Text("daftar strategi", "the list of strategies")})
-
 _SERVICES = (
     sa.select(*select_fields(Service, services))
     .where(services.c.edition == packages.c.edition)
@@ -81,7 +79,7 @@ def _find_unknown_strategies(session: Session, content: ServicePackageIn) -> lis
     known = [*read_strategy_labels(session), BASE]
     return [
         describe_unknown(
-            service.strategy, "package strategies", known, allowed=known, pointer=f"/services/{n}/strategy"
+            service.strategy, "strategies", known, allowed=known, pointer=f"/services/{n}/strategy"
         )
         for n, service in enumerate(content.services)
         if service.strategy not in known

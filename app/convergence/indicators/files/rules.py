@@ -87,12 +87,13 @@ HEADER_ROWS = 30
 MOST_OBSERVATIONS = 50_000
 """Observations of a file: every regency by ten indicators and ten years. One transaction writes all of them."""
 _MOST = f"{MOST_OBSERVATIONS} observations"
+declare_words({_MOST: Text(f"{MOST_OBSERVATIONS} data", _MOST)})
 declare_words(
     {
-        _MOST: Text(f"{MOST_OBSERVATIONS} data", _MOST),
         "BPS codes": Text("daftar kode BPS", "the codes of BPS"),
         "Kemendagri codes": Text("daftar kode Kemendagri", "the codes of Kemendagri"),
-    }
+    },
+    form="list",
 )
 
 _WORDS = {

@@ -24,8 +24,6 @@ declare_words(
         "families_in_loci": Text(
             "jumlah keluarga di lokasi prioritas", "the number of families in priority locations"
         ),
-        "inputs.services": Text("layanan dalam perhitungan ini", "the services of this scorecard"),
-        "inputs.indicators": Text("indikator dalam perhitungan ini", "the indicators of this scorecard"),
     }
 )
 

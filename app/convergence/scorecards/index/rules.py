@@ -299,10 +299,8 @@ def apply_changes(
         known = {getattr(row, key): row for row in getattr(inputs, name)}
         for n, item in enumerate(values.pop(name, ())):
             if item[key] not in known:
-                place, source = f"/{name}/{n}/{key}", f"inputs.{name}"
-                errors.append(
-                    describe_unknown(item[key], source, known, allowed=sorted(known), pointer=place)
-                )
+                place = f"/{name}/{n}/{key}"
+                errors.append(describe_unknown(item[key], name, known, allowed=sorted(known), pointer=place))
                 continue
             known[item[key]] = known[item[key]].model_copy(update=item)
         given[name] = list(known.values())
