@@ -45,7 +45,7 @@ not_your_region = Kind(
 )
 declare_words(
     {
-        "villages": Text("daftar desa dan kelurahan", "the villages"),
+        "villages": Text("daftar desa dan kelurahan", "the list of villages"),
         "services": Text("paket layanan", "the service package"),
     },
     form="list",

@@ -67,8 +67,8 @@ class Choice:
 
 declare_words(
     {
-        "methods": Text("daftar metode", "the methods"),
-        "step-templates": Text("daftar templat langkah", "the step templates"),
+        "methods": Text("daftar metode", "the list of methods"),
+        "step-templates": Text("daftar templat langkah", "the list of step templates"),
     },
     form="list",
 )

@@ -90,8 +90,8 @@ _MOST = f"{MOST_OBSERVATIONS} observations"
 declare_words({_MOST: Text(f"{MOST_OBSERVATIONS} data", _MOST)})
 declare_words(
     {
-        "BPS codes": Text("daftar kode BPS", "the codes of BPS"),
-        "Kemendagri codes": Text("daftar kode Kemendagri", "the codes of Kemendagri"),
+        "BPS codes": Text("daftar kode BPS", "the list of BPS codes"),
+        "Kemendagri codes": Text("daftar kode Kemendagri", "the list of Kemendagri codes"),
     },
     form="list",
 )
