@@ -122,7 +122,7 @@ class CoverageBatch(Batch):
     model_config = show_example(items=[{"village": "63.02.05.2001", **COVERAGE_EXAMPLE}])
 
 
-_PERCENT = "two decimals; null if no family is eligible."
+_PERCENT = "two decimals; null without eligible recipients."
 Share = Annotated[float | None, ShapeField(description=f"Percent, {_PERCENT}")]
 
 
@@ -161,12 +161,12 @@ class CoverageOut(CoverageIn):
         description=f"KD: served of eligible, all services pooled; {_PERCENT}"
     )
     balance_percent: Share = ShapeField(
-        description="B: the lowest coverage of a strategy, over those with eligible families; null without any."
+        description="B: the lowest coverage of a strategy, over those with eligible recipients; null without any."
     )
     completeness_percent: float | None = ShapeField(
         description="L: complete of target families; null without a count or without target families."
     )
-    status: VillageStatus | None = ShapeField(description="Null if no family is eligible for any service.")
+    status: VillageStatus | None = ShapeField(description="Null without eligible recipients of any service.")
     version: Version
     reported_at: datetime
     reported_by: str = ShapeField(description="Name of the token of the latest report.")
@@ -241,7 +241,7 @@ class CoverageSums(BaseModel):
     converged: int = ShapeField(description="Converged villages.")
     partial: int
     not_yet: int
-    undefined: int = ShapeField(description="Villages with a report but without any eligible family.")
+    undefined: int = ShapeField(description="Villages with a report but without eligible recipients.")
 
 
 _SUMS = {
@@ -292,10 +292,10 @@ class RegionCoverage(CoverageSums):
     region_code: RegionCode
     period: Quarter
     balance_percent: Share = ShapeField(
-        description="B: the lowest coverage of a strategy, over those with eligible families."
+        description="B: the lowest coverage of a strategy, over those with eligible recipients."
     )
     lowest_strategy: str | None = ShapeField(description="Strategy with the lowest coverage.")
-    undefined_strategies: list[str] = ShapeField(description="Strategies without an eligible family.")
+    undefined_strategies: list[str] = ShapeField(description="Strategies without eligible recipients.")
     is_rankable: bool = ShapeField(description="True if reach is at least the method's minimum for a rank.")
     by_strategy: list[StrategyCoverage]
     by_service: list[ServiceSums]
