@@ -349,12 +349,12 @@ def test_only_what_nothing_refers_to_is_deleted(
     connect(("operator", "63.02", DINKES))
     held = secretariat.delete(dinkes, headers=ANY)
     assert (held.status_code, held.json()["code"]) == (409, "agency_in_use")
-    assert "memberships: 1" in held.json()["detail"]
+    assert "dirujuk 1 kali: peran." in held.json()["detail"]
     assert "delete" not in secretariat.get(dinkes).json()["allowed"]
     lines = queries.Referrer("lines of plans", lambda session, region, code: 3)
     with monkeypatch.context() as patch:
         patch.setattr(queries, "REFERRERS", [lines])
-        assert "lines of plans: 3" in secretariat.delete(dinsos, headers=ANY).json()["detail"]
+        assert "dirujuk 3 kali: lines of plans." in secretariat.delete(dinsos, headers=ANY).json()["detail"]
     gone = secretariat.delete(dinsos, headers={"If-Match": '"1"'})
     assert (gone.status_code, gone.content) == (204, b"")
     assert secretariat.get(dinsos).status_code == 404

@@ -292,9 +292,9 @@ def test_resolutions_come_from_a_file(rata: Rata, prepared: Database, tmp_path: 
     matrix.write_bytes(sheet(line(), line(**OWN)))
     call = ["import", matrix, "--plan", PLAN, "--new-agencies", "--resolutions", settled]
     for text, said in (
-        ("[", "syntax error in line 1"),
-        ('[{"column": "agency", "value": "x", "code": null}]', "name the code"),
-        ('[{"column": "subactivity", "value": "x", "code": null}]', "fits no cell"),
+        ("[", "JSON"),
+        ('[{"column": "agency", "value": "x", "code": null}]', "Give the code"),
+        ('[{"column": "subactivity", "value": "x", "code": null}]', "No cell fits"),
     ):
         settled.write_text(text)
         done = rata(*call)

@@ -37,10 +37,10 @@ class NotEnrolled(Problem):
     code = "not_enrolled"
     title = Text("Belum terdaftar", "Not enrolled")
     detail = Text(
-        "Token Anda sah, tetapi belum ada jabatan untuk Anda di sini. Berikan pengenal ini kepada administrator "
-        "wilayah Anda: {subject}",
-        "Your token is authentic, but no position here is yours yet. Give this identifier to the administrator "
-        "of your region: {subject}",
+        "Token Anda sah, tetapi Anda belum terdaftar dalam jabatan di sini. Berikan pengenal ini "
+        "kepada administrator wilayah Anda: “{subject}”.",
+        "Your token is authentic, but you have no position here yet. Give this identifier to the "
+        "administrator of your region: “{subject}”.",
     )
 
 
@@ -105,7 +105,7 @@ async def get_caller(request: HouseRequest) -> RequestContext:
 
 
 def authenticate_in_thread(request: HouseRequest) -> RequestContext:
-    """Authenticate the request in this thread, which goes on reading with the same connection."""
+    """Authenticate the request in this thread, which keeps its connection for the reads that follow."""
     unit: UnitOfWork = request.state.unit
     call = unit.call = _authenticate_call(request, unit)
     return call
@@ -165,7 +165,6 @@ def _authenticate(request: HouseRequest, unit: UnitOfWork) -> Bearer:
 
 
 def _find_charge(request: HouseRequest) -> Charge:
-    """Return the request's charge, which the rate-limit middleware created."""
     charge: Charge = request.scope["charge"]
     return charge
 

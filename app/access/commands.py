@@ -62,26 +62,28 @@ _principals, _tokens, _memberships = get_table(Principal), get_table(Token), get
 
 outside_home = Kind(
     "outside_home",
-    id="{value} tidak terletak di {allowed}, wilayah asal prinsipal ini",
-    en="{value} does not lie in {allowed}, the home of this principal",
+    id="Wilayah “{value}” berada di luar {allowed}, wilayah asal akun ini.",
+    en="Region “{value}” lies outside {allowed}, the home region of this principal.",
 )
 not_administered = Kind(
     "region_not_administered",
-    id="Anda bukan administrator wilayah {value}",
-    en="you are no administrator of the region {value}",
+    id="Anda bukan administrator wilayah “{value}”.",
+    en="You are not an administrator of region “{value}”.",
 )
 home_stays = Kind(
     "home_stays",
-    id="wilayah asal tetap {allowed}; buat prinsipal lain untuk {value}",
-    en="its home stays {allowed}; create another principal for {value}",
+    id="Wilayah asal akun ini tetap {allowed}. Buat akun lain untuk wilayah “{value}”.",
+    en="The home region of this principal stays {allowed}. Create another principal for region “{value}”.",
 )
 no_issuer = Kind(
     "no_issuer",
-    id="layanan ini tidak menerima token dari penerbit OIDC; kosongkan subject",
-    en="this service takes no tokens of an OIDC issuer; leave subject out",
+    id="Layanan ini tidak menerima token dari penerbit OIDC. Kosongkan pengenal orangnya.",
+    en="This service accepts no tokens of an OIDC issuer. Leave the identifier of the person empty.",
 )
 taken_subject = Kind(
-    "taken_subject", id="subject ini sudah dipakai prinsipal lain", en="this subject is another principal's"
+    "taken_subject",
+    id="Pengenal ini sudah dipakai akun lain. Periksa pengenalnya.",
+    en="Another principal already has this identifier. Check the identifier.",
 )
 
 
@@ -90,8 +92,8 @@ class NameTaken(Problem):
     code = "name_taken"
     title = Text("Nama sudah dipakai", "Name taken")
     detail = Text(
-        "Nama {name} sudah dipakai di layanan ini. Pilih nama lain.",
-        "The name {name} is taken in this service. Choose another.",
+        "Nama “{name}” sudah dipakai di layanan ini. Pilih nama lain.",
+        "The name “{name}” is taken in this service. Choose another name.",
     )
 
 
@@ -263,8 +265,6 @@ def _replace_memberships(
 
 
 class _PrincipalState(NamedTuple):
-    """The state of a principal for the journal."""
-
     row: StoredPrincipal
     grants: Sequence[Grant]
     tokens: Sequence[str] = ()

@@ -35,18 +35,19 @@ TokenKey = Annotated[
 
 malformed_network = Kind(
     "malformed_network",
-    id="{value} bukan jaringan; gunakan {allowed}",
-    en="{value} is not a network; use {allowed}",
+    id="“{value}” bukan alamat jaringan. Contoh: {allowed}.",
+    en="“{value}” is not the address of a network. Examples: {allowed}.",
 )
 agency_of_operator = Kind(
     "agency_of_operator",
-    id="peran {value} berlaku untuk seluruh wilayah; hanya operator yang terikat pada satu perangkat daerah",
-    en="the role {value} is of the whole region; only an operator is of one agency",
+    id="Hanya operator perangkat daerah yang dapat dibatasi pada satu perangkat daerah. Kosongkan "
+    "perangkat daerahnya.",
+    en="Only an operator can have the role for one agency. Leave the agency out.",
 )
 
 
 class Role(StrEnum):
-    """What a membership lets one do (design, section 3)."""
+    """Roles that a membership gives in a region (design, section 3)."""
 
     operator = "operator"
     secretariat = "secretariat"
@@ -69,7 +70,7 @@ declare_words(
 
 
 class TokenScope(StrEnum):
-    """What a token is limited to, whatever its principal's roles."""
+    """Limits of a token, for every role of its principal."""
 
     read = "read"
     write = "write"
@@ -107,15 +108,15 @@ class MembershipShape(Shape):
 
 class PrincipalFields(BaseModel):
     region_code: RegionCode = ShapeField(
-        description="Home: the region whose administrators manage it; its memberships lie there or below. "
-        "It stays as it was created."
+        description="Home region: its administrators manage the principal, and the memberships lie in it or "
+        "below. A later write cannot change it."
     )
     subject: Annotated[
         str | None,
         StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$"),
     ] = ShapeField(
         default=None,
-        description="For a person: the identifier under which the issuer knows who holds this position, never a name. "
+        description="For a person: the issuer's identifier of the holder of this position, never a name. "
         "Null: a service, which has tokens alone.",
     )
 
@@ -125,13 +126,20 @@ _POSITION: dict[str, JsonValue] = {
     "subject": None,
     "memberships": [{"role": "reader", "region_code": "63.02", "agency_code": None}],
 }
+_PRINCIPAL_OUT: dict[str, JsonValue] = {
+    **_POSITION,
+    "name": "dasbor-kotabaru",
+    "issuer": None,
+    "last_used_at": None,
+    "version": 1,
+}
 
 
 class PrincipalIn(PrincipalFields, Shape):
-    """Who somebody is to this service: home, subject, roles."""
+    """Home, subject and roles of a principal."""
 
     memberships: list[MembershipShape] = ShapeField(
-        default=[], max_length=200, description="Replaced whole; none: it may do nothing."
+        default=[], max_length=200, description="All memberships, replaced as a whole; none: no rights."
     )
 
     model_config = show_example(_POSITION)
@@ -148,36 +156,25 @@ class PrincipalOut(PrincipalFields):
     """A principal: a service, or a position that a person holds."""
 
     name: str
-    issuer: str | None = ShapeField(description="Issuer that the subject is of; null for a service.")
+    issuer: str | None = ShapeField(description="Issuer of the subject; null for a service.")
     memberships: list[MembershipShape]
     last_used_at: datetime | None = ShapeField(
-        description="When the person last came with a token of the issuer, to within five minutes."
+        description="Last use of a token of the issuer by the person, to within five minutes."
     )
     version: Version
 
-    model_config = show_example(
-        {**_POSITION, "name": "dasbor-kotabaru", "issuer": None, "last_used_at": None, "version": 1}
-    )
+    model_config = show_example(_PRINCIPAL_OUT)
 
 
 PrincipalVerb = Literal["edit", "delete", "write_tokens"]
 
 
 class PrincipalReply(PrincipalOut):
-    """A principal with what the caller may do next."""
+    """A principal with the verbs that the caller may use."""
 
     allowed: list[PrincipalVerb]
 
-    model_config = show_example(
-        {
-            **_POSITION,
-            "name": "dasbor-kotabaru",
-            "issuer": None,
-            "last_used_at": None,
-            "version": 1,
-            "allowed": ["edit", "delete", "write_tokens"],
-        }
-    )
+    model_config = show_example(_PRINCIPAL_OUT, allowed=["edit", "delete", "write_tokens"])
 
 
 class PrincipalQuery(PageQuery):
@@ -186,7 +183,9 @@ class PrincipalQuery(PageQuery):
     region: RegionCode | None = ShapeField(
         default=None, description="Home in this region or anywhere below it."
     )
-    role: Role | None = ShapeField(default=None, description="Has a membership of this role.")
+    role: Role | None = ShapeField(
+        default=None, description="Only principals with a membership of this role."
+    )
     sort: Literal["name", "-name"] = "name"
 
 
@@ -237,10 +236,10 @@ Network = Annotated[str, StringConstraints(max_length=50), AfterValidator(_norma
 
 class TokenFields(BaseModel):
     scopes: list[TokenScope] = ShapeField(
-        min_length=1, max_length=4, description="What the token is limited to."
+        min_length=1, max_length=4, description="Scopes that limit the token."
     )
     networks: list[str] = ShapeField(
-        default=[], description="Networks (CIDR) it may come from; empty: anywhere."
+        default=[], description="Networks (CIDR) from which the service accepts it; empty: all."
     )
 
 
@@ -257,10 +256,12 @@ _TOKEN_OUT: dict[str, JsonValue] = {
 
 
 class TokenIn(TokenFields, Shape):
-    """What a token is limited to, and until when it holds."""
+    """Limits and expiry of a token."""
 
     networks: list[Network] = ShapeField(
-        default=[], max_length=50, description="Networks (CIDR) it may come from; empty: anywhere."
+        default=[],
+        max_length=50,
+        description="Networks (CIDR) from which the service accepts it; empty: all.",
     )
     expires_at: Instant | None = ShapeField(
         default=None, description="At most two years ahead; null: a year from its creation."
@@ -276,7 +277,7 @@ class TokenIn(TokenFields, Shape):
 
 
 class TokenOut(TokenFields):
-    """A service token; its secret is never shown again."""
+    """A service token without its secret."""
 
     name: str
     created_at: datetime
@@ -293,7 +294,7 @@ class TokenReply(TokenOut):
 
     secret: str | None = ShapeField(
         default=None,
-        description="`rata_…`, only in the 201 that created it: it is stored as a hash.",
+        description="`rata_…`, only in the 201 that creates it; the service stores a hash.",
         json_schema_extra=SOMETIMES,
     )
 
@@ -331,7 +332,7 @@ class Token(Table, table=True):
 
 
 class Held(BaseModel):
-    """A role in a region, and what it lets this token do there."""
+    """A role in a region, with the rights that it gives this token there."""
 
     role: Role
     region_code: RegionCode
@@ -342,7 +343,7 @@ class Held(BaseModel):
 
 
 class Me(BaseModel):
-    """Who the token stands for and what it may do."""
+    """Principal, scopes and rights of a token."""
 
     principal: str
     token: str = ShapeField(

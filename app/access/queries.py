@@ -323,7 +323,6 @@ def list_principals(session: Session) -> list[tuple[Principal, list[Grant]]]:
 
 
 def _list_grants(session: Session) -> dict[int, list[Grant]]:
-    """Return the memberships of each principal, by its id."""
     grants: dict[int, list[Grant]] = {}
     for row in session.execute(sa.select(_membership).order_by(*_GRANT)):
         grant = Grant(Role(row.role), row.region_code, row.agency_code or None)

@@ -28,7 +28,7 @@ router = make_router(tags=["access"])
 
 @router.get("/me", response_model=Me)
 def read_me(call: Caller) -> Response:
-    """Who the token stands for, which roles it has where, what these let it do, and until when."""
+    """Return the principal of the token, its roles with the rights that they give, and the expiry."""
     bearer, actor = call.bearer, call.actor
     me = Me(
         principal=actor.principal,
@@ -55,9 +55,9 @@ def read_me(call: Caller) -> Response:
 
 @router.get("/principals", response_model=Page[PrincipalOut])
 def list_principals(call: Caller, query: FromQuery[PrincipalQuery]) -> Response:
-    """Services and positions whose home the caller administers, with their memberships.
+    """List the services and positions whose home the caller administers, with their memberships.
 
-    For administrators whose token has the scope `administer`; nobody else finds any.
+    Only administrators with a token of scope `administer` see any.
     """
     listing = queries.select_principals(call.actor, query)
     return call.answer_list(listing, query, sort=query.sort)
@@ -65,7 +65,7 @@ def list_principals(call: Caller, query: FromQuery[PrincipalQuery]) -> Response:
 
 @router.get("/principals/{principal}", response_model=PrincipalReply)
 def read_principal(call: Caller, principal: PrincipalKey) -> Response:
-    """One service or position; 404 unless the caller administers its home."""
+    """Return one service or position. 404 unless the caller administers its home."""
     return _principal_reply(call, principal)
 
 
@@ -73,12 +73,11 @@ def read_principal(call: Caller, principal: PrincipalKey) -> Response:
     "/principals/{principal}", response_model=PrincipalReply, responses=declare_created(PrincipalReply)
 )
 def put_principal(call: Caller, principal: PrincipalKey, content: PrincipalIn) -> Response:
-    """Create a service or a position, or replace who holds it and its memberships. They hold from the next request on.
+    """Create a service or a position, or replace its subject and memberships, which hold from the next request on.
 
-    A person is enrolled by the identifier that the issuer of the service's settings has for them (`subject`), under
-    the name of the position, never their own. A successor gets the position by a PUT with another subject.
-    Memberships lie in the home or below it. 422 names each place that goes beyond what the caller administers; 409
-    where the name is taken elsewhere.
+    Enrol a person by the identifier that the issuer of the service's settings has for them (`subject`), under the
+    name of the position, never their own. For a successor, PUT another subject. Memberships lie in the home or below
+    it. 422 lists each region beyond those that the caller administers; 409 for a name in use elsewhere.
     """
     is_new = commands.put_principal(
         call.write, principal, content, issuer=call.request.app.state.settings.oidc_issuer
@@ -88,7 +87,7 @@ def put_principal(call: Caller, principal: PrincipalKey, content: PrincipalIn) -
 
 @router.delete("/principals/{principal}", status_code=204)
 def delete_principal(call: Caller, principal: PrincipalKey) -> Response:
-    """Delete a service or a position with its memberships and tokens, all of which end at once; the history stays."""
+    """Delete a service or a position with its memberships and tokens, which end at once. The history stays."""
     commands.delete_principal(call.write, principal)
     return answer_no_content()
 
@@ -106,7 +105,7 @@ def _principal_reply(call: RequestContext, name: str, *, status: int = 200) -> R
 
 @router.get("/principals/{principal}/tokens", response_model=Page[TokenOut])
 def list_tokens(call: Caller, principal: PrincipalKey, query: FromQuery[TokenQuery]) -> Response:
-    """The service tokens of a principal, revoked and expired ones too: scopes, networks, end, last use."""
+    """List the service tokens of a principal, also revoked and expired ones: scopes, networks, expiry, last use."""
     owner = queries.find_principal_id(call.session, call.actor, principal)
     body = read_page(call.session, call.request, queries.select_tokens(owner), query, sort=query.sort)
     return answer_page(call.request, body)
@@ -114,7 +113,7 @@ def list_tokens(call: Caller, principal: PrincipalKey, query: FromQuery[TokenQue
 
 @router.get("/principals/{principal}/tokens/{token}", response_model=TokenReply)
 def read_token(call: Caller, principal: PrincipalKey, token: TokenKey) -> Response:
-    """One service token, without its secret."""
+    """Return one service token, without its secret."""
     return _token_reply(call, principal, token)
 
 
@@ -122,11 +121,11 @@ def read_token(call: Caller, principal: PrincipalKey, token: TokenKey) -> Respon
     "/principals/{principal}/tokens/{token}", response_model=TokenReply, responses=declare_created(TokenReply)
 )
 def put_token(call: Caller, principal: PrincipalKey, token: TokenKey, content: TokenIn) -> Response:
-    """Create a service token, or change what one is limited to and until when.
+    """Create a service token, or change its limits and its expiry.
 
-    The reply that creates it (201) has the `secret`; it is shown this once and stored as a hash. Where that reply was
-    lost, no repetition brings it back: revoke the token and create another. `If-None-Match: *` keeps a retry
-    from changing one that is there. Scopes can only be such as the caller's own token has.
+    Only the reply that creates it (201) has the `secret`; the service stores a hash. If that reply got lost, revoke
+    the token and create another: no repetition returns the secret. `If-None-Match: *` keeps a retry from changing an
+    existing token. The caller can give only scopes that its own token has.
     """
     secret = tokens.put_token(call.write, principal, token, content)
     if secret is None:
@@ -136,7 +135,7 @@ def put_token(call: Caller, principal: PrincipalKey, token: TokenKey, content: T
 
 @router.post("/principals/{principal}/tokens/{token}/revoke", response_model=TokenReply)
 def revoke_token(call: Caller, principal: PrincipalKey, token: TokenKey) -> Response:
-    """Revoke a token: the very next request with it is 401. It needs no condition and can be repeated."""
+    """Revoke a token: the next request with it gets 401. Needs no precondition and is idempotent."""
     tokens.revoke_token_of_principal(call.write, principal, token)
     return _token_reply(call, principal, token)
 

@@ -40,13 +40,14 @@ _tokens, _principals = get_table(Token), get_table(Principal)
 
 scope_beyond_own = Kind(
     "scope_beyond_own",
-    id="token Anda tidak memiliki cakupan {value}, sehingga tidak dapat memberikannya; yang ada: {allowed}",
-    en="your token has no scope {value} and cannot give it; it has: {allowed}",
+    id="Token Anda hanya memiliki cakupan {own:scope}, sehingga tidak dapat memberikan cakupan "
+    "{scope:scope}.",
+    en="Your token has only the scopes {own:scope}, so it cannot give the scope {scope:scope}.",
 )
 expiry_out_of_range = Kind(
     "expiry_out_of_range",
-    id="harus di masa depan, paling lambat {allowed}",
-    en="must lie in the future, at the latest {allowed}",
+    id="Harus di masa depan, paling lambat {allowed}.",
+    en="Must lie in the future, at the latest {allowed}.",
 )
 
 
@@ -55,8 +56,8 @@ class TokenRevoked(Problem):
     code = "token_revoked"
     title = Text("Token sudah dicabut", "Token revoked")
     detail = Text(
-        "Token {token} sudah dicabut dan tidak dapat diubah. Buat token lain.",
-        "Token {token} was revoked and cannot be changed. Create another.",
+        "Token “{token}” sudah dicabut dan tidak dapat diubah. Buat token lain.",
+        "Token “{token}” was revoked and cannot change any more. Create another token.",
     )
 
 
@@ -118,7 +119,13 @@ def _check_token(write: Write, content: TokenIn, expires_at: datetime, stored: S
     """Raise Invalid for a scope that the actor's token lacks, or an expiry in the past or beyond `MAX_TOKEN_LIFE`."""
     own, kept = write.actor.scopes, set(stored.scopes) if stored else set()
     errors = [
-        FieldError(scope_beyond_own, pointer=f"/scopes/{n}", value=scope, allowed=sorted(own))
+        FieldError(
+            scope_beyond_own,
+            pointer=f"/scopes/{n}",
+            value=scope,
+            allowed=sorted(own),
+            values={"scope": scope, "own": sorted(own)},
+        )
         for n, scope in enumerate(content.scopes)
         if scope not in own and scope not in kept
     ]
@@ -157,7 +164,6 @@ def _change(
     stored: StoredToken,
     new: StoredToken,
 ) -> None:
-    """Write a changed token and record the change."""
     changed = {
         "scopes": new.scopes,
         "networks": new.networks,

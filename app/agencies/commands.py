@@ -43,38 +43,42 @@ _CODE: TypeAdapter[str] = TypeAdapter(AgencyCode)
 
 malformed_code = Kind(
     "malformed_agency_code",
-    id="{value} bukan kode perangkat daerah; gunakan huruf besar, angka, titik, tanda hubung",
-    en="{value} is not an agency's code; use capital letters, digits, dots and dashes",
+    id="“{value}” bukan kode perangkat daerah. Gunakan huruf besar, angka, titik dan tanda hubung, "
+    "misalnya 1.06.0.00.0.00.08.0000.",
+    en="“{value}” is not the code of an agency. Use capital letters, digits, dots and hyphens, such as "
+    "1.06.0.00.0.00.08.0000.",
 )
 into_itself = Kind(
     "merged_into_itself",
-    id="{value} tidak dapat digabung ke dirinya sendiri",
-    en="{value} cannot be merged into itself",
+    id="Perangkat daerah tidak dapat digabung ke dirinya sendiri. Pilih yang lain.",
+    en="An agency cannot merge into itself. Choose another one.",
 )
 not_active = Kind(
     "agency_not_active",
-    id="{value} tidak aktif; yang aktif dan terdekat: {nearest}",
-    en="{value} is not active; the nearest that is: {nearest}",
+    id="Perangkat daerah “{value}” tidak aktif. Yang aktif dan terdekat: {nearest}.",
+    en="Agency “{value}” is not active. The nearest active ones: {nearest}.",
 )
 
 
 class AgencyInUse(Problem):
     status = 409
     code = "agency_in_use"
-    title = Text("Masih dirujuk", "Still referred to")
+    title = Text("Masih dirujuk", "Still in use")
     detail = Text(
-        "Perangkat daerah {agency} masih dirujuk ({references}); pensiunkan atau gabungkan.",
-        "Agency {agency} is still referred to ({references}); retire it or merge it instead.",
+        "Perangkat daerah “{agency}” masih dirujuk {count} kali: {references}. Nonaktifkan atau "
+        "gabungkan dengan yang lain.",
+        "Agency “{agency}” still has {count} references: {references}. Retire it, or merge it into "
+        "another one.",
     )
 
 
 class WrongState(Problem):
     status = 409
     code = "agency_state"
-    title = Text("Tidak dapat dari keadaan ini", "Not possible in this state")
+    title = Text("Status perangkat daerah tidak mengizinkan", "Not possible in this state")
     detail = Text(
-        "Perangkat daerah {agency} berkeadaan {state}; {verb} tidak dapat dilakukan.",
-        "Agency {agency} is {state}; it cannot {verb}.",
+        "Perangkat daerah “{agency}” berstatus {state} dan tidak dapat {verb:passive}.",
+        "Agency “{agency}” is {state} and cannot be {verb:passive}.",
     )
 
 
@@ -148,8 +152,7 @@ def delete_agency(write: Write, region: str, code: str) -> None:
     stored = _find_existing(write, region, code)
     references = count_references(write.session, region, code)
     if references:
-        shown = ", ".join(f"{name}: {count}" for name, count in references.items())
-        raise AgencyInUse(agency=code, references=shown)
+        raise AgencyInUse(agency=code, count=sum(references.values()), references=list(references))
     write.session.execute(sa.delete(_table).where(_table.c.id == stored.id))
     append(write.session, chain, write.author, [_build_entry("deleted", stored, None)])
 

@@ -13,13 +13,14 @@ from app.agencies.rules import AgencyVerb
 from app.kit.database.engine import Table
 from app.kit.fields import AgencyCode, Line, Shape, Version, describe_key, show_example
 from app.kit.http.pagination import PageQuery
+from app.kit.wording import Text, declare_words
 from app.reference.models import Words
 
 AgencyKey = Annotated[str, describe_key("Code of the agency in its region.", "1.06.0.00.0.00.08.0000")]
 
 
 class AgencyKind(StrEnum):
-    """What kind of body it is; those from `business` on are partners of the government."""
+    """Kinds of agencies; those from `business` on are partners of the government."""
 
     dinas = "dinas"
     badan = "badan"
@@ -47,11 +48,20 @@ PARTNER_KINDS = (
 
 
 class AgencyState(StrEnum):
-    """`active` may lead and support; `retired` is kept for what it did; `merged` lives on in another."""
+    """`active` may lead and support; `retired` keeps its past lines; `merged` lives on in another agency."""
 
     active = "active"
     retired = "retired"
     merged = "merged"
+
+
+declare_words(
+    {
+        AgencyState.active: Text("aktif", "active"),
+        AgencyState.retired: Text("tidak aktif", "retired"),
+        AgencyState.merged: Text("digabung", "merged"),
+    }
+)
 
 
 class AgencyFields(BaseModel):
@@ -66,7 +76,7 @@ _DINSOS: JsonDict = {"name": "Dinas Sosial", "kind": "dinas"}
 
 
 class AgencyIn(AgencyFields, Shape):
-    """What a caller says of an agency."""
+    """Name and kind of an agency."""
 
     model_config = show_example(_DINSOS)
 
@@ -98,7 +108,7 @@ class AgencyOut(AgencyFields):
 
 
 class AgencyReply(AgencyOut):
-    """An agency with what the caller may do next."""
+    """An agency with the verbs that the caller may use."""
 
     allowed: list[AgencyVerb] = ShapeField(
         description="`delete` is there only while nothing refers to the agency."
@@ -108,7 +118,7 @@ class AgencyReply(AgencyOut):
 
 
 class MergeIn(Shape):
-    """Into which agency of the same region another is merged."""
+    """Target of a merge."""
 
     into: AgencyCode = ShapeField(description="Code of the active agency that takes over.")
 
@@ -139,7 +149,7 @@ class AgencyRow(AgencyFields, Table, table=True):
     name: str = Field(max_length=500)
     state: AgencyState = AgencyState.active
     merged_into: str | None = Field(default=None, max_length=40)
-    folded: str = Field(max_length=500, description="Name as it is searched and matched.")
+    folded: str = Field(max_length=500, description="Folded name, for search and matching.")
     version: int = 1
 
 

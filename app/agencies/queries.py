@@ -18,6 +18,7 @@ from app.kit.fields import fold_name
 from app.kit.http.pagination import Listing, match_values
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Kind, NotFound
+from app.kit.wording import Text, declare_words
 from app.reference.queries import has_words, is_among, is_region
 
 _agency, _membership = get_table(AgencyRow), get_table(Membership)
@@ -129,8 +130,8 @@ def read_agency_names(session: Session, region: str, *, state: AgencyState | Non
 
 retired_agency = Kind(
     "retired_agency",
-    id="perangkat daerah {value} sudah tidak aktif; penggantinya: {nearest}",
-    en="agency {value} is no longer active; its successor: {nearest}",
+    id="Perangkat daerah “{value}” sudah tidak aktif. Penggantinya: {nearest}.",
+    en="Agency “{value}” is no longer active. Its successor: {nearest}.",
 )
 
 
@@ -187,6 +188,26 @@ def make_counter(*columns: sa.Column[str]) -> Count:
 
     return count
 
+
+declare_words(
+    {
+        "agencies merged into it": Text(
+            "perangkat daerah yang digabung ke dalamnya", "agencies merged into it"
+        ),
+        "memberships": Text("peran", "memberships"),
+        "lines it leads": Text("baris rencana yang dipimpinnya", "lines it leads"),
+        "lines it supports": Text("baris rencana yang didukungnya", "lines it supports"),
+        "lines drafted for it": Text("baris dalam perubahan rencana", "lines in amendments"),
+        "meetings it attended": Text("rapat yang dihadirinya", "meetings it attended"),
+        "commitments it answers for": Text(
+            "komitmen yang menjadi tanggung jawabnya", "commitments in its charge"
+        ),
+        "commitments it supports": Text("komitmen yang didukungnya", "commitments it supports"),
+        "parts and extensions of quarters": Text(
+            "bagian dan perpanjangan waktu triwulan", "parts and extensions of quarters"
+        ),
+    }
+)
 
 OWN_REFERRERS = [
     Referrer("agencies merged into it", make_counter(_agency.c.merged_into)),

@@ -21,10 +21,10 @@ _CONDITIONAL = {"x-conditional": True}
 
 @router.get("", response_model=Page[AgencyOut])
 def list_agencies(call: Caller, region: RegionKey, query: FromQuery[AgencyQuery]) -> Response:
-    """The bodies of a province, regency or city that lead or support its actions, partners included.
+    """List the agencies of a province, regency or city that lead or support its actions, with the partners.
 
-    For choosing who is responsible. Merged and retired ones are listed too; `state=active` leaves them out.
-    404 for a region that the caller does not see.
+    The list has merged and retired agencies too; `state=active` leaves them out. 404 for a region that the caller
+    does not see.
     """
     home = queries.check_agency_region(call.session, call.actor, region)
     return call.answer_list(queries.select_agencies(home, query), query, sort=query.sort)
@@ -32,7 +32,7 @@ def list_agencies(call: Caller, region: RegionKey, query: FromQuery[AgencyQuery]
 
 @router.get("/{agency}", response_model=AgencyReply)
 def read_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Response:
-    """One agency; `allowed` says what the caller may do with it, `merged_into` who took over its lines."""
+    """Return one agency, in `allowed` with the verbs that the caller may use, in `merged_into` with its successor."""
     queries.check_agency_region(call.session, call.actor, region)
     return _reply(call, region, agency)
 
@@ -41,7 +41,7 @@ def read_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Response:
 def put_agency(call: Caller, region: RegionKey, agency: AgencyKey, content: AgencyIn) -> Response:
     """Create an agency under its official code, or replace its name and kind.
 
-    Sending what is there already changes nothing, not even the version. 409 for one that was merged.
+    Equal content changes nothing, not even the version. 409 for a merged agency.
     """
     is_new = commands.put_agency(call.write, region, agency, content)
     return _reply(call, region, agency, status=201 if is_new else 200)
@@ -56,10 +56,10 @@ def patch_agency(call: Caller, region: RegionKey, agency: AgencyKey, patch: Patc
 
 @router.delete("/{agency}", status_code=204)
 def delete_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Response:
-    """Delete an agency that was created by mistake.
+    """Delete an agency that exists by mistake.
 
-    409 where anything refers to it: a line of a plan, a membership, an agency merged into it. Then `retire` or
-    `merge` is the way.
+    409 while anything refers to it: a line of a plan, a membership, an agency merged into it. Then `retire` or
+    `merge` it.
     """
     commands.delete_agency(call.write, region, agency)
     return answer_no_content()
@@ -67,25 +67,25 @@ def delete_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Respons
 
 @router.post("/{agency}/retire", response_model=AgencyReply, openapi_extra=_CONDITIONAL)
 def retire_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Response:
-    """Retire an agency that was dissolved: its lines stay, no new line can name it. 409 unless it is active."""
+    """Retire a dissolved agency: its lines stay, and no new line can name it. 409 unless it is active."""
     commands.set_state(call.write, region, agency, "retire")
     return _reply(call, region, agency)
 
 
 @router.post("/{agency}/restore", response_model=AgencyReply, openapi_extra=_CONDITIONAL)
 def restore_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Response:
-    """Make a retired agency active again. 409 unless it is retired."""
+    """Make a retired agency active again. 409 in any other state."""
     commands.set_state(call.write, region, agency, "restore")
     return _reply(call, region, agency)
 
 
 @router.post("/{agency}/merge", response_model=AgencyReply, openapi_extra=_CONDITIONAL)
 def merge_agency(call: Caller, region: RegionKey, agency: AgencyKey, merge: MergeIn) -> Response:
-    """Merge an agency into another one of the region, after a reorganisation.
+    """Merge an agency into another one of its region, after a reorganisation.
 
-    The lines of the region's plans that it leads or supports, its operators, and the agencies merged into it before
-    go over to the other in the same transaction. It stays readable, with `merged_into`. 422 where the other does
-    not exist or is not active (with the nearest that are), 409 where it was merged already.
+    One transaction moves the lines that it leads or supports, its operators, and the agencies merged into it before.
+    It stays readable, with `merged_into`. 422 if the other agency does not exist or is not active (with the nearest
+    active ones), 409 for an agency that has merged already.
     """
     commands.merge_agency(call.write, region, agency, merge.into)
     return _reply(call, region, agency)
@@ -93,9 +93,9 @@ def merge_agency(call: Caller, region: RegionKey, agency: AgencyKey, merge: Merg
 
 @router.get("/{agency}/history", response_model=Page[HistoryEntry])
 def list_agency_history(call: Caller, region: RegionKey, agency: AgencyKey, query: History) -> Response:
-    """Every write to an agency, mergers and retirement among them: who, when, from what to what.
+    """List every write to an agency, also mergers and retirement: token, time, old and new values.
 
-    Stays after it was deleted.
+    The history outlives the agency.
     """
     return answer_history(call, format_region_chain(region), f"regions/{region}/agencies/{agency}", query)
 

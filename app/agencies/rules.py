@@ -2,13 +2,25 @@
 
 from typing import Literal, NamedTuple
 
+from app.kit.wording import Text, declare_words
+
 AgencyVerb = Literal["edit", "retire", "restore", "merge", "delete"]
+declare_words(
+    {
+        "edit": Text("diubah", "edited"),
+        "retire": Text("dinonaktifkan", "retired"),
+        "restore": Text("diaktifkan kembali", "restored"),
+        "merge": Text("digabung", "merged"),
+        "delete": Text("dihapus", "deleted"),
+    },
+    form="passive",
+)
 
 
 class AgencyStep(NamedTuple):
     """A transition: a verb, the states that allow it, and the next state.
 
-    `to_state` is None if the state stays or the agency is deleted.
+    `to_state` is None for an unchanged state and for a deletion.
     """
 
     verb: AgencyVerb

@@ -17,24 +17,24 @@ Sequence = Annotated[
     int,
     Field(
         ge=1,
-        description="Place among the changes of the same plan, or of the same region's agencies, or of its meetings "
-        "and commitments, or of its targets, or of all observations, from 1 without a gap: without filters, a number "
-        "that is missing was missed.",
+        description="Place among the changes of one plan, of one region's agencies, of its meetings and "
+        "commitments, of its targets, or of all observations, from 1 without a gap: without "
+        "filters, a missing number is a missed change.",
     ),
 ]
 Changes = Annotated[
     dict[str, list[object]],
-    Field(description="Field → [from, to]; null where there was, or is, nothing. A list is shown whole."),
+    Field(description="Field → [from, to]; null for no value. Lists are complete."),
 ]
 Kind = Annotated[
     str,
     Field(
-        description="Noun and verb, such as `action.changed`; `….deleted` for what is gone. `scope.changed`: what the "
-        "token sees in that region and below it is no longer what it was; read the region again."
+        description="Noun and verb, such as `action.changed`, or `….deleted` for a deletion. `scope.changed`: "
+        "the token's view of that region and those below has changed; read the region again."
     ),
 ]
-Subject = Annotated[str, Field(description="Address below `/v1/` of what was written.")]
-Actor = Annotated[str, Field(description="Name of the token, a service or a position; never of a person.")]
+Subject = Annotated[str, Field(description="Address of the resource below `/v1/`.")]
+Actor = Annotated[str, Field(description="Name of the token: of a service or a position, never of a person.")]
 
 _CHANGE: dict[str, JsonValue] = {
     "sequence": 17,
@@ -47,7 +47,7 @@ _CHANGE: dict[str, JsonValue] = {
 
 
 class HistoryEntry(BaseModel):
-    """One write: who, when, what, from and to, why."""
+    """One write: token, time, old and new values, reason."""
 
     sequence: Sequence
     at: datetime
@@ -57,7 +57,7 @@ class HistoryEntry(BaseModel):
         description="Row version that the write made; of a deletion, the one after the last."
     )
     actor: Actor
-    reason: str | None = Field(description="Why, where the writer said so.")
+    reason: str | None = Field(description="Reason that the writer gave, if any.")
     changes: Changes
     request_id: str | None = Field(description="`X-Request-Id` of the request; null for the command line.")
 
@@ -102,11 +102,11 @@ class Change(BaseModel):
 
 
 class ChangePage(BaseModel):
-    """Changes in the order in which they were committed."""
+    """Changes in the order of their commits."""
 
     items: list[Change]
     next: str = Field(description="Cursor to go on from (send it as `after`); keep it with your copy.")
-    more: bool = Field(description="Whether there is more already: ask again at once.")
+    more: bool = Field(description="True if further changes exist already: ask again at once.")
 
     model_config = show_example(
         {
@@ -123,8 +123,8 @@ class ChangesQuery(BaseModel):
     after: str | None = Field(
         default=None,
         max_length=2000,
-        description="Cursor: `next` of the page before. `now` answers no items, but the cursor from here on. "
-        "Without it the feed begins at its beginning.",
+        description="Cursor: `next` of the previous page. `now` returns no items, but the cursor of the "
+        "feed's end. Without it, the feed starts at its beginning.",
     )
     region: RegionCode | None = Field(default=None, description="This region and everything below it.")
     kind: list[KindFilter] = Field(
@@ -133,5 +133,5 @@ class ChangesQuery(BaseModel):
         description="Only these: a noun (`action`) or a noun and a verb (`action.deleted`); repeatable. "
         "`scope.changed` always comes.",
     )
-    changes: bool = Field(default=False, description="Show from and to of each field too.")
+    changes: bool = Field(default=False, description="With the old and the new value of each field.")
     limit: int = Field(default=100, ge=1, le=500, description="Items on a page, at most 500.")

@@ -327,18 +327,16 @@ def verify_journal(session: Session, chain: str | None = None) -> JournalCheck:
         breaks += [error] if error else []
     # A chain that writers have only locked has a head without rows.
     breaks += [
-        ChainBreak(name, 1, "missing; the chain has rows no longer")
+        ChainBreak(name, 1, "missing; the chain has no rows any more")
         for name, end in unseen.items()
         if end.position
     ]
     if chain is None and (gap := _find_gap(session, written)) is not None:
-        breaks.append(ChainBreak(FEED, gap, f"missing; {written} numbers were given"))
+        breaks.append(ChainBreak(FEED, gap, f"missing; the feed has {written} numbers"))
     return JournalCheck(len(heads), counted.count, breaks)
 
 
 class _Counter:
-    """A counter of the rows that an iterator yields."""
-
     def __init__(self) -> None:
         self.count = 0
 

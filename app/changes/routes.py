@@ -18,11 +18,11 @@ router = make_router(tags=["changes"])
 
 @router.get("/changes", response_model=ChangePage, openapi_extra={"x-problems": [410]})
 def list_changes(call: Caller, query: FromQuery[ChangesQuery]) -> Response:
-    """What changed since a cursor, in the order of commits: the way to keep a copy true.
+    """List the changes since a cursor, in the order of commits, to keep a copy up to date.
 
-    Every change that the token may see comes at least once, deletions included; no later page brings an earlier
-    one. `next` is always there, on the last page too: keep it, and ask again with it; 304 where
-    nothing is new. 410 where the feed no longer has everything since the cursor, with what to read again.
+    Every change that the token may see comes at least once, also deletions; no later page has an earlier change.
+    `next` is always there, also on the last page: keep it, and send it with the next request. 304 if nothing is new.
+    410 if the feed no longer has everything since the cursor, with the addresses to read again.
     """
     days = call.request.app.state.settings.journal_retention_days
     page = read_feed(call.session, call.actor, query, days=days, now=call.now)
@@ -35,9 +35,10 @@ def list_changes(call: Caller, query: FromQuery[ChangesQuery]) -> Response:
 
 @router.get("/principals/{principal}/history", response_model=Page[HistoryEntry])
 def list_principal_history(call: Caller, principal: PrincipalKey, query: History) -> Response:
-    """Every write to a principal, its memberships and its tokens: who, when, from what to what.
+    """List every write to a principal, its memberships and its tokens: token, time, old and new values.
 
-    For administrators of its home; stays after it was deleted. Of a person's identifier it shows a digest.
+    For administrators of its home. The history outlives the principal, and has a digest in place of a person's
+    identifier.
     """
     chain, subject = format_principal_chain(principal), format_principal_subject(principal)
     return answer_history(call, chain, subject, query)

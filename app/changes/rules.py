@@ -16,8 +16,10 @@ from app.kit.wording import Text
 
 expired_cursor = Kind(
     "expired_cursor",
-    id="umpan tidak lagi memuat semua perubahan sejak kursor ini; ambil kursor baru, lalu baca ulang: {allowed}",
-    en="the feed no longer has every change since this cursor; take a new cursor, then read again: {allowed}",
+    id="Umpan tidak lagi memuat semua perubahan sejak kursor ini. Ambil kursor baru, lalu baca ulang "
+    "alamat yang terdaftar.",
+    en="The feed no longer has every change since this cursor. Take a new cursor, then read the listed "
+    "addresses again.",
 )
 
 
@@ -26,10 +28,10 @@ class FeedGone(Problem):
     code = "feed_gone"
     title = Text("Umpan tidak sampai ke situ", "The feed does not reach back that far")
     detail = Text(
-        "Umpan memuat perubahan {days} hari terakhir. Ambil kursor baru dengan after=now, baca ulang alamat di "
-        "errors, lalu lanjutkan dari kursor itu.",
-        "The feed has the changes of the last {days} days. Take a new cursor with after=now, read the addresses "
-        "in errors again, then go on from that cursor.",
+        "Umpan memuat perubahan {days} hari terakhir. Ambil kursor baru, baca ulang alamat yang "
+        "terdaftar di bawah, lalu lanjutkan dari kursor itu.",
+        "The feed has the changes of the last {days} days. Take a new cursor, read the addresses "
+        "listed below again, then continue from that cursor.",
     )
 
 
@@ -178,12 +180,12 @@ def find_first_break(chain: str, rows: Iterable[Mapping[str, Any]], end: ChainEn
 
 def _find_error(row: Mapping[str, Any], link: str, place: int, number: int, end: ChainEnd) -> str | None:
     if row["position"] != place:
-        return f"missing; the next one there is {row['position']}"
+        return f"missing; the next link is number {row['position']}"
     if place > end.position:
-        return f"behind the end; the head of the chain says that it has {end.position}"
+        return f"behind the end; the head of the chain has {end.position} links"
     content = {name: value for name, value in row.items() if name not in NOT_HASHED}
     if hash_link(link, {**content, "at": row["at"].isoformat()}) != row["hash"]:
-        return "its hash is not that of the link before it and of what it says"
+        return "its hash does not match its content and the previous link"
     if row["sequence"] <= number:
-        return f"it stands in the feed before the link that it follows, at {number}"
+        return f"its number in the feed is lower than that of the previous link, {number}"
     return None

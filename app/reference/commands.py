@@ -43,8 +43,6 @@ Row = Mapping[str, object]
 
 
 class _Loaded(NamedTuple):
-    """Database row of a loaded file."""
-
     name: str
     edition: str
     sha256: str
@@ -103,7 +101,7 @@ def _make_region_rows(*files: _File) -> list[Row]:
     orphans = [code for code in codes if get_parent(code) not in above or code.partition(".")[0] not in zone]
     if orphans:
         raise BrokenReference(
-            f"regions without the region above them or without a time zone: {sorted(orphans)[:5]}"
+            f"These regions have no parent region or no time zone: {', '.join(sorted(orphans)[:5])}."
         )
     nation = _make_region("0", "Indonesia", bps, figure, zone)
     return [nation, *(_make_region(row["code"], row["name"], bps, figure, zone) for row in register)]
@@ -179,7 +177,7 @@ def _make_funding_rows(official: _File, groups: _File) -> list[Row]:
         aliases, collects = _split_list(line["aliases"]), _split_list(line["collects"])
         unknown = [code for code in collects if code not in codes]
         if unknown:
-            raise BrokenReference(f"{line['code']} collects codes that do not exist: {unknown}")
+            raise BrokenReference(f"{line['code']} collects unknown codes: {', '.join(unknown)}.")
         parent = line["parent_code"] or None
         rows.append(_make_funding_source(line, FundingSourceKind.group, parent, aliases, collects))
     return rows
@@ -334,7 +332,6 @@ def load_reference(
 def _save_edition(
     session: Session, file: _File, before: _Loaded | None, address: str, author: Author
 ) -> Entry:
-    """Save the file's edition, and return the entry for the journal."""
     version = before.version + 1 if before else 1
     after = {"name": file.name, "edition": file.edition, "sha256": file.sha256, "rows": len(file.rows())}
     upsert(

@@ -24,8 +24,8 @@ from app.kit.problems import Kind
 
 no_words = Kind(
     "no_words",
-    id="{value} tidak memuat huruf atau angka yang dapat dicari",
-    en="{value} holds no letter or digit to search for",
+    id="“{value}” tidak memuat huruf atau angka untuk dicari.",
+    en="“{value}” has no letter or digit to search for.",
 )
 
 
@@ -64,10 +64,10 @@ class FundingSourceKind(StrEnum):
 
 class ReferenceEditionFields(BaseModel):
     edition: str = ShapeField(max_length=20, description="Edition's name; part of every code's address.")
-    source: str = ShapeField(max_length=500, description="Who published it, and when it was taken over.")
+    source: str = ShapeField(max_length=500, description="Publisher, and date of the copy.")
     legal_basis: str | None = ShapeField(default=None, max_length=200)
-    terms: str = ShapeField(max_length=200, description="Terms under which it may be passed on.")
-    sha256: str = ShapeField(max_length=64, description="SHA-256 of the file it was loaded from, hex.")
+    terms: str = ShapeField(max_length=200, description="Terms for passing it on.")
+    sha256: str = ShapeField(max_length=64, description="SHA-256 (hex) of the file.")
     rows: int = ShapeField(description="Number of rows of that file.")
     loaded_at: datetime
 
@@ -79,7 +79,7 @@ class ReferenceEditionRow(ReferenceEditionFields, Table, table=True):
     __table_args__ = (sa.PrimaryKeyConstraint("name", "edition"),)
 
     name: str = Field(max_length=40)
-    version: int = Field(description="How many different files of this edition were loaded.")
+    version: int = Field(description="Number of different files of this edition so far.")
 
 
 # Regions
@@ -100,7 +100,7 @@ class RegionFields(BaseModel):
         description="Persons, second half of 2024; nation, provinces, regencies and cities only.",
     )
     area_km2: float | None = ShapeField(default=None, description="Square kilometres, where published.")
-    timezone: Timezone = ShapeField(description="Zone in which the region's deadlines are judged.")
+    timezone: Timezone = ShapeField(description="Zone of the region's deadlines.")
     retired: bool = ShapeField(default=False, description="No longer in the newest edition.")
 
 
@@ -112,7 +112,7 @@ class RegionRow(RegionFields, Table, table=True):
 
     parent_code: str | None = Field(default=None, max_length=13, index=True)
     bps_code: str | None = Field(default=None, max_length=10, index=True)
-    folded: str = Field(max_length=100, description="Name as it is searched and matched.")
+    folded: str = Field(max_length=100, description="Folded name, for search and matching.")
 
 
 _KOTABARU: dict[str, JsonValue] = {
@@ -132,7 +132,7 @@ _KOTABARU: dict[str, JsonValue] = {
 class RegionOut(RegionFields):
     """A region in a list."""
 
-    parent_name: str | None = ShapeField(default=None, description="Tells regions of the same name apart.")
+    parent_name: str | None = ShapeField(default=None, description="Distinguishes regions of equal name.")
 
     model_config = show_example(_KOTABARU)
 
@@ -146,7 +146,7 @@ class RegionName(BaseModel):
 
 
 class RegionCounts(BaseModel):
-    """How many regions lie below, by level."""
+    """Numbers of regions below, by level."""
 
     province: int
     regency: int
@@ -155,7 +155,7 @@ class RegionCounts(BaseModel):
 
 
 class RegionReply(RegionOut):
-    """A region with what is above and how much is below it."""
+    """A region with its ancestors and the numbers of regions below it."""
 
     ancestors: list[RegionName] = ShapeField(description="From the nation down to the parent.")
     below: RegionCounts
@@ -178,10 +178,8 @@ class FundingSourceFields(BaseModel):
     name: str = ShapeField(max_length=300)
     kind: FundingSourceKind
     parent_code: str | None = ShapeField(default=None, max_length=40)
-    aliases: list[str] = ShapeField(description="Other spellings that an import takes for it.")
-    collects: list[str] = ShapeField(
-        description="Official codes that a group stands for, with all below them."
-    )
+    aliases: list[str] = ShapeField(description="Other spellings that an import accepts.")
+    collects: list[str] = ShapeField(description="Official codes that a group covers, with all below them.")
     retired: bool = ShapeField(default=False, description="No longer in the newest edition.")
 
 
@@ -193,7 +191,7 @@ class FundingSourceRow(FundingSourceFields, Table, table=True):
 
     aliases: list[str] = Field(sa_type=sa.JSON)
     collects: list[str] = Field(sa_type=sa.JSON)
-    folded: str = Field(max_length=1000, description="Code, name and aliases, as they are searched.")
+    folded: str = Field(max_length=1000, description="Code, name and aliases, folded for search.")
 
 
 class FundingSourceOut(FundingSourceFields):
@@ -215,7 +213,7 @@ class StrategyFields(BaseModel):
     number: str = ShapeField(max_length=4, description="`S1`, `S2`, `S3`.")
     name: str = ShapeField(max_length=200, description="Indonesian name.")
     name_english: str = ShapeField(max_length=200)
-    aliases: list[str] = ShapeField(description="Other spellings that an import takes for it.")
+    aliases: list[str] = ShapeField(description="Other spellings that an import accepts.")
     legal_basis: list[str]
     retired: bool = ShapeField(default=False, description="No longer in the newest edition.")
 
@@ -279,7 +277,7 @@ def _check_words(text: str) -> str:
 Words = Annotated[str, ShapeField(min_length=1, max_length=200), AfterValidator(_check_words)]
 """Words to search for, in any order; case, punctuation and repeated spaces do not matter."""
 
-RETIRED = "Only what is no longer (`true`) or still (`false`, the default) in the newest edition."
+RETIRED = "Only codes that left the newest edition (`true`) or are in it (`false`, the default)."
 
 
 class RegionSearchQuery(PageQuery):

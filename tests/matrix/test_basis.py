@@ -40,9 +40,9 @@ def test_a_total_fits_a_basis_or_not(halves, period, cumulative):
 
 def test_a_contradiction_says_what_it_would_be():
     (error,) = check_totals(matrix(spent(300_000, 400_000, 700_000)).rows, "cumulative")
-    assert (
-        error.shown("en").message
-        == "The total 700000 contradicts the statement cumulative: it would be 400.000."
+    assert error.shown("en").message == (
+        "The total Rp 700.000 contradicts the stated content of the realisation columns (cumulative from January). "
+        "It should be Rp 400.000."
     )
 
 

@@ -160,9 +160,7 @@ def test_a_sheet_that_is_too_small_says_so(office: Office, monkeypatch: pytest.M
     monkeypatch.setattr(writing, "LARGEST_ROW", 2)
     refused = office.secretariat.get(f"{PULL}.xlsx", headers={"Accept-Language": "en"})
     assert (refused.status_code, refused.json()["code"]) == (406, "sheet_full")
-    assert (
-        "There are 2 rows; a sheet of Excel holds 1. Pull as ndjson, csv, parquet" in refused.json()["detail"]
-    )
+    assert "There are 2 rows, but a sheet of Excel holds at most 1." in refused.json()["detail"]
     monkeypatch.setattr(writing, "LARGEST_ROW", 3)
     assert office.secretariat.get(f"{PULL}.xlsx").status_code == 200
 

@@ -45,13 +45,13 @@ _principals = get_table(Principal)
 
 address_not_reached = Kind(
     "address_not_reached",
-    id="ke {value} tidak ada yang dikirim; gunakan {allowed}",
-    en="nothing is sent to {value}; use {allowed}",
+    id="Layanan ini tidak mengirim ke “{value}”. Gunakan alamat https di internet publik.",
+    en="This service sends nothing to “{value}”. Use an https address on the public internet.",
 )
 region_stays = Kind(
     "region_stays",
-    id="wilayah webhook tetap {allowed}; buat webhook lain untuk {value}",
-    en="its region stays {allowed}; create another webhook for {value}",
+    id="Wilayah webhook ini tetap {allowed}. Buat webhook lain untuk wilayah “{value}”.",
+    en="The region of this webhook stays {allowed}. Create another webhook for region “{value}”.",
 )
 
 
@@ -60,8 +60,8 @@ class TooManySecrets(Problem):
     code = "too_many_secrets"
     title = Text("Terlalu banyak rahasia", "Too many secrets")
     detail = Text(
-        "Webhook ini sudah memiliki {names}. Hapus satu lebih dahulu.",
-        "This webhook has {names} already. Delete one first.",
+        "Webhook ini sudah memiliki rahasia {names}. Hapus satu lebih dahulu.",
+        "This webhook already has the secrets {names}. Delete one first.",
     )
 
 
@@ -123,9 +123,9 @@ def _check_content(
     errors, region = [], content.region_code
     address = parse_address(content.address)
     if address is None or not is_acceptable(address, allow_loopback=allow_loopback):
-        public = "https://… (internet)"
+        allowed = "https://… (internet)"
         errors.append(
-            FieldError(address_not_reached, pointer="/address", value=content.address, allowed=public)
+            FieldError(address_not_reached, pointer="/address", value=content.address, allowed=allowed)
         )
     if any(region in find(write.session, {region}) for find in MISSING_REGIONS):
         values = {"source": "regions"}
@@ -191,7 +191,7 @@ def put_secret(
     write.precondition.check(stored.version if stored else None)
     if stored is None:
         if len(known) >= MAX_SECRETS:
-            raise TooManySecrets(names=", ".join(sorted(known)))
+            raise TooManySecrets(names=[f"“{other}”" for other in sorted(known)])
         secret = random.token_bytes(32)
         version = assign_version(write.session, format_webhook_subject(webhook, check_key(name)), None)
         new = StoredSecret(0, name, content.note, version)

@@ -24,7 +24,7 @@ from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
 
 WebhookKey = Annotated[
-    str, describe_key("Name of the webhook, once in the whole service: who is told.", "dasbor-kotabaru")
+    str, describe_key("Name of the webhook, once in the whole service: its receiver.", "dasbor-kotabaru")
 ]
 SecretKey = Annotated[
     str, describe_key("Name of the secret in its webhook, such as the year it is for.", "2026")
@@ -32,10 +32,14 @@ SecretKey = Annotated[
 
 malformed_address = Kind(
     "malformed_address",
-    id="{value} bukan alamat penerima; gunakan {allowed}",
-    en="{value} is not a receiver's address; use {allowed}",
+    id="“{value}” bukan alamat penerima. Contoh: {allowed}.",
+    en="“{value}” is not the address of a receiver. Example: {allowed}.",
 )
-one_of_both = Kind("one_of_both", id="isi tepat satu dari {allowed}", en="give exactly one of {allowed}")
+one_of_both = Kind(
+    "one_of_both",
+    id="Isi tepat satu dari dua: pengiriman atau kursor.",
+    en="Give exactly one of the two: a delivery or a cursor.",
+)
 
 
 def _check_receiver(text: str) -> str:
@@ -56,27 +60,27 @@ KindGlob = Annotated[str, StringConstraints(max_length=60, pattern=r"^[a-z_]+\.(
 
 
 _ADDRESS: Any = ShapeField(
-    description="Where to POST, https only, on the public internet; redirects are not followed."
+    description="Receiver of the POST: https only, on the public internet; the service follows no redirect."
 )
 _KINDS: Any = ShapeField(
     default=[],
     max_length=20,
-    description="Only of these kinds of change: `plan.*`, `progress.changed`; none: of all. `scope.changed` of its "
-    "owner always.",
+    description="Kinds of changes: `plan.*`, `progress.changed`; none: all. `scope.changed` of its owner "
+    "always.",
 )
 
 
 class WebhookFields(BaseModel):
     address: str = _ADDRESS
     region_code: RegionCode = ShapeField(
-        description="It is told of this region and everything below it, and managed by this region's "
-        "administrators. It stays as it was created."
+        description="Region of the changes, with everything below it; its administrators manage the webhook. "
+        "A later write cannot change it."
     )
     kinds: list[str] = _KINDS
     is_active: bool = ShapeField(
-        default=True, description="False: nothing is sent; once true again, one hint tells of all since."
+        default=True, description="False stops the hints; once true again, one hint covers all changes since."
     )
-    note: Prose = ShapeField(default="", description="Whom to ask about the receiver: a position, no person.")
+    note: Prose = ShapeField(default="", description="Contact for the receiver: a position, no person.")
 
 
 _WEBHOOK: dict[str, JsonValue] = {
@@ -99,7 +103,7 @@ _WEBHOOK_OUT: dict[str, JsonValue] = {
 
 
 class WebhookIn(WebhookFields, Shape):
-    """Whom to tell, and of what."""
+    """Receiver of a webhook, and the changes of its hints."""
 
     address: Receiver = _ADDRESS
     kinds: list[KindGlob] = _KINDS
@@ -113,16 +117,16 @@ class WebhookIn(WebhookFields, Shape):
 
 
 class WebhookOut(WebhookFields):
-    """A webhook as it is read."""
+    """A webhook in a list."""
 
     name: str
     owner: str | None = ShapeField(
-        description="Principal by whose eyes it looks at the feed: who created it. Null: it is gone."
+        description="Principal that created it and whose rights select the changes; null: it is gone."
     )
     state: WebhookState = ShapeField(
-        description="`active`; `inactive`: switched off; `disabled`: switched off by the service, see "
-        "`disabled_reason`; `no_owner`: its owner is gone, has no role there or no token that could read; "
-        "`no_secret`: nothing is sent unsigned."
+        description="`active`; `inactive`: an administrator switched it off; `disabled`: the service did, see "
+        "`disabled_reason`; `no_owner`: its owner is gone, has no role there or no token that "
+        "could read; `no_secret`: without a secret the service sends nothing."
     )
     disabled_reason: DisabledReason | None = ShapeField(
         description=f"`gone`: the receiver answered 410; `exhausted`: {MAX_ATTEMPTS} attempts over about three days."
@@ -135,7 +139,7 @@ class WebhookOut(WebhookFields):
 
 
 class WebhookReply(WebhookOut):
-    """One webhook, with what the caller may do with it."""
+    """A webhook with the verbs that the caller may use."""
 
     allowed: list[WebhookVerb]
 
@@ -145,7 +149,9 @@ class WebhookReply(WebhookOut):
 class WebhookQuery(PageQuery):
     """Filter and order of the list of webhooks."""
 
-    region: RegionCode | None = ShapeField(default=None, description="Of this region or anything below it.")
+    region: RegionCode | None = ShapeField(
+        default=None, description="Only webhooks of this region or of a region below."
+    )
     sort: Literal["name", "-name"] = "name"
 
 
@@ -153,7 +159,7 @@ class WebhookQuery(PageQuery):
 
 
 class WebhookSecretFields(BaseModel):
-    note: Prose = ShapeField(default="", description="Which of the receiver's machines has it.")
+    note: Prose = ShapeField(default="", description="Machine of the receiver that has it.")
 
 
 _SECRET: dict[str, JsonValue] = {"note": "Server utama"}
@@ -166,13 +172,13 @@ _SECRET_OUT: dict[str, JsonValue] = {
 
 
 class WebhookSecretIn(WebhookSecretFields, Shape):
-    """What is said of a secret; the secret itself is made by the service."""
+    """Note on a secret; the service generates the secret itself."""
 
     model_config = show_example(_SECRET)
 
 
 class WebhookSecretOut(WebhookSecretFields):
-    """A secret that signs; it is never shown again."""
+    """A secret that signs hints, without its value."""
 
     name: str
     created_at: datetime
@@ -182,7 +188,7 @@ class WebhookSecretOut(WebhookSecretFields):
 
 
 class WebhookSecretReply(WebhookSecretOut):
-    """A secret that signs, itself in the one reply that created it."""
+    """A secret that signs hints, with its value in the one reply that creates it."""
 
     secret: str | None = ShapeField(
         default=None,
@@ -206,21 +212,23 @@ _DELIVERY = "msg_6f1c2a90b7d34e58a1c0d2f3"
 
 
 class DeliveryOut(BaseModel):
-    """One hint and how far it got; what the receiver answers is not kept."""
+    """One hint with the state of its delivery, without the receiver's reply."""
 
-    id: str = ShapeField(description="`webhook-id`: the same at each attempt, by which a repeat is known.")
+    id: str = ShapeField(
+        description="`webhook-id`: equal at each attempt, so that the receiver recognises a repeat."
+    )
     state: DeliveryState
     created_at: datetime
-    attempts: int = ShapeField(description=f"How often it was tried, at most {MAX_ATTEMPTS} times in a row.")
+    attempts: int = ShapeField(description=f"Number of attempts, at most {MAX_ATTEMPTS} in a row.")
     attempted_at: datetime | None = ShapeField(description="The last attempt; null: none yet.")
     next_attempt_at: datetime | None = ShapeField(description="Null: none will follow.")
-    status: int | None = ShapeField(description="HTTP status of the last attempt; null: none came.")
-    duration_ms: int | None = ShapeField(description="How long the last attempt took, in milliseconds.")
-    error: Failure | None = ShapeField(description="What kept the last attempt from arriving; null: nothing.")
-    after: str = ShapeField(description="Cursor of the feed behind which there is something new.")
-    next: str = ShapeField(description="Cursor behind the last change that it tells of.")
-    count: int = ShapeField(description="Changes between the two.")
-    kinds: list[str] = ShapeField(description="Their kinds.")
+    status: int | None = ShapeField(description="HTTP status of the last attempt; null: no reply.")
+    duration_ms: int | None = ShapeField(description="Duration of the last attempt in milliseconds.")
+    error: Failure | None = ShapeField(description="Failure of the last attempt; null: none.")
+    after: str = ShapeField(description="Cursor of the feed before its first change.")
+    next: str = ShapeField(description="Cursor behind its last change.")
+    count: int = ShapeField(description="Number of changes between the two cursors.")
+    kinds: list[str] = ShapeField(description="Kinds of these changes.")
 
     model_config = show_example(
         {
@@ -244,16 +252,14 @@ class DeliveryOut(BaseModel):
 class DeliveryQuery(PageQuery):
     """Filter and order of the log."""
 
-    state: DeliveryState | None = ShapeField(default=None, description="In this state.")
+    state: DeliveryState | None = ShapeField(default=None, description="Only deliveries in this state.")
     sort: Literal["created_at", "-created_at"] = "-created_at"
 
 
 class ReplayIn(Shape):
-    """What to send again: one delivery, or a hint of everything behind a cursor."""
+    """One delivery to send again, or a cursor from which to send a new hint."""
 
-    delivery: Key | None = ShapeField(
-        default=None, description="`id` of a delivery: the same again, at once."
-    )
+    delivery: Key | None = ShapeField(default=None, description="`id` of a delivery, to send again at once.")
     after: Annotated[str, StringConstraints(max_length=2000)] | None = ShapeField(
         default=None,
         description="Cursor of `GET /v1/changes` with the webhook's region and kinds, such as `after` of a delivery.",
@@ -288,7 +294,7 @@ class WebhookRow(WebhookFields, Table, table=True):
     disabled_at: datetime | None = None
     seen: int = Field(description="Number in the feed up to which everything is in some delivery.")
     place: list[object] = Field(
-        sa_type=sa.JSON, description="The last entry that it was told of, as cursors name it."
+        sa_type=sa.JSON, description="Last entry that some delivery covers, as cursors name it."
     )
     leased_until: datetime | None = None
     leased_by: str | None = Field(default=None, max_length=40)

@@ -45,9 +45,9 @@ router = make_router(tags=["changes"])
 
 @router.get("/webhooks", response_model=Page[WebhookOut])
 def list_webhooks(call: Caller, query: FromQuery[WebhookQuery]) -> Response:
-    """The webhooks of the regions that the caller administers, with their states.
+    """List the webhooks of the regions that the caller administers, with their states.
 
-    For administrators whose token has the scope `administer`; nobody else finds any.
+    Only administrators with a token of scope `administer` see any.
     """
     listing = queries.list_webhooks(call.actor, query, call.now)
     return call.answer_list(listing, query, sort=query.sort)
@@ -55,19 +55,19 @@ def list_webhooks(call: Caller, query: FromQuery[WebhookQuery]) -> Response:
 
 @router.get("/webhooks/{webhook}", response_model=WebhookReply)
 def read_webhook(call: Caller, webhook: WebhookKey) -> Response:
-    """One webhook; 404 unless the caller administers its region."""
+    """Return one webhook. 404 unless the caller administers its region."""
     return _webhook_reply(call, webhook)
 
 
 @router.put("/webhooks/{webhook}", response_model=WebhookReply, responses=declare_created(WebhookReply))
 def put_webhook(call: Caller, webhook: WebhookKey, content: WebhookIn) -> Response:
-    """Register a receiver that is told when the feed has something new, or change one.
+    """Register a receiver of hints about changes, or replace one.
 
-    It is told that there is something behind a cursor, never what: a signed POST (Standard Webhooks) that the
-    receiver answers with 2xx, at least once for each change, in their order. It sees what its owner, who created it,
-    may read at the moment of sending. Nothing is sent before it has a secret. A webhook that was switched off goes on
-    where it was, with one hint for all since. 422 where nothing is ever sent to such an address; 503 where the operator
-    has set up no key for secrets.
+    A hint is a signed POST (Standard Webhooks) with two cursors of the feed, never the changes between them. The
+    receiver answers 2xx. Hints come at least once for each change, in their order, and cover the changes that the
+    owner of the webhook, its creator, may read at the moment of sending. Without a secret the service sends nothing.
+    A webhook that was switched off continues where it stopped, with one hint for all changes since. 422 for an
+    address to which the service never sends; 503 without a key for secrets in the settings.
     """
     settings: Settings = call.request.app.state.settings
     create_sealer(settings)
@@ -79,14 +79,17 @@ def put_webhook(call: Caller, webhook: WebhookKey, content: WebhookIn) -> Respon
 
 @router.delete("/webhooks/{webhook}", status_code=204)
 def delete_webhook(call: Caller, webhook: WebhookKey) -> Response:
-    """Delete a webhook with its secrets and its log; nothing more is sent, the history stays."""
+    """Delete a webhook with its secrets and its log. The service sends it nothing more; the history stays."""
     commands.delete_webhook(call.write, webhook)
     return answer_no_content()
 
 
 @router.get("/webhooks/{webhook}/history", response_model=Page[HistoryEntry])
 def list_webhook_history(call: Caller, webhook: WebhookKey, query: History) -> Response:
-    """Every write to a webhook and its secrets, and when the service switched it off; stays after it was deleted."""
+    """List every write to a webhook and its secrets, and each time that the service disabled it.
+
+    The history outlives the webhook.
+    """
     return answer_history(call, format_webhook_chain(webhook), format_webhook_subject(webhook), query)
 
 
@@ -102,7 +105,7 @@ def _webhook_reply(call: RequestContext, name: str, *, status: int = 200) -> Res
 
 @router.get("/webhooks/{webhook}/secrets", response_model=Page[WebhookSecretOut])
 def list_webhook_secrets(call: Caller, webhook: WebhookKey, query: FromQuery[WebhookSecretQuery]) -> Response:
-    """The secrets by which a webhook's hints are signed now, without themselves."""
+    """List the secrets that sign a webhook's hints now, without their values."""
     owner = queries.find_webhook_id(call.session, call.actor, webhook)
     body = read_page(call.session, call.request, queries.list_secrets(owner), query, sort=query.sort)
     return answer_page(call.request, body)
@@ -110,7 +113,7 @@ def list_webhook_secrets(call: Caller, webhook: WebhookKey, query: FromQuery[Web
 
 @router.get("/webhooks/{webhook}/secrets/{secret}", response_model=WebhookSecretReply)
 def read_webhook_secret(call: Caller, webhook: WebhookKey, secret: SecretKey) -> Response:
-    """What is said of one secret, without itself."""
+    """Return one secret with its note, without its value."""
     return _secret_reply(call, webhook, secret)
 
 
@@ -122,11 +125,11 @@ def read_webhook_secret(call: Caller, webhook: WebhookKey, secret: SecretKey) ->
 def put_webhook_secret(
     call: Caller, webhook: WebhookKey, secret: SecretKey, content: WebhookSecretIn
 ) -> Response:
-    """Create a secret that signs from the next attempt on, or change what is said of one.
+    """Create a secret that signs from the next attempt on, or change the note of one.
 
-    The reply that creates it (201) has the `secret` (`whsec_…`); it is shown this once. Where that reply was lost,
-    delete it and create another. Every hint is signed by each secret there is: rotate by creating the next one, giving
-    it to the receiver, and deleting the old one. 409 where there are three already.
+    Only the reply that creates it (201) has the `secret` (`whsec_…`). If that reply got lost, delete the secret and
+    create another. Each secret signs every hint. To rotate, create the next secret, give it to the receiver, and
+    delete the old one. 409 for a fourth secret.
     """
     shown = commands.put_secret(
         call.write,
@@ -142,7 +145,7 @@ def put_webhook_secret(
 
 @router.delete("/webhooks/{webhook}/secrets/{secret}", status_code=204)
 def delete_webhook_secret(call: Caller, webhook: WebhookKey, secret: SecretKey) -> Response:
-    """Delete a secret: it signs nothing from the next attempt on. Without any left nothing is sent."""
+    """Delete a secret: it signs nothing from the next attempt on. Without any secret the service sends nothing."""
     commands.delete_secret(call.write, webhook, secret)
     return answer_no_content()
 
@@ -167,9 +170,10 @@ def _secret_reply(
 
 @router.get("/webhooks/{webhook}/deliveries", response_model=Page[DeliveryOut])
 def list_webhook_deliveries(call: Caller, webhook: WebhookKey, query: FromQuery[DeliveryQuery]) -> Response:
-    """What was sent and what will be, the newest first: how often it was tried, what came of it, what follows.
+    """List the deliveries, finished and pending, the newest first: attempts, outcome, next attempt.
 
-    What is over is kept for 30 days. One delivery is under way at a time; what changes meanwhile is in the next.
+    The log keeps finished deliveries for 30 days. One delivery is under way at a time; the next one covers the
+    changes in the meantime.
     """
     owner = queries.find_webhook_id(call.session, call.actor, webhook)
     body = read_page(
@@ -180,9 +184,10 @@ def list_webhook_deliveries(call: Caller, webhook: WebhookKey, query: FromQuery[
 
 @router.post("/webhooks/{webhook}/replay", response_model=WebhookReply)
 def replay_webhook(call: Caller, webhook: WebhookKey, content: ReplayIn) -> Response:
-    """Send again: one delivery under its own id, or a hint of everything behind a cursor of the feed.
+    """Send one delivery again under its own id, or a hint of everything behind a cursor of the feed.
 
-    What is waiting for its next attempt is sent at once. Asking twice before it is sent does nothing more.
+    A delivery that waits for its next attempt becomes due at once. A second request before the attempt changes
+    nothing.
     """
     commands.replay_delivery(call.write, webhook, content)
     return _webhook_reply(call, webhook)

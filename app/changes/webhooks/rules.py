@@ -25,7 +25,7 @@ MAX_SECRETS = 3
 
 
 class WebhookState(StrEnum):
-    """Derived, never written. Only an `active` webhook is told anything."""
+    """States of a webhook, derived and never written. Only an `active` webhook gets hints."""
 
     active = "active"
     inactive = "inactive"
@@ -35,14 +35,14 @@ class WebhookState(StrEnum):
 
 
 class DisabledReason(StrEnum):
-    """Why the service switched a webhook off."""
+    """Reasons for which the service disables a webhook."""
 
     exhausted = "exhausted"
     gone = "gone"
 
 
 class DeliveryState(StrEnum):
-    """`withdrawn`: what it tells of is not the owner's to see any more; another takes its place."""
+    """States of a delivery. `withdrawn`: the owner may no longer see its changes; another delivery takes its place."""
 
     pending = "pending"
     delivered = "delivered"
@@ -51,7 +51,7 @@ class DeliveryState(StrEnum):
 
 
 class Failure(StrEnum):
-    """What kept a delivery from arriving."""
+    """Failures of an attempt."""
 
     unresolved = "unresolved"
     refused_address = "refused_address"
@@ -258,8 +258,8 @@ class NoSecretsKey(Problem):
     code = "no_secrets_key"
     title = Text("Webhook belum disiapkan", "Webhooks are not set up")
     detail = Text(
-        "Operator layanan ini belum menyetel RATA_SECRETS_KEY, sehingga rahasia webhook tidak dapat disimpan.",
-        "The operator of this service has not set RATA_SECRETS_KEY, so secrets of webhooks cannot be kept.",
+        "Rahasia webhook tidak dapat disimpan. Operator layanan perlu menyetel kuncinya, RATA_SECRETS_KEY.",
+        "The service cannot store secrets of webhooks. Its operator needs to set the key, RATA_SECRETS_KEY.",
     )
 
 

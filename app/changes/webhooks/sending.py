@@ -82,8 +82,6 @@ class _Timed(httpcore.NetworkStream):
 
 
 class _Guarded(httpcore.NetworkBackend):
-    """A network backend that connects only to permitted IP addresses."""
-
     def __init__(self, resolve: Resolve, *, allow_loopback: bool) -> None:
         self._resolve, self._allow_loopback = resolve, allow_loopback
         self._backend = httpcore.SyncBackend()
@@ -127,7 +125,6 @@ _HTTPCORE_ERRORS = (
 
 @contextmanager
 def _translate_errors() -> Iterator[None]:
-    """Translate an error of httpcore into the error of that name of httpx."""
     try:
         yield
     except _HTTPCORE_ERRORS as error:
@@ -135,8 +132,6 @@ def _translate_errors() -> Iterator[None]:
 
 
 class _Body(httpx.SyncByteStream):
-    """The body of a reply, as a stream."""
-
     def __init__(self, reply: httpcore.Response) -> None:
         self._reply = reply
 

@@ -61,7 +61,7 @@ class CatalogueQuery(PageQuery):
 
 
 class Publisher(BaseModel):
-    """Who publishes: an organisation, never a person."""
+    """Organisation that publishes, never a person."""
 
     id: str
     type: Literal["foaf:Agent"]
@@ -69,7 +69,7 @@ class Publisher(BaseModel):
 
 
 class Span(BaseModel):
-    """The days that the figures are of."""
+    """Days that the figures cover."""
 
     type: Literal["dct:PeriodOfTime"]
     start_date: date
@@ -77,7 +77,7 @@ class Span(BaseModel):
 
 
 class Place(BaseModel):
-    """The region that they are of."""
+    """Region that the figures cover."""
 
     id: str
     type: Literal["dct:Location"]
@@ -86,7 +86,7 @@ class Place(BaseModel):
 
 
 class Checksum(BaseModel):
-    """By which a copy can be checked."""
+    """Checksum for a copy."""
 
     type: Literal["spdx:Checksum"]
     algorithm: str
@@ -103,8 +103,8 @@ class Distribution(BaseModel):
     download_url: str
     media_type: str
     license: str
-    issued: datetime | None = Field(description="When it was adopted or frozen; null of what is made anew.")
-    checksum: Checksum | None = Field(description="Null of what is made anew.")
+    issued: datetime | None = Field(description="Null for a file that the service generates on request.")
+    checksum: Checksum | None = Field(description="Null for such a file.")
 
 
 class Dataset(BaseModel):
@@ -128,7 +128,7 @@ class Dataset(BaseModel):
 
 
 class View(BaseModel):
-    """This page, as harvesters find the next one."""
+    """This page, with the address of the next one for harvesters."""
 
     id: str
     type: Literal["hydra:PagedCollection"]
@@ -182,7 +182,7 @@ _DATASET: dict[str, JsonValue] = {
 class CatalogueFields(BaseModel):
     """Fields of the catalogue itself, on every page."""
 
-    context: dict[str, object] = Field(alias="@context", description="What each name means as linked data.")
+    context: dict[str, object] = Field(alias="@context", description="Meaning of each name as linked data.")
     id: str
     type: Literal["dcat:Catalog"]
     title: str

@@ -28,10 +28,11 @@ class JsonLd(JSONResponse):
 
 @router.get("/catalogue", response_model=CataloguePage, response_class=JsonLd, openapi_extra=PUBLIC)
 def read_catalogue(call: Caller, query: FromQuery[CatalogueQuery]) -> Response:
-    """What a data portal can harvest, as DCAT-AP: each plan in force with its revisions and each frozen quarter with
-    its corrections that the token sees, with licence, period, region, publisher and checksums.
+    """Return a catalogue for data portals as DCAT-AP: each plan in force with its revisions and each frozen quarter
+    with its corrections that the token sees, with licence, period, region, publisher and checksums.
 
-    JSON-LD, whose `@context` says what each name means; a harvester follows `hydra:nextPage`, others `next`.
+    The format is JSON-LD, with the meaning of each name in `@context`. A harvester follows `hydra:nextPage`, other
+    clients `next`.
     """
     listing = list_datasets(call.actor, query)
     page = json.loads(read_page(call.session, call.request, listing, query, sort=query.sort))

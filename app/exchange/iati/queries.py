@@ -29,8 +29,8 @@ class NotAdopted(Problem):
     code = "not_adopted"
     title = Text("Belum ditetapkan", "Not adopted yet")
     detail = Text(
-        "Rencana {plan} belum ditetapkan; yang diekspor hanya revisi yang berlaku.",
-        "Plan {plan} was not adopted yet; only what is in force is exported.",
+        "Rencana {plan} belum ditetapkan. Ekspor ini hanya memuat revisi yang berlaku.",
+        "Plan {plan} is not adopted yet. This export has only the revision in force.",
     )
 
 
@@ -88,7 +88,6 @@ def _read_names(session: Session, in_force: RevisionInForce) -> ExportNames:
 
 
 def _read_frozen(session: Session, plan: Plan) -> dict[str, list[dict[str, Any]]]:
-    """Return frozen quarter → lines of its latest snapshot."""
     s = snapshots.c
     rows = session.execute(
         sa.select(s.period, s.content).where(

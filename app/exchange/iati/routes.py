@@ -22,12 +22,12 @@ _XML: dict[int | str, dict[str, object]] = {
 
 @router.get("/iati/{plan}", response_class=Response, responses=_XML, openapi_extra=PUBLIC)
 def read_iati_export(call: Caller, plan: PlanKey) -> Response:
-    """The revision in force as IATI 2.03, valid against the published schema: an activity for each line, with its
-    money, places, targets, and what was reported.
+    """Return the revision in force as IATI 2.03, valid against the published schema: an activity for each line, with
+    its money, places, targets and reports.
 
-    Spending is told as expenditure of each quarter, what was spent more than by the report before; figures of
-    outputs stay cumulative from January. A frozen quarter says what its latest snapshot says; the public reads of
-    no other. 404 (`not_adopted`) for a plan that has no revision yet.
+    The expenditure of a quarter is the increase since the report before; figures of outputs stay cumulative from
+    January. A frozen quarter has the figures of its latest snapshot; the public reads frozen quarters alone. 404
+    (`not_adopted`) for a plan without a revision.
     """
     row = find_published_plan(call.session, call.actor, plan)
     prefix: str = call.request.app.state.settings.iati_prefix

@@ -41,28 +41,28 @@ Empty = TypeVar("Empty", None, tuple[()])
 
 NOT_A_NUMBER = Kind(
     "not_an_amount",
-    "{value} bukan jumlah rupiah. Tulis angkanya saja, misalnya 1250000 atau Rp 1.250.000.",
-    "{value} is not an amount of rupiah. Write the digits, for example 1250000 or Rp 1.250.000.",
+    "“{value}” bukan jumlah rupiah. Tulis angkanya saja, misalnya 1250000 atau Rp 1.250.000.",
+    "“{value}” is not an amount of rupiah. Write the digits, for example 1250000 or Rp 1.250.000.",
 )
 AMBIGUOUS_NUMBER = Kind(
     "ambiguous_number",
-    "{value} dapat dibaca lebih dari satu cara. Tulis tanpa pemisah, misalnya 1250000.",
-    "{value} can be read in more than one way. Write it without separators, for example 1250000.",
+    "“{value}” dapat dibaca lebih dari satu cara. Tulis tanpa pemisah, misalnya 1250000.",
+    "“{value}” has more than one meaning. Write it without separators, for example 1250000.",
 )
 NEGATIVE_NUMBER = Kind(
     "negative_number",
-    "{value} bernilai negatif; jumlah rupiah tidak boleh di bawah nol.",
-    "{value} is negative; an amount of rupiah is never below zero.",
+    "“{value}” bernilai negatif. Jumlah rupiah tidak boleh di bawah nol.",
+    "“{value}” is negative. An amount of rupiah is never below zero.",
 )
 LOST_DIGITS = Kind(
     "lost_digits",
-    "{value} telah kehilangan angka (notasi ilmiah atau terlalu besar). Isi ulang sebagai angka penuh.",
-    "{value} has lost digits (scientific notation or too large). Enter the full number again.",
+    "“{value}” telah kehilangan angka (notasi ilmiah atau terlalu besar). Isi ulang sebagai angka penuh.",
+    "“{value}” has lost digits (scientific notation, or too large). Enter the full number again.",
 )
 ROUNDED = Kind(
     "rounded",
-    "{value} dibulatkan menjadi {rounded} rupiah.",
-    "{value} was rounded to {rounded} rupiah.",
+    "“{value}” dibulatkan menjadi {rounded} rupiah.",
+    "The import rounded “{value}” to {rounded} rupiah.",
 )
 
 # Above this a spreadsheet's numbers no longer hold every digit.
@@ -308,13 +308,15 @@ def _format_share(share: Share) -> str:
 
 TOTAL_CONTRADICTS_BASIS = Kind(
     "total_contradicts_basis",
-    "Total {value} bertentangan dengan pernyataan {basis}: seharusnya {expected}.",
-    "The total {value} contradicts the statement {basis}: it would be {expected}.",
+    "Total Rp {total} tidak sesuai dengan isi kolom realisasi yang dinyatakan ({basis:basis}). "
+    "Seharusnya Rp {expected}.",
+    "The total Rp {total} contradicts the stated content of the realisation columns ({basis:basis}). "
+    "It should be Rp {expected}.",
 )
 TOTAL_ALONE = Kind(
     "total_alone",
-    "Total {value} tanpa Sem.1 dan Sem.2; tidak jelas sampai periode mana.",
-    "A total of {value} without Sem.1 and Sem.2; it is not clear up to which period.",
+    "Total Rp {total} tidak disertai Sem.1 dan Sem.2. Isi semesternya.",
+    "The total Rp {total} has no Sem.1 and no Sem.2. Enter the half-years.",
 )
 
 
@@ -352,9 +354,11 @@ def check_totals(rows: Iterable[MatrixRow], basis: Basis) -> list[FieldError]:
             continue
         tolerance = 1 if row.rounded & {"spent_s1", "spent_s2", "spent_total"} else 0
         if expected is None:
-            errors.append(FieldError(TOTAL_ALONE, cell=row.cell("spent_total"), value=total))
+            values: dict[str, object] = {"total": format_thousands(total)}
+            errors.append(FieldError(TOTAL_ALONE, cell=row.cell("spent_total"), value=total, values=values))
         elif abs(expected - total) > tolerance:
-            values = {"basis": basis, "expected": format_thousands(expected)}
+            amounts = {"total": format_thousands(total), "expected": format_thousands(expected)}
+            values = {"basis": basis, **amounts}
             errors.append(
                 FieldError(TOTAL_CONTRADICTS_BASIS, cell=row.cell("spent_total"), value=total, values=values)
             )

@@ -18,32 +18,32 @@ from app.kit.problems import Kind
 
 CODE_UNREADABLE = Kind(
     "code_unreadable",
-    "{value} bukan kode perangkat daerah (1.06.0.00.0.00.08.0000) atau kode program, kegiatan, sub kegiatan "
-    "(1.06.05.2.02.0006).",
-    "{value} is neither an agency's code (1.06.0.00.0.00.08.0000) nor one of a programme, activity or "
-    "sub-activity (1.06.05.2.02.0006).",
+    "“{value}” bukan kode perangkat daerah (1.06.0.00.0.00.08.0000) atau kode program, kegiatan, sub "
+    "kegiatan (1.06.05.2.02.0006).",
+    "“{value}” is neither the code of an agency (1.06.0.00.0.00.08.0000) nor of a programme, activity "
+    "or sub-activity (1.06.05.2.02.0006).",
 )
 CODE_LOST_ZEROS = Kind(
     "code_lost_zeros",
-    "Kode {value} tersimpan sebagai angka sehingga nolnya mungkin hilang. Format sel sebagai teks, "
-    "isi ulang.",
-    "The code {value} is stored as a number and may have lost a zero. Format the cell as text and "
-    "enter it again.",
+    "Kode “{value}” tersimpan sebagai angka sehingga nolnya mungkin hilang. Format sel sebagai teks, "
+    "lalu isi ulang.",
+    "The code “{value}” is a number in the file and may have lost a zero. Format the cell as text and "
+    "enter the code again.",
 )
 CODE_PADDED = Kind(
     "code_padded",
-    "Kode {value} dibaca sebagai {code}.",
-    "The code {value} was read as {code}.",
+    "Kode “{value}” dibaca sebagai {code}.",
+    "The import read the code “{value}” as {code}.",
 )
 CODE_WRONG_LEVEL = Kind(
     "code_wrong_level",
-    "Kode di depan {value} bukan kode {level}.",
-    "The code in front of {value} is not that of this level: {level}.",
+    "“{value}” diawali kode tingkat lain. Kolom ini memuat kode {level:level}.",
+    "“{value}” begins with a code of another level. This column has codes of {level:level}.",
 )
 CODE_CONFLICT = Kind(
     "code_conflict",
-    "Kode {value} bertentangan dengan kode {other} pada baris yang sama.",
-    "The code {value} contradicts the code {other} in the same row.",
+    "Kode “{value}” bertentangan dengan kode {other} pada baris yang sama.",
+    "The code “{value}” contradicts the code {other} in its row.",
 )
 
 _NOMENCLATURE = (1, 2, 2, 1, 2, 4)
@@ -120,7 +120,7 @@ def read_named(value: Value, level: CodeKind) -> Reading[Named | None]:
     if code is None:
         return Reading(Named(None, text))
     if code.kind is not level:
-        remark = Remark(CODE_WRONG_LEVEL, blocking=True, values={"level": level.value})
+        remark = Remark(CODE_WRONG_LEVEL, blocking=True, values={"level": level})
         return Reading(Named(None, text), "", (remark,))
     return Reading(Named(code.text, name or None), "", _describe_padding(code, seen))
 

@@ -19,18 +19,18 @@ from app.kit.problems import FieldError, Kind
 
 MISSING_COLUMN = Kind(
     "missing_column",
-    "Kolom {allowed} tidak ditemukan pada baris judul.",
-    "The column {allowed} was not found in the header.",
+    "Kolom “{allowed}” tidak ditemukan pada baris judul.",
+    "The header has no column “{allowed}”.",
 )
 DUPLICATE_COLUMN = Kind(
     "duplicate_column",
-    "Kolom {value} muncul lebih dari satu kali pada baris judul.",
-    "The column {value} occurs more than once in the header.",
+    "Kolom “{value}” muncul lebih dari satu kali pada baris judul.",
+    "The column “{value}” occurs more than once in the header.",
 )
 UNKNOWN_COLUMN = Kind(
     "unknown_column",
-    "Kolom berjudul {value} tidak dikenal; isinya tidak dibaca.",
-    "The column headed {value} is not known; its content was not read.",
+    "Kolom “{value}” tidak dikenal. Isinya tidak dibaca.",
+    "The column “{value}” is unknown. The import did not read it.",
 )
 
 # A header is near the top; rows below this are data.

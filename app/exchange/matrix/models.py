@@ -15,6 +15,7 @@ from pydantic import Field as ShapeField
 
 from app.kit.periods import PeriodText
 from app.kit.problems import Cell, FieldError, Kind
+from app.kit.wording import Text, declare_words
 
 Parsed = TypeVar("Parsed", covariant=True)
 
@@ -209,6 +210,13 @@ BenefitForm = Literal["cash", "goods", "service", "subsidy", "access"]
 RecipientKind = Literal["families", "persons", "groups", "villages", "units"]
 PlaceLevel = Literal["village", "district", "regency", "province"]
 Basis = Literal["cumulative", "period"]
+declare_words(
+    {
+        "cumulative": Text("kumulatif sejak Januari", "cumulative from January"),
+        "period": Text("per semester", "each half-year alone"),
+    },
+    form="basis",
+)
 
 
 class CodeKind(StrEnum):
@@ -219,6 +227,18 @@ class CodeKind(StrEnum):
     ACTIVITY = "activity"
     SUBACTIVITY = "subactivity"
     AGENCY = "agency"
+
+
+declare_words(
+    {
+        CodeKind.FIELD: Text("urusan pemerintahan", "fields of government"),
+        CodeKind.PROGRAM: Text("program", "programmes"),
+        CodeKind.ACTIVITY: Text("kegiatan", "activities"),
+        CodeKind.SUBACTIVITY: Text("sub kegiatan", "sub-activities"),
+        CodeKind.AGENCY: Text("perangkat daerah", "agencies"),
+    },
+    form="level",
+)
 
 
 @dataclass(frozen=True)
@@ -376,5 +396,5 @@ class MatrixQuery(BaseModel):
     )
     basis: Basis = ShapeField(
         default="period",
-        description="What Sem.1 and Sem.2 show: each half-year alone, or cumulative from January.",
+        description="Content of Sem.1 and Sem.2: each half-year alone, or cumulative from January.",
     )

@@ -64,7 +64,6 @@ def _read_group(group: str) -> list[ParsedPlace]:
 
 
 def _split(text: str, parting: re.Pattern[str]) -> list[str]:
-    """Split a text at the separators outside parentheses."""
     pieces, start = [], 0
     for match in parting.finditer(text):
         if match[1]:

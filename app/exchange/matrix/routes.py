@@ -26,8 +26,8 @@ router = make_router(tags=["exchange"])
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 half_year_only = Kind(
     "half_year_only",
-    id="matriks hanya mengenal semester dan tahun: {allowed}",
-    en="the matrix knows only semesters and the year: {allowed}",
+    id="Matriks hanya memuat semester atau tahun: {allowed}.",
+    en="The matrix has only half-years or the year: {allowed}.",
 )
 
 
@@ -35,7 +35,7 @@ _MATRIX = Upload(
     "The matrix: .xlsx or .csv, 18 or 21 columns, at most 20 MB.",
     {
         "resolutions": (
-            "JSON list of resolutions: how names are to be understood that fit nothing or several.",
+            "JSON list of resolutions: codes for names that fit nothing or several.",
             "[]",
         )
     },
@@ -44,17 +44,17 @@ _MATRIX = Upload(
 
 @router.post("/plans/{plan}/imports", response_model=ImportReport, openapi_extra=_MATRIX.declared)
 def import_plan_matrix(call: Caller, plan: PlanKey, query: FromQuery[ImportQuery]) -> Response:
-    """Import the matrix that offices keep: lines are matched with those of the plan, the rest is made.
+    """Import the matrix that offices keep: match its lines with those of the plan, and create the others.
 
-    Everything is looked up by code, then by name, and never guessed. Each cell that is unknown, ambiguous
-    or unreadable is reported with the value seen, what is allowed and the nearest candidates (422, nothing
-    is written); settle it with `resolutions`, or accept sub-activities as free text. What a line of the plan
-    already says by the same names stands. With 21 columns the realisation is stored for Q2 and Q4,
-    cumulative whatever the file's `basis`. The same file twice changes nothing. Lines that the file does not
-    have stay (`absent`); a column changes only what it shows, and only where its cell says something else.
+    The import looks up everything by code, then by name, and never guesses. It reports each unknown, ambiguous or
+    unreadable cell with its value, the allowed values and the nearest candidates (422), and writes nothing; settle
+    such cells with `resolutions`, or accept sub-activities as free text. Names that a line of the plan already has
+    need no resolution. With 21 columns the import stores the realisation for Q2 and Q4, cumulative for every `basis`.
+    A second import of a file changes nothing. Lines that the file lacks stay (`absent`); a column changes only the
+    fields that it shows, and only if its cell differs.
 
-    While a plan in force is being amended, the lines go into its amendment, with `category` and `reason` for each
-    that the file changes; what was spent is reported on the lines in force.
+    While a plan in force has an open amendment, the lines go into the amendment, with `category` and `reason` for
+    each changed line; spending goes into reports on the lines in force.
     """
     reading = call.unit.reading
     row = find_plan(reading, call.actor, plan)
@@ -74,7 +74,7 @@ def import_plan_matrix(call: Caller, plan: PlanKey, query: FromQuery[ImportQuery
     openapi_extra={"x-problems": [501]},
 )
 def read_matrix_xlsx(call: Caller, plan: PlanKey, query: FromQuery[MatrixQuery]) -> Response:
-    """The plan as the matrix that offices know: 18 columns, or 21 with a period. Importing it changes nothing."""
+    """Return the plan as the matrix of the offices: 18 columns, or 21 with a period. Importing it changes nothing."""
     return _answer_matrix(call, plan, query, XLSX)
 
 
@@ -84,7 +84,7 @@ def read_matrix_xlsx(call: Caller, plan: PlanKey, query: FromQuery[MatrixQuery])
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
 def read_matrix_csv(call: Caller, plan: PlanKey, query: FromQuery[MatrixQuery]) -> Response:
-    """The same matrix as CSV in UTF-8 with a byte order mark, as Excel opens it."""
+    """Return the matrix as CSV in UTF-8 with a byte order mark, as Excel expects it."""
     return _answer_matrix(call, plan, query, "text/csv")
 
 

@@ -150,13 +150,15 @@ class MatrixTable:
 
 NO_SUBACTIVITY = Kind(
     "no_subactivity",
-    "Ada jumlah tanpa sub kegiatan. Isi sub kegiatannya; bila ini subtotal, hapus jumlahnya.",
-    "There is an amount without a sub-activity. Name it, or remove the amount if this is a subtotal.",
+    "Ada jumlah tanpa sub kegiatan. Isi sub kegiatannya, atau hapus jumlahnya bila ini subtotal.",
+    "There is an amount without a sub-activity. Enter the sub-activity, or remove the amount if it is "
+    "a subtotal.",
 )
 NO_AGENCY = Kind(
     "no_agency",
-    "Baris tanpa perangkat daerah, dan di atasnya dalam strategi yang sama tidak ada.",
-    "A line without an agency, with none above it in the same strategy.",
+    "Baris ini tidak memiliki perangkat daerah, begitu pula baris di atasnya dalam strategi yang "
+    "sama. Isi perangkat daerahnya.",
+    "This line has no agency, nor has any line above it in the strategy. Enter the agency.",
 )
 
 

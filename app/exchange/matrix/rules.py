@@ -29,51 +29,54 @@ from app.kit.problems import FieldError, Kind
 
 NO_HEADER = Kind(
     "no_header",
-    "Tidak ada lembar dengan judul kolom matriks (No, Strategi, Perangkat Daerah, Kode, Program, …) atau "
-    "baris nomor kolom 1–18 atau 1–21.",
-    "No sheet has the header of the matrix (No, Strategi, Perangkat Daerah, Kode, Program, …) or a row that "
-    "numbers the columns 1–18 or 1–21.",
+    "Tidak ada lembar dengan judul kolom matriks (“No”, “Strategi”, “Perangkat Daerah”, “Kode”, "
+    "“Program”, …) atau baris nomor kolom 1–18 atau 1–21.",
+    "No sheet has the header of the matrix (“No”, “Strategi”, “Perangkat Daerah”, “Kode”, “Program”, "
+    "…) or a row that numbers the columns 1–18 or 1–21.",
 )
-NO_LINES = Kind("no_lines", "Matriks tidak berisi satu baris pun.", "The matrix holds not a single line.")
+NO_LINES = Kind("no_lines", "Matriks ini tidak memuat satu baris pun.", "This matrix has no lines.")
 OTHER_SHEETS = Kind(
     "other_sheets",
-    "Lembar {value} juga berisi matriks dan tidak dibaca; kirim terpisah dengan menyebut nama lembarnya.",
-    "The sheet {value} holds a matrix too and was not read; send it separately, naming the sheet.",
+    "Lembar “{value}” juga memuat matriks dan tidak dibaca. Kirim lembar itu tersendiri dengan "
+    "menyebut namanya.",
+    "Sheet “{value}” also has a matrix, which the import did not read. Send that sheet separately, by "
+    "its name.",
 )
 NO_STRATEGY = Kind(
     "no_strategy",
-    "Baris tanpa strategi: isi kolomnya atau baris bagian di atasnya. Yang dikenal: {allowed}.",
-    "A line without a strategy: fill its column, or the section row above it. Known: {allowed}.",
+    "Baris ini tidak memiliki strategi. Isi kolomnya atau baris bagian di atasnya dengan salah satu "
+    "dari: {allowed}.",
+    "This line has no strategy. Fill its column, or the section row above it, with one of: {allowed}.",
 )
 UNKNOWN_SECTION = Kind(
     "unknown_section",
-    "Baris bagian {value} bukan nama strategi. Yang dikenal: {allowed}.",
-    "The section row {value} does not name a strategy. Known: {allowed}.",
+    "Baris bagian “{value}” bukan nama strategi. Yang dikenal: {allowed}.",
+    "The section row “{value}” does not name a strategy. Known: {allowed}.",
 )
 STRATEGY_CONFLICT = Kind(
     "strategy_conflict",
-    "Strategi {value} bertentangan dengan baris bagian di atasnya ({section}).",
-    "The strategy {value} contradicts the section row above it ({section}).",
+    "Strategi “{value}” bertentangan dengan baris bagian di atasnya ({section}).",
+    "The strategy “{value}” contradicts the section row above it ({section}).",
 )
 MERGED_AMOUNT = Kind(
     "merged_amount",
-    "Sel digabung dengan baris {first}; nilainya dihitung satu kali, di baris itu.",
-    "The cell is merged with row {first}; its value counts once, in that row.",
+    "Sel ini digabung dengan baris {first}. Nilainya dihitung satu kali, di baris itu.",
+    "This cell is merged with row {first}. Its value counts once, in that row.",
 )
 TOTAL_DIFFERS = Kind(
     "total_differs",
-    "Baris jumlah menyebut {value}, padahal baris di atasnya berjumlah {sum}.",
-    "The total row says {value}, while the lines above it sum to {sum}.",
+    "Baris jumlah menyebut Rp {total}, padahal baris di atasnya berjumlah Rp {sum}.",
+    "The total row has Rp {total}, but the lines above it sum to Rp {sum}.",
 )
 TEXT_AFTER_TABLE = Kind(
     "text_after_table",
-    "Mulai baris ini tabel dianggap berakhir ({value}); isinya tidak dibaca.",
-    "The table is taken to end at this row ({value}); what follows was not read.",
+    "Tabel berakhir di atas baris ini (“{value}”). Isi mulai dari sini tidak dibaca.",
+    "The table ends above this row (“{value}”). The import did not read this row or those below.",
 )
 LINES_AFTER_END = Kind(
     "lines_after_end",
-    "Setelah akhir tabel masih ada baris dengan jumlah ({value}). Pindahkan ke dalam tabel atau hapus.",
-    "After the end of the table there is a row with an amount ({value}). Move it into the table or "
+    "Di bawah akhir tabel masih ada baris dengan jumlah (“{value}”). Pindahkan ke dalam tabel atau hapus.",
+    "Below the end of the table there is a row with an amount (“{value}”). Move it into the table or "
     "remove it.",
 )
 
@@ -129,8 +132,6 @@ def read_table(
 
 
 class _TableReader:
-    """Reader of the rows below a header, in one pass."""
-
     def __init__(self, sheet: Sheet, header: Header, known_sources: Collection[str]) -> None:
         self.sheet, self.at, self.known_sources = sheet, header.columns, known_sources
         self.letters = {key: name_column(c) for key, c in header.columns.items()}
@@ -201,7 +202,7 @@ class _TableReader:
             runs = (self.rows[self.total_from :], self.rows[self.block_from :], self.rows)
             sums = [sum(row["allocation"] or 0 for row in run) for run in runs]
             if stated not in sums:
-                values = {"sum": format_thousands(sums[1])}
+                values = {"total": format_thousands(stated), "sum": format_thousands(sums[1])}
                 cell = self.sheet.cell(r, self.at["allocation"])
                 self.warnings.append(FieldError(TOTAL_DIFFERS, cell=cell, value=stated, values=values))
         self.total_from = len(self.rows)
@@ -249,7 +250,6 @@ class _TableReader:
             rounded.add(key)
 
     def _read_value(self, r: int, key: str, value: Value, texts: dict[str, str]) -> Reading[Any]:
-        """Read a cell, and keep its text and its remarks."""
         reading = read_cell(BY_KEY[key], value, self.known_sources)
         errors, warnings = split_remarks(reading, self.sheet.cell(r, self.at.get(key, 0)), value)
         self.errors += errors

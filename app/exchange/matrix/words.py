@@ -29,23 +29,25 @@ from app.kit.problems import Kind
 
 UNKNOWN_STRATEGY = Kind(
     "unknown_strategy",
-    "Strategi {value} tidak dikenal. Yang dikenal: {allowed}.",
-    "The strategy {value} is not known. Known: {allowed}.",
+    "Strategi “{value}” tidak dikenal. Yang dikenal: {allowed}.",
+    "The strategy “{value}” is unknown. Known: {allowed}.",
 )
 UNKNOWN_REGULARITY = Kind(
     "unknown_regularity",
-    "Sifat bantuan {value} tidak dikenal; tulis Rutin atau Insidentil. Teksnya dipertahankan.",
-    "The regularity {value} is not known; write Rutin or Insidentil. Its text is kept.",
+    "Sifat bantuan “{value}” tidak dikenal, sehingga teksnya yang disimpan. Tulis “Rutin” atau “Insidentil”.",
+    "The regularity “{value}” is unknown, so the line keeps its text. Write “Rutin” or “Insidentil”.",
 )
 UNKNOWN_BENEFIT_FORM = Kind(
     "unknown_benefit_form",
-    "Jenis bantuan {value} tidak dikenal; yang dikenal: {allowed}. Teksnya dipertahankan.",
-    "The form of benefit {value} is not known; known: {allowed}. Its text is kept.",
+    "Jenis bantuan “{value}” tidak dikenal, sehingga teksnya yang disimpan. Yang dikenal: {allowed}.",
+    "The form of benefit “{value}” is unknown, so the line keeps its text. Known: {allowed}.",
 )
 UNREAD_DURATION = Kind(
     "unread_duration",
-    "Durasi {value} tidak dapat dibaca sebagai bulan, misalnya 12 bulan. Teksnya dipertahankan.",
-    "The duration {value} cannot be read as months, for example 12 bulan. Its text is kept.",
+    "Durasi “{value}” tidak dapat dibaca sebagai bulan, sehingga teksnya yang disimpan. Tulis "
+    "misalnya “12 bulan”.",
+    "The duration “{value}” is not a number of months, so the line keeps its text. Write for example "
+    "“12 bulan”.",
 )
 
 STRATEGY_NAMES: Mapping[Strategy, str] = {
@@ -185,18 +187,23 @@ def write_months(months: int | None) -> str | None:
 
 UNREAD_RECIPIENTS = Kind(
     "unread_recipients",
-    "Sasaran {value} tidak dapat dibaca sebagai jumlah dan satuan, misalnya 500 KK. Teksnya dipertahankan.",
-    "The recipients {value} cannot be read as a count and a unit, for example 500 KK. The text is kept.",
+    "Sasaran “{value}” tidak dapat dibaca sebagai jumlah dan satuan, sehingga teksnya yang disimpan. "
+    "Tulis misalnya “500 KK”.",
+    "The recipients “{value}” are not a count with a unit, so the line keeps the text. Write for "
+    "example “500 KK”.",
 )
 UNKNOWN_RECIPIENT_UNIT = Kind(
     "unknown_recipient_unit",
-    "Satuan sasaran {unit} tidak dikenal; yang dikenal antara lain KK, orang, kelompok, desa, unit.",
-    "The unit of recipients {unit} is not known; known are KK, orang, kelompok, desa, unit and more.",
+    "Satuan sasaran “{unit}” tidak dikenal. Yang dikenal antara lain “KK”, “orang”, “kelompok”, "
+    "“desa” dan “unit”.",
+    "The unit of recipients “{unit}” is unknown. Known are “KK”, “orang”, “kelompok”, “desa”, “unit” "
+    "and more.",
 )
 UNREAD_BENEFIT_AMOUNT = Kind(
     "unread_benefit_amount",
-    "Besaran manfaat {value} tidak dapat dibaca sebagai rupiah per penerima. Teksnya dipertahankan.",
-    "The benefit {value} cannot be read as rupiah per recipient. The text is kept.",
+    "Besaran manfaat “{value}” tidak dapat dibaca sebagai rupiah per penerima, sehingga teksnya yang "
+    "disimpan.",
+    "The benefit “{value}” is not an amount of rupiah for each recipient, so the line keeps its text.",
 )
 
 KIND_UNITS: dict[RecipientKind, str] = {

@@ -20,7 +20,7 @@ from app.kit.wording import Text
 CELL_TOO_LONG = Kind(
     "cell_too_long",
     "Teks {length} karakter melebihi batas 32.767 karakter per sel Excel. Ekspor sebagai CSV.",
-    "A text of {length} characters is beyond Excel's 32,767 a cell. Export as CSV.",
+    "A text of {length} characters exceeds the limit of 32,767 in a cell of Excel. Export as CSV.",
 )
 
 SHEET_NAME = "Matriks OPPKPKE"
@@ -33,8 +33,8 @@ class UnwritableMatrix(Problem):
     code = "unwritable_matrix"
     title = Text("Matriks tidak dapat ditulis", "The matrix cannot be written")
     detail = Text(
-        "Ada isi yang tidak muat dalam format ini; lihat errors.",
-        "Some content does not fit this format; see errors.",
+        "Ada isi yang tidak muat dalam format ini; rinciannya di bawah.",
+        "Some content does not fit this format; details below.",
     )
 
 
@@ -95,8 +95,6 @@ def _list_cells(columns: Sequence[MatrixColumn], line: MatrixLine, number: int) 
 
 
 class _Layout:
-    """Writer of one sheet, with its cell formats."""
-
     def __init__(self, book: Any, sheet: Any, columns: tuple[MatrixColumn, ...]) -> None:
         self.sheet, self.columns, self.last = sheet, columns, len(columns) - 1
         box = {"border": 1, "valign": "top", "text_wrap": True}

@@ -17,7 +17,7 @@ PullPeriod = Annotated[str, describe_key("Quarter to pull.", "2026-Q2")]
 
 
 class Format(StrEnum):
-    """How a pull is written."""
+    """Formats of a pull."""
 
     ndjson = "ndjson"
     csv = "csv"
@@ -33,8 +33,10 @@ class SheetFull(Problem):
     code = "sheet_full"
     title = Text("Terlalu banyak baris untuk satu lembar", "Too many rows for a sheet")
     detail = Text(
-        "Ada {rows} baris; satu lembar Excel memuat {most}. Tarik sebagai {allowed}, atau satu provinsi demi provinsi.",
-        "There are {rows} rows; a sheet of Excel holds {most}. Pull as {allowed}, or a province at a time.",
+        "Ada {rows} baris, padahal satu lembar Excel memuat paling banyak {most}. Tarik sebagai "
+        "NDJSON, CSV atau Parquet, atau satu provinsi demi satu provinsi.",
+        "There are {rows} rows, but a sheet of Excel holds at most {most}. Pull as NDJSON, CSV or "
+        "Parquet, or one province at a time.",
     )
 
 
@@ -60,20 +62,20 @@ class _PlanFields(BaseModel):
 
 
 class PullLine(SnapshotLine, _PlanFields):
-    """A line of a plan with its report of the quarter or null: as it is in force or, once the quarter was frozen
-    there, as it was frozen last."""
+    """A line of a plan with its report of the quarter or null: the line in force, or that of the latest snapshot."""
 
     model_config = show_example(LINE_EXAMPLE)
 
 
 class PulledPlan(BaseModel):
-    """A plan in a pull: what its lines were taken from."""
+    """A plan in a pull, with the revision and the snapshot of its lines."""
 
     region_code: RegionCode
     plan: str
     revision: int | None = ShapeField(description="Revision in force; null before the first.")
     amendment: int | None = ShapeField(
-        description="Of the snapshot that its lines are from: 0 is what was frozen first; null: not frozen yet."
+        description="Amendment of the snapshot that has its lines: 0 is the first snapshot; null: no snapshot "
+        "yet."
     )
 
 
@@ -86,18 +88,20 @@ class PullContent(BaseModel):
     """Facts that a pull and its digests share."""
 
     period: str
-    region: RegionCode | None = ShapeField(description="The region that was asked for; null: none.")
-    rows: int = ShapeField(description="Lines in it.")
+    region: RegionCode | None = ShapeField(description="Region of the request; null: none.")
+    rows: int = ShapeField(description="Number of lines.")
     sha256: str = ShapeField(description="SHA-256 (hex) of the bytes of all lines, each with its line feed.")
     cursor: str = ShapeField(
-        description="Where to go on in the feed: `after` of `/v1/changes` with the same `region`."
+        description="Position in the feed: send it as `after` to `/v1/changes`, with this `region`."
     )
 
 
 class PullSummary(PullContent):
-    """The end of a pull."""
+    """Summary at the end of a pull."""
 
-    plans: list[PulledPlan] = ShapeField(description="In the order of their lines; also those without any.")
+    plans: list[PulledPlan] = ShapeField(
+        description="Plans in the order of their lines, also those without lines."
+    )
 
 
 _SUMMARY: dict[str, object] = {
@@ -111,7 +115,7 @@ _SUMMARY: dict[str, object] = {
 
 
 class PullEnd(BaseModel):
-    """The last line of NDJSON: a transfer without it was cut."""
+    """The last line of NDJSON; a transfer without it is incomplete."""
 
     end: PullSummary
 
@@ -131,18 +135,18 @@ def make_client_schema() -> bytes:
 
 
 class AgencyDigest(BaseModel):
-    """The lines that one agency leads."""
+    """Digest of the lines that one agency leads."""
 
     lead_agency: AgencyCode
     rows: int
-    sha256: str = ShapeField(description="Of its lines, in their order.")
+    sha256: str = ShapeField(description="SHA-256 (hex) of its lines, in their order.")
 
 
 class PlanDigest(PulledPlan):
-    """The lines of one plan."""
+    """Digest of the lines of one plan."""
 
     rows: int
-    sha256: str = ShapeField(description="Of its lines, in their order.")
+    sha256: str = ShapeField(description="SHA-256 (hex) of its lines, in their order.")
     agencies: list[AgencyDigest]
 
 

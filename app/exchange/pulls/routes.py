@@ -67,7 +67,7 @@ def read_pull_as(
     query: FromQuery[PullQuery],
     ranges: Annotated[None, Depends(declare_range_headers)],
 ) -> Response:
-    """The same with the format in the address: `ndjson`, `csv`, `parquet` or `xlsx`."""
+    """Return a pull in the format of the address: `ndjson`, `csv`, `parquet` or `xlsx`."""
     if format not in list(Format):
         raise NotFound(
             errors=[FieldError(unknown_value, parameter="format", value=format, allowed=list(Format))]
@@ -82,15 +82,14 @@ def read_pull(
     query: FromQuery[PullQuery],
     ranges: Annotated[None, Depends(declare_range_headers)],
 ) -> Response:
-    """Every line that the token sees with its progress of a quarter, of one state of the database from the first
-    to the last: NDJSON (a line each, at the end what was pulled), CSV, Parquet or XLSX by `Accept`.
+    """Return every line that the token sees with its report of a quarter, from one snapshot of the database.
 
-    Lines stand in the order of region and action. Where the quarter was frozen they are those of the latest
-    snapshot, the same bytes for ever; elsewhere what is in force, with a report or null. The last line has the row
-    count, the SHA-256 of all lines before it, revisions, amendments, and the cursor at which to go on in the feed.
-    A transfer that was cut goes on with `Range` and `If-Range`, in the very state in which it began. 503 with
-    `Retry-After` where too many pull at once. The public pulls frozen quarters alone; its cursor is that of the
-    feed's beginning.
+    `Accept` selects NDJSON (a line each, then a summary), CSV, Parquet or XLSX. Lines are in the order of region and
+    action. For a frozen quarter they are those of the latest snapshot, with equal bytes for ever; elsewhere those in
+    force, with a report or null. The last line has the row count, the SHA-256 of all lines before it, revisions,
+    amendments, and the cursor for the feed. A client resumes a cut transfer with `Range` and `If-Range`, in the state
+    in which it began. 503 with `Retry-After` for too many pulls at a time. The public pulls frozen quarters alone,
+    with the cursor of the feed's beginning.
     """
     accept = call.request.headers.get("accept")
     format = choose_format(accept)
@@ -102,8 +101,11 @@ def read_pull(
 
 @router.get("/digests/{period}", response_model=Digests, responses=_DIGEST_RESPONSES, openapi_extra=PUBLIC)
 def read_digests(call: Caller, period: PullPeriod, query: FromQuery[PullQuery]) -> Response:
-    """Proof of sameness: rows and SHA-256 of a quarter's lines, plan by plan and agency by agency. Whoever keeps
-    the lines of a pull hashes its own and finds where they differ, without another pull. 404 where there is nothing."""
+    """Return row counts and SHA-256 of a quarter's lines, plan by plan and agency by agency.
+
+    A client with a copy compares its own hashes and finds the differences without another pull. 404 if there are no
+    lines.
+    """
     return _answer_pull(call, "digests", period, query, VARY)
 
 

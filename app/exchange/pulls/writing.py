@@ -149,7 +149,7 @@ _AGENCY = re.compile(r'"lead_agency":"([^"]*)"')
 
 @dataclass(frozen=True)
 class PullFacts:
-    """The facts of a pull before its lines are read."""
+    """Facts of a pull that are known before the first line."""
 
     period: str
     region: str | None
@@ -242,8 +242,7 @@ def write_csv(sink: Sink, chunks: Iterator[list[str]], pull: PullFacts) -> None:
 def write_xlsx(sink: PendingExport, chunks: Iterator[list[str]], pull: PullFacts) -> None:
     """Write a sheet with a row for each line, and a sheet about the pull. Raises SheetFull if there are too many."""
     if pull.rows >= LARGEST_ROW:
-        others = ", ".join(format for format in Format if format != Format.xlsx)
-        raise SheetFull(rows=pull.rows, most=LARGEST_ROW - 1, allowed=others)
+        raise SheetFull(rows=pull.rows, most=LARGEST_ROW - 1)
     import xlsxwriter
 
     # Only write_string writes texts, so none becomes a formula, a link or a number.

@@ -18,8 +18,8 @@ from app.reference.rules import list_name_forms
 
 name_of_other_region = Kind(
     "name_of_other_region",
-    id="kode {code} adalah {allowed}, bukan {value}; periksa sistem kodenya",
-    en="the code {code} is {allowed}, not {value}; check whose codes these are",
+    id="Kode {code} adalah {allowed}, bukan “{value}”. Periksa sistem kodenya.",
+    en="The code {code} is {allowed}, not “{value}”. Check the code system.",
 )
 
 

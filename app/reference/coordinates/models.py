@@ -17,7 +17,7 @@ class CoordinatesFields(BaseModel):
 
     longitude: Longitude
     latitude: Latitude
-    source: Line = ShapeField(description="Where the point comes from.")
+    source: Line = ShapeField(description="Source of the point.")
 
 
 _POINT: dict[str, JsonValue] = {
@@ -28,7 +28,7 @@ _POINT: dict[str, JsonValue] = {
 
 
 class CoordinatesIn(CoordinatesFields, Shape):
-    """A point as it is written."""
+    """A point in a region, with its source."""
 
     model_config = show_example(_POINT)
 
@@ -43,7 +43,7 @@ _OUT: dict[str, JsonValue] = {
 
 
 class CoordinatesOut(CoordinatesFields):
-    """Where a region lies."""
+    """The point of a region."""
 
     region_code: RegionCode
     region_name: str
@@ -54,7 +54,7 @@ class CoordinatesOut(CoordinatesFields):
 
 
 class CoordinatesReply(CoordinatesOut):
-    """Where a region lies, with what the caller may do with it."""
+    """The point of a region, with the verbs that the caller may use."""
 
     allowed: list[Literal["edit", "delete"]]
 
@@ -73,8 +73,8 @@ class CoordinatesImportQuery(BaseModel):
     """Options for reading a table."""
 
     code_system: Literal["kemendagri"] = ShapeField(
-        description="Whose codes the table has. Codes of BPS are refused: those of villages have no official "
-        "counterpart, and most of them are valid codes of another place."
+        description="Code system of the table. The service refuses codes of BPS: those of villages have no "
+        "official counterpart, and most of them are valid codes of another place."
     )
     sheet: str | None = ShapeField(
         default=None, max_length=100, description="Sheet; the first with the header if not given."
@@ -83,7 +83,7 @@ class CoordinatesImportQuery(BaseModel):
 
 
 class CoordinatesWritten(BaseModel):
-    """What became of the points of a table."""
+    """Numbers of created, updated and unchanged points."""
 
     created: int
     updated: int

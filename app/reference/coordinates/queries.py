@@ -39,5 +39,5 @@ def list_coordinates(query: CoordinatesQuery) -> Listing:
 
 
 def read_coordinates(session: Session, region: str) -> ResourceText:
-    """Return the point of a region as `CoordinatesOut`. Raises NotFound if none is stored."""
+    """Return the point of a region as `CoordinatesOut`. Raises NotFound for a region without one."""
     return read_text(session, _select_coordinates().where(coordinates.c.region_code == region))

@@ -31,9 +31,9 @@ _COORDINATES = "/regions/{region}/coordinates"
 
 @router.get("/coordinates", response_model=Page[CoordinatesOut])
 def list_coordinates(call: Caller, query: FromQuery[CoordinatesQuery]) -> Response:
-    """Where regions lie, of those of which it is known: degrees in WGS 84, as GPS gives them.
+    """List the regions with a known point, in degrees of WGS 84, as GPS gives them.
 
-    Open to every valid token. The codes that are shipped come without points; administrators tell them.
+    Open to every valid token. The product comes without points; administrators enter them.
     """
     return call.answer_list(queries.list_coordinates(query), query, sort=query.sort)
 
@@ -43,12 +43,12 @@ _TABLE = Upload("The table: .xlsx or .csv, at most 20 MB.")
 
 @router.post("/coordinates/import", response_model=CoordinatesWritten, openapi_extra=_TABLE.declared)
 def import_coordinates(call: Caller, query: FromQuery[CoordinatesImportQuery]) -> Response:
-    """Tell where many regions lie by a table, all of it or nothing: for administrators of all of them.
+    """Import the points of many regions from a table, all of it or nothing, as an administrator of all of them.
 
-    Columns `region_code`, `longitude`, `latitude`, beside them `name` and `source`, in Indonesian as well (`Kode
-    Desa`, `Desa`, `Bujur`, `Lintang`, `Sumber`). Decimal degrees with comma or point. Each wrong cell is named (422):
-    a point outside Indonesia (longitude and latitude exchanged, mostly), a name that is not the code's. What was told
-    before is replaced; the same table twice changes nothing.
+    Columns `region_code`, `longitude`, `latitude`, and optionally `name` and `source`, also in Indonesian (`Kode
+    Desa`, `Desa`, `Bujur`, `Lintang`, `Sumber`). Decimal degrees with comma or point. 422 lists each wrong cell: a
+    point outside Indonesia (longitude and latitude exchanged, mostly), a name that is not that of the code. The table
+    replaces earlier points; a second import of it changes nothing.
     """
     call.actor.require_anywhere("write_coordinates")
     table = _TABLE.read(call.request)
@@ -60,16 +60,16 @@ def import_coordinates(call: Caller, query: FromQuery[CoordinatesImportQuery]) -
 
 @router.get(_COORDINATES, response_model=CoordinatesReply)
 def read_coordinates(call: Caller, region: RegionKey) -> Response:
-    """Where a region lies; 404 where nobody says so."""
+    """Return the point of a region. 404 for a region without one."""
     return _reply(call, region)
 
 
 @router.put(_COORDINATES, response_model=CoordinatesReply, responses=declare_created(CoordinatesReply))
 def put_coordinates(call: Caller, region: RegionKey, content: CoordinatesIn) -> Response:
-    """Tell where a region lies: a point in it, its office or its middle, in degrees of WGS 84.
+    """Set the point of a region: a point in it, its office or its middle, in degrees of WGS 84.
 
-    For the administrators of the region and of what it lies in. A point outside Indonesia (95 to 141.1 east, 11.1
-    south to 6.1 north) is refused.
+    For the administrators of the region and of those above it. 422 for a point outside Indonesia (95 to 141.1 east,
+    11.1 south to 6.1 north).
     """
     call.actor.require("write_coordinates", region)
     if region == NATION or not is_region(call.session, region):
@@ -81,14 +81,14 @@ def put_coordinates(call: Caller, region: RegionKey, content: CoordinatesIn) -> 
 
 @router.delete(_COORDINATES, status_code=204)
 def delete_coordinates(call: Caller, region: RegionKey) -> Response:
-    """Take back where a region lies."""
+    """Delete the point of a region."""
     commands.delete_coordinates(call.write, region)
     return answer_no_content()
 
 
 @router.get(f"{_COORDINATES}/history", response_model=Page[HistoryEntry])
 def list_coordinates_history(call: Caller, region: RegionKey, query: History) -> Response:
-    """Every write to where a region lies. Stays after it was taken back."""
+    """List every write to the point of a region. The history outlives the point."""
     return answer_history(call, CHAIN, queries.COORDINATES.format_subject(region), query)
 
 

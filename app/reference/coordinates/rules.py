@@ -20,19 +20,19 @@ from app.reference.rules import add_dots
 
 no_such_column = Kind(
     "no_such_column",
-    id="tidak ada kolom {value}; kolom yang dikenal: {allowed}",
-    en="there is no column {value}; columns that are known: {allowed}",
+    id="Baris judul tidak memuat kolom “{value}”. Tambahkan kolom itu.",
+    en="The header has no column “{value}”. Add that column.",
 )
-unfilled = Kind("unfilled", id="sel wajib diisi", en="the cell must be filled")
+unfilled = Kind("unfilled", id="Sel ini wajib diisi.", en="This cell is required.")
 not_degrees = Kind(
     "not_degrees",
-    id="{value} bukan derajat desimal; contoh: {allowed}",
-    en="{value} is no decimal degrees; such as {allowed}",
+    id="“{value}” bukan derajat desimal. Contoh: {allowed}.",
+    en="“{value}” is not a number of decimal degrees. Example: {allowed}.",
 )
 malformed_region_code = Kind(
     "malformed_region_code",
-    id="{value} bukan kode wilayah; contoh: {allowed}",
-    en="{value} is no code of a region; such as {allowed}",
+    id="“{value}” bukan kode wilayah. Contoh: {allowed}.",
+    en="“{value}” is not the code of a region. Example: {allowed}.",
 )
 
 CHAIN = "coordinates"
@@ -130,8 +130,6 @@ def _map_columns(sheet: Sheet, header: int) -> dict[str, int]:
 
 
 class _TableRow:
-    """One row of the sheet, with its errors."""
-
     def __init__(self, sheet: Sheet, r: int, columns: Mapping[str, int]) -> None:
         self.sheet, self.r, self.columns = sheet, r, columns
         self.errors: list[FieldError] = []

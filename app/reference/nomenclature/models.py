@@ -15,16 +15,14 @@ from app.reference.models import RETIRED, ReferenceEditionFields, Words
 
 
 class GovernmentLevel(StrEnum):
-    """The level of government whose programmes a nomenclature lists."""
+    """Levels of government with programmes in a nomenclature."""
 
     province = "province"
     regency = "regency"
 
 
 EditionKey = Annotated[str, describe_key("Edition of the programme codes.", "2027")]
-LevelKey = Annotated[
-    GovernmentLevel, describe_key("Level of government whose programmes they are.", "regency")
-]
+LevelKey = Annotated[GovernmentLevel, describe_key("Level of government of the programmes.", "regency")]
 SubactivityKey = Annotated[str, describe_key("Official code of the sub-activity.", "1.06.04.2.01.0001")]
 
 
@@ -60,10 +58,10 @@ class SubactivityFields(BaseModel):
     program_name: str = ShapeField(max_length=300)
     activity_code: str = ShapeField(max_length=16)
     activity_name: str = ShapeField(max_length=500)
-    performance: str | None = ShapeField(
-        default=None, max_length=1000, description="What is achieved (kinerja)."
+    performance: str | None = ShapeField(default=None, max_length=1000, description="Achievement (kinerja).")
+    indicator: str | None = ShapeField(
+        default=None, max_length=1000, description="Quantity that the output counts."
     )
-    indicator: str | None = ShapeField(default=None, max_length=1000, description="What the output counts.")
     unit: str | None = ShapeField(default=None, max_length=100, description="Unit of the indicator.")
     spm: bool = ShapeField(description="Serves a minimum service standard (SPM).")
     kind: str = ShapeField(max_length=20, description="As published: `Layanan`, `Aktifitas`.")
@@ -88,7 +86,7 @@ class SubactivityRow(SubactivityFields, Table, table=True):
     tags: list[str] = Field(sa_type=sa.JSON)
     folded_name: str = Field(max_length=500)
     folded_activity: str = Field(max_length=500)
-    folded: str = Field(max_length=1500, description="Name, activity and programme, as they are searched.")
+    folded: str = Field(max_length=1500, description="Name, activity and programme, folded for search.")
 
 
 _SUBACTIVITY: dict[str, JsonValue] = {
@@ -121,7 +119,7 @@ class SubactivityOut(SubactivityFields):
 
 
 class SubactivityReply(SubactivityFields):
-    """A sub-activity with those that replace it."""
+    """A sub-activity with its successors."""
 
     successors: list[SubactivityName] = ShapeField(
         description="Sub-activities of this edition and level that name this code as their predecessor."
@@ -149,7 +147,7 @@ class SubactivityQuery(PageQuery):
     predecessor: str | None = ShapeField(
         default=None,
         max_length=20,
-        description="Only what replaces this code, which may be one that this edition no longer has.",
+        description="Only successors of this code, which this edition may no longer have.",
     )
     retired: bool = ShapeField(default=False, description=RETIRED)
     sort: Literal["code", "-code", "name", "-name"] = "code"

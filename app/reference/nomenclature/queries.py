@@ -35,8 +35,9 @@ class NotLoaded(Problem):
     code = "reference_not_loaded"
     title = Text("Data rujukan belum dimuat", "Reference data not loaded")
     detail = Text(
-        "Data rujukan belum lengkap; pengelola menjalankan: rata reference load",
-        "Reference data is not all loaded; the operator runs: rata reference load",
+        "Data rujukan belum lengkap. Operator layanan memuatnya dengan “rata reference load”.",
+        "The reference data is not complete. The operator of the service loads it with “rata "
+        "reference load”.",
     )
 
 

@@ -24,9 +24,9 @@ router = make_router(prefix="/nomenclatures", tags=["reference"])
 
 @router.get("", response_model=Page[NomenclatureOut], openapi_extra=PUBLIC)
 def list_nomenclatures(call: Caller, query: FromQuery[PageQuery]) -> Response:
-    """The editions of the official programme codes that this service holds, with source and legal basis.
+    """List the editions of the official programme codes, with source and legal basis.
 
-    Codes are retired, not reused, and change from edition to edition; a plan's lines name theirs.
+    Codes retire, without reuse, and change from edition to edition; each line of a plan names its edition.
     """
     return call.answer_list(queries.list_nomenclatures(), query, sort="edition")
 
@@ -35,8 +35,8 @@ def list_nomenclatures(call: Caller, query: FromQuery[PageQuery]) -> Response:
 def list_subactivities(call: Caller, edition: EditionKey, query: FromQuery[SubactivityQuery]) -> Response:
     """Search the sub-activities of an edition by words, level of government, field, programme or activity.
 
-    `q` finds those in whose names (sub-activity, activity, programme) every word occurs. `predecessor` gives what
-    replaces a code, also one of an earlier edition that is gone from this one. 404 for an unknown edition.
+    `q` finds those with every word in their names (sub-activity, activity, programme). `predecessor` finds the
+    successors of a code, also of one that only an earlier edition has. 404 for an unknown edition.
     """
     if edition not in queries.list_editions(call.session):
         raise NotFound()
@@ -51,10 +51,10 @@ def list_subactivities(call: Caller, edition: EditionKey, query: FromQuery[Subac
 def read_subactivity(
     call: Caller, edition: EditionKey, government_level: LevelKey, code: SubactivityKey
 ) -> Response:
-    """One sub-activity with its predecessor and those that replace it.
+    """Return one sub-activity with its predecessor and its successors.
 
-    The same code can mean different things to a `province` and a `regency`, so both are part of the address.
-    404 where the edition has no such code at this level.
+    A code can have different meanings for a `province` and a `regency`, so both are part of the address. 404 if the
+    edition has no such code at this level.
     """
     return answer(
         call.request, queries.read_subactivity(call.session, edition, government_level, code).encode()

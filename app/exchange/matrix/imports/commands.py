@@ -107,8 +107,6 @@ class AmendmentTarget:
 
 @dataclass
 class _Import:
-    """State that the steps of one import share."""
-
     write: Write
     plan: Plan
     reason: str
@@ -353,7 +351,6 @@ def _add_finding(run: _Import, code: str, cell: Cell, finding: Finding) -> None:
 
 
 def _report_halves(run: _Import, writings: Sequence[LineWrite], basis: Basis) -> list[ImportedProgress]:
-    """Report the file's cumulative spending for each half-year."""
     ids = read_action_ids(run.write.session, run.plan)
     result = []
     for half in HALF_YEARS:

@@ -15,20 +15,20 @@ from app.plans.findings.models import PlanFinding
 
 code_needed = Kind(
     "resolution_code_needed",
-    id="sebutkan kodenya; hanya sub kegiatan yang boleh tanpa kode",
-    en="name the code; only a sub-activity may be without one",
+    id="Sebutkan kodenya. Hanya sub kegiatan yang boleh tanpa kode.",
+    en="Give the code. Only a sub-activity may be without one.",
 )
 
 
 class Acceptance(StrEnum):
-    """What an import may take although it is not right."""
+    """Defects that an import accepts."""
 
     free_text = "free_text"
     totals = "totals"
 
 
 class Resolution(Shape):
-    """How one name of the file is to be understood, wherever it occurs or in one row."""
+    """The code for one name of the file, in one row or wherever the name occurs."""
 
     column: Literal["agency", "subactivity", "funding_sources"]
     value: Prose = ShapeField(
@@ -40,7 +40,7 @@ class Resolution(Shape):
     code: str | None = ShapeField(
         default=None,
         max_length=40,
-        description="The code that is meant; null accepts a sub-activity as free text.",
+        description="Code for the name; null accepts a sub-activity as free text.",
     )
 
     model_config = show_example(
@@ -73,25 +73,27 @@ class ImportQuery(BaseModel):
 
     category: ReasonCategory | None = ShapeField(
         default=None,
-        description="Into an open amendment: why the lines that it changes are changed, in one word.",
+        description="For an open amendment: category of the reason for the changed lines.",
     )
     reason: ReasonText | None = ShapeField(
-        default=None, description="The same in a sentence; both or none, and none only while it is drafted."
+        default=None,
+        description="The reason in a sentence; both or none, and none only for a drafted amendment.",
     )
 
     basis: Basis | None = ShapeField(
         default=None,
-        description="What the columns Sem.1 and Sem.2 hold: `cumulative` from January, or `period`, each half-year "
-        "alone. Required for a file with 21 columns; stored is always the cumulative figure.",
+        description="Content of the columns Sem.1 and Sem.2: `cumulative` from January, or `period`, each "
+        "half-year alone. Required for a file with 21 columns; the service stores the cumulative "
+        "figure.",
     )
     accept: list[Acceptance] = ShapeField(
         default_factory=list,
-        description="`free_text`: keep sub-activities that no code was found for by their name, with the finding E02 "
-        "on the line. `totals`: import although totals contradict the stated basis.",
+        description="`free_text`: keep sub-activities without a code by their name, with the finding E02 on "
+        "the line. `totals`: import although totals contradict the stated basis.",
     )
     new_agencies: Literal["refuse", "create"] = ShapeField(
         default="refuse",
-        description="`create` makes agencies that the region does not have, from code and name.",
+        description="`create` registers agencies that the region does not have, by code and name.",
     )
     sheet: str | None = ShapeField(
         default=None, max_length=100, description="Sheet; the first with the header if not given."
@@ -99,7 +101,7 @@ class ImportQuery(BaseModel):
 
 
 class ImportedProgress(BaseModel):
-    """What the realisation columns did to a quarter."""
+    """Reports of a quarter from the realisation columns."""
 
     period: str
     created: int
@@ -108,7 +110,7 @@ class ImportedProgress(BaseModel):
 
 
 class ImportFinding(BaseModel):
-    """What is to be said of an imported line or its figures."""
+    """A finding on an imported line or its figures."""
 
     line: str
     cell: CellShape
@@ -116,11 +118,11 @@ class ImportFinding(BaseModel):
     type: str = ShapeField(description="Address that documents the code.")
     severity: Literal["error", "warning"]
     message: str
-    hint: str = ShapeField(description="How to mend it.")
+    hint: str = ShapeField(description="Advice for the correction.")
 
 
 class ImportReport(BaseModel):
-    """What an import did, or in a trial run would do."""
+    """Result of an import, or of a trial run."""
 
     plan: str
     sheet: str
@@ -136,9 +138,9 @@ class ImportReport(BaseModel):
     progress: list[ImportedProgress]
     findings: list[ImportFinding]
     plan_findings: list[PlanFinding] = ShapeField(
-        description="What is to be said of the plan as it now is: of the whole of it, and of overlaps of its lines."
+        description="Findings on the plan after the import: on the whole of it, and on overlaps of its lines."
     )
-    warnings: list[ErrorShape] = ShapeField(description="What was understood with a doubt, cell by cell.")
+    warnings: list[ErrorShape] = ShapeField(description="Doubts about cells that the import could use.")
 
     model_config = show_example(
         plan="63.02-2025",
@@ -168,58 +170,63 @@ class ImportReport(BaseModel):
 
 ambiguous_name = Kind(
     "ambiguous_name",
-    id="{value} cocok dengan beberapa: {allowed}; sebutkan kodenya lewat resolutions",
-    en="{value} fits several: {allowed}; name the code in resolutions",
+    id="“{value}” cocok dengan beberapa: {allowed}. Tulis kodenya dalam sel, atau pilih kodenya saat "
+    "mengimpor.",
+    en="“{value}” fits several: {allowed}. Write the code into the cell, or choose it when you import.",
 )
 unresolved_subactivity = Kind(
     "unresolved_subactivity",
-    id="sub kegiatan {value} tidak ada pada kegiatannya dalam nomenklatur {edition}; terdekat: {nearest}",
-    en="sub-activity {value} is not in its activity in nomenclature {edition}; nearest: {nearest}",
+    id="Sub kegiatan “{value}” tidak ada pada kegiatannya dalam nomenklatur {edition}. Terdekat: {nearest}.",
+    en="Its activity in nomenclature {edition} has no sub-activity “{value}”. Nearest: {nearest}.",
 )
 unknown_agency = Kind(
     "unknown_agency",
-    id="perangkat daerah {value} belum terdaftar; terdekat: {nearest}. "
-    "Daftarkan, pakai resolutions, atau new_agencies=create",
-    en="agency {value} is not registered; nearest: {nearest}. Register it, use resolutions, or new_agencies=create",
+    id="Perangkat daerah “{value}” belum terdaftar; terdekat: {nearest}. Pilih kodenya saat mengimpor, "
+    "atau biarkan impor mendaftarkannya.",
+    en="Agency “{value}” is not registered; nearest: {nearest}. Choose its code when you import, or let "
+    "the import register it.",
 )
-cell_required = Kind("cell_required", id="sel ini wajib diisi", en="this cell must be filled")
+cell_required = Kind("cell_required", id="Sel ini wajib diisi.", en="This cell is required.")
 unresolved_place = Kind(
     "unresolved_place",
-    id="lokasi {value} tidak dapat dipastikan di wilayah rencana; teksnya disimpan. Terdekat: {nearest}",
-    en="the place {value} could not be told in the plan's region; its words are kept. Nearest: {nearest}",
+    id="Lokasi “{value}” tidak dapat dipastikan di wilayah rencana, sehingga teksnya yang disimpan. "
+    "Terdekat: {nearest}.",
+    en="The place “{value}” is not clear within the region of the plan, so the line keeps its text. "
+    "Nearest: {nearest}.",
 )
 unused_resolution = Kind(
     "unused_resolution",
-    id="resolutions untuk {value} tidak cocok dengan sel mana pun",
-    en="the resolution for {value} fits no cell",
+    id="Tidak ada sel yang cocok dengan pilihan kode untuk “{value}”. Perbaiki atau hapus pilihan itu.",
+    en="No cell fits the chosen code for “{value}”. Correct or remove that choice.",
 )
 other_name = Kind(
     "other_name",
-    id="{value} tidak sama dengan nama kode {code}, yaitu {name}; yang dipakai kodenya",
-    en="{value} is not the name of the code {code}, which is {name}; the code was used",
+    id="“{value}” berbeda dari nama kode {code}, yaitu {name}. Impor memakai kodenya.",
+    en="“{value}” differs from the name of the code {code}, which is {name}. The import uses the code.",
 )
 other_code = Kind(
     "other_code",
-    id="kode {value} tidak dikenal; namanya cocok dengan {code}, itulah yang dipakai",
-    en="the code {value} is not known; its name is that of {code}, which was used",
+    id="Kode “{value}” tidak dikenal, tetapi namanya cocok dengan {code}. Impor memakai yang cocok itu.",
+    en="The code “{value}” is unknown, but the name is that of {code}. The import uses the latter.",
 )
 merged_agency = Kind(
     "merged_agency",
-    id="perangkat daerah {value} sudah digabung; barisnya menjadi milik {code} {name}",
-    en="agency {value} was merged; its line belongs to {code} {name}",
+    id="Perangkat daerah “{value}” sudah digabung. Barisnya menjadi milik {code} {name}.",
+    en="Agency “{value}” has merged. Its line belongs to {code} {name}.",
 )
 not_in_force_yet = Kind(
     "not_in_force_yet",
-    id="baris ini belum berlaku; realisasinya dapat dilaporkan setelah perubahan rencana ditetapkan",
-    en="this line is not in force yet; report its spending once the amendment is adopted",
+    id="Baris ini belum berlaku. Laporkan realisasinya setelah perubahan rencana ditetapkan.",
+    en="This line is not in force yet. Report its spending after the adoption of the amendment.",
 )
 no_amendment = Kind(
     "no_amendment",
-    id="alasan hanya untuk perubahan rencana; rencana ini tidak sedang diubah",
-    en="a reason belongs to an amendment; this plan is not being amended",
+    id="Alasan hanya untuk perubahan rencana, dan rencana ini tidak sedang diubah. Kosongkan alasannya.",
+    en="A reason belongs to an amendment, and this plan has none open. Leave the reason out.",
 )
 basis_required = Kind(
     "basis_required",
-    id="nyatakan basis: cumulative atau period; berkas ini memuat kolom realisasi",
-    en="state basis: cumulative or period; this file has realisation columns",
+    id="Berkas ini memuat kolom realisasi. Nyatakan isinya: kumulatif sejak Januari atau per semester.",
+    en="This file has realisation columns. State their content: cumulative from January, or each "
+    "half-year alone.",
 )

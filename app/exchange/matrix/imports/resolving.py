@@ -72,8 +72,6 @@ def resolve(
 
 
 class _Run:
-    """State of one resolution, with all names looked up in a fixed number of statements."""
-
     def __init__(
         self,
         session: Session,
