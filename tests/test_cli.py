@@ -294,7 +294,7 @@ def test_resolutions_come_from_a_file(rata: Rata, prepared: Database, tmp_path: 
     for text, said in (
         ("[", "JSON"),
         ('[{"column": "agency", "value": "x", "code": null}]', "Give the code"),
-        ('[{"column": "subactivity", "value": "x", "code": null}]', "No cell fits"),
+        ('[{"column": "subactivity", "value": "x", "code": null}]', "fits no cell"),
     ):
         settled.write_text(text)
         done = rata(*call)

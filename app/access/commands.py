@@ -33,7 +33,7 @@ from app.kit.database.engine import get_table
 from app.kit.database.journal import Author, Chain, Entry, append, assign_version, lock_chain
 from app.kit.database.resources import write_version
 from app.kit.http.precondition import UNCONDITIONAL, Precondition
-from app.kit.http.validation import check_key, unknown_reference
+from app.kit.http.validation import check_key, describe_unknown
 from app.kit.problems import Conflict, FieldError, Invalid, Kind, Problem, refuse, require_found
 from app.kit.wording import Text
 from app.kit.write_behind import WriteBehind
@@ -72,8 +72,8 @@ not_administered = Kind(
 )
 home_stays = Kind(
     "home_stays",
-    id="Wilayah asal akun ini tetap {allowed}. Buat akun lain untuk wilayah “{value}”.",
-    en="The home region of this principal stays {allowed}. Create another principal for region “{value}”.",
+    id="Wilayah asal akun ini tetap {allowed}. Buat akun lain untuk “{value}”.",
+    en="The home of this principal stays {allowed}. Create another principal for “{value}”.",
 )
 no_issuer = Kind(
     "no_issuer",
@@ -204,8 +204,7 @@ def _check_content(write: Write, content: PrincipalIn, home: str, issuer: str | 
     missing = {code for find in MISSING_REGIONS for code in find(write.session, set(places.values()))}
     for pointer, code in places.items():
         if code in missing:
-            values = {"source": "regions"}
-            errors.append(FieldError(unknown_reference, pointer=pointer, value=code, values=values))
+            errors.append(describe_unknown(code, "regions", (), pointer=pointer))
         elif not is_within(code, home) and pointer != "/region_code":
             errors.append(FieldError(outside_home, pointer=pointer, value=code, allowed=home))
     refuse(errors)

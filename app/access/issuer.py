@@ -94,7 +94,7 @@ class Issuer:
     def verify_token(self, token: str) -> dict[str, Any]:
         """Return the claims of an authentic token, from cached keys alone.
 
-        Raises Untrusted if the token is not authentic, IssuerUnreachable if the cached keys cannot decide.
+        Raises UntrustedToken if the token is not authentic, IssuerUnreachable if the cached keys cannot decide.
         """
         try:
             if len(token) > LONGEST_TOKEN:
@@ -117,7 +117,7 @@ class Issuer:
         return claims
 
     def _read_header(self, header: Mapping[str, Any]) -> tuple[str, str | None]:
-        """Return (algorithm, key id) of a token's header. Raises Untrusted if the settings do not allow them."""
+        """Return (algorithm, key id) of a token's header. Raises UntrustedToken if the settings do not allow them."""
         algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
         if not isinstance(algorithm, str) or algorithm not in self._algorithms:
             raise UntrustedToken
@@ -126,7 +126,7 @@ class Issuer:
         return algorithm, kid
 
     def _check_purpose(self, claims: Mapping[str, Any]) -> None:
-        """Raise Untrusted for a token without a subject, and for an ID token, which is meant for a login client."""
+        """Raise UntrustedToken for a token without a subject, and for an ID token, which is meant for a login client."""
         subject = claims.get(self.subject_claim)
         if not isinstance(subject, str) or not subject.isascii() or not 1 <= len(subject) <= 255:
             raise UntrustedToken
@@ -180,7 +180,7 @@ class Issuer:
     def _find_key(self, kid: str | None, algorithm: str) -> PyJWK:
         """Return the key that a token names.
 
-        Raises Untrusted if keys younger than `FETCH_PAUSE` seconds lack it. Older ones may lack a key that the issuer
+        Raises UntrustedToken if keys younger than `FETCH_PAUSE` seconds lack it. Older ones may lack a key that the issuer
         added since: this wakes the background thread and raises IssuerUnreachable, so that the client retries.
         """
         keys, now = self._keys, self._clock()

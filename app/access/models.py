@@ -40,8 +40,7 @@ malformed_network = Kind(
 )
 agency_of_operator = Kind(
     "agency_of_operator",
-    id="Hanya operator perangkat daerah yang dapat dibatasi pada satu perangkat daerah. Kosongkan "
-    "perangkat daerahnya.",
+    id="Hanya operator yang dapat dibatasi pada satu perangkat daerah. Kosongkan perangkat daerahnya.",
     en="Only an operator can have the role for one agency. Leave the agency out.",
 )
 

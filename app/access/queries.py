@@ -70,10 +70,11 @@ _BY_HASH = (
     )
     .where(_token.c.hash == sa.bindparam("hash"))
 )
-_BY_IDENTITY = (
-    sa.select(_principal.c.id, _principal.c.name.label("principal"), _principal.c.last_used_at, *_GRANT)
-    .select_from(_principal.outerjoin(_membership, _membership.c.principal_id == _principal.c.id))
-    .where(_principal.c.issuer == sa.bindparam("issuer"), _principal.c.subject == sa.bindparam("subject"))
+_PERSONS = sa.select(
+    _principal.c.id, _principal.c.name.label("principal"), _principal.c.last_used_at, *_GRANT
+).select_from(_principal.outerjoin(_membership, _membership.c.principal_id == _principal.c.id))
+_BY_IDENTITY = _PERSONS.where(
+    _principal.c.issuer == sa.bindparam("issuer"), _principal.c.subject == sa.bindparam("subject")
 )
 
 
@@ -141,10 +142,7 @@ def find_person_bearer(
 
 def find_reader(session: Session, principal: int) -> Actor | None:
     """Return a principal as an actor with scope `read`, for reads outside a request. Returns None if it is gone."""
-    statement = sa.select(_principal.c.id, _principal.c.name, _principal.c.last_used_at, *_GRANT).outerjoin(
-        _membership, _membership.c.principal_id == _principal.c.id
-    )
-    rows = [_PersonRow(*row) for row in session.execute(statement.where(_principal.c.id == principal))]
+    rows = [_PersonRow(*row) for row in session.execute(_PERSONS.where(_principal.c.id == principal))]
     if not rows:
         return None
     name = rows[0].principal

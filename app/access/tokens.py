@@ -40,8 +40,7 @@ _tokens, _principals = get_table(Token), get_table(Principal)
 
 scope_beyond_own = Kind(
     "scope_beyond_own",
-    id="Token Anda hanya memiliki cakupan {own:scope}, sehingga tidak dapat memberikan cakupan "
-    "{scope:scope}.",
+    id="Token Anda hanya memiliki cakupan {own:scope}, jadi tidak dapat memberi cakupan {scope:scope}.",
     en="Your token has only the scopes {own:scope}, so it cannot give the scope {scope:scope}.",
 )
 expiry_out_of_range = Kind(

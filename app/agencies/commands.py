@@ -43,10 +43,8 @@ _CODE: TypeAdapter[str] = TypeAdapter(AgencyCode)
 
 malformed_code = Kind(
     "malformed_agency_code",
-    id="“{value}” bukan kode perangkat daerah. Gunakan huruf besar, angka, titik dan tanda hubung, "
-    "misalnya 1.06.0.00.0.00.08.0000.",
-    en="“{value}” is not the code of an agency. Use capital letters, digits, dots and hyphens, such as "
-    "1.06.0.00.0.00.08.0000.",
+    id="“{value}” bukan kode perangkat daerah. Gunakan huruf besar, angka, titik dan tanda hubung.",
+    en="“{value}” is not the code of an agency. Use capital letters, digits, dots and hyphens.",
 )
 into_itself = Kind(
     "merged_into_itself",

@@ -36,15 +36,7 @@ class AgencyKind(StrEnum):
     other = "other"
 
 
-PARTNER_KINDS = (
-    AgencyKind.business,
-    AgencyKind.bank,
-    AgencyKind.ngo,
-    AgencyKind.university,
-    AgencyKind.baznas,
-    AgencyKind.village,
-    AgencyKind.other,
-)
+PARTNER_KINDS = tuple(AgencyKind)[list(AgencyKind).index(AgencyKind.business) :]
 
 
 class AgencyState(StrEnum):

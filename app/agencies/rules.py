@@ -1,6 +1,6 @@
-"""States and verbs of an agency, as one transitions table."""
+"""Verbs on an agency and the states that allow them."""
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from app.kit.wording import Text, declare_words
 
@@ -17,29 +17,19 @@ declare_words(
 )
 
 
-class AgencyStep(NamedTuple):
-    """A transition: a verb, the states that allow it, and the next state.
-
-    `to_state` is None for an unchanged state and for a deletion.
-    """
-
-    verb: AgencyVerb
-    from_states: frozenset[str]
-    to_state: str | None
-
-
-AGENCY_STEPS = (
-    AgencyStep("edit", frozenset({"active", "retired"}), None),
-    AgencyStep("retire", frozenset({"active"}), "retired"),
-    AgencyStep("restore", frozenset({"retired"}), "active"),
-    AgencyStep("merge", frozenset({"active", "retired"}), "merged"),
-    AgencyStep("delete", frozenset({"active", "retired", "merged"}), None),
-)
+_STATES: dict[AgencyVerb, tuple[str, ...]] = {
+    "edit": ("active", "retired"),
+    "retire": ("active",),
+    "restore": ("retired",),
+    "merge": ("active", "retired"),
+    "delete": ("active", "retired", "merged"),
+}
+"""Verb → states that allow it."""
 
 
 def list_possible_verbs(state: str) -> list[AgencyVerb]:
     """Return the verbs that a state allows, before the checks of rights and references."""
-    return [step.verb for step in AGENCY_STEPS if state in step.from_states]
+    return [verb for verb, states in _STATES.items() if state in states]
 
 
 def can_have_agencies(region_code: str) -> bool:

@@ -16,10 +16,8 @@ from app.kit.wording import Text
 
 expired_cursor = Kind(
     "expired_cursor",
-    id="Umpan tidak lagi memuat semua perubahan sejak kursor ini. Ambil kursor baru, lalu baca ulang "
-    "alamat yang terdaftar.",
-    en="The feed no longer has every change since this cursor. Take a new cursor, then read the listed "
-    "addresses again.",
+    id="Umpan tidak lagi memuat semua perubahan sejak kursor ini. Baca ulang alamat yang terdaftar.",
+    en="The feed no longer has every change since this cursor. Read the listed addresses again.",
 )
 
 

@@ -91,11 +91,6 @@ def list_regions(query: RegionSearchQuery) -> Listing:
     return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
 
 
-def list_children(region: str) -> Listing:
-    """List the regions one level below."""
-    return list_regions(RegionSearchQuery(parent=region))
-
-
 def read_region(session: Session, region: str) -> str:
     """Return one region as `RegionReply`. Raises NotFound if there is none."""
     c, below, above = _region.c, _below, _above

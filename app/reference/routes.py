@@ -51,7 +51,8 @@ def list_region_children(call: Caller, region: RegionKey, query: FromQuery[PageQ
     404 for an unknown region; an empty list below a village.
     """
     queries.check_region(call.session, region)
-    return call.answer_list(queries.list_children(region), query, sort="code")
+    children = queries.list_regions(RegionSearchQuery(parent=region))
+    return call.answer_list(children, query, sort="code")
 
 
 @router.get("/funding-sources", response_model=Page[FundingSourceOut], openapi_extra=PUBLIC)

@@ -41,8 +41,7 @@ def test_a_total_fits_a_basis_or_not(halves, period, cumulative):
 def test_a_contradiction_says_what_it_would_be():
     (error,) = check_totals(matrix(spent(300_000, 400_000, 700_000)).rows, "cumulative")
     assert error.shown("en").message == (
-        "The total Rp 700.000 contradicts the stated content of the realisation columns (cumulative from January). "
-        "It should be Rp 400.000."
+        "The total Rp 700.000 contradicts figures cumulative from January. It should be Rp 400.000."
     )
 
 

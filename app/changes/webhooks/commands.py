@@ -37,7 +37,7 @@ from app.kit.database.engine import get_table
 from app.kit.database.journal import Chain, Entry, append, assign_version, lock_chain
 from app.kit.database.resources import write_version
 from app.kit.http.pagination import foreign_cursor
-from app.kit.http.validation import check_key, unknown_reference
+from app.kit.http.validation import check_key, describe_unknown
 from app.kit.problems import BadRequest, FieldError, Invalid, Kind, Problem, refuse, require_found
 from app.kit.wording import Text
 
@@ -128,8 +128,7 @@ def _check_content(
             FieldError(address_not_reached, pointer="/address", value=content.address, allowed=allowed)
         )
     if any(region in find(write.session, {region}) for find in MISSING_REGIONS):
-        values = {"source": "regions"}
-        errors.append(FieldError(unknown_reference, pointer="/region_code", value=region, values=values))
+        errors.append(describe_unknown(region, "regions", (), pointer="/region_code"))
     elif not write.actor.may("write_webhooks", region):
         errors.append(FieldError(not_administered, pointer="/region_code", value=region))
     elif stored is not None and region != stored.row["region_code"]:
@@ -297,8 +296,7 @@ def _requeue_delivery(write: Write, webhook: StoredWebhook, id: str) -> bool:
     statement = sa.select(c.state, c.next_attempt_at).where(c.webhook_id == webhook.id, c.id == id)
     row = write.session.execute(statement).one_or_none()
     if row is None:
-        values = {"source": "deliveries"}
-        raise Invalid(errors=[FieldError(unknown_reference, pointer="/delivery", value=id, values=values)])
+        raise Invalid(errors=[describe_unknown(id, "deliveries", (), pointer="/delivery")])
     if row.state == DeliveryState.pending and row.next_attempt_at <= write.author.at:
         return False
     again = {"state": DeliveryState.pending, "attempts": 0, "next_attempt_at": write.author.at, "error": None}

@@ -23,7 +23,7 @@ from app.changes.webhooks.models import (
     WebhookSecretOut,
     WebhookSecretRow,
 )
-from app.changes.webhooks.rules import DeliveryState, Hint, WebhookState, convert_kinds
+from app.changes.webhooks.rules import DeliveryState, Hint, WebhookState
 from app.kit.database.engine import get_table
 from app.kit.database.journal import FEED, JournalHead
 from app.kit.database.json_sql import select_fields
@@ -35,6 +35,7 @@ webhooks, secrets = get_table(WebhookRow), get_table(WebhookSecretRow)
 deliveries = get_table(WebhookDeliveryRow)
 _principals, _heads = get_table(Principal), get_table(JournalHead)
 _w, _d = webhooks.c, deliveries.c
+_OWNER = sa.select(_principals.c.name).where(_principals.c.id == _w.principal_id).scalar_subquery()
 
 
 # For administrators
@@ -53,8 +54,7 @@ def build_state(now: datetime) -> ColumnElement[str]:
 
 
 def _select_webhooks(actor: Actor, now: datetime) -> Select[Any]:
-    owner = sa.select(_principals.c.name).where(_principals.c.id == _w.principal_id).scalar_subquery()
-    columns = select_fields(WebhookOut, webhooks, owner=owner, state=build_state(now))
+    columns = select_fields(WebhookOut, webhooks, owner=_OWNER, state=build_state(now))
     return sa.select(*columns).where(can_see_region(actor, _w.region_code, "write_webhooks"))
 
 
@@ -122,9 +122,8 @@ class StoredWebhook(NamedTuple):
 
 def find_webhook(session: Session, condition: ColumnElement[bool], now: datetime) -> StoredWebhook | None:
     """Return the webhook that meets a condition, without a check of rights. Returns None if there is none."""
-    owner = sa.select(_principals.c.name).where(_principals.c.id == _w.principal_id).scalar_subquery()
     is_owned = can_read(_w.principal_id, _w.region_code, now).label("is_owned")
-    columns = (webhooks, owner.label("owner"), build_state(now).label("state"), is_owned)
+    columns = (webhooks, _OWNER.label("owner"), build_state(now).label("state"), is_owned)
     result = session.execute(sa.select(*columns).where(condition)).one_or_none()
     if result is None:
         return None
@@ -136,8 +135,8 @@ def find_webhook(session: Session, condition: ColumnElement[bool], now: datetime
 
 
 def make_filter(actor: Actor, region: str, kinds: list[str]) -> FeedFilter:
-    """Return the feed of a webhook with that owner."""
-    return FeedFilter(actor, region, convert_kinds(kinds))
+    """Return the feed of a webhook with that owner, which has `plan` for the webhook's kind `plan.*`."""
+    return FeedFilter(actor, region, [kind.removesuffix(".*") for kind in kinds])
 
 
 def list_due_webhooks(session: Session, now: datetime) -> list[int]:

@@ -73,11 +73,6 @@ def format_webhook_subject(webhook: str, secret: str | None = None) -> str:
     return f"webhooks/{webhook}" + (f"/secrets/{secret}" if secret else "")
 
 
-def convert_kinds(globs: Iterable[str]) -> list[str]:
-    """Convert a webhook's kinds to those of the feed, which has `plan` for `plan.*`."""
-    return [glob.removesuffix(".*") for glob in globs]
-
-
 # Hints
 
 
@@ -258,8 +253,8 @@ class NoSecretsKey(Problem):
     code = "no_secrets_key"
     title = Text("Webhook belum disiapkan", "Webhooks are not set up")
     detail = Text(
-        "Rahasia webhook tidak dapat disimpan. Operator layanan perlu menyetel kuncinya, RATA_SECRETS_KEY.",
-        "The service cannot store secrets of webhooks. Its operator needs to set the key, RATA_SECRETS_KEY.",
+        "Rahasia webhook tidak dapat disimpan sebelum operator layanan menyetel RATA_SECRETS_KEY.",
+        "The service cannot store secrets of webhooks until its operator sets RATA_SECRETS_KEY.",
     )
 
 

@@ -182,9 +182,11 @@ def lease_webhook(session: Session, webhook: int, now: datetime, worker: str) ->
         _release(session, webhook, worker)
         return None
     row = find_pending_delivery(session, webhook)
-    if row is not None and row.next_attempt_at <= now and not _is_still_visible(session, stored.watch, row):
-        _withdraw(session, stored, row)
-        row = None
+    if row is not None and row.next_attempt_at <= now:
+        visible = count_entries(session, stored.watch, after=row.first, until=row.last).total
+        if visible < row.count:
+            _withdraw(session, stored, row)
+            row = None
     if row is None:
         row = _create_delivery(session, stored, stored.watch, now)
     if row is None or row.next_attempt_at > now:
@@ -230,11 +232,6 @@ def _create_delivery(
         values["place"] = list(new.last)
     session.execute(sa.update(webhooks).where(webhooks.c.id == row["id"]).values(**values))
     return delivery
-
-
-def _is_still_visible(session: Session, watch: FeedFilter, row: PendingDelivery) -> bool:
-    """Return whether the owner may still know of all entries of a delivery."""
-    return count_entries(session, watch, after=row.first, until=row.last).total >= row.count
 
 
 def _withdraw(session: Session, webhook: StoredWebhook, row: PendingDelivery) -> None:

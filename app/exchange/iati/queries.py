@@ -29,8 +29,8 @@ class NotAdopted(Problem):
     code = "not_adopted"
     title = Text("Belum ditetapkan", "Not adopted yet")
     detail = Text(
-        "Rencana {plan} belum ditetapkan. Ekspor ini hanya memuat revisi yang berlaku.",
-        "Plan {plan} is not adopted yet. This export has only the revision in force.",
+        "Rencana {plan} belum ditetapkan; ekspor ini hanya memuat revisi yang berlaku.",
+        "Plan {plan} is not adopted yet; this export has only the revision in force.",
     )
 
 

@@ -56,8 +56,8 @@ NEGATIVE_NUMBER = Kind(
 )
 LOST_DIGITS = Kind(
     "lost_digits",
-    "“{value}” telah kehilangan angka (notasi ilmiah atau terlalu besar). Isi ulang sebagai angka penuh.",
-    "“{value}” has lost digits (scientific notation, or too large). Enter the full number again.",
+    "“{value}” telah kehilangan angka, misalnya oleh notasi ilmiah. Isi ulang angka lengkapnya.",
+    "“{value}” has lost digits, for example by scientific notation. Enter the full number again.",
 )
 ROUNDED = Kind(
     "rounded",
@@ -308,10 +308,8 @@ def _format_share(share: Share) -> str:
 
 TOTAL_CONTRADICTS_BASIS = Kind(
     "total_contradicts_basis",
-    "Total Rp {total} tidak sesuai dengan isi kolom realisasi yang dinyatakan ({basis:basis}). "
-    "Seharusnya Rp {expected}.",
-    "The total Rp {total} contradicts the stated content of the realisation columns ({basis:basis}). "
-    "It should be Rp {expected}.",
+    "Total Rp {total} tidak sesuai dengan isi realisasi {basis:basis}. Seharusnya Rp {expected}.",
+    "The total Rp {total} contradicts figures {basis:basis}. It should be Rp {expected}.",
 )
 TOTAL_ALONE = Kind(
     "total_alone",

@@ -25,10 +25,8 @@ CODE_UNREADABLE = Kind(
 )
 CODE_LOST_ZEROS = Kind(
     "code_lost_zeros",
-    "Kode “{value}” tersimpan sebagai angka sehingga nolnya mungkin hilang. Format sel sebagai teks, "
-    "lalu isi ulang.",
-    "The code “{value}” is a number in the file and may have lost a zero. Format the cell as text and "
-    "enter the code again.",
+    "Kode “{value}” berupa angka; nolnya mungkin hilang. Format sel sebagai teks dan isi ulang.",
+    "The code “{value}” is a number and may lack a zero. Format the cell as text and enter it again.",
 )
 CODE_PADDED = Kind(
     "code_padded",

@@ -213,7 +213,7 @@ Basis = Literal["cumulative", "period"]
 declare_words(
     {
         "cumulative": Text("kumulatif sejak Januari", "cumulative from January"),
-        "period": Text("per semester", "each half-year alone"),
+        "period": Text("per semester", "of each half-year alone"),
     },
     form="basis",
 )
@@ -335,8 +335,8 @@ class MatrixLine:
     | direct, indirect, supporting, funding_sources | tuple of Share |
     | allocation, spent_s1, spent_s2, spent_total | whole rupiah or None |
     | regularity | Regularity or None |
-    | location | tuple of Place |
-    | recipients | tuple of Recipient |
+    | location | tuple of ParsedPlace |
+    | recipients | tuple of RecipientCount |
     | benefit_amount | whole rupiah per recipient, or None |
     | benefit_form | tuple of BenefitForm |
     | duration | months or None |

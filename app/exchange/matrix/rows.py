@@ -150,15 +150,13 @@ class MatrixTable:
 
 NO_SUBACTIVITY = Kind(
     "no_subactivity",
-    "Ada jumlah tanpa sub kegiatan. Isi sub kegiatannya, atau hapus jumlahnya bila ini subtotal.",
-    "There is an amount without a sub-activity. Enter the sub-activity, or remove the amount if it is "
-    "a subtotal.",
+    "Ada jumlah tanpa sub kegiatan. Isi sub kegiatannya, atau hapus jumlah subtotal.",
+    "There is an amount without a sub-activity. Enter one, or remove the amount of a subtotal.",
 )
 NO_AGENCY = Kind(
     "no_agency",
-    "Baris ini tidak memiliki perangkat daerah, begitu pula baris di atasnya dalam strategi yang "
-    "sama. Isi perangkat daerahnya.",
-    "This line has no agency, nor has any line above it in the strategy. Enter the agency.",
+    "Baris ini dan baris di atasnya tidak memiliki perangkat daerah. Isi perangkat daerahnya.",
+    "This line and those above it have no agency. Enter the agency.",
 )
 
 

@@ -37,16 +37,13 @@ NO_HEADER = Kind(
 NO_LINES = Kind("no_lines", "Matriks ini tidak memuat satu baris pun.", "This matrix has no lines.")
 OTHER_SHEETS = Kind(
     "other_sheets",
-    "Lembar “{value}” juga memuat matriks dan tidak dibaca. Kirim lembar itu tersendiri dengan "
-    "menyebut namanya.",
-    "Sheet “{value}” also has a matrix, which the import did not read. Send that sheet separately, by "
-    "its name.",
+    "Lembar “{value}” juga memuat matriks, tetapi tidak dibaca. Kirim tersendiri dengan namanya.",
+    "Sheet “{value}” has a matrix too, but was not read. Send it separately, by its name.",
 )
 NO_STRATEGY = Kind(
     "no_strategy",
-    "Baris ini tidak memiliki strategi. Isi kolomnya atau baris bagian di atasnya dengan salah satu "
-    "dari: {allowed}.",
-    "This line has no strategy. Fill its column, or the section row above it, with one of: {allowed}.",
+    "Baris ini tidak memiliki strategi. Isi kolomnya dengan salah satu dari: {allowed}.",
+    "This line has no strategy. Fill its column with one of: {allowed}.",
 )
 UNKNOWN_SECTION = Kind(
     "unknown_section",
@@ -71,13 +68,12 @@ TOTAL_DIFFERS = Kind(
 TEXT_AFTER_TABLE = Kind(
     "text_after_table",
     "Tabel berakhir di atas baris ini (“{value}”). Isi mulai dari sini tidak dibaca.",
-    "The table ends above this row (“{value}”). The import did not read this row or those below.",
+    "The table ends above this row (“{value}”). The import read nothing from here on.",
 )
 LINES_AFTER_END = Kind(
     "lines_after_end",
-    "Di bawah akhir tabel masih ada baris dengan jumlah (“{value}”). Pindahkan ke dalam tabel atau hapus.",
-    "Below the end of the table there is a row with an amount (“{value}”). Move it into the table or "
-    "remove it.",
+    "Di bawah akhir tabel ada baris dengan jumlah (“{value}”). Pindahkan ke tabel atau hapus.",
+    "Below the end of the table is a row with an amount (“{value}”). Move it up or remove it.",
 )
 
 

@@ -34,20 +34,18 @@ UNKNOWN_STRATEGY = Kind(
 )
 UNKNOWN_REGULARITY = Kind(
     "unknown_regularity",
-    "Sifat bantuan “{value}” tidak dikenal, sehingga teksnya yang disimpan. Tulis “Rutin” atau “Insidentil”.",
-    "The regularity “{value}” is unknown, so the line keeps its text. Write “Rutin” or “Insidentil”.",
+    "Sifat bantuan “{value}” tidak dikenal; teksnya disimpan. Tulis “Rutin” atau “Insidentil”.",
+    "The regularity “{value}” is unknown; its text stays. Write “Rutin” or “Insidentil”.",
 )
 UNKNOWN_BENEFIT_FORM = Kind(
     "unknown_benefit_form",
-    "Jenis bantuan “{value}” tidak dikenal, sehingga teksnya yang disimpan. Yang dikenal: {allowed}.",
-    "The form of benefit “{value}” is unknown, so the line keeps its text. Known: {allowed}.",
+    "Jenis bantuan “{value}” tidak dikenal; teksnya disimpan. Yang dikenal: {allowed}.",
+    "The form of benefit “{value}” is unknown; its text stays. Known: {allowed}.",
 )
 UNREAD_DURATION = Kind(
     "unread_duration",
-    "Durasi “{value}” tidak dapat dibaca sebagai bulan, sehingga teksnya yang disimpan. Tulis "
-    "misalnya “12 bulan”.",
-    "The duration “{value}” is not a number of months, so the line keeps its text. Write for example "
-    "“12 bulan”.",
+    "Durasi “{value}” tidak terbaca sebagai bulan; teksnya disimpan. Tulis misalnya “12 bulan”.",
+    "The duration “{value}” is not in months; its text stays. Write for example “12 bulan”.",
 )
 
 STRATEGY_NAMES: Mapping[Strategy, str] = {
@@ -187,23 +185,18 @@ def write_months(months: int | None) -> str | None:
 
 UNREAD_RECIPIENTS = Kind(
     "unread_recipients",
-    "Sasaran “{value}” tidak dapat dibaca sebagai jumlah dan satuan, sehingga teksnya yang disimpan. "
-    "Tulis misalnya “500 KK”.",
-    "The recipients “{value}” are not a count with a unit, so the line keeps the text. Write for "
-    "example “500 KK”.",
+    "Sasaran “{value}” bukan jumlah dengan satuan; teksnya disimpan. Tulis misalnya “500 KK”.",
+    "The recipients “{value}” are not a count with a unit; the text stays. Write for example “500 KK”.",
 )
 UNKNOWN_RECIPIENT_UNIT = Kind(
     "unknown_recipient_unit",
-    "Satuan sasaran “{unit}” tidak dikenal. Yang dikenal antara lain “KK”, “orang”, “kelompok”, "
-    "“desa” dan “unit”.",
-    "The unit of recipients “{unit}” is unknown. Known are “KK”, “orang”, “kelompok”, “desa”, “unit” "
-    "and more.",
+    "Satuan “{unit}” tidak dikenal. Gunakan misalnya “KK”, “orang”, “kelompok”, “desa” atau “unit”.",
+    "The unit “{unit}” is unknown. Use for example “KK”, “orang”, “kelompok”, “desa” or “unit”.",
 )
 UNREAD_BENEFIT_AMOUNT = Kind(
     "unread_benefit_amount",
-    "Besaran manfaat “{value}” tidak dapat dibaca sebagai rupiah per penerima, sehingga teksnya yang "
-    "disimpan.",
-    "The benefit “{value}” is not an amount of rupiah for each recipient, so the line keeps its text.",
+    "Besaran manfaat “{value}” bukan rupiah per penerima; teksnya disimpan.",
+    "The benefit “{value}” is not in rupiah for each recipient; its text stays.",
 )
 
 KIND_UNITS: dict[RecipientKind, str] = {

@@ -19,8 +19,8 @@ from app.kit.wording import Text
 
 CELL_TOO_LONG = Kind(
     "cell_too_long",
-    "Teks {length} karakter melebihi batas 32.767 karakter per sel Excel. Ekspor sebagai CSV.",
-    "A text of {length} characters exceeds the limit of 32,767 in a cell of Excel. Export as CSV.",
+    "Teks {length} karakter melebihi batas sel Excel, 32.767 karakter. Ekspor sebagai CSV.",
+    "A text of {length} characters exceeds Excel's limit of 32,767 in a cell. Export as CSV.",
 )
 
 SHEET_NAME = "Matriks OPPKPKE"
@@ -49,7 +49,7 @@ def group_by_strategy(lines: Iterable[MatrixLine]) -> list[tuple[Strategy | None
 def make_matrix_xlsx(lines: Iterable[MatrixLine], titles: Sequence[str], *, realisation: bool) -> bytes:
     """Return a workbook of one sheet, with at most two `titles`; amounts are numbers, all else is text.
 
-    Raises Unwritable if a text is longer than a cell of Excel can hold.
+    Raises UnwritableMatrix if a text is longer than a cell of Excel can hold.
     """
     import xlsxwriter
 

@@ -33,8 +33,8 @@ class SheetFull(Problem):
     code = "sheet_full"
     title = Text("Terlalu banyak baris untuk satu lembar", "Too many rows for a sheet")
     detail = Text(
-        "Ada {rows} baris, padahal satu lembar Excel memuat paling banyak {most}. Tarik sebagai "
-        "NDJSON, CSV atau Parquet, atau satu provinsi demi satu provinsi.",
+        "Ada {rows} baris; satu lembar Excel memuat paling banyak {most}. Tarik sebagai NDJSON, CSV "
+        "atau Parquet, atau per provinsi.",
         "There are {rows} rows, but a sheet of Excel holds at most {most}. Pull as NDJSON, CSV or "
         "Parquet, or one province at a time.",
     )

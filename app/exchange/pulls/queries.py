@@ -28,6 +28,7 @@ from app.plans.actions.queries import actions, build_action_columns
 from app.plans.core.queries import can_see_plan, plans
 from app.plans.core.rules import PLAN_CHAIN
 from app.tracking.quarters.snapshots.queries import is_latest, select_report_of_line, snapshots
+from app.tracking.quarters.snapshots.rules import format_address
 
 _heads, _journal = get_table(JournalHead), get_table(JournalRow)
 
@@ -114,17 +115,13 @@ def find_last_position(session: Session, plan_sources: Sequence[Source], period:
         .join_from(_heads, _journal, sa.and_(j.chain == _heads.c.chain, j.position == _heads.c.position))
         .where(_heads.c.chain.in_(chains))
     )
-    subjects = [_format_subject(source, period) for source in plan_sources if source.amendment is not None]
+    frozen = [(s.region_code, s.amendment) for s in plan_sources if s.amendment is not None]
+    subjects = [format_address(region, period, amendment) for region, amendment in frozen]
     of_snapshots = sa.select(j.sequence).where(j.subject.in_(subjects), j.kind == "snapshot.created")
     both = sa.union_all(of_plans, of_snapshots).subquery("both")
     last = sa.select(sa.func.max(both.c.sequence)).scalar_subquery()
     row = session.execute(sa.select(j.chain, j.position, j.hash).where(j.sequence == last)).one_or_none()
     return FeedPosition(*row) if row else BEGINNING
-
-
-def _format_subject(source: Source, period: str) -> str:
-    plain = f"snapshots/{period}/{source.region_code}"
-    return f"{plain}/amendments/{source.amendment}" if source.amendment else plain
 
 
 def read_lines(

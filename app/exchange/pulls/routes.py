@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from app.access.actor import Caller, RequestContext
 from app.exchange.pulls.models import Digests, Format, PullEnd, PullFormat, PullLine, PullPeriod, PullQuery
 from app.exchange.pulls.queries import list_sources
-from app.exchange.pulls.rules import MEDIA_TYPES, choose_coding, choose_format, make_file_name
+from app.exchange.pulls.rules import MEDIA_TYPES, choose_coding, choose_format
 from app.exchange.pulls.writing import LIBRARIES, RequestedPull
 from app.kit.exports.cache import ExportCache
 from app.kit.exports.range_responses import ExportResponse, ExportSource, declare_range_headers
@@ -131,7 +131,7 @@ def _answer_pull(call: RequestContext, kind: str, period: str, query: PullQuery,
         return answer_unchanged(tag, vary=vary)
     headers = {"Cache-Control": "private, no-cache", "Vary": vary}
     if in_parts:
-        name = make_file_name(period, query.region, kind)
+        name = f"rata-{period}{f'-{query.region}' if query.region else ''}.{kind}"
         headers["Content-Disposition"] = f'attachment; filename="{name}"'
     if coding is not None:
         headers["Content-Encoding"] = coding

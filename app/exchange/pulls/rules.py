@@ -7,7 +7,7 @@ come last, and are empty in lines frozen before them.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -16,7 +16,6 @@ from pydantic.fields import FieldInfo
 from app.exchange.pulls.models import Format, PullLine
 from app.extras import is_installed
 from app.kit.database.json_sql import dump_json
-from app.kit.http.etags import make_etag
 from app.kit.http.preferences import read_weights
 from app.kit.openapi.schemas import count_younger, find_release
 from app.tracking.quarters.snapshots.models import SnapshotReport
@@ -37,23 +36,6 @@ COMPRESSIBLE = frozenset({Format.ndjson, Format.csv, "digests"})
 
 CODINGS = ("zstd", "gzip") if is_installed("zstd") else ("gzip",)
 """Content codings, best first."""
-
-
-def make_pull_tag(
-    kind: str,
-    period: str,
-    region: str | None,
-    rights: str,
-    marks: Iterable[Sequence[object]],
-    made_by: str = "",
-) -> str:
-    """Return the ETag of a pull, made of everything that decides its bytes and of nothing else.
-
-    `marks` are the states of its plans, `made_by` is the version of the library that writes the format.
-    """
-    return make_etag(
-        BYTES_VERSION, kind, made_by, period, region, rights, *[repr(tuple(mark)) for mark in marks]
-    )
 
 
 def make_cache_key(tag: str, *owner: object) -> str:
@@ -91,10 +73,6 @@ def choose_coding(accept_encoding: str | None, kind: str) -> str | None:
     if best <= 0 or plain > best:
         return None
     return next(coding for weight, coding in offered if weight == best)
-
-
-def make_file_name(period: str, region: str | None, kind: str) -> str:
-    return f"rata-{period}{f'-{region}' if region else ''}.{kind}"
 
 
 # Columns of a table

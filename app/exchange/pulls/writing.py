@@ -25,13 +25,14 @@ from app.access.rules import Actor
 from app.changes.rules import encode_cursor
 from app.exchange.pulls.models import Format, PullLine, SheetFull
 from app.exchange.pulls.queries import Source, count_lines, find_last_position, list_sources, read_lines
-from app.exchange.pulls.rules import COLUMNS, format_cells, make_cache_key, make_pull_tag
+from app.exchange.pulls.rules import BYTES_VERSION, COLUMNS, format_cells, make_cache_key
 from app.kit.database.engine import Database
 from app.kit.database.json_sql import dump_json
 from app.kit.database.snapshots import start_streaming
 from app.kit.exports.cache import ExportMetadata, ExportWriter, PendingExport
 from app.kit.files.books import CREATION_DATE, LARGEST_ROW, LONGEST_CELL
 from app.kit.files.delimited import escape_formula
+from app.kit.http.etags import make_etag
 from app.kit.openapi.schemas import sort_fields_by_age
 from app.kit.problems import require_found
 
@@ -326,10 +327,11 @@ class RequestedPull:
     coding: str | None
 
     def tag(self, plan_sources: Sequence[Source]) -> str:
-        """Return the ETag for the current states of these plans."""
-        rights = self.actor.fingerprint
+        """Return the ETag for the current states of these plans, made of all that decides the bytes."""
         made_by = version(LIBRARIES[self.kind]) if self.kind in LIBRARIES else ""
-        return make_pull_tag(self.kind, self.period, self.region, rights, plan_sources, made_by)
+        states = [repr(tuple(source)) for source in plan_sources]
+        rights = self.actor.fingerprint
+        return make_etag(BYTES_VERSION, self.kind, made_by, self.period, self.region, rights, *states)
 
     def name(self, tag: str) -> str:
         """Return the cache key for the state of that tag."""

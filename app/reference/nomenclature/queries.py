@@ -125,14 +125,8 @@ class SubactivityRef(NamedTuple):
         return f"{self.code} {self.name} ({self.activity})"
 
 
-_FOUND_SUBACTIVITY = [
-    _subactivity.c.activity_name
-    if name == "activity"
-    else _subactivity.c.program_name
-    if name == "program"
-    else _subactivity.c[name]
-    for name in SubactivityRef._fields
-]
+_NAMES = {"activity": "activity_name", "program": "program_name"}
+_FOUND_SUBACTIVITY = [_subactivity.c[_NAMES.get(name, name)] for name in SubactivityRef._fields]
 
 Pair = tuple[str, str]
 """(activity name, sub-activity name) as written."""

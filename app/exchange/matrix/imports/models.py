@@ -170,14 +170,13 @@ class ImportReport(BaseModel):
 
 ambiguous_name = Kind(
     "ambiguous_name",
-    id="“{value}” cocok dengan beberapa: {allowed}. Tulis kodenya dalam sel, atau pilih kodenya saat "
-    "mengimpor.",
-    en="“{value}” fits several: {allowed}. Write the code into the cell, or choose it when you import.",
+    id="“{value}” cocok dengan beberapa: {allowed}. Tulis atau pilih kodenya.",
+    en="“{value}” fits several: {allowed}. Write its code into the cell, or choose it in the import.",
 )
 unresolved_subactivity = Kind(
     "unresolved_subactivity",
-    id="Sub kegiatan “{value}” tidak ada pada kegiatannya dalam nomenklatur {edition}. Terdekat: {nearest}.",
-    en="Its activity in nomenclature {edition} has no sub-activity “{value}”. Nearest: {nearest}.",
+    id="Kegiatan ini dalam nomenklatur {edition} tidak memuat sub kegiatan “{value}”. Terdekat: {nearest}.",
+    en="The activity has no sub-activity “{value}” in nomenclature {edition}. Nearest: {nearest}.",
 )
 unknown_agency = Kind(
     "unknown_agency",
@@ -189,15 +188,13 @@ unknown_agency = Kind(
 cell_required = Kind("cell_required", id="Sel ini wajib diisi.", en="This cell is required.")
 unresolved_place = Kind(
     "unresolved_place",
-    id="Lokasi “{value}” tidak dapat dipastikan di wilayah rencana, sehingga teksnya yang disimpan. "
-    "Terdekat: {nearest}.",
-    en="The place “{value}” is not clear within the region of the plan, so the line keeps its text. "
-    "Nearest: {nearest}.",
+    id="Lokasi “{value}” tidak pasti di wilayah rencana; teksnya disimpan. Terdekat: {nearest}.",
+    en="The place “{value}” is not clear in the region of the plan; its text stays. Nearest: {nearest}.",
 )
 unused_resolution = Kind(
     "unused_resolution",
-    id="Tidak ada sel yang cocok dengan pilihan kode untuk “{value}”. Perbaiki atau hapus pilihan itu.",
-    en="No cell fits the chosen code for “{value}”. Correct or remove that choice.",
+    id="Pilihan kode untuk “{value}” tidak cocok dengan sel mana pun. Perbaiki atau hapus.",
+    en="The chosen code for “{value}” fits no cell. Correct or remove it.",
 )
 other_name = Kind(
     "other_name",
@@ -206,8 +203,8 @@ other_name = Kind(
 )
 other_code = Kind(
     "other_code",
-    id="Kode “{value}” tidak dikenal, tetapi namanya cocok dengan {code}. Impor memakai yang cocok itu.",
-    en="The code “{value}” is unknown, but the name is that of {code}. The import uses the latter.",
+    id="Kode “{value}” tidak dikenal. Impor memakai {code}, yang namanya cocok.",
+    en="The code “{value}” is unknown. The import uses {code}, which has that name.",
 )
 merged_agency = Kind(
     "merged_agency",
@@ -221,12 +218,11 @@ not_in_force_yet = Kind(
 )
 no_amendment = Kind(
     "no_amendment",
-    id="Alasan hanya untuk perubahan rencana, dan rencana ini tidak sedang diubah. Kosongkan alasannya.",
-    en="A reason belongs to an amendment, and this plan has none open. Leave the reason out.",
+    id="Alasan hanya untuk perubahan rencana yang sedang terbuka. Kosongkan alasannya.",
+    en="A reason belongs to an open amendment, and this plan has none. Leave the reason out.",
 )
 basis_required = Kind(
     "basis_required",
-    id="Berkas ini memuat kolom realisasi. Nyatakan isinya: kumulatif sejak Januari atau per semester.",
-    en="This file has realisation columns. State their content: cumulative from January, or each "
-    "half-year alone.",
+    id="Nyatakan isi kolom realisasi dalam berkas ini: kumulatif sejak Januari atau per semester.",
+    en="State the content of the realisation columns: cumulative from January, or each half-year alone.",
 )

@@ -200,9 +200,7 @@ class _Run:
             return self._follow_merge(agency, cell, seen)
         candidates = self.known.agencies_by_name.get(named.name or "", [])
         if len(candidates) > 1:
-            self._add_error(
-                ambiguous_name, cell, seen, allowed=[f"{item.code} {item.name}" for item in candidates]
-            )
+            self._add_ambiguous(cell, seen, candidates)
             return None
         if candidates:
             if named.code:
@@ -251,9 +249,7 @@ class _Run:
         if self.accept_free_text:
             return free
         if candidates:
-            self._add_error(
-                ambiguous_name, cell, words, allowed=[f"{item.code} {item.name}" for item in candidates]
-            )
+            self._add_ambiguous(cell, words, candidates)
         else:
             successors = [item.label for item in self.known.successors.get(named.code or "", ())]
             near = successors or self.like(named.name or words, _get_name(line["activity"]))
@@ -319,9 +315,7 @@ class _Run:
         if len(candidates) == 1:
             return candidates[0]
         if candidates:
-            self._add_error(
-                ambiguous_name, cell, name, allowed=[f"{item.code} {item.name}" for item in candidates]
-            )
+            self._add_ambiguous(cell, name, candidates)
         else:
             near = find_nearest(name, self.source_labels())
             self._add_error(unknown_reference, cell, name, near=near, source=_SOURCES["funding_sources"])
@@ -360,19 +354,16 @@ class _Run:
             regions = [region for region in regions if region.parent_code in inside]
         return regions
 
-    def _add_error(
-        self,
-        kind: Kind,
-        cell: Cell,
-        value: str,
-        *,
-        allowed: object = None,
-        near: Sequence[str] = (),
-        **values: object,
+    def _add_ambiguous(
+        self, cell: Cell, value: str, items: Iterable[StoredAgency | SubactivityRef | FundingSourceRef]
     ) -> None:
-        self.out.errors.append(
-            FieldError(kind, cell=cell, value=value, allowed=allowed, nearest=near, values=values)
-        )
+        allowed = [f"{item.code} {item.name}" for item in items]
+        self.out.errors.append(FieldError(ambiguous_name, cell=cell, value=value, allowed=allowed))
+
+    def _add_error(
+        self, kind: Kind, cell: Cell, value: str, *, near: Sequence[str] = (), **values: object
+    ) -> None:
+        self.out.errors.append(FieldError(kind, cell=cell, value=value, nearest=near, values=values))
 
     def _add_warning(
         self, kind: Kind, cell: Cell, value: str, *, near: Sequence[str] = (), **values: object

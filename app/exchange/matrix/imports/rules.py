@@ -87,19 +87,9 @@ def merge_content(resolved: ResolvedLine, stored: Content | None, names: CodeNam
 
 
 def _make_blank(resolved: ResolvedLine) -> Content:
-    lists = (
-        "supporting_agencies",
-        "components",
-        "budget_lines",
-        "outputs",
-        "recipients",
-        "locations",
-        "milestones",
-        "tags",
-        "benefit_forms",
-    )
+    lists = "supporting_agencies components budget_lines outputs recipients locations milestones tags benefit_forms"
     return {
-        **{name: [] for name in lists},
+        **{name: [] for name in lists.split()},
         "matrix_texts": {},
         "title": resolved.subactivity.name,
         "benefit_amount": None,
