@@ -126,7 +126,7 @@ class Issuer:
         return algorithm, kid
 
     def _check_purpose(self, claims: Mapping[str, Any]) -> None:
-        """Raise UntrustedToken for a token without a subject, and for an ID token, which is meant for a login client."""
+        """Raise UntrustedToken for a token without a subject, and for an ID token, which is for a login client."""
         subject = claims.get(self.subject_claim)
         if not isinstance(subject, str) or not subject.isascii() or not 1 <= len(subject) <= 255:
             raise UntrustedToken
@@ -180,8 +180,8 @@ class Issuer:
     def _find_key(self, kid: str | None, algorithm: str) -> PyJWK:
         """Return the key that a token names.
 
-        Raises UntrustedToken if keys younger than `FETCH_PAUSE` seconds lack it. Older ones may lack a key that the issuer
-        added since: this wakes the background thread and raises IssuerUnreachable, so that the client retries.
+        Raises UntrustedToken if keys younger than `FETCH_PAUSE` seconds lack it. Older ones may lack a key that the
+        issuer added since: this wakes the background thread and raises IssuerUnreachable, so that the client retries.
         """
         keys, now = self._keys, self._clock()
         if keys is None or now - keys.at >= KEYS_MAX_AGE:
