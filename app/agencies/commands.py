@@ -65,8 +65,8 @@ class AgencyInUse(Problem):
     detail = Text(
         "Perangkat daerah “{agency}” masih dirujuk {count} kali: {references}. Nonaktifkan atau "
         "gabungkan dengan yang lain.",
-        "Agency “{agency}” still has {count} references: {references}. Retire it, or merge it into "
-        "another one.",
+        "Agency “{agency}” is still in use; references: {count} ({references}). Retire it, or merge "
+        "it into another one.",
     )
 
 

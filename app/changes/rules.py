@@ -24,7 +24,7 @@ expired_cursor = Kind(
 class FeedGone(Problem):
     status = 410
     code = "feed_gone"
-    title = Text("Umpan tidak sampai ke situ", "The feed does not reach back that far")
+    title = Text("Umpan tidak lagi memuat perubahan itu", "The feed no longer has these changes")
     detail = Text(
         "Umpan memuat perubahan {days} hari terakhir. Ambil kursor baru, baca ulang alamat yang "
         "terdaftar di bawah, lalu lanjutkan dari kursor itu.",
