@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from app.access.commands import Write
 from app.agencies.commands import put_agency
-from app.agencies.models import AgencyIn, AgencyKind
+from app.agencies.models import AgencyIn
 from app.exchange.matrix.amounts import accumulate_spending, check_totals
 from app.exchange.matrix.cells import CodeNames, sort_codes
 from app.exchange.matrix.imports.models import (
@@ -29,6 +29,7 @@ from app.exchange.matrix.imports.queries import MatrixFile, read_action_ids
 from app.exchange.matrix.imports.resolving import ResolvedFile, resolve
 from app.exchange.matrix.imports.rules import (
     ResolvedLine,
+    find_agency_kind,
     find_column,
     make_codes,
     match_lines,
@@ -43,7 +44,6 @@ from app.kit.problems import (
     MOST_CELL_ERRORS,
     BadRequest,
     Cell,
-    CellShape,
     FieldError,
     Invalid,
     Problem,
@@ -213,20 +213,6 @@ def _make_agencies(resolved: ResolvedFile) -> tuple[dict[str, AgencyIn], list[Fi
     return agencies, errors
 
 
-_KINDS = {
-    "dinas": AgencyKind.dinas,
-    "badan": AgencyKind.badan,
-    "kecamatan": AgencyKind.kecamatan,
-    "sekretariat": AgencyKind.sekretariat,
-    "bagian": AgencyKind.sekretariat,
-}
-
-
-def find_agency_kind(name: str) -> AgencyKind:
-    """Return the kind of an agency by the first word of its name; any other word makes a `unit`."""
-    return _KINDS.get(name.split(maxsplit=1)[0].casefold(), AgencyKind.unit)
-
-
 # Lines
 
 
@@ -333,18 +319,8 @@ def _drop_duplicates(errors: Sequence[FieldError]) -> list[FieldError]:
 
 
 def _add_finding(run: _Import, code: str, cell: Cell, finding: Finding) -> None:
-    texts = finding.shown(run.language)
-    run.findings.append(
-        ImportFinding(
-            line=code,
-            cell=CellShape(**cell._asdict()),
-            code=finding.code,
-            severity=finding.severity,
-            type=texts["type"],
-            message=texts["message"],
-            hint=texts["hint"],
-        )
-    )
+    fields = {**finding.shown(run.language), "line": code, "cell": cell._asdict()}
+    run.findings.append(ImportFinding.model_validate(fields))
 
 
 # Realisation

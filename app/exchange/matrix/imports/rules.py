@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.agencies.models import AgencyKind
 from app.exchange.matrix.cells import (
     CLASS_LETTERS,
     TEXT_FIELDS,
@@ -291,6 +292,20 @@ def make_codes(taken: Sequence[str]) -> Iterator[str]:
     while True:
         last += 1
         yield f"A-{last:03d}"
+
+
+_KINDS = {
+    "dinas": AgencyKind.dinas,
+    "badan": AgencyKind.badan,
+    "kecamatan": AgencyKind.kecamatan,
+    "sekretariat": AgencyKind.sekretariat,
+    "bagian": AgencyKind.sekretariat,
+}
+
+
+def find_agency_kind(name: str) -> AgencyKind:
+    """Return the kind of an agency by the first word of its name; any other word makes a `unit`."""
+    return _KINDS.get(name.split(maxsplit=1)[0].casefold(), AgencyKind.unit)
 
 
 # Matching the file's lines with the plan's
