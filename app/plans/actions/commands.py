@@ -65,7 +65,7 @@ class PartInUse(Problem):
 class ActionInUse(Problem):
     status = 409
     code = "action_in_use"
-    title = Text("Masih dirujuk", "Still referred to")
+    title = Text("Masih dirujuk", "There are references")
     detail = Text(
         "Baris “{action}” masih dirujuk oleh {references}. Lepaskan rujukannya lebih dahulu.",
         "Line “{action}” still has references from {references}. Remove the references first.",

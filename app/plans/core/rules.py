@@ -67,7 +67,7 @@ declare_words(
     {
         "ask_for_return": Text("Minta penelaah provinsi mengembalikannya", "Ask its reviewer to return it"),
         "open_amendment": Text("Buka perubahan rencana lebih dahulu", "Open an amendment first"),
-        "write_amendment": Text("Ubah perubahan rencana yang terbuka", "Change the open amendment"),
+        "write_amendment": Text("Tuliskan di perubahan rencana yang terbuka", "Change the open amendment"),
         "plan_year_over": Text("Tahun rencananya sudah berakhir", "Its year is over"),
     }
 )

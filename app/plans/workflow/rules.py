@@ -17,7 +17,7 @@ from app.plans.core.rules import is_editable, is_reportable
 class TransitionRefused(Problem):
     status = 409
     code = "transition_refused"
-    title = Text("Tidak dapat dari keadaan ini", "Not possible in this state")
+    title = Text("Tidak dapat pada status ini", "Not possible in this state")
     detail = Text(
         "Rencana {plan} berstatus {state}. Yang dapat {verb:passive} hanya rencana yang berstatus: {from_states}. "
         "Yang dapat Anda lakukan sekarang: {allowed:right}.",
