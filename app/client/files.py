@@ -311,7 +311,9 @@ class _Transfer:
         """Check the part and store the file under its name. Raises WrongContent if a check fails."""
         new = self._pull.folder / f"{self._pull.name}.new"
         try:
-            with self._open_target(new) as out:
+            with (
+                TableWriter(new, self._make_error) if self._pull.format == "sqlite" else new.open("wb") as out
+            ):
                 content = ContentWriter(out, self._pull.sent_as, self._make_error)
                 self._unpack(state, content)
                 fields = content.end(
@@ -335,9 +337,6 @@ class _Transfer:
         self._delete_part()
         flush_to_disk(self._pull.folder)
         return manifest
-
-    def _open_target(self, new: Path) -> "BinaryIO | TableWriter":
-        return TableWriter(new, self._make_error) if self._pull.format == "sqlite" else new.open("wb")
 
     def _unpack(self, state: _PartState, content: "ContentWriter") -> None:
         """Write the part, decompressed, into the content. Raises WrongContent if its digest differs."""

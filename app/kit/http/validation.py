@@ -264,7 +264,7 @@ def make_pointer(parts: Sequence[object]) -> str:
 def make_problem(errors: Sequence[ErrorDetails], body: Sequence[FieldError] | None = None) -> Problem:
     """Return the problem of validation errors: 404 for a path, 400 for query or header, 422 for a body.
 
-    `body`: the errors of an earlier validation of the body; they replace those that FastAPI reports for it.
+    The errors in `body`, of an earlier validation, replace those that FastAPI reports for the body.
     """
     places = {str(error["loc"][0]) for error in errors if error["loc"]}
     if "path" in places:
