@@ -262,7 +262,7 @@ def test_positions_are_enrolled_for_people_of_the_issuer(rata: Rata, prepared: D
 def test_the_real_files(rata: Rata, prepared: Database) -> None:
     refused = rata("import", PLAN_FILE, "--plan", PLAN)
     assert refused.returncode == 1
-    assert "Matriks OPPKPKE!C8: agency Dinas Pendidikan dan Kebudayaan is not registered" in refused.stderr
+    assert "Matriks OPPKPKE!C8: Agency “Dinas Pendidikan dan Kebudayaan” is not registered" in refused.stderr
     assert "… and 220 more (--all-errors)." in refused.stderr
     everything = rata("import", PLAN_FILE, "--plan", PLAN, "--all-errors")
     assert len([row for row in everything.stderr.splitlines() if "Matriks OPPKPKE!" in row]) == 240
