@@ -53,8 +53,7 @@ def sqlite_template() -> Iterator[Database]:
 
 def pytest_configure(config: pytest.Config) -> None:
     wire()
-    if os.environ.get("RATA_HOLD_SENTENCES"):
-        hold_sentences()
+    hold_sentences()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # a shell starts what runs in the background so, and every process that a test stops would inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)

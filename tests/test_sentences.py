@@ -3,7 +3,11 @@
 import pytest
 
 from app.kit.wording import Text, declare_words
-from tests.sentences import find_faults
+from tests.sentences import find_faults, find_faulty_templates
+
+
+def test_no_template_names_a_code_or_speaks_english_in_indonesian() -> None:
+    assert find_faulty_templates() == []
 
 
 @pytest.mark.parametrize(
@@ -26,8 +30,8 @@ def test_words_of_the_client_are_no_fault() -> None:
 
 def test_a_code_appears_as_its_words() -> None:
     text = Text("{state}: {verb:right}", "{state}: {verb:right}")
-    assert text.render("id", {"state": ["families", "no_such_words"], "verb": "submit"}) == (
-        "keluarga, no_such_words: mengajukan rencana"
+    assert text.render("id", {"state": ["families", "63.02"], "verb": "submit"}) == (
+        "keluarga, 63.02: mengajukan rencana"
     )
 
 

@@ -18,7 +18,7 @@ from app.kit.fields import fold_name
 from app.kit.http.pagination import Listing, match_values
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Kind, NotFound
-from app.kit.wording import Text, declare_words
+from app.kit.wording import Text
 from app.reference.queries import has_words, is_among, is_region
 
 _agency, _membership = get_table(AgencyRow), get_table(Membership)
@@ -168,7 +168,7 @@ Count = Callable[[Session, str, str], int]
 class Referrer(NamedTuple):
     """A kind of row that refers to agencies, registered by the area that owns it."""
 
-    name: str
+    name: Text
     how_many: Count
 
 
@@ -189,36 +189,19 @@ def make_counter(*columns: sa.Column[str]) -> Count:
     return count
 
 
-declare_words(
-    {
-        "agencies merged into it": Text(
-            "perangkat daerah yang digabung ke dalamnya", "agencies merged into it"
-        ),
-        "memberships": Text("peran", "memberships"),
-        "lines it leads": Text("baris rencana yang dipimpinnya", "lines it leads"),
-        "lines it supports": Text("baris rencana yang didukungnya", "lines it supports"),
-        "lines drafted for it": Text("baris dalam perubahan rencana", "lines in amendments"),
-        "meetings it attended": Text("rapat yang dihadirinya", "meetings it attended"),
-        "commitments it answers for": Text(
-            "komitmen yang menjadi tanggung jawabnya", "commitments in its charge"
-        ),
-        "commitments it supports": Text("komitmen yang didukungnya", "commitments it supports"),
-        "parts and extensions of quarters": Text(
-            "bagian dan perpanjangan waktu triwulan", "parts and extensions of quarters"
-        ),
-    }
-)
-
 OWN_REFERRERS = [
-    Referrer("agencies merged into it", make_counter(_agency.c.merged_into)),
-    Referrer("memberships", make_counter(_membership.c.agency_code)),
+    Referrer(
+        Text("perangkat daerah yang digabung ke dalamnya", "agencies merged into it"),
+        make_counter(_agency.c.merged_into),
+    ),
+    Referrer(Text("peran", "memberships"), make_counter(_membership.c.agency_code)),
 ]
 REFERRERS = list(OWN_REFERRERS)
 """`app.wiring` adds those of the areas above: this area cannot import plans, yet must not delete an agency that a line
 names."""
 
 
-def count_references(session: Session, region: str, code: str) -> dict[str, int]:
+def count_references(session: Session, region: str, code: str) -> dict[Text, int]:
     """Return kind of row → number of references to the agency, without zeros."""
     counts = {referrer.name: referrer.how_many(session, region, code) for referrer in REFERRERS}
     return {name: count for name, count in counts.items() if count}

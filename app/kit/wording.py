@@ -70,6 +70,8 @@ class _Shown(NamedTuple):
         return self._speak(self.value, form)
 
     def _speak(self, value: object, form: str) -> str:
+        if isinstance(value, Text):
+            return value.render(self.language, {})
         if isinstance(value, (list, tuple, set, frozenset)):
             is_choice = form == "or" and len(value) > 1
             *items, last = [self._speak(item, "" if form == "or" else form) for item in value] or ["–"]

@@ -92,7 +92,10 @@ def test_without_reference_data_the_printed_line_loads_it_first(rata: Rata) -> N
         (["--role", "reader@63", "--role", "reader@63"], "“reader@63” occurs more than once"),
         (["--role", "reader@6x"], "reader@6x: must be written as a region code"),
         (["--role", "operator@63.02/a b"], "operator@63.02/a b: must be written as capital letters"),
-        (["--role", "reader@63", "--network", "10.0.0.1", "--network", "10.0.0.1/32"], "“10.0.0.1/32” occurs"),
+        (
+            ["--role", "reader@63", "--network", "10.0.0.1", "--network", "10.0.0.1/32"],
+            "“10.0.0.1/32” occurs",
+        ),
         (["--role", "reader@63", "--principal", "a/b"], "a/b"),
     ],
 )

@@ -75,8 +75,6 @@ class ActionInUse(Problem):
 declare_words(
     {
         "commitments": Text("komitmen bersama", "commitments"),
-        "lines it leads": Text("baris rencana yang dipimpinnya", "lines it leads"),
-        "lines it supports": Text("baris rencana yang didukungnya", "lines it supports"),
     }
 )
 
@@ -384,6 +382,8 @@ def move_lines(write: Write, region: str, old: str, new: str) -> None:
 
 
 REFERRERS = [
-    Referrer("lines it leads", make_counter(actions.c.lead_agency)),
-    Referrer("lines it supports", make_counter(_supporting.c.agency_code)),
+    Referrer(Text("baris rencana yang dipimpinnya", "lines it leads"), make_counter(actions.c.lead_agency)),
+    Referrer(
+        Text("baris rencana yang didukungnya", "lines it supports"), make_counter(_supporting.c.agency_code)
+    ),
 ]

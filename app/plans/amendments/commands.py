@@ -20,7 +20,7 @@ from app.kit.database.upsert import upsert
 from app.kit.http.validation import narrow, validate
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import NotFound, Problem
-from app.kit.wording import Text, declare_words
+from app.kit.wording import Text
 from app.plans.actions.commands import (
     PartInUse,
     WrittenActions,
@@ -396,5 +396,4 @@ def _replace_agency(content: ActionContent, old: str, new: str) -> ActionContent
     }
 
 
-REFERRERS = [Referrer("lines drafted for it", _count_drafted)]
-declare_words({"lines drafted for it": Text("baris dalam perubahan rencana", "lines drafted for it")})
+REFERRERS = [Referrer(Text("baris dalam perubahan rencana", "lines in amendments"), _count_drafted)]

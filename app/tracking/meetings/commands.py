@@ -331,7 +331,15 @@ _NOUNS: dict[Noun, _NounTables] = {
 }
 
 REFERRERS = [
-    Referrer("meetings it attended", make_counter(meeting_agencies.c.agency_code)),
-    Referrer("commitments it answers for", make_counter(commitments.c.responsible_agency)),
-    Referrer("commitments it supports", make_counter(commitment_agencies.c.agency_code)),
+    Referrer(
+        Text("rapat yang dihadirinya", "meetings it attended"), make_counter(meeting_agencies.c.agency_code)
+    ),
+    Referrer(
+        Text("komitmen yang menjadi tanggung jawabnya", "commitments in its charge"),
+        make_counter(commitments.c.responsible_agency),
+    ),
+    Referrer(
+        Text("komitmen yang didukungnya", "commitments it supports"),
+        make_counter(commitment_agencies.c.agency_code),
+    ),
 ]

@@ -355,5 +355,8 @@ def _move_extensions(session: Session, plan: Plan, old: str, new: str) -> list[E
 
 
 REFERRERS = [
-    Referrer("parts and extensions of quarters", make_counter(parts.c.agency_code, extensions.c.agency_code))
+    Referrer(
+        Text("bagian dan perpanjangan waktu triwulan", "parts and extensions of quarters"),
+        make_counter(parts.c.agency_code, extensions.c.agency_code),
+    )
 ]
