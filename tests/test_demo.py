@@ -67,7 +67,7 @@ def test_a_database_that_no_demo_made_is_refused(tmp_path: Path, printed: io.Str
     settings = Settings(_env_file=None, database_url="sqlite:///var/../var/demo.db", port=free_port())
     with pytest.raises(SystemExit, match="1"):
         preparing.run_demo(settings, Console(file=printed))
-    assert "which no demo made" in printed.getvalue()
+    assert "which is not the demo's" in printed.getvalue()
     assert "RATA_DEMO_FOLDER=" in printed.getvalue()
     assert (tmp_path / "var" / "demo.db").read_bytes() == b"real plans"
 

@@ -237,8 +237,8 @@ def test_a_revision_that_nobody_knows_is_refused(rata: Rata, prepared: object, t
     for command in ("migrate", "verify"):
         said, _ = call(rata, command)
         assert said == (
-            "The database is at revision of another program, which no version of Rata has: "
-            "it is a database of another program."
+            "The database is at revision of another program, which no version of Rata has. "
+            "It is a database of another program."
         )
 
 
