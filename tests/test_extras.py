@@ -120,7 +120,7 @@ def test_a_format_that_is_not_installed_is_501_and_others_are_served(
     assert (problem["code"], problem["status"]) == ("not_installed", 501)
     assert (
         problem["detail"]
-        == f"This service is installed without rata[{extra}]. Ask its operator to install it."
+        == f"This service lacks “rata[{extra}]”. Ask its operator to install it."
     )
     assert "Minta operator" in secretariat.get(f"/v1/pulls/2026-Q2.{extra}").json()["detail"]
 
