@@ -30,7 +30,6 @@ READ_ELSEWHERE = {
     "compose.yaml": ("RATA_POSTGRES_PASSWORD", "RATA_PUBLISHED_PORT", "RATA_FRONT"),
     "tests, proofs and benchmarks": (
         "RATA_BENCH_SECRET",
-        "RATA_HOLD_SENTENCES",
         "RATA_PROOF_COUNT",
         "RATA_PROOF_MINUTES",
         "RATA_PROOF_SEED",
