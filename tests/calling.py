@@ -1,8 +1,7 @@
-"""The client of most tests: what it asks, it gets in one go.
+"""The client of most tests, which sends a request and receives its reply in one call.
 
-Starlette's own goes back and forth between its thread and the loop's eight times a request, so that a reply can be
-read while it is made, and httpx parses each address three times; few tests need either, and together they were a third
-of what a request cost.
+Starlette's client switches between its thread and the loop's eight times a request, to stream the reply, and httpx
+parses each address three times. Few tests need either; together they took a third of a request's time.
 """
 
 import json
@@ -21,7 +20,7 @@ from fastapi.testclient import TestClient
 from starlette.types import Message, Scope
 
 _PLAIN = re.compile(r"(/[\w./~:-]*)(?:\?([\w./~:,=&%+-]*))?", re.ASCII)
-"""An address that httpx would send as it is: path, query."""
+"""An address that httpx would send unchanged: path, query."""
 _OPTIONS = {"params", "json", "content", "headers"}
 
 
@@ -30,7 +29,7 @@ _run_in_thread = anyio.to_thread.run_sync
 
 
 async def _run_sync(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Run a function in a worker thread, or here if the client of the request asked for that."""
+    """Run a function in a worker thread, or in the loop for a client with `in_loop`."""
     if _is_in_loop.get():
         return function(*arguments)
     return await _run_in_thread(function, *arguments, **options)
@@ -40,10 +39,10 @@ anyio.to_thread.run_sync = _run_sync
 
 
 class Client(TestClient):
-    """Calls an application in the loop of `portal`, which others share.
+    """A client that calls an application in the loop of `portal`, which other clients share.
 
-    `in_loop`: what the application does in worker threads is done in the loop's own, which saves a fifth of a small
-    request. Of requests at once each would wait for the other.
+    With `in_loop` the work of worker threads runs in the loop's thread, which saves a fifth of a small request;
+    concurrent requests then run one after another.
     """
 
     def __init__(
@@ -63,26 +62,30 @@ class Client(TestClient):
         )
 
     def request(self, method: str, url: Any, **options: Any) -> httpx.Response:
-        """Send a plain request as it is; what has files, a form or escapes in its path goes through httpx."""
-        given = {
+        """Send a plain request directly; files, forms and escaped paths go through httpx."""
+        passed = {
             name: value
             for name, value in options.items()
             if value is not None and value is not httpx.USE_CLIENT_DEFAULT
         }
         method, address = method.upper(), _PLAIN.fullmatch(url) if isinstance(url, str) else None
-        if address is None or not given.keys() <= _OPTIONS or ("params" in given and address[2] is not None):
+        if (
+            address is None
+            or not passed.keys() <= _OPTIONS
+            or ("params" in passed and address[2] is not None)
+        ):
             return super().request(method, url, **options)
-        headers, body = httpx.Headers(self.headers), given.get("content", b"")
-        if "json" in given and "content" not in given:
-            body = json.dumps(given["json"], ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        headers, body = httpx.Headers(self.headers), passed.get("content", b"")
+        if "json" in passed and "content" not in passed:
+            body = json.dumps(passed["json"], ensure_ascii=False, separators=(",", ":"), allow_nan=False)
             headers["Content-Type"] = "application/json"
         if not isinstance(body, (str, bytes)):
             return super().request(method, url, **options)
-        headers.update(given.get("headers"))
+        headers.update(passed.get("headers"))
         body = body.encode() if isinstance(body, str) else body
         if body or method in ("POST", "PUT", "PATCH"):
             headers.setdefault("Content-Length", str(len(body)))
-        query = str(httpx.QueryParams(given["params"])) if "params" in given else address[2] or ""
+        query = str(httpx.QueryParams(passed["params"])) if "params" in passed else address[2] or ""
         sent = [(b"host", b"testserver"), *((name.lower(), value) for name, value in headers.raw)]
         reply = self._calls.call(method, address[1], query.encode(), sent, body)
         if reply.has_redirect_location:
@@ -92,7 +95,7 @@ class Client(TestClient):
 
 
 class _InOneGo(httpx.BaseTransport):
-    """The whole request in, the whole reply out."""
+    """A transport that passes whole requests and whole replies."""
 
     def __init__(
         self, app: FastAPI, portal: BlockingPortal, client: tuple[str, int], *, raises: bool, in_loop: bool
@@ -110,7 +113,7 @@ class _InOneGo(httpx.BaseTransport):
             "headers": [(name.lower(), value) for name, value in request.headers.raw],
             "server": [url.host, url.port or {"http": 80, "https": 443}[url.scheme]],
         }
-        # a form is parsed by a loop of its own, which a thread with a loop cannot have
+        # the form parser starts its own loop, which a thread with a loop cannot
         reply = self._call(request.method, scope, request.read(), in_loop=False)
         reply.request = request
         return reply
@@ -131,7 +134,7 @@ class _InOneGo(httpx.BaseTransport):
         may_be_form = method == "POST" and not is_json
         return self._call(method, scope, body, in_loop=self._in_loop and not may_be_form)
 
-    def _call(self, method: str, of_request: dict[str, Any], body: bytes, *, in_loop: bool) -> httpx.Response:
+    def _call(self, method: str, request: dict[str, Any], body: bytes, *, in_loop: bool) -> httpx.Response:
         sent = list[Message]()
         scope = {
             "type": "http",
@@ -141,7 +144,7 @@ class _InOneGo(httpx.BaseTransport):
             "client": self._client,
             "extensions": {},
             "state": {},
-            **of_request,
+            **request,
         }
         try:
             self._portal.call(self._run, scope, body, sent, in_loop)
@@ -160,7 +163,7 @@ class _InOneGo(httpx.BaseTransport):
         async def receive() -> Message:
             nonlocal is_read
             if is_read:
-                await anyio.sleep_forever()  # who asked is still there
+                await anyio.sleep_forever()  # the client stays connected
             is_read = True
             return {"type": "http.request", "body": body, "more_body": False}
 

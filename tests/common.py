@@ -1,4 +1,4 @@
-"""What every test stands on: a database of either engine, an application over it, callers with roles."""
+"""Fixtures of every test: a database of either engine, an application over it, clients with roles."""
 
 import os
 import signal
@@ -35,14 +35,14 @@ from tests.sentences import hold_sentences
 
 ConnectAs = Callable[..., TestClient]
 
-# A busy machine is no fault of a strategy, and slow examples are none of the code.
+# Without deadlines: on a busy machine examples are slow.
 settings.register_profile(
     "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=30
 )
 settings.load_profile("suite")
 
-# Each role has one fixture, below, which alone says its rights. A folder that needs content beforehand overrides the
-# fixture with one of the same name that takes it, writes the content and returns the same client.
+# Each role has one fixture below, which defines its rights. A folder that needs content beforehand overrides the
+# fixture with one of that name, which takes it, writes the content and returns the client.
 
 
 @pytest.fixture(scope="session")
@@ -55,14 +55,14 @@ def pytest_configure(config: pytest.Config) -> None:
     wire()
     hold_sentences()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # a shell starts what runs in the background so, and every process that a test stops would inherit it
+        # a shell ignores SIGINT in background jobs, and every process that a test stops would inherit that
         signal.signal(signal.SIGINT, signal.default_int_handler)
     structlog.configure(processors=[structlog.stdlib.add_log_level, structlog.processors.JSONRenderer()])
-    # what applications keep to send from: this run's own, and gone with it
+    # the export cache of this run's applications
     spool = tempfile.TemporaryDirectory(prefix="rata-spool-")
     config.add_cleanup(spool.cleanup)
     os.environ["RATA_SPOOL_FOLDER"] = spool.name
-    # no test waits for a budget, yet every reply reports one
+    # rate limits that no test reaches; replies still report them
     for budget in ("READS", "WRITES", "FAILURES"):
         os.environ[f"RATA_{budget}_PER_MINUTE"] = "10000000"
 
@@ -76,8 +76,8 @@ def postgres_template() -> Iterator[Database]:
 @pytest.fixture(params=ENGINES)
 def template(request: pytest.FixtureRequest) -> Database:
     """The committed database of one engine; tests that commit copy it first."""
-    found: Database = request.getfixturevalue(f"{request.param}_template")
-    return found
+    template: Database = request.getfixturevalue(f"{request.param}_template")
+    return template
 
 
 @pytest.fixture
@@ -88,9 +88,9 @@ def database(template: Database) -> Iterator[OneTransaction]:
 
 @pytest.fixture(scope="session")
 def built_app() -> FastAPI:
-    """The application, built once: that takes as long as a test."""
-    ours = Settings(_env_file=None, database_url="sqlite://")
-    return create_app(ours, Database(ours.database_url))
+    """The application, built once, since that takes as long as a test."""
+    settings = Settings(_env_file=None, database_url="sqlite://")
+    return create_app(settings, Database(settings.database_url))
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def app(built_app: FastAPI, database: OneTransaction) -> FastAPI:
 
 
 def put_over(app: FastAPI, database: OneTransaction) -> None:
-    """Let the application work on this database, remembering nothing of another."""
+    """Set the database of the application and empty its caches."""
     app.state.database = database
     app.state.last_uses = LastUses()
     app.state.figures_cache = FiguresCache()
@@ -120,14 +120,13 @@ def token_for(
     days: int = 1,
     prefix: str = "",
 ) -> str:
-    """A token with the given (role, region[, agency]) memberships; without any, a stranger's.
+    """Create a token with (role, region[, agency]) memberships, or with none; return its secret.
 
-    Its rows are inserted as they are, without a journal: a test's callers are not what it tests, and the command is a
-    tenth of what a test takes.
+    It inserts rows without a journal: the command would take a tenth of a test's time.
     """
     now = datetime.now(UTC)
     label = prefix + "-".join(["-".join(role) for role in roles] or ["stranger"])
-    name = f"{label[:25]}-{time.time_ns() % 10**14}"  # as long as a key may be
+    name = f"{label[:25]}-{time.time_ns() % 10**14}"  # the longest valid key
     secret = f"rata_{token_urlsafe(32)}"
     owner = {"name": name, "region_code": find_common_region(role[1] for role in roles), "created_at": now}
     token = {
@@ -145,27 +144,29 @@ def token_for(
         principal = {"principal_id": session.scalar(_principals, owner)}
         session.connection().execute(_tokens, {**token, **principal})
         if memberships:
-            session.connection().execute(_memberships, [{**one, **principal} for one in memberships])
+            session.connection().execute(
+                _memberships, [{**membership, **principal} for membership in memberships]
+            )
     return secret
 
 
 @pytest.fixture(scope="session")
 def portal() -> Iterator[BlockingPortal]:
-    """One event loop for the clients of all tests: a client would start a thread and a loop for each request."""
+    """One event loop for the clients of all tests, which would otherwise start one for each request."""
     with start_blocking_portal() as portal:
         yield portal
 
 
 @pytest.fixture
 def connect(app: FastAPI, database: OneTransaction, portal: BlockingPortal) -> Iterator[ConnectAs]:
-    """`connect(("secretariat", "63.02"))`: a client with a token of these memberships."""
+    """A function: `connect(("secretariat", "63.02"))` returns a client with these memberships."""
     with connecting(app, database, portal) as connect_as:
         yield connect_as
 
 
 @contextmanager
 def connecting(app: FastAPI, database: OneTransaction, portal: BlockingPortal) -> Iterator[ConnectAs]:
-    """Yield what makes clients with memberships; they are closed at the end."""
+    """Yield a function that makes clients with memberships; close them at the end."""
     opened: list[TestClient] = []
 
     def connect_as(*roles: Any, **options: Any) -> TestClient:
@@ -180,10 +181,10 @@ def connecting(app: FastAPI, database: OneTransaction, portal: BlockingPortal) -
 
 
 def begin_with(make: Callable[[ConnectAs, OneTransaction], object]) -> tuple[Any, Any]:
-    """Return the fixtures `world` and `database` of a module whose tests all begin with what `make` writes.
+    """Return the fixtures `world` and `database` of a module whose tests share the content that `make` writes.
 
-    `make` runs once for a module and engine; what a test does after it is rolled back. SQLite lets one write at a
-    time: such a module takes no other database of the engine.
+    `make` runs once for a module and engine; the changes of each test roll back. SQLite allows one writer at a time,
+    so such a module uses no other database of the engine.
     """
 
     @pytest.fixture(scope="module", params=ENGINES)
@@ -207,19 +208,19 @@ def begin_with(make: Callable[[ConnectAs, OneTransaction], object]) -> tuple[Any
 
 @pytest.fixture
 def secretariat(connect: ConnectAs) -> TestClient:
-    """The secretariat of Kotabaru (63.02)."""
+    """A client of the secretariat of Kotabaru (63.02)."""
     return connect(("secretariat", "63.02"))
 
 
 @pytest.fixture
 def provincial_reader(connect: ConnectAs) -> TestClient:
-    """A reader of Kalimantan Selatan (63), who may not read drafts."""
+    """A reader of Kalimantan Selatan (63), without drafts."""
     return connect(("reader", "63"))
 
 
 @pytest.fixture
 def provincial_reviewer(connect: ConnectAs) -> TestClient:
-    """The reviewer of Kalimantan Selatan (63), who sees its regencies and their drafts."""
+    """The reviewer of Kalimantan Selatan (63), with the drafts of its regencies."""
     return connect(("reviewer", "63"))
 
 
@@ -237,7 +238,7 @@ def national_administrator(connect: ConnectAs) -> TestClient:
 
 @pytest.fixture
 def stranger(connect: ConnectAs) -> TestClient:
-    """A valid token without any membership."""
+    """A client with a valid token and without memberships."""
     return connect()
 
 
@@ -249,7 +250,7 @@ def anonymous(app: FastAPI) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """`rata demo`, running: for what is tried from outside."""
+    """A running `rata demo` for tests from outside."""
     with running_demo(tmp_path_factory.mktemp("demo")) as demo:
         yield demo
 

@@ -1,6 +1,6 @@
-"""What a run shares, and `tests.common` for the processes that run tests.
+"""Servers that the workers of a run share, and `tests.common` for the processes that run tests.
 
-The process that only hands tests out to workers imports nothing of the service: they wait for it to begin.
+The xdist controller imports nothing of the service: the workers wait for it to begin.
 """
 
 import pytest

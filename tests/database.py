@@ -25,7 +25,7 @@ from tests.reference import load_small_reference
 
 
 def prepare(url: str) -> Database:
-    """A database migrated to the newest revision, with the small reference data of the tests."""
+    """Migrate a database to the newest revision and load the small reference data into it."""
     command.upgrade(make_alembic_config(url), "head")
     database = Database(url)
     with database.writing() as session:
@@ -41,7 +41,7 @@ def sqlite_url(folder: Path, name: str) -> str:
 
 @contextmanager
 def own_database(engine: str) -> Iterator[Database]:
-    """A database for whoever commits: what `prepare` makes, copied from one that was made once."""
+    """Yield a prepared database for a test that commits, copied from a template."""
     with own_url(engine) as url:
         database = Database(url)
         try:
@@ -52,7 +52,7 @@ def own_database(engine: str) -> Iterator[Database]:
 
 @contextmanager
 def own_url(engine: str) -> Iterator[str]:
-    """The same by its address, for whoever opens it in another process."""
+    """Yield the address of a prepared database, for a test that opens it in another process."""
     if engine == "sqlite":
         with tempfile.TemporaryDirectory(prefix="rata-test-") as folder:
             yield copy_prepared(Path(folder))
@@ -62,7 +62,7 @@ def own_url(engine: str) -> Iterator[str]:
 
 
 def copy_prepared(folder: Path) -> str:
-    """Copy what `prepare` makes of a file to `rata.db` in `folder`; return its address."""
+    """Copy a prepared SQLite file to `rata.db` in `folder`; return its address."""
     shutil.copyfile(_prepared_file(), folder / "rata.db")
     return sqlite_url(folder, "rata")
 
@@ -80,10 +80,9 @@ def _prepared_file() -> Path:
 
 
 class OneTransaction(Database):
-    """A database all of whose sessions work inside one transaction, which the test rolls back.
+    """A database whose sessions all work inside one transaction, which the test rolls back.
 
-    Each request has its own session all the same, so nothing that one request loaded hides a lazy
-    load of the next.
+    Each request still has its own session, so no object of one request hides a lazy load of the next.
     """
 
     def __init__(self, connection: Connection, base: Database) -> None:
@@ -93,7 +92,7 @@ class OneTransaction(Database):
         self.statements: list[str] = []
 
     def read_session(self) -> Session:
-        # Without a savepoint of its own: closed after the write of its request, it would take that back.
+        # A savepoint of its own would undo the request's write when the session closes.
         return Session(self.connection, expire_on_commit=False, join_transaction_mode="rollback_only")
 
     @contextmanager
@@ -103,7 +102,7 @@ class OneTransaction(Database):
 
     @contextmanager
     def share_snapshot(self, session: Session) -> Iterator[list[Session]]:
-        yield [session]  # what is not committed, no other sees
+        yield [session]  # another connection would not see uncommitted rows
 
     def write_session(self) -> Session:
         return Session(self.connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
@@ -111,7 +110,7 @@ class OneTransaction(Database):
 
 @contextmanager
 def rolled_back(base: Database, *, keep: bool = False) -> Iterator[OneTransaction]:
-    """A test's database: everything it does is undone at its end, or with `keep` stays."""
+    """Yield a database whose changes roll back at the end of the test, or commit with `keep`."""
     with base.engine.connect().execution_options(**{WRITE: True}) as connection:
         transaction = connection.begin()
         database = OneTransaction(connection, base)
@@ -127,4 +126,4 @@ def rolled_back(base: Database, *, keep: bool = False) -> Iterator[OneTransactio
                 transaction.commit()
         finally:
             event.remove(connection, "before_cursor_execute", note)
-            transaction.close()  # rolled back, unless it is kept
+            transaction.close()  # rolls back unless committed

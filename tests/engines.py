@@ -1,8 +1,7 @@
-"""Which engine a test runs on, and which functions of the service sent SQL to which.
+"""The choice of engine for each test, and a check that each function of the service sends SQL to both.
 
-A whole run divides the tests between the engines: each runs on one of them, `both_engines` on each, `one_engine` on the
-first. A run of a part takes every test on both. Nothing is left out by that as long as each function that sends a
-statement sends it to the other engine in another test: a whole run fails where one did not.
+A whole run gives each test one engine, `both_engines` each engine, `one_engine` the first. A partial run takes every
+test on both. A whole run fails if a function sends its statements to one engine alone.
 """
 
 import os
@@ -29,12 +28,12 @@ SENDS_FOR_OTHERS = (
     "client/",
     "console/",
 )
-"""What sends the statements that others give it; the client and the console, which work on databases of their own."""
+"""Modules that send statements for other functions; the client and the console, which use their own databases."""
 OF_ONE_ENGINE = {"exchange/pulls/writing.py Asked._write", "exchange/pulls/writing.py write_ndjson"}
-"""What there is because of what only one engine can do."""
+"""Functions for an ability of one engine."""
 
 _names: dict[int, tuple[CodeType, str | None]] = {}
-"""By identity: the hash of a code object reads all of it."""
+"""By `id`: hashing a code object reads all of it."""
 _senders: dict[str, set[str]] = defaultdict(set)
 
 
@@ -45,14 +44,14 @@ def note_sender(connection: Any, *_: object) -> None:
         code = frame.f_code
         known = _names.get(id(code))
         if known is None:
-            known = _names[id(code)] = code, _name_of(code)
+            known = _names[id(code)] = code, _name_sender(code)
         if known[1] is not None:
             _senders[connection.dialect.name].add(known[1])
             return
         frame = frame.f_back
 
 
-def _name_of(code: CodeType) -> str | None:
+def _name_sender(code: CodeType) -> str | None:
     if not code.co_filename.startswith(APP):
         return None
     name = f"{code.co_filename.removeprefix(APP)} {code.co_qualname}"
@@ -60,7 +59,7 @@ def _name_of(code: CodeType) -> str | None:
 
 
 def is_whole(config: pytest.Config) -> bool:
-    """Return whether this is a run of all tests on both engines; a worker was given the answer."""
+    """Return whether all tests run on both engines; a worker takes the answer from the controller."""
     if hasattr(config, "workerinput"):
         return bool(config.workerinput["is_whole"])
     return (
@@ -68,40 +67,40 @@ def is_whole(config: pytest.Config) -> bool:
     )
 
 
-def engine_of(item: pytest.Item) -> str | None:
+def get_engine(item: pytest.Item) -> str | None:
     """Return the engine that a test has as parameter. Returns None if it has none."""
     call = getattr(item, "callspec", None)
     return next((value for value in call.params.values() if value in ENGINES), None) if call else None
 
 
-def _without_engine(item: pytest.Item) -> str:
-    return item.nodeid.replace(engine_of(item) or "", "")
+def _drop_engine(item: pytest.Item) -> str:
+    return item.nodeid.replace(get_engine(item) or "", "")
 
 
-def _mark_of(item: pytest.Item) -> str | None:
-    """Return the mark that says the engines of a test, its own before that of its module."""
+def _find_mark(item: pytest.Item) -> str | None:
+    """Return the engine mark of a test, its own before that of its module."""
     names = (mark.name for mark in item.iter_markers())
     return next((name for name in names if name in ("one_engine", "both_engines")), None)
 
 
-def repeated(items: Iterable[pytest.Item], *, is_whole: bool) -> set[pytest.Item]:
-    """Return the tests that another one does on another engine."""
+def find_repeated(items: Iterable[pytest.Item], *, is_whole: bool) -> set[pytest.Item]:
+    """Return the tests that run on another engine instead."""
     twins: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
-        if engine_of(item) is not None and _mark_of(item) != "both_engines":
-            twins[_without_engine(item)].append(item)
+        if get_engine(item) is not None and _find_mark(item) != "both_engines":
+            twins[_drop_engine(item)].append(item)
     left_out = set[pytest.Item]()
     for name, group in twins.items():
-        if _mark_of(group[0]) == "one_engine":
-            left_out.update(item for item in group if engine_of(item) != ENGINES[0])
+        if _find_mark(group[0]) == "one_engine":
+            left_out.update(item for item in group if get_engine(item) != ENGINES[0])
         elif is_whole and len(group) == len(ENGINES):
             chosen = ENGINES[crc32(name.encode()) % len(ENGINES)]
-            left_out.update(item for item in group if engine_of(item) != chosen)
+            left_out.update(item for item in group if get_engine(item) != chosen)
     return left_out
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    left_out = repeated(items, is_whole=is_whole(config))
+    left_out = find_repeated(items, is_whole=is_whole(config))
     if left_out:
         config.hook.pytest_deselected(items=[*left_out])
         items[:] = [item for item in items if item not in left_out]
@@ -109,7 +108,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker whether the run is whole: it is called with the paths of all tests."""
+    """Pass `is_whole` to a worker, whose own arguments are the paths of all tests."""
     node.workerinput["is_whole"] = is_whole(node.config)
 
 
@@ -119,13 +118,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """Add what a worker has seen."""
+    """Add the senders that a worker noted."""
     for engine, names in getattr(node, "workeroutput", {}).get("senders", {}).items():
         _senders[engine].update(names)
 
 
-def missing(config: pytest.Config) -> list[str]:
-    """Return `engine: function` of what sent SQL to the other engine alone; nothing for a run of a part."""
+def list_missing(config: pytest.Config) -> list[str]:
+    """List `engine: function` for functions that sent SQL to the other engine alone; empty for a partial run."""
     if not is_whole(config):
         return []
     sqlite, postgres = _senders["sqlite"], _senders["postgresql"]
@@ -140,12 +139,12 @@ def missing(config: pytest.Config) -> list[str]:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["senders"] = {engine: sorted(names) for engine, names in _senders.items()}
-    elif missing(session.config):
+    elif list_missing(session.config):
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if found := missing(config):
+    if lines := list_missing(config):
         terminalreporter.section("functions whose SQL no test runs on an engine")
-        for line in found:
+        for line in lines:
             terminalreporter.write_line(line, red=True)

@@ -1,8 +1,8 @@
-"""Python in processes of their own that have the service imported: forked from one process that imported it.
+"""Python processes forked from one process that has imported the service.
 
-To import the service takes three seconds of processor time, and the suite runs a hundred commands of it and more.
-`python_with_service` is an executable that behaves as `python -c` and `python -m` do: arguments, variables, working
-directory, standard streams, exit code and signals are the caller's.
+Importing the service takes three seconds of processor time, and the suite runs more than a hundred commands.
+`python_with_service` is an executable that behaves like `python -c` and `python -m`, with the caller's arguments,
+variables, working directory, standard streams, exit code and signals.
 """
 
 import array
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 FOLDER = "TEST_FORKS"
-"""Variable of the folder in which the run's process listens and the executable lies."""
+"""Variable with the folder of the socket and the executable."""
 
 _CALL = """#!/bin/sh
 exec {python} -I -S -c '
 import array, json, os, signal, socket, sys
 service = socket.socket(socket.AF_UNIX)
 service.connect(sys.argv[1])
-asked = json.dumps([sys.argv[2:], dict(os.environ), os.getcwd()]).encode()
+request = json.dumps([sys.argv[2:], dict(os.environ), os.getcwd()]).encode()
 streams = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))]
-service.sendmsg([len(asked).to_bytes(4, "big")], streams)
-service.sendall(asked)
+service.sendmsg([len(request).to_bytes(4, "big")], streams)
+service.sendall(request)
 answers = service.makefile("rb")
 child = int(answers.readline())
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
@@ -49,14 +49,14 @@ if code < 0:
 sys.exit(code)
 ' {address} "$@"
 """
-"""What stands in for the process: it hands over its streams and waits for the exit code."""
+"""The executable: it passes its streams to the forking process and waits for the exit code."""
 
 RATA = "from app.cli import main; main()"
-"""The program that `rata` is."""
+"""The program of the command `rata`."""
 
 
 def share_with_workers(config: "pytest.Config") -> None:
-    """Called from `pytest_configure`: one process, which imports at its first call, forks for the whole run."""
+    """Start the process that forks for the whole run; call this from `pytest_configure`."""
     if hasattr(config, "workerinput"):
         return
     shared = contextlib.ExitStack()
@@ -69,7 +69,7 @@ def share_with_workers(config: "pytest.Config") -> None:
     listening.bind(str(address))
     listening.listen(50)
     inherited = listening.fileno()
-    # it ends when its input does: also with a run that is killed
+    # it ends when its input closes, so also if the run is killed
     words = [sys.executable, "-m", "tests.forked", str(inherited)]
     shared.enter_context(subprocess.Popen(words, pass_fds=[inherited], stdin=subprocess.PIPE, cwd=ROOT))
     os.environ[FOLDER] = str(folder)
@@ -83,7 +83,7 @@ def python_with_service() -> str:
 
 def serve(listening: socket.socket) -> None:
     """Fork a process for each caller, until standard input ends."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how those that answer ended
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
     is_prepared = False
     while select.select([listening.fileno(), 0], [], [])[0] == [listening.fileno()]:
         caller, _ = listening.accept()
@@ -97,21 +97,21 @@ def serve(listening: socket.socket) -> None:
 
 
 def _prepare() -> None:
-    """Import what a command may need, which the processes that are forked share."""
+    """Import the modules of all commands once, for all forks."""
     gc.disable()
-    from app.cli import MODULES  # imported by the process that forks alone
+    from app.cli import MODULES  # only the forking process imports it
     from app.main import create_app  # noqa: F401
     from app.wiring import wire
 
-    for place in set(MODULES.values()):
-        __import__(place)
+    for module in set(MODULES.values()):
+        __import__(module)
     wire()
     gc.freeze()
     gc.enable()
 
 
 def _answer(caller: socket.socket) -> NoReturn:
-    """Run one command in a child, and report its number and its exit code. If the caller is killed, so is the child."""
+    """Run one command in a child; report its process id and exit code. Kill the child if the caller dies."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     streams = array.array("i")
     head, ancillary, _, _ = caller.recvmsg(4, socket.CMSG_SPACE(3 * streams.itemsize))
@@ -140,18 +140,18 @@ def _answer(caller: socket.socket) -> NoReturn:
 
 
 def _run(words: list[str], environment: dict[str, str], folder: str) -> NoReturn:
-    """Be the process: the program after `-c`, or the module after `-m`."""
+    """Run the program after `-c` or the module after `-m` in this process."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    how, program, *arguments = words
-    sys.argv = [how, *arguments]
-    if how == "-m":
+    flag, program, *arguments = words
+    sys.argv = [flag, *arguments]
+    if flag == "-m":
         runpy.run_module(program, run_name="__main__", alter_sys=True)
     else:
-        exec(program, {"__name__": "__main__"})  # noqa: S102 - what a test would give to Python
+        exec(program, {"__name__": "__main__"})  # noqa: S102 - a test passes it
     sys.exit()
 
 

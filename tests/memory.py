@@ -1,4 +1,4 @@
-"""How much memory the suite takes, and how seldom it looks for garbage; pytest loads this before everything else."""
+"""Bounds on the memory of the suite and rare garbage collections; pytest loads this module first."""
 
 import gc
 import resource
@@ -8,31 +8,31 @@ from typing import Any
 
 import pytest
 
-# Modules and compiled statements stay: looking through them took a tenth of the run, and a fifth of its imports.
+# Scanning modules and compiled statements took a tenth of the run and a fifth of its imports.
 gc.set_threshold(100_000, 50, 50)
 
 LARGEST_PROCESS = 2**30
 """Bytes of memory that a process of the suite may take at its peak."""
 GROWTH = 150 * 2**20
-"""Bytes by which a process may grow until its garbage is collected."""
+"""Bytes by which a process may grow before it collects garbage."""
 PEAKS = pytest.StashKey[dict[str, int]]()
 """Bytes that each process of the run took at its peak."""
 _collected = [0]
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was imported out of every collection: it stays to the end, and looking through it takes a second."""
+    """Exempt the imported modules from garbage collection: scanning them takes a second."""
     _collect()
 
 
 def _collect() -> None:
-    """Collect, and look through what is left no more."""
+    """Collect garbage and exempt the surviving objects from later collections."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_runtest_logfinish(nodeid: str) -> None:
-    """Collect the rings that tests leave behind, which the thresholds above would keep for ever, as memory grows."""
+    """Collect reference cycles when memory has grown; the thresholds above alone would keep them for ever."""
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return
@@ -44,14 +44,14 @@ def pytest_runtest_logfinish(nodeid: str) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """Note what a worker told of itself when it ended."""
+    """Record the peak that a worker reports when it ends."""
     peaks = node.config.stash.setdefault(PEAKS, {})
     peaks[node.gateway.id] = getattr(node, "workeroutput", {}).get("peak", 0)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail a run of which a process outgrew its bound: a test keeps what it should let go."""
-    _collect()  # pytest looks five times for what was not closed
+    """Fail the run if a process exceeds its bound: a test then keeps objects that it should release."""
+    _collect()  # pytest collects five times to find unclosed resources
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["peak"] = peak  # the controller decides

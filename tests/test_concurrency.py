@@ -1,4 +1,4 @@
-"""Many writers at once, with real commits on a database of their own: nothing is lost, nobody meets a 500."""
+"""Concurrent writers with real commits: no lost update and no 500."""
 
 import threading
 from collections import Counter
@@ -29,7 +29,7 @@ A1 = f"{AT}/actions/A-1"
 
 @pytest.fixture(scope="module", params=ENGINES)
 def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A database that keeps what is written to it, with Kotabaru's agencies."""
+    """A database with committed writes and Kotabaru's agencies."""
     with own_database(request.param) as database:
         furnish(database)
         yield database
@@ -37,24 +37,24 @@ def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 @pytest.fixture
 def clients(committed: Database, portal: BlockingPortal) -> Iterator[list[TestClient]]:
-    """One client for each thread, all of one application, and an empty plan."""
+    """A client of one application for each thread, and an empty plan."""
     app: FastAPI = create_app(Settings(_env_file=None, database_url=str(committed.url)), committed)
     secret = token_for(committed, ("secretariat", "63.02"))
     headers = {"Authorization": f"Bearer {secret}"}
-    made = [Client(app, portal, headers=headers, raise_server_exceptions=False) for _ in range(THREADS)]
-    put_plan(made[0])
-    yield made
-    for line in made[0].get(f"{AT}/actions?limit=500").json()["items"]:
-        for reported in made[0].get(f"{AT}/actions/{line['code']}/progress").json()["items"]:
-            made[0].delete(f"{AT}/actions/{line['code']}/progress/{reported['period']}", headers=ANY)
-        made[0].delete(f"{AT}/actions/{line['code']}", headers=ANY)
-    assert made[0].delete(AT, headers=ANY).status_code == 204
-    for client in made:
+    clients = [Client(app, portal, headers=headers, raise_server_exceptions=False) for _ in range(THREADS)]
+    put_plan(clients[0])
+    yield clients
+    for line in clients[0].get(f"{AT}/actions?limit=500").json()["items"]:
+        for saved in clients[0].get(f"{AT}/actions/{line['code']}/progress").json()["items"]:
+            clients[0].delete(f"{AT}/actions/{line['code']}/progress/{saved['period']}", headers=ANY)
+        clients[0].delete(f"{AT}/actions/{line['code']}", headers=ANY)
+    assert clients[0].delete(AT, headers=ANY).status_code == 204
+    for client in clients:
         client.close()
 
 
 def at_once(clients: list[TestClient], work: Callable[[TestClient, int], Any]) -> list[Any]:
-    """`work(client, number)` of every thread, begun together."""
+    """Call `work(client, number)` in every thread at once; return the results."""
     gate = threading.Barrier(len(clients))
 
     def begin(number: int) -> Any:
@@ -65,7 +65,7 @@ def at_once(clients: list[TestClient], work: Callable[[TestClient, int], Any]) -
         return list(pool.map(begin, range(len(clients))))
 
 
-def test_of_many_who_change_what_they_read_one_wins_and_the_others_hear_412(
+def test_of_concurrent_puts_with_one_etag_one_succeeds_and_the_others_are_412(
     clients: list[TestClient],
 ) -> None:
     first = put(clients[0], "A-1")["version"]
@@ -73,13 +73,13 @@ def test_of_many_who_change_what_they_read_one_wins_and_the_others_hear_412(
         tag = clients[0].get(A1).headers["ETag"]
         bodies = [{**ACTION, "note": f"{tag} {number}"} for number in range(THREADS)]
         done = at_once(clients, lambda c, n: c.put(A1, json=bodies[n], headers={"If-Match": tag}))  # noqa: B023
-        assert Counter(one.status_code for one in done) == {200: 1, 412: THREADS - 1}
-        (winner,) = [body for body, one in zip(bodies, done, strict=True) if one.status_code == 200]
+        assert Counter(reply.status_code for reply in done) == {200: 1, 412: THREADS - 1}
+        (winner,) = [body for body, reply in zip(bodies, done, strict=True) if reply.status_code == 200]
         assert clients[0].get(A1).json()["note"] == winner["note"]
     assert clients[0].get(A1).json()["version"] == first + 2
 
 
-def test_of_many_who_create_a_deleted_key_at_once_one_goes_on_from_its_version(
+def test_of_concurrent_creations_of_a_deleted_key_one_continues_its_versions(
     clients: list[TestClient],
 ) -> None:
     last = put(clients[0], "A-1")["version"]
@@ -87,7 +87,7 @@ def test_of_many_who_create_a_deleted_key_at_once_one_goes_on_from_its_version(
         assert clients[0].delete(A1, headers={"If-Match": f'"{last}"'}).status_code == 204
         create = {"If-None-Match": "*"}
         done = at_once(clients, lambda c, n: c.put(A1, json={**ACTION, "note": str(n)}, headers=create))  # noqa: B023
-        assert Counter(one.status_code for one in done) == {201: 1, 412: THREADS - 1}
+        assert Counter(reply.status_code for reply in done) == {201: 1, 412: THREADS - 1}
         assert clients[0].get(A1).json()["version"] == last + 2
         late = clients[1].put(A1, json=ACTION, headers={"If-Match": f'"{last}"'})
         assert late.status_code == 412
@@ -100,9 +100,9 @@ def test_read_modify_write_loses_no_update(clients: list[TestClient]) -> None:
     def add(client: TestClient, number: int) -> set[int]:
         seen = set()
         while True:
-            found = client.get(A1)
-            change = {"allocation": found.json()["allocation"] + 1}
-            done = client.patch(A1, json=change, headers={"If-Match": found.headers["ETag"]})
+            line = client.get(A1)
+            change = {"allocation": line.json()["allocation"] + 1}
+            done = client.patch(A1, json=change, headers={"If-Match": line.headers["ETag"]})
             seen.add(done.status_code)
             if done.status_code != 412:
                 return seen
@@ -111,7 +111,7 @@ def test_read_modify_write_loses_no_update(clients: list[TestClient]) -> None:
     assert clients[0].get(A1).json()["allocation"] == THREADS
 
 
-def test_patches_that_accept_to_overwrite_still_lose_nothing_of_each_other(clients: list[TestClient]) -> None:
+def test_concurrent_patches_with_any_version_keep_each_others_fields(clients: list[TestClient]) -> None:
     put(clients[0], "A-1")
     clients[0].put(f"{A1}/progress/2026-Q1", json={})
 
@@ -145,33 +145,33 @@ def test_patches_that_accept_to_overwrite_still_lose_nothing_of_each_other(clien
 
     assert at_once(clients, patch) == [[200, 200]] * THREADS
     assert set(clients[0].get(A1).json()["matrix_texts"]) == {f"k{n}" for n in range(THREADS)}
-    found = clients[0].get(f"{A1}/progress/2026-Q1").json()
-    assert (found["version"], found["obstacle"], found["follow_up"], found["spent"]) == (
+    stored = clients[0].get(f"{A1}/progress/2026-Q1").json()
+    assert (stored["version"], stored["obstacle"], stored["follow_up"], stored["spent"]) == (
         1 + THREADS,
         "o",
         "f",
         7,
     )
     assert all(
-        found[name]
+        stored[name]
         for name in ("evidence", "milestones", "outputs", "recipients", "physical_reported_percent")
     )
 
 
-def test_of_many_who_create_the_same_one_does(clients: list[TestClient]) -> None:
+def test_of_concurrent_creations_one_succeeds(clients: list[TestClient]) -> None:
     done = at_once(clients, lambda client, n: client.put(A1, json={**ACTION, "note": str(n)}))
-    assert Counter(one.status_code for one in done) == {201: 1, 428: THREADS - 1}
+    assert Counter(reply.status_code for reply in done) == {201: 1, 428: THREADS - 1}
     create_only = {"If-None-Match": "*"}
     done = at_once(
         clients, lambda client, n: client.put(f"{AT}/actions/A-2", json=ACTION, headers=create_only)
     )
-    assert Counter(one.status_code for one in done) == {201: 1, 412: THREADS - 1}
+    assert Counter(reply.status_code for reply in done) == {201: 1, 412: THREADS - 1}
     done = at_once(clients, lambda client, n: client.put("/v1/plans/63.02-2031", json={"title": str(n)}))
-    assert Counter(one.status_code for one in done) == {201: 1, 428: THREADS - 1}
+    assert Counter(reply.status_code for reply in done) == {201: 1, 428: THREADS - 1}
     assert clients[0].delete("/v1/plans/63.02-2031", headers=ANY).status_code == 204
 
 
-def test_reports_on_different_actions_all_arrive_and_the_journal_holds(
+def test_concurrent_reports_on_different_actions_all_arrive_and_the_journal_is_intact(
     clients: list[TestClient], committed: Database
 ) -> None:
     put_many(clients[0], [{"code": f"A-{n}", **LEAN} for n in range(THREADS)])
@@ -186,8 +186,8 @@ def test_reports_on_different_actions_all_arrive_and_the_journal_holds(
     check_chain(committed, f"plan:{PLAN}", at_least=1 + THREADS * 4)
 
 
-def test_readers_meet_whole_writes_only(clients: list[TestClient]) -> None:
-    """Each batch moves money from one line to another; whoever reads meanwhile finds none missing."""
+def test_readers_see_whole_batches_alone(clients: list[TestClient]) -> None:
+    """Each batch moves money from one line to another; every read has the same sum."""
 
     def batch(first: int) -> list[dict[str, Any]]:
         return [
@@ -206,26 +206,26 @@ def test_readers_meet_whole_writes_only(clients: list[TestClient]) -> None:
                 client.put(f"{AT}/actions", json={"items": batch(n + number)}, headers=ANY).status_code
                 for n in range(ROUNDS)
             }
-        found = [client.get(f"{AT}/summary?period=2026").json() for _ in range(ROUNDS)]
-        return {one["allocated"] for one in found} | {
-            sum(part["allocated"] for part in one["by_strategy"]) for one in found
+        summaries = [client.get(f"{AT}/summary?period=2026").json() for _ in range(ROUNDS)]
+        return {summary["allocated"] for summary in summaries} | {
+            sum(part["allocated"] for part in summary["by_strategy"]) for summary in summaries
         }
 
     assert at_once(clients, work) == [{200}] * 2 + [{100}] * (THREADS - 2)
 
 
 def check_chain(database: Database, chain: str, *, at_least: int) -> None:
-    """Every row of a chain in its place, hashed upon the one before."""
+    """Check that each row of a chain has its position and the hash over its predecessor."""
     table = get_table(JournalRow)
     with database.read_session() as session:
-        found = (
+        rows = (
             session.execute(sa.select(table).where(table.c.chain == chain).order_by(table.c.position))
             .mappings()
             .all()
         )
-    assert len(found) >= at_least
+    assert len(rows) >= at_least
     link = "0" * 64
-    for position, row in enumerate(found, 1):
-        told = {name: value for name, value in row.items() if name not in NOT_HASHED}
-        link = hash_link(link, {**told, "at": row["at"].isoformat()})
+    for position, row in enumerate(rows, 1):
+        hashed = {name: value for name, value in row.items() if name not in NOT_HASHED}
+        link = hash_link(link, {**hashed, "at": row["at"].isoformat()})
         assert (row["position"], row["hash"]) == (position, link)

@@ -1,4 +1,4 @@
-"""Contents that rules read as JSON are declared beside the shapes they come from: the two are held together here."""
+"""The `TypedDict`s of stored JSON agree with the request and response models."""
 
 import ast
 from pathlib import Path
@@ -74,7 +74,7 @@ CONTENTS: dict[type, type[BaseModel]] = {
     meetings.LinkContent: LinkedAction,
     meetings.CommitmentContent: CommitmentIn,
 }
-"""Each `TypedDict` of these areas, and the shape of which it has the keys that are read."""
+"""Each `TypedDict` of these areas → the model whose keys it reads."""
 
 RECORDS: dict[type, type[BaseModel]] = {
     StoredAgency: AgencyRow,
@@ -88,11 +88,11 @@ AREAS = ("agencies", "plans", "tracking")
 
 
 def read_schema(schema: dict[str, Any], whole: dict[str, Any]) -> frozenset[Any]:
-    """Return the JSON types of a schema, of a list with those of its items, of an object with those of its keys."""
+    """Return the JSON types of a schema, including those of its items or keys."""
     if "$ref" in schema:
         return read_schema(whole["$defs"][schema["$ref"].rsplit("/", 1)[1]], whole)
     if "anyOf" in schema:
-        return frozenset().union(*[read_schema(one, whole) for one in schema["anyOf"]])
+        return frozenset().union(*[read_schema(option, whole) for option in schema["anyOf"]])
     if schema.get("type") == "array":
         return frozenset({("array", read_schema(schema["items"], whole))})
     if "properties" in schema:
@@ -101,7 +101,7 @@ def read_schema(schema: dict[str, Any], whole: dict[str, Any]) -> frozenset[Any]
 
 
 def list_keys(declared: type) -> dict[str, object]:
-    """Return the JSON types of the keys of a `TypedDict` or of a shape."""
+    """Return the JSON types of the keys of a `TypedDict` or a model."""
     if is_typeddict(declared):
         return {name: read_hint(hint) for name, hint in get_type_hints(declared).items()}
     schema = TypeAdapter(declared).json_schema(mode="serialization")
@@ -118,27 +118,28 @@ def read_hint(hint: Any) -> object:
 
 
 def find_differences(read: dict[str, Any], offered: dict[str, Any], at: str) -> list[str]:
-    """Return the places at which what is read has another type than what there is, or is missing."""
+    """Return the keys that `offered` lacks or declares with another type."""
     places = []
     for name, kinds in read.items():
-        place, there = f"{at}.{name}", offered.get(name)
-        # of a list of objects, the keys of its items
+        place, other = f"{at}.{name}", offered.get(name)
+        # for a list of objects, the keys of its items
         items = [
-            [items for kind, items in one if kind == "array"] for one in map(list_pairs, (kinds, there or ()))
+            [items for kind, items in pairs if kind == "array"]
+            for pairs in map(list_pairs, (kinds, other or ()))
         ]
         if all(items) and isinstance(next(iter(items[0][0])), tuple):
             places += find_differences(dict(items[0][0]), dict(items[1][0]), place)
-        elif kinds != there:
+        elif kinds != other:
             places.append(place)
     return places
 
 
 def list_pairs(kinds: Any) -> list[tuple[str, Any]]:
-    return [one for one in kinds if isinstance(one, tuple)]
+    return [kind for kind in kinds if isinstance(kind, tuple)]
 
 
 @pytest.mark.parametrize("content", CONTENTS, ids=lambda content: content.__name__)
-def test_a_content_has_the_keys_and_types_of_its_shape(content: type) -> None:
+def test_a_content_has_the_keys_and_types_of_its_model(content: type) -> None:
     assert find_differences(list_keys(content), list_keys(CONTENTS[content]), content.__name__) == []
 
 
@@ -147,7 +148,7 @@ def test_a_record_has_the_columns_of_its_table(record: Any) -> None:
     assert {*record._fields} - {"stamp"} <= RECORDS[record].model_fields.keys()
 
 
-def test_every_content_is_held_to_a_shape() -> None:
+def test_every_content_has_a_model() -> None:
     root = Path(__file__).parents[1] / "app"
     bases = {
         node.name: {ast.unparse(base) for base in node.bases}
@@ -165,6 +166,6 @@ def test_every_content_is_held_to_a_shape() -> None:
 def test_a_field_of_another_name_or_type_is_found() -> None:
     renamed = create_model("Renamed", sources=(str, ...), amount=(int | None, None))
     retyped = create_model("Retyped", funding_source=(int, ...), amount=(int | None, None))
-    wanted = list_keys(actions.BudgetLineContent)
-    assert find_differences(wanted, list_keys(renamed), "line") == ["line.funding_source"]
-    assert find_differences(wanted, list_keys(retyped), "line") == ["line.funding_source"]
+    expected = list_keys(actions.BudgetLineContent)
+    assert find_differences(expected, list_keys(renamed), "line") == ["line.funding_source"]
+    assert find_differences(expected, list_keys(retyped), "line") == ["line.funding_source"]

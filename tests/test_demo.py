@@ -1,4 +1,4 @@
-"""`rata demo`: what it says, where its files lie, and a sample that comes whole or not at all."""
+"""`rata demo`: its output, its folder, and a sample that loads whole or not at all."""
 
 import io
 import shlex
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.both_engines
 
 @pytest.fixture
 def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What a demo prints that loads nothing and does not serve, in a folder of its own."""
+    """The output of a demo that loads nothing and does not serve, in its own folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(preparing, "load_shipped_reference", lambda database, out: None)
     monkeypatch.setattr(preparing, "load_sample", lambda database: None)
@@ -33,10 +33,8 @@ def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     return io.StringIO()
 
 
-def test_the_demo_keeps_to_its_folder_whatever_the_settings_name(
-    tmp_path: Path, printed: io.StringIO
-) -> None:
-    """It says so, and prints an address for the console, also of a folder with an odd name."""
+def test_the_demo_ignores_databases_and_folders_of_the_settings(tmp_path: Path, printed: io.StringIO) -> None:
+    """It reports that, and prints variables for the shell, also for a folder with an odd name."""
     settings = Settings(
         _env_file=None,
         database_url="postgresql+psycopg://rata:secret@nowhere.example/rata",
@@ -60,8 +58,8 @@ def test_the_demo_keeps_to_its_folder_whatever_the_settings_name(
     assert {file.name for file in tmp_path.iterdir()} == {folder.name}
 
 
-def test_a_database_that_no_demo_made_is_refused(tmp_path: Path, printed: io.StringIO) -> None:
-    """Also under the demo's own name: an office that keeps real plans there loses nothing."""
+def test_the_demo_refuses_a_database_that_no_demo_made(tmp_path: Path, printed: io.StringIO) -> None:
+    """That holds for the demo's own file name too: an office may keep real plans there."""
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "demo.db").write_bytes(b"real plans")
     settings = Settings(_env_file=None, database_url="sqlite:///var/../var/demo.db", port=free_port())
@@ -72,7 +70,7 @@ def test_a_database_that_no_demo_made_is_refused(tmp_path: Path, printed: io.Str
     assert (tmp_path / "var" / "demo.db").read_bytes() == b"real plans"
 
 
-def test_the_way_back_removes_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_printed_removal_keeps_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "var"
     for name in (*preparing.OWN, preparing.EXAMPLES):
@@ -83,16 +81,16 @@ def test_the_way_back_removes_nothing_else(tmp_path: Path, monkeypatch: pytest.M
     assert {file.name for file in folder.iterdir()} == {preparing.EXAMPLES, "rata.db"}
 
 
-def test_a_sample_that_breaks_off_leaves_no_plan(
+def test_an_interrupted_sample_leaves_no_plan(
     database: OneTransaction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The plan comes with all its lines and figures, or not at all; what is there is left alone."""
+    """The plan arrives with all its lines and figures or not at all; a second load changes nothing."""
     real = commands.report_progress
 
-    def breaks(*given: Any, **options: Any) -> Any:
+    def interrupt(*arguments: Any, **options: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "report_progress", breaks)
+    monkeypatch.setattr(commands, "report_progress", interrupt)
     with pytest.raises(KeyboardInterrupt):
         load_sample(database)
     with database.read_session() as session:

@@ -1,4 +1,4 @@
-"""The service without what SQLite and JSON do not need: it starts, and says what is missing where that is needed."""
+"""The service without its extras: it starts, and reports a missing extra when a request or a setting needs it."""
 
 import ast
 import re
@@ -26,41 +26,41 @@ from tests.test_house import FILES, name_of
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OPTIONAL: dict[str, list[str]] = PROJECT["optional-dependencies"]
-#: What uvicorn takes by itself where it is installed.
+#: Packages that uvicorn imports if it can.
 NEVER_IMPORTED = {"uvloop"}
 
 
-def block(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def block_extra(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in EXTRAS[extra]:
         monkeypatch.setitem(sys.modules, module, None)
 
 
-def names(requirements: list[str]) -> set[str]:
-    return {canonicalize_name(Requirement(one).name) for one in requirements}
+def parse_names(requirements: list[str]) -> set[str]:
+    return {canonicalize_name(Requirement(line).name) for line in requirements}
 
 
-EXTRA_PACKAGES = names([one for many in OPTIONAL.values() for one in many])
+EXTRA_PACKAGES = parse_names([line for lines in OPTIONAL.values() for line in lines])
 
 
 @cache
-def packages() -> dict[str, set[str]]:
-    """Name that can be imported → the packages of pyproject.toml that bring it."""
+def map_modules() -> dict[str, set[str]]:
+    """Map each top-level module to the packages of pyproject.toml that install it."""
     brought: dict[str, set[str]] = defaultdict(set)
-    for name in names(PROJECT["dependencies"]) | EXTRA_PACKAGES - {"rata"}:
+    for name in parse_names(PROJECT["dependencies"]) | EXTRA_PACKAGES - {"rata"}:
         for file in files(name) or ():
             brought[file.parts[0].removesuffix(".py")].add(name)
     return brought
 
 
-def test_extras_of_the_project_are_those_that_the_service_knows() -> None:
+def test_the_project_and_the_service_declare_the_same_extras() -> None:
     assert {*EXTRAS, *NEVER_IMPORTED, "all"} == OPTIONAL.keys()
     (everything,) = OPTIONAL["all"]
     assert Requirement(everything).extras == OPTIONAL.keys() - {"all"}
     for extra, modules in EXTRAS.items():
         # the extra of pyjwt brings cryptography
-        asked = names(OPTIONAL[extra]) | ({"cryptography"} if extra == "oidc" else set())
+        declared = parse_names(OPTIONAL[extra]) | ({"cryptography"} if extra == "oidc" else set())
         for module in modules:
-            assert packages()[module.partition(".")[0]] & asked, f"{extra}: {module}"
+            assert map_modules()[module.partition(".")[0]] & declared, f"{extra}: {module}"
 
 
 def test_page_for_operators_has_every_extra() -> None:
@@ -71,10 +71,10 @@ def test_page_for_operators_has_every_extra() -> None:
     )
 
 
-def test_what_is_imported_is_asked_for() -> None:
-    """Nothing relies on a package that only another package needs, and extras are imported in functions alone."""
-    brought = packages()
-    needed = names(PROJECT["dependencies"])
+def test_the_project_declares_every_package_that_it_imports() -> None:
+    """No module relies on a transitive dependency, and only functions import extras."""
+    brought = map_modules()
+    needed = parse_names(PROJECT["dependencies"])
     behind_a_switch = {"access/issuer", "kit/server/metrics", "kit/server/tracing"}
     wrong = []
     for file in FILES:
@@ -94,22 +94,22 @@ def test_what_is_imported_is_asked_for() -> None:
 
 
 def test_every_dependency_has_a_lower_bound_and_no_upper_one() -> None:
-    for one in [*PROJECT["dependencies"], *(one for many in OPTIONAL.values() for one in many)]:
-        asked = Requirement(one)
-        if asked.name == "rata":
+    for line in [*PROJECT["dependencies"], *(line for lines in OPTIONAL.values() for line in lines)]:
+        requirement = Requirement(line)
+        if requirement.name == "rata":
             continue
-        assert asked.specifier.contains(version(asked.name)), one
-        assert [part.operator for part in asked.specifier] == [">="], one
+        assert requirement.specifier.contains(version(requirement.name)), line
+        assert [part.operator for part in requirement.specifier] == [">="], line
 
 
 @pytest.mark.parametrize("extra", ["parquet", "xlsx"])
-def test_a_format_that_is_not_installed_is_501_and_others_are_served(
+def test_a_format_without_its_extra_is_501_and_others_are_served(
     secretariat: TestClient, stranger: TestClient, database: Any, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     furnish(database)
     put_plan(secretariat)
     put(secretariat, "A-001", base=LEAN)
-    block(extra, monkeypatch)
+    block_extra(extra, monkeypatch)
     for kind in ("ndjson", "csv", "parquet", "xlsx"):
         reply = secretariat.get(f"/v1/pulls/2026-Q2.{kind}")
         assert reply.status_code == (501 if kind == extra else 200), kind
@@ -128,7 +128,7 @@ def test_a_format_that_is_not_installed_is_501_and_others_are_served(
 def test_documentation_without_its_files_is_501(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     with TestClient(app) as client:
         assert client.get("/docs").status_code == 200
-        block("docs", monkeypatch)
+        block_extra("docs", monkeypatch)
         reply = client.get("/docs")
         assert (reply.status_code, reply.json()["code"]) == (501, "not_installed")
 
@@ -144,11 +144,11 @@ def test_documentation_without_its_files_is_501(app: FastAPI, monkeypatch: pytes
         ("webhooks", {"secrets_key": Fernet.generate_key().decode()}),
     ],
 )
-def test_a_setting_that_needs_what_is_not_installed_is_refused(
+def test_a_setting_that_needs_a_missing_extra_is_refused(
     extra: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Settings(_env_file=None, **settings)
-    block(extra, monkeypatch)
+    block_extra(extra, monkeypatch)
     Settings(_env_file=None)
     with pytest.raises(ValidationError) as refused:
         Settings(_env_file=None, **settings)

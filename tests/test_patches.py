@@ -1,11 +1,11 @@
-"""JSON Merge Patch, and its description."""
+"""JSON Merge Patch and its schema."""
 
 from typing import Any
 
 from app.kit.merge_patch import describe_patch, merge_patch
 
 
-def test_merge_patch_is_that_of_the_rfc() -> None:
+def test_merge_patch_follows_the_rfc() -> None:
     """The cases of RFC 7396, appendix A."""
     for target, patch, result in (
         ({"a": "b"}, {"a": "c"}, {"a": "c"}),
@@ -23,7 +23,7 @@ def test_merge_patch_is_that_of_the_rfc() -> None:
         assert merge_patch(target, patch) == result
 
 
-def test_a_patch_is_described_from_the_put_beside_it() -> None:
+def test_the_schema_of_a_patch_follows_from_that_of_the_put() -> None:
     schemas: dict[str, Any] = {
         "PlanIn": {
             "properties": {

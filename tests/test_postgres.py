@@ -1,4 +1,4 @@
-"""The server that the suite brings: it is recent enough, its databases are copies, and it never outlives its run."""
+"""The PostgreSQL server of the suite: its version, its templates, and its end with the run."""
 
 import os
 import signal
@@ -62,7 +62,7 @@ def test_template_is_built_once_and_copied(admin_url: str, name: str) -> None:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
 
 
-def test_template_whose_build_fails_is_not_left_behind(admin_url: str, name: str) -> None:
+def test_template_whose_build_fails_is_dropped(admin_url: str, name: str) -> None:
     def fail(_: str) -> None:
         raise ZeroDivisionError
 

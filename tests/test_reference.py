@@ -1,4 +1,4 @@
-"""Looking up reference data over HTTP."""
+"""Reference data over HTTP."""
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ EDITION = "/v1/nomenclatures/2027/subactivities"
 # Regions over HTTP
 
 
-def test_any_valid_token_reads_reference_data_and_nobody_without(
+def test_any_valid_token_reads_reference_data_and_no_anonymous_client(
     stranger: TestClient, anonymous: TestClient
 ) -> None:
     for path in (
@@ -32,7 +32,7 @@ def test_any_valid_token_reads_reference_data_and_nobody_without(
         assert anonymous.get(path).status_code == 401, path
 
 
-def test_a_region_tells_where_it_lies(stranger: TestClient) -> None:
+def test_a_region_has_its_parent_ancestors_and_counts_below(stranger: TestClient) -> None:
     region = stranger.get("/v1/regions/63.02").json()
     assert region == {
         "code": "63.02",
@@ -68,9 +68,9 @@ def test_children_are_one_level_below(stranger: TestClient) -> None:
     assert stranger.get(f"/v1/regions/{village}/children").json() == {"items": [], "next": None}
 
 
-def test_a_bps_code_is_not_the_kemendagri_code_it_looks_like(stranger: TestClient) -> None:
-    (found,) = stranger.get("/v1/regions", params={"bps_code": "1802"}).json()["items"]
-    assert (found["code"], found["name"]) == ("18.06", "Kabupaten Tanggamus")
+def test_a_bps_code_differs_from_the_equal_digits_of_kemendagri(stranger: TestClient) -> None:
+    (region,) = stranger.get("/v1/regions", params={"bps_code": "1802"}).json()["items"]
+    assert (region["code"], region["name"]) == ("18.06", "Kabupaten Tanggamus")
     assert stranger.get("/v1/regions/18.02").json()["name"] == "Kabupaten Lampung Tengah"
     refused = stranger.get("/v1/regions", params={"bps_code": "18.02"})
     assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (400, "bps_code")
@@ -88,14 +88,14 @@ def test_a_bps_code_is_not_the_kemendagri_code_it_looks_like(stranger: TestClien
         ({"retired": "true"}, []),
     ],
 )
-def test_search_wants_every_word(stranger: TestClient, query: dict[str, str], codes: list[str]) -> None:
-    found = stranger.get("/v1/regions", params={**query, "count": "exact"}).json()
-    assert [item["code"] for item in found["items"]] == codes
-    assert found["count"] == len(codes)
+def test_a_search_matches_every_word(stranger: TestClient, query: dict[str, str], codes: list[str]) -> None:
+    page = stranger.get("/v1/regions", params={**query, "count": "exact"}).json()
+    assert [item["code"] for item in page["items"]] == codes
+    assert page["count"] == len(codes)
 
 
 @pytest.mark.parametrize("text", ["%", "_", "' OR 1=1 --", "\\"])
-def test_a_search_knows_no_wildcards(stranger: TestClient, text: str) -> None:
+def test_a_search_has_no_wildcards(stranger: TestClient, text: str) -> None:
     reply = stranger.get("/v1/regions", params={"q": text})
     if fold_name(text):
         assert reply.json()["items"] == []
@@ -104,7 +104,7 @@ def test_a_search_knows_no_wildcards(stranger: TestClient, text: str) -> None:
 
 
 @pytest.mark.parametrize("sort", ["code", "-code", "name", "-name"])
-def test_pages_lose_and_repeat_nothing(stranger: TestClient, database: OneTransaction, sort: str) -> None:
+def test_pages_have_every_region_once(stranger: TestClient, database: OneTransaction, sort: str) -> None:
     with database.read_session() as session:
         expected = set(session.scalars(sa.select(get_table(RegionRow).c.code)))
     seen = [item["code"] for item in walk(stranger, f"/v1/regions?limit=7&sort={sort}")]
@@ -112,7 +112,7 @@ def test_pages_lose_and_repeat_nothing(stranger: TestClient, database: OneTransa
     assert set(seen) == expected
 
 
-def test_a_cursor_holds_for_its_own_list_only(stranger: TestClient) -> None:
+def test_a_cursor_is_valid_for_its_own_list_alone(stranger: TestClient) -> None:
     first = stranger.get("/v1/regions", params={"limit": 3})
     cursor = first.json()["next"]
     assert f"after={cursor}" in first.headers["link"]
@@ -127,7 +127,7 @@ def test_a_cursor_holds_for_its_own_list_only(stranger: TestClient) -> None:
     assert stranger.get("/v1/regions/63.02/children", params={"after": cursor}).status_code == 400
 
 
-def test_an_unknown_parameter_is_refused_with_the_known_ones(stranger: TestClient) -> None:
+def test_an_unknown_parameter_is_refused_with_the_allowed_ones(stranger: TestClient) -> None:
     for path in ("/v1/regions", EDITION, "/v1/funding-sources", "/v1/strategies", "/v1/nomenclatures"):
         refused = stranger.get(path, params={"levl": "district"})
         assert refused.status_code == 400
@@ -135,7 +135,7 @@ def test_an_unknown_parameter_is_refused_with_the_known_ones(stranger: TestClien
     assert stranger.get("/v1/regions", params={"levl": "x"}).json()["errors"][0]["nearest"][0] == "level"
 
 
-def test_what_did_not_change_is_not_sent_again(stranger: TestClient, secretariat: TestClient) -> None:
+def test_a_matching_etag_is_304(stranger: TestClient, secretariat: TestClient) -> None:
     for path in ("/v1/regions/63.02", "/v1/regions?limit=5", f"{EDITION}?limit=2", "/v1/strategies"):
         tag = stranger.get(path).headers["etag"]
         again = secretariat.get(path, headers={"If-None-Match": tag})
@@ -145,13 +145,13 @@ def test_what_did_not_change_is_not_sent_again(stranger: TestClient, secretariat
 # Nomenclature, funding sources, strategies over HTTP
 
 
-def test_the_nomenclature_is_searched_by_words_and_place(stranger: TestClient) -> None:
+def test_the_nomenclature_is_searched_by_words_and_parent(stranger: TestClient) -> None:
     (edition,) = stranger.get("/v1/nomenclatures").json()["items"]
     assert (edition["edition"], "Permendagri 90/2019" in edition["legal_basis"]) == ("2027", True)
-    found = stranger.get(
+    items = stranger.get(
         EDITION, params={"q": "tanggap bencana keluarga", "activity": "7.01.03.2.06"}
     ).json()["items"]
-    assert [item["code"] for item in found] == ["7.01.03.2.06.0010", "7.01.03.2.06.0011"]
+    assert [item["code"] for item in items] == ["7.01.03.2.06.0010", "7.01.03.2.06.0011"]
     assert all(i["field_code"] == "1.06" for i in walk(stranger, f"{EDITION}?field=1.06&limit=200"))
     of_provinces = {i["government_level"] for i in walk(stranger, f"{EDITION}?government_level=province")}
     assert of_provinces == {"province"}
@@ -163,19 +163,23 @@ def test_a_code_names_its_predecessor_and_its_successors(stranger: TestClient) -
     (successor,) = old["successors"]
     new = stranger.get(f"{EDITION}/province/{successor['code']}").json()
     assert (new["predecessor_code"], new["name"]) == (old["code"], successor["name"])
-    (found,) = stranger.get(EDITION, params={"predecessor": old["code"]}).json()["items"]
-    assert found["code"] == successor["code"]
+    (item,) = stranger.get(EDITION, params={"predecessor": old["code"]}).json()["items"]
+    assert item["code"] == successor["code"]
     for wrong in ("regency/3.29.03.1.04.0004", "province/0", "village/3.29.03.1.04.0004"):
         assert stranger.get(f"{EDITION}/{wrong}").status_code == 404
 
 
 def test_a_subactivity_keeps_the_words_of_the_decree(stranger: TestClient) -> None:
-    found = stranger.get(f"{EDITION}/regency/1.01.02.2.01.0029").json()
-    assert found["tags"] == ["ANGGARAN RESPONSIF GENDER (ASTACITA)", "KESPRO"]
-    assert (found["spm"], found["kind"], found["unit"]) == (True, "Aktifitas", "Satuan Pendidikan")
+    subactivity = stranger.get(f"{EDITION}/regency/1.01.02.2.01.0029").json()
+    assert subactivity["tags"] == ["ANGGARAN RESPONSIF GENDER (ASTACITA)", "KESPRO"]
+    assert (subactivity["spm"], subactivity["kind"], subactivity["unit"]) == (
+        True,
+        "Aktifitas",
+        "Satuan Pendidikan",
+    )
 
 
-def test_funding_sources_are_official_codes_and_the_words_in_use(stranger: TestClient) -> None:
+def test_funding_sources_are_official_codes_and_common_groups(stranger: TestClient) -> None:
     assert len(list(walk(stranger, "/v1/funding-sources?kind=official&limit=90"))) == 300
     group = stranger.get("/v1/funding-sources/DAK-FISIK").json()
     assert (group["kind"], group["parent_code"], group["collects"]) == ("group", "DAK", ["2.02.01.01.03"])
@@ -189,7 +193,7 @@ def test_funding_sources_are_official_codes_and_the_words_in_use(stranger: TestC
     assert stranger.get("/v1/strategies/S9").status_code == 404
 
 
-def test_characters_that_no_database_keeps_are_no_fault_of_ours(stranger: TestClient) -> None:
+def test_characters_that_no_database_stores_are_no_server_error(stranger: TestClient) -> None:
     for path in (
         "/v1/regions/%00",
         "/v1/regions/%00/children",

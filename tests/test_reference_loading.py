@@ -1,7 +1,7 @@
 """Loading reference data: once for each content, whole or not at all.
 
-The files that are shipped, on top of these small ones, are `make proofs GROUP=reference`; tests/test_benchmarks.py has
-them in an empty database.
+`make proofs GROUP=reference` loads the shipped files on top of these small ones; tests/test_benchmarks.py loads them
+into an empty database.
 """
 
 import gzip
@@ -26,7 +26,7 @@ from tests.pages import walk
 from tests.reference import small_files
 
 
-def journal(session: Session) -> list[Any]:
+def read_journal(session: Session) -> list[Any]:
     table = get_table(JournalRow)
     return list(
         session.execute(sa.select(table).where(table.c.chain == "reference").order_by(table.c.position))
@@ -36,16 +36,16 @@ def journal(session: Session) -> list[Any]:
 def test_loading_twice_changes_nothing(database: OneTransaction, tmp_path: Path) -> None:
     folder = small_files(tmp_path)
     with database.writing() as session:
-        before = journal(session)
+        before = read_journal(session)
         load_reference(session, folder=folder)
-        once = journal(session)
+        once = read_journal(session)
         assert load_reference(session, folder=folder) == []
-        assert journal(session) == once
+        assert read_journal(session) == once
         assert len(before) == 9
         assert {row.kind for row in once} == {"reference.loaded"}
 
 
-def test_a_changed_file_updates_and_retires(
+def test_a_changed_file_updates_and_retires_regions(
     database: OneTransaction, stranger: TestClient, tmp_path: Path
 ) -> None:
     folder = small_files(tmp_path)
@@ -59,9 +59,9 @@ def test_a_changed_file_updates_and_retires(
     seen: list[tuple[str, int, int]] = []
     with database.writing() as session:
         author = Author("console", datetime.now(UTC))
-        done = load_reference(session, lambda *told: seen.append(told), author=author, folder=folder)
+        done = load_reference(session, lambda *progress: seen.append(progress), author=author, folder=folder)
     with database.read_session() as session:
-        last = journal(session)[-1]
+        last = read_journal(session)[-1]
     assert done == ["regions"]
     assert seen[-1][0] == "regions"
     assert seen[-1][1] == seen[-1][2] == len(text.splitlines())

@@ -1,4 +1,4 @@
-"""How names and codes are compared, and the look-ups of many at once that other areas use."""
+"""The comparison of names and codes, and the look-ups of many at once."""
 
 import csv
 from collections.abc import Iterator
@@ -43,12 +43,12 @@ pytestmark = pytest.mark.both_engines
         ("100% a_b", "100 a b"),
     ],
 )
-def test_names_are_compared_without_case_and_punctuation(text: str, expected: str) -> None:
+def test_names_compare_without_case_and_punctuation(text: str, expected: str) -> None:
     assert fold_name(text) == expected
     assert fold_name(fold_name(text)) == fold_name(text)
 
 
-def test_levels_and_parents_are_read_from_codes() -> None:
+def test_levels_and_parents_follow_from_codes() -> None:
     codes = ["0", "63", "63.02", "63.02.05", "63.02.05.2001"]
     assert [get_level(code) for code in codes] == ["nation", "province", "regency", "district", "village"]
     assert [get_parent(code) for code in codes] == [None, "0", "63", "63.02", "63.02.05"]
@@ -57,7 +57,7 @@ def test_levels_and_parents_are_read_from_codes() -> None:
     assert find_nearest_ancestor("9", {"1"}) is None
 
 
-def test_a_location_is_read_literally_before_its_first_word_is_taken_as_a_level() -> None:
+def test_a_location_has_its_literal_form_before_that_without_the_level() -> None:
     assert [form.folded for form in list_name_forms("Kec. Pulau Sebuku")] == [
         "kec pulau sebuku",
         "pulau sebuku",
@@ -80,12 +80,12 @@ def session(database: OneTransaction) -> Iterator[Session]:
 
 def test_many_regions_are_looked_up_in_one_statement(database: OneTransaction, session: Session) -> None:
     database.statements.clear()
-    found = find_regions_by_code(
+    regions = find_regions_by_code(
         session, ["63.02", "0", "99", *[f"63.02.01.{n}" for n in range(2000, 9999)] * 5]
     )
-    assert {"63.02", "0"} <= set(found)
-    assert "99" not in found
-    assert (found["63.02"].name, found["63.02"].timezone) == ("Kabupaten Kotabaru", "WITA")
+    assert {"63.02", "0"} <= set(regions)
+    assert "99" not in regions
+    assert (regions["63.02"].name, regions["63.02"].timezone) == ("Kabupaten Kotabaru", "WITA")
     assert len(database.statements) == 1
     assert find_regions_by_code(session, []) == {}
 
@@ -103,8 +103,8 @@ def test_locations_are_resolved_by_exact_name_inside_the_region(session: Session
         "Kabupaten Tanah Laut",
         "",
     ]
-    found = find_regions_by_name(session, "63.02", names)
-    assert {name: [r.code for r in regions] for name, regions in found.items()} == {
+    by_name = find_regions_by_name(session, "63.02", names)
+    assert {name: [r.code for r in regions] for name, regions in by_name.items()} == {
         "Kec. Pulau Sebuku": ["63.02.05"],
         "KECAMATAN pulau sebuku": ["63.02.05"],
         "Desa Semaras": ["63.02.02.2009"],
@@ -115,33 +115,33 @@ def test_locations_are_resolved_by_exact_name_inside_the_region(session: Session
     assert find_regions_by_name(session, "63.03", ["Semaras"]) == {}
 
 
-def test_codes_and_names_of_the_nomenclature(database: OneTransaction, session: Session) -> None:
+def test_subactivities_are_found_by_code_and_name(database: OneTransaction, session: Session) -> None:
     assert find_latest_edition(session) == "2027"
-    found = find_subactivities_by_code(session, "2027", "regency", ["1.01.02.2.01.0029", "0"])
-    assert list(found) == ["1.01.02.2.01.0029"]
-    assert found["1.01.02.2.01.0029"].activity == "Pengelolaan Pendidikan Sekolah Dasar"
+    by_code = find_subactivities_by_code(session, "2027", "regency", ["1.01.02.2.01.0029", "0"])
+    assert list(by_code) == ["1.01.02.2.01.0029"]
+    assert by_code["1.01.02.2.01.0029"].activity == "Pengelolaan Pendidikan Sekolah Dasar"
     assert find_subactivities_by_code(session, "2027", "province", ["1.01.02.2.01.0029"]) == {}
     assert list(find_successors(session, "2027", "province", ["3.29.03.1.04.0004"])) == ["3.29.03.1.04.0004"]
-    everywhere, there = (
+    anywhere, inside = (
         ("", "pelatihan keluarga tanggap bencana alam"),
         (
             "Pelayanan Pencegahan dan Kesiapsiagaan terhadap Bencana",
             "Pelatihan  Keluarga Tanggap Bencana Alam",
         ),
     )
-    nowhere = ("Pelayanan Sosial", "Pelatihan Keluarga Tanggap Bencana Alam")
+    elsewhere = ("Pelayanan Sosial", "Pelatihan Keluarga Tanggap Bencana Alam")
     database.statements.clear()
     named = find_subactivities_by_name(
-        session, "2027", "regency", [everywhere, there, nowhere, ("x", ""), ("", "nothing")]
+        session, "2027", "regency", [anywhere, inside, elsewhere, ("x", ""), ("", "nothing")]
     )
     assert len(database.statements) == 1
-    assert {pair: [f.code for f in found] for pair, found in named.items()} == {
-        everywhere: ["1.05.03.2.02.0019", "7.01.03.2.06.0010"],
-        there: ["1.05.03.2.02.0019"],
+    assert {pair: [row.code for row in rows] for pair, rows in named.items()} == {
+        anywhere: ["1.05.03.2.02.0019", "7.01.03.2.06.0010"],
+        inside: ["1.05.03.2.02.0019"],
     }
 
 
-def test_candidates_come_by_name_then_activity_then_likeness(session: Session) -> None:
+def test_candidates_are_sorted_by_name_then_activity_then_likeness(session: Session) -> None:
     first = find_similar_subactivities(
         session,
         "2027",
@@ -157,7 +157,7 @@ def test_candidates_come_by_name_then_activity_then_likeness(session: Session) -
     assert find_similar_subactivities(session, "1999", "regency", subactivity="Fasilitasi") == []
 
 
-def test_words_for_money_and_strategies(session: Session) -> None:
+def test_funding_sources_are_found_by_code_and_spelling(session: Session) -> None:
     names = [
         "APBD",
         "dana desa",
@@ -168,8 +168,8 @@ def test_words_for_money_and_strategies(session: Session) -> None:
         "Emas",
         "APBD II",
     ]
-    found = find_funding_sources_by_name(session, names)
-    assert {name: [f.code for f in sources] for name, sources in found.items()} == {
+    by_name = find_funding_sources_by_name(session, names)
+    assert {name: [f.code for f in sources] for name, sources in by_name.items()} == {
         "APBD": ["APBD"],
         "dana desa": ["DANA-DESA"],
         "Dana Desa (DD)": ["DANA-DESA"],
@@ -184,7 +184,7 @@ def test_words_for_money_and_strategies(session: Session) -> None:
 # The data
 
 
-def test_every_word_for_money_means_one_thing(session: Session) -> None:
+def test_every_spelling_of_a_funding_source_has_one_meaning(session: Session) -> None:
     groups = session.execute(
         sa.select(get_table(FundingSourceRow)).where(get_table(FundingSourceRow).c.kind == "group")
     )
@@ -198,8 +198,8 @@ def test_every_word_for_money_means_one_thing(session: Session) -> None:
 
 
 def test_the_readme_names_every_file() -> None:
-    told = (DATA / "README.md").read_text()
+    text = (DATA / "README.md").read_text()
     with (DATA / "editions.csv").open() as lines:
         listed = {line["file"] for line in csv.DictReader(lines)}
     assert listed == {path.name for path in DATA.iterdir()} - {"README.md", "editions.csv"}
-    assert all(name in told for name in listed)
+    assert all(name in text for name in listed)

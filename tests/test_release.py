@@ -1,4 +1,4 @@
-"""`make release` over a small project of its own: what it refuses, what it writes, builds and tags."""
+"""`make run_release` in a small project: refusals, files, build and tag."""
 
 import hashlib
 import os
@@ -46,43 +46,45 @@ def project(tmp_path: Path) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / ".ci").mkdir()
-    shutil.copy(ROOT / ".ci" / "release", tmp_path / ".ci")
-    git(tmp_path, "init", "--quiet", "--initial-branch", "main")
-    git(tmp_path, "add", "--all")
-    git(tmp_path, "commit", "--quiet", "--message", "first")
+    shutil.copy(ROOT / ".ci" / "run_release", tmp_path / ".ci")
+    run_git(tmp_path, "init", "--quiet", "--initial-branch", "main")
+    run_git(tmp_path, "add", "--all")
+    run_git(tmp_path, "commit", "--quiet", "--message", "first")
     return tmp_path
 
 
-def environment() -> dict[str, str]:
-    who = {f"GIT_{role}_{field}": "rata" for role in ("AUTHOR", "COMMITTER") for field in ("NAME", "EMAIL")}
+def build_environment() -> dict[str, str]:
+    identity = {
+        f"GIT_{role}_{field}": "rata" for role in ("AUTHOR", "COMMITTER") for field in ("NAME", "EMAIL")
+    }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return kept | who | {"GIT_CONFIG_GLOBAL": os.devnull, "PYTHON": sys.executable}
+    return kept | identity | {"GIT_CONFIG_GLOBAL": os.devnull, "PYTHON": sys.executable}
 
 
-def git(folder: Path, *words: str) -> str:
+def run_git(folder: Path, *words: str) -> str:
     done = subprocess.run(
-        ["git", *words], cwd=folder, env=environment(), capture_output=True, text=True, check=True
+        ["git", *words], cwd=folder, env=build_environment(), capture_output=True, text=True, check=True
     )
     return done.stdout.strip()
 
 
-def release(folder: Path) -> subprocess.CompletedProcess[str]:
+def run_release(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [folder / ".ci" / "release", "."],
+        [folder / ".ci" / "run_release", "."],
         cwd=folder,
-        env=environment(),
+        env=build_environment(),
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def test_a_release_is_a_commit_a_tag_and_files_with_their_hashes(project: Path) -> None:
-    done = release(project)
+def test_a_release_makes_a_commit_a_tag_and_files_with_hashes(project: Path) -> None:
+    done = run_release(project)
     assert done.returncode == 0, done.stderr
-    assert git(project, "status", "--porcelain") == ""
-    assert git(project, "log", "-1", "--format=%s") == "release: publish 1.2.0"
-    assert git(project, "rev-parse", "v1.2.0^{commit}") == git(project, "rev-parse", "HEAD")
+    assert run_git(project, "status", "--porcelain") == ""
+    assert run_git(project, "log", "-1", "--format=%s") == "run_release: publish 1.2.0"
+    assert run_git(project, "rev-parse", "v1.2.0^{commit}") == run_git(project, "rev-parse", "HEAD")
     assert (project / "openapi/released/rata.v1.json").read_text() == '{"version": "1.2.0"}'
     assert re.search(
         r"^## \[1\.2\.0\] – \d{4}-\d\d-\d\d$", (project / "CHANGELOG.md").read_text(), re.MULTILINE
@@ -91,17 +93,17 @@ def test_a_release_is_a_commit_a_tag_and_files_with_their_hashes(project: Path) 
     assert set(hashes) == {"rata-1.2.0-py3-none-any.whl", "rata-1.2.0.v1.json"}
     for name, digest in hashes.items():
         assert hashlib.sha256((project / "dist" / name).read_bytes()).hexdigest() == digest
-    again = release(project)
+    again = run_release(project)
     assert (again.returncode, again.stderr) == (1, "v1.2.0 exists: name the next version first.\n")
 
 
-def test_what_is_not_committed_or_not_written_down_is_refused(project: Path) -> None:
+def test_a_release_without_a_commit_or_a_changelog_entry_is_refused(project: Path) -> None:
     (project / "left").touch()
-    done = release(project)
+    done = run_release(project)
     assert (done.returncode, done.stdout) == (1, "")
     assert "not committed" in done.stderr
     (project / "left").unlink()
     (project / "CHANGELOG.md").write_text("## [1.1.0] – 2026-01-31\n")
-    git(project, "commit", "--all", "--quiet", "--message", "second")
-    assert "begins with 1.1.0 and the code is 1.2.0" in release(project).stderr
-    assert git(project, "tag") == ""
+    run_git(project, "commit", "--all", "--quiet", "--message", "second")
+    assert "begins with 1.1.0 and the code is 1.2.0" in run_release(project).stderr
+    assert run_git(project, "tag") == ""

@@ -1,4 +1,4 @@
-"""Rows that a client replaces whole, without the areas that use them."""
+"""Rows that a client replaces whole, tested on coordinates."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -32,7 +32,7 @@ def read(database: OneTransaction) -> dict[Any, StoredRow]:
         return COORDINATES.read(session, [FIRST, SECOND])
 
 
-def journal(database: OneTransaction) -> list[tuple[str, str, int]]:
+def read_journal(database: OneTransaction) -> list[tuple[str, str, int]]:
     c = get_table(JournalRow).c
     rows = sa.select(c.kind, c.subject, c.version).where(c.chain == "coordinates").order_by(c.sequence)
     with database.read_session() as session:
@@ -44,24 +44,24 @@ def test_each_draft_is_created_updated_or_left_unchanged(database: OneTransactio
     assert put(database, {FIRST: OFFICE, SECOND: SHORE}) == {FIRST: "unchanged", SECOND: "updated"}
     assert read(database) == {FIRST: StoredRow(OFFICE, 1), SECOND: StoredRow(SHORE, 2)}
     second = "regions/63.03/coordinates"
-    assert journal(database) == [
+    assert read_journal(database) == [
         ("coordinates.created", "regions/63.02/coordinates", 1),
         ("coordinates.created", second, 1),
         ("coordinates.changed", second, 2),
     ]
 
 
-def test_a_version_goes_on_after_the_row_was_deleted(database: OneTransaction) -> None:
+def test_a_row_created_again_continues_the_versions_of_the_deleted_one(database: OneTransaction) -> None:
     put(database, {FIRST: OFFICE})
     with database.writing() as session:
         chain = lock_chain(session, "coordinates")
         COORDINATES.delete(session, AUTHOR, chain, FIRST, StoredRow(OFFICE, 1))
     assert read(database) == {}
     put(database, {FIRST: OFFICE})
-    assert [version for _, _, version in journal(database)] == [1, 2, 3]
+    assert [version for _, _, version in read_journal(database)] == [1, 2, 3]
 
 
-def test_a_row_that_was_written_meanwhile_is_not_replaced(database: OneTransaction) -> None:
+def test_a_stale_row_is_not_replaced(database: OneTransaction) -> None:
     put(database, {FIRST: OFFICE})
     put(database, {FIRST: HILL})
     with pytest.raises(PreconditionFailed):

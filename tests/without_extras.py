@@ -1,4 +1,4 @@
-"""A process that has none of the extras: it prints which modules it cannot import and what each address answers."""
+"""Run the service without extras; print the modules that fail to import and the reply of each address."""
 
 import json
 import pkgutil
@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from app.extras import EXTRAS
 
 for module in {module for modules in EXTRAS.values() for module in modules}:
-    sys.modules[module] = None  # type: ignore[assignment]  # thus Python marks a module that cannot be imported
+    sys.modules[module] = None  # type: ignore[assignment]  # makes Python raise ModuleNotFoundError
 
 from fastapi.testclient import TestClient  # noqa: E402
 
@@ -24,11 +24,11 @@ from tests.plans.world import LEAN, put, put_plan  # noqa: E402
 
 def main(url: str, token: str) -> None:
     unimportable = {}
-    for found in pkgutil.walk_packages(app.__path__, "app."):
+    for info in pkgutil.walk_packages(app.__path__, "app."):
         try:
-            import_module(found.name)
+            import_module(info.name)
         except ModuleNotFoundError as error:
-            unimportable[found.name] = error.name
+            unimportable[info.name] = error.name
     database = Database(url)
     service = create_app(Settings(_env_file=None, database_url=url), database)
     answers = {}

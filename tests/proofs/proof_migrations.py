@@ -5,7 +5,7 @@ import pytest
 from tests import test_migrations
 from tests.test_migrations import (  # noqa: F401 - a test and its fixture
     prepared_url,
-    test_each_step_down_and_up_again_with_data_in_every_table,
+    test_downgrades_and_upgrades_keep_the_rows_of_every_table,
 )
 
 

@@ -21,7 +21,7 @@ from tests.database import ENGINES, own_url
 from tests.docs.pages import ROOT
 from tests.plans.world import ACTION, ANY, AT, put, report
 from tests.reference import load_small_reference
-from tests.test_migrations import assert_no_orphans, counts, fill
+from tests.test_migrations import assert_no_orphans, count_rows, fill
 from tests.year.world import Regency
 
 CUT = (
@@ -45,10 +45,10 @@ def filled() -> Iterator[Database]:
     with own_url("postgres") as url:
         fill(Database(url))
         database = Database(url)
-        before = counts(database)
+        before = count_rows(database)
         years = list(map(str, range(2026, datetime.now(UTC).year + 11)))
         run_shipped(database, "cut")
-        assert counts(database) == before
+        assert count_rows(database) == before
         for name in CUT:
             assert parts_of(database, name) == ["earlier", *years, "later"]
             assert rows_of(database, f"{name}_2026") > 0
