@@ -181,7 +181,7 @@ def connecting(app: FastAPI, database: OneTransaction, portal: BlockingPortal) -
 
 
 def begin_with(make: Callable[[ConnectAs, OneTransaction], object]) -> tuple[Any, Any]:
-    """Return the fixtures `world` and `database` of a module whose tests share the content that `make` writes.
+    """Return the fixtures `world` and `database` of a module with content that `make` writes for all tests.
 
     `make` runs once for a module and engine; the changes of each test roll back. SQLite allows one writer at a time,
     so such a module uses no other database of the engine.

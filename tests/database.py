@@ -80,7 +80,7 @@ def _prepared_file() -> Path:
 
 
 class OneTransaction(Database):
-    """A database whose sessions all work inside one transaction, which the test rolls back.
+    """A database with all sessions inside one transaction, which the test rolls back.
 
     Each request still has its own session, so no object of one request hides a lazy load of the next.
     """
@@ -110,7 +110,7 @@ class OneTransaction(Database):
 
 @contextmanager
 def rolled_back(base: Database, *, keep: bool = False) -> Iterator[OneTransaction]:
-    """Yield a database whose changes roll back at the end of the test, or commit with `keep`."""
+    """Yield a database that rolls all changes back at the end of the test, or commits with `keep`."""
     with base.engine.connect().execution_options(**{WRITE: True}) as connection:
         transaction = connection.begin()
         database = OneTransaction(connection, base)

@@ -108,7 +108,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Pass `is_whole` to a worker, whose own arguments are the paths of all tests."""
+    """Pass `is_whole` to a worker; its own arguments are the paths of all tests."""
     node.workerinput["is_whole"] = is_whole(node.config)
 
 

@@ -3,8 +3,8 @@
 This module runs the binaries in a temporary directory behind a Unix socket. `RATA_TEST_POSTGRES_URL` names a running
 server to use instead; `RATA_TEST_POSTGRES_BIN` names other binaries.
 
-A supervisor process owns the server and reads from a pipe. When the pipe closes, at the end of the run or when it is
-killed, the supervisor stops the server and removes the directory; if the supervisor dies, the kernel stops the server.
+A supervisor process owns the server and reads from a pipe. When the pipe closes, at the end of the run or after a
+kill, the supervisor stops the server and removes the directory; if the supervisor dies, the kernel stops the server.
 
 `python -m tests.postgres` starts a server, prints its address and serves until the input ends.
 """
@@ -186,7 +186,7 @@ def _build_url(admin_url: str, name: str) -> str:
 
 
 class Account:
-    """The system account of the server: the current one, or `nobody` for root, which PostgreSQL refuses."""
+    """The system account of the server: the current one, or one without rights for root, which PostgreSQL refuses."""
 
     def __init__(self) -> None:
         self.uid, self.gid = os.geteuid(), os.getegid()

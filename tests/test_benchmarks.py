@@ -18,7 +18,7 @@ from app.reference.nomenclature.models import SubactivityRow
 from app.settings import Settings
 from app.tracking.progress.models import ProgressOut
 from benchmarks import calls, data, naive, pulls, raw
-from benchmarks.load import request
+from benchmarks.load import build_request
 from tests.database import ENGINES, sqlite_url
 from tests.postgres import worker_database
 from tests.reference import check_whole_regions
@@ -31,14 +31,14 @@ class Variants:
 
     def __init__(self, url: str, patch: pytest.MonkeyPatch) -> None:
         self.database = Database(url)
-        secret = data.new_token(self.database)
+        secret = data.create_secret(self.database)
         patch.setenv("RATA_BENCH_SECRET", secret)
         headers = {"Authorization": f"Bearer {secret}", "If-Match": "*"}
         settings = Settings(_env_file=None, database_url=url)
         self.service = TestClient(create_app(settings, self.database), headers=headers)
         self.naive = TestClient(naive.create_app(url), headers=headers)
         self.raw = TestClient(raw.application(), headers=headers)
-        self.world = calls.World.look(self.database, SIZE, secret)
+        self.world = calls.World.read(self.database, SIZE, secret)
 
     def count_journal(self) -> int:
         with self.database.read_session() as session:
@@ -134,8 +134,8 @@ def test_the_summary_covers_all_plans(variants: Variants) -> None:
 def test_the_benchmark_prints_query_plans(variants: Variants) -> None:
     if variants.database.is_sqlite:
         pytest.skip("measured and explained on PostgreSQL alone")
-    sent = request("GET", calls.ranking_path(variants.world), variants.world.secret)
-    lines = raw.query_plans(variants.database, {"ranking": sent})["ranking"]
+    sent = build_request("GET", calls.ranking_path(variants.world), variants.world.secret)
+    lines = raw.explain(variants.database, {"ranking": sent})["ranking"]
     assert any("scorecard_figures" in line for line in lines)
     assert any("Execution Time" in line for line in lines)
 
@@ -151,7 +151,7 @@ def test_variants_return_the_same_lines_of_a_pull(variants: Variants) -> None:
     assert [item["report"]["spent"] for item in theirs] == [line["report"]["spent"] for line in lines]
     assert [item["line"]["locations"] for item in theirs] == [line["locations"] for line in lines]
     if not variants.database.is_sqlite:
-        copied = pulls.copied(variants.database, SIZE.quarter, data.PROVINCE)
+        copied = pulls.copy_with_psql(variants.database, SIZE.quarter, data.PROVINCE)
         assert copied.rows == len(lines)
     pulls.touch(variants.database)
     assert variants.service.get(path).headers["ETag"] != reply.headers["ETag"]

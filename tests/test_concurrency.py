@@ -187,7 +187,7 @@ def test_concurrent_reports_on_different_actions_all_arrive_and_the_journal_is_i
 
 
 def test_readers_see_whole_batches_alone(clients: list[TestClient]) -> None:
-    """Each batch moves money from one line to another; every read has the same sum."""
+    """The batches move money from one line to another; every read has the same sum."""
 
     def batch(first: int) -> list[dict[str, Any]]:
         return [

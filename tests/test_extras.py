@@ -118,10 +118,7 @@ def test_a_format_without_its_extra_is_501_and_others_are_served(
     assert matrix.status_code == (501 if extra == "xlsx" else 200)
     problem = secretariat.get(f"/v1/pulls/2026-Q2.{extra}", headers={"Accept-Language": "en"}).json()
     assert (problem["code"], problem["status"]) == ("not_installed", 501)
-    assert (
-        problem["detail"]
-        == f"This service lacks “rata[{extra}]”. Ask its operator to install it."
-    )
+    assert problem["detail"] == f"This service lacks “rata[{extra}]”. Ask its operator to install it."
     assert "Minta operator" in secretariat.get(f"/v1/pulls/2026-Q2.{extra}").json()["detail"]
 
 

@@ -30,7 +30,7 @@ TAKES_AWAY = {
 
 
 def list_complaints(name: str, source: str, before: str) -> list[str]:
-    """List the violations of a migration; `before` is the oldest revision whose code works with its predecessor."""
+    """List the violations of a migration; `before` is the oldest revision that works with its predecessor."""
     tree = ast.parse(source)
     declared = dict(list_constants(tree))
     revision, number = str(declared.get("revision", "")), name[:4]

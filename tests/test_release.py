@@ -1,4 +1,4 @@
-"""`make run_release` in a small project: refusals, files, build and tag."""
+"""`make release` in a small project: refusals, files, build and tag."""
 
 import hashlib
 import os
@@ -46,7 +46,7 @@ def project(tmp_path: Path) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / ".ci").mkdir()
-    shutil.copy(ROOT / ".ci" / "run_release", tmp_path / ".ci")
+    shutil.copy(ROOT / ".ci" / "release", tmp_path / ".ci")
     run_git(tmp_path, "init", "--quiet", "--initial-branch", "main")
     run_git(tmp_path, "add", "--all")
     run_git(tmp_path, "commit", "--quiet", "--message", "first")
@@ -70,7 +70,7 @@ def run_git(folder: Path, *words: str) -> str:
 
 def run_release(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [folder / ".ci" / "run_release", "."],
+        [folder / ".ci" / "release", "."],
         cwd=folder,
         env=build_environment(),
         capture_output=True,
@@ -83,7 +83,7 @@ def test_a_release_makes_a_commit_a_tag_and_files_with_hashes(project: Path) -> 
     done = run_release(project)
     assert done.returncode == 0, done.stderr
     assert run_git(project, "status", "--porcelain") == ""
-    assert run_git(project, "log", "-1", "--format=%s") == "run_release: publish 1.2.0"
+    assert run_git(project, "log", "-1", "--format=%s") == "release: publish 1.2.0"
     assert run_git(project, "rev-parse", "v1.2.0^{commit}") == run_git(project, "rev-parse", "HEAD")
     assert (project / "openapi/released/rata.v1.json").read_text() == '{"version": "1.2.0"}'
     assert re.search(

@@ -1,6 +1,6 @@
-"""A small program on the generated Python client, as an office would write it; it prints what came of each step.
+"""A program with the generated Python client, which prints the result of each step.
 
-It runs where nothing of the service is installed: the client, what the client stands on, and the standard library.
+It needs the client, its dependencies and the standard library alone.
 """
 
 import json
@@ -27,26 +27,26 @@ client = AuthenticatedClient(
     headers={"Accept-Language": "en"},
     raise_on_unexpected_status=True,
 )
-told: dict[str, object] = {}
+results: dict[str, object] = {}
 
 
-def plans() -> list[str]:
-    """Every plan of the province, page by page."""
-    found, cursor = [], {}
+def list_codes() -> list[str]:
+    """Return the codes of all plans of the province, page by page."""
+    codes, cursor = [], {}
     while True:
         page = list_plans.sync(client=client, region="63", sort="-plan", limit=1, **cursor)
         assert isinstance(page, PlanPage), page
-        found += [plan.plan for plan in page.items]
+        codes += [plan.plan for plan in page.items]
         if not page.next_:
-            return found
+            return codes
         cursor = {"after": page.next_}
 
 
 with client:
-    told["plans before"] = plans()
+    results["plans before"] = list_codes()
     plan = put_plan.sync(PLAN, client=client, body=PlanIn(title="RAT 2027"), if_none_match="*")
     assert isinstance(plan, PlanReply), plan
-    told["plans with ours"] = plans()
+    results["plans with ours"] = list_codes()
 
     body = ActionIn(
         title="Bantuan pangan",
@@ -58,22 +58,22 @@ with client:
     )
     line = put_action.sync(PLAN, ACTION, client=client, body=body, if_none_match="*")
     assert isinstance(line, ActionReply), line
-    told["line"] = [line.version, line.budget_lines[0].amount, [finding.code for finding in line.findings]]
+    results["line"] = [line.version, line.budget_lines[0].amount, [finding.code for finding in line.findings]]
 
     fresh = f'"{line.version}"'
     edited = patch_action.sync(PLAN, ACTION, client=client, body=ActionPatch(note="Sah"), if_match=fresh)
     assert isinstance(edited, ActionReply), edited
     late = patch_action.sync(PLAN, ACTION, client=client, body=ActionPatch(note="Lambat"), if_match=fresh)
     assert isinstance(late, Problem), late
-    told["late"] = [late.status, late.code]
+    results["late"] = [late.status, late.code]
 
     body.strategy, body.allocation = "raise_income", -5
     refused = put_action.sync(PLAN, ACTION, client=client, body=body, if_match=f'"{edited.version}"')
     assert isinstance(refused, Problem), refused
-    told["refused"] = [[error.pointer, error.code, error.value] for error in refused.errors]
+    results["refused"] = [[error.pointer, error.code, error.value] for error in refused.errors]
 
     assert delete_action.sync(PLAN, ACTION, client=client, if_match="*") is None
     assert delete_plan.sync(PLAN, client=client, if_match="*") is None
-    told["plans after"] = plans()
+    results["plans after"] = list_codes()
 
-print(json.dumps(told))  # noqa: T201
+print(json.dumps(results))  # noqa: T201

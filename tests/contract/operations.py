@@ -1,4 +1,4 @@
-"""The operations of the document, each ready to be called with the document's own examples."""
+"""The operations of the document, with its examples for a call."""
 
 import copy
 import re
@@ -10,9 +10,9 @@ from typing import Any
 import jsonschema_rs
 
 WRITES = ("post", "put", "patch", "delete")
-#: POSTs that store nothing: what they are asked does not fit into an address.
+#: POSTs that store nothing; their input is too long for an address.
 COMPUTING = frozenset({"try_scorecard"})
-#: What is there only of a plan in force; the plan of the examples is a draft.
+#: Operations on a plan in force; the plan of the examples is a draft.
 ADOPTED = "63.02-2025"
 OF_ADOPTED = frozenset(
     {
@@ -25,10 +25,10 @@ OF_ADOPTED = frozenset(
         "list_plan_notes",
     }
 )
-#: A plan in force with an amendment open beside it, and a line that is new in the amendment.
+#: A plan in force with an open amendment, and a line that is new in the amendment.
 AMENDED, DRAFTED = "63.02-2024", "A-003"
-#: What is asked beside what must be, so that the answer has rows whatever day it is.
-ASKED = {id: {"on": "2027-01-31"} for id in ("list_overdue_milestones", "read_overdue_milestones_csv")}
+#: Optional parameters that give the reply rows on any day.
+FILTERS = {id: {"on": "2027-01-31"} for id in ("list_overdue_milestones", "read_overdue_milestones_csv")}
 _ALTERABLE = ("title", "name", "obstacle", "text", "reason", "notes", "source", "document", "legal_basis")
 
 _REFERENCE = re.compile(r"#/components/schemas/(\w+)")
@@ -36,7 +36,7 @@ _REFERENCE = re.compile(r"#/components/schemas/(\w+)")
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation: how to call it, and what it declares of its replies."""
+    """An operation, its call and its declared replies."""
 
     path: str
     method: str
@@ -71,7 +71,7 @@ class Operation:
         return "after" in self.query
 
     def _named(self, place: str) -> dict[str, dict[str, Any]]:
-        return {one["name"]: one for one in self.spec["parameters"] if one["in"] == place}
+        return {item["name"]: item for item in self.spec["parameters"] if item["in"] == place}
 
     @cached_property
     def query(self) -> dict[str, dict[str, Any]]:
@@ -83,25 +83,25 @@ class Operation:
 
     @cached_property
     def keys(self) -> dict[str, str]:
-        """Path parameter → the example that the document gives."""
-        found = {name: one["schema"]["examples"][0] for name, one in self._named("path").items()}
+        """Path parameter → example of the document."""
+        keys = {name: item["schema"]["examples"][0] for name, item in self._named("path").items()}
         if "/amendment" in self.path:
-            return found | {"plan": AMENDED} | ({"action": DRAFTED} if "action" in found else {})
-        return found | ({"plan": ADOPTED} if self.id in OF_ADOPTED else {})
+            return keys | {"plan": AMENDED} | ({"action": DRAFTED} if "action" in keys else {})
+        return keys | ({"plan": ADOPTED} if self.id in OF_ADOPTED else {})
 
     def address(self, **keys: str) -> str:
         return self.path.format(**{**self.keys, **keys})
 
     @property
     def needed(self) -> dict[str, str]:
-        """Query parameters that must be sent, and those without which there is nothing to see."""
+        """Required query parameters, and those without which the reply has no rows."""
         values = {"period": "2026-Q2", "region": "63.02", "year": "2026", "code_system": "kemendagri"}
-        required = {name: values[name] for name, one in self.query.items() if one.get("required")}
-        return required | ASKED.get(self.id, {})
+        required = {name: values[name] for name, item in self.query.items() if item.get("required")}
+        return required | FILTERS.get(self.id, {})
 
     @cached_property
     def body(self) -> tuple[str, dict[str, Any]] | None:
-        """(media type, its declaration) of the request body."""
+        """Media type and declaration of the request body."""
         content = self.spec.get("requestBody", {}).get("content")
         return next(iter(content.items())) if content else None
 
@@ -113,13 +113,13 @@ class Operation:
     def takes_json(self) -> bool:
         return self.body is not None and "json" in self.body[0]
 
-    def altered(self) -> Any:
-        """The example body with another text in it, so that sending it changes something."""
+    def alter_example(self) -> Any:
+        """Return the example body with a changed text, so that a write changes the row."""
         body = self.example
-        for place in (body, *body.get("items", [])) if body else ():
+        for item in (body, *body.get("items", [])) if body else ():
             for name in _ALTERABLE:
-                if isinstance(place.get(name), str):
-                    place[name] += " (baru)"
+                if isinstance(item.get(name), str):
+                    item[name] += " (baru)"
         if "networks" in (body or ()):
             body["networks"].append("192.0.2.0/24")
         if "kinds" in (body or ()):
@@ -131,13 +131,13 @@ class Operation:
         return body
 
     def response(self, status: int) -> dict[str, Any]:
-        """What is declared of a status; AssertionError where nothing is."""
+        """Return the declaration of a status. Raises AssertionError if there is none."""
         declared = self.spec["responses"].get(str(status))
         assert declared is not None, f"{self}: {status} is not declared"
         if "$ref" in declared:
             declared = self.document["components"]["responses"][declared["$ref"].rsplit("/", 1)[1]]
-        found: dict[str, Any] = declared
-        return found
+        response: dict[str, Any] = declared
+        return response
 
 
 def operations(document: dict[str, Any]) -> Iterator[Operation]:
@@ -146,8 +146,8 @@ def operations(document: dict[str, Any]) -> Iterator[Operation]:
             yield Operation(path, method, spec, document)
 
 
-def strict(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with no room for fields that it does not declare: replies may grow, unseen they may not."""
+def close_schemas(document: dict[str, Any]) -> dict[str, Any]:
+    """Copy the document with schemas that forbid undeclared fields."""
     closed = copy.deepcopy(document)
     for schema in closed["components"]["schemas"].values():
         if "properties" in schema:
@@ -156,28 +156,29 @@ def strict(document: dict[str, Any]) -> dict[str, Any]:
 
 
 class Schemas:
-    """Validators of the document's schemas, each made once and of those schemas alone that it refers to.
+    """Cached validators of the document's schemas.
 
-    A validator copies what it is given: with the whole document in each, they took half a gigabyte.
+    A validator copies its input: with the whole document in each they took half a gigabyte, so each receives only the
+    schemas that it refers to.
     """
 
     def __init__(self, document: dict[str, Any]) -> None:
-        self._shapes: dict[str, Any] = strict(document)["components"]["schemas"]
-        self._made: dict[str, Any] = {}
+        self._shapes: dict[str, Any] = close_schemas(document)["components"]["schemas"]
+        self._validators: dict[str, Any] = {}
 
     def errors(self, schema: dict[str, Any], value: Any) -> list[str]:
-        """What is wrong with a value, one line each."""
+        """Return the violations of a value, one line each."""
         key = repr(schema)
-        if key not in self._made:
-            whole = {**schema, "components": {"schemas": self._reached_from(schema)}}
-            self._made[key] = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+        if key not in self._validators:
+            whole = {**schema, "components": {"schemas": self._collect_references(schema)}}
+            self._validators[key] = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
         return [
             f"{'/'.join(map(str, e.instance_path))}: {e.message[:300]}"
-            for e in self._made[key].iter_errors(value)
+            for e in self._validators[key].iter_errors(value)
         ]
 
-    def _reached_from(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """The document's schemas that one refers to, directly or through others."""
+    def _collect_references(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the schemas that `schema` refers to, directly or not."""
         reached: dict[str, Any] = {}
         left = [schema]
         while left:

@@ -1,4 +1,4 @@
-"""Who may not see or do something learns nothing of it: every operation, asked by everyone it is not for."""
+"""Callers without a right learn nothing of its object, for every operation."""
 
 import re
 from itertools import cycle
@@ -14,12 +14,12 @@ from tests.contract.world import World
 
 pytestmark = pytest.mark.both_engines
 
-#: What of convergence is only for whoever sees the region.
+#: Paths of convergence that need a right in the region.
 _OF_REGIONS = re.compile("target|coverage|editions|steps|step-templates|villages|scorecard")
 
 
-def is_everybodys(operation: Operation) -> bool:
-    """Reference data, what is published, which reports there are, and what one is oneself."""
+def is_open(operation: Operation) -> bool:
+    """Return whether every token may call an operation: reference data, the caller, the list of reports."""
     return (
         operation.spec["tags"] == ["reference"]
         or operation.path in ("/v1/me", "/v1/reports")
@@ -27,37 +27,37 @@ def is_everybodys(operation: Operation) -> bool:
     )
 
 
-def test_stranger_and_neighbour_find_nothing(one_world: World) -> None:
+def test_strangers_and_neighbours_see_nothing(one_world: World) -> None:
     world = one_world
-    stranger, reader = world.caller(), world.caller(("reader", "73"))
-    neighbours = cycle([world.caller(("secretariat", "63.03")), reader])
+    stranger, reader = world.connect_as(), world.connect_as(("reader", "73"))
+    neighbours = cycle([world.connect_as(("secretariat", "63.03")), reader])
     for operation in world.v1:
         for caller in (stranger, next(neighbours)):
             reply = world.call(operation, caller)
-            if is_everybodys(operation):
-                # Who is a member of nothing is told of no write.
-                is_told = caller is not stranger or not operation.path.endswith("/history")
-                expected = 403 if operation.is_write else 200 if is_told else 404
+            if is_open(operation):
+                # A caller without memberships sees no history.
+                has_history = caller is not stranger or not operation.path.endswith("/history")
+                expected = 403 if operation.is_write else 200 if has_history else 404
             elif operation.is_list and not operation.keys:
-                # The feed tells everybody of what is the nation's.
-                items = [one for one in reply.json()["items"] if one["region_code"] != "0"]
+                # Every token sees the changes of the nation.
+                items = [item for item in reply.json()["items"] if item["region_code"] != "0"]
                 assert items == [], operation
                 expected = 200
             elif operation.spec["tags"] == ["reports"]:
-                assert len(reply.text.splitlines()) == 1, f"{operation}: more than the names of the columns"
+                assert len(reply.text.splitlines()) == 1, f"{operation}: more than the header"
                 expected = 200
             else:
-                # the file that names the regions is not read for a caller who may write in none
+                # the service does not read the file, which names the regions, for a caller without any write right
                 expected = 403 if caller is reader and operation.id == "import_coverage" else 404
             assert reply.status_code == expected, f"{operation}: {reply.text}"
 
 
-def test_what_is_hidden_and_what_is_not_there_look_the_same(one_world: World) -> None:
+def test_hidden_and_missing_objects_have_equal_replies(one_world: World) -> None:
     world = one_world
-    stranger = world.caller()
+    stranger = world.connect_as()
     absent = {"plan": "63.03-2026", "region": "63.03"}
     for operation in world.v1:
-        if is_everybodys(operation) or not absent.keys() & operation.keys.keys():
+        if is_open(operation) or not absent.keys() & operation.keys.keys():
             continue
         keys = {name: key for name, key in absent.items() if name in operation.keys}
         hidden, missing = (
@@ -69,10 +69,10 @@ def test_what_is_hidden_and_what_is_not_there_look_the_same(one_world: World) ->
         assert hidden == missing, operation
 
 
-def test_without_a_valid_token_nothing_answers(one_world: World) -> None:
+def test_every_operation_without_a_valid_token_is_401(one_world: World) -> None:
     world = one_world
     secretariat = ("secretariat", "63.02")
-    revoked = world.caller(secretariat)
+    revoked = world.connect_as(secretariat)
     tokens = get_table(Token)
     newest = sa.select(sa.func.max(tokens.c.id)).scalar_subquery()
     world.database.connection.execute(
@@ -81,34 +81,34 @@ def test_without_a_valid_token_nothing_answers(one_world: World) -> None:
     valid = world.client.headers["Authorization"]
     callers = {
         "none": world.connect(),
-        "expired": world.caller(secretariat, days=-1),
+        "expired": world.connect_as(secretariat, days=-1),
         "revoked": revoked,
-        "from elsewhere": world.caller(secretariat, networks=("203.0.113.0/24",)),
+        "from elsewhere": world.connect_as(secretariat, networks=("203.0.113.0/24",)),
         "unknown": world.connect(Authorization="Bearer rata_unknown"),
         "other scheme": world.connect(Authorization=valid.replace("Bearer", "Basic")),
         "cut": world.connect(Authorization=valid[:-1]),
     }
-    before = world.rows()
+    before = world.count_rows()
     turns = cycle(callers)
     for operation in world.v1:
         for name in callers if operation.id == "read_me" else ("none", next(turns)):
             reply = world.call(operation, callers[name])
             assert reply.status_code == 401, f"{operation} with token {name}: {reply.text}"
             assert reply.headers["WWW-Authenticate"].startswith("Bearer")
-    assert world.rows() == before
+    assert world.count_rows() == before
 
 
-def test_token_of_its_network_is_valid(world: World) -> None:
-    secret = world.caller(("reader", "63"), networks=("192.0.2.0/24",)).headers["Authorization"]
+def test_a_token_is_valid_in_its_network_alone(world: World) -> None:
+    secret = world.connect_as(("reader", "63"), networks=("192.0.2.0/24",)).headers["Authorization"]
     for address, status in (("192.0.2.7", 200), ("198.51.100.7", 401)):
         client = TestClient(world.app, headers={"Authorization": secret}, client=(address, 50000))
         assert client.get("/v1/me").status_code == status
 
 
-def test_reading_token_reads_all_and_writes_nothing(one_world: World) -> None:
+def test_a_token_with_the_scope_read_reads_all_and_writes_nothing(one_world: World) -> None:
     world = one_world
-    reader = world.caller(("secretariat", "63.02"), scopes=(TokenScope.read,))
-    before = world.rows()
+    reader = world.connect_as(("secretariat", "63.02"), scopes=(TokenScope.read,))
+    before = world.count_rows()
     for operation in world.v1:
         reply = world.call(operation, reader)
         if operation.is_of_administrators:
@@ -116,10 +116,10 @@ def test_reading_token_reads_all_and_writes_nothing(one_world: World) -> None:
         else:
             expected = 403 if operation.is_write else 200
         assert reply.status_code == expected, f"{operation}: {reply.text}"
-    assert world.rows() == before
+    assert world.count_rows() == before
 
 
-def test_service_answers_without_token(world: World) -> None:
+def test_operations_outside_v1_need_no_token(world: World) -> None:
     caller = world.connect()
     for operation in world:
         if not operation.is_v1:

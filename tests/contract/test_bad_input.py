@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is a problem that says what is wrong; never a 500, never half a write."""
+"""Invalid requests: each reply is a problem with its cause, never a 500 or a partial write."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ JSON = "application/json"
 
 @pytest.fixture
 def world(one_world: World) -> World:
-    """One engine is enough for what never reaches it, and what does is what PostgreSQL alone refuses."""
+    """A world on one engine: most input never reaches it, and PostgreSQL refuses more."""
     return one_world
 
 
@@ -53,10 +53,10 @@ BODIES: dict[str, tuple[bytes, set[int]]] = {
 }
 
 
-def with_body(world: World) -> list[Operation]:
-    found = [operation for operation in world if operation.takes_json]
-    assert len(found) > 8
-    return found
+def list_with_body(world: World) -> list[Operation]:
+    operations = [operation for operation in world if operation.takes_json]
+    assert len(operations) > 8
+    return operations
 
 
 def send(world: World, operation: Operation, body: bytes, kind: str | None = JSON, **headers: str) -> Any:
@@ -73,37 +73,37 @@ def send(world: World, operation: Operation, body: bytes, kind: str | None = JSO
     return reply
 
 
-def trial_of(operation: Operation) -> dict[str, str]:
+def get_dry_run(operation: Operation) -> dict[str, str]:
     return {"dry_run": "true"} if operation.is_write else {}
 
 
-def test_bodies_that_are_none(world: World) -> None:
-    before = world.rows()
+def test_invalid_bodies_are_refused(world: World) -> None:
+    before = world.count_rows()
     met: set[str] = set()
-    for operation in with_body(world):
-        for name in some(list(BODIES), met, operation.method):
+    for operation in list_with_body(world):
+        for name in choose(list(BODIES), met, operation.method):
             body, statuses = BODIES[name]
             reply = send(world, operation, body)
             assert reply.status_code in statuses, (
                 f"{operation}, {name}: {reply.status_code} {reply.text[:300]}"
             )
             assert reply.json()["errors"], f"{operation}, {name}"
-    assert world.rows() == before
+    assert world.count_rows() == before
 
 
-def some(of: Sequence[Any], met: set[str], what: Any) -> Sequence[Any]:
-    """All values the first time that something is declared so; after that, every fourth time, one of them in turn."""
-    said = json.dumps(what, sort_keys=True)
-    is_first = said not in met
-    met.add(said)
+def choose(values: Sequence[Any], met: set[str], declaration: Any) -> Sequence[Any]:
+    """Return all values at the first use of a declaration; later one of them at every fourth use."""
+    key = json.dumps(declaration, sort_keys=True)
+    is_first = key not in met
+    met.add(key)
     if is_first:
-        return of
+        return values
     turn = next(TURNS)
-    return [of[(sum(map(ord, said)) + turn // 4) % len(of)]] if turn % 4 == 0 else []
+    return [values[(sum(map(ord, key)) + turn // 4) % len(values)]] if turn % 4 == 0 else []
 
 
-def test_each_field_wrong_in_turn(world: World) -> None:
-    before = world.rows()
+def test_each_field_with_wrong_values_is_no_server_error(world: World) -> None:
+    before = world.count_rows()
     wrongs = (
         None,
         True,
@@ -121,16 +121,16 @@ def test_each_field_wrong_in_turn(world: World) -> None:
         {"a": {}},
     )
     met: set[str] = set()
-    for operation in with_body(world):
+    for operation in list_with_body(world):
         for name, example in operation.example.items():
-            for wrong in some(wrongs, met, type(example).__name__):
+            for wrong in choose(wrongs, met, type(example).__name__):
                 reply = world.call(
-                    operation, body={**operation.example, name: wrong}, params=trial_of(operation)
+                    operation, body={**operation.example, name: wrong}, params=get_dry_run(operation)
                 )
                 assert reply.status_code < 500, f"{operation} with {name}: {wrong!r}"
                 for error in reply.json().get("errors", ()):
                     assert error["pointer"].startswith(f"/{name}") or error["pointer"].count("/") < 2, error
-    assert world.rows() == before
+    assert world.count_rows() == before
 
 
 KINDS = (
@@ -143,14 +143,14 @@ KINDS = (
 JSON_KINDS = (JSON, "application/json; charset=utf-8", "application/merge-patch+json")
 
 
-def test_body_of_another_kind(world: World) -> None:
+def test_a_body_of_another_media_type_is_415(world: World) -> None:
     met: set[str] = set()
-    for operation in with_body(world):
+    for operation in list_with_body(world):
         body = json.dumps(operation.example).encode()
-        for kind in some(KINDS, met, [operation.method, "refused"]):
+        for kind in choose(KINDS, met, [operation.method, "refused"]):
             assert send(world, operation, body, kind).status_code == 415, f"{operation}: {kind}"
-        for kind in some(JSON_KINDS, met, [operation.method, "taken"]):
-            with world.ready_for(operation):
+        for kind in choose(JSON_KINDS, met, [operation.method, "taken"]):
+            with world.prepare_for(operation):
                 assert send(world, operation, body, kind).status_code == 200, f"{operation}: {kind}"
     for operation in world:
         if operation.body and not operation.takes_json:
@@ -160,12 +160,12 @@ def test_body_of_another_kind(world: World) -> None:
                 assert reply.status_code in (400, 422), f"{operation}: {reply.text}"
 
 
-def test_body_over_the_limit(world: World) -> None:
+def test_a_body_over_the_limit_is_413(world: World) -> None:
     settings = Settings(_env_file=None, database_url="sqlite://", max_body_bytes=1024)
     small = world.connect(
         create_app(settings, world.database), Authorization=world.client.headers["Authorization"]
     )
-    before = world.rows()
+    before = world.count_rows()
     for operation in world:
         if operation.body is None:
             continue
@@ -181,17 +181,17 @@ def test_body_over_the_limit(world: World) -> None:
             world.check(operation, reply)
             assert reply.status_code == 413, operation
             assert "1024" in reply.json()["detail"]
-    assert world.rows() == before
+    assert world.count_rows() == before
 
 
 KEYS = ("%00", "%0A", "%FF", "a" * 3000, "x%2Fy", "🦆", "'", '"', " ", "%25", "A-001\u202e", "9" * 400, "-")
 
 
-def test_keys_that_are_none(world: World) -> None:
+def test_invalid_keys_are_refused(world: World) -> None:
     met: set[str] = set()
     for operation in world:
         for name in (name for name in operation.keys if f"{{{name}}}" in operation.path):
-            for key in some(KEYS, met, name):
+            for key in choose(KEYS, met, name):
                 url = operation.address(**{name: key})
                 body = operation.body[1].get("example") if operation.body else None
                 reply = world.client.request(operation.method, url, params=operation.needed, json=body)
@@ -202,27 +202,29 @@ def test_keys_that_are_none(world: World) -> None:
 VALUES = ("", "\0", "🦆" * 90, "9" * 400, "-1", "\u202e", "a'b\"c", "x" * 3000, "0")
 
 
-def test_values_that_are_none(world: World) -> None:
+def test_invalid_parameters_are_no_server_error(world: World) -> None:
     met: set[str] = set()
     for operation in world:
         for name in operation.query:
-            for value in some(VALUES, met, name):
-                reply = world.call(operation, params={**trial_of(operation), name: value})
+            for value in choose(VALUES, met, name):
+                reply = world.call(operation, params={**get_dry_run(operation), name: value})
                 assert reply.status_code < 500, f"{operation} {name}={value!r}"
                 assert reply.status_code == 400 or value != "\0", f"{operation} {name}"
 
 
 def is_time(declared: dict[str, Any]) -> bool:
-    return any(one.get("format") in ("date", "date-time") for one in (declared, *declared.get("anyOf", ())))
+    return any(
+        schema.get("format") in ("date", "date-time") for schema in (declared, *declared.get("anyOf", ()))
+    )
 
 
 def test_days_and_instants_are_never_numbers(world: World) -> None:
-    """Seconds since 1970, which a parser of dates may take."""
+    """A parser of dates might accept seconds since 1970."""
     tried = 0
     for operation in world:
         for name in (name for name, declared in operation.query.items() if is_time(declared["schema"])):
             for value in ("0", "1735689600"):
-                reply = world.call(operation, params={**trial_of(operation), name: value})
+                reply = world.call(operation, params={**get_dry_run(operation), name: value})
                 assert reply.status_code == 400, f"{operation} {name}={value}: {reply.text}"
                 tried += 1
         if not operation.takes_json:
@@ -234,7 +236,7 @@ def test_days_and_instants_are_never_numbers(world: World) -> None:
         for name in (name for name, declared in shape.get("properties", {}).items() if is_time(declared)):
             for wrong in (0, "0", "1735689600"):
                 body = {**operation.example, name: wrong}
-                reply = world.call(operation, body=body, params=trial_of(operation))
+                reply = world.call(operation, body=body, params=get_dry_run(operation))
                 assert reply.status_code == 422, f"{operation} {name}={wrong!r}: {reply.text}"
                 assert {e["pointer"] for e in reply.json()["errors"]} == {f"/{name}"}, reply.text
                 tried += 1
@@ -244,12 +246,12 @@ def test_days_and_instants_are_never_numbers(world: World) -> None:
 HEADERS = (b"", b"\xff", b'"7', b"W/", b"," * 500, b'"' + b"9" * 400 + b'"', b"en;q=x,id;q=9..9")
 
 
-def test_headers_that_are_none(world: World) -> None:
+def test_invalid_headers_are_no_server_error(world: World) -> None:
     met: set[str] = set()
     for operation in world.v1:
         for name in operation.headers:
-            for value in some(HEADERS, met, name):
-                with world.undone():
+            for value in choose(HEADERS, met, name):
+                with world.savepoint():
                     reply = world.call(operation, conditions={}, headers={name: value})
                     assert reply.status_code < 500, f"{operation} {name}: {value!r}"
     for name in ("Accept", "Accept-Encoding", "Range", "X-Request-Id", "Authorization"):
@@ -263,8 +265,8 @@ def test_headers_that_are_none(world: World) -> None:
 @pytest.mark.parametrize(
     "values", [["x", "A-001"], [1], [None, "A-001"], [10**30, "A-001"], [True, "A"], [[], {}], [1, "\0"]]
 )
-def test_cursor_that_somebody_made(world: World, values: list[Any]) -> None:
-    """Its digest protects from accidents; what it holds is checked as well."""
+def test_a_forged_cursor_is_refused(world: World, values: list[Any]) -> None:
+    """The digest catches accidents alone, so the service checks the values too."""
     import base64
 
     from starlette.requests import Request
@@ -279,6 +281,6 @@ def test_cursor_that_somebody_made(world: World, values: list[Any]) -> None:
         "server": ("testserver", 80),
         "scheme": "http",
     }
-    made = json.dumps([_digest(values, _seal(Request(scope), "allocation")), *values], separators=(",", ":"))
-    cursor = base64.urlsafe_b64encode(made.encode()).decode().rstrip("=")
+    text = json.dumps([_digest(values, _seal(Request(scope), "allocation")), *values], separators=(",", ":"))
+    cursor = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
     assert world.call(operation, params={**params, "after": cursor}).status_code == 400

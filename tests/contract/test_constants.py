@@ -1,4 +1,4 @@
-"""Replies that never change in a process: their bytes are made once, tagged, and sent as they are."""
+"""Replies that never change in a process: it renders and tags their bytes once."""
 
 import gzip
 import json
@@ -24,15 +24,15 @@ from app.settings import Settings
 from tests.calling import Client
 
 CHANGING = {"/health", "/ready", "/metrics"}
-"""Addresses outside of `/v1` that report the moment; each answers `no-store`."""
+"""Addresses outside `/v1` with changing replies, each with `no-store`."""
 KEYS = {"name": "swagger-ui-bundle.js", "page": "quarters"}
-"""Examples for the parameters of addresses that are not in the document."""
+"""Examples for the keys of undocumented addresses."""
 
 
 @pytest.fixture(scope="module")
 def application() -> FastAPI:
     application = create_app(Settings(_env_file=None, database_url="sqlite://"))
-    application.openapi_schema = json.loads(openapi.COMMITTED.read_bytes())  # to make it takes seconds
+    application.openapi_schema = json.loads(openapi.COMMITTED.read_bytes())  # rendering it takes seconds
     return application
 
 
@@ -43,25 +43,27 @@ def anonymous(application: FastAPI, portal: BlockingPortal) -> Iterator[TestClie
     client.close()
 
 
-def addresses(document: dict[str, Any], application: FastAPI) -> list[str]:
-    """Every address outside of `/v1`, with the example of its key."""
-    found = []
+def list_addresses(document: dict[str, Any], application: FastAPI) -> list[str]:
+    """List the addresses outside `/v1`, with examples for their keys."""
+    addresses = []
     for path, operations in document["paths"].items():
         if not path.startswith("/v1"):
             keys = {
-                one["name"]: one.get("example") or one["schema"]["examples"][0]
-                for one in operations["get"]["parameters"]
-                if one["in"] == "path"
+                item["name"]: item.get("example") or item["schema"]["examples"][0]
+                for item in operations["get"]["parameters"]
+                if item["in"] == "path"
             }
-            found.append(path.format(**keys))
-    plain = [one.path for one in application.routes if isinstance(one, Route) and not one.include_in_schema]
-    found += [re.sub(r"\{(\w+)[^}]*\}", lambda key: KEYS[key[1]], path) for path in plain]
-    return [one for one in dict.fromkeys(found) if one not in CHANGING]
+            addresses.append(path.format(**keys))
+    plain = [
+        route.path for route in application.routes if isinstance(route, Route) and not route.include_in_schema
+    ]
+    addresses += [re.sub(r"\{(\w+)[^}]*\}", lambda key: KEYS[key[1]], path) for path in plain]
+    return [address for address in dict.fromkeys(addresses) if address not in CHANGING]
 
 
 def test_every_address_outside_of_v1_is_a_constant(application: FastAPI, anonymous: TestClient) -> None:
     document = json.loads(anonymous.get("/openapi.json").content)
-    found = addresses(document, application)
+    addresses = list_addresses(document, application)
     assert {
         "/",
         "/openapi.json",
@@ -69,9 +71,9 @@ def test_every_address_outside_of_v1_is_a_constant(application: FastAPI, anonymo
         "/docs/guide",
         "/docs/static/swagger-ui-bundle.js",
         "/findings",
-    } <= set(found)
-    assert len(found) >= 6
-    for address in found:
+    } <= set(addresses)
+    assert len(addresses) >= 6
+    for address in addresses:
         plain = anonymous.get(address, headers={"Accept-Encoding": "identity"})
         assert (plain.status_code, plain.headers["Cache-Control"]) == (200, CACHE), address
         assert "Accept-Encoding" in plain.headers["Vary"]
@@ -92,7 +94,7 @@ def test_every_address_outside_of_v1_is_a_constant(application: FastAPI, anonymo
         assert anonymous.head(address).headers["ETag"] == packed.headers["ETag"]
 
 
-def test_the_document_declares_what_constants_do(anonymous: TestClient) -> None:
+def test_the_document_declares_the_etags_of_constants(anonymous: TestClient) -> None:
     paths = anonymous.get("/openapi.json").json()["paths"]
     for path in ("/problems/{code}", "/findings", "/findings/{code}"):
         operation = paths[path]["get"]
@@ -101,7 +103,7 @@ def test_the_document_declares_what_constants_do(anonymous: TestClient) -> None:
     assert "304" not in paths["/health"]["get"]["responses"]
 
 
-def test_the_document_is_made_once_and_off_the_loop(
+def test_the_document_is_rendered_once_and_outside_the_loop(
     portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     application = create_app(Settings(_env_file=None, database_url="sqlite://"))
@@ -125,32 +127,32 @@ def test_the_document_is_made_once_and_off_the_loop(
     assert replies[0].json()["servers"] == [{"url": "/"}]
 
 
-def request_with(**headers: str) -> Request:
+def build_request(**headers: str) -> Request:
     sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     return Request({"type": "http", "method": "GET", "path": "/x", "headers": sent})
 
 
 def test_replies_share_their_bytes() -> None:
     constant = Constant(b"x" * 2000, "text/plain")
-    assert constant.answer(request_with()).body is constant.answer(request_with()).body is constant.body
-    packed = [constant.answer(request_with(accept_encoding="gzip")).body for _ in range(2)]
+    assert constant.answer(build_request()).body is constant.answer(build_request()).body is constant.body
+    packed = [constant.answer(build_request(accept_encoding="gzip")).body for _ in range(2)]
     assert packed[0] is packed[1]
     assert gzip.decompress(bytes(packed[0])) == constant.body
     assert Constant(b"short", "text/plain").packed is None
 
 
-def test_many_first_requests_make_it_once_and_one_that_hangs_up_leaves_the_others() -> None:
-    go, made = threading.Event(), []
+def test_concurrent_first_requests_render_a_constant_once_despite_a_disconnect() -> None:
+    go, calls = threading.Event(), []
 
     def make() -> Constant:
         go.wait(60)
-        made.append(1)
+        calls.append(1)
         return Constant(b"x", "text/plain")
 
     late, replies = LateConstant(make), list[Response]()
 
     async def ask() -> None:
-        replies.append(await late.answer(request_with()))
+        replies.append(await late.answer(build_request()))
 
     async def ask_together() -> None:
         async with anyio.create_task_group() as group:
@@ -163,10 +165,10 @@ def test_many_first_requests_make_it_once_and_one_that_hangs_up_leaves_the_other
             go.set()
 
     anyio.run(ask_together)
-    assert ([reply.body for reply in replies], made) == ([b"x"] * 50, [1])
+    assert ([reply.body for reply in replies], calls) == ([b"x"] * 50, [1])
 
 
-def test_what_cannot_be_made_fails_for_all_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_constant_that_fails_to_render_fails_for_every_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
 
     def fail() -> Constant:
@@ -175,4 +177,4 @@ def test_what_cannot_be_made_fails_for_all_who_ask(monkeypatch: pytest.MonkeyPat
     late = LateConstant(fail)
     for _ in range(2):
         with pytest.raises(LookupError):
-            anyio.run(late.answer, request_with())
+            anyio.run(late.answer, build_request())

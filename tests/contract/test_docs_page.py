@@ -1,4 +1,4 @@
-"""`/docs` works without internet: every address of the page is our own and answers, and nothing else may run."""
+"""`/docs` works without internet: it loads local files alone and runs no other script."""
 
 import base64
 import hashlib
@@ -17,24 +17,24 @@ def anonymous() -> TestClient:
     return TestClient(create_app(Settings(_env_file=None, database_url="sqlite://")))
 
 
-def addresses(page: str) -> list[str]:
-    """What the page loads: by elements, and by the script in it."""
+def list_addresses(page: str) -> list[str]:
+    """List the addresses that the page loads by elements and by its script."""
     return re.findall(r'(?:src|href)="([^"]+)"', page) + re.findall(
         r"""["']?url["']?: ["']([^"']+)["']""", page
     )
 
 
-def test_every_address_is_local_and_answers(anonymous: TestClient) -> None:
+def test_every_address_is_local_and_available(anonymous: TestClient) -> None:
     page = anonymous.get("/docs")
     assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    found = addresses(page.text)
-    assert {Path(address).name for address in found} == {
+    addresses = list_addresses(page.text)
+    assert {Path(address).name for address in addresses} == {
         "swagger-ui-bundle.js",
         "swagger-ui.css",
         "favicon.png",
         "openapi.json",
     }
-    for address in found:
+    for address in addresses:
         assert address.startswith("/")
         assert not address.startswith("//")
         reply = anonymous.get(address)
@@ -44,12 +44,12 @@ def test_every_address_is_local_and_answers(anonymous: TestClient) -> None:
     assert outside == []
 
 
-def test_files_need_no_other_files(anonymous: TestClient) -> None:
+def test_styles_load_no_other_files(anonymous: TestClient) -> None:
     style = anonymous.get("/docs/static/swagger-ui.css").text
     assert re.findall(r"@import|url\((?!['\"]?data:)[^)]*\)", style) == []
 
 
-def test_policy_lets_only_this_page_run(anonymous: TestClient) -> None:
+def test_policy_allows_only_the_script_of_the_page(anonymous: TestClient) -> None:
     page = anonymous.get("/docs")
     (script,) = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -60,6 +60,6 @@ def test_policy_lets_only_this_page_run(anonymous: TestClient) -> None:
     assert '"validatorUrl": null' in script, "the page would send the document to a validator on the internet"
 
 
-def test_behind_a_path_of_a_proxy() -> None:
+def test_addresses_have_the_path_of_the_proxy() -> None:
     client = TestClient(create_app(Settings(_env_file=None, database_url="sqlite://")), root_path="/rata")
-    assert all(address.startswith("/rata/") for address in addresses(client.get("/docs").text))
+    assert all(address.startswith("/rata/") for address in list_addresses(client.get("/docs").text))

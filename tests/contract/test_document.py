@@ -1,6 +1,6 @@
-"""The document itself: current, complete, and free of what generators of clients stumble over.
+"""The document: current, complete and fit for client generators.
 
-That it is OpenAPI 3.1 `make lint` and `make proofs GROUP=contract` hold.
+`make lint` and `make proofs GROUP=contract` check that it is OpenAPI 3.1.
 """
 
 import re
@@ -22,36 +22,34 @@ SHAPES: dict[str, Any] = DOCUMENT["components"]["schemas"]
 
 def test_committed_file_is_current(built_app: FastAPI) -> None:
     if not COMMITTED.exists() or COMMITTED.read_bytes() != render_document(built_app):
-        pytest.fail(
-            f"{COMMITTED.name} is not what the service says any more. Run: make openapi", pytrace=False
-        )
+        pytest.fail(f"{COMMITTED.name} is out of date. Run: make openapi", pytrace=False)
 
 
-def schemas_in(value: Any) -> Iterator[dict[str, Any]]:
-    """Every schema below a value; names of fields and examples are none."""
+def walk_schemas(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield the schemas inside a value, without names of fields and examples."""
     if isinstance(value, dict):
         yield value
         for name, inner in value.items():
             if name in ("properties", "schemas"):
-                for one in inner.values():
-                    yield from schemas_in(one)
+                for schema in inner.values():
+                    yield from walk_schemas(schema)
             elif name not in ("example", "examples", "default", "enum"):
-                yield from schemas_in(inner)
+                yield from walk_schemas(inner)
     elif isinstance(value, list):
-        for one in value:
-            yield from schemas_in(one)
+        for item in value:
+            yield from walk_schemas(item)
 
 
-def test_nothing_that_generators_stumble_over() -> None:
+def test_schemas_fit_client_generators() -> None:
     for name in SHAPES:
         assert re.fullmatch(r"[A-Z][A-Za-z]*", name), f"{name}: no name for a type"
         assert not name.startswith(("HTTPValidation", "Body_"))
-    for schema in schemas_in({"paths": DOCUMENT["paths"], "schemas": SHAPES}):
+    for schema in walk_schemas({"paths": DOCUMENT["paths"], "schemas": SHAPES}):
         extra = [key for key in schema if key.startswith("x-")]
         assert not extra, f"left over: {extra} in {schema}"
         if "anyOf" in schema:
-            kinds = ["$ref" in one or one == {"type": "null"} for one in schema["anyOf"]]
-            assert all(kinds), f"a choice that no type says: {schema}"
+            kinds = ["$ref" in option or option == {"type": "null"} for option in schema["anyOf"]]
+            assert all(kinds), f"a choice without a named type: {schema}"
             assert len(kinds) > 1
         assert "nullable" not in schema
         assert not isinstance(schema.get("title"), str) or "version" in schema, f"a title: {schema}"
@@ -59,17 +57,17 @@ def test_nothing_that_generators_stumble_over() -> None:
             assert not {"ge", "le", "gt", "lt"} & schema.keys()
 
 
-def test_every_shape_is_used() -> None:
+def test_every_schema_is_used() -> None:
     used = set(re.findall(r"#/components/(\w+/[\w-]+)", repr(DOCUMENT)))
-    there = {
+    declared = {
         f"{kind}/{name}"
         for kind in ("schemas", "responses", "headers")
         for name in DOCUMENT["components"][kind]
     }
-    assert there <= used
+    assert declared <= used
 
 
-def test_operation_ids() -> None:
+def test_operation_ids_are_unique_and_readable() -> None:
     counted = Counter(operation.id for operation in OPERATIONS)
     assert [id for id, count in counted.items() if count > 1] == []
     for id in counted:
@@ -82,7 +80,7 @@ def test_tags_are_described() -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
-def test_operation_says_everything(operation: Operation) -> None:
+def test_an_operation_declares_all_parameters_and_statuses(operation: Operation) -> None:
     spec = operation.spec
     assert spec["summary"]
     assert len(spec["description"]) > 20
@@ -125,23 +123,23 @@ def test_examples_validate(operation: Operation) -> None:
                 assert SCHEMAS.errors(media["schema"], media["example"]) == [], f"{operation} {kind}"
 
 
-def test_examples_of_shapes_validate() -> None:
+def test_examples_of_schemas_validate() -> None:
     for name, schema in SHAPES.items():
         for example in schema.get("examples", ()):
             assert SCHEMAS.errors({"$ref": f"#/components/schemas/{name}"}, example) == [], name
 
 
 def test_replies_have_all_their_fields() -> None:
-    """What a reply always has is required, so that no client asks whether it is there."""
+    """The document requires all fields that a reply always has, so no client needs to test for them."""
     for name in ("PlanReply", "ActionReply", "ProgressReply", "AgencyReply", "RegionReply", "Summary"):
         assert set(SHAPES[name]["required"]) == set(SHAPES[name]["properties"]), name
         assert "additionalProperties" not in SHAPES[name], f"{name} could never get a field more"
     assert set(SHAPES["PlanPage"]["required"]) == {"items", "next"}
     for name in ("PlanIn", "ActionIn", "ProgressIn", "AgencyIn", "PlanPatch"):
-        assert SHAPES[name]["additionalProperties"] is False, f"{name} takes what it does not know"
+        assert SHAPES[name]["additionalProperties"] is False, f"{name} accepts unknown fields"
 
 
-def test_numbers_are_numbers() -> None:
+def test_numbers_are_no_strings() -> None:
     for name, schema in SHAPES.items():
         for field, of in schema.get("properties", {}).items():
             kinds = of.get("type", [])

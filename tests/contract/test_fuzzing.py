@@ -1,8 +1,7 @@
-"""Requests that nobody thought of, made from the document by Schemathesis; the same ones in every run.
+"""Schemathesis generates requests from the document, equal in every run.
 
-What it holds: no 500, no status and no reply that the document does not declare, nothing accepted that the document
-forbids and nothing refused without a reason, no entry without a token. `make proofs GROUP=fuzz` goes on at running
-services, for as long as it is asked to.
+They find a 500, an undeclared status or reply, an accepted value that the document forbids, a refused valid value,
+and access without a token. `make proofs GROUP=fuzz` fuzzes running services for longer.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,11 +26,12 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.contract.world import World
 from tests.fuzz.links import link_replies
-from tests.fuzz.rules import CALLERS, configuration, schema_of
+from tests.fuzz.rules import CALLERS, build_config
+from tests.fuzz.rules import load_schema as load_schema_with
 from tests.fuzz.tally import Tally, run
 
 EXAMPLES = 2
-"""Of each operation and kind of data: the first is the least there can be, the second is anything."""
+"""Examples of each operation and mode: the first is minimal, the second arbitrary."""
 SCENARIOS, STEPS = 2, 6
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
@@ -45,28 +45,28 @@ CHECKS = [
     negative_data_rejection,
 ]
 Callers = list[tuple[World, str]]
-"""On each engine a service, and the token of somebody there."""
+"""For each engine its world and a token."""
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_nothing_unforeseen(worlds: list[World], mode: GenerationMode) -> None:
-    anybody = cycle([[(world, token(world, name)) for world in worlds] for name in CALLERS])
+def test_generated_requests_have_declared_replies(worlds: list[World], mode: GenerationMode) -> None:
+    anyone = cycle([[(world, create_token(world, name)) for world in worlds] for name in CALLERS])
     engines = cycle(range(len(worlds)))
     failures: list[str] = []
     worlds[0].turn = (0, 10)
-    asked = worlds[0].share(worlds[0])  # a tenth of the operations; `make proofs GROUP=fuzz` asks all
-    for result in schema(worlds[0]).get_all_operations():
+    chosen = worlds[0].share(worlds[0])  # a tenth of the operations; `make proofs GROUP=fuzz` takes all
+    for result in load_schema(worlds[0]).get_all_operations():
         operation = result.ok()
         known = worlds[0].operations[operation.definition.raw["operationId"]]
         if not known.is_v1 or (known.body and not known.takes_json):
             continue
-        if known not in asked or (not known.body and mode is GenerationMode.NEGATIVE):
+        if known not in chosen or (not known.body and mode is GenerationMode.NEGATIVE):
             continue  # test_bad_input walks the parameters
-        whose = [(world, world.client_for(known).headers["Authorization"]) for world in worlds]
+        owners = [(world, world.client_for(known).headers["Authorization"]) for world in worlds]
         strategy = operation.as_strategy(generation_mode=mode, path_parameters=known.keys)
-        turn = next(engines)  # each operation on one engine; `make proofs GROUP=fuzz` goes on at both
-        callers = [next(anybody)[turn : turn + 1], whose[turn : turn + 1]]
-        probe = prober(strategy, callers, {"If-Match": "*"} if known.is_conditional else {})
+        turn = next(engines)  # each operation on one engine; `make proofs GROUP=fuzz` uses both
+        callers = [next(anyone)[turn : turn + 1], owners[turn : turn + 1]]
+        probe = build_probe(strategy, callers, {"If-Match": "*"} if known.is_conditional else {})
         try:
             probe()
         except (Exception, BaseExceptionGroup) as error:
@@ -74,8 +74,8 @@ def test_nothing_unforeseen(worlds: list[World], mode: GenerationMode) -> None:
     assert not failures, "\n\n".join(failures[:5])
 
 
-def prober(strategy: Any, callers: list[Callers], conditions: dict[str, str]) -> Callable[[], None]:
-    """The callers take turns; what is made once is sent to each of their engines."""
+def build_probe(strategy: Any, callers: list[Callers], conditions: dict[str, str]) -> Callable[[], None]:
+    """Return a function that sends generated requests as the callers in turn, on each of their engines."""
     turns = cycle(callers)
 
     @settings(
@@ -90,7 +90,7 @@ def prober(strategy: Any, callers: list[Callers], conditions: dict[str, str]) ->
     def probe(case: schemathesis.Case) -> None:
         for world, authorization in next(turns):
             headers = {"Authorization": authorization, **conditions}
-            with world.undone():
+            with world.savepoint():
                 reply = case.call(session=asgi.get_client(world.app), headers=headers)
                 case.validate_response(reply, checks=CHECKS, headers=headers)
 
@@ -98,25 +98,25 @@ def prober(strategy: Any, callers: list[Callers], conditions: dict[str, str]) ->
 
 
 @pytest.mark.parametrize("caller", ["secretariat", "reviewer"])
-def test_links_lead_to_nothing_unforeseen(worlds: list[World], caller: str) -> None:
-    """One engine for each caller; `make proofs GROUP=fuzz` takes all of them."""
+def test_requests_along_links_have_declared_replies(worlds: list[World], caller: str) -> None:
+    """The callers run on one engine each; `make proofs GROUP=fuzz` takes both."""
     world = worlds[list(CALLERS).index(caller) % len(worlds)]
-    along = schema(world, token(world, caller), phases=["stateful"])
-    along.app = world.app
+    graph = load_schema(world, create_token(world, caller), phases=["stateful"])
+    graph.app = world.app
     tally = Tally()
-    run(along, tally)
-    assert not tally.failures, "\n\n".join(f"{key}: {told}" for key, told in tally.failures.items())
+    run(graph, tally)
+    assert not tally.failures, "\n\n".join(f"{key}: {text}" for key, text in tally.failures.items())
     assert tally.followed > SCENARIOS, "hardly any link was followed"
 
 
-def token(world: World, caller: str) -> str:
-    return str(world.caller(*CALLERS[caller]).headers["Authorization"])
+def create_token(world: World, caller: str) -> str:
+    return str(world.connect_as(*CALLERS[caller]).headers["Authorization"])
 
 
-def schema(world: World, authorization: str = "", *, phases: Sequence[str] = ()) -> BaseSchema:
-    asked = configuration(
+def load_schema(world: World, authorization: str = "", *, phases: Sequence[str] = ()) -> BaseSchema:
+    config = build_config(
         authorization.removeprefix("Bearer "), world, seed=1, phases=phases, scenarios=SCENARIOS, steps=STEPS
     )
     if not phases:
-        asked.projects.default.parameters.clear()  # the keys are given
-    return schema_of(link_replies(world.document), asked)
+        config.projects.default.parameters.clear()  # the test passes the keys
+    return load_schema_with(link_replies(world.document), config)

@@ -1,4 +1,4 @@
-"""Failures that are no operation's: the one shape, both languages, an address for every code, and the log."""
+"""Problems: their schema, both languages, an address for every code, and the log."""
 
 from typing import Any
 
@@ -14,16 +14,16 @@ METHODS = ("get", "put", "post", "patch", "delete")
 
 @pytest.fixture
 def world(one_world: World) -> World:
-    """One engine is enough for the shape of what fails before it."""
+    """A world on one engine: these requests fail before they reach it."""
     return one_world
 
 
-def schema_errors(world: World, reply: Any) -> list[str]:
+def find_schema_errors(world: World, reply: Any) -> list[str]:
     check_problem(reply)
     return world.schemas.errors({"$ref": "#/components/schemas/Problem"}, reply.json())
 
 
-def test_unknown_path_and_method(world: World) -> None:
+def test_unknown_paths_are_404_and_unknown_methods_405(world: World) -> None:
     for url in (
         "/nothing",
         "/v1",
@@ -36,16 +36,16 @@ def test_unknown_path_and_method(world: World) -> None:
     ):
         reply = world.client.get(url, follow_redirects=False)
         assert reply.status_code == 404, url
-        assert schema_errors(world, reply) == []
+        assert find_schema_errors(world, reply) == []
     for turn, (path, known) in enumerate(world.document["paths"].items()):
-        url = next(one for one in world if one.path == path).address()
+        url = next(operation for operation in world if operation.path == path).address()
         allowed = {method.upper() for method in known} | ({"HEAD"} if "get" in known else set())
         others = sorted({*METHODS, "options", "trace", "brew"} - known.keys())
         for method in (others[turn % len(others)], others[(turn + 1) % len(others)]):
             reply = world.client.request(method, url)
             assert reply.status_code == 405, f"{method} {url}"
             assert set(reply.headers["Allow"].split(", ")) == allowed, f"{method} {url}"
-            assert schema_errors(world, reply) == []
+            assert find_schema_errors(world, reply) == []
 
 
 def test_every_code_is_documented_in_both_languages(world: World) -> None:
@@ -71,7 +71,7 @@ def test_every_code_is_documented_in_both_languages(world: World) -> None:
         ("*", "id"),
     ],
 )
-def test_language(world: World, accepted: str, language: str) -> None:
+def test_the_language_follows_accept_language(world: World, accepted: str, language: str) -> None:
     reply = world.call(
         world.operations["read_plan"], headers={"Accept-Language": accepted}, keys={"plan": "99.99-2026"}
     )
@@ -80,7 +80,7 @@ def test_language(world: World, accepted: str, language: str) -> None:
     assert reply.json()["code"] == "not_found"
 
 
-def test_type_of_a_problem_is_an_address_that_answers(world: World) -> None:
+def test_the_type_of_a_problem_is_an_address_of_the_service(world: World) -> None:
     reply = world.client.get("/v1/plans?year=x")
     assert reply.status_code == 400
     assert world.client.get(reply.json()["type"]).json()["status"] == 400
@@ -88,7 +88,7 @@ def test_type_of_a_problem_is_an_address_that_answers(world: World) -> None:
         assert world.client.get(f"/problems/{error['code']}").json()["message"]
 
 
-def test_request_id_is_echoed_or_made(world: World) -> None:
+def test_a_valid_request_id_is_returned_and_others_replaced(world: World) -> None:
     for sent, is_kept in (
         ("abc-1.2_3", True),
         ("x" * 64, True),
@@ -98,9 +98,9 @@ def test_request_id_is_echoed_or_made(world: World) -> None:
         ("a\\nb", False),
     ):
         for url in ("/health", "/nothing"):
-            given = world.client.get(url, headers={"X-Request-Id": sent}).headers["X-Request-Id"]
-            assert (given == sent) is is_kept
-            assert given
+            request_id = world.client.get(url, headers={"X-Request-Id": sent}).headers["X-Request-Id"]
+            assert (request_id == sent) is is_kept
+            assert request_id
     first, second = (world.client.get("/health").headers["X-Request-Id"] for _ in "12")
     assert first != second
 
@@ -117,25 +117,25 @@ def test_server_error_is_a_problem_and_logged_with_its_id(
         reply = client.get("/ready", headers={"X-Request-Id": "here"})
     assert (reply.status_code, reply.json()["code"]) == (500, "server_error")
     assert reply.headers["X-Request-Id"] == reply.json()["request_id"] == "here"
-    assert schema_errors(world, reply) == []
+    assert find_schema_errors(world, reply) == []
     (line,) = lines
     assert (line["request_id"], line["status"]) == ("here", 500)
     assert isinstance(line["exc_info"], ZeroDivisionError)
 
 
 EVERY_LOGGED = 5
-"""Every how many-th operation is asked while the log is read; `make proofs GROUP=contract` asks all."""
+"""Step between the tested operations; `make proofs GROUP=contract` tests all."""
 
 
-def test_log_tells_no_query_no_token_no_body(world: World) -> None:
-    asked = list(world)[::EVERY_LOGGED]
+def test_the_log_has_no_query_token_or_body(world: World) -> None:
+    operations = list(world)[::EVERY_LOGGED]
     with capture_logs() as lines:
-        for operation in asked:
-            with world.undone():
+        for operation in operations:
+            with world.savepoint():
                 world.call(operation)
         world.client.get("/v1/regions", params={"q": "sangatrahasia"})
         world.client.put("/v1/plans/63.02-2026", json={"title": "sangatrahasia"}, params={"dry_run": "true"})
-    assert len(lines) > len(asked)
-    told = repr(lines)
+    assert len(lines) > len(operations)
+    text = repr(lines)
     for secret in ("sangatrahasia", "rata_", world.client.headers["Authorization"][7:], "permakanan"):
-        assert secret not in told
+        assert secret not in text

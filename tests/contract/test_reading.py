@@ -1,4 +1,4 @@
-"""Reads: entity tags, HEAD, compression, query parameters, cursors; every operation that GETs."""
+"""GET of all operations: ETags, HEAD, compression, query parameters and cursors."""
 
 import re
 from itertools import cycle
@@ -12,16 +12,16 @@ from tests.contract.world import World
 pytestmark = pytest.mark.both_engines
 
 
-def reads(world: World) -> list[Operation]:
+def list_reads(world: World) -> list[Operation]:
     return [operation for operation in world.v1 if operation.method == "get"]
 
 
-def test_same_rights_same_tag_304_and_head(world: World) -> None:
-    twins = {client: world.caller(role) for role, client in world.clients.items()}
+def test_callers_of_equal_rights_share_the_etag_and_head_equals_get(world: World) -> None:
+    twins = {client: world.connect_as(role) for role, client in world.clients.items()}
     plain = {"Accept-Encoding": "identity"}
-    for turn, operation in enumerate(world.share(reads(world))):
+    for turn, operation in enumerate(world.share(list_reads(world))):
         first = world.call(operation, headers=plain)
-        # what one is oneself is another for each token
+        # the reply differs for each token
         twin = None if operation.path == "/v1/me" else twins[world.client_for(operation)]
         again = world.call(operation, twin, headers=plain)
         assert first.status_code == 200
@@ -34,11 +34,11 @@ def test_same_rights_same_tag_304_and_head(world: World) -> None:
         check_head(world, operation, first, {**plain, "If-None-Match": '"other"'})
 
 
-def test_tag_changes_with_what_is_shown(world: World) -> None:
+def test_the_etag_changes_with_the_content(world: World) -> None:
     named = ("read_plan", "read_action", "list_actions", "read_summary", "list_agencies")
     before = {
         id: world.call(world.operations[id])
-        for id in {*named, *(one.id for one in world.share(reads(world)))}
+        for id in {*named, *(operation.id for operation in world.share(list_reads(world)))}
     }
     for operation in world.writes:
         if operation.method in ("put", "patch"):
@@ -54,10 +54,10 @@ def test_tag_changes_with_what_is_shown(world: World) -> None:
 
 
 def check_head(world: World, operation: Operation, get: Any, headers: dict[str, str]) -> None:
-    """HEAD answers a GET's headers without its body."""
+    """Check that HEAD returns the headers of GET without its body."""
     head = world.client_for(operation).head(operation.address(), params=operation.needed, headers=headers)
     assert (head.status_code, head.content) == (200, b""), operation
-    # each of the two has an id, and spends of the caller's budget
+    # each request has its id and uses the rate limit
     own = {"ratelimit", "x-request-id"}
     theirs, ours = ({k: v for k, v in reply.headers.items() if k not in own} for reply in (get, head))
     assert ours == theirs, operation
@@ -70,7 +70,7 @@ def test_head_of_the_service_is_get_without_body(one_world: World) -> None:
             check_head(one_world, operation, one_world.call(operation), {})
 
 
-def test_compressed_reply_has_a_tag_of_its_own(world: World) -> None:
+def test_a_compressed_reply_has_its_own_etag(world: World) -> None:
     operation = world.operations["list_actions"]
     plain = world.call(operation, headers={"Accept-Encoding": "identity"})
     packed = world.call(operation, headers={"Accept-Encoding": "gzip"})
@@ -89,9 +89,9 @@ def test_compressed_reply_has_a_tag_of_its_own(world: World) -> None:
 
 
 def test_unknown_parameter_names_the_allowed_ones_and_the_nearest(one_world: World) -> None:
-    world = one_world  # what is refused or left out, no engine sees
+    world = one_world  # no engine sees these parameters
     for operation in world:
-        for name in (f"{one}x" for one in (*list(operation.query)[-2:], "nothing_like_any")):
+        for name in (f"{parameter}x" for parameter in (*list(operation.query)[-2:], "nothing_like_any")):
             reply = world.call(operation, params={name: "1"})
             assert reply.status_code == 400, f"{operation}: {name}"
             (error,) = reply.json()["errors"]
@@ -101,8 +101,8 @@ def test_unknown_parameter_names_the_allowed_ones_and_the_nearest(one_world: Wor
                 assert error["nearest"][0] == name[:-1], operation
 
 
-def test_parameter_given_twice(one_world: World) -> None:
-    world = one_world  # what is refused or left out, no engine sees
+def test_a_repeated_parameter_is_400(one_world: World) -> None:
+    world = one_world  # no engine sees these parameters
     for operation in world:
         for name, declared in operation.query.items():
             value = operation.needed.get(name, str(declared["schema"].get("default", "1")))
@@ -116,12 +116,12 @@ def test_parameter_given_twice(one_world: World) -> None:
             }
 
 
-def lists(world: World) -> list[Operation]:
-    return [operation for operation in reads(world) if operation.is_list]
+def list_lists(world: World) -> list[Operation]:
+    return [operation for operation in list_reads(world) if operation.is_list]
 
 
-def pages(world: World, operation: Operation, **params: Any) -> list[Any]:
-    """Up to four items, a page at a time."""
+def walk_pages(world: World, operation: Operation, **params: Any) -> list[Any]:
+    """Return up to four items, page by page."""
     items: list[Any] = []
     after: dict[str, str] = {}
     while len(items) < 4:
@@ -139,12 +139,12 @@ def pages(world: World, operation: Operation, **params: Any) -> list[Any]:
 
 
 EVERY_ORDER = 3
-"""Every how many-th order of a list is tried; `make proofs GROUP=contract` tries all."""
+"""Step between the tested orders of a list; `make proofs GROUP=contract` tests all."""
 
 
-def test_pages_in_every_order_miss_nothing(world: World) -> None:
+def test_pages_in_every_order_have_every_item(world: World) -> None:
     several = 0
-    for turn, operation in enumerate(world.share(lists(world))):
+    for turn, operation in enumerate(world.share(list_lists(world))):
         if operation.id == "list_changes":
             continue  # it has one order and no end: tests/changes
         sorts = operation.query.get("sort", {"schema": {"enum": [None]}})["schema"]["enum"]
@@ -152,17 +152,17 @@ def test_pages_in_every_order_miss_nothing(world: World) -> None:
             params = {"sort": sort} if sort else {}
             whole = world.call(operation, params={**params, "limit": 4, "count": "exact"}).json()
             assert whole["count"] >= len(whole["items"]) > 0, operation
-            found = pages(world, operation, limit=1, **params)
-            assert found == whole["items"][: len(found)], f"{operation} by {sort}"
-            assert len(found) == min(4, len(whole["items"]))
-            several += len(found) > 1
+            items = walk_pages(world, operation, limit=1, **params)
+            assert items == whole["items"][: len(items)], f"{operation} by {sort}"
+            assert len(items) == min(4, len(whole["items"]))
+            several += len(items) > 1
     assert several > 30 / world.turn[1] / EVERY_ORDER
 
 
-def test_cursor_that_is_not_of_this_list(one_world: World) -> None:
-    world = one_world  # what is refused or left out, no engine sees
+def test_a_cursor_of_another_list_is_400(one_world: World) -> None:
+    world = one_world  # no engine sees these parameters
     cursors = {}
-    for operation in lists(world):
+    for operation in list_lists(world):
         cursor = world.call(operation, params={"limit": 1}).json()["next"]
         if cursor is not None:
             cursors[operation.id] = cursor
@@ -170,7 +170,7 @@ def test_cursor_that_is_not_of_this_list(one_world: World) -> None:
     turns = cycle(["", "x", "é", "=" * 9, "bnVsbA", "W10", "A" * 1999])
     for id, cursor in cursors.items():
         operation = world.operations[id]
-        foreign = next(other for name, other in cursors.items() if name != id)
+        foreign = next(value for name, value in cursors.items() if name != id)
         turned = cursor[:-3] + ("A" if cursor[-3] != "A" else "B") + cursor[-2:]
         strange = (cursor[:-1], f"{cursor}AAAA", "", "x", "é", "=" * 9, "bnVsbA", "W10", "A" * 1999)
         for wrong in (foreign, turned, *(strange if operation.id == "list_plans" else [next(turns)])):

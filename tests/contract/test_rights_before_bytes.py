@@ -1,4 +1,4 @@
-"""The right comes before the bytes: nothing parses what a caller sends who may not send it."""
+"""The service checks the right of a caller before it parses the body."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.one_engine
 
 
 @contextmanager
-def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The names of the parsers that are called meanwhile."""
+def watch_parsers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Yield the names of the parsers that run in the block."""
     called: list[str] = []
 
     def watch(holder: Any, name: str) -> None:
@@ -39,23 +39,23 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def test_uploads_of_callers_without_the_right_are_not_parsed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uploads = [one for one in world.v1 if one.body is not None and not one.takes_json]
+    uploads = [operation for operation in world.v1 if operation.body is not None and not operation.takes_json]
     assert len(uploads) >= 4
     callers = [
         world.connect(),
         world.connect(Authorization="Bearer rata_unknown"),
-        world.caller(),
-        world.caller(("reader", "0")),
-        world.caller(("reviewer", "63")),
-        world.caller(("operator", "63.02", "1.06.0.00.0.00.08.0000")),
+        world.connect_as(),
+        world.connect_as(("reader", "0")),
+        world.connect_as(("reviewer", "63")),
+        world.connect_as(("operator", "63.02", "1.06.0.00.0.00.08.0000")),
     ]
     for operation in uploads:
         for caller in callers:
-            with watched(monkeypatch) as called:
+            with watch_parsers(monkeypatch) as called:
                 reply = world.call(operation, caller, params={"dry_run": "true"})
             assert reply.status_code in (401, 403, 404), f"{operation}: {reply.text}"
             assert called == [], f"{operation}: {reply.status_code}"
-        with watched(monkeypatch) as called, world.undone():
+        with watch_parsers(monkeypatch) as called, world.savepoint():
             assert world.call(operation).status_code == 200
         assert called == ["parse", "read_delimited"], operation
 
@@ -68,7 +68,7 @@ def test_json_of_callers_without_a_token_is_not_parsed(world: World, monkeypatch
         assert operation.body is not None
         kind = {"Content-Type": operation.body[0]}
         for caller in callers:
-            with watched(monkeypatch) as called:
+            with watch_parsers(monkeypatch) as called:
                 reply = caller.request(
                     operation.method.upper(), operation.address(), content=b"{", headers=kind
                 )

@@ -1,4 +1,4 @@
-"""What 412, 415 and a malformed condition say: what happened, what to do, in both languages, with the header named."""
+"""The messages of 412, 415 and malformed conditions: cause, remedy and header, in both languages."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def office(database: OneTransaction, connect: ConnectAs) -> TestClient:
         (PLAN, "If-None-Match", '"7"', 400, "only_create", "no precondition of a write", "tidak berlaku"),
     ],
 )
-def test_a_condition_that_does_not_hold_says_why(
+def test_a_failed_condition_names_its_cause(
     office: TestClient,
     address: str,
     header: str,
@@ -81,7 +81,7 @@ def test_a_condition_that_does_not_hold_says_why(
             assert not any(word in error["message"] for word in ("If-", "ETag", "JSON"))
 
 
-def test_a_list_that_has_changed_says_so(office: TestClient) -> None:
+def test_a_stale_list_is_412(office: TestClient) -> None:
     stale = {"If-Match": office.get(f"{PLAN}/actions").headers["ETag"], "Accept-Language": "en"}
     put(office, "A-2")
     reply = office.put(f"{PLAN}/actions", json={"items": [{"code": "A-1", **LEAN}]}, headers=stale)
@@ -123,7 +123,7 @@ def test_a_list_that_has_changed_says_so(office: TestClient) -> None:
         ),
     ],
 )
-def test_a_media_type_that_is_not_taken_is_named_with_those_that_are(
+def test_an_unsupported_media_type_is_415_with_the_supported_ones(
     office: TestClient, method: str, address: str, sent: str | None, allowed: list[str], english: str
 ) -> None:
     headers: dict[str, Any] = {"Accept-Language": "en"} | ({"Content-Type": sent} if sent else {})

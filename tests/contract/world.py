@@ -1,4 +1,4 @@
-"""A service with one of everything in it, made of the document's examples, and a caller that checks each reply."""
+"""A service with every kind of row, from the examples of the document, and calls that check each reply."""
 
 import json
 import re
@@ -29,9 +29,9 @@ from tests.contract.operations import ADOPTED, AMENDED, Operation, Schemas, oper
 from tests.database import OneTransaction, rolled_back
 
 OTHER_AGENCY = "2.08.0.00.0.00.05.0000"
-#: Leads what is amended, so that the others can be deleted.
+#: Leads the amended lines, so that tests can delete the other agencies.
 THIRD_AGENCY = "2.07.0.00.0.00.01.0000"
-#: In a file, what is another in it than in the plan.
+#: A text of the plan and its change in an imported file.
 ALTERED = ("Verifikasi data", "Verifikasi ulang data")
 OUR_HEADERS = (
     "ETag",
@@ -51,21 +51,21 @@ OUR_HEADERS = (
     "RateLimit-Policy",
 )
 
-#: A table of observations, of which one is another in the service.
+#: A table of observations; the service has another value for one.
 TABLE = b"code,year,p0\n63.02,2021,4.57\n63,2021,4.83\n"
-#: A table of coverage that says something else than the example.
+#: A table of coverage with other values than the example.
 COVERAGE = b"""village_code,target_families,source,source_period,livelihood eligible,livelihood served
 63.02.05.2001,141,DTSEN,2026-Q1,96,25
 63.02.05.2003,90,DTSEN,2026-Q1,40,0
 """
 
-#: Two points: one as it is in the service, one that is not there yet.
+#: Two points: one of the service, one new.
 COORDINATES = b"""region_code,longitude,latitude,source
 63.02,116.218,-3.2889,Bappeda
 63.02.05.2003,116.31,-3.41,Bappeda
 """
 
-#: What must have happened before an operation can succeed, where the world as it was made is not enough.
+#: Operation → the operations that must precede it in the initial world.
 BEFORE: dict[str, Sequence[str]] = {
     "restore_agency": ["retire_agency"],
     "delete_agency": ["delete_commitment", "delete_meeting", "delete_progress", "delete_action"],
@@ -82,7 +82,7 @@ BEFORE: dict[str, Sequence[str]] = {
     "correct_quarter": ["submit_quarter", "verify_quarter", "freeze_quarter"],
     "return_quarter_part": ["submit_quarter_part"],
 }
-#: Who does what the secretariat does not.
+#: Operations of other roles than the secretariat.
 SECRETARIAT, CHAIR, REVIEWER = ("secretariat", "63.02"), ("chair", "63.02"), ("reviewer", "63")
 ADMINISTRATOR, NATION = ("administrator", "63"), ("administrator", "0")
 DONE_BY = {
@@ -120,29 +120,29 @@ DONE_BY = {
 
 
 def role_for(operation: Operation) -> tuple[str, str]:
-    """Whose an operation is: the secretariat's, where nothing else is said."""
+    """Return the role that may call an operation, by default the secretariat."""
     return ADMINISTRATOR if operation.is_of_administrators else DONE_BY.get(operation.id, SECRETARIAT)
 
 
-#: Of what several were made: the keys of all.
+#: Keys of all rows of a kind.
 KEYS_OF_ALL = (*({"action": f"A-00{n}"} for n in (2, 3, 4)), {"period": "2026-Q3"}, {})
 
 
 @cache
 def declared() -> tuple[dict[str, Any], Schemas]:
-    """The document as it is committed, and validators of its schemas; test_document.py holds it to be current.
+    """Return the committed document and validators of its schemas; test_document.py checks that it is current.
 
-    An application takes seconds to make it.
+    Rendering it takes seconds.
     """
     document = json.loads(COMMITTED.read_bytes())
     return document, Schemas(document)
 
 
 class World:
-    """Callers with roles, and `call`, which holds every reply to what the document declares of it."""
+    """A service with clients of all roles, and `call`, which checks every reply against the document."""
 
     turn = (0, 1)
-    """(number, count) of the shares among which the operations of a walk are divided."""
+    """The number of this share of a walk's operations, and the count of shares."""
 
     def __init__(self, base: Database) -> None:
         self.base = base
@@ -157,7 +157,7 @@ class World:
         self.portal = self._open.enter_context(start_blocking_portal())
         with self._over(rolled_back(self.base, keep=True)):
             roles = (SECRETARIAT, ADMINISTRATOR, *DONE_BY.values())
-            self.clients = {role: self.caller(role) for role in roles}
+            self.clients = {role: self.connect_as(role) for role in roles}
             self.client = self.clients[SECRETARIAT]
             self._make()
         return self
@@ -168,25 +168,25 @@ class World:
             self.app.state.database, self.app.state.last_uses = self.database, LastUses()
             yield
 
-    def afresh(self) -> AbstractContextManager[None]:
-        """The world as it was made, in a transaction of its own that is taken back."""
+    def begin(self) -> AbstractContextManager[None]:
+        """Open a transaction that rolls back to the initial world."""
         return self._over(rolled_back(self.base))
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def caller(
+    def connect_as(
         self, *roles: Any, scopes: tuple[TokenScope, ...] = tuple(TokenScope), **options: Any
     ) -> TestClient:
         secret = token_for(self.database, *roles, scopes=scopes, **options)
         return self.connect(Authorization=f"Bearer {secret}")
 
     def client_for(self, operation: Operation) -> TestClient:
-        """The caller for whom an operation is."""
+        """Return the client with the role that may call an operation."""
         return self.clients[role_for(operation)]
 
     def connect(self, app: FastAPI | None = None, /, **headers: str) -> TestClient:
-        """A client; all share one loop, so that a request does not start one."""
+        """Return a client; all share one loop, so that a request starts none."""
         return Client(app or self.app, self.portal, headers=headers, in_loop=True)
 
     def __iter__(self) -> Iterator[Operation]:
@@ -201,18 +201,18 @@ class World:
         return [operation for operation in self if operation.is_write]
 
     def share(self, operations: Iterable[Operation]) -> list[Operation]:
-        """Return the operations that a walk tries in this world: the engines divide them.
+        """Return the operations that a walk tries in this world; the engines divide them.
 
         `make proofs GROUP=contract` tries all of them on each.
         """
         number, count = self.turn
-        return [one for one in operations if crc32(one.id.encode()) % count == number]
+        return [item for item in operations if crc32(item.id.encode()) % count == number]
 
     def _make(self) -> None:
-        """Two of what lists show."""
+        """Create two rows for every list."""
         self._make_plans()
         self._make_adopted()
-        self._make_beside_plans()
+        self._make_other_rows()
         self._make_convergence()
         self._make_webhooks()
         matrix = self.call(self.operations["read_matrix_csv"]).text
@@ -225,16 +225,16 @@ class World:
         }
 
     def _make_plans(self) -> None:
-        """Agencies, plans, actions, reports."""
-        one = self.operations
+        """Create agencies, plans, actions and reports."""
+        operations = self.operations
         for agency in (None, OTHER_AGENCY, THIRD_AGENCY):
             self.make("put_agency", **({"agency": agency} if agency else {}))
-        empty = {**one["put_plan"].example, "priority_locations": []}
+        empty = {**operations["put_plan"].example, "priority_locations": []}
         self.make("put_plan")
         for plan in (ADOPTED, AMENDED):
             self.make("put_plan", empty, plan=plan)
         for action, agency in (("A-001", {}), ("A-002", {"lead_agency": OTHER_AGENCY})):
-            self.make("put_action", {**one["put_action"].example, **agency}, action=action)
+            self.make("put_action", {**operations["put_action"].example, **agency}, action=action)
             self.make("put_progress", action=action)
         self.make("put_explanation")
         for action in ("A-003", "A-004"):
@@ -242,21 +242,23 @@ class World:
         self.make("put_progress", period="2026-Q3")
 
     def _make_adopted(self) -> None:
-        """A plan in force, and one with an amendment beside it."""
-        one = self.operations
-        self.make("put_action", {**one["put_action"].example, "lead_agency": OTHER_AGENCY}, plan=ADOPTED)
+        """Create a plan in force and one with an open amendment."""
+        operations = self.operations
+        self.make(
+            "put_action", {**operations["put_action"].example, "lead_agency": OTHER_AGENCY}, plan=ADOPTED
+        )
         for action in ("A-001", "A-002"):
-            theirs = {**one["put_action"].example, "lead_agency": THIRD_AGENCY}
-            self.make("put_action", theirs, plan=AMENDED, action=action)
+            line = {**operations["put_action"].example, "lead_agency": THIRD_AGENCY}
+            self.make("put_action", line, plan=AMENDED, action=action)
         for plan in (ADOPTED, AMENDED):
             for id in ("submit_plan", "return_plan", "submit_plan", "endorse_plan", "adopt_plan"):
                 self.move(id, plan, **({"date": "2024-12-19"} if id == "adopt_plan" else {}))
         self.move("amend_plan", AMENDED)
-        self.make("put_amended_action", {**theirs, "title": "Baru"})
+        self.make("put_amended_action", {**line, "title": "Baru"})
 
-    def _make_beside_plans(self) -> None:
-        """Principals and tokens, a frozen quarter with corrections, meetings and commitments."""
-        one = self.operations
+    def _make_other_rows(self) -> None:
+        """Create principals, tokens, a frozen quarter with corrections, meetings and commitments."""
+        operations = self.operations
         for name in ("dasbor-kotabaru", "laman-kotabaru"):
             self.make("put_principal", principal=name)
         for name in ("dasbor-kotabaru-2026", "dasbor-kotabaru-2027"):
@@ -266,13 +268,15 @@ class World:
         self.make("put_quarter_extension", extension="banjir-agustus")
         frozen = ["submit_quarter", "verify_quarter", "freeze_quarter"]
         for id in [*frozen, "correct_quarter", *frozen, "correct_quarter", *frozen]:
-            done = self.call(one[id], body=one[id].example, keys={"period": "2026-Q1"})
+            done = self.call(operations[id], body=operations[id].example, keys={"period": "2026-Q1"})
             assert done.status_code == 200, done.text
         self.make("put_meeting")
-        self.make("put_meeting", {**one["put_meeting"].example, "agencies_present": []}, meeting="R-02")
+        self.make(
+            "put_meeting", {**operations["put_meeting"].example, "agencies_present": []}, meeting="R-02"
+        )
         self.make("put_commitment")
         alone = {"meeting": None, "responsible_agency": OTHER_AGENCY, "linked_actions": []}
-        self.make("put_commitment", {**one["put_commitment"].example, **alone}, commitment="K-02")
+        self.make("put_commitment", {**operations["put_commitment"].example, **alone}, commitment="K-02")
 
     def _make_convergence(self) -> None:
         for period in ("2021-S1", "2020-S1"):
@@ -288,13 +292,13 @@ class World:
             self.make(id)
 
     def _make_webhooks(self) -> None:
-        """Webhooks with secrets, and what a worker has sent."""
+        """Create webhooks with secrets and deliveries."""
         for webhook in ("dasbor-kotabaru", "laman-kotabaru"):
             self.make("put_webhook", webhook=webhook)
         for secret in ("2026", "2027"):
             self.make("put_webhook_secret", secret=secret)
-        told = self.operations["list_webhook_deliveries"].response(200)["content"]["application/json"]
-        (example,) = told["example"]["items"]
+        declared = self.operations["list_webhook_deliveries"].response(200)["content"]["application/json"]
+        (example,) = declared["example"]["items"]
         at = {name: datetime.fromisoformat(example[name]) for name in ("created_at", "attempted_at")}
         webhooks = Table.metadata.tables["webhook"]
         owner = sa.select(webhooks.c.id).where(webhooks.c.name == "dasbor-kotabaru").scalar_subquery()
@@ -303,9 +307,9 @@ class World:
             insert = sa.insert(Table.metadata.tables["webhook_delivery"]).values({**row, "id": id})
             self.database.connection.execute(insert)
 
-    def move(self, id: str, plan: str, **said: str) -> None:
+    def move(self, id: str, plan: str, **values: str) -> None:
         operation = self.operations[id]
-        done = self.call(operation, keys={"plan": plan}, body={**operation.example, **said})
+        done = self.call(operation, keys={"plan": plan}, body={**operation.example, **values})
         assert done.status_code == 200, done.text
 
     def make(self, id: str, body: Any = None, **keys: str) -> Any:
@@ -317,8 +321,8 @@ class World:
         return reply
 
     @contextmanager
-    def undone(self) -> Iterator[None]:
-        """What happens inside is taken back."""
+    def savepoint(self) -> Iterator[None]:
+        """Roll back all changes of the block."""
         point = self.database.connection.begin_nested()
         try:
             yield
@@ -326,9 +330,9 @@ class World:
             point.rollback()
 
     @contextmanager
-    def ready_for(self, operation: Operation) -> Iterator[None]:
-        """The world as it must be for the operation to succeed, afterwards as it was."""
-        with self.undone():
+    def prepare_for(self, operation: Operation) -> Iterator[None]:
+        """Make the changes that an operation needs to succeed; roll back after the block."""
+        with self.savepoint():
             for id in BEFORE.get(operation.id, ()):
                 for keys in KEYS_OF_ALL if "delete" in id else ({},):
                     if keys.keys() <= self.operations[id].keys.keys():
@@ -346,9 +350,9 @@ class World:
         params: Any = None,
         headers: Any = None,
     ) -> Any:
-        """Call with the examples (changed, on a write), and check the reply against the document.
+        """Call an operation with its examples, changed for a write, and check the reply against the document.
 
-        Where it takes conditions they are `If-Match: *` unless given.
+        The default condition is `If-Match: *`.
         """
         sent = dict(headers or {})
         if operation.is_conditional:
@@ -357,7 +361,7 @@ class World:
         if operation.takes_json:
             assert operation.body is not None
             sent.setdefault("Content-Type", operation.body[0])
-            options["json"] = operation.altered() if body is ... else body
+            options["json"] = operation.alter_example() if body is ... else body
         elif operation.body is not None:
             options["files"] = {"file": self.files[operation.id]} if body is ... else body
         reply = (client or self.client_for(operation)).request(
@@ -371,46 +375,46 @@ class World:
         return reply
 
     def check(self, operation: Operation, reply: Any) -> None:
-        """Status, headers and body are those that the document declares."""
-        said = f"{operation} → {reply.status_code}"
-        assert reply.status_code < 500, f"{said}: {reply.text}"
+        """Check that the document declares the status, headers and body of a reply."""
+        label = f"{operation} → {reply.status_code}"
+        assert reply.status_code < 500, f"{label}: {reply.text}"
         declared = operation.response(reply.status_code)
         for name in OUR_HEADERS:
             if name in reply.headers:
-                assert name in declared.get("headers", {}), f"{said}: header {name} is not declared"
-        assert reply.headers.get("X-Request-Id"), f"{said}: no request id"
+                assert name in declared.get("headers", {}), f"{label}: header {name} is not declared"
+        assert reply.headers.get("X-Request-Id"), f"{label}: no request id"
         if operation.is_v1 and reply.status_code in (200, 201) and operation.method == "get":
-            assert re.fullmatch(r'"[^"]+"', reply.headers["ETag"]), f"{said}: no strong entity tag"
+            assert re.fullmatch(r'"[^"]+"', reply.headers["ETag"]), f"{label}: no strong entity tag"
         content = declared.get("content", {})
         if not content:
-            assert not reply.content, f"{said}: a body that is not declared"
+            assert not reply.content, f"{label}: a body that is not declared"
             return
         kind = reply.headers["Content-Type"].partition(";")[0]
-        assert kind in content, f"{said}: {kind} is not declared"
+        assert kind in content, f"{label}: {kind} is not declared"
         if "json" in kind:
             texts = reply.content.splitlines() if "ndjson" in kind else [reply.content]
             for text in texts:
                 errors = self.schemas.errors(content[kind]["schema"], json.loads(text))
-                assert not errors, f"{said}: {errors[:5]}"
+                assert not errors, f"{label}: {errors[:5]}"
         if reply.status_code >= 400:
             check_problem(reply)
 
-    def rows(self) -> dict[str, int]:
-        """Table → number of rows."""
-        return dict(self.database.connection.execute(_counts()).one()._mapping)
+    def count_rows(self) -> dict[str, int]:
+        """Return the number of rows of each table."""
+        return dict(self.database.connection.execute(_build_counts()).one()._mapping)
 
-    def journaled(self) -> int:
-        """How many rows the journal has."""
+    def count_journal(self) -> int:
+        """Return the number of journal rows."""
         journal = sa.select(sa.func.count()).select_from(Table.metadata.tables["journal"])
         return int(self.database.connection.execute(journal).scalar_one())
 
-    def journal(self) -> list[Any]:
+    def read_journal(self) -> list[Any]:
         table = Table.metadata.tables["journal"]
         return list(self.database.connection.execute(sa.select(table).order_by(table.c.sequence)))
 
 
 @cache
-def _counts() -> sa.Select[Any]:
+def _build_counts() -> sa.Select[Any]:
     counts = {
         name: sa.select(sa.func.count()).select_from(table).scalar_subquery().label(name)
         for name, table in Table.metadata.tables.items()
@@ -419,7 +423,7 @@ def _counts() -> sa.Select[Any]:
 
 
 def check_problem(reply: Any) -> None:
-    """The one shape of a failure, whoever caused it."""
+    """Check that a reply is a problem with known codes."""
     assert reply.headers["Content-Type"] == "application/problem+json", reply.text
     assert reply.headers["Content-Language"] in ("id", "en")
     problem = reply.json()
@@ -430,4 +434,4 @@ def check_problem(reply: Any) -> None:
     for error in problem.get("errors", ()):
         assert error["code"] in Kind.known
         places = {"pointer", "parameter", "header", "cell"} & error.keys()
-        assert len(places) == 1, f"{error} says {len(places)} places"
+        assert len(places) == 1, f"{error} has {len(places)} places"

@@ -1,7 +1,6 @@
-"""`python -m tests.fuzz`: Schemathesis against a running service, as each caller on each engine; ends with a
-table, and with code 1 where anything failed.
+"""`python -m tests.fuzz`: Schemathesis against running services, as each caller on each engine.
 
-The seed is printed: the same one, with the same minutes, asks the same of the same world, as far as time allows.
+It prints a table and exits with 1 after a failure. The printed seed reproduces a run, as far as time allows.
 """
 
 import argparse
@@ -18,8 +17,8 @@ from rich.table import Table
 from tests.contract.operations import operations
 from tests.contract.world import declared
 from tests.fuzz.links import link_replies
-from tests.fuzz.rules import CALLERS, PHASES, configuration, schema_of
-from tests.fuzz.serving import engine
+from tests.fuzz.rules import CALLERS, PHASES, build_config, load_schema
+from tests.fuzz.serving import prepare_engine
 from tests.fuzz.tally import Tally, run
 
 CONSOLE = Console(highlight=False, soft_wrap=True, width=150)
@@ -34,30 +33,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--callers", nargs="+", default=list(CALLERS), choices=list(CALLERS))
     parser.add_argument("--phases", nargs="+", default=list(PHASES), choices=PHASES)
-    asked = parser.parse_args(arguments)
-    seconds = round(asked.minutes * 60 / len(asked.engines) / len(asked.callers))
-    CONSOLE.print(f"Seed {asked.seed}; {seconds} s for each caller and engine.")
+    options = parser.parse_args(arguments)
+    seconds = round(options.minutes * 60 / len(options.engines) / len(options.callers))
+    CONSOLE.print(f"Seed {options.seed}; {seconds} s for each caller and engine.")
     tallies: dict[tuple[str, str], Tally] = {}
     with tempfile.TemporaryDirectory(prefix="rata-fuzz-") as folder:
-        for name in asked.engines:
-            with engine(name, Path(folder)) as copies:
-                for caller in asked.callers:
+        for name in options.engines:
+            with prepare_engine(name, Path(folder)) as copies:
+                for caller in options.callers:
                     with copies.serve(f"{name}_{caller}") as address:
-                        tallies[name, caller] = ask(
-                            caller, copies.made.tokens[caller], address, seconds, asked.seed, asked.phases
+                        tallies[name, caller] = fuzz(
+                            caller,
+                            copies.world.tokens[caller],
+                            address,
+                            seconds,
+                            options.seed,
+                            options.phases,
                         )
-                    tell(f"{caller} on {name}", tallies[name, caller])
-    CONSOLE.print(table(tallies))
+                    print_tally(f"{caller} on {name}", tallies[name, caller])
+    CONSOLE.print(build_table(tallies))
     return 1 if any(tally.failures for tally in tallies.values()) else 0
 
 
-def ask(caller: str, token: str, address: str, seconds: int, seed: int, phases: Sequence[str]) -> Tally:
-    """Half of the time along the links: in one run with the others they would get what these leave."""
-    document = shuffled(link_replies(declared()[0]), f"{seed} {caller}")
-    parts = [[one for one in phases if one != "stateful"], [one for one in phases if one == "stateful"]]
+def fuzz(caller: str, token: str, address: str, seconds: int, seed: int, phases: Sequence[str]) -> Tally:
+    """Fuzz as one caller, half of the time along links: in one run the other phases would leave them little."""
+    document = shuffle_paths(link_replies(declared()[0]), f"{seed} {caller}")
+    parts = [
+        [phase for phase in phases if phase != "stateful"],
+        [phase for phase in phases if phase == "stateful"],
+    ]
     whole = Tally()
     for part in filter(None, parts):
-        config = configuration(
+        config = build_config(
             token,
             operations(document),
             seed=seed,
@@ -65,29 +72,29 @@ def ask(caller: str, token: str, address: str, seconds: int, seed: int, phases: 
             seconds=seconds // sum(map(bool, parts)),
             address=address,
         )
-        run(schema_of(document, config), whole)
+        run(load_schema(document, config), whole)
     return whole
 
 
-def shuffled(document: dict[str, Any], seed: str) -> dict[str, Any]:
-    """The paths in another order, so that the time that ends does not always leave out the same ones."""
+def shuffle_paths(document: dict[str, Any], seed: str) -> dict[str, Any]:
+    """Shuffle the paths, so that the end of the time does not always skip the same ones."""
     paths = list(document["paths"].items())
     random.Random(seed).shuffle(paths)
     return {**document, "paths": dict(paths)}
 
 
-def tell(title: str, tally: Tally) -> None:
+def print_tally(title: str, tally: Tally) -> None:
     CONSOLE.print(
         f"{title}: {tally.seconds:.0f} s, {tally.requests.total()} requests, {len(tally.failures)} kinds of failure"
     )
-    for (operation, wrong), told in sorted(tally.failures.items()):
-        CONSOLE.print(f"\n  {operation}: {wrong} (× {tally.counts[operation, wrong]})", markup=False)
-        CONSOLE.print("    " + told.replace("\n", "\n    "), markup=False)
+    for (operation, title), text in sorted(tally.failures.items()):
+        CONSOLE.print(f"\n  {operation}: {title} (× {tally.counts[operation, title]})", markup=False)
+        CONSOLE.print("    " + text.replace("\n", "\n    "), markup=False)
 
 
-def table(tallies: dict[tuple[str, str], Tally]) -> Table:
+def build_table(tallies: dict[tuple[str, str], Tally]) -> Table:
     whole = len(list(operations(declared()[0])))
-    shown = Table(title=f"{whole} operations")
+    table = Table(title=f"{whole} operations")
     for column in (
         "engine",
         "caller",
@@ -98,13 +105,13 @@ def table(tallies: dict[tuple[str, str], Tally]) -> Table:
         "statuses",
         "failures",
     ):
-        shown.add_column(column, justify="left" if column in ("engine", "caller", "statuses") else "right")
+        table.add_column(column, justify="left" if column in ("engine", "caller", "statuses") else "right")
     for (name, caller), tally in tallies.items():
         statuses = " ".join(f"{status}:{count}" for status, count in sorted(tally.statuses.items()))
         reached = [label for label in tally.requests if " /" in label]
         numbers = (tally.requests.total(), tally.followed, len(reached), len(tally.succeeded))
-        shown.add_row(name, caller, *map(str, numbers), statuses, str(len(tally.failures)))
-    return shown
+        table.add_row(name, caller, *map(str, numbers), statuses, str(len(tally.failures)))
+    return table
 
 
 if __name__ == "__main__":

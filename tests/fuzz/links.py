@@ -1,8 +1,7 @@
-"""OpenAPI links for Schemathesis: from a reply to what can be asked next, with the keys of the reply or its request.
+"""OpenAPI links for Schemathesis, from a reply to further operations with the keys of the reply or its request.
 
-The published document has none, since no generator of clients reads them. Addresses are made of natural keys, and a
-field that holds a key bears the name of the path parameter. So links follow from paths and shapes, and no route
-declares one.
+The published document has none, since no client generator reads them. Addresses consist of natural keys, and a field
+with a key has the name of the path parameter. So links follow from paths and schemas, and no route declares one.
 """
 
 import copy
@@ -12,14 +11,14 @@ from functools import cached_property
 from typing import Any
 
 OWN_KEYS = ("code", "key", "edition", "name")
-"""How a thing calls its own key where not by the name of the parameter."""
+"""Names of a row's own key other than that of the parameter."""
 FIRST = "/items/0"
-"""Links know no "each": one of a list is told of its first item."""
+"""Links have no loop: a link of a list takes its first item."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """A path of the document, and what is done there: method → operation."""
+    """A path of the document with its operations by method."""
 
     path: str
     operations: dict[str, dict[str, Any]]
@@ -30,156 +29,159 @@ class Address:
 
     @cached_property
     def keys(self) -> list[str]:
-        """Its path parameters, in their order."""
-        return [one[1:-1] for one in self.segments if one.startswith("{")]
+        """The path parameters in order."""
+        return [segment[1:-1] for segment in self.segments if segment.startswith("{")]
 
     @cached_property
     def noun(self) -> str:
-        return next(one for one in reversed(self.segments) if not one.startswith("{"))
+        return next(segment for segment in reversed(self.segments) if not segment.startswith("{"))
 
     @property
-    def is_of_its_key(self) -> bool:
-        """`/v1/plans/{plan}`, the address of what other replies name `plan`."""
+    def is_primary(self) -> bool:
+        """True if the last parameter names the row, as in `/v1/plans/{plan}`."""
         *_, noun, last = self.segments
         return last.startswith("{") and noun.replace("-", "_").startswith(last[1:-2])
 
     def is_below(self, other: "Address") -> bool:
-        """One word longer, so that it needs no other key."""
+        """Return whether the path is one word longer than another."""
         before, _, last = self.path.rpartition("/")
         return before == other.path and "{" not in last
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a reply shows: where the fields are, which, and whether it is a list."""
+    """The fields of a reply or of the items of a list."""
 
     name: str
     fields: dict[str, Any]
     is_list: bool
 
-    def place(self, *names: str) -> str | None:
-        """The expression of the first of these fields that it has."""
-        found = next((name for name in names if name in self.fields), None)
-        return found and f"$response.body#{FIRST if self.is_list else ''}/{found}"
+    def find_expression(self, *names: str) -> str | None:
+        """Return the expression of the first of these fields, or None."""
+        field = next((name for name in names if name in self.fields), None)
+        return field and f"$response.body#{FIRST if self.is_list else ''}/{field}"
 
 
 class Links:
-    """The links of one document, declared in its replies."""
+    """The links of a document."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
         self.addresses = {path: Address(path, operations) for path, operations in document["paths"].items()}
         reads = [
-            (one, self.shape(one.operations["get"]["responses"]["200"]))
-            for one in sorted(self.addresses.values(), key=lambda one: len(one.path))
-            if "get" in one.operations
+            (address, self.parse_shape(address.operations["get"]["responses"]["200"]))
+            for address in sorted(self.addresses.values(), key=lambda address: len(address.path))
+            if "get" in address.operations
         ]
-        self.items = [one for one, shape in reads if one.keys and not shape.is_list]
-        self.things: dict[str, Address] = {}
-        for one in self.items:
-            if one.is_of_its_key:
-                self.things.setdefault(one.keys[-1], one)
+        self.items = [address for address, shape in reads if address.keys and not shape.is_list]
+        self.primary: dict[str, Address] = {}
+        for address in self.items:
+            if address.is_primary:
+                self.primary.setdefault(address.keys[-1], address)
         self.nouns: dict[str, set[str]] = {}
-        for one, shape in reads:
+        for address, shape in reads:
             if shape.is_list:
-                self.nouns.setdefault(shape.name, set()).add(one.noun)
+                self.nouns.setdefault(shape.name, set()).add(address.noun)
 
     def declare(self) -> None:
-        """What needs the keys of the request alone is said once, below `components`."""
+        """Add the links to all replies; those with keys of the request alone go once below `components`."""
         shared: dict[str, Any] = {}
         for address in self.addresses.values():
             for method, operation in address.operations.items():
-                near = dict(self.near(method, operation, address))
+                near = dict(self.find_near(method, operation, address))
                 shared |= {
-                    id: link(id, {key: f"$request.path.{key}" for key in keys}) for id, keys in near.items()
+                    id: build_link(id, {key: f"$request.path.{key}" for key in keys})
+                    for id, keys in near.items()
                 }
                 for status in ("200", "201", "204"):
                     response = operation["responses"].get(status, {})
                     links = {
-                        **dict(self.named(address, self.shape(response))),
+                        **dict(self.find_named(address, self.parse_shape(response))),
                         **{id: {"$ref": f"#/components/links/{id}"} for id in near},
                     }
                     if response and links:
                         response["links"] = links
         self.document["components"]["links"] = shared
 
-    def shape(self, response: dict[str, Any]) -> Shape:
+    def parse_shape(self, response: dict[str, Any]) -> Shape:
         content = response.get("content", {})
-        name, fields = self.resolved(content.get("application/json", {}).get("schema", {}))
+        name, fields = self.resolve(content.get("application/json", {}).get("schema", {}))
         if "next" in fields and "items" in fields:
-            name, fields = self.resolved(fields["items"]["items"])
-            return Shape(name, self.keys_in(fields), is_list=True)
-        return Shape(name, self.keys_in(fields), is_list=False)
+            name, fields = self.resolve(fields["items"]["items"])
+            return Shape(name, self.select_keys(fields), is_list=True)
+        return Shape(name, self.select_keys(fields), is_list=False)
 
-    def keys_in(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """The fields that can be in an address: texts and numbers."""
+    def select_keys(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields that an address can contain: texts and integers."""
         schemas = self.document["components"]["schemas"]
         whole = {
-            name: schemas[one["$ref"].rpartition("/")[2]] if "$ref" in one else one
-            for name, one in fields.items()
+            name: schemas[field["$ref"].rpartition("/")[2]] if "$ref" in field else field
+            for name, field in fields.items()
         }
-        return {name: one for name, one in whole.items() if {"string", "integer"} & {*_kinds(one)}}
+        return {name: field for name, field in whole.items() if {"string", "integer"} & {*_list_types(field)}}
 
-    def resolved(self, schema: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """(name, fields) of a shape."""
+    def resolve(self, schema: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return the name and the fields of a schema."""
         name = schema.get("$ref", "").rpartition("/")[2]
         whole = self.document["components"]["schemas"][name] if name else schema
         return name, whole.get("properties", {})
 
-    def near(
+    def find_near(
         self, method: str, operation: dict[str, Any], address: Address
     ) -> Iterator[tuple[str, list[str]]]:
-        """(operation, its keys) where the reply is of, and one word below. What was deleted can be made anew."""
+        """Yield operations and keys at the address of the reply and one word below; after a DELETE the PUT alone."""
         parent = self.addresses.get(address.path.rpartition("/")[0])
-        here = parent if method == "post" and parent and parent.keys == address.keys else address
-        for one in self.addresses.values():
-            if not one.keys or not (one is here or (method != "delete" and one.is_below(here))):
+        own = parent if method == "post" and parent and parent.keys == address.keys else address
+        for target in self.addresses.values():
+            if not target.keys or not (target is own or (method != "delete" and target.is_below(own))):
                 continue
-            for verb, other in one.operations.items():
-                if other is not operation and (method != "delete" or verb == "put"):
-                    yield other["operationId"], one.keys
+            for verb, following in target.operations.items():
+                if following is not operation and (method != "delete" or verb == "put"):
+                    yield following["operationId"], target.keys
 
-    def named(self, address: Address, shape: Shape) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Reads of what a reply names: whatever its fields are the key of, and of a list its item."""
-        for key, thing in self.things.items():
-            if key not in address.keys and shape.place(key, f"{key}_code"):
-                yield from self.reached(thing, address, shape)
+    def find_named(self, address: Address, shape: Shape) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the reads of the rows that a reply names by a key, and of the items of a list."""
+        for key, target in self.primary.items():
+            if key not in address.keys and shape.find_expression(key, f"{key}_code"):
+                yield from self.link_to(target, address, shape)
         if shape.is_list:
             nouns = self.nouns[shape.name]
-            near_first = sorted(self.items, key=lambda one: not one.path.startswith(address.path))
-            for one in near_first:
-                found = list(self.reached(one, address, shape, *OWN_KEYS)) if nouns & {*one.segments} else []
-                if found:
-                    yield from found
+            near_first = sorted(self.items, key=lambda item: not item.path.startswith(address.path))
+            for item in near_first:
+                links = (
+                    list(self.link_to(item, address, shape, *OWN_KEYS)) if nouns & {*item.segments} else []
+                )
+                if links:
+                    yield from links
                     return
 
-    def reached(
-        self, to: Address, address: Address, shape: Shape, *own: str
+    def link_to(
+        self, target: Address, address: Address, shape: Shape, *own: str
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The link to a read, if every key of it is there: `own` are other names of its last one."""
+        """Yield the link to a read if each of its keys is known; `own` are further names of the last one."""
         parameters = {}
-        for key in to.keys:
+        for key in target.keys:
             known = f"$request.path.{key}" if key in address.keys else None
-            told = shape.place(key, f"{key}_code", *(own if key == to.keys[-1] else ()))
-            found = told or known if key == to.keys[-1] else known or told
-            if found is None:
+            replied = shape.find_expression(key, f"{key}_code", *(own if key == target.keys[-1] else ()))
+            expression = replied or known if key == target.keys[-1] else known or replied
+            if expression is None:
                 return
-            parameters[key] = found
-        id = to.operations["get"]["operationId"]
-        yield id, link(id, parameters)
+            parameters[key] = expression
+        id = target.operations["get"]["operationId"]
+        yield id, build_link(id, parameters)
 
 
 def link_replies(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy of a document whose replies declare their links."""
+    """Return a copy of a document with links in its replies."""
     linked = copy.deepcopy(document)
     Links(linked).declare()
     return linked
 
 
-def _kinds(schema: dict[str, Any]) -> list[str]:
-    told = schema.get("type", [])
-    return [told] if isinstance(told, str) else told
+def _list_types(schema: dict[str, Any]) -> list[str]:
+    declared = schema.get("type", [])
+    return [declared] if isinstance(declared, str) else declared
 
 
-def link(id: str, parameters: dict[str, str]) -> dict[str, Any]:
+def build_link(id: str, parameters: dict[str, str]) -> dict[str, Any]:
     return {"operationId": id, "parameters": parameters}

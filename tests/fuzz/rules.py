@@ -1,4 +1,4 @@
-"""What Schemathesis asks, as whom, and what counts as a failure: in the long run and in the suite."""
+"""Requests, callers and failures of Schemathesis, for the suite and the long run."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,9 +11,9 @@ from schemathesis.core.transport import Response
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import AcceptedNegativeData
 
-from tests.contract.operations import ADOPTED, AMENDED, Operation, strict
+from tests.contract.operations import ADOPTED, AMENDED, Operation, close_schemas
 
-#: Who asks. The administrator of the nation sets what nobody else may: methods, calendars, indicators.
+#: Roles of the callers. Only the administrator of the nation writes methods, calendars and indicators.
 CALLERS: dict[str, tuple[tuple[str, str], ...]] = {
     "stranger": (),
     "reader": (("reader", "63.02"),),
@@ -24,25 +24,25 @@ CALLERS: dict[str, tuple[tuple[str, str], ...]] = {
 
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 
-#: Refusals of what the document allows: a schema says what is well formed, the domain whether it fits what is there.
+#: Refusals of requests that the document allows: a schema checks the form, the service the data.
 REFUSED_THOUGH_WELL_FORMED = {
-    "400": "keys, periods and cursors are texts in the document, and have a form of their own",
-    "401": "a token may have been revoked by the run itself",
-    "403": "what this caller may not do",
-    "404": "a key drawn by chance names nothing, and out of scope is as if it were not there",
-    "406": "`Accept` names no format that there is",
-    "409": "the state of a plan or quarter does not allow it",
-    "410": "a cursor is older than what is kept",
-    "412": "a condition drawn by chance is stale",
-    "416": "a range drawn by chance lies outside",
-    "422": "codes that are not in the reference data, sums and dates that contradict each other",
-    "428": "what exists is not overwritten without a condition",
+    "400": "keys, periods and cursors are texts in the document, with patterns of the service",
+    "401": "the run may have revoked the token",
+    "403": "the caller lacks the right",
+    "404": "a random key names no row, and rows out of scope are hidden",
+    "406": "`Accept` names no supported format",
+    "409": "the state of a plan or quarter forbids it",
+    "410": "a cursor is older than the journal",
+    "412": "a random condition is stale",
+    "416": "a random range lies outside",
+    "422": "codes outside the reference data, sums and dates that contradict each other",
+    "428": "existing rows need a condition",
 }
-#: What is sent may be stale or out of sight besides being wrong: one refusal is as good as another.
+#: A malformed request may also be stale or out of scope, so any refusal counts.
 REFUSED_AS_MALFORMED = ["4xx"]
 
 
-def configuration(
+def build_config(
     token: str,
     operations: Iterable[Operation],
     *,
@@ -54,9 +54,9 @@ def configuration(
     seconds: int | None = None,
     address: str | None = None,
 ) -> SchemathesisConfig:
-    """All checks. `examples` requests of each operation, then as many `scenarios` along the links, in turns until
-    the time is spent."""
-    known = known_keys(operations)
+    """Return the configuration with all checks: `examples` of each operation, then `scenarios` along links, until the
+    time ends."""
+    known = collect_keys(operations)
     generation = {"max-examples": examples, "database": "none", "no-shrink": True}
     return SchemathesisConfig.from_dict(
         {
@@ -87,7 +87,7 @@ def configuration(
                     "enabled": "stateful" in phases,
                     "max-steps": steps,
                     "generation": {**generation, "max-examples": scenarios, "mode": "positive"},
-                    # the links of `tests/fuzz/links.py`, and none that were guessed
+                    # the links of `tests/fuzz/links.py` alone, without guesses
                     "inference": {"algorithms": []},
                 },
             },
@@ -98,8 +98,8 @@ def configuration(
     )
 
 
-def known_keys(operations: Iterable[Operation]) -> dict[str, list[Any]]:
-    """What the world holds, by parameter: drawn by chance alone a key would hardly ever name anything."""
+def collect_keys(operations: Iterable[Operation]) -> dict[str, list[Any]]:
+    """Return the existing keys by parameter, since random keys rarely name a row."""
     known: dict[str, set[Any]] = {"header.If-Match": {"*", '"1"'}, "path.plan": {ADOPTED, AMENDED}}
     for operation in operations:
         for name, key in operation.keys.items():
@@ -109,16 +109,16 @@ def known_keys(operations: Iterable[Operation]) -> dict[str, list[Any]]:
     return {name: sorted(values) for name, values in sorted(known.items())}
 
 
-def schema_of(document: dict[str, Any], config: SchemathesisConfig) -> BaseSchema:
-    """The document with no room for fields that it does not declare, and bodies of which half are its examples."""
-    schema = schemathesis.openapi.from_dict(strict(document), config=config)
+def load_schema(document: dict[str, Any], config: SchemathesisConfig) -> BaseSchema:
+    """Load the document with schemas that forbid undeclared fields; half of the bodies are its examples."""
+    schema = schemathesis.openapi.from_dict(close_schemas(document), config=config)
     schema.hook(flatmap_case)
     schema.hook(filter_failure)
     return schema
 
 
 def flatmap_case(context: Any, case: Any) -> st.SearchStrategy[Any]:
-    """A body drawn by chance is well formed and hardly ever makes sense; the document's example does."""
+    """Replace half of the random bodies by the example of the document, which the service accepts."""
     content = case.operation.definition.raw.get("requestBody", {}).get("content", {})
     example = content.get(case.media_type, {}).get("example")
     if example is None or not case.meta.generation.mode.is_positive:
@@ -133,7 +133,7 @@ def flatmap_case(context: Any, case: Any) -> st.SearchStrategy[Any]:
 
 
 def filter_failure(context: Any, failure: Failure, case: Any, response: Response) -> bool:
-    """With `mode=each` a wrong item is refused in a reply that succeeds: there it is told."""
+    """Ignore an accepted wrong item under `mode=each` if the reply lists its error."""
     is_refused_inside = (
         isinstance(failure, AcceptedNegativeData)
         and case.query.get("mode") == "each"

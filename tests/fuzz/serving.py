@@ -1,4 +1,4 @@
-"""A world committed once, and `rata serve` over a copy of it: a process of its own, as an operator starts it."""
+"""A committed world, and `rata serve` in a process over a copy of it."""
 
 import io
 import shutil
@@ -26,58 +26,60 @@ SECONDS = 120
 
 
 @dataclass(frozen=True)
-class Made:
-    """A database with one of everything, and a token for each caller."""
+class PreparedWorld:
+    """A database with every kind of row, and a token for each caller."""
 
     url: str
     tokens: dict[str, str]
 
 
-def make(url: str) -> Made:
+def build_world(url: str) -> PreparedWorld:
     database = prepare(url)
-    with redirect_stdout(io.StringIO()), World(database):  # its log
-        # last of all in a list: an administrator who goes along the links deletes who is first in it
+    with redirect_stdout(io.StringIO()), World(database):  # hides its log
+        # the prefix sorts them last: along links an administrator deletes the first item of a list
         tokens = {name: token_for(database, *roles, prefix="zz-") for name, roles in CALLERS.items()}
     database.close()
-    return Made(url, tokens)
+    return PreparedWorld(url, tokens)
 
 
 @contextmanager
-def engine(name: str, folder: Path) -> Iterator["Copies"]:
+def prepare_engine(name: str, folder: Path) -> Iterator["Copies"]:
     if name == "sqlite":
-        yield Copies(make(sqlite_url(folder, "world")), folder)
+        yield Copies(build_world(sqlite_url(folder, "world")), folder)
         return
     with postgres_server() as admin:
-        yield Copies(make(create_database(admin, "world")), folder, admin)
+        yield Copies(build_world(create_database(admin, "world")), folder, admin)
 
 
 @dataclass(frozen=True)
 class Copies:
-    made: Made
+    """Copies of a prepared world."""
+
+    world: PreparedWorld
     folder: Path
     admin: str | None = None
 
     @contextmanager
     def serve(self, name: str) -> Iterator[str]:
-        """The address of a service over a copy of its own, so that nothing depends on who came before."""
+        """Yield the address of a service over a new copy."""
         with self._copy(name) as url:
             port = free_port()
-            said = self.folder / f"{name}.log"
+            log = self.folder / f"{name}.log"
             settings = environment(
                 RATA_DATABASE_URL=url, RATA_PORT=str(port), RATA_READS_PER_MINUTE="0", RATA_WRITES_PER_MINUTE="0",
                 RATA_FAILURES_PER_MINUTE="0",
                 RATA_SPOOL_FOLDER=str(self.folder / f"{name}-spool"), RATA_SECRETS_KEY=Fernet.generate_key().decode(),
             )  # fmt: skip
-            with said.open("w") as out:
+            with log.open("w") as out:
                 process = subprocess.Popen(
                     [sys.executable, "-c", "from app.cli import main; main()", "serve"],
                     cwd=self.folder, env=settings, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
                 )  # fmt: skip
             address = f"http://127.0.0.1:{port}"
             try:
-                wait_for(process, address, said)
+                wait_until_ready(process, address, log)
                 yield address
-                assert process.poll() is None, f"the service ended by itself:\n{said.read_text()[-3000:]}"
+                assert process.poll() is None, f"the service ended by itself:\n{log.read_text()[-3000:]}"
             finally:
                 process.terminate()
                 process.wait(SECONDS)
@@ -86,16 +88,16 @@ class Copies:
     def _copy(self, name: str) -> Iterator[str]:
         if self.admin is None:
             copy = self.folder / f"{name}.db"
-            shutil.copyfile(self.made.url.removeprefix("sqlite:///"), copy)
+            shutil.copyfile(self.world.url.removeprefix("sqlite:///"), copy)
             yield f"sqlite:///{copy}"
             return
         try:
-            yield create_database(self.admin, name, urlsplit(self.made.url).path[1:])
+            yield create_database(self.admin, name, urlsplit(self.world.url).path[1:])
         finally:
             drop_database(self.admin, name)
 
 
-def wait_for(process: subprocess.Popen[bytes], address: str, said: Path) -> None:
+def wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
     end = time.monotonic() + SECONDS
     while time.monotonic() < end and process.poll() is None:
         try:
@@ -103,4 +105,4 @@ def wait_for(process: subprocess.Popen[bytes], address: str, said: Path) -> None
                 return
         except httpx.TransportError:
             time.sleep(0.1)
-    raise AssertionError(f"the service does not answer:\n{said.read_text()[-3000:]}")
+    raise AssertionError(f"the service does not answer:\n{log.read_text()[-3000:]}")

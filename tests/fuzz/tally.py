@@ -1,4 +1,4 @@
-"""One run of Schemathesis, counted: what was sent, what was reached, what failed."""
+"""Counts of a run of Schemathesis: requests, statuses, failures."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,16 +10,16 @@ from schemathesis.schemas import BaseSchema
 
 @dataclass
 class Tally:
-    """What one caller did on one engine."""
+    """The requests and failures of a caller on an engine."""
 
     requests: Counter[str] = field(default_factory=Counter)
-    """Operation → how many."""
+    """Operation → requests."""
     statuses: Counter[int] = field(default_factory=Counter)
     succeeded: set[str] = field(default_factory=set)
     followed: int = 0
-    """Requests made of a link."""
+    """Requests along links."""
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
-    """(operation, what is wrong) → the first time, with how to repeat it."""
+    """(operation, title) → the first failure, with commands that reproduce it."""
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     seconds: float = 0
 
@@ -35,30 +35,30 @@ class Tally:
 
     def _add_scenario(self, event: events.ScenarioFinished) -> None:
         recorder = event.recorder
-        for id, made in recorder.interactions.items():
+        for id, interaction in recorder.interactions.items():
             node = recorder.cases.get(id)
             label = node.value.operation.label if node else event.recorder.label
             self.requests[label] += 1
             self.followed += bool(node and node.is_transition_applied)
-            if made.response is not None:
-                self.statuses[made.response.status_code] += 1
-                if 200 <= made.response.status_code < 300:
+            if interaction.response is not None:
+                self.statuses[interaction.response.status_code] += 1
+                if 200 <= interaction.response.status_code < 300:
                     self.succeeded.add(label)
         for id, checks in recorder.checks.items():
             for check in checks:
                 if check.failure_info is not None:
                     failure = check.failure_info.failure
-                    made = recorder.interactions[id]
-                    answer = made.response and made.response.text[:600]
+                    response = recorder.interactions[id].response
+                    answer = response and response.text[:600]
                     steps = [step.curl for step in check.failure_info.steps] or [
                         check.failure_info.code_sample
                     ]
-                    told = "\n".join([failure.message, *steps, f"→ {answer}"])
-                    self._fail(failure.operation or "", failure.title, f"{event.phase.value}: {told}")
+                    text = "\n".join([failure.message, *steps, f"→ {answer}"])
+                    self._fail(failure.operation or "", failure.title, f"{event.phase.value}: {text}")
 
-    def _fail(self, operation: str, title: str, told: str) -> None:
+    def _fail(self, operation: str, title: str, text: str) -> None:
         self.counts[operation, title] += 1
-        self.failures.setdefault((operation, title), told)
+        self.failures.setdefault((operation, title), text)
 
 
 def run(schema: BaseSchema, tally: Tally) -> None:

@@ -1,37 +1,40 @@
-"""One service for all of this folder, and after each test the question whether it is still well."""
+"""One service for this folder, with a check of its health after each test."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from app.kit.database.engine import Database
-from tests.hostile.service import Service, serving
+from tests.hostile.service import Service, run_service
 from tests.hostile.test_payloads import OPERATIONS
 
 GROWTH = 224 * 2**20
-"""Bytes by which its memory may grow, over all of it: some bodies of 25 MB, received, parsed and judged by several
-threads; the allocator keeps what each of them once had."""
+"""Bytes by which the memory of the service may grow in this folder: several threads parse bodies of 25 MB, and the
+allocator keeps their memory."""
 WARM = [
     ("GET", "/openapi.json", None),
-    *((one.method.upper(), one.address(), b"{}" if one.takes_json else None) for one in OPERATIONS),
+    *(
+        (operation.method.upper(), operation.address(), b"{}" if operation.takes_json else None)
+        for operation in OPERATIONS
+    ),
 ]
-"""Each operation once, with nothing in it."""
+"""Each operation once, with an empty body."""
 
 
 @pytest.fixture(scope="package")
 def running(sqlite_template: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with serving(sqlite_template, tmp_path_factory.mktemp("hostile")) as service:
-        for method, target, body in WARM:  # what is built by the first who asks is no growth
-            service.ask(service.request(method, target, body=body))
-        before = service.memory()
+    with run_service(sqlite_template, tmp_path_factory.mktemp("hostile")) as service:
+        for method, target, body in WARM:  # memory of first requests is no growth
+            service.ask(service.build_request(method, target, body=body))
+        before = service.read_peak_memory()
         yield service
-        grown = service.memory() - before
+        grown = service.read_peak_memory() - before
         assert grown < GROWTH, f"grew by {grown // 2**20} MiB"
 
 
 @pytest.fixture
 def service(running: Service) -> Iterator[Service]:
-    told = len(running.faults())
+    count = len(running.list_faults())
     yield running
-    assert running.serves()
-    assert running.faults()[told:] == []
+    assert running.is_serving()
+    assert running.list_faults()[count:] == []

@@ -1,4 +1,4 @@
-"""`rata serve` in a process of its own, impatient, and raw connections to it: what no HTTP client would send."""
+"""`rata serve` in a process, and raw connections to it for bytes that no HTTP client would send."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ from tests.plans.world import furnish
 
 START_SECONDS = 120
 PATIENCE = 60.0
-"""Seconds after which a test gives up; the service is far quicker."""
+"""Seconds after which a test fails; the service is far quicker."""
 SETTINGS = {
     "RATA_WORKERS": "1",
     "RATA_READS_PER_MINUTE": "0",
@@ -38,13 +38,13 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back before the connection ended, or one whole reply."""
+    """The received bytes: one reply, or all until the end of the connection."""
 
     data: bytes
 
     @property
     def status(self) -> int | None:
-        """None: cut without a word."""
+        """The status, or None for a cut connection."""
         words = self.data.split(b" ", 2)
         return int(words[1]) if len(words) == 3 and words[0].startswith(b"HTTP/1.") else None
 
@@ -60,19 +60,19 @@ class Reply:
     def problem(self) -> dict[str, Any]:
         head, _, body = self.data.partition(b"\r\n\r\n")
         assert b"application/problem+json" in head, self.data[:500]
-        found: dict[str, Any] = json.JSONDecoder().raw_decode(body.decode())[0]
-        assert {"type", "title", "status", "detail", "code", "instance"} <= found.keys()
-        assert found["status"] == self.status
-        return found
+        problem: dict[str, Any] = json.JSONDecoder().raw_decode(body.decode())[0]
+        assert {"type", "title", "status", "detail", "code", "instance"} <= problem.keys()
+        assert problem["status"] == self.status
+        return problem
 
     @property
     def is_refused_by_server(self) -> bool:
-        """Whether the HTTP server itself refused: what it cannot parse never reaches the application."""
+        """True if the HTTP server refused the request before the application."""
         return self.status == 400 and "content-type: text/plain" in self.head
 
     @property
     def is_answered_or_cut(self) -> bool:
-        """Whether this is a success, a problem of the application, a refusal of the server, or a cut; never a fault."""
+        """True for a success, a problem, a refusal of the server or a cut, but no server error."""
         if self.status is None:
             return self.data == b""
         if self.status >= 400 and not self.is_refused_by_server:
@@ -81,7 +81,7 @@ class Reply:
 
 
 class Line:
-    """A connection on which bytes are sent as they are."""
+    """A raw connection."""
 
     def __init__(self, port: int, *, receive_buffer: int | None = None) -> None:
         self.socket = socket.socket()
@@ -101,48 +101,48 @@ class Line:
         self.socket.close()
 
     def send(self, data: bytes) -> bool:
-        """Whether the other side still took it."""
+        """Send bytes; return whether the service still accepts them."""
         try:
             self.socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
             return False
         return True
 
-    def rest(self) -> Reply:
-        """All that comes until the other side ends it."""
-        found = bytearray()
+    def read_rest(self) -> Reply:
+        """Read until the service ends the connection."""
+        received = bytearray()
         try:
             while data := self.socket.recv(65536):
-                found += data
+                received += data
         except ConnectionResetError:
             pass
-        return Reply(bytes(found))
+        return Reply(bytes(received))
 
-    def first(self) -> Reply:
-        """The first reply, whole, whether or not the connection goes on."""
-        found = bytearray()
+    def read_first(self) -> Reply:
+        """Read one whole reply."""
+        received = bytearray()
         with contextlib.suppress(ConnectionResetError):
-            while not _is_whole(found) and (data := self.socket.recv(65536)):
-                found += data
-        return Reply(bytes(found))
+            while not _is_whole(received) and (data := self.socket.recv(65536)):
+                received += data
+        return Reply(bytes(received))
 
     def is_cut(self) -> bool:
-        """Whether the other side ended it, without any word."""
-        return self.rest().data == b""
+        """Wait for the end; return whether the service sent no byte."""
+        return self.read_rest().data == b""
 
     def is_reset(self, seconds: float = PATIENCE) -> bool:
-        """Whether the other side gave up on a reader that reads nothing."""
+        """Return whether the service resets a connection without a reading client."""
         poll = select.poll()
         poll.register(self.socket, 0)
         return bool(poll.poll(seconds * 1000))
 
     def drip(self, data: bytes, pause: float = 0.05) -> None:
-        """A byte at a time, until the other side has had enough."""
+        """Send a byte at a time until the service cuts. Raises AssertionError if it accepts all."""
         for byte in data:
             if not self.send(bytes([byte])):
                 return
             time.sleep(pause)
-        raise AssertionError("was heard out")
+        raise AssertionError("the service accepted all bytes")
 
 
 def _is_whole(data: bytearray) -> bool:
@@ -166,15 +166,15 @@ class Service:
     def authorization(self) -> str:
         return f"Authorization: Bearer {self.token}\r\n"
 
-    def line(self, **options: Any) -> Line:
+    def open_line(self, **options: Any) -> Line:
         return Line(self.port, **options)
 
     def ask(self, data: bytes) -> Reply:
-        with self.line() as line:
+        with self.open_line() as line:
             line.send(data)
-            return line.rest()
+            return line.read_rest()
 
-    def request(
+    def build_request(
         self,
         method: str,
         target: str,
@@ -182,30 +182,32 @@ class Service:
         body: bytes | None = None,
         kind: str = "application/json",
     ) -> bytes:
-        """A whole request with the token, after which the connection ends."""
+        """Build a request with the token and `Connection: close`."""
         lines = [f"{method} {target} HTTP/1.1", "Host: rata", "Connection: close", *headers]
         if body is not None:
             lines += [f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
         return ("\r\n".join(lines) + f"\r\n{self.authorization}\r\n").encode("latin-1") + (body or b"")
 
-    def serves(self) -> bool:
-        """Whether somebody else is served as ever."""
-        return self.ask(self.request("GET", "/v1/me")).status == 200
+    def is_serving(self) -> bool:
+        """Return whether another request succeeds."""
+        return self.ask(self.build_request("GET", "/v1/me")).status == 200
 
-    def memory(self) -> int:
-        """The most bytes that the process has held so far."""
+    def read_peak_memory(self) -> int:
+        """Return the peak memory of the process in bytes."""
         status = Path(f"/proc/{self.process}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
-    def faults(self) -> list[str]:
-        """Lines of the log that tell of a fault of ours."""
+    def list_faults(self) -> list[str]:
+        """Return the lines of the log about server errors."""
         marks = ("Traceback", '"level": "error"', '"status": 500')
         return [line for line in self.log.read_text().splitlines() if any(mark in line for mark in marks)]
 
 
 @contextmanager
-def serving(database: Database, folder: Path, settings: Mapping[str, str] = SETTINGS) -> Iterator[Service]:
-    """Over a database of its own, copied from `database`."""
+def run_service(
+    database: Database, folder: Path, settings: Mapping[str, str] = SETTINGS
+) -> Iterator[Service]:
+    """Run a service over a copy of a database."""
     with closing(sqlite3.connect(database.url.database or "")) as template:
         template.execute("VACUUM INTO ?", (str(folder / "hostile.db"),))
     url = f"sqlite:///{folder}/hostile.db"
@@ -220,7 +222,7 @@ def serving(database: Database, folder: Path, settings: Mapping[str, str] = SETT
         "RATA_SPOOL_FOLDER": str(folder / "spool"),
         "TMPDIR": str(folder),
     }
-    # what the first who asks has loaded is loaded, so that memory grows by requests alone
+    # loads these modules at once, so that memory grows by requests alone
     program = "import pyarrow.json, pyarrow.parquet, xlsxwriter; from app.cli import main; main()"
     command = [sys.executable, "-c", program, "serve"]
     with log.open("w") as out, subprocess.Popen(command, env=environment, cwd=folder, stderr=out) as process:
@@ -237,7 +239,7 @@ def _wait(service: Service, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         try:
-            if service.serves():
+            if service.is_serving():
                 return
         except OSError:
             time.sleep(0.1)

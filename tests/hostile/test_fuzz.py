@@ -1,12 +1,10 @@
-"""Valid requests, changed by chance: bytes, headers, queries, JSON. Some dozens here; `make proofs GROUP=hostile`
-sends thousands.
+"""Valid requests with random changes of bytes, headers, queries or JSON.
 
-A failure names the number of the request; the same seed makes the same one.
+`make proofs GROUP=hostile` sends thousands. A failure names the number of the request, which the seed reproduces.
 """
 
 import json
 import random
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
@@ -109,8 +107,8 @@ VALUES = (
 )
 
 
-def mutated(value: Any, chance: random.Random) -> Any:
-    """The same JSON with something else in one place."""
+def mutate(value: Any, chance: random.Random) -> Any:
+    """Return JSON with a random change in one place."""
     if not isinstance(value, dict | list) or not value or chance.random() < 0.15:
         return chance.choice(WORDS)
     keys = list(value) if isinstance(value, dict) else list(range(len(value)))
@@ -123,81 +121,83 @@ def mutated(value: Any, chance: random.Random) -> Any:
         case 1:
             copy += [copy[key]] * chance.choice((1, 2, 1500))
         case _:
-            copy[key] = mutated(copy[key], chance)
+            copy[key] = mutate(copy[key], chance)
     return copy
 
 
-def scrambled(data: bytes, chance: random.Random) -> bytes:
-    """The same bytes, some of them changed, doubled, gone, or cut off."""
-    found = bytearray(data)
+def scramble(data: bytes, chance: random.Random) -> bytes:
+    """Return bytes with some of them changed, repeated or removed."""
+    changed = bytearray(data)
     for _ in range(chance.randint(1, 6)):
-        at = chance.randrange(len(found) + 1)
+        at = chance.randrange(len(changed) + 1)
         end = at + chance.choice((1, 1, 4, 40))
         match chance.randrange(4):
             case 0:
-                found[at:end] = chance.randbytes(end - at)
+                changed[at:end] = chance.randbytes(end - at)
             case 1:
-                found[at:at] = found[at:end] * chance.choice((1, 3, 300))
+                changed[at:at] = changed[at:end] * chance.choice((1, 3, 300))
             case 2:
-                del found[at:end]
+                del changed[at:end]
             case _:
-                found[at:at] = chance.choice((b"\r\n", b"\0", b"\n", b":", b"%", b"\xff", b" ", b"\r\n\r\n"))
-    return bytes(found)
+                changed[at:at] = chance.choice(
+                    (b"\r\n", b"\0", b"\n", b":", b"%", b"\xff", b" ", b"\r\n\r\n")
+                )
+    return bytes(changed)
 
 
-def request_of(service: Service, one: Operation, chance: random.Random) -> bytes:
-    how = chance.choice(("keys", "query", "headers", "body", "bytes"))
-    keys, query, headers = dict(one.keys), dict(one.needed), ["If-Match: *"] if one.is_conditional else []
-    if one.is_write:
+def draw_request(service: Service, operation: Operation, chance: random.Random) -> bytes:
+    part = chance.choice(("keys", "query", "headers", "body", "bytes"))
+    keys, query, headers = (
+        dict(operation.keys),
+        dict(operation.needed),
+        ["If-Match: *"] if operation.is_conditional else [],
+    )
+    if operation.is_write:
         query["dry_run"] = "true"
-    if how == "keys" and one.keys:
-        keys[chance.choice(list(keys))] = text_of(chance.choice(WORDS))
-    if how == "query":
-        name = chance.choice([*one.query, "dry_run", "nobody"])
-        query[name] = text_of(chance.choice(WORDS))
-    if how == "headers":
+    if part == "keys" and operation.keys:
+        keys[chance.choice(list(keys))] = render_text(chance.choice(WORDS))
+    if part == "query":
+        name = chance.choice([*operation.query, "dry_run", "unknown"])
+        query[name] = render_text(chance.choice(WORDS))
+    if part == "headers":
         headers = [f"{chance.choice(NAMES)}: {chance.choice(VALUES)}" for _ in range(chance.randint(1, 3))]
     kind, body = "application/json", None
-    if one.takes_json:
-        changed = mutated(one.example, chance) if how == "body" else one.example
+    if operation.takes_json:
+        changed = mutate(operation.example, chance) if part == "body" else operation.example
         body = json.dumps(changed).encode()
-    elif one.body is not None:
+    elif operation.body is not None:
         kind, body = "multipart/form-data; boundary=b", chance.choice(list(PARTS.values()))[:200_000]
-    target = quote(one.path).replace("%7B", "{").replace("%7D", "}")
+    target = quote(operation.path).replace("%7B", "{").replace("%7D", "}")
     target = target.format(**{name: quote(str(value), safe="") for name, value in keys.items()})
     target += "?" + "&".join(f"{name}={quote(str(value), safe='')}" for name, value in query.items())
-    whole = service.request(one.method.upper(), target, *headers, body=body, kind=kind)
-    # the empty line ends a head that has lost its end: the service by itself waits for one as long as it takes
-    return scrambled(whole, chance) + b"\r\n\r\n" if how == "bytes" else whole
+    whole = service.build_request(operation.method.upper(), target, *headers, body=body, kind=kind)
+    # the empty line ends a head without an end, for which the service would wait
+    return scramble(whole, chance) + b"\r\n\r\n" if part == "bytes" else whole
 
 
-def text_of(value: Any) -> str:
+def render_text(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text.encode(errors="replace").decode()[:500]
 
 
-def test_requests_changed_by_chance(service: Service) -> None:
+def test_randomly_changed_requests_have_a_valid_reply(service: Service) -> None:
     send_changed_by_chance(service, COUNT, SEED)
 
 
 def send_changed_by_chance(service: Service, count: int, seed: int) -> None:
-    """Send so many requests; each is answered in the one shape, or the line is cut."""
+    """Send random requests; check that each reply is valid or the connection cut."""
 
-    def tried(number: int) -> str | None:
+    def attempt(number: int) -> str | None:
         chance = random.Random(f"{seed}/{number}")
-        one = chance.choice(OPERATIONS)
-        sent = request_of(service, one, chance)
-        with service.line() as line:
-            line.send(sent)
-            reply = line.first()
+        operation = chance.choice(OPERATIONS)
+        with service.open_line() as line:
+            line.send(draw_request(service, operation, chance))
+            reply = line.read_first()
         try:
-            return None if reply.is_answered_or_cut else f"{number} {one}: {reply.data[:300]!r}"
+            return None if reply.is_answered_or_cut else f"{number} {operation}: {reply.data[:300]!r}"
         except (AssertionError, ValueError) as error:
-            return f"{number} {one}: {error} {reply.data[:300]!r}"
+            return f"{number} {operation}: {error} {reply.data[:300]!r}"
 
-    assert failures(tried, count) == []
-
-
-def failures(tried: Callable[[int], str | None], count: int) -> list[str]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return [found for found in pool.map(tried, range(count)) if found is not None]
+        failures = [failure for failure in pool.map(attempt, range(count)) if failure is not None]
+    assert failures == []

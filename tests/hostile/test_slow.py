@@ -1,6 +1,6 @@
-"""A slow client that gets on is served to its end.
+"""The service serves a slow client to its end.
 
-One that does not is cut by the proxy: `make proofs GROUP=proxy`.
+The proxy cuts stalled clients: `make proofs GROUP=proxy`.
 """
 
 import json
@@ -9,9 +9,8 @@ import time
 from tests.hostile.service import Service
 
 
-def test_a_poor_line_is_served_to_its_end(service: Service) -> None:
-    """With pauses, both ways."""
-    with service.line(receive_buffer=65536) as line:
+def test_a_slow_client_receives_its_whole_reply(service: Service) -> None:
+    with service.open_line(receive_buffer=65536) as line:
         body = json.dumps({"title": "x" * 300_000}).encode()
         head = (
             f"PUT /v1/plans/63.02-2031?dry_run=true HTTP/1.1\r\nHost: rata\r\nContent-Length: {len(body)}\r\n"
@@ -21,7 +20,7 @@ def test_a_poor_line_is_served_to_its_end(service: Service) -> None:
             assert line.send(body[at : at + 40_000])
             time.sleep(0.2)
         assert b"HTTP/1.1 422" in line.socket.recv(65536)
-        line.send(service.request("GET", "/openapi.json"))
+        line.send(service.build_request("GET", "/openapi.json"))
         size = 0
         while data := line.socket.recv(50_000):
             size += len(data)

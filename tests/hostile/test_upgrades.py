@@ -1,4 +1,4 @@
-"""Offers to upgrade the protocol: the service takes none, so an offer changes nothing (RFC 9110 §7.8).
+"""Offers to upgrade the protocol, which the service ignores (RFC 9110 §7.8).
 
 Java's `HttpClient`, Ktor and `curl --http2` offer `Upgrade: h2c` with each request over plain HTTP, writes included.
 """
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.hostile.service import Line, Reply, Service
+from tests.hostile.service import Reply, Service
 from tests.plans.world import SOCIAL
 
 PLAN = "/v1/plans/63.02-2026"
@@ -49,10 +49,10 @@ CHANGING = re.compile(
     rb"^(date|etag|x-request-id): .*\r\n|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)|\"request_id\":\"\w+\"",
     re.MULTILINE | re.IGNORECASE,
 )
-"""What differs between two replies to the same request."""
+"""Parts that differ between two replies to equal requests."""
 
 
-def written(service: Service, name: str, offer: list[str], is_chunked: bool) -> bytes:
+def build_request(service: Service, name: str, offer: list[str], is_chunked: bool) -> bytes:
     method, target, headers, body = REQUESTS[name]
     lines = [f"{method} {target} HTTP/1.1", "Host: rata", *offer, *headers]
     if body:
@@ -63,39 +63,36 @@ def written(service: Service, name: str, offer: list[str], is_chunked: bool) -> 
     return ("\r\n".join(lines) + f"\r\n{service.authorization}\r\n").encode() + body
 
 
-def sent(service: Service, pieces: list[bytes], *, is_piped: bool) -> Reply:
-    """All that comes for a request and a further one on the same connection, sent piece by piece."""
-    with service.line() as line:
+def exchange(service: Service, pieces: list[bytes], *, is_piped: bool) -> Reply:
+    """Send a request in pieces and a further one on the connection; return both replies."""
+    with service.open_line() as line:
         for piece in pieces[:-1]:
             line.send(piece)
             time.sleep(0.002)
         line.send(pieces[-1] + (NEXT if is_piped else b""))
-        first = b"" if is_piped else answered(line)
+        first = b"" if is_piped else line.read_first().data
         if not is_piped:
             line.send(NEXT)
-        return Reply(first + line.rest().data)
+        return Reply(first + line.read_rest().data)
 
 
-def answered(line: Line) -> bytes:
-    data: bytes = line.first().data
-    return data
-
-
-def steady(reply: Reply) -> bytes:
+def drop_changing(reply: Reply) -> bytes:
     return CHANGING.sub(b"", reply.data)
 
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_an_offered_upgrade_changes_no_reply(service: Service, name: str) -> None:
-    head_and_body = written(service, name, [], is_chunked=False).partition(b"\r\n\r\n")
-    plain = sent(service, [b"".join(head_and_body)], is_piped=False)
+    head_and_body = build_request(service, name, [], is_chunked=False).partition(b"\r\n\r\n")
+    plain = exchange(service, [b"".join(head_and_body)], is_piped=False)
     assert len(plain.statuses) == 2
     assert plain.status != 400
     for offer in OFFERS.values():
-        head, end, body = written(service, name, offer, is_chunked=False).partition(b"\r\n\r\n")
+        head, end, body = build_request(service, name, offer, is_chunked=False).partition(b"\r\n\r\n")
         for pieces in ([head + end + body], [head + end, body] if body else [head, end]):
             for is_piped in (False, True):
-                assert steady(sent(service, pieces, is_piped=is_piped)) == steady(plain), offer
+                assert drop_changing(exchange(service, pieces, is_piped=is_piped)) == drop_changing(plain), (
+                    offer
+                )
 
 
 @given(
@@ -106,29 +103,31 @@ def test_an_offered_upgrade_changes_no_reply(service: Service, name: str) -> Non
     cuts=st.lists(st.floats(0, 1, exclude_min=True, exclude_max=True), max_size=3),
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_an_offer_changes_nothing_however_the_request_is_cut(
+def test_an_offer_changes_no_reply_with_any_cuts_of_the_request(
     service: Service, name: str, offer: str, is_chunked: bool, is_piped: bool, cuts: list[float]
 ) -> None:
-    plain = sent(service, [written(service, name, [], is_chunked)], is_piped=is_piped)
-    request = written(service, name, OFFERS[offer], is_chunked)
+    plain = exchange(service, [build_request(service, name, [], is_chunked)], is_piped=is_piped)
+    request = build_request(service, name, OFFERS[offer], is_chunked)
     ends = sorted({0, *(int(cut * len(request)) for cut in cuts), len(request)})
     pieces = [request[at:end] for at, end in pairwise(ends)]
-    assert steady(sent(service, pieces, is_piped=is_piped)) == steady(plain)
+    assert drop_changing(exchange(service, pieces, is_piped=is_piped)) == drop_changing(plain)
 
 
-def test_a_write_is_done_wherever_its_request_is_cut(service: Service) -> None:
-    request = written(service, "PUT", OFFERS["h2c"], is_chunked=True)
-    plain = sent(service, [request], is_piped=False)
+def test_a_write_succeeds_with_any_cut_of_its_request(service: Service) -> None:
+    request = build_request(service, "PUT", OFFERS["h2c"], is_chunked=True)
+    plain = exchange(service, [request], is_piped=False)
     assert plain.statuses == [201, 200]
     for at in range(1, len(request), 7):
-        assert steady(sent(service, [request[:at], request[at:]], is_piped=False)) == steady(plain), at
+        assert drop_changing(
+            exchange(service, [request[:at], request[at:]], is_piped=False)
+        ) == drop_changing(plain), at
 
 
-def test_offers_leave_no_line_in_the_log(service: Service) -> None:
+def test_offers_are_not_logged(service: Service) -> None:
     service.ask(
-        written(service, "GET", OFFERS["h2c"], is_chunked=False).replace(
+        build_request(service, "GET", OFFERS["h2c"], is_chunked=False).replace(
             b"Connection: ", b"Connection: close, "
         )
     )
-    service.ask(written(service, "GET", OFFERS["foo"], is_chunked=False) + NEXT)
+    service.ask(build_request(service, "GET", OFFERS["foo"], is_chunked=False) + NEXT)
     assert "pgrade" not in service.log.read_text()

@@ -1,6 +1,6 @@
-"""What only a raw connection can send: each is refused or cut, and the next caller is served.
+"""Requests that only a raw connection can send: the service refuses or cuts each and serves the next client.
 
-What the HTTP server cannot parse it refuses itself, with 400 as plain text; what the application refuses is a problem.
+The HTTP server refuses bytes that it cannot parse with 400 as plain text; the application refuses with a problem.
 """
 
 import gzip
@@ -18,7 +18,7 @@ POST = b"POST /v1/plans HTTP/1.1\r\nHost: rata\r\nContent-Type: application/json
 HEADS: dict[str, tuple[bytes, set[int | None]]] = {
     "nothing of HTTP": (b"\x00\x01\x02\x03\r\n\r\n", {400}),
     "words": (b"hello there\r\n\r\n", {400}),
-    "method of nobody": (GET.replace(b"GET", b"STEAL") + b"\r\n", {405}),
+    "unknown method": (GET.replace(b"GET", b"STEAL") + b"\r\n", {405}),
     "method in small letters": (GET.replace(b"GET", b"get") + b"\r\n", {405}),
     "method without a route": (b"TRACE /v1/me HTTP/1.1\r\nHost: rata\r\nConnection: close\r\n\r\n", {405}),
     "no version": (b"GET /v1/me\r\n\r\n", {400}),
@@ -37,7 +37,7 @@ HEADS: dict[str, tuple[bytes, set[int | None]]] = {
         b"GET /docs/static/%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: rata\r\nConnection: close\r\n\r\n",
         {404},
     ),
-    # the server knows no absolute form, which only a proxy would get; nginx knows it
+    # the server does not support the absolute form, which only proxies receive; nginx does
     "absolute address": (GET.replace(b"/v1/me", b"http://elsewhere/v1/me") + b"\r\n", {404}),
     "absolute address of nothing": (GET.replace(b"/v1/me", b"http://elsewhere") + b"\r\n", {400, 404}),
     "a tunnel": (GET.replace(b"GET /v1/me", b"CONNECT elsewhere:443") + b"\r\n", {404}),
@@ -99,7 +99,7 @@ HEADS: dict[str, tuple[bytes, set[int | None]]] = {
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_heads_that_are_none(service: Service, name: str) -> None:
+def test_malformed_heads_are_refused_or_cut(service: Service, name: str) -> None:
     sent, statuses = HEADS[name]
     reply = service.ask(sent)
     assert reply.status in statuses, reply.data[:300]
@@ -107,20 +107,20 @@ def test_heads_that_are_none(service: Service, name: str) -> None:
     assert "set-cookie" not in reply.head
 
 
-def test_what_was_piped_is_answered_in_order_and_nonsense_behind_it_ends_it(service: Service) -> None:
-    asked = b"".join(
+def test_pipelined_requests_are_served_in_order_until_malformed_bytes(service: Service) -> None:
+    pipelined = b"".join(
         b"GET /problems/%b HTTP/1.1\r\nHost: rata\r\n\r\n" % code for code in (b"busy", b"nothing")
     )
-    reply = service.ask(asked + b"GET /health HTTP/1.1\r\nHost: rata\r\nConnection: close\r\n\r\n")
+    reply = service.ask(pipelined + b"GET /health HTTP/1.1\r\nHost: rata\r\nConnection: close\r\n\r\n")
     assert reply.statuses == [200, 404, 200]
-    reply = service.ask(asked + b"\x00\x00\x00")
+    reply = service.ask(pipelined + b"\x00\x00\x00")
     assert reply.statuses == [200, 404, 400]
 
 
-def test_a_flood_of_piped_requests_is_read_as_it_is_answered(service: Service) -> None:
-    """Whoever reads no replies cannot have the service read on: what it did not read waits in the sender."""
+def test_a_flood_of_pipelined_requests_is_read_only_as_replies_are_read(service: Service) -> None:
+    """The service stops reading from a client that reads no replies."""
     request = b"GET /problems/busy HTTP/1.1\r\nHost: rata\r\n\r\n"
-    with service.line(receive_buffer=4096) as line:
+    with service.open_line(receive_buffer=4096) as line:
         line.socket.setblocking(False)
         sent, last = 0, time.monotonic()
         while time.monotonic() < last + 1 and sent < 2**26:
@@ -132,20 +132,20 @@ def test_a_flood_of_piped_requests_is_read_as_it_is_answered(service: Service) -
         assert sent < 2**26
 
 
-def test_who_asks_whether_to_go_on_is_told(service: Service) -> None:
-    head = service.request("POST", f"{PLAN}/validate", "Expect: 100-continue", body=b"").replace(
+def test_expect_continue_receives_100_or_a_refusal(service: Service) -> None:
+    head = service.build_request("POST", f"{PLAN}/validate", "Expect: 100-continue", body=b"").replace(
         b"Content-Length: 0", b"Content-Length: 2"
     )
-    with service.line() as line:
+    with service.open_line() as line:
         line.send(head)
         assert line.socket.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         line.send(b"{}")
-        assert line.rest().is_answered_or_cut
+        assert line.read_rest().is_answered_or_cut
     refused = service.ask(head.replace(b"Content-Length: 2", b"Content-Length: 99999999"))
     assert refused.statuses == [413]
 
 
-def bombs() -> Iterator[tuple[str, bytes]]:
+def build_bombs() -> Iterator[tuple[str, bytes]]:
     zeros = b"[" + b"0," * 10_000_000 + b"0]"
     yield "gzip", gzip.compress(zeros)
     yield "deflate", zlib.compress(zeros)
@@ -153,38 +153,38 @@ def bombs() -> Iterator[tuple[str, bytes]]:
     yield "gzip, gzip", gzip.compress(gzip.compress(zeros))
 
 
-def test_coded_bodies_are_refused_before_they_are_read(service: Service) -> None:
-    for coding, body in bombs():
-        sent = service.request("POST", f"{PLAN}/actions", f"Content-Encoding: {coding}", body=body)
+def test_compressed_bodies_are_415_before_they_are_read(service: Service) -> None:
+    for coding, body in build_bombs():
+        sent = service.build_request("POST", f"{PLAN}/actions", f"Content-Encoding: {coding}", body=body)
         problem = service.ask(sent).problem
         assert (problem["status"], problem["errors"][0]["header"]) == (415, "Content-Encoding")
-    plain = service.request(
+    plain = service.build_request(
         "PUT", f"{PLAN}?dry_run=true", "Content-Encoding: identity", body=b'{"title": "RAT"}'
     )
     assert service.ask(plain).status in (200, 201)
 
 
 @pytest.mark.parametrize("size", [30 * 2**20, 50 * 2**20])
-@pytest.mark.parametrize("is_told", [True, False])
-def test_large_bodies_are_413(service: Service, size: int, is_told: bool) -> None:
-    head = service.request("PUT", PLAN, body=b"")
+@pytest.mark.parametrize("has_length", [True, False])
+def test_large_bodies_are_413(service: Service, size: int, has_length: bool) -> None:
+    head = service.build_request("PUT", PLAN, body=b"")
     piece = b"a" * 2**16
-    with service.line() as line:
-        if is_told:
+    with service.open_line() as line:
+        if has_length:
             line.send(head.replace(b"Content-Length: 0", b"Content-Length: %d" % size))
         else:
             line.send(head.replace(b"Content-Length: 0", b"Transfer-Encoding: chunked"))
         for _ in range(size // len(piece)):
-            if not line.send(piece if is_told else b"10000\r\n" + piece + b"\r\n"):
+            if not line.send(piece if has_length else b"10000\r\n" + piece + b"\r\n"):
                 break
-        reply = line.rest()
+        reply = line.read_rest()
     assert reply.data == b"" or (reply.status, reply.problem["code"]) == (413, "too_large")
 
 
-def test_nothing_of_a_body_is_taken_for_a_further_request(service: Service) -> None:
+def test_a_body_is_never_parsed_as_a_further_request(service: Service) -> None:
     inner = b"GET /v1/me HTTP/1.1\r\nHost: rata\r\n\r\n"
     sent = POST.replace(b"Connection: close\r\n", b"") + b"Content-Length: %d\r\n\r\n" % len(inner) + inner
-    reply = service.ask(sent + service.request("GET", "/problems/busy"))
+    reply = service.ask(sent + service.build_request("GET", "/problems/busy"))
     assert len(reply.statuses) == 2
     assert b'"instance":"/v1/plans"' in reply.data
     assert b'"code":"busy"' in reply.data

@@ -1,4 +1,4 @@
-"""A client whose event loop is metered: processor time of its thread between two turns."""
+"""A client that measures the processor time of its event loop between two turns."""
 
 import asyncio
 import selectors
@@ -12,11 +12,11 @@ from fastapi import FastAPI
 from starlette.types import Message, Scope
 
 SEGMENT = 2**16
-"""Bytes of a body that the server hands over at once, as the connection's read buffer does."""
+"""Bytes of a body in one ASGI message, as from the connection's read buffer."""
 
 
 class Meter(selectors.DefaultSelector):
-    """A selector that an event loop asks once a turn; it keeps the longest processor time between two turns."""
+    """A selector that records the longest processor time between two turns of its event loop."""
 
     longest = 0.0
     _since: float | None = None
@@ -30,7 +30,7 @@ class Meter(selectors.DefaultSelector):
 
 
 class MeteredClient:
-    """Sends requests to an application in an event loop of its own."""
+    """A client that calls an application in its own event loop."""
 
     def __init__(self, app: FastAPI, portal: Any, meter: Meter) -> None:
         self._app, self._portal, self._meter = app, portal, meter
@@ -38,7 +38,7 @@ class MeteredClient:
     def send(
         self, method: str, target: str, headers: list[tuple[str, bytes]], body: bytes = b""
     ) -> tuple[int, int, float]:
-        """(status, bytes of the reply, longest processor time of the loop between two turns)."""
+        """Return the status, the size of the reply, and the longest processor time between two turns."""
         path, _, query = target.partition("?")
         sent: list[Message] = []
         lines = [(name.lower().encode(), value) for name, value in headers]
@@ -69,7 +69,7 @@ class MeteredClient:
 
         async def receive() -> Message:
             nonlocal at, is_over
-            await asyncio.sleep(0)  # a segment arrives in a turn of its own
+            await asyncio.sleep(0)  # each segment arrives in its own turn
             if is_over:
                 await asyncio.Event().wait()
             piece, at = body[at : at + SEGMENT], at + SEGMENT
@@ -83,8 +83,8 @@ class MeteredClient:
 
 
 @contextmanager
-def metered(app: FastAPI) -> Iterator[MeteredClient]:
-    """A client of an application in a metered loop."""
+def open_metered(app: FastAPI) -> Iterator[MeteredClient]:
+    """Yield a client of an application in a metered loop."""
     meter = Meter()
     options = {"loop_factory": lambda: asyncio.SelectorEventLoop(meter)}
     with start_blocking_portal(backend_options=options) as portal:

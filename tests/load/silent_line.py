@@ -1,4 +1,4 @@
-"""A line to PostgreSQL that goes silent: as a server that is stopped, or as a network that swallows packets."""
+"""A proxy of PostgreSQL that goes silent like a stopped server or a network that drops packets."""
 
 import contextlib
 import ctypes
@@ -12,23 +12,23 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from tests.client.world import Line
 
 LINE = "line"
-"""Name of the threads that pass bytes on."""
+"""Name of the threads that forward bytes."""
 ATTACH_FILTER, DETACH_FILTER = 26, 27
 _RETURN_ZERO = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))
 DROP_ALL = struct.pack("HL", 1, ctypes.addressof(_RETURN_ZERO))
-"""A packet filter of one instruction: keep nothing. The kernel of Linux then acknowledges nothing."""
+"""A packet filter of connection instruction that drops all: the kernel of Linux then acknowledges none."""
 
 
 class _Connection:
-    """One connection through the line: what the caller sends, and what the server answers, passes while it may."""
+    """A connection through the proxy, with an event that lets requests pass and connection for replies."""
 
     def __init__(self, caller: socket.socket, server: socket.socket) -> None:
         self.caller, self.server = caller, server
-        self.asks, self.answers = threading.Event(), threading.Event()
+        self.requests, self.replies = threading.Event(), threading.Event()
 
 
 class SilentLine(Line):
-    """A proxy in front of a server, which can fall silent and speak again."""
+    """A proxy that can go silent and resume."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -43,51 +43,51 @@ class SilentLine(Line):
         self.connections = 0
         super().__init__(port)
         account, at, _ = parts.netloc.rpartition("@")
-        where = account + at + self.url.removeprefix("http://")
-        self.url = parts._replace(netloc=where, query="").geturl()
+        netloc = account + at + self.url.removeprefix("http://")
+        self.url = parts._replace(netloc=netloc, query="").geturl()
 
-    def url_with(self, **options: object) -> str:
+    def build_url(self, **options: object) -> str:
         return f"{self.url}?{urlencode(options)}"
 
-    def stop(self, *, asks: bool = True) -> None:
-        """Take what comes and answer nothing, as a stopped server. Without `asks` the server still hears it."""
+    def stop(self, *, requests: bool = True) -> None:
+        """Accept bytes and return none, like a stopped server; `requests=False` still forwards requests."""
         self.is_silent = True
-        for one in self._open:
-            one.answers.clear()
-            if asks:
-                one.asks.clear()
+        for connection in self._open:
+            connection.replies.clear()
+            if requests:
+                connection.requests.clear()
 
     def swallow(self) -> None:
-        """Lose each packet, without an acknowledgement."""
+        """Drop each packet without an acknowledgement."""
         self.stop()
         self._is_swallowing = True
-        for end in (self._socket, *self._ends()):
+        for end in (self._socket, *self._list_ends()):
             with contextlib.suppress(OSError):
                 end.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, DROP_ALL)
 
     def mend(self, *, old: bool = True) -> None:
-        """Let all pass again; without `old` the connections of before stay silent for ever."""
+        """Forward again; without `old` the earlier connections stay silent for ever."""
         if self._is_swallowing:
-            for end in (self._socket, *(self._ends() if old else ())):
+            for end in (self._socket, *(self._list_ends() if old else ())):
                 with contextlib.suppress(OSError):
                     end.setsockopt(socket.SOL_SOCKET, DETACH_FILTER, 0)
         self.is_silent = self._is_swallowing = False
-        for one in self._open if old else ():
-            one.asks.set()
-            one.answers.set()
+        for connection in self._open if old else ():
+            connection.requests.set()
+            connection.replies.set()
 
-    def _ends(self) -> Iterator[socket.socket]:
-        for one in self._open:
-            yield from (one.caller, one.server)
+    def _list_ends(self) -> Iterator[socket.socket]:
+        for connection in self._open:
+            yield from (connection.caller, connection.server)
 
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
-        for end in self._ends():
+        for end in self._list_ends():
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-        for one in self._open:
-            one.asks.set()
-            one.answers.set()
+        for connection in self._open:
+            connection.requests.set()
+            connection.replies.set()
 
     def _draw(self) -> None:
         self.connections += 1
@@ -96,24 +96,24 @@ class SilentLine(Line):
         threading.current_thread().name = LINE
         family = socket.AF_UNIX if isinstance(self._server, str) else socket.AF_INET
         with caller, socket.socket(family) as server:
-            one = _Connection(caller, server)
-            self._open.append(one)
+            connection = _Connection(caller, server)
+            self._open.append(connection)
             if self._is_swallowing:
                 caller.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, DROP_ALL)
             if not self.is_silent:
-                one.asks.set()
-                one.answers.set()
-            one.asks.wait()
+                connection.requests.set()
+                connection.replies.set()
+            connection.requests.wait()
             server.connect(self._server)
-            asking = threading.Thread(
-                target=_pass_on, args=(caller, server, one.asks), name=LINE, daemon=True
+            forward = threading.Thread(
+                target=_forward, args=(caller, server, connection.requests), name=LINE, daemon=True
             )
-            asking.start()
-            _pass_on(server, caller, one.answers)
-            asking.join()
+            forward.start()
+            _forward(server, caller, connection.replies)
+            forward.join()
 
 
-def _pass_on(source: socket.socket, target: socket.socket, may_pass: threading.Event) -> None:
+def _forward(source: socket.socket, target: socket.socket, may_pass: threading.Event) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             may_pass.wait()
@@ -122,15 +122,15 @@ def _pass_on(source: socket.socket, target: socket.socket, may_pass: threading.E
         target.shutdown(socket.SHUT_WR)
 
 
-def threads() -> int:
-    """Return the number of threads, without those of lines."""
+def count_threads() -> int:
+    """Return the number of threads without those of proxies."""
     return sum(thread.name != LINE for thread in threading.enumerate())
 
 
-def settled_threads(before: int) -> int:
-    """Return the number of threads once no more than `before` are left, or after a while."""
+def wait_for_threads(before: int) -> int:
+    """Return the number of threads, once at most `before` remain or after five seconds."""
     for _ in range(500):
-        if threads() <= before:
+        if count_threads() <= before:
             break
         time.sleep(0.01)
-    return threads()
+    return count_threads()

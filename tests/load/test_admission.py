@@ -1,4 +1,4 @@
-"""The line before the work: fair between callers, bounded, left by who goes, and never in the way of health."""
+"""The queue before the work: fair between callers, bounded, without disconnected requests, and bypassed by health."""
 
 import asyncio
 import json
@@ -14,13 +14,13 @@ from app.kit.server.rate_limit import Caller
 from app.kit.server.request_body import RequestBodies
 
 LONG = 60.0
-Scenario = Callable[["House"], Coroutine[Any, Any, None]]
+Scenario = Callable[["Service"], Coroutine[Any, Any, None]]
 
 
-class Asked:
-    """One request, and the reply that came."""
+class Request:
+    """A request and its reply."""
 
-    def __init__(self, house: "House", caller: str, body: bytes | None, path: str) -> None:
+    def __init__(self, service: "Service", caller: str, body: bytes | None, path: str) -> None:
         self.caller, self.sent = caller, asyncio.Queue[Message]()
         self.status, self.headers, self.body = 0, {}, b""
         headers = [(b"authorization", caller.encode())]
@@ -30,7 +30,7 @@ class Asked:
         scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
         scope |= {"server": ("test", 80), "scheme": "http", "client": None, "ended": asyncio.Event()}
         scope["caller"] = Caller("principal", caller)
-        self.task = asyncio.ensure_future(house.app(scope, self.sent.get, self._take))
+        self.task = asyncio.ensure_future(service.app(scope, self.sent.get, self._take))
 
     async def _take(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -38,7 +38,7 @@ class Asked:
             self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
         self.body += message.get("body", b"")
 
-    def go(self) -> None:
+    def disconnect(self) -> None:
         self.sent.put_nowait({"type": "http.disconnect"})
 
     @property
@@ -46,8 +46,8 @@ class Asked:
         return str(json.loads(self.body)["code"])
 
 
-class House:
-    """An application whose requests work until they are told to end, behind the line."""
+class Service:
+    """An application behind the queue, with requests that run until the test ends them."""
 
     def __init__(self, places: int = 1, length: int = 10, seconds: float = LONG) -> None:
         self.places = Slots(places, length=length, seconds=seconds)
@@ -70,157 +70,157 @@ class House:
             await self.sends.wait()
         await send({"type": "http.response.body", "body": b""})
 
-    async def asks(self, caller: str, *, body: bytes | None = None, path: str = "/v1/plans") -> Asked:
-        asked = Asked(self, caller, body, path)
-        await settled()
-        return asked
+    async def send(self, caller: str, *, body: bytes | None = None, path: str = "/v1/plans") -> Request:
+        request = Request(self, caller, body, path)
+        await settle()
+        return request
 
-    async def end_one(self) -> None:
+    async def end_first(self) -> None:
         self.ends.pop(0).set()
-        await settled()
+        await settle()
 
 
-async def settled() -> None:
-    """Let everything run that can."""
+async def settle() -> None:
+    """Run all tasks that can proceed."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
-def played(scenario: Scenario, **options: Any) -> None:
-    async def play() -> None:
-        await scenario(House(**options))
+def play(scenario: Scenario, **options: Any) -> None:
+    async def run() -> None:
+        await scenario(Service(**options))
 
-    asyncio.run(play())
+    asyncio.run(run())
 
 
-def test_callers_take_turns_and_each_of_their_requests_in_order() -> None:
-    async def scenario(house: House) -> None:
+def test_callers_take_turns_and_their_requests_run_in_order() -> None:
+    async def scenario(service: Service) -> None:
         for caller in ("a", "a", "a", "a", "b", "c", "b"):
-            await house.asks(caller)
-        assert (house.in_work, house.places.waiting) == (["a"], 6)
+            await service.send(caller)
+        assert (service.in_work, service.places.waiting) == (["a"], 6)
         for _ in range(6):
-            await house.end_one()
-        assert house.in_work == ["a", "a", "b", "c", "a", "b", "a"]
-        await house.end_one()
-        assert (house.places.waiting, house.places.free) == (0, 1)
+            await service.end_first()
+        assert service.in_work == ["a", "a", "b", "c", "a", "b", "a"]
+        await service.end_first()
+        assert (service.places.waiting, service.places.free) == (0, 1)
 
-    played(scenario)
+    play(scenario)
 
 
-def test_a_full_line_refuses_who_has_most_in_it() -> None:
-    async def scenario(house: House) -> None:
-        await house.asks("a")
-        first, second, third = [await house.asks("a") for _ in range(3)]
+def test_a_full_queue_refuses_the_caller_with_most_requests() -> None:
+    async def scenario(service: Service) -> None:
+        await service.send("a")
+        first, second, third = [await service.send("a") for _ in range(3)]
         assert (third.status, third.code, third.headers["retry-after"]) == (503, "busy", "1")
-        single = await house.asks("b")
-        assert (second.status, single.status, house.places.waiting) == (503, 0, 2)
-        assert (await house.asks("c")).status == 503  # one each: who comes last
+        single = await service.send("b")
+        assert (second.status, single.status, service.places.waiting) == (503, 0, 2)
+        assert (await service.send("c")).status == 503  # one request each: the last is refused
         for _ in range(3):
-            await house.end_one()
-        assert (first.status, single.status, house.in_work) == (200, 200, ["a", "a", "b"])
-        assert house.places.turned_away == {"full": 3}
+            await service.end_first()
+        assert (first.status, single.status, service.in_work) == (200, 200, ["a", "a", "b"])
+        assert service.places.turned_away == {"full": 3}
 
-    played(scenario, length=2)
-
-
-def test_without_a_line_what_finds_no_place_is_refused() -> None:
-    async def scenario(house: House) -> None:
-        await house.asks("a")
-        assert (await house.asks("b")).status == 503
-
-    played(scenario, length=0)
+    play(scenario, length=2)
 
 
-def test_who_waited_too_long_is_told_and_takes_nothing_with_it() -> None:
-    async def scenario(house: House) -> None:
-        await house.asks("a")
-        late = await house.asks("b")
+def test_without_a_queue_a_request_without_a_free_slot_is_refused() -> None:
+    async def scenario(service: Service) -> None:
+        await service.send("a")
+        assert (await service.send("b")).status == 503
+
+    play(scenario, length=0)
+
+
+def test_a_request_that_waits_too_long_is_503_and_keeps_no_slot() -> None:
+    async def scenario(service: Service) -> None:
+        await service.send("a")
+        late = await service.send("b")
         await late.task
-        assert (late.status, house.places.waiting, house.places.turned_away) == (503, 0, {"late": 1})
-        await house.end_one()
-        assert house.places.free == 1
+        assert (late.status, service.places.waiting, service.places.turned_away) == (503, 0, {"late": 1})
+        await service.end_first()
+        assert service.places.free == 1
 
-    played(scenario, seconds=0.01)
+    play(scenario, seconds=0.01)
 
 
 @pytest.mark.parametrize("body", [None, b"{}"])
-def test_who_goes_leaves_the_line(body: bytes | None) -> None:
-    async def scenario(house: House) -> None:
-        await house.asks("a")
-        gone, next_one = await house.asks("b", body=body), await house.asks("c", body=body)
-        gone.go()
+def test_a_disconnected_request_leaves_the_queue(body: bytes | None) -> None:
+    async def scenario(service: Service) -> None:
+        await service.send("a")
+        gone, following = await service.send("b", body=body), await service.send("c", body=body)
+        gone.disconnect()
         await gone.task
-        assert (house.places.waiting, house.places.turned_away) == (1, {"gone": 1})
-        await house.end_one()
-        assert (house.in_work, house.read[-1]) == (["a", "c"], body or b"")
-        await house.end_one()
-        assert (next_one.status, house.places.free) == (200, 1)
+        assert (service.places.waiting, service.places.turned_away) == (1, {"gone": 1})
+        await service.end_first()
+        assert (service.in_work, service.read[-1]) == (["a", "c"], body or b"")
+        await service.end_first()
+        assert (following.status, service.places.free) == (200, 1)
 
-    played(scenario)
+    play(scenario)
 
 
-def test_who_goes_as_its_turn_comes_passes_the_place_on() -> None:
-    async def scenario(house: House) -> None:
-        await house.asks("a")
-        gone, cancelled, last = [await house.asks(caller) for caller in "bcd"]
-        house.ends.pop(0).set()
-        gone.go()
+def test_a_request_that_disconnects_at_its_turn_passes_the_slot_on() -> None:
+    async def scenario(service: Service) -> None:
+        await service.send("a")
+        gone, cancelled, last = [await service.send(caller) for caller in "bcd"]
+        service.ends.pop(0).set()
+        gone.disconnect()
         cancelled.task.cancel()
-        await settled()
-        assert (house.in_work, last.status) == (["a", "d"], 0)
-        await house.end_one()
-        assert house.places.free == 1
+        await settle()
+        assert (service.in_work, last.status) == (["a", "d"], 0)
+        await service.end_first()
+        assert service.places.free == 1
 
-    played(scenario)
+    play(scenario)
 
 
 @pytest.mark.parametrize("path", ["/v1/pull", "/v1/export"])
-def test_what_is_being_sent_or_made_elsewhere_holds_no_place(path: str) -> None:
-    async def scenario(house: House) -> None:
-        slow = await house.asks("a", path=path)
-        await house.end_one()
+def test_a_reply_in_transfer_and_an_export_in_the_background_hold_no_slot(path: str) -> None:
+    async def scenario(service: Service) -> None:
+        slow = await service.send("a", path=path)
+        await service.end_first()
         assert not slow.task.done()
-        assert house.places.free == 1
-        await house.asks("b")
-        await house.end_one()
-        house.sends.set()
+        assert service.places.free == 1
+        await service.send("b")
+        await service.end_first()
+        service.sends.set()
         await slow.task
-        assert (slow.status, house.places.free) == (200, 1)  # given back once
+        assert (slow.status, service.places.free) == (200, 1)  # released once
 
-    played(scenario)
+    play(scenario)
 
 
-def test_what_comes_in_holds_no_place() -> None:
-    async def scenario(house: House) -> None:
-        coming = Asked(house, "a", b"{", "/v1/plans")
+def test_an_arriving_body_holds_no_slot() -> None:
+    async def scenario(service: Service) -> None:
+        coming = Request(service, "a", b"{", "/v1/plans")
         coming.sent.get_nowait()
         coming.sent.put_nowait({"type": "http.request", "body": b"{", "more_body": True})
-        await settled()
-        assert (house.places.free, house.in_work) == (1, [])
+        await settle()
+        assert (service.places.free, service.in_work) == (1, [])
         coming.sent.put_nowait({"type": "http.request", "body": b"}", "more_body": False})
-        await settled()
-        assert (house.places.free, house.read) == (0, [b"{}"])
-        await house.end_one()
+        await settle()
+        assert (service.places.free, service.read) == (0, [b"{}"])
+        await service.end_first()
 
-    played(scenario)
+    play(scenario)
 
 
 @pytest.mark.parametrize(
     "path", ["/health", "/ready", "/metrics", "/docs", "/problems/busy", "/openapi.json"]
 )
-def test_what_says_how_it_is_never_waits(path: str) -> None:
-    async def scenario(house: House) -> None:
-        await house.asks("a")
-        at_once = await house.asks("a", path=path)
-        assert house.in_work == ["a", "a"]
-        house.ends.pop().set()
+def test_service_addresses_bypass_the_queue(path: str) -> None:
+    async def scenario(service: Service) -> None:
+        await service.send("a")
+        at_once = await service.send("a", path=path)
+        assert service.in_work == ["a", "a"]
+        service.ends.pop().set()
         await at_once.task
         assert at_once.status == 200
 
-    played(scenario)
+    play(scenario)
 
 
-def test_a_place_that_is_given_back_twice_is_one() -> None:
+def test_a_slot_released_twice_counts_once() -> None:
     places = Slots(1, length=1, seconds=LONG)
     assert places.take()
     place = Slot(places)
@@ -229,7 +229,7 @@ def test_a_place_that_is_given_back_twice_is_one() -> None:
     assert places.free == 1
 
 
-def test_busy_tells_to_come_after_as_long_as_the_last_one_waited() -> None:
+def test_retry_after_is_the_wait_of_the_last_request() -> None:
     places = Slots(1, length=1, seconds=LONG)
     places._waited = 3.2
     assert isinstance(places.busy(), Busy)

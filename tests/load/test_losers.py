@@ -1,4 +1,4 @@
-"""A request whose transaction lost to another's is run anew from its beginning: whole, once, and not for ever."""
+"""The server retries a request after a serialization failure, from its beginning and a bounded number of times."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -27,16 +27,16 @@ POINTS = {"file": ("titik.csv", b"region_code,longitude,latitude,source\n63.02,1
 
 
 class Rival:
-    """Another service's connection to the same database, which holds what our requests want to write."""
+    """A connection of another service that locks rows that the requests write."""
 
     def __init__(self, url: str) -> None:
         self.database = Database(url)
         self.session = self.database.write_session()
 
-    def hold(self) -> None:
+    def lock_plans(self) -> None:
         self.session.execute(sa.text("UPDATE plan SET title = title"))
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         self.session.rollback()
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ def rival(database: Database) -> Iterator[Rival]:
     rival.close()
 
 
-def begun(engine: str) -> Iterator[Database]:
+def open_database(engine: str) -> Iterator[Database]:
     with own_url(engine) as url:
         database = Database(url, patience=Timeouts(lock=0.02 if engine == "sqlite" else 0))
         yield database
@@ -60,17 +60,17 @@ def begun(engine: str) -> Iterator[Database]:
 
 @pytest.fixture(scope="module")
 def on_sqlite() -> Iterator[Database]:
-    yield from begun("sqlite")
+    yield from open_database("sqlite")
 
 
-@pytest.fixture(scope="module", params=[one for one in ENGINES if one == "postgres"])
+@pytest.fixture(scope="module", params=[engine for engine in ENGINES if engine == "postgres"])
 def on_postgres() -> Iterator[Database]:
-    yield from begun("postgres")
+    yield from open_database("postgres")
 
 
 @pytest.fixture
 def failures(database: Database) -> Iterator[list[Callable[[], None]]]:
-    """What is done at the first refusal of the database, and after it nothing; each leaves a None."""
+    """Callbacks for the first errors of the database; each error appends None."""
     planned: list[Any] = []
 
     def note(context: ExceptionContext) -> None:
@@ -83,7 +83,7 @@ def failures(database: Database) -> Iterator[list[Callable[[], None]]]:
     event.remove(database.engine, "handle_error", note)
 
 
-def client_of(database: Database, role: tuple[str, str] = ("secretariat", "63.02")) -> TestClient:
+def create_client(database: Database, role: tuple[str, str] = ("secretariat", "63.02")) -> TestClient:
     app = create_app(Settings(_env_file=None, database_url="sqlite://"), database)
     headers = {"Authorization": f"Bearer {token_for(database, role)}"}
     return TestClient(app, headers=headers, raise_server_exceptions=False)
@@ -94,34 +94,36 @@ class TestOnSqlite:
     def database(self, on_sqlite: Database) -> Database:
         return on_sqlite
 
-    def test_what_found_the_file_busy_is_done_once_it_is_free(
+    def test_a_write_to_a_busy_file_succeeds_once_it_is_free(
         self, database: Database, rival: Rival, failures: list[Any]
     ) -> None:
-        client = client_of(database)
+        client = create_client(database)
         put_plan(client)
-        rival.hold()
-        failures.append(rival.let_go)
+        rival.lock_plans()
+        failures.append(rival.release)
         done = client.put(AT, json={"title": "Akhirnya"}, headers=ANY)
         assert (done.status_code, done.json()["version"], len(failures)) == (200, 2, 1)
         rows = client.get("/v1/changes", params={"region": "63.02"}).json()["items"]
         assert [row["version"] for row in rows if row["kind"].startswith("plan.")] == [1, 2]
 
-    def test_who_keeps_losing_hears_503(self, database: Database, rival: Rival, failures: list[Any]) -> None:
-        client = client_of(database, ("administrator", "0"))
-        rival.hold()
+    def test_a_request_that_keeps_failing_is_503(
+        self, database: Database, rival: Rival, failures: list[Any]
+    ) -> None:
+        client = create_client(database, ("administrator", "0"))
+        rival.lock_plans()
         reply = client.put("/v1/plans/63.02-2027", json={"title": "RAT"})
-        found = (reply.status_code, reply.json()["code"], reply.headers["Retry-After"])
-        assert (*found, len(failures)) == (503, "busy", "1", ATTEMPTS)
+        result = (reply.status_code, reply.json()["code"], reply.headers["Retry-After"])
+        assert (*result, len(failures)) == (503, "busy", "1", ATTEMPTS)
 
     @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}])
-    def test_a_form_is_repeated(
+    def test_a_form_is_retried(
         self, database: Database, rival: Rival, failures: list[Any], headers: dict[str, str]
     ) -> None:
-        client = client_of(database, ("administrator", "0"))
-        rival.hold()
+        client = create_client(database, ("administrator", "0"))
+        rival.lock_plans()
         reply = client.post(IMPORT, files=POINTS, headers=headers)
         assert (reply.status_code, reply.json()["code"], len(failures)) == (503, "busy", ATTEMPTS)
-        rival.let_go()
+        rival.release()
         done = client.post(IMPORT, files=POINTS, headers=headers)
         assert (done.status_code, done.headers.get("Idempotency-Replayed")) == (200, None)
 
@@ -131,24 +133,24 @@ class TestOnPostgres:
     def database(self, on_postgres: Database) -> Database:
         return on_postgres
 
-    def test_the_victim_of_a_deadlock_is_done_after_the_other(
+    def test_the_victim_of_a_deadlock_is_retried(
         self, database: Database, rival: Rival, failures: list[Any]
     ) -> None:
-        client = client_of(database)
+        client = create_client(database)
         put_plan(client)
-        rival.session.execute(sa.text("SET deadlock_timeout = '20s'"))  # so that ours is the victim
-        rival.hold()
+        rival.session.execute(sa.text("SET deadlock_timeout = '20s'"))  # so that the request is the victim
+        rival.lock_plans()
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(client.put, AT, json={"title": "Akhirnya"}, headers=ANY)
-            until_somebody_waits(database)
+            wait_for_lock(database)
             rival.session.execute(sa.text("UPDATE journal_head SET position = position"))
-            rival.let_go()
+            rival.release()
             done = waiting.result(20)
         assert (done.status_code, done.json()["version"], len(failures)) == (200, 2, 1)
 
-    def test_what_a_migration_made_outdated_is_prepared_anew(self, database: Database) -> None:
-        """Connections keep statements prepared; of another column type they fail, and whoever meets it is run anew."""
-        client = client_of(database)
+    def test_statements_outdated_by_a_migration_are_prepared_again(self, database: Database) -> None:
+        """A prepared statement fails after a change of a column type; the server retries the request."""
+        client = create_client(database)
         put_plan(client, "63.02-2028")
         at = "/v1/plans/63.02-2028"
         for _ in range(6):  # prepared from the third on
@@ -158,14 +160,14 @@ class TestOnPostgres:
         with capture_logs() as logs:
             assert client.get(at).status_code == 200
             assert client.put(at, json={"title": "Sesudah"}, headers=ANY).status_code == 200
-        assert [one["event"] for one in logs if one["event"] != "request"] == ["lost"]
+        assert [line["event"] for line in logs if line["event"] != "request"] == ["lost"]
 
 
-def until_somebody_waits(database: Database) -> None:
+def wait_for_lock(database: Database) -> None:
     waits = sa.text(WAITING)
     for _ in range(500):
         with database.read_session() as session:
             if session.scalar(waits):
                 return
         time.sleep(0.01)
-    raise AssertionError("nobody waits for a lock")
+    raise AssertionError("no connection waits for a lock")

@@ -1,4 +1,4 @@
-"""What waits or runs too long is cancelled by the database and answered 503: never a 500, and nothing stays behind."""
+"""Time-outs of the database are 503, never 500, and release their connections and locks."""
 
 import time
 from collections.abc import Iterator
@@ -19,21 +19,23 @@ from tests.plans.world import ANY, AT, put_plan
 
 SHORT = 0.2
 #: SQLite has no time-outs of statements and transactions.
-on_postgres = pytest.mark.parametrize("url", [one for one in ENGINES if one == "postgres"], indirect=True)
+on_postgres = pytest.mark.parametrize(
+    "url", [engine for engine in ENGINES if engine == "postgres"], indirect=True
+)
 
 
-def opened(url: str, **patience: float) -> Database:
+def open_database(url: str, **patience: float) -> Database:
     return Database(url, pool_size=1, patience=Timeouts(**patience))
 
 
 @pytest.fixture(scope="module", params=ENGINES)
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A database that keeps what is written to it."""
-    with own_url(request.param) as found:
-        yield found
+    """The address of a database with committed writes."""
+    with own_url(request.param) as url:
+        yield url
 
 
-def client_of(database: Database) -> TestClient:
+def create_client(database: Database) -> TestClient:
     settings = Settings(_env_file=None, database_url="sqlite://")
     secret = token_for(database, ("secretariat", "63.02"))
     headers = {"Authorization": f"Bearer {secret}"}
@@ -42,13 +44,13 @@ def client_of(database: Database) -> TestClient:
 
 def is_busy(client: TestClient) -> bool:
     reply = client.put(AT, json={"title": "Tertahan"}, headers=ANY)
-    found = (reply.status_code, reply.json()["code"], reply.headers.get("Retry-After"))
-    return found == (503, "busy", "1")
+    result = (reply.status_code, reply.json()["code"], reply.headers.get("Retry-After"))
+    return result == (503, "busy", "1")
 
 
-def test_who_waits_too_long_for_a_lock_hears_503_and_may_come_again(url: str) -> None:
-    holder, database = Database(url), opened(url, lock=SHORT)
-    client = client_of(database)
+def test_a_lock_time_out_is_503_and_a_retry_succeeds(url: str) -> None:
+    holder, database = Database(url), open_database(url, lock=SHORT)
+    client = create_client(database)
     put_plan(client)
     with holder.write_session() as session:
         session.execute(sa.text("UPDATE plan SET title = 'Dipegang'"))
@@ -56,14 +58,14 @@ def test_who_waits_too_long_for_a_lock_hears_503_and_may_come_again(url: str) ->
         session.rollback()
     done = client.put(AT, json={"title": "Kini"}, headers=ANY)
     assert (done.status_code, done.json()["version"]) == (200, 2)
-    for one in (holder, database):
-        one.close()
+    for opened in (holder, database):
+        opened.close()
 
 
 @on_postgres
-def test_a_cancelled_statement_is_503_and_its_connection_goes_on(url: str) -> None:
-    holder, database = Database(url), opened(url, statement=SHORT)
-    client = client_of(database)
+def test_a_cancelled_statement_is_503_and_its_connection_stays_usable(url: str) -> None:
+    holder, database = Database(url), open_database(url, statement=SHORT)
+    client = create_client(database)
     with holder.engine.connect() as connection:
         connection.execute(sa.text("LOCK TABLE plan IN ACCESS EXCLUSIVE MODE"))
         with pytest.raises(DBAPIError) as cancelled, database.read_session() as session:
@@ -73,13 +75,13 @@ def test_a_cancelled_statement_is_503_and_its_connection_goes_on(url: str) -> No
         assert (reply.status_code, reply.json()["code"]) == (503, "busy")
         assert is_busy(client)
     assert client.get("/v1/plans").status_code == 200
-    for one in (holder, database):
-        one.close()
+    for opened in (holder, database):
+        opened.close()
 
 
 @on_postgres
-def test_a_transaction_in_which_nothing_is_asked_is_ended_and_the_next_one_works(url: str) -> None:
-    database = opened(url, idle_transaction=SHORT)
+def test_an_idle_transaction_is_ended_and_the_next_one_works(url: str) -> None:
+    database = open_database(url, idle_transaction=SHORT)
     with database.write_session() as session:
         session.execute(sa.text("SELECT 1"))
         time.sleep(3 * SHORT)
@@ -93,10 +95,10 @@ def test_a_transaction_in_which_nothing_is_asked_is_ended_and_the_next_one_works
 
 @on_postgres
 def test_a_request_that_finds_no_connection_is_503(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    database = opened(url)
-    client = client_of(database)
+    database = open_database(url)
+    client = create_client(database)
     monkeypatch.setattr(database.reads.pool, "_timeout", SHORT)
-    with database.reads.connect(), database.reads.connect():  # as many as there are at the most
+    with database.reads.connect(), database.reads.connect():  # all connections of the pool
         reply = client.get("/v1/plans")
     assert (reply.status_code, reply.json()["code"], reply.headers["Retry-After"]) == (503, "busy", "1")
     assert client.get("/v1/plans").status_code == 200

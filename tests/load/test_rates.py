@@ -1,4 +1,4 @@
-"""Budgets per principal and per address: reported on every reply, and spent by their caller alone."""
+"""Rate limits per principal and per address, reported in every reply."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ from tests.plans.world import put_plan
 pytestmark = pytest.mark.one_engine
 
 READS, WRITES = 3, 1
-A, B, C = (Caller("address", one) for one in "abc")
+A, B, C = (Caller("address", name) for name in "abc")
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def secretariat(limited: FastAPI, database: OneTransaction) -> Iterator[TestClie
         yield client
 
 
-def test_each_reply_says_what_is_left_and_beyond_it_is_429(secretariat: TestClient) -> None:
+def test_each_reply_reports_the_remaining_requests_and_then_is_429(secretariat: TestClient) -> None:
     replies = [secretariat.get("/v1/me"), secretariat.head("/v1/me"), secretariat.get("/v1/plans/99.99-2026")]
     assert [reply.status_code for reply in replies] == [200, 200, 404]
     for left, reply in zip((2, 1, 0), replies, strict=True):
@@ -56,7 +56,7 @@ def test_each_reply_says_what_is_left_and_beyond_it_is_429(secretariat: TestClie
     assert secretariat.head("/v1/me").content == b""
 
 
-def test_writes_have_a_budget_of_their_own_and_a_refused_one_leaves_nothing(secretariat: TestClient) -> None:
+def test_writes_have_their_own_budget_and_a_refused_write_keeps_nothing(secretariat: TestClient) -> None:
     put_plan(secretariat)
     refused = secretariat.put("/v1/plans/63.02-2027", json={"title": "RAT Kotabaru"})
     assert refused.status_code == 429
@@ -64,7 +64,7 @@ def test_writes_have_a_budget_of_their_own_and_a_refused_one_leaves_nothing(secr
     assert secretariat.get("/v1/plans/63.02-2027").status_code == 404
 
 
-def test_another_principal_and_an_address_without_token_have_their_own(
+def test_each_principal_and_each_anonymous_address_has_its_own_budget(
     secretariat: TestClient, limited: FastAPI, database: OneTransaction
 ) -> None:
     while secretariat.get("/v1/me").status_code == 200:
@@ -73,12 +73,12 @@ def test_another_principal_and_an_address_without_token_have_their_own(
     assert secretariat.get("/v1/me", headers=other).status_code == 200
     with TestClient(limited) as anonymous:
         assert [anonymous.get("/v1/me").status_code for _ in range(READS + 1)] == [401] * READS + [429]
-        here = [anonymous.get("/health") for _ in range(READS + 1)]
-    assert {reply.status_code for reply in here} == {200}
-    assert "RateLimit" not in here[0].headers
+        health = [anonymous.get("/health") for _ in range(READS + 1)]
+    assert {reply.status_code for reply in health} == {200}
+    assert "RateLimit" not in health[0].headers
 
 
-def test_without_limits_nothing_is_counted_or_told(database: OneTransaction) -> None:
+def test_without_limits_no_request_is_counted_or_reported(database: OneTransaction) -> None:
     settings = Settings(
         _env_file=None,
         database_url="sqlite://",
@@ -94,7 +94,7 @@ def test_without_limits_nothing_is_counted_or_told(database: OneTransaction) -> 
     assert [len(budget) for budget in (rates.reads, rates.failures)] == [0, 0]
 
 
-def test_a_budget_begins_anew_a_minute_after_the_first_request_and_forgets_who_went() -> None:
+def test_a_budget_renews_a_minute_after_the_first_request_and_drops_old_callers() -> None:
     budget = Budget("reads", 2)
     assert [budget.spend(A, 1000.0) for _ in range(3)] == [(True, 1, 60), (True, 0, 60), (False, 0, 60)]
     assert budget.spend(A, 1045.5) == budget.peek(A, 1045.5) == (False, 0, 15)
@@ -108,7 +108,7 @@ def test_a_budget_begins_anew_a_minute_after_the_first_request_and_forgets_who_w
     assert len(budget) == 1
 
 
-def test_a_flood_of_addresses_resets_no_budget_and_is_bounded_in_memory() -> None:
+def test_a_flood_of_addresses_resets_no_budget_and_uses_bounded_memory() -> None:
     budget, kept = Budget("failures", 1, most=100), Caller("principal", "a")
     budget.spend(A, 0.0)
     for number in range(5000):
@@ -116,7 +116,7 @@ def test_a_flood_of_addresses_resets_no_budget_and_is_bounded_in_memory() -> Non
     assert len(budget) <= 100 + SHARED_WINDOWS
     assert not budget.peek(A, 2.0).is_within, "the flood gave a spent budget back"
     assert budget.spend(kept, 2.0).is_within, "the flood took a principal's budget"
-    # Who came too late for a window of its own is good again as the others are.
+    # An address without its own window is within its budget again with the others.
     assert budget.spend(Caller("address", "late"), 61.0).is_within
 
 

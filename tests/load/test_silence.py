@@ -1,4 +1,4 @@
-"""A database that hangs, vanishes or takes no writes: 503 in time, no thread lost, and good again by itself."""
+"""A database that hangs, vanishes or refuses writes: 503 in time, no lost thread, and recovery by itself."""
 
 import asyncio
 import sqlite3
@@ -31,29 +31,27 @@ from app.main import create_app
 from app.settings import Settings
 from tests.common import token_for
 from tests.database import ENGINES, own_url
-from tests.load.silent_line import SilentLine, settled_threads, threads
+from tests.load.silent_line import SilentLine, count_threads, wait_for_threads
 from tests.plans.world import ANY, AT, put_plan
 
 STATEMENT = 0.3
 CONNECT = 2
-needs_postgres = pytest.mark.skipif("postgres" not in ENGINES, reason="a file has no line to be silent")
-needs_sqlite = pytest.mark.skipif(
-    "sqlite" not in ENGINES, reason="only a file is full or read-only by itself"
-)
+needs_postgres = pytest.mark.skipif("postgres" not in ENGINES, reason="a file has no connection that hangs")
+needs_sqlite = pytest.mark.skipif("sqlite" not in ENGINES, reason="only a file is full or read-only")
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """A server's database that keeps what is written to it, with a plan."""
+    """A database of a server with committed writes and a plan."""
     with own_url("postgres") as url:
         with closing(Database(url)) as database:
-            put_plan(client_of(database))
+            put_plan(create_client(database))
         yield url
 
 
 @pytest.fixture
 def line(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SilentLine]:
-    """A line to it; what takes seconds takes tenths here."""
+    """A proxy to the database, with time-outs of tenths of seconds."""
     for name, seconds in {"SLACK": 0.2, "SILENCE": 0.2, "PAUSE": 0.2, "PING_SECONDS": 0.6}.items():
         monkeypatch.setattr(breaker, name, seconds)
     with SilentLine(url) as line:
@@ -62,20 +60,20 @@ def line(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SilentLine]:
 
 @pytest.fixture
 def database(line: SilentLine) -> Iterator[Database]:
-    with closing(Database(line.url_with(connect_timeout=CONNECT), patience=Timeouts(STATEMENT))) as database:
+    with closing(Database(line.build_url(connect_timeout=CONNECT), patience=Timeouts(STATEMENT))) as database:
         yield database
 
 
-def app_of(database: Database) -> FastAPI:
+def build_app(database: Database) -> FastAPI:
     return create_app(Settings(_env_file=None, database_url="sqlite://"), database)
 
 
-def client_of(database: Database) -> TestClient:
+def create_client(database: Database) -> TestClient:
     headers = {"Authorization": f"Bearer {token_for(database, ('secretariat', '63.02'))}"}
-    return TestClient(app_of(database), headers=headers, raise_server_exceptions=False)
+    return TestClient(build_app(database), headers=headers, raise_server_exceptions=False)
 
 
-def outcome(reply: httpx.Response) -> tuple[int, str | None]:
+def get_outcome(reply: httpx.Response) -> tuple[int, str | None]:
     return reply.status_code, reply.headers.get("Retry-After")
 
 
@@ -84,31 +82,31 @@ BUSY = (503, "1")
 
 @needs_postgres
 class TestSilence:
-    def test_a_request_is_503_and_the_next_one_after_the_silence_is_served(
+    def test_a_request_during_silence_is_503_and_one_after_it_succeeds(
         self, line: SilentLine, database: Database
     ) -> None:
-        client = client_of(database)
+        client = create_client(database)
         assert client.get(AT).status_code == 200
-        before = threads()
+        before = count_threads()
         line.stop()
-        assert outcome(client.get(AT)) == BUSY
+        assert get_outcome(client.get(AT)) == BUSY
         assert client.get("/health").status_code == 200
-        line.mend(old=False)  # what was connected before stays dead, in both pools
+        line.mend(old=False)  # earlier connections stay dead in both pools
         assert client.get(AT).status_code == 200
         assert client.put(AT, json={"title": "Sesudah"}, headers=ANY).status_code == 200
-        assert settled_threads(before) <= before
+        assert wait_for_threads(before) <= before
 
-    def test_one_tries_to_connect_and_the_others_fail_at_once(
+    def test_one_request_tries_to_connect_and_the_others_fail_at_once(
         self, line: SilentLine, database: Database
     ) -> None:
-        client = client_of(database)
+        client = create_client(database)
         line.stop()
-        assert outcome(client.get(AT)) == BUSY
+        assert get_outcome(client.get(AT)) == BUSY
         attempts, began = line.connections, time.monotonic()
         with ThreadPoolExecutor(8) as pool:
-            replies = list(pool.map(lambda _: outcome(client.get(AT)), range(40)))
+            replies = list(pool.map(lambda _: get_outcome(client.get(AT)), range(40)))
         assert set(replies) == {BUSY}
-        # a slow machine sees the first attempt end, and the next one begin
+        # on a slow machine the first attempt may end and the next begin
         ended = (time.monotonic() - began) // (CONNECT + breaker.PAUSE)
         assert 1 <= line.connections - attempts <= 1 + ended
         line.mend()
@@ -117,48 +115,46 @@ class TestSilence:
             assert set(pool.map(lambda _: client.get(AT).status_code, range(16))) == {200}
 
     @pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops packets by socket")
-    def test_a_network_that_swallows_packets_is_noticed_without_a_time_out_of_statements(
+    def test_a_network_that_drops_packets_is_noticed_without_a_statement_time_out(
         self, line: SilentLine
     ) -> None:
         bounds = {"connect_timeout": 2, "tcp_user_timeout": 300, "keepalives_idle": 1}
-        with closing(Database(line.url_with(**bounds))) as database:
-            client = client_of(database)
-            before = threads()
+        with closing(Database(line.build_url(**bounds))) as database:
+            client = create_client(database)
+            before = count_threads()
             line.swallow()
-            assert outcome(client.get(AT)) == BUSY
-            assert outcome(client.put(AT, json={"title": "Hilang"}, headers=ANY)) == BUSY
+            assert get_outcome(client.get(AT)) == BUSY
+            assert get_outcome(client.put(AT, json={"title": "Hilang"}, headers=ANY)) == BUSY
             line.mend(old=False)
             time.sleep(breaker.PAUSE)
             assert client.put(AT, json={"title": "Kembali"}, headers=ANY).status_code == 200
-            assert settled_threads(before) <= before
+            assert wait_for_threads(before) <= before
 
-    def test_a_commit_without_an_answer_is_503_and_not_repeated(
+    def test_a_commit_without_a_reply_is_503_and_not_retried(
         self, line: SilentLine, database: Database
     ) -> None:
-        client = client_of(database)
+        client = create_client(database)
         commits: list[object] = []
 
         def cut(connection: object) -> None:
             commits.append(connection)
-            line.stop(asks=False)
+            line.stop(requests=False)
 
         event.listen(database.engine, "commit", cut)
-        assert outcome(client.put("/v1/plans/63.02-2031", json={"title": "Tanpa kabar"})) == BUSY
+        assert get_outcome(client.put("/v1/plans/63.02-2031", json={"title": "Tanpa kabar"})) == BUSY
         event.remove(database.engine, "commit", cut)
         line.mend(old=False)
         kept = client.get("/v1/plans/63.02-2031")
         assert (kept.status_code, kept.json()["version"], len(commits)) == (200, 1, 1)
 
-    def test_a_cursor_is_bounded_by_its_pieces_and_not_as_a_whole(
-        self, line: SilentLine, database: Database
-    ) -> None:
+    def test_time_outs_apply_to_each_piece_of_a_cursor(self, line: SilentLine, database: Database) -> None:
         numbers = sa.select(sa.func.generate_series(1, 5000)).execution_options(yield_per=500)
 
         def read() -> None:
             with database.snapshot_session() as session, session.execute(numbers) as rows:
                 pieces = rows.partitions()
                 assert len(next(pieces)) == 500
-                time.sleep(STATEMENT + 2 * breaker.SLACK)  # the reader is slow; nobody waits for the server
+                time.sleep(STATEMENT + 2 * breaker.SLACK)  # the reader is slow, not the server
                 assert len(next(pieces)) == 500
                 line.stop()
                 next(pieces)
@@ -167,80 +163,78 @@ class TestSilence:
             read()
         assert isinstance(find_problem(cut.value), Busy)
 
-    def test_a_connection_that_died_in_the_pool_is_replaced_before_a_request_has_it(
+    def test_a_dead_connection_of_the_pool_is_replaced_before_a_request_uses_it(
         self, line: SilentLine, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(breaker, "IDLE_SECONDS", 0)
-        client = client_of(database)
+        client = create_client(database)
         assert client.get(AT).status_code == 200
         line.stop()
         line.mend(old=False)
         assert client.get(AT).status_code == 200
         assert client.put(AT, json={"title": "Tetap"}, headers=ANY).status_code == 200
 
-    def test_a_thousand_callers_of_ready_cost_one_thread(self, line: SilentLine, database: Database) -> None:
-        app = app_of(database)
-        before = threads()
+    def test_a_thousand_requests_for_ready_use_one_thread(self, line: SilentLine, database: Database) -> None:
+        app = build_app(database)
+        before = count_threads()
 
-        async def ask() -> tuple[list[int], int, int, list[int]]:
+        async def send() -> tuple[list[int], int, int, list[int]]:
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://rata") as client:
 
-                async def status(path: str) -> int:
+                async def get_status(path: str) -> int:
                     return (await client.get(path)).status_code
 
-                async def ready_again() -> list[int]:
-                    statuses = [await status("/ready")]
+                async def wait_until_ready() -> list[int]:
+                    statuses = [await get_status("/ready")]
                     while statuses[-1] != 200 and len(statuses) < 500:
                         await asyncio.sleep(0.02)
-                        statuses.append(await status("/ready"))
+                        statuses.append(await get_status("/ready"))
                     return statuses
 
-                assert await status("/ready") == 200
-                count = threads()
+                assert await get_status("/ready") == 200
+                count = count_threads()
                 line.stop()
-                waiting = [asyncio.create_task(status("/ready")) for _ in range(1000)]
+                waiting = [asyncio.create_task(get_status("/ready")) for _ in range(1000)]
                 await asyncio.sleep(0)
-                well = await status("/health")
+                health = await get_status("/health")
                 replies = list(await asyncio.gather(*waiting))
-                grown = threads() - count
+                grown = count_threads() - count
                 line.mend(old=False)
-                return replies, well, grown, await ready_again()
+                return replies, health, grown, await wait_until_ready()
 
-        replies, well, grown, later = asyncio.run(ask())
-        assert (set(replies), well, later[-1]) == ({503}, 200, 200)
-        assert grown == 0  # one thread looks, again and again
-        assert settled_threads(before) <= before
+        replies, health, grown, later = asyncio.run(send())
+        assert (set(replies), health, later[-1]) == ({503}, 200, 200)
+        assert grown == 0  # one thread pings repeatedly
+        assert wait_for_threads(before) <= before
 
-    def test_the_event_loop_does_not_wait_for_a_write_to_be_undone(
-        self, line: SilentLine, database: Database
-    ) -> None:
-        client = client_of(database)
+    def test_the_event_loop_does_not_wait_for_a_rollback(self, line: SilentLine, database: Database) -> None:
+        client = create_client(database)
         event.listen(database.engine, "rollback", lambda connection: line.stop())
 
-        async def ask() -> tuple[int, list[int]]:
+        async def send() -> tuple[int, list[int]]:
             transport = httpx.ASGITransport(client.app, raise_app_exceptions=False)
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://rata", headers=client.headers
             ) as caller:
-                refused = asyncio.create_task(
+                refusal = asyncio.create_task(
                     caller.put(AT, json={"title": "X"}, headers={"If-Match": '"99"'})
                 )
                 while not line.is_silent:
                     await asyncio.sleep(0.01)
-                answered: list[int] = []
-                while not refused.done():
-                    answered.append((await caller.get("/health")).status_code)
+                statuses: list[int] = []
+                while not refusal.done():
+                    statuses.append((await caller.get("/health")).status_code)
                     await asyncio.sleep(0.01)
-                return (await refused).status_code, answered
+                return (await refusal).status_code, statuses
 
-        status, answered = asyncio.run(ask())
+        status, statuses = asyncio.run(send())
         assert status in (412, 503)
-        assert set(answered) == {200}
-        assert len(answered) > 2
+        assert set(statuses) == {200}
+        assert len(statuses) > 2
 
-    def test_ready_is_503_where_no_connection_is_free(self, url: str) -> None:
-        with closing(Database(url, pool_size=1)) as database, TestClient(app_of(database)) as client:
+    def test_ready_is_503_without_a_free_connection(self, url: str) -> None:
+        with closing(Database(url, pool_size=1)) as database, TestClient(build_app(database)) as client:
             with database.engine.connect(), database.engine.connect():
                 assert client.get("/ready").status_code == 503
                 assert client.get("/health").status_code == 200
@@ -248,7 +242,7 @@ class TestSilence:
 
 
 def assert_ready_again(client: TestClient) -> None:
-    """Fails unless /ready is 200 once what is under way has ended."""
+    """Check that /ready is 200 again within ten seconds."""
     for _ in range(500):
         if client.get("/ready").status_code == 200:
             return
@@ -256,16 +250,16 @@ def assert_ready_again(client: TestClient) -> None:
     raise AssertionError("never ready again")
 
 
-def reasons(logs: list[Any]) -> set[str]:
-    """Return why the database refused, as an operator reads it."""
-    return {one["reason"] for one in logs if one["event"] == "database_refuses"}
+def list_reasons(logs: list[Any]) -> set[str]:
+    """Return the reasons of the logged refusals of the database."""
+    return {line["reason"] for line in logs if line["event"] == "database_refuses"}
 
 
 class TestRefusedWrites:
     @needs_postgres
-    def test_a_server_that_takes_no_writes_is_503_until_it_does(self, url: str) -> None:
+    def test_writes_to_a_read_only_server_are_503(self, url: str) -> None:
         with closing(Database(url, pool_size=1)) as database:
-            client = client_of(database)
+            client = create_client(database)
             for setting, expected in (("on", BUSY), ("off", (200, None))):
                 with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as administrator:
                     administrator.execute("SET default_transaction_read_only = off")
@@ -276,19 +270,19 @@ class TestRefusedWrites:
                         )
                     )
                 if setting == "on":
-                    database.engine.dispose()  # the setting is for new connections
+                    database.engine.dispose()  # the setting applies to new connections
                 with capture_logs() as logs:
-                    assert outcome(client.put(AT, json={"title": setting}, headers=ANY)) == expected
-                assert reasons(logs) == ({"ReadOnlySqlTransaction"} if setting == "on" else set())
+                    assert get_outcome(client.put(AT, json={"title": setting}, headers=ANY)) == expected
+                assert list_reasons(logs) == ({"ReadOnlySqlTransaction"} if setting == "on" else set())
                 assert client.get(AT).status_code == 200
 
     @needs_sqlite
     @pytest.mark.parametrize(
         ("pragma", "reason"), [("query_only = 1", "SQLITE_READONLY"), ("max_page_count = 1", "SQLITE_FULL")]
     )
-    def test_a_file_that_is_read_only_or_full_is_503_until_it_is_not(self, pragma: str, reason: str) -> None:
+    def test_writes_to_a_read_only_or_full_file_are_503(self, pragma: str, reason: str) -> None:
         with own_url("sqlite") as file, closing(Database(file)) as database:
-            client = client_of(database)
+            client = create_client(database)
             put_plan(client)
 
             def restrict(driver: Any, record: Any) -> None:
@@ -299,19 +293,19 @@ class TestRefusedWrites:
             big = {"title": "Penuh", "note": "x" * 4000}
             with capture_logs() as logs:
                 replies = [client.put(AT, json=big | {"title": f"Penuh {n}"}, headers=ANY) for n in range(40)]
-            assert reasons(logs) == {reason}
-            assert {outcome(reply) for reply in replies} - {(200, None)} == {BUSY}
+            assert list_reasons(logs) == {reason}
+            assert {get_outcome(reply) for reply in replies} - {(200, None)} == {BUSY}
             assert client.get(AT).status_code == 200
             event.remove(database.engine, "connect", restrict)
             database.engine.dispose()
             assert client.put(AT, json={"title": "Lega"}, headers=ANY).status_code == 200
 
     @needs_sqlite
-    def test_ready_is_503_where_the_file_is_locked(self) -> None:
+    def test_ready_is_503_while_the_file_is_locked(self) -> None:
         with (
             own_url("sqlite") as file,
             closing(Database(file, patience=Timeouts(lock=0.1))) as database,
-            TestClient(app_of(database)) as client,
+            TestClient(build_app(database)) as client,
             closing(sqlite3.connect(str(database.url.database), isolation_level=None)) as other,
         ):
             other.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -324,13 +318,13 @@ class TestRefusedWrites:
 
 
 class _Refusal(Exception):
-    """What a driver raises: with a state of a server, or a code of a file."""
+    """An exception of a driver, with an SQLSTATE of a server or a code of a file."""
 
     def __init__(self, **attributes: object) -> None:
         self.__dict__.update(attributes)
 
 
-def refused(**attributes: object) -> DBAPIError:
+def build_error(**attributes: object) -> DBAPIError:
     return sa.exc.InternalError("SELECT", None, _Refusal(**attributes))
 
 
@@ -338,26 +332,26 @@ LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @given(st.sampled_from(["08", "53"]), st.text(LETTERS, min_size=3, max_size=3))
-def test_each_state_of_a_lost_connection_or_of_no_room_is_busy_and_not_repeated(kind: str, rest: str) -> None:
-    error = refused(sqlstate=kind + rest)
+def test_each_sqlstate_of_connections_and_resources_is_busy_and_not_retried(kind: str, rest: str) -> None:
+    error = build_error(sqlstate=kind + rest)
     assert isinstance(find_problem(error), Busy)
     assert not is_serialization_failure(error)
 
 
 @given(st.integers(0, 255), st.sampled_from([5, 6, 8, 10, 13, 14, 15]))
-def test_extended_codes_of_a_file_mean_what_their_primary_code_means(extension: int, code: int) -> None:
-    error = refused(sqlite_errorcode=code | extension << 8)
+def test_extended_codes_of_sqlite_have_the_meaning_of_their_primary_code(extension: int, code: int) -> None:
+    error = build_error(sqlite_errorcode=code | extension << 8)
     assert isinstance(find_problem(error), Busy)
     assert is_serialization_failure(error) == (code == 5)
 
 
 @given(st.sampled_from(["22", "23", "42", "XX"]), st.text(LETTERS, min_size=3, max_size=3))
-def test_a_fault_of_ours_stays_one(kind: str, rest: str) -> None:
-    assert find_problem(refused(sqlstate=kind + rest)) is None
+def test_an_error_of_the_service_is_no_problem_of_the_database(kind: str, rest: str) -> None:
+    assert find_problem(build_error(sqlstate=kind + rest)) is None
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=20))
-def test_one_attempt_at_a_time_while_the_breaker_is_open_and_a_success_closes_it(
+def test_an_open_breaker_allows_one_attempt_at_a_time_and_closes_on_success(
     outcomes: list[bool],
 ) -> None:
     with patch.multiple(breaker, SILENCE=0, PAUSE=0):
@@ -376,11 +370,11 @@ def test_one_attempt_at_a_time_while_the_breaker_is_open_and_a_success_closes_it
 
 
 @given(st.floats(0, 1e6), st.sampled_from(["lost", "failed"]))
-def test_a_wait_in_vain_opens_no_breaker_while_others_are_answered(waited: float, how: str) -> None:
+def test_a_failed_wait_opens_no_breaker_while_other_requests_succeed(waited: float, kind: str) -> None:
     gate = breaker.Breaker()
     gate.answered_at = time.monotonic()
-    gate.note_loss(0, waited) if how == "lost" else gate.note_failure(waited)
+    gate.note_loss(0, waited) if kind == "lost" else gate.note_failure(waited)
     assert not gate.is_open
     gate.answered_at -= breaker.SILENCE
-    gate.note_loss(0, waited) if how == "lost" else gate.note_failure(waited)
+    gate.note_loss(0, waited) if kind == "lost" else gate.note_failure(waited)
     assert gate.is_open == (waited >= breaker.SILENCE)

@@ -1,4 +1,4 @@
-"""What a collector is told: what was done and how long it took, never what was asked; nothing unless told so."""
+"""Spans for a collector: operations and durations without content of requests, and off by default."""
 
 import gzip
 import os
@@ -44,58 +44,58 @@ SECONDS = 120
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
-    """Everything that would be sent."""
+    """An exporter that keeps all spans."""
     kept = InMemorySpanExporter()
     monkeypatch.setattr(traces, "OTLPSpanExporter", lambda: kept)
     return kept
 
 
 class Service(NamedTuple):
-    """The application, traced."""
+    """The application with tracing."""
 
     asgi: traces.RequestSpans
     database: Database
     traces: traces.SpanSender
     kept: InMemorySpanExporter
 
-    def secretariat(self) -> TestClient:
+    def connect(self) -> TestClient:
         headers = {"Authorization": f"Bearer {token_for(self.database, ('secretariat', '63.02'))}"}
         return TestClient(self.asgi, headers=headers, raise_server_exceptions=False)
 
-    def spans(self) -> list[ReadableSpan]:
-        """Those since the last time."""
+    def take_spans(self) -> list[ReadableSpan]:
+        """Return the spans since the last call."""
         self.traces.flush()
-        found = list(self.kept.get_finished_spans())
+        spans = list(self.kept.get_finished_spans())
         self.kept.clear()
-        return found
+        return spans
 
 
 @contextmanager
-def service(app: FastAPI, database: OneTransaction, kept: InMemorySpanExporter) -> Iterator[Service]:
-    told = traces.SpanSender(VERSION)
-    told.watch(database)
-    yield Service(traces.RequestSpans(app, traces=told), database, told, kept)
-    told.close()
+def trace_service(app: FastAPI, database: OneTransaction, kept: InMemorySpanExporter) -> Iterator[Service]:
+    sender = traces.SpanSender(VERSION)
+    sender.watch(database)
+    yield Service(traces.RequestSpans(app, traces=sender), database, sender, kept)
+    sender.close()
 
 
 @pytest.fixture
 def traced(app: FastAPI, database: OneTransaction, kept: InMemorySpanExporter) -> Iterator[Service]:
-    with service(app, database, kept) as traced:
+    with trace_service(app, database, kept) as traced:
         yield traced
 
 
-def test_a_request_is_a_span_of_the_callers_trace_with_its_statements_below(
+def test_a_request_is_a_span_of_the_callers_trace_with_its_statements(
     traced: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    client = traced.secretariat()
+    client = traced.connect()
     furnish(traced.database)
     put_plan(client)
     put(client, "A-1", note=SECRET)
-    traced.spans()
+    traced.take_spans()
     headers = {"traceparent": f"00-{TRACE}-{CALLER}-01", "tracestate": f"vendor={SECRET}"}
     reply = client.get(f"/v1/plans/{PLAN}/actions", params={"q": SECRET}, headers=headers)
     assert reply.status_code == 200
-    *statements, request = traced.spans()
+    *statements, request = traced.take_spans()
     assert (request.name, request.kind.name, request.status.status_code.name) == (
         "list_actions",
         "SERVER",
@@ -110,19 +110,19 @@ def test_a_request_is_a_span_of_the_callers_trace_with_its_statements_below(
     }
     assert request.parent is not None
     assert (f"{request.parent.trace_id:032x}", f"{request.parent.span_id:016x}") == (TRACE, CALLER)
-    assert {one.name for one in statements} >= {"SELECT token", "SELECT action"}
-    for one in statements:
-        assert one.parent is not None
-        assert one.parent.span_id == request.context.span_id
-        assert one.kind.name == "CLIENT"
-        assert set(one.attributes or {}) <= {"db.system.name", "db.operation.name", "db.collection.name"}
+    assert {span.name for span in statements} >= {"SELECT token", "SELECT action"}
+    for span in statements:
+        assert span.parent is not None
+        assert span.parent.span_id == request.context.span_id
+        assert span.kind.name == "CLIENT"
+        assert set(span.attributes or {}) <= {"db.system.name", "db.operation.name", "db.collection.name"}
     assert TRACE in capsys.readouterr().out
     resource = request.resource.attributes
     assert (resource["service.name"], resource["service.version"]) == ("rata", VERSION)
 
 
-def test_nothing_that_anybody_wrote_is_told(traced: Service) -> None:
-    client = traced.secretariat()
+def test_spans_have_no_content_of_requests(traced: Service) -> None:
+    client = traced.connect()
     furnish(traced.database)
     put_plan(client)
     put(client, f"A-{SECRET}", title=SECRET, note=SECRET)
@@ -134,29 +134,31 @@ def test_nothing_that_anybody_wrote_is_told(traced: Service) -> None:
     client.put(
         f"/v1/plans/{PLAN}/actions/A-9", json={**LEAN, "title": 7, "note": SECRET}, headers={"If-Match": "*"}
     )
-    found = traced.spans()
-    assert {one.name for one in found if one.kind.name == "SERVER"} >= {
+    spans = traced.take_spans()
+    assert {span.name for span in spans if span.kind.name == "SERVER"} >= {
         "put_action",
         "read_action",
         "GET",
         "_OTHER",
     }
-    for one in found:
-        assert SECRET not in one.to_json().lower()
-        assert PLAN not in one.to_json()
+    for span in spans:
+        assert SECRET not in span.to_json().lower()
+        assert PLAN not in span.to_json()
 
 
-def test_a_defect_is_told_by_its_kind(traced: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*given: object) -> None:
+def test_the_span_of_a_server_error_has_the_type_alone(
+    traced: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
         raise ArithmeticError(SECRET)
 
-    client = traced.secretariat()
-    monkeypatch.setattr("app.kit.http.routing.check_url", broken)
+    client = traced.connect()
+    monkeypatch.setattr("app.kit.http.routing.check_url", fail)
     with capture_logs():  # whose printing of a traceback takes seconds
         assert client.get("/v1/me").status_code == 500
-    (request,) = traced.spans()
-    told = request.attributes or {}
-    assert (request.name, told["http.response.status_code"], told["error.type"]) == (
+    (request,) = traced.take_spans()
+    attributes = request.attributes or {}
+    assert (request.name, attributes["http.response.status_code"], attributes["error.type"]) == (
         "read_me",
         500,
         "ArithmeticError",
@@ -168,37 +170,38 @@ def test_a_defect_is_told_by_its_kind(traced: Service, monkeypatch: pytest.Monke
     )
 
 
-def test_a_statement_that_fails_is_told_by_its_kind(kept: InMemorySpanExporter, tmp_path: Path) -> None:
-    database, told = Database(sqlite_url(tmp_path, "empty"), creates=True), traces.SpanSender("1")
-    told.watch(database)
+def test_the_span_of_a_failed_statement_has_the_type_alone(
+    kept: InMemorySpanExporter, tmp_path: Path
+) -> None:
+    database, sender = Database(sqlite_url(tmp_path, "empty"), creates=True), traces.SpanSender("1")
+    sender.watch(database)
     with database.read_session() as session, open_span("outside"):
         session.execute(sa.text("SELECT 1"))
         assert kept.get_finished_spans() == ()
-        with pytest.raises(sa.exc.OperationalError), open_span("look", told.tracer):
+        with pytest.raises(sa.exc.OperationalError), open_span("look", sender.tracer):
             session.execute(sa.text(f"SELECT '{SECRET}' FROM nowhere"))
-    told.close()
-    with database.read_session() as session, open_span("look", told.tracer):
-        session.execute(sa.text("SELECT 1"))  # not watched any more
+    sender.close()
+    with database.read_session() as session, open_span("look", sender.tracer):
+        session.execute(sa.text("SELECT 1"))  # no longer traced
     statement, look = kept.get_finished_spans()[-2:]
     assert (statement.name, look.name) == ("SELECT nowhere", "look")
-    for one in (statement, look):
-        assert (one.status.status_code.name, SECRET in one.to_json()) == ("ERROR", False)
+    for span in (statement, look):
+        assert (span.status.status_code.name, SECRET in span.to_json()) == ("ERROR", False)
     database.close()
 
 
-def test_what_makes_an_export_stands_below_who_asked_first(traced: Service) -> None:
-    client = traced.secretariat()
+def test_the_span_of_an_export_is_a_child_of_its_first_request(traced: Service) -> None:
+    client = traced.connect()
     furnish(traced.database)
     put_plan(client)
     put(client, "A-1")
-    traced.spans()
+    traced.take_spans()
     assert client.get("/v1/pulls/2026-Q2?region=63.02").status_code == 200
-    found = {one.name: one for one in traced.spans()}
-    made, asked = found["write export"], found["read_pull"]
-    assert made.parent is not None
-    assert made.parent.span_id == asked.context.span_id
-    below = [one.name for one in found.values() if one.parent and one.parent.span_id == made.context.span_id]
-    assert below
+    spans = {span.name: span for span in traced.take_spans()}
+    export, request = spans["write export"], spans["read_pull"]
+    assert export.parent is not None
+    assert export.parent.span_id == request.context.span_id
+    assert any(span.parent and span.parent.span_id == export.context.span_id for span in spans.values())
 
 
 @pytest.mark.parametrize(
@@ -214,22 +217,22 @@ def test_what_makes_an_export_stands_below_who_asked_first(traced: Service) -> N
         ("", ("", "")),
     ],
 )
-def test_a_statement_is_named_by_what_it_does_to_which_table(statement: str, named: tuple[str, str]) -> None:
+def test_the_span_of_a_statement_is_named_by_verb_and_table(statement: str, named: tuple[str, str]) -> None:
     assert traces.parse_statement(statement) == named
 
 
-def test_what_is_not_sampled_is_not_recorded(
+def test_unsampled_requests_have_no_spans(
     app: FastAPI, database: OneTransaction, kept: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
-    with service(app, database, kept) as traced:
-        client = traced.secretariat()
+    with trace_service(app, database, kept) as traced:
+        client = traced.connect()
         assert client.get("/v1/me").status_code == 200
         assert client.get("/v1/me", headers={"traceparent": f"00-{TRACE}-{CALLER}-01"}).status_code == 200
-        assert {one.context.trace_id for one in traced.spans()} == {int(TRACE, 16)}
+        assert {span.context.trace_id for span in traced.take_spans()} == {int(TRACE, 16)}
 
 
-def test_metrics_and_traces_know_the_same_operation(
+def test_metrics_and_traces_name_the_same_operation(
     database: OneTransaction, kept: InMemorySpanExporter
 ) -> None:
     settings = Settings(_env_file=None, database_url="sqlite://", traces=True, metrics="public")
@@ -237,41 +240,41 @@ def test_metrics_and_traces_know_the_same_operation(
     with TestClient(create_app(settings, database)) as client:
         client.get("/v1/me", headers={"Authorization": f"Bearer {token}"})
         assert 'rata_requests_total{operation="read_me",status="2xx"} 1.0' in client.get("/metrics").text
-    # what waited was sent when it stopped
-    assert "read_me" in {one.name for one in kept.get_finished_spans()}
+    # the shutdown sends waiting spans
+    assert "read_me" in {span.name for span in kept.get_finished_spans()}
 
 
-def test_without_the_setting_nothing_is_there(built_app: FastAPI, root: Path) -> None:
+def test_tracing_is_off_and_not_imported_by_default(built_app: FastAPI, root: Path) -> None:
     assert built_app.state.traces is None
-    assert traces.RequestSpans not in [one.cls for one in built_app.user_middleware]
+    assert traces.RequestSpans not in [middleware.cls for middleware in built_app.user_middleware]
     for file in (root / "app").rglob("*.py"):
         imported = re.search(r"^(from|import) app\.kit\.traces", file.read_text(), re.MULTILINE)
-        assert not imported, f"{file}: import it where it is switched on"
+        assert not imported, f"{file}: import it inside the function that enables it"
 
 
-def test_a_collector_that_is_away_costs_spans_and_one_line(
+def test_an_unreachable_collector_costs_spans_and_one_log_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "8")
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
     monkeypatch.setattr(traces, "CLOSE_SECONDS", 0.1)
     away = OTLPSpanExporter(endpoint=f"http://127.0.0.1:{free_port()}/v1/traces", timeout=0.2)
-    told = traces.SpanSender("1", away)
+    sender = traces.SpanSender("1", away)
     for _ in range(100):
-        with open_span("look", told.tracer):
+        with open_span("look", sender.tracer):
             pass
-    told.flush()
-    told.close()
-    said = capsys.readouterr()
-    assert (said.out + said.err).count("traces_lost") == 1
-    assert (said.out + said.err).count("\n") == 1
+    sender.flush()
+    sender.close()
+    output = capsys.readouterr()
+    assert (output.out + output.err).count("traces_lost") == 1
+    assert (output.out + output.err).count("\n") == 1
 
 
 # From outside
 
 
 class Collector(BaseHTTPRequestHandler):
-    """Takes OTLP over HTTP as a collector does."""
+    """A collector for OTLP over HTTP."""
 
     taken: "Queue[ExportTraceServiceRequest]"
 
@@ -310,7 +313,7 @@ def wait_until(is_so: Callable[[], bool], process: "subprocess.Popen[bytes]", lo
         time.sleep(0.05)
 
 
-def test_a_running_service_tells_a_real_collector(
+def test_a_running_service_sends_spans_to_a_collector(
     collector: tuple[str, "Queue[ExportTraceServiceRequest]"], sqlite_template: Database, tmp_path: Path
 ) -> None:
     address, taken = collector
@@ -328,7 +331,7 @@ def test_a_running_service_tells_a_real_collector(
         "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=rata",
         "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
         "OTEL_SERVICE_NAME": "rata-kalsel",
-        "OTEL_BSP_SCHEDULE_DELAY": "600000",  # what waits is sent when it stops
+        "OTEL_BSP_SCHEDULE_DELAY": "600000",  # the shutdown sends the spans
     }
     command = [python_with_service(), "-c", RATA, "serve"]
     with (
@@ -347,11 +350,11 @@ def test_a_running_service_tells_a_real_collector(
             server.send_signal(signal.SIGTERM)
             assert server.wait(SECONDS) == 0, log.read_text()
     (sent,) = taken.get_nowait().resource_spans
-    told = {one.key: one.value.string_value for one in sent.resource.attributes}
-    assert told["service.name"] == "rata-kalsel"
-    found = [span for scope in sent.scope_spans for span in scope.spans]
-    (request,) = [one for one in found if one.name == "read_me"]
+    attributes = {item.key: item.value.string_value for item in sent.resource.attributes}
+    assert attributes["service.name"] == "rata-kalsel"
+    spans = [span for scope in sent.scope_spans for span in scope.spans]
+    (request,) = [span for span in spans if span.name == "read_me"]
     assert (request.trace_id.hex(), request.parent_span_id.hex()) == (TRACE, CALLER)
-    statements = [one for one in found if one.parent_span_id == request.span_id]
-    assert "SELECT token" in {one.name for one in statements}
+    statements = [span for span in spans if span.parent_span_id == request.span_id]
+    assert "SELECT token" in {span.name for span in statements}
     assert f'"trace_id": "{TRACE}"' in log.read_text()

@@ -1,4 +1,4 @@
-"""Wheels of both packages, and virtual environments to install them into."""
+"""Wheels of both packages, and virtual environments for them."""
 
 import os
 import subprocess
@@ -13,14 +13,14 @@ LIGHTLY = (*OFFLINE, "--no-compile")
 
 
 class Wheels(NamedTuple):
-    """Files of both wheels."""
+    """The files of both wheels."""
 
     service: Path
     client: Path
 
 
-class Ended(NamedTuple):
-    """How a process ended, what it printed, and how many seconds of processor time it took."""
+class Result(NamedTuple):
+    """The exit code, the output and the processor seconds of a process."""
 
     code: int
     out: str
@@ -29,7 +29,7 @@ class Ended(NamedTuple):
 
 
 def build_wheels(folder: Path, root: Path = ROOT) -> Wheels:
-    """Build both wheels with what the suite has installed."""
+    """Build both wheels with the packages of the suite."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", *OFFLINE]
     subprocess.run([*command, "--wheel-dir", folder, ".", "./app/client"], cwd=root, check=True)
     (service,), (client,) = folder.glob("rata-*.whl"), folder.glob("rata_client-*.whl")
@@ -48,24 +48,22 @@ class Environment:
         self._borrowed = self._packages / "suite.pth"
 
     def install(self, *words: str | Path) -> None:
-        """Install by pip, which sees nothing of what is borrowed."""
+        """Install with pip, without the borrowed packages."""
         self._borrowed.unlink(missing_ok=True)
         pip = [sys.executable, "-m", "pip", "--python", self._bin / "python", "install", "-qq"]
         subprocess.run([*pip, *words], check=True)
 
     def count(self) -> int:
-        """Return how many packages are installed in it."""
+        """Return the number of installed packages."""
         return len(list(self._packages.glob("*.dist-info")))
 
     def borrow(self) -> None:
-        """Let it import what the suite has installed, but not the checkout: a path file in a folder of a path file
-        is not read.
-        """
+        """Make the packages of the suite importable, without the checkout: Python ignores nested path files."""
         packages = [path for path in sys.path if Path(path).name == "site-packages"]
         self._borrowed.write_text("\n".join(packages))
 
     def start(self, *words: str | Path, **settings: str) -> subprocess.Popen[str]:
-        """Start a command of the environment, with the settings given and no others."""
+        """Start a command of the environment with the given settings alone."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("RATA_", "PYTHON"))}
         return subprocess.Popen(
             [self._bin / words[0], *words[1:]],
@@ -76,11 +74,11 @@ class Environment:
             text=True,
         )
 
-    def run(self, *words: str | Path, **settings: str) -> Ended:
+    def run(self, *words: str | Path, **settings: str) -> Result:
         """Run a command of the environment to its end."""
         before = os.times()
         with self.start(*words, **settings) as process:
             out, err = process.communicate(timeout=120)
         after = os.times()
         seconds = after.children_user + after.children_system - before.children_user - before.children_system
-        return Ended(process.returncode, out, err, seconds)
+        return Result(process.returncode, out, err, seconds)

@@ -1,4 +1,4 @@
-"""The revision that a wheel, an archive and a checkout know of themselves."""
+"""The revision that a wheel, an archive and a checkout report."""
 
 import runpy
 import shutil
@@ -15,23 +15,23 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """The file in a folder below somebody else's checkout, which does not track it."""
+    """The file in a folder of another checkout, which does not track it."""
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     (tmp_path / "site-packages").mkdir()
     return Path(shutil.copy(VERSION_FILE, tmp_path / "site-packages"))
 
 
 def find_revision(file: Path) -> str | None:
-    found: str | None = runpy.run_path(str(file))["find_revision"]()
-    return found
+    revision: str | None = runpy.run_path(str(file))["find_revision"]()
+    return revision
 
 
-def test_checkout_that_does_not_track_the_file_is_not_asked(copied: Path) -> None:
+def test_checkout_without_the_file_has_no_revision(copied: Path) -> None:
     assert find_revision(copied) is None
 
 
 @pytest.mark.parametrize(("carried", "revision"), [("abc123\n", "abc123"), ("\n", None)])
-def test_carried_revision_goes_first(carried: str, revision: str | None, copied: Path) -> None:
+def test_recorded_revision_precedes_that_of_git(carried: str, revision: str | None, copied: Path) -> None:
     copied.with_name("revision").write_text(carried)
     assert find_revision(copied) == revision
 

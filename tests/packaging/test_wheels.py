@@ -1,4 +1,4 @@
-"""What the wheels carry and ask for; `make proofs GROUP=wheels` installs them and lets them work."""
+"""The content and the requirements of the wheels; `make proofs GROUP=wheels` installs and uses them."""
 
 import tomllib
 from email import message_from_bytes
@@ -24,17 +24,17 @@ def read_metadata(wheel: Path) -> Message:
         return message_from_bytes(archive.read(name))
 
 
-def test_neither_wheel_asks_for_the_other_and_both_record_the_revision(wheels: Wheels) -> None:
+def test_neither_wheel_requires_the_other_and_both_record_the_revision(wheels: Wheels) -> None:
     for wheel, folder in ((wheels.service, "app/client"), (wheels.client, "rata_client")):
         with ZipFile(wheel) as archive:
             assert archive.read(f"{folder}/revision").decode().strip() == (find_revision() or "")
             assert archive.read(f"{folder}/py.typed") == b""
-        asked = read_metadata(wheel).get_all("Requires-Dist", [])
-        assert asked
-        assert [wanted for wanted in asked if wanted.startswith(("rata", "hatchling"))] == []
+        requirements = read_metadata(wheel).get_all("Requires-Dist", [])
+        assert requirements
+        assert [line for line in requirements if line.startswith(("rata", "hatchling"))] == []
 
 
-def test_both_wheels_carry_the_licence_and_name_the_same_pythons(wheels: Wheels) -> None:
+def test_both_wheels_have_the_licence_and_the_same_python_versions(wheels: Wheels) -> None:
     client, service = read_metadata(wheels.client), read_metadata(wheels.service)
     for wheel, metadata in ((wheels.client, client), (wheels.service, service)):
         assert (metadata["License-Expression"], metadata["Requires-Python"]) == ("Apache-2.0", ">=3.11")
@@ -53,7 +53,7 @@ def test_both_wheels_carry_the_licence_and_name_the_same_pythons(wheels: Wheels)
     assert client.get_payload() == (ROOT / "app" / "client" / "README.md").read_text()
 
 
-def test_client_asks_for_the_versions_that_the_service_asks_for() -> None:
+def test_client_and_service_require_equal_versions() -> None:
     projects = [
         tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"]
         for folder in (".", "app/client")
@@ -70,16 +70,16 @@ def test_client_asks_for_the_versions_that_the_service_asks_for() -> None:
     assert all(Requirement(line).specifier for line in client.values())
 
 
-def test_wheel_of_the_service_carries_every_file_of_the_package(wheels: Wheels) -> None:
+def test_wheel_of_the_service_has_every_file_of_the_package(wheels: Wheels) -> None:
     with ZipFile(wheels.service) as archive:
-        carried = set(archive.namelist())
+        names = set(archive.namelist())
     package = {
         path for path in (ROOT / "app").rglob("*") if path.is_file() and "__pycache__" not in path.parts
     }
-    wanted = {path.relative_to(ROOT).as_posix() for path in package} - {
+    files = {path.relative_to(ROOT).as_posix() for path in package} - {
         f"app/client/{name}" for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
     }
     migrations = {f"app/shipped/migrations/{path.name}" for path in (ROOT / "migrations").glob("*.*")}
     pages = {f"app/shipped/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "docs").rglob("*.md")}
-    assert wanted | migrations | pages <= carried
-    assert [name for name in carried if not name.startswith(("app/", "rata-"))] == []
+    assert files | migrations | pages <= names
+    assert [name for name in names if not name.startswith(("app/", "rata-"))] == []

@@ -5,7 +5,7 @@ import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 
-/** An office's client as Java writes it: the default client, which offers HTTP/2 with each request over plain HTTP. */
+/** The default client of Java, which offers HTTP/2 with each request over plain HTTP. */
 public class Office {
     private static final HttpClient CLIENT = HttpClient.newHttpClient();
     private static String base;
@@ -38,7 +38,7 @@ public class Office {
             send("PATCH", plan, "{\"title\": \"stale\"}", tag);
             var stored = send("GET", plan, null, null).body();
             System.out.println(stored.contains("\"" + title + "!\"") ? "stored" : "lost: " + stored);
-            // longer than one segment; the refusal shows the beginning of what it refuses
+            // longer than one segment; the refusal has the beginning of the refused value
             var merge = "/v1/regions/63.02/agencies/1.06.0.00.0.00.08.0000/merge?dry_run=true";
             var refusal = send("POST", merge, "{\"into\": \"" + "y".repeat(200_000) + "\"}", "*").body();
             System.out.println(refusal.contains("yyyyyyyy") ? "judged" : "lost: " + refusal);

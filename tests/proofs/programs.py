@@ -1,12 +1,12 @@
-"""Programs that are not part of the project, which a proof needs on the PATH."""
+"""Programs of Debian that proofs need on the PATH."""
 
 import shutil
 
 import pytest
 
 
-def program(name: str, package: str) -> str:
-    """Path of a program. Fails the test, naming the Debian package, if it is not installed."""
+def find_program(name: str, package: str) -> str:
+    """Return the path of a program. Fails the test with the name of the Debian package if it is missing."""
     path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
     if path is None:
         pytest.fail(f"{name} is not installed: apt-get install {package}", pytrace=False)

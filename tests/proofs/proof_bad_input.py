@@ -1,4 +1,4 @@
-"""Each operation with every wrong body, key, field, value and header; the suite sends each once, then one each time."""
+"""All operations with every invalid body, key, field, value and header; the suite samples them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,19 +12,19 @@ from tests.contract.conftest import (  # noqa: F401 - fixtures
     sqlite_world,
 )
 from tests.contract.test_bad_input import (  # noqa: F401 - tests and their fixture
-    test_bodies_that_are_none,
-    test_body_of_another_kind,
-    test_each_field_wrong_in_turn,
-    test_headers_that_are_none,
-    test_keys_that_are_none,
-    test_values_that_are_none,
+    test_a_body_of_another_media_type_is_415,
+    test_each_field_with_wrong_values_is_no_server_error,
+    test_invalid_bodies_are_refused,
+    test_invalid_headers_are_no_server_error,
+    test_invalid_keys_are_refused,
+    test_invalid_parameters_are_no_server_error,
     world,
 )
 
 
 @pytest.fixture(autouse=True)
 def _all_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    def take_all(values: Sequence[Any], met: set[str], what: Any) -> Sequence[Any]:
+    def take_all(values: Sequence[Any], met: set[str], declaration: Any) -> Sequence[Any]:
         return values
 
-    monkeypatch.setattr(test_bad_input, "some", take_all)
+    monkeypatch.setattr(test_bad_input, "choose", take_all)

@@ -1,4 +1,4 @@
-"""Programs of others take the document: a linter, a generator of clients whose client works, a mock for a frontend."""
+"""The document in other programs: a linter, a client generator with its client, a mock for frontends."""
 
 import json
 import subprocess
@@ -20,10 +20,10 @@ PROGRAM = ROOT / "tests" / "clients" / "office.py"
 RULES = ROOT / "openapi" / "spectral.yaml"
 START_SECONDS = 120
 
-#: A document that is valid and does everything that ours must not.
-UNLIKE_OURS = {
+#: A valid document that breaks every rule of the project.
+BREAKS_ALL_RULES = {
     "openapi": "3.1.0",
-    "info": {"title": "Another", "version": "1", "description": "Written by somebody else."},
+    "info": {"title": "Another", "version": "1", "description": "Written elsewhere."},
     "servers": [{"url": "https://rata.example"}],
     "tags": [{"name": "plans", "description": "Plans."}],
     "paths": {
@@ -62,7 +62,7 @@ OWN_RULES = [
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which the package `rata_client` lies. A warning would be an operation or a reply left out."""
+    """The folder of the generated package `rata_client`. A warning would mean a missing operation or reply."""
     folder = tmp_path_factory.mktemp("generated")
     options = [
         "--config",
@@ -78,37 +78,41 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_operation_is_there(generated: Path) -> None:
+def test_the_client_has_every_operation(generated: Path) -> None:
     document = json.loads(DOCUMENT.read_bytes())
-    known = {one["operationId"] for operations in document["paths"].values() for one in operations.values()}
+    known = {
+        operation["operationId"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+    }
     assert known == {file.stem for file in generated.glob("rata_client/api/*/[a-z]*.py")}
 
 
-def test_an_office_works_with_it(generated: Path, demo: Demo) -> None:
+def test_a_program_works_with_the_client(generated: Path, demo: Demo) -> None:
     done = run_python(PROGRAM, path=(generated,), RATA_SERVER=demo.address, RATA_TOKEN=demo.token)
     assert done.returncode == 0, done.stderr[-3000:]
-    told: dict[str, Any] = json.loads(done.stdout)
-    assert told["plans with ours"] == ["63.02-2027", *told["plans before"]]
-    assert "63.02-2025" in told["plans before"]
-    version, amount, findings = told["line"]
+    results: dict[str, Any] = json.loads(done.stdout)
+    assert results["plans with ours"] == ["63.02-2027", *results["plans before"]]
+    assert "63.02-2025" in results["plans before"]
+    version, amount, findings = results["line"]
     assert (version, amount) == (1, 250_000_000)
     assert "E02" in findings
-    assert told["late"] == [412, "precondition_failed"]
-    assert told["refused"] == [["/allocation", "out_of_range", -5]]
-    assert told["plans after"] == told["plans before"]
+    assert results["late"] == [412, "precondition_failed"]
+    assert results["refused"] == [["/allocation", "out_of_range", -5]]
+    assert results["plans after"] == results["plans before"]
 
 
-def found_codes(document: Path) -> set[str]:
-    """Return the codes of what the linter finds, down to its hints."""
+def find_codes(document: Path) -> set[str]:
+    """Return the codes of the findings of the linter, including hints."""
     done = run_node("spectral", "lint", "--format", "json", "--quiet", "--ruleset", RULES, document)
     assert done.returncode in (0, 1), done.stderr
-    return {one["code"] for one in json.loads(done.stdout)}
+    return {finding["code"] for finding in json.loads(done.stdout)}
 
 
-def test_each_rule_of_ours_finds_what_it_is_for(tmp_path: Path) -> None:
+def test_each_rule_of_the_project_finds_its_violation(tmp_path: Path) -> None:
     document = tmp_path / "unlike.json"
-    document.write_text(json.dumps(UNLIKE_OURS))
-    assert set(OWN_RULES) <= found_codes(document)
+    document.write_text(json.dumps(BREAKS_ALL_RULES))
+    assert set(OWN_RULES) <= find_codes(document)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +146,7 @@ def _wait(server: subprocess.Popen[bytes], client: httpx.Client) -> None:
     raise AssertionError("the mock does not answer")
 
 
-def test_a_plan_is_the_example_of_the_document(mock: httpx.Client) -> None:
+def test_the_mock_returns_the_example_of_the_document(mock: httpx.Client) -> None:
     plan = mock.get("/v1/plans/63.02-2026")
     assert plan.status_code == 200
     assert plan.json()["plan"] == "63.02-2026"
@@ -151,7 +155,7 @@ def test_a_plan_is_the_example_of_the_document(mock: httpx.Client) -> None:
     assert lines.json()["items"][0]["budget_lines"]
 
 
-def test_what_the_document_forbids_is_a_problem(mock: httpx.Client) -> None:
+def test_the_mock_returns_a_problem_for_invalid_requests(mock: httpx.Client) -> None:
     wrong = mock.put("/v1/plans/63.02-2026", json={"title": 5})
     assert wrong.status_code == 422
     assert wrong.headers["content-type"] == "application/problem+json"
@@ -159,7 +163,7 @@ def test_what_the_document_forbids_is_a_problem(mock: httpx.Client) -> None:
     assert mock.get("/v1/plans/63.02-2026", headers={"Authorization": ""}).status_code == 401
 
 
-def test_typescript_of_the_pages_is_compiled_and_runs(demo: Demo, tmp_path: Path) -> None:
+def test_typescript_of_the_pages_compiles_and_runs(demo: Demo, tmp_path: Path) -> None:
     reader = Reader(demo, tmp_path / "checkout")
     (reader.examples / "node_modules").symlink_to(node_modules())
     assert COMPILED

@@ -1,4 +1,4 @@
-"""The document is OpenAPI 3.1, and each walk over it takes every operation on every engine.
+"""The document is OpenAPI 3.1, and each walk over it tries every operation on every engine.
 
 The suite divides the operations between the engines.
 """
@@ -14,22 +14,22 @@ from tests.contract.conftest import (  # noqa: F401 - fixtures
     postgres_world,
     sqlite_world,
 )
-from tests.contract.test_problems import test_log_tells_no_query_no_token_no_body  # noqa: F401 - a test
+from tests.contract.test_problems import test_the_log_has_no_query_token_or_body  # noqa: F401 - a test
 from tests.contract.test_reading import (  # noqa: F401 - tests
-    test_pages_in_every_order_miss_nothing,
-    test_same_rights_same_tag_304_and_head,
-    test_tag_changes_with_what_is_shown,
+    test_callers_of_equal_rights_share_the_etag_and_head_equals_get,
+    test_pages_in_every_order_have_every_item,
+    test_the_etag_changes_with_the_content,
 )
 from tests.contract.test_versions import (  # noqa: F401 - a test
-    test_deleted_and_created_again_it_fits_no_tag_of_before,
+    test_a_row_created_again_matches_no_old_etag,
 )
 from tests.contract.test_writing import (  # noqa: F401 - tests
-    test_allowed_is_what_is_allowed,
-    test_conditions_of_every_write,
-    test_creating,
-    test_idempotency_key_on_every_post,
-    test_refused_write_leaves_nothing,
-    test_trial_run_keeps_nothing_and_the_real_one_is_journaled_once,
+    test_a_dry_run_keeps_nothing_and_a_write_is_journaled_once,
+    test_a_put_creates_under_its_conditions,
+    test_a_refused_write_keeps_nothing,
+    test_allowed_lists_exactly_the_verbs_that_succeed,
+    test_every_post_with_the_same_key_returns_the_first_reply,
+    test_every_write_checks_its_preconditions,
 )
 from tests.contract.world import World, declared
 from tests.database import ENGINES
@@ -37,10 +37,10 @@ from tests.database import ENGINES
 
 @pytest.fixture(params=ENGINES)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    made: World = request.getfixturevalue(f"{request.param}_world")
-    made.turn = (0, 1)
-    with made.afresh():
-        yield made
+    world: World = request.getfixturevalue(f"{request.param}_world")
+    world.turn = (0, 1)
+    with world.begin():
+        yield world
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
-"""Pulls between two network namespaces whose line is taken down in the middle; needs root and iproute2.
+"""Pulls between two network namespaces over a link that goes down in the middle; needs root and iproute2.
 
-The suite has a proxy instead (`test_faults`), which needs nothing of a machine.
+The suite uses a proxy instead (`test_faults`).
 """
 
 import os
@@ -24,41 +24,41 @@ from tests.common import token_for
 from tests.database import prepare, sqlite_url
 from tests.plans.world import LEAN, furnish, put_many, put_plan
 from tests.proofs import read_number
-from tests.proofs.programs import program
+from tests.proofs.programs import find_program
 from tests.test_cli import ROOT, environment
 
-HERE, THERE, PORT = "10.231.0.1", "10.231.0.2", 8231
+LOCAL, REMOTE, PORT = "10.231.0.1", "10.231.0.2", 8231
 LINK = "rata-line"
 NAME = "rata-2026-Q2-63.parquet"
 
 
 class Server(NamedTuple):
-    """A service at this end of the line, a token for it, and a quarter as it has it."""
+    """The service at the local end, its token and its pull of a quarter."""
 
     url: str
     token: str
     content: bytes
 
 
-def ip(*words: str) -> None:
-    subprocess.run([program("ip", "iproute2"), *words], check=True)
+def run_ip(*words: str) -> None:
+    subprocess.run([find_program("ip", "iproute2"), *words], check=True)
 
 
-def namespaces(stack: ExitStack) -> None:
-    """Two ends of a line of 8 Mbit/s: one here, one in a namespace of its own."""
-    ip("netns", "add", LINK)
-    stack.callback(ip, "netns", "del", LINK)
-    ip("link", "add", LINK, "type", "veth", "peer", "name", "line", "netns", LINK)
-    ip("address", "add", f"{HERE}/30", "dev", LINK)
-    ip("link", "set", LINK, "up")
-    ip("-n", LINK, "address", "add", f"{THERE}/30", "dev", "line")
-    ip("-n", LINK, "link", "set", "line", "up")
+def create_namespaces(stack: ExitStack) -> None:
+    """Create a link of 8 Mbit/s into a network namespace."""
+    run_ip("netns", "add", LINK)
+    stack.callback(run_ip, "netns", "del", LINK)
+    run_ip("link", "add", LINK, "type", "veth", "peer", "name", "line", "netns", LINK)
+    run_ip("address", "add", f"{LOCAL}/30", "dev", LINK)
+    run_ip("link", "set", LINK, "up")
+    run_ip("-n", LINK, "address", "add", f"{REMOTE}/30", "dev", "line")
+    run_ip("-n", LINK, "link", "set", "line", "up")
     slow = ["root", "tbf", "rate", "8mbit", "burst", "16kb", "latency", "100ms"]
-    subprocess.run([program("tc", "iproute2"), "qdisc", "add", "dev", LINK, *slow], check=True)
+    subprocess.run([find_program("tc", "iproute2"), "qdisc", "add", "dev", LINK, *slow], check=True)
 
 
 def serve(stack: ExitStack, folder: Path) -> Server:
-    """Start a service at this end, with a plan of two megabytes."""
+    """Start a service at the local end with a plan of two megabytes."""
     database = prepare(sqlite_url(folder, "cut"))
     furnish(database)
     app = create_app(Settings(_env_file=None, database_url=str(database.url)), database)
@@ -70,12 +70,12 @@ def serve(stack: ExitStack, folder: Path) -> Server:
             client, [{**LEAN, "code": f"A-{n}", "note": chance.randbytes(4900).hex()} for n in range(400)]
         )
     database.close()
-    settings = environment(RATA_DATABASE_URL=str(database.url), RATA_HOST=HERE, RATA_PORT=str(PORT))
+    settings = environment(RATA_DATABASE_URL=str(database.url), RATA_HOST=LOCAL, RATA_PORT=str(PORT))
     words = [sys.executable, "-c", "from app.cli import main; main()", "serve"]
     serving = subprocess.Popen(words, cwd=ROOT, env=settings)
     stack.callback(serving.wait)
     stack.callback(serving.terminate)
-    url = f"http://{HERE}:{PORT}"
+    url = f"http://{LOCAL}:{PORT}"
     while serving.poll() is None:
         try:
             httpx.get(f"{url}/health")
@@ -93,24 +93,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if os.geteuid():
         pytest.fail("network namespaces need root", pytrace=False)
     with ExitStack() as stack:
-        namespaces(stack)
+        create_namespaces(stack)
         yield serve(stack, tmp_path_factory.mktemp("served"))
 
 
 @contextmanager
-def line_down() -> Iterator[None]:
-    """Take the line down for a while; the next test needs it, however this one ends."""
-    ip("link", "set", LINK, "down")
+def take_link_down() -> Iterator[None]:
+    """Take the link down for the block."""
+    run_ip("link", "set", LINK, "down")
     try:
         yield
     finally:
-        ip("link", "set", LINK, "up")
+        run_ip("link", "set", LINK, "up")
 
 
 @pytest.mark.parametrize("run", range(read_number("COUNT", 12)))
-def test_a_line_that_is_taken_down_costs_what_was_cut(server: Server, run: int, tmp_path: Path) -> None:
+def test_a_pull_over_a_broken_link_completes(server: Server, run: int, tmp_path: Path) -> None:
     chance = random.Random(run)
-    before = None if run % 2 else b"what was there before"
+    before = None if run % 2 else b"an earlier pull"
     file, part = tmp_path / NAME, tmp_path / f"{NAME}.part"
     if before:
         file.write_bytes(before)
@@ -120,13 +120,13 @@ def test_a_line_that_is_taken_down_costs_what_was_cut(server: Server, run: int, 
     began, cuts = time.monotonic(), []
     process = subprocess.Popen(pulling, cwd=ROOT, env=settings)
     for _ in range(chance.randrange(1, 4)):
-        wanted = chance.randrange(len(server.content))
-        while process.poll() is None and (not part.exists() or part.stat().st_size < wanted):
+        size = chance.randrange(len(server.content))
+        while process.poll() is None and (not part.exists() or part.stat().st_size < size):
             time.sleep(0.01)
         if process.poll() is not None:
             break
-        with line_down():
-            # the last bytes may have been on their way before
+        with take_link_down():
+            # the last bytes may have arrived before
             if process.poll() is not None or not part.exists():
                 break
             cuts.append(part.stat().st_size)

@@ -1,4 +1,4 @@
-"""`rata demo`: from nothing to a service that answers, and again, and stopped at any moment."""
+"""`rata demo` from an empty folder, started again, and stopped during the load."""
 
 import contextlib
 import shlex
@@ -21,12 +21,12 @@ SECONDS = 90
 
 
 class Demo:
-    """A demo that runs in a folder; what it prints goes to a file."""
+    """A demo in a folder, with its output in a file."""
 
     def __init__(self, folder: Path, port: int, **settings: str) -> None:
         self.folder, self.port, self.base = folder, port, f"http://127.0.0.1:{port}"
-        self.said = folder / f"said-{time.monotonic_ns()}"
-        with self.said.open("w") as out:
+        self.output = folder / f"output-{time.monotonic_ns()}"
+        with self.output.open("w") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", "from app.cli import main; main()", "demo"], cwd=folder, stdout=out,
                 stderr=subprocess.STDOUT, env=environment(RATA_PORT=str(port), **settings), start_new_session=True,
@@ -34,17 +34,17 @@ class Demo:
 
     @property
     def text(self) -> str:
-        return self.said.read_text()
+        return self.output.read_text()
 
-    def wait_for(self, is_so: Any) -> None:
-        """Until `is_so()` holds; fails when the process ends or the time is up."""
+    def wait_for(self, is_true: Any) -> None:
+        """Wait until a condition holds. Raises AssertionError if the process ends or after `SECONDS`."""
         end = time.monotonic() + SECONDS
-        while not is_so():
+        while not is_true():
             assert self.process.poll() is None, self.text
             assert time.monotonic() < end, self.text
             time.sleep(0.05)
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         with contextlib.suppress(httpx.TransportError):
             return httpx.get(f"{self.base}/ready").status_code == 200
         return False
@@ -55,7 +55,7 @@ class Demo:
 
 
 @contextlib.contextmanager
-def running(folder: Path, port: int, **settings: str) -> Iterator[Demo]:
+def run_demo(folder: Path, port: int, **settings: str) -> Iterator[Demo]:
     demo = Demo(folder, port, **settings)
     try:
         yield demo
@@ -65,14 +65,14 @@ def running(folder: Path, port: int, **settings: str) -> Iterator[Demo]:
             demo.process.wait()
 
 
-def content(folder: Path) -> list[str]:
-    """Everything in the database."""
+def dump_database(folder: Path) -> list[str]:
+    """Return the dump of the database."""
     with contextlib.closing(sqlite3.connect(folder / "var" / "demo.db")) as connection:
         return list(connection.iterdump())
 
 
 def call(command: str) -> httpx.Response:
-    """What a printed curl line does; every word of it is understood, or the test says so."""
+    """Send the request of a printed curl command. Raises AssertionError if it has unknown words."""
     words = shlex.split(command)
     assert words[:3] == ["curl", "-s", "-H"]
     name, _, value = words[3].partition(": ")
@@ -85,15 +85,15 @@ def call(command: str) -> httpx.Response:
 
 
 def test_the_demo_serves_stops_and_starts_again(tmp_path: Path) -> None:
-    """Beside a database that the settings name, which stays as it is."""
+    """It leaves the database of the settings unchanged."""
     port, named = free_port(), tmp_path / "own.db"
     named.write_bytes(b"no database")
-    with running(tmp_path, port, RATA_DATABASE_URL=f"sqlite:///{named}") as demo:
-        demo.wait_for(demo.answers)
-        said = demo.text
-        assert demo.base in said
-        (token,) = {word.strip("'") for word in said.split() if word.startswith("rata_")}
-        curls = [row.strip() for row in said.splitlines() if row.strip().startswith("curl")]
+    with run_demo(tmp_path, port, RATA_DATABASE_URL=f"sqlite:///{named}") as demo:
+        demo.wait_for(demo.is_ready)
+        text = demo.text
+        assert demo.base in text
+        (token,) = {word.strip("'") for word in text.split() if word.startswith("rata_")}
+        curls = [row.strip() for row in text.splitlines() if row.strip().startswith("curl")]
         assert len(curls) == 3
         replies = [call(row) for row in curls]
         assert [reply.status_code for reply in replies] == [200, 200, 200]
@@ -101,7 +101,7 @@ def test_the_demo_serves_stops_and_starts_again(tmp_path: Path) -> None:
         assert len(replies[1].json()["items"]) == 3
         assert replies[2].content.startswith(b"PK")
         assert httpx.get(f"{demo.base}/docs").status_code == 200
-        with running(tmp_path, port) as second:
+        with run_demo(tmp_path, port) as second:
             assert second.process.wait(timeout=SECONDS) == 1
             assert f"{port} is taken" in second.text
             assert "RATA_PORT=" in second.text
@@ -109,22 +109,22 @@ def test_the_demo_serves_stops_and_starts_again(tmp_path: Path) -> None:
         assert "Traceback" not in demo.text
     assert named.read_bytes() == b"no database"
     assert (tmp_path / "var" / "demo.token").stat().st_mode & 0o077 == 0
-    before = content(tmp_path)
-    with running(tmp_path, port) as again:
-        again.wait_for(again.answers)
+    before = dump_database(tmp_path)
+    with run_demo(tmp_path, port) as again:
+        again.wait_for(again.is_ready)
         assert token in again.text
         assert again.stop(signal.SIGINT) in (0, 130)
         assert "Traceback" not in again.text
-    assert content(tmp_path) == before
+    assert dump_database(tmp_path) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_stopped_half_way_nothing_is_half_loaded(tmp_path: Path, number: int) -> None:
-    """Stopped while the reference data is written; the next start does all of it."""
-    with running(tmp_path, free_port()) as demo:
+def test_a_demo_stopped_during_the_load_has_whole_tables_alone(tmp_path: Path, number: int) -> None:
+    """The demo stops while it loads the reference data; the next start loads all of it."""
+    with run_demo(tmp_path, free_port()) as demo:
         database = tmp_path / "var" / "demo.db"
         demo.wait_for(
-            lambda: "regions" in demo.text.lower() or (database.exists() and log_size(database) > 10**6)
+            lambda: "regions" in demo.text.lower() or (database.exists() and get_log_size(database) > 10**6)
         )
         demo.stop(number)
         assert "Traceback" not in demo.text
@@ -136,6 +136,6 @@ def test_stopped_half_way_nothing_is_half_loaded(tmp_path: Path, number: int) ->
     assert counts[1] in (0, 1)
 
 
-def log_size(database: Path) -> int:
+def get_log_size(database: Path) -> int:
     log = database.with_name(database.name + "-wal")
     return log.stat().st_size if log.exists() else 0

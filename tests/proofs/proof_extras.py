@@ -1,4 +1,4 @@
-"""A service without any extra, in a process that can import none of them."""
+"""A service without extras, in a process that cannot import them."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from tests.docs.pages import ROOT
 from tests.plans.world import furnish
 
 
-def test_without_any_extra_the_service_starts_and_says_what_is_missing() -> None:
+def test_a_service_without_extras_starts_and_names_the_missing_ones() -> None:
     with own_url("sqlite") as url:
         database = Database(url)
         furnish(database)
@@ -41,6 +41,6 @@ def test_without_any_extra_the_service_starts_and_says_what_is_missing() -> None
         status, _, detail = answers[name]
         assert status == 501
         assert f"rata[{extra}]" in detail
-    # without zstd a pull is compressed as every client knows
+    # without zstd the service compresses pulls with gzip
     assert answers["ndjson"][:2] == answers["csv"][:2] == answers["read_pull"][:2] == (200, "gzip")
     assert answers["read_action"][0] == answers["read_plan"][0] == answers["read_matrix_csv"][0] == 200

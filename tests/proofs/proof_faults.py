@@ -1,4 +1,4 @@
-"""Hundreds of pulls over lines that drop, reset, delay, lose and change bytes, by processes that are killed."""
+"""Hundreds of pulls by killed processes over connections that drop, reset, delay, lose and change bytes."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.client.world import Served
 from tests.proofs import read_number
 
 
-def test_whatever_happens_on_the_way_no_wrong_file_is_ever_left(
+def test_no_fault_of_the_connection_leaves_a_wrong_file(
     served: Served,  # noqa: F811
     token: str,  # noqa: F811
     tmp_path: Path,

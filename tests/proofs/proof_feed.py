@@ -1,5 +1,4 @@
-"""The feed over hundreds of journals by chance, shrunk where a reader loses a row; and copies over long walks of a
-plan by chance. The suite tries a few of each."""
+"""The feed over hundreds of random journals, and copies over long random walks of a plan; the suite tries a few."""
 
 import pytest
 
@@ -15,7 +14,5 @@ def test_no_reader_loses_a_row(template: Database) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_copies_hold_what_the_feed_says_was_there(
-    connect: Connect, database: OneTransaction, seed: int
-) -> None:
+def test_copies_equal_the_states_of_the_feed(connect: Connect, database: OneTransaction, seed: int) -> None:
     walk_by_chance(connect, database, seed=seed, steps=150)

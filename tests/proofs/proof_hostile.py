@@ -1,4 +1,4 @@
-"""Thousands of requests, malformed by chance, against a running service. The same seed makes the same requests."""
+"""Thousands of randomly malformed requests against a running service, reproducible by their seed."""
 
 from tests.hostile.conftest import running, service  # noqa: F401 - fixtures
 from tests.hostile.service import Service
@@ -6,5 +6,5 @@ from tests.hostile.test_fuzz import SEED, send_changed_by_chance
 from tests.proofs import read_number
 
 
-def test_requests_changed_by_chance(service: Service) -> None:  # noqa: F811
+def test_randomly_changed_requests_have_a_valid_reply(service: Service) -> None:  # noqa: F811
     send_changed_by_chance(service, read_number("COUNT", 6_000), read_number("SEED", SEED))

@@ -41,7 +41,7 @@ OF_AN_OPERATION = (
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what is committed."""
+    """A copy of the committed files."""
     folder = tmp_path / "checkout"
     folder.mkdir()
     archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
@@ -50,7 +50,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def run(checkout: Path, *words: str, **settings: str) -> None:
-    """Run a program of the environment on the code of the copy; fails with its output."""
+    """Run a program of the environment on the copy. Fails with its output if the program fails."""
     program = str(Path(sys.executable).with_name(words[0]))
     environment = {**os.environ, **settings, "PYTHONPATH": str(checkout)}
     done = subprocess.run(
@@ -66,7 +66,7 @@ def run(checkout: Path, *words: str, **settings: str) -> None:
         pytest.fail(f"{' '.join(words)}\n{done.stdout[-8000:]}", pytrace=False)
 
 
-def section(title: str) -> list[Block]:
+def read_section(title: str) -> list[Block]:
     """Return the blocks of a section of the page."""
     before, _, rest = PAGE.read_text().partition(f"## {title}\n")
     first = before.count("\n") + 1
@@ -74,7 +74,7 @@ def section(title: str) -> list[Block]:
     return [block for block in blocks_of(PAGE) if first < block.line <= last]
 
 
-def apply(checkout: Path, block: Block) -> None:
+def apply_block(checkout: Path, block: Block) -> None:
     """Do to the copy what a block says."""
     name, _, line = block.argument.partition(": ")
     file = checkout / name
@@ -91,7 +91,7 @@ def apply(checkout: Path, block: Block) -> None:
         file.write_text("".join(lines))
 
 
-def files_of(checkout: Path) -> dict[str, bytes]:
+def read_files(checkout: Path) -> dict[str, bytes]:
     names = subprocess.run(
         [
             "find",
@@ -116,13 +116,13 @@ def files_of(checkout: Path) -> dict[str, bytes]:
     return {name.removeprefix("./"): (checkout / name).read_bytes() for name in names}
 
 
-def changed(before: dict[str, bytes], after: dict[str, bytes]) -> Iterator[str]:
-    """Yield the files that are new or not as before, without those that are generated."""
+def list_changed(before: dict[str, bytes], after: dict[str, bytes]) -> Iterator[str]:
+    """Yield the new and changed files, without generated ones."""
     yield from sorted(name for name in after if before.get(name) != after[name] and name not in GENERATED)
 
 
-def hold(checkout: Path, tests: tuple[str, ...]) -> None:
-    """Run the linters, which mend nothing, and tests of the copy on both engines."""
+def check(checkout: Path, tests: tuple[str, ...]) -> None:
+    """Run the linters without fixes and the tests of the copy on both engines."""
     run(checkout, "ruff", "check", "app", "migrations")
     run(checkout, "ruff", "format", "--check", "app", "migrations")
     run(checkout, "mypy", "app")
@@ -131,10 +131,10 @@ def hold(checkout: Path, tests: tuple[str, ...]) -> None:
     )
 
 
-def test_a_field_of_an_action_is_two_files(checkout: Path, tmp_path: Path) -> None:
-    before = files_of(checkout)
-    for block in section("A field of an action"):
-        apply(checkout, block)
+def test_a_field_of_an_action_needs_two_files(checkout: Path, tmp_path: Path) -> None:
+    before = read_files(checkout)
+    for block in read_section("A field of an action"):
+        apply_block(checkout, block)
         if block.language == "sh":
             database = {"RATA_DATABASE_URL": f"sqlite:///{tmp_path / 'how-to.db'}"}
             run(checkout, "alembic", "upgrade", "head", **database)
@@ -142,31 +142,31 @@ def test_a_field_of_an_action_is_two_files(checkout: Path, tmp_path: Path) -> No
             assert program == ".venv/bin/alembic"
             run(checkout, "alembic", *words[:3], words[3].strip().strip('"'), **database)
     run(checkout, "rata", "openapi", "--write")
-    (model, revision) = changed(before, files_of(checkout))
+    (model, revision) = list_changed(before, read_files(checkout))
     assert model == "app/plans/actions/models.py"
     assert revision.startswith("migrations/versions/")
-    hold(checkout, OF_A_FIELD)
+    check(checkout, OF_A_FIELD)
 
 
-def test_a_report_is_one_file_and_one_line(checkout: Path) -> None:
-    before = files_of(checkout)
-    for block in section("A report"):
-        apply(checkout, block)
+def test_a_report_needs_one_file_and_one_line(checkout: Path) -> None:
+    before = read_files(checkout)
+    for block in read_section("A report"):
+        apply_block(checkout, block)
     run(checkout, "rata", "openapi", "--write")
-    after = files_of(checkout)
-    catalogue, report = changed(before, after)
+    after = read_files(checkout)
+    catalogue, report = list_changed(before, after)
     assert (catalogue, report) == ("app/reports/catalogue.py", "app/reports/plan_sizes.py")
     assert after[catalogue].count(b"\n") == before[catalogue].count(b"\n") + 1
-    hold(checkout, OF_A_REPORT)
+    check(checkout, OF_A_REPORT)
 
 
 def change(checkout: Path, title: str) -> list[str]:
     """Apply a section of the page to the copy, write the document, and return the changed files."""
-    before = files_of(checkout)
-    for block in section(title):
-        apply(checkout, block)
+    before = read_files(checkout)
+    for block in read_section(title):
+        apply_block(checkout, block)
     run(checkout, "rata", "openapi", "--write")
-    return list(changed(before, files_of(checkout)))
+    return list(list_changed(before, read_files(checkout)))
 
 
 def test_a_finding_is_two_files(checkout: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_finding_is_two_files(checkout: Path) -> None:
         "pointers = [one.pointer for one in findings_of(line, Facts('63.02', 2026)) if one.kind.code == 'W11']\n"
         "assert pointers == ['/components/0/amount'], pointers\n",
     )
-    hold(checkout, OF_A_FINDING)
+    check(checkout, OF_A_FINDING)
 
 
 def test_a_setting_is_one_file(checkout: Path) -> None:
@@ -198,11 +198,11 @@ def test_a_setting_is_one_file(checkout: Path) -> None:
         "else:\n    raise AssertionError\n"
     )
     run(checkout, "python", "-c", refused, **{name: "0"})
-    hold(checkout, OF_A_SETTING)
+    check(checkout, OF_A_SETTING)
 
 
 def test_an_operation_is_three_files(checkout: Path) -> None:
     files = ["models.py", "queries.py", "routes.py"]
     assert change(checkout, "An operation") == [f"app/agencies/{file}" for file in files]
     assert b'"list_merged"' in (checkout / "openapi/rata.v1.json").read_bytes()
-    hold(checkout, OF_AN_OPERATION)
+    check(checkout, OF_AN_OPERATION)

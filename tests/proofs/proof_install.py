@@ -11,7 +11,7 @@ import pytest
 from tests.docs.pages import ROOT, blocks_of
 from tests.proofs.machines import Machine, booting, load_wheels, pack
 from tests.proofs.programs import program
-from tests.restoring.world import documented
+from tests.restoring.world import read_block
 
 CHECKOUT, WHEELS = "/usr/local/src/rata", "/srv/wheels"
 NAME = "rata.example.go.id"
@@ -138,13 +138,13 @@ def test_service_comes_back_and_stops_in_order(machine: Machine, token: str) -> 
 def test_upgrade_keeps_settings_certificate_and_data(machine: Machine, token: str) -> None:
     kept = "sha256sum /etc/rata/rata.env /etc/nginx/tls/*"
     before = machine.run(kept).stdout
-    machine.run(documented("sh deploy/install.sh"), folder=CHECKOUT, **OFFLINE)
+    machine.run(read_block("sh deploy/install.sh"), folder=CHECKOUT, **OFFLINE)
     assert machine.run(kept).stdout == before
     assert ask(machine, token, "/v1/me")["principal"] == "administrator"
 
 
 def test_restored_database_serves(machine: Machine, token: str) -> None:
-    way_back = documented("pg_restore")
+    way_back = read_block("pg_restore")
     machine.run("install --owner=rata /var/backups/rata/*.backup /var/lib/rata/rata.backup")
     machine.run(f"runuser --user=rata -- sh -eu <<'END'\ncd /var/lib/rata\n{way_back}\nEND\n")
     machine.run(
@@ -162,7 +162,7 @@ def test_tables_are_cut_by_year(machine: Machine, token: str) -> None:
         ("add", "2037", this_year + 11),
         ("remove", "2020", this_year),
     ):
-        text = documented(f"{name}.sql", "scaling")
+        text = read_block(f"{name}.sql", "scaling")
         assert shown in text
         machine.run(text.replace(shown, str(year)) if shown else text, folder=CHECKOUT)
     machine.run("systemctl start rata")

@@ -1,6 +1,6 @@
-"""Clients that offer `Upgrade: h2c` over plain HTTP lose no body: Java's `HttpClient` and `curl --http2`.
+"""Java's `HttpClient` and `curl --http2`, which offer `Upgrade: h2c` over plain HTTP, lose no body.
 
-Each writes and reads back, straight to `rata serve` and through the shipped proxy.
+Each writes and reads back, directly at `rata serve` and through the shipped proxy.
 """
 
 import json
@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from app.kit.database.engine import Database
-from tests.hostile.service import Service, serving
-from tests.proofs.programs import program
-from tests.proofs.proxies import proxying
+from tests.hostile.service import Service, run_service
+from tests.proofs.programs import find_program
+from tests.proofs.proxies import run_proxy
 
 ROUNDS = 20
 YEARS = {"direct": 2031, "proxied": 2032}
@@ -22,25 +22,25 @@ YEARS = {"direct": 2031, "proxied": 2032}
 
 @pytest.fixture(scope="module")
 def direct(sqlite_template: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with serving(sqlite_template, tmp_path_factory.mktemp("served")) as service:
+    with run_service(sqlite_template, tmp_path_factory.mktemp("served")) as service:
         yield service
 
 
 @pytest.fixture(scope="module")
 def proxied(direct: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with proxying(direct, tmp_path_factory.mktemp("nginx")) as proxy:
+    with run_proxy(direct, tmp_path_factory.mktemp("nginx")) as proxy:
         yield proxy
 
 
 @pytest.fixture(params=YEARS)
-def reached(request: pytest.FixtureRequest) -> tuple[Service, int]:
-    """The service, bare or behind the proxy, and a year that only this way writes."""
+def target(request: pytest.FixtureRequest) -> tuple[Service, int]:
+    """The service, direct or behind the proxy, and a year of its own writes."""
     return request.getfixturevalue(request.param), YEARS[request.param]
 
 
-def test_java_loses_no_body(reached: tuple[Service, int], direct: Service) -> None:
-    service, year = reached
-    java = program("java", "default-jdk-headless")
+def test_java_loses_no_body(target: tuple[Service, int], direct: Service) -> None:
+    service, year = target
+    java = find_program("java", "default-jdk-headless")
     source = Path(__file__).with_name("Office.java")
     command = [java, source, f"http://127.0.0.1:{service.port}", service.token, str(year)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
@@ -55,15 +55,15 @@ def test_java_loses_no_body(reached: tuple[Service, int], direct: Service) -> No
         "stored": ROUNDS,
         "judged": ROUNDS,
     }
-    assert direct.faults() == []
+    assert direct.list_faults() == []
 
 
-def test_curl_that_offers_http2_loses_no_body(reached: tuple[Service, int], tmp_path: Path) -> None:
-    service, year = reached
+def test_curl_with_an_offer_of_http2_loses_no_body(target: tuple[Service, int], tmp_path: Path) -> None:
+    service, year = target
     url = f"http://127.0.0.1:{service.port}/v1/plans/63.02-{year + 4}"
     body = tmp_path / "body.json"
     body.write_text(json.dumps({"title": "RAT", "note": "z" * 100_000}))
-    curl = [program("curl", "curl"), "--http2", "--silent", "--show-error", "--max-time", "60"]
+    curl = [find_program("curl", "curl"), "--http2", "--silent", "--show-error", "--max-time", "60"]
     curl += [
         "--header",
         f"Authorization: Bearer {service.token}",
@@ -85,5 +85,5 @@ def test_curl_that_offers_http2_loses_no_body(reached: tuple[Service, int], tmp_
     ]
     steps += ["--next", *curl[1:], *shown, url]
     done = subprocess.run([*curl, *steps], capture_output=True, text=True, check=True)
-    # created; refused for a field that it knows not, so its body was read; read, all on one connection
+    # created; refused for an unknown field, so the service read the body; read; all on one connection
     assert done.stdout.splitlines() == ["201 1", "422 0", "200 0"]

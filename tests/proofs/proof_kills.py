@@ -1,4 +1,4 @@
-"""A follower of the feed killed at 50 instants while others write, on each engine."""
+"""A follower of the feed, killed at 50 instants during writes, on each engine."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.client.world import Served
 from tests.proofs import read_number
 
 
-def test_killed_at_any_instant_it_ends_equal_to_the_source(
+def test_a_killed_follower_ends_equal_to_the_source(
     served: Served,  # noqa: F811
     token: str,  # noqa: F811
     at_work: httpx.Client,  # noqa: F811

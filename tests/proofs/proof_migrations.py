@@ -1,4 +1,4 @@
-"""Every migration down and up again on both engines, with data in every table; the suite goes back three."""
+"""All migrations down and up again on both engines with data in every table; the suite goes back three."""
 
 import pytest
 

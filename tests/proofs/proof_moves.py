@@ -1,4 +1,4 @@
-"""Every caller at every state of a plan; the suite tries those who see nothing of it at every second one."""
+"""All callers at every state of a plan; the suite tries callers without a view at every second state."""
 
 import pytest
 

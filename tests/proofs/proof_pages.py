@@ -1,4 +1,4 @@
-"""Lists of 20,000 rows read page by page while others insert, change and delete, on each engine."""
+"""Lists of 20,000 rows read page by page during inserts, changes and deletions, on each engine."""
 
 from collections.abc import Iterator
 
@@ -16,5 +16,5 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 @pytest.mark.parametrize("listed", LISTS)
-def test_every_row_that_nobody_touched_is_there_exactly_once(world: World, listed: str) -> None:
+def test_every_unchanged_row_appears_exactly_once(world: World, listed: str) -> None:
     read_while_others_write(world, listed)

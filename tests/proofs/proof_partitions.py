@@ -35,13 +35,13 @@ CUT = (
     "coverage_service",
 )
 
-# only PostgreSQL cuts tables
+# only PostgreSQL has partitions
 is_tested = pytest.mark.skipif("postgres" not in ENGINES, reason="RATA_TEST_ENGINES leaves PostgreSQL out")
 
 
 @pytest.fixture(scope="module")
 def filled() -> Iterator[Database]:
-    """A row in every table, cut by year."""
+    """A database with rows in every table, partitioned by year."""
     with own_url("postgres") as url:
         fill(Database(url))
         database = Database(url)
@@ -50,14 +50,14 @@ def filled() -> Iterator[Database]:
         run_shipped(database, "cut")
         assert count_rows(database) == before
         for name in CUT:
-            assert parts_of(database, name) == ["earlier", *years, "later"]
-            assert rows_of(database, f"{name}_2026") > 0
+            assert list_partitions(database, name) == ["earlier", *years, "later"]
+            assert count_partition_rows(database, f"{name}_2026") > 0
         yield database
         database.close()
 
 
 @is_tested
-def test_a_year_is_written_read_and_put_away(filled: Database) -> None:
+def test_a_year_is_written_read_and_detached(filled: Database) -> None:
     with filled.writing() as session:
         load_small_reference(session, "73.22")
     with ExitStack() as stack:
@@ -70,41 +70,41 @@ def test_a_year_is_written_read_and_put_away(filled: Database) -> None:
         regency = Regency(connect, "73.22", 3, connect(("reviewer", "73")))
         regency.plan_it()
         regency.adopt_it()
-        regency.report(1)  # of 2025, before the first year that there was
-        assert rows_of(filled, "progress_earlier") == 3
+        regency.report(1)  # of 2025, before the first partition
+        assert count_partition_rows(filled, "progress_earlier") == 3
         client, nation = connect(("secretariat", "63.02")), connect(("reader", "0"))
         put(client, "A-9", base=ACTION)
         report(client, "A-9", 2, spent=5, outputs=[{"code": "O1", "achieved": 3}])
         put_coverage(client, SEKAPUNG, period="2026-Q3")
         less = {"items": [{**ACTION, "code": "A-9", "outputs": []}]}
         refused = client.put(f"{AT}/actions", json=less, headers=ANY)
-        assert refused.status_code == 409  # reported on: the keys between the tables hold
-        assert answer(client, f"{AT}/summary?period=2026-Q2") != answer(
+        assert refused.status_code == 409  # the line has reports: the foreign keys still work
+        assert get_content(client, f"{AT}/summary?period=2026-Q2") != get_content(
             client, f"{AT}/summary?period=2026-Q1"
         )
-        assert answer(client, "/v1/pulls/2026-Q2?region=63")
-        kept = {path: answer(nation, path) for path in FROZEN}
+        assert get_content(client, "/v1/pulls/2026-Q2?region=63")
+        kept = {path: get_content(nation, path) for path in FROZEN}
 
         with pytest.raises(DBAPIError, match=r"Not frozen: 63\.02 2026-Q"):
             run_shipped(filled, "remove", year=2026)
         freeze_all(filled, 2026)
         run_shipped(filled, "remove", year=2026)
-        assert parts_of(filled, "progress")[:2] == ["earlier", "2027"]
-        assert rows_of(filled, "progress_2026") > 0
-        assert {path: answer(nation, path) for path in FROZEN} == kept
+        assert list_partitions(filled, "progress")[:2] == ["earlier", "2027"]
+        assert count_partition_rows(filled, "progress_2026") > 0
+        assert {path: get_content(nation, path) for path in FROZEN} == kept
     with filled.read_session() as session:
         assert verify_journal(session).breaks == []
 
 
 @is_tested
-def test_migrations_and_models_see_no_difference(filled: Database) -> None:
+def test_migrations_and_models_match_partitioned_tables(filled: Database) -> None:
     config = make_alembic_config(filled.url.render_as_string(hide_password=False))
     command.check(config)
     assert_no_orphans(filled)
     more = datetime.now(UTC).year + 11
     run_shipped(filled, "add", year=more)
     for name in CUT:
-        assert parts_of(filled, name)[-2:] == [str(more), "later"]
+        assert list_partitions(filled, name)[-2:] == [str(more), "later"]
     filled.engine.dispose()
     command.downgrade(config, "0013")
     command.upgrade(config, "head")
@@ -134,23 +134,23 @@ def freeze_all(database: Database, year: int) -> None:
         )
 
 
-def answer(client: TestClient, path: str) -> bytes:
+def get_content(client: TestClient, path: str) -> bytes:
     reply = client.get(path)
     assert reply.status_code == 200, reply.text
     return reply.content
 
 
-def parts_of(database: Database, table: str) -> list[str]:
-    """Ends of the names of a table's parts, in the order of their years."""
+def list_partitions(database: Database, table: str) -> list[str]:
+    """Return the suffixes of the partitions of a table, in the order of their years."""
     with database.engine.connect() as connection:
-        found = connection.exec_driver_sql(
+        names = connection.exec_driver_sql(
             "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid "
             f"WHERE inhparent = to_regclass('{table}')"
         ).scalars()
-        ends = [name.removeprefix(f"{table}_") for name in found]
+        ends = [name.removeprefix(f"{table}_") for name in names]
     return sorted(ends, key=lambda end: {"earlier": "0", "later": "9"}.get(end, end))
 
 
-def rows_of(database: Database, part: str) -> int:
+def count_partition_rows(database: Database, part: str) -> int:
     with database.engine.connect() as connection:
         return int(connection.exec_driver_sql(f"SELECT count(*) FROM years.{part}").scalar() or 0)

@@ -1,4 +1,4 @@
-"""The shipped nginx configuration in front of `rata serve`: cuts and bounds what it should, changes nothing else."""
+"""The shipped nginx configuration in front of `rata serve`: time-outs, limits, and otherwise unchanged replies."""
 
 import http.client
 import json
@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from app.kit.database.engine import Database
-from tests.hostile.service import SETTINGS, Service, serving
-from tests.hostile.test_upgrades import OFFERS, REQUESTS, sent, steady, written
+from tests.hostile.service import SETTINGS, Service, run_service
+from tests.hostile.test_upgrades import OFFERS, REQUESTS, build_request, drop_changing, exchange
 from tests.plans.world import ACTION
-from tests.proofs.programs import program
-from tests.proofs.proxies import IMPATIENT, proxying
+from tests.proofs.programs import find_program
+from tests.proofs.proxies import IMPATIENT, run_proxy
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: rata\r\n"
 UPLOAD = "POST /v1/plans/63.02-2026/validate HTTP/1.1\r\nHost: rata\r\nContent-Type: application/json\r\n"
@@ -29,35 +29,35 @@ PLAN = "/v1/plans/63.02-2026"
 
 @pytest.fixture(scope="module")
 def direct(sqlite_template: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with serving(sqlite_template, tmp_path_factory.mktemp("served"), SETTINGS) as service:
+    with run_service(sqlite_template, tmp_path_factory.mktemp("served"), SETTINGS) as service:
         action = f"{PLAN}/actions/A-001"
         for target, body in ((PLAN, {"title": "RAT"}), (action, ACTION)):
-            reply = service.ask(service.request("PUT", target, body=json.dumps(body).encode()))
+            reply = service.ask(service.build_request("PUT", target, body=json.dumps(body).encode()))
             assert reply.status == 201, reply.data
-        service.ask(service.request("GET", "/openapi.json"))  # who asks first waits until it is made
+        service.ask(service.build_request("GET", "/openapi.json"))  # the first request renders it
         yield service
 
 
 @pytest.fixture(scope="module")
 def through(direct: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with proxying(direct, tmp_path_factory.mktemp("nginx")) as proxy:
+    with run_proxy(direct, tmp_path_factory.mktemp("nginx")) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def proxy(through: Service, direct: Service) -> Iterator[Service]:
-    faults = len(direct.faults())
+    faults = len(direct.list_faults())
     yield through
-    assert through.serves()
-    assert direct.faults()[faults:] == []
+    assert through.is_serving()
+    assert direct.list_faults()[faults:] == []
 
 
 # Slow clients
 
 
-def test_silent_connection_is_cut(proxy: Service) -> None:
-    with proxy.line() as line:
-        assert proxy.serves()
+def test_idle_connection_is_cut(proxy: Service) -> None:
+    with proxy.open_line() as line:
+        assert proxy.is_serving()
         assert line.is_cut()
 
 
@@ -65,66 +65,66 @@ def test_silent_connection_is_cut(proxy: Service) -> None:
     "head", [HEAD, HEAD + b"X-Long: ", b"GET /" + b"a" * 50], ids=["lines", "value", "address"]
 )
 def test_slow_head_is_cut(proxy: Service, head: bytes) -> None:
-    with proxy.line() as line:
+    with proxy.open_line() as line:
         line.send(head[:-3])
         line.drip(head[-3:] + b"a" * 10_000)
 
 
 def test_slow_head_is_cut_on_a_kept_connection_too(proxy: Service) -> None:
-    with proxy.line() as line:
+    with proxy.open_line() as line:
         line.send(HEAD + b"\r\n")
-        assert line.first().status == 200
+        assert line.read_first().status == 200
         line.drip(HEAD + b"X: " + b"a" * 10_000)
 
 
 @pytest.mark.parametrize("length", ["Content-Length: 10000", "Transfer-Encoding: chunked"])
-def test_body_that_stops_is_cut(proxy: Service, length: str) -> None:
+def test_stalled_body_is_cut(proxy: Service, length: str) -> None:
     head = f"{UPLOAD}{proxy.authorization}{length}\r\n\r\n".encode()
-    with proxy.line() as line:
+    with proxy.open_line() as line:
         line.send(head + (b"1\r\n{\r\n" if "chunked" in length else b"{"))
-        assert proxy.serves()
+        assert proxy.is_serving()
         assert line.is_cut()
 
 
-def test_refused_body_that_goes_on_is_cut(proxy: Service) -> None:
-    with proxy.line() as line:
+def test_refused_body_that_continues_is_cut(proxy: Service) -> None:
+    with proxy.open_line() as line:
         line.send(f"{UPLOAD}{proxy.authorization}Content-Length: 50000000\r\n\r\n".encode())
         assert b" 413 " in line.socket.recv(65536)
         line.drip(b"[" * 10_000)
 
 
 def test_unread_reply_is_reset(proxy: Service) -> None:
-    with proxy.line(receive_buffer=4096) as line:
-        line.send(proxy.request("GET", "/openapi.json"))
+    with proxy.open_line(receive_buffer=4096) as line:
+        line.send(proxy.build_request("GET", "/openapi.json"))
         assert line.is_reset()
 
 
 def test_reply_read_byte_by_byte_is_reset(proxy: Service) -> None:
-    with proxy.line(receive_buffer=4096) as line:
-        line.send(proxy.request("GET", "/openapi.json"))
+    with proxy.open_line(receive_buffer=4096) as line:
+        line.send(proxy.build_request("GET", "/openapi.json"))
         for _ in range(4000):
             if line.is_reset(0):
                 return
             line.socket.recv(1)
             time.sleep(0.01)
-        raise AssertionError("was read to for as long as it liked")
+        raise AssertionError("the proxy kept sending to a slow reader")
 
 
-def test_poor_line_is_served_to_its_end(proxy: Service) -> None:
-    """Several times as long as each time-out, both ways, at 15 times 2 kB/s: the time-outs are 15 times as short."""
-    with proxy.line(receive_buffer=16384) as line:
+def test_slow_client_receives_its_whole_reply(proxy: Service) -> None:
+    """Both directions take several time-outs, at 15 times 2 kB/s, since the time-outs are 15 times as short."""
+    with proxy.open_line(receive_buffer=16384) as line:
         body = json.dumps({"title": "x" * 300_000}).encode()
         head = f"PUT {PLAN}?dry_run=true HTTP/1.1\r\nHost: rata\r\nContent-Length: {len(body)}\r\nIf-Match: *\r\n"
         line.send(f"{head}Content-Type: application/json\r\n{proxy.authorization}\r\n".encode())
         for at in range(0, len(body), 40_000):
             assert line.send(body[at : at + 40_000])
             time.sleep(0.6)
-        assert line.first().status == 422
-        line.send(proxy.request("GET", "/openapi.json"))
+        assert line.read_first().status == 422
+        line.send(proxy.build_request("GET", "/openapi.json"))
         size, began = 0, time.monotonic()
         while data := line.socket.recv(3000):
             size += len(data)
-            if size > 10 * 30_000:  # long enough: the rest at once
+            if size > 10 * 30_000:  # then read the rest at once
                 continue
             time.sleep(max(0, size / 30_000 - (time.monotonic() - began)))
         assert size > 1_000_000
@@ -158,32 +158,33 @@ def test_large_head_is_431(proxy: Service, head: bytes) -> None:
 
 def test_head_within_the_bounds_passes(proxy: Service) -> None:
     assert (
-        proxy.ask(proxy.request("GET", "/v1/me", *(f"X-{n}: {'a' * 15_000}" for n in range(4)))).status == 200
+        proxy.ask(proxy.build_request("GET", "/v1/me", *(f"X-{n}: {'a' * 15_000}" for n in range(4)))).status
+        == 200
     )
 
 
 @pytest.mark.parametrize("is_chunked", [False, True])
 def test_body_beyond_the_bound_is_413(proxy: Service, is_chunked: bool) -> None:
-    head, piece = proxy.request("PUT", PLAN, body=b""), b"a" * 2**16
+    head, piece = proxy.build_request("PUT", PLAN, body=b""), b"a" * 2**16
     framing = b"Transfer-Encoding: chunked" if is_chunked else b"Content-Length: %d" % (26 * 2**20)
-    with proxy.line() as line:
+    with proxy.open_line() as line:
         line.send(head.replace(b"Content-Length: 0", framing))
         for _ in range(26 * 16):
             if not line.send(b"10000\r\n" + piece + b"\r\n" if is_chunked else piece):
                 break
-        reply = line.rest()
+        reply = line.read_rest()
     assert reply.data == b"" or (reply.status, reply.problem["code"]) == (413, "too_large")
-    whole = proxy.request("PUT", f"{PLAN}?dry_run=true", body=b" " * (25 * 2**20 - 2) + b"{}")
+    whole = proxy.build_request("PUT", f"{PLAN}?dry_run=true", body=b" " * (25 * 2**20 - 2) + b"{}")
     assert proxy.ask(whole).status not in (413, None)
 
 
-def test_connections_at_work_are_bounded_per_address(proxy: Service) -> None:
+def test_busy_connections_are_limited_per_address(proxy: Service) -> None:
     unfinished = f"{UPLOAD}{proxy.authorization}Content-Length: 10\r\n\r\n".encode()
-    lines = [proxy.line() for _ in range(20)]
+    lines = [proxy.open_line() for _ in range(20)]
     for line in lines:
         line.send(unfinished)
     time.sleep(0.2)
-    reply = proxy.ask(proxy.request("GET", "/v1/me", "Accept-Language: en"))
+    reply = proxy.ask(proxy.build_request("GET", "/v1/me", "Accept-Language: en"))
     assert (reply.status, reply.problem["title"]) == (503, "Busy")
     assert "retry-after: 10" in reply.head
     for line in lines:
@@ -191,21 +192,21 @@ def test_connections_at_work_are_bounded_per_address(proxy: Service) -> None:
     time.sleep(0.2)
 
 
-def test_connections_that_ask_for_nothing_make_room(direct: Service, tmp_path: Path) -> None:
+def test_idle_connections_make_room(direct: Service, tmp_path: Path) -> None:
     few = {"worker_processes auto": "worker_processes 1", "worker_connections 2048": "worker_connections 40"}
-    with proxying(
+    with run_proxy(
         direct, tmp_path, {**few, "client_header_timeout 30s": "client_header_timeout 300s"}
     ) as proxy:
-        lines = [proxy.line() for _ in range(100)]
-        assert proxy.serves()
+        lines = [proxy.open_line() for _ in range(100)]
+        assert proxy.is_serving()
         assert lines[0].is_cut()
         for line in lines:
             line.socket.close()
 
 
-# Nothing else changes
+# Unchanged replies
 
-ASKED: list[tuple[str, str, dict[str, str], bytes | None]] = [
+REPLIED: list[tuple[str, str, dict[str, str], bytes | None]] = [
     ("GET", "/openapi.json", {}, None),
     ("GET", "/openapi.json", {"Accept-Encoding": "gzip"}, None),
     ("HEAD", "/openapi.json", {"Accept-Encoding": "gzip"}, None),
@@ -224,16 +225,16 @@ ASKED: list[tuple[str, str, dict[str, str], bytes | None]] = [
     ("PUT", f"{PLAN}?dry_run=true", {"If-Match": "*"}, b'{"title": "RAT"}'),
     ("PUT", f"{PLAN}?dry_run=true", {"If-Match": '"0"'}, b'{"title": "RAT"}'),
     ("PATCH", f"{PLAN}?dry_run=true", {"If-Match": "*"}, b'{"title": 5}'),
-    ("GET", f"{PLAN}?nobody=1", {"Accept-Language": "en"}, None),
+    ("GET", f"{PLAN}?unknown=1", {"Accept-Language": "en"}, None),
     ("GET", "/v1//plans/%2e/x%2Fy", {}, None),
     ("OPTIONS", PLAN, {}, None),
     ("DELETE", "/v1/me", {}, None),
 ]
 OWN = {"date", "server", "connection", "transfer-encoding", "x-request-id"}
-"""Headers that each hop writes itself."""
+"""Headers that each hop writes."""
 
 
-def replied(
+def fetch(
     service: Service, method: str, target: str, headers: dict[str, str], body: bytes | None
 ) -> tuple[int, dict[str, str], bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
@@ -242,54 +243,56 @@ def replied(
         own["Content-Type"] = "application/json"
     connection.request(method, target, body, own | headers)
     reply = connection.getresponse()
-    found = {name.lower(): value for name, value in reply.getheaders() if name.lower() not in OWN}
+    fields = {name.lower(): value for name, value in reply.getheaders() if name.lower() not in OWN}
     data = reply.read()
     connection.close()
-    return reply.status, found, data
+    return reply.status, fields, data
 
 
-@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: f"{asked[0]} {asked[1]} {asked[2]}")
-def test_reply_is_the_one_of_the_service(
-    proxy: Service, direct: Service, asked: tuple[str, str, dict[str, str], bytes | None]
+@pytest.mark.parametrize("request_parts", REPLIED, ids=lambda parts: f"{parts[0]} {parts[1]} {parts[2]}")
+def test_reply_equals_that_of_the_service(
+    proxy: Service, direct: Service, request_parts: tuple[str, str, dict[str, str], bytes | None]
 ) -> None:
-    without = replied(direct, *asked)
-    assert replied(proxy, *asked) == without
-    tag = without[1].get("etag")
-    if tag and asked[0] in ("GET", "HEAD"):
-        method, target, headers, body = asked
+    unproxied = fetch(direct, *request_parts)
+    assert fetch(proxy, *request_parts) == unproxied
+    tag = unproxied[1].get("etag")
+    if tag and request_parts[0] in ("GET", "HEAD"):
+        method, target, headers, body = request_parts
         for name in ("If-None-Match", "If-Match", "If-Range"):
             for value in (tag, '"another"'):
                 conditional = (method, target, {**headers, name: value}, body)
-                assert replied(proxy, *conditional) == replied(direct, *conditional), (name, value)
+                assert fetch(proxy, *conditional) == fetch(direct, *conditional), (name, value)
 
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_an_offered_upgrade_changes_no_reply(proxy: Service, name: str) -> None:
     for is_chunked in (False, True):
-        plain = sent(proxy, [written(proxy, name, [], is_chunked)], is_piped=False)
+        plain = exchange(proxy, [build_request(proxy, name, [], is_chunked)], is_piped=False)
         assert len(plain.statuses) == 2
         for offer in OFFERS.values():
-            head, end, body = written(proxy, name, offer, is_chunked).partition(b"\r\n\r\n")
+            head, end, body = build_request(proxy, name, offer, is_chunked).partition(b"\r\n\r\n")
             for pieces in ([head + end + body], [head, end + body]):
                 for is_piped in (False, True):
-                    assert steady(sent(proxy, pieces, is_piped=is_piped)) == steady(plain), offer
+                    assert drop_changing(exchange(proxy, pieces, is_piped=is_piped)) == drop_changing(
+                        plain
+                    ), offer
 
 
-def test_client_that_asks_whether_to_go_on_is_answered(proxy: Service) -> None:
-    head = proxy.request("POST", f"{PLAN}/validate", "Expect: 100-continue", body=b"")
-    with proxy.line() as line:
+def test_expect_continue_receives_100_or_a_refusal(proxy: Service) -> None:
+    head = proxy.build_request("POST", f"{PLAN}/validate", "Expect: 100-continue", body=b"")
+    with proxy.open_line() as line:
         line.send(head.replace(b"Content-Length: 0", b"Content-Length: 2"))
         assert line.socket.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         line.send(b"{}")
-        assert line.rest().is_answered_or_cut
+        assert line.read_rest().is_answered_or_cut
     assert proxy.ask(head.replace(b"Content-Length: 0", b"Content-Length: 99999999")).statuses == [413]
 
 
-# What the service hears, and a reply that is long
+# Forwarded headers and long replies
 
 
 class Stub:
-    """A server of one reply: keeps the heads that it hears, and counts the bytes that it could send."""
+    """A server of one reply that records request heads and counts sent bytes."""
 
     def __init__(self, size: int) -> None:
         self.size, self.sent = size, 0
@@ -311,14 +314,14 @@ class Stub:
 
 
 @contextmanager
-def stubbed(size: int, folder: Path) -> Iterator[tuple[Stub, Service]]:
+def run_stub(size: int, folder: Path) -> Iterator[tuple[Stub, Service]]:
     stub = Stub(size)
-    with proxying(Service(stub.port, "none", 0, folder), folder) as proxy:
+    with run_proxy(Service(stub.port, "none", 0, folder), folder) as proxy:
         yield stub, proxy
 
 
-def test_service_hears_what_nginx_sees_and_no_hop_header(tmp_path: Path) -> None:
-    with stubbed(0, tmp_path) as (stub, proxy):
+def test_service_receives_the_addresses_of_nginx_and_no_hop_header(tmp_path: Path) -> None:
+    with run_stub(0, tmp_path) as (stub, proxy):
         lies = [
             "X-Forwarded-For: 1.2.3.4",
             "X-Forwarded-Proto: https",
@@ -332,7 +335,7 @@ def test_service_hears_what_nginx_sees_and_no_hop_header(tmp_path: Path) -> None
             "TE: trailers",
         ]
         proxy.ask(
-            written(proxy, "GET", [*OFFERS["h2c"], *lies, "X-End: yes"], False).replace(
+            build_request(proxy, "GET", [*OFFERS["h2c"], *lies, "X-End: yes"], False).replace(
                 b"Connection:", b"Connection: close,"
             )
         )
@@ -349,26 +352,26 @@ def test_service_hears_what_nginx_sees_and_no_hop_header(tmp_path: Path) -> None
     assert re.search(r"X-Request-Id: [0-9a-f]{32}\r\n", stub.heads[1])
 
 
-def test_long_reply_passes_whole_and_waits_for_its_reader(tmp_path: Path) -> None:
-    """A reply as long as a national pull: nginx keeps less than a megabyte of it, the kernel some more."""
+def test_long_reply_passes_whole_at_the_speed_of_its_reader(tmp_path: Path) -> None:
+    """nginx buffers less than a megabyte of a reply as long as a national pull, the kernel some more."""
     size = 512 * 2**20
-    with stubbed(size, tmp_path) as (stub, proxy), proxy.line() as line:
-        line.send(proxy.request("GET", "/v1/pulls/2026-Q2"))
-        got = 0
+    with run_stub(size, tmp_path) as (stub, proxy), proxy.open_line() as line:
+        line.send(proxy.build_request("GET", "/v1/pulls/2026-Q2"))
+        received = 0
         for _ in range(4):
             time.sleep(0.8)
-            got += len(line.socket.recv(2**20))
-            assert stub.sent - got < 12 * 2**20
+            received += len(line.socket.recv(2**20))
+            assert stub.sent - received < 12 * 2**20
         while data := line.socket.recv(2**20):
-            got += len(data)
+            received += len(data)
     assert stub.sent == size
-    assert got >= size
+    assert received >= size
 
 
-# What the proxy itself refuses
+# Refusals of the proxy
 
 
-def refused(service: Service, data: bytes) -> dict[str, Any]:
+def get_problem(service: Service, data: bytes) -> dict[str, Any]:
     reply = service.ask(data)
     assert f"x-request-id: {reply.problem['request_id']}" in reply.head
     assert "cache-control: no-store" in reply.head
@@ -392,28 +395,30 @@ CLOSING = HEAD + b"Connection: close\r\n"
         (HEAD + b"X: " + b"a" * 100_000 + b"\r\n\r\n", 431, "head_too_large"),
     ],
 )
-def test_refusal_is_a_problem_in_both_languages(proxy: Service, data: bytes, status: int, code: str) -> None:
-    shown = refused(proxy, data)
-    assert (shown["status"], shown["code"], shown["type"]) == (status, code, f"/problems/{code}")
-    english = refused(proxy, data.replace(b"Host: rata\r\n", b"Host: rata\r\nAccept-Language: en-GB\r\n"))
+def test_refusal_of_the_proxy_is_a_problem_in_both_languages(
+    proxy: Service, data: bytes, status: int, code: str
+) -> None:
+    problem = get_problem(proxy, data)
+    assert (problem["status"], problem["code"], problem["type"]) == (status, code, f"/problems/{code}")
+    english = get_problem(proxy, data.replace(b"Host: rata\r\n", b"Host: rata\r\nAccept-Language: en-GB\r\n"))
     assert english["code"] == code
-    assert proxy.ask(proxy.request("GET", shown["type"])).status == 200
+    assert proxy.ask(proxy.build_request("GET", problem["type"])).status == 200
 
 
-def test_service_that_is_away_is_busy(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
-    with proxying(Service(port, "none", 0, tmp_path), tmp_path) as proxy:
-        reply = proxy.ask(proxy.request("PUT", PLAN, "X-Request-Id: mine", body=b"{}"))
+def test_unreachable_service_is_busy(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with run_proxy(Service(port, "none", 0, tmp_path), tmp_path) as proxy:
+        reply = proxy.ask(proxy.build_request("PUT", PLAN, "X-Request-Id: mine", body=b"{}"))
         assert (reply.status, reply.problem["code"], reply.problem["request_id"]) == (503, "busy", "mine")
         assert "retry-after: 10" in reply.head
-        head = proxy.ask(proxy.request("HEAD", PLAN))
+        head = proxy.ask(proxy.build_request("HEAD", PLAN))
         assert head.statuses == [503]
         assert head.data.endswith(b"\r\n\r\n")
 
 
 def test_log_has_no_query_and_no_address(proxy: Service) -> None:
-    proxy.ask(proxy.request("GET", "/v1/me?secret=1", "X-Request-Id: look-for-me"))
+    proxy.ask(proxy.build_request("GET", "/v1/me?secret=1", "X-Request-Id: look-for-me"))
     lines = [json.loads(line) for line in proxy.log.read_text().splitlines()]
     (entry,) = [line for line in lines if line["request_id"] == "look-for-me"]
     assert (entry["path"], entry["status"]) == ("/v1/me", "400")
@@ -421,21 +426,30 @@ def test_log_has_no_query_and_no_address(proxy: Service) -> None:
     assert "127.0.0.1" not in proxy.log.read_text()
 
 
-def test_variant_with_a_certificate(direct: Service, tmp_path: Path) -> None:
+def test_variant_with_tls_works(direct: Service, tmp_path: Path) -> None:
     folder = tmp_path / "tls"
     folder.mkdir()
-    command = [program("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command = [
+        find_program("openssl", "openssl"),
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+    ]
     command += ["-subj", "/CN=rata", "-addext", "subjectAltName=DNS:rata"]
     command += ["-keyout", str(folder / "privkey.pem"), "-out", str(folder / "fullchain.pem")]
     subprocess.run(command, check=True, capture_output=True)
-    with proxying(direct, tmp_path / "nginx", IMPATIENT, tls=folder) as proxy:
+    with run_proxy(direct, tmp_path / "nginx", IMPATIENT, tls=folder) as proxy:
         trusted = ssl.create_default_context(cafile=str(folder / "fullchain.pem"))
-        with trusted.wrap_socket(proxy.line().socket, server_hostname="rata") as line:
-            line.sendall(proxy.request("GET", "/v1/nowhere"))
+        with trusted.wrap_socket(proxy.open_line().socket, server_hostname="rata") as line:
+            line.sendall(proxy.build_request("GET", "/v1/nowhere"))
             data = b""
             while piece := line.recv(65536):
                 data += piece
         assert b'"type":"https://rata/problems/not_found"' in data
-        assert refused(proxy, HEAD + b"\r\n")["code"] == "bad_request"
-        with proxy.line() as silent:
-            assert silent.is_cut()
+        assert get_problem(proxy, HEAD + b"\r\n")["code"] == "bad_request"
+        with proxy.open_line() as idle:
+            assert idle.is_cut()

@@ -1,4 +1,4 @@
-"""The reference data that is shipped, loaded on top of the small files that the suite works with, on both engines."""
+"""The shipped reference data, loaded on top of the small files of the suite, on both engines."""
 
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
@@ -10,7 +10,9 @@ from tests.database import OneTransaction
 from tests.reference import check_whole_regions
 
 
-def test_the_whole_files_load_on_top(database: OneTransaction, stranger: TestClient) -> None:
+def test_the_shipped_files_load_on_top_of_the_small_ones(
+    database: OneTransaction, stranger: TestClient
+) -> None:
     with database.writing() as session:
         assert load_reference(session) == ["regions", "nomenclature 2027", "reporting calendar"]
         rows = session.scalar(sa.select(sa.func.count()).select_from(get_table(SubactivityRow)))

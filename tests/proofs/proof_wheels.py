@@ -1,6 +1,6 @@
-"""Both packages installed from an archive of the checkout, with what an index has: one serves, the other pulls.
+"""Both packages from an archive of the checkout, with dependencies from an index: one serves, the other pulls.
 
-And each wheel on its own, over the packages of the suite.
+And each wheel alone, over the packages of the suite.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ READY = 300
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is committed, as a forge offers it to download: without git."""
+    """The committed files without git, like the download of a forge."""
     folder = tmp_path_factory.mktemp("source")
     archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
     subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
@@ -41,7 +41,7 @@ def revision() -> str:
 
 
 def install_from_index(environment: Environment, *sources: str | Path) -> None:
-    """Install from the index, and print what that takes."""
+    """Install from the index; print the number of packages and the time."""
     before = os.times()
     environment.install(*sources)
     after = os.times()
@@ -50,18 +50,18 @@ def install_from_index(environment: Environment, *sources: str | Path) -> None:
 
 
 @contextmanager
-def running(environment: Environment, port: int) -> Iterator[str]:
-    """Run the demo of an environment until it is ready; yields its address."""
+def run_demo(environment: Environment, port: int) -> Iterator[str]:
+    """Run the demo of an environment; yield its address once it is ready."""
     address = f"http://127.0.0.1:{port}"
     process = environment.start("rata", "demo", RATA_PORT=str(port))
     try:
-        until = time.monotonic() + READY
+        deadline = time.monotonic() + READY
         while True:
             assert process.poll() is None, process.communicate()
             with suppress(httpx.TransportError):
                 if httpx.get(f"{address}/ready").status_code == 200:
                     break
-            assert time.monotonic() < until
+            assert time.monotonic() < deadline
             time.sleep(0.2)
         yield address
     finally:
@@ -69,9 +69,7 @@ def running(environment: Environment, port: int) -> Iterator[str]:
         process.communicate(timeout=60)
 
 
-def test_service_migrates_and_serves_and_the_client_pulls_from_it(
-    source: Path, revision: str, tmp_path: Path
-) -> None:
+def test_service_serves_and_client_pulls(source: Path, revision: str, tmp_path: Path) -> None:
     service, client = Environment(tmp_path / "service"), Environment(tmp_path / "client")
     install_from_index(service, source)
     install_from_index(client, source / "app" / "client")
@@ -82,7 +80,7 @@ def test_service_migrates_and_serves_and_the_client_pulls_from_it(
     assert seconds < 0.4
     assert service.run("rata", "migrate").code == 0
     as_parquet = ["pull", "2025-Q2", "--region", "63", "--format", "parquet"]
-    with running(service, free_port()) as address:
+    with run_demo(service, free_port()) as address:
         token = (service.folder / "var" / "demo.token").read_text().strip()
         settings = {"RATA_SERVER": address, "RATA_TOKEN": token}
         assert "rata[parquet]" in client.run("rata", *as_parquet, **settings).err
@@ -97,7 +95,7 @@ def test_service_migrates_and_serves_and_the_client_pulls_from_it(
             assert done.code == 0, done.err
             print(done.err.strip())
     install_from_index(service, f"{source}[parquet]")
-    with running(service, free_port()) as address:
+    with run_demo(service, free_port()) as address:
         done = client.run("rata", *as_parquet, RATA_SERVER=address, RATA_TOKEN=token)
         assert done.code == 0, done.err
     assert len((client.folder / "rata-2025-Q2-63.ndjson").read_bytes().splitlines()) == 156
@@ -107,8 +105,8 @@ def test_service_migrates_and_serves_and_the_client_pulls_from_it(
 def test_command_is_the_service_in_either_order(order: str, source: Path, tmp_path: Path) -> None:
     environment = Environment(tmp_path)
     sources = [source, source / "app" / "client"]
-    for one in sources if order == "service first" else reversed(sources):
-        install_from_index(environment, one)
+    for path in sources if order == "service first" else reversed(sources):
+        install_from_index(environment, path)
     assert environment.run("rata", "--version").out.startswith(f"rata {VERSION}, ")
     assert environment.run("rata", "migrate").code == 0
     assert environment.run("rata", "pull", "--help").out.startswith("usage: rata pull")
@@ -119,16 +117,16 @@ def test_same_source_makes_the_same_wheels(source: Path, tmp_path: Path) -> None
     for file in source.rglob("*"):
         file.touch()
     again = build_wheels(tmp_path / "again", source)
-    for one, other in zip(first, again, strict=True):
-        assert one.name == other.name
-        assert hashlib.sha256(one.read_bytes()).digest() == hashlib.sha256(other.read_bytes()).digest()
+    for wheel, rebuilt in zip(first, again, strict=True):
+        assert wheel.name == rebuilt.name
+        assert hashlib.sha256(wheel.read_bytes()).digest() == hashlib.sha256(rebuilt.read_bytes()).digest()
 
 
-# Each wheel on its own
+# Each wheel alone
 
 
 START = 0.4
-"""Seconds of processor time that the client may take until it does its work."""
+"""Processor seconds that the client may take to start."""
 LINE = b'{"plan":"63.02-2025","action":"A-001"}\n'
 
 
@@ -138,7 +136,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Wheels:
 
 
 def install(folder: Path, wheel: Path) -> Environment:
-    """Return an environment with this wheel, which finds what it needs among the suite's packages."""
+    """Return an environment with a wheel over the packages of the suite."""
     environment = Environment(folder)
     environment.install(*LIGHTLY, wheel)
     environment.borrow()
@@ -157,12 +155,12 @@ def client_alone(wheels: Wheels, tmp_path_factory: pytest.TempPathFactory) -> En
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    """A service that answers every request with a pull of one line."""
+    """A server that answers each request with a pull of one line."""
     end = {"rows": 1, "sha256": hashlib.sha256(LINE).hexdigest(), "period": "2025-Q2", "region": None}
     content = LINE + json.dumps({"end": {**end, "cursor": "c", "plans": []}}).encode() + b"\n"
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # the base class calls it so
+        def do_GET(self) -> None:  # the name of the base class
             self.send_response(200)
             self.send_header("ETag", '"1"')
             self.send_header("Content-Length", str(len(content)))
@@ -178,7 +176,7 @@ def address() -> Iterator[str]:
         server.shutdown()
 
 
-#: Migrates and serves in one process, since the service takes seconds to import.
+#: Migrates and serves in one process, since imports take seconds.
 _MIGRATE_AND_SERVE = """
 import contextlib, sys
 from app.cli import main
@@ -205,11 +203,11 @@ def test_service_migrates_and_serves_without_a_checkout(service: Environment) ->
     assert [file.name for file in service.folder.iterdir()] == ["var"]
 
 
-def test_client_pulls_alone_and_starts_at_once(client_alone: Environment, address: str) -> None:
+def test_client_pulls_alone_and_starts_fast(client_alone: Environment, address: str) -> None:
     assert client_alone.run("rata", "--version").out == f"rata-client {VERSION}, revision {find_revision()}\n"
-    ended = [client_alone.run("rata", "pull", "--help") for _ in range(8)]
-    assert ended[0].out.startswith("usage: rata pull")
-    assert min(one.seconds for one in ended) < START
+    results = [client_alone.run("rata", "pull", "--help") for _ in range(8)]
+    assert results[0].out.startswith("usage: rata pull")
+    assert min(result.seconds for result in results) < START
     pulled = client_alone.run("rata", "pull", "2025-Q2", "--server", address, RATA_TOKEN="rata_x")
     assert pulled.code == 0, pulled.err
     assert (client_alone.folder / "rata-2025-Q2.ndjson").read_bytes() == LINE
@@ -221,10 +219,10 @@ def test_client_pulls_alone_and_starts_at_once(client_alone: Environment, addres
 
 
 @pytest.mark.parametrize("first", ["service", "client_alone"])
-def test_command_of_the_service_goes_first_in_either_order(
+def test_command_of_the_service_precedes_in_either_order(
     first: str, wheels: Wheels, request: pytest.FixtureRequest
 ) -> None:
-    """Comes after the tests of each wheel alone: it adds the other."""
+    """It adds the other wheel, so it runs after the tests of each wheel alone."""
     environment: Environment = request.getfixturevalue(first)
     environment.install(*LIGHTLY, wheels.client if first == "service" else wheels.service)
     environment.borrow()

@@ -1,4 +1,4 @@
-"""Thousands of generated and damaged workbooks: the cells that openpyxl has, or a refusal. The suite reads dozens."""
+"""Thousands of generated and damaged workbooks: the cells of openpyxl or a refusal. The suite reads dozens."""
 
 import pytest
 

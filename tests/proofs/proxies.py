@@ -1,4 +1,4 @@
-"""The shipped proxy configuration, run in front of a service by Debian's nginx."""
+"""Debian's nginx with the shipped configuration in front of a service."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.docs.pages import ROOT
 from tests.docs.server import free_port
 from tests.hostile.service import Service
-from tests.proofs.programs import program
+from tests.proofs.programs import find_program
 
 SHIPPED = ROOT / "deploy"
 IMPATIENT = {
@@ -23,11 +23,11 @@ IMPATIENT = {
     "limit_conn all 500": "limit_conn all 30",
     "limit_conn address 100": "limit_conn address 20",
 }
-"""Values of the shipped configuration → values that a test can wait for."""
+"""Values of the shipped configuration → values for tests."""
 
 
-def substituted(text: str, changes: Mapping[str, str]) -> str:
-    """Replace each pattern. Raises AssertionError if one does not stand exactly once in a directive of the text."""
+def substitute(text: str, changes: Mapping[str, str]) -> str:
+    """Replace each pattern. Raises AssertionError unless it occurs exactly once in a directive."""
     for old, new in changes.items():
         pattern = rf"(?m)^(\s*){re.escape(old)}(?=[ ;])"
         assert len(re.findall(pattern, text)) == 1, f"not once in deploy/nginx.conf: {old}"
@@ -35,9 +35,9 @@ def substituted(text: str, changes: Mapping[str, str]) -> str:
     return text
 
 
-def with_tls(text: str, certificates: Path) -> str:
-    """Take the commented lines of TLS into use, instead of the plain port, with the certificate in a folder."""
-    text = substituted(text, {"listen 80": "# listen 80"})
+def enable_tls(text: str, certificates: Path) -> str:
+    """Uncomment the lines of TLS, replacing the plain port, with the certificate of a folder."""
+    text = substitute(text, {"listen 80": "# listen 80"})
     text, count = re.subn(r"(?m)^(\s*)# (listen 443 ssl|ssl_)", r"\1\2", text)
     assert count == 5
     assert text.count("/etc/nginx/tls/") == 2
@@ -45,17 +45,17 @@ def with_tls(text: str, certificates: Path) -> str:
 
 
 @contextmanager
-def proxying(
+def run_proxy(
     service: Service, folder: Path, changes: Mapping[str, str] = IMPATIENT, *, tls: Path | None = None
 ) -> Iterator[Service]:
-    """Serve `service` by nginx with the shipped configuration; `tls`: a folder with certificate and key."""
-    nginx, port = program("nginx", "nginx-light"), free_port()
+    """Run nginx with the shipped configuration; `tls` is a folder with certificate and key."""
+    nginx, port = find_program("nginx", "nginx-light"), free_port()
     text = (SHIPPED / "nginx.conf").read_text()
     if tls is not None:
-        text = with_tls(text, tls)
+        text = enable_tls(text, tls)
     listen = "listen 80" if tls is None else "listen 443"
     addresses = {listen: f"listen 127.0.0.1:{port}", "server rata:8000": f"server 127.0.0.1:{service.port}"}
-    text = substituted(text, {**changes, **addresses})
+    text = substitute(text, {**changes, **addresses})
     folder.mkdir(exist_ok=True)
     (folder / "nginx.conf").write_text(text)
     (folder / "problems.conf").write_text((SHIPPED / "problems.conf").read_text())
@@ -76,7 +76,7 @@ def proxying(
 def _wait(proxy: Service, process: "subprocess.Popen[bytes]") -> None:
     for _ in range(200):
         try:
-            with proxy.line():
+            with proxy.open_line():
                 return
         except OSError:
             assert process.poll() is None, proxy.log.read_text()

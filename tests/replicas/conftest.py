@@ -1,4 +1,4 @@
-"""A plan on a primary, and its streaming replica."""
+"""A plan on a primary and its streaming replica."""
 
 import gc
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from app.kit.database.replicas import ReplicatedDatabase
 from tests.database import ENGINES, prepare
 from tests.plans.world import LEAN, furnish, put_many, put_plan
 from tests.pulls.test_transfers import client_of
-from tests.replicas.standby import Standby, replicated
+from tests.replicas.standby import Standby, start_replica
 
 
 def build(url: str) -> None:
@@ -20,7 +20,7 @@ def build(url: str) -> None:
 
 
 def fill(url: str) -> None:
-    """A plan with 40 lines."""
+    """Write a plan with 40 lines."""
     database = Database(url)
     furnish(database)
     writer = client_of(database)
@@ -29,21 +29,21 @@ def fill(url: str) -> None:
     database.close()
 
 
-@pytest.fixture(scope="session", params=[one for one in ENGINES if one == "postgres"])
+@pytest.fixture(scope="session", params=[engine for engine in ENGINES if engine == "postgres"])
 def standby() -> Iterator[Standby]:
-    with replicated(build) as standby:
+    with start_replica(build) as standby:
         yield standby
 
 
 @pytest.fixture
 def database(standby: Standby) -> Iterator[ReplicatedDatabase]:
-    """The database of a service that has the replica."""
+    """The database of a service with the replica."""
     with closing(
         ReplicatedDatabase(standby.primary, standby.url, pool_size=10, patience=Timeouts())
     ) as database:
         yield database
     if standby.was_killed:
-        # it leaves cursors that cannot be closed: psycopg warns here instead of in a later test
+        # its open cursors fail to close: psycopg warns here instead of in a later test
         gc.collect()
         standby.was_killed = False
     standby.restore()

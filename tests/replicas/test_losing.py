@@ -1,4 +1,4 @@
-"""A replica that goes, cancels, is behind, or is none costs nobody an answer; one that comes back is used again."""
+"""A replica that dies, cancels queries, lags or is no replica fails no request; the service uses one that returns."""
 
 import socket
 import time
@@ -18,27 +18,27 @@ from app.kit.database.replicas import ASIDE_SECONDS, ReplicatedDatabase
 from app.main import create_app
 from app.settings import Settings
 from tests.database import sqlite_url
-from tests.load.test_metrics import figures
+from tests.load.test_metrics import parse_figures
 from tests.plans.world import AT, LEAN, put
 from tests.pulls.test_transfers import between_pieces, client_of
 from tests.pulls.test_transfers import small_pieces as small_pieces
 from tests.pulls.world import forget, pull
-from tests.replicas.standby import Standby, until
+from tests.replicas.standby import Standby, wait_until
 from tests.replicas.test_reading import DIGEST, REPORT
 
 LINE = f"{AT}/actions/L-02"
 
-# a server dies with a cursor open: psycopg cannot close it any more, and says so when it is collected
+# a server dies with an open cursor: psycopg warns at its garbage collection
 pytestmark = pytest.mark.filterwarnings(
     r"ignore:Exception ignored in. <function ServerCursorMixin:pytest.PytestUnraisableExceptionWarning"
 )
 
 
-def told(logs: list[Any]) -> list[tuple[str, str | None]]:
-    return [(one["event"], one.get("reason")) for one in logs if one["event"].startswith("replica")]
+def list_events(logs: list[Any]) -> list[tuple[str, str | None]]:
+    return [(line["event"], line.get("reason")) for line in logs if line["event"].startswith("replica")]
 
 
-def test_killed_amid_readers_it_costs_nobody_an_answer_and_comes_back(
+def test_a_replica_killed_during_reads_fails_no_request_and_is_used_again(
     database: ReplicatedDatabase, standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replicas, "ASIDE_SECONDS", 0.5)
@@ -52,11 +52,11 @@ def test_killed_amid_readers_it_costs_nobody_an_answer_and_comes_back(
 
     with capture_logs() as logs, ThreadPoolExecutor(6) as pool:
         waiting = [pool.submit(read, number) for number in range(60)]
-        until(lambda: len(done) > 20, "a third is read")
+        wait_until(lambda: len(done) > 20, "a third of the reads")
         standby.kill()
-        for one in waiting:
-            one.result()
-        assert set(done) == {200}, [repr(one["exc_info"]) for one in logs if "exc_info" in one]
+        for future in waiting:
+            future.result()
+        assert set(done) == {200}, [repr(line["exc_info"]) for line in logs if "exc_info" in line]
         served = database.reads_by["replica"]
         assert 0 < served < 30
         standby.start()
@@ -65,36 +65,35 @@ def test_killed_amid_readers_it_costs_nobody_an_answer_and_comes_back(
             assert client.get(REPORT).status_code == 200
             return database.reads_by["replica"] > served
 
-        until(is_back, "in use again")
-    events = [event for event, _ in told(logs)]
+        wait_until(is_back, "in use again")
+    events = [event for event, _ in list_events(logs)]
     assert (events[0], events[-1]) == ("replica_aside", "replica_in_use")
 
 
-def pulled_amid(
-    client: TestClient, standby: Standby, monkeypatch: pytest.MonkeyPatch, befalls: Callable[[], None]
+def pull_with_fault(
+    client: TestClient, standby: Standby, monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None]
 ) -> tuple[list[Any], list[Any]]:
-    """The lines of a pull that something befalls between its second piece and its third, and what was logged: it is
-    begun anew."""
+    """Pull with a fault between the second and the third piece, so the server begins again; return rows and logs."""
     put(client, "L-02", base=LEAN, title="Sebelum")
     standby.catch_up()
     pieces: list[int] = []
 
-    def strike(number: int) -> None:
+    def inject(number: int) -> None:
         pieces.append(number)
         if len(pieces) == 2:
-            befalls()
+            fault()
 
-    between_pieces(monkeypatch, strike)
+    between_pieces(monkeypatch, inject)
     forget(client)
     with capture_logs() as logs:
         rows = pull(client).rows
     assert len(rows) == 40
-    assert (pieces[:2], 0 in pieces[2:]) == ([0, 1], True)  # behind what was fetched ahead
+    assert (pieces[:2], 0 in pieces[2:]) == ([0, 1], True)  # after the prefetched piece
     return rows, logs
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_a_pull_whose_replica_is_killed_is_whole(
+def test_a_pull_with_a_killed_replica_is_complete(
     database: ReplicatedDatabase, standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = client_of(database)
@@ -103,42 +102,42 @@ def test_a_pull_whose_replica_is_killed_is_whole(
         put(client, "L-02", base=LEAN, title="Sesudah")
         standby.kill()
 
-    rows, _ = pulled_amid(client, standby, monkeypatch, kill)
+    rows, _ = pull_with_fault(client, standby, monkeypatch, kill)
     assert [row["title"] for row in rows if row["action"] == "L-02"] == ["Sesudah"]
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_a_pull_that_stands_in_the_way_of_replaying_is_made_anew(
+def test_a_pull_that_blocks_the_replay_is_retried(
     database: ReplicatedDatabase, standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lock() -> None:
-        standby.do("ALTER TABLE action RENAME COLUMN title TO titel")
-        standby.do("ALTER TABLE action RENAME COLUMN titel TO title")
+        standby.run_on_primary("ALTER TABLE action RENAME COLUMN title TO titel")
+        standby.run_on_primary("ALTER TABLE action RENAME COLUMN titel TO title")
         standby.catch_up()
 
-    _, logs = pulled_amid(client_of(database), standby, monkeypatch, lock)
-    assert told(logs) == []  # it is as good as before
+    _, logs = pull_with_fault(client_of(database), standby, monkeypatch, lock)
+    assert list_events(logs) == []  # the replica stays in use
 
 
-def test_what_it_does_not_know_yet_is_read_from_the_primary(
+def test_columns_that_the_replica_lacks_are_read_from_the_primary(
     database: ReplicatedDatabase, standby: Standby
 ) -> None:
-    """A migration was done on the primary, and its code runs already; the replica has still to replay it."""
+    """The new code runs while the replica has not replayed the migration."""
     client = client_of(database)
-    renamed = "ALTER TABLE action RENAME COLUMN {} TO {}".format
-    standby.do(renamed("title", "titel"))
+    rename = "ALTER TABLE action RENAME COLUMN {} TO {}".format
+    standby.run_on_primary(rename("title", "titel"))
     standby.catch_up()
     standby.pause()
-    standby.do(renamed("titel", "title"))
+    standby.run_on_primary(rename("titel", "title"))
     forget(client)
     with capture_logs() as logs:
         assert len(pull(client).rows) == 40
-    assert told(logs) == [("replica_aside", "UndefinedColumn")]
+    assert list_events(logs) == [("replica_aside", "UndefinedColumn")]
     assert not database.is_replica_in_use
 
 
-def test_one_that_cannot_be_reached_is_logged_once_and_asked_once(standby: Standby) -> None:
-    with socket.socket() as silent:  # takes connections and says nothing
+def test_an_unreachable_replica_is_tried_and_logged_once(standby: Standby) -> None:
+    with socket.socket() as silent:  # accepts connections and sends no bytes
         silent.bind(("127.0.0.1", 0))
         silent.listen(0)
         address = f"postgresql+psycopg://nobody@127.0.0.1:{silent.getsockname()[1]}/none?connect_timeout=1"
@@ -149,7 +148,7 @@ def test_one_that_cannot_be_reached_is_logged_once_and_asked_once(standby: Stand
             assert {client.get(REPORT).status_code for _ in range(5)} == {200}
             assert time.monotonic() - began < ASIDE_SECONDS
             database.close()
-        assert told(logs) == [("replica_aside", "OperationalError")]
+        assert list_events(logs) == [("replica_aside", "OperationalError")]
         assert database.reads_by == {"primary": 5, "replica": 0}
 
 
@@ -158,32 +157,32 @@ def test_the_primary_is_no_replica_of_itself(standby: Standby) -> None:
         database = ReplicatedDatabase(standby.primary, standby.primary, pool_size=2, patience=Timeouts())
         assert client_of(database).get(REPORT).status_code == 200
         database.close()
-    assert told(logs) == [("replica_aside", "OtherDatabase")]
+    assert list_events(logs) == [("replica_aside", "OtherDatabase")]
     assert database.reads_by == {"primary": 1, "replica": 0}
 
 
-def test_metrics_report_it(database: ReplicatedDatabase, standby: Standby) -> None:
+def test_metrics_report_the_replica(database: ReplicatedDatabase, standby: Standby) -> None:
     settings = Settings(_env_file=None, database_url=standby.primary, metrics="public")
     reader = client_of(database)
     with TestClient(create_app(settings, database)) as client:
         reader.get(REPORT)
-        found = figures(client.get("/metrics").text)
-        assert (found["rata_replica_in_use",], found["rata_replica_rows_behind",]) == (1, 0)
-        assert found["rata_reads_total", "replica"] == 1
-        assert found["rata_database_connections", "replica", "idle"] >= 1
+        figures = parse_figures(client.get("/metrics").text)
+        assert (figures["rata_replica_in_use",], figures["rata_replica_rows_behind",]) == (1, 0)
+        assert figures["rata_reads_total", "replica"] == 1
+        assert figures["rata_database_connections", "replica", "idle"] >= 1
         standby.pause()
         put(reader, "L-02", base=LEAN, title="Tertinggal")
         reader.get(REPORT)
-        found = figures(client.get("/metrics").text)
-        assert (found["rata_replica_in_use",], found["rata_replica_rows_behind",]) == (1, 1)
-        assert found["rata_reads_total", "primary"] == 1
+        figures = parse_figures(client.get("/metrics").text)
+        assert (figures["rata_replica_in_use",], figures["rata_replica_rows_behind",]) == (1, 1)
+        assert figures["rata_reads_total", "primary"] == 1
         standby.kill()
         reader.get(REPORT)
-        assert figures(client.get("/metrics").text)["rata_replica_in_use",] == 0
+        assert parse_figures(client.get("/metrics").text)["rata_replica_in_use",] == 0
         assert client.get("/ready").status_code == 200
 
 
-def test_settings_say_what_a_replica_is_of(tmp_path: Path) -> None:
+def test_settings_refuse_a_replica_of_another_engine(tmp_path: Path) -> None:
     address = "postgresql+psycopg://rata@replica/rata"
     with pytest.raises(ValidationError, match="a SQLite file has no replicas"):
         Settings(_env_file=None, database_url=sqlite_url(tmp_path, "x"), database_read_url=address)

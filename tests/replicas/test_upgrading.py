@@ -1,6 +1,6 @@
 """An upgrade under load, as docs/operating.md describes it: no request fails, no write is lost or done twice.
 
-`make proofs GROUP=upgrade-rehearsal` does it with processes of their own and SIGTERM, the suite with threads.
+`make proofs GROUP=upgrade-rehearsal` uses processes and SIGTERM, the suite threads.
 """
 
 import os
@@ -35,12 +35,12 @@ from tests.plans.world import ANY, AT
 from tests.postgres import WAITING
 from tests.pulls.world import PULL
 from tests.replicas.conftest import fill
-from tests.replicas.standby import PATIENCE, until
+from tests.replicas.standby import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[2]
 REGION = "/v1/regions/63.02/agencies"
 
-#: What the next version brings: a column, and an index built beside who writes.
+#: Migrations of the next version: a column, and an index built concurrently.
 COLUMN = '''
 """a column"""
 import sqlalchemy as sa
@@ -63,7 +63,7 @@ def downgrade():
 '''
 
 
-@pytest.fixture(params=[one for one in ENGINES if one == "postgres"])
+@pytest.fixture(params=[engine for engine in ENGINES if engine == "postgres"])
 def url() -> Iterator[str]:
     with own_url("postgres") as url:
         fill(url)
@@ -72,7 +72,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def next_version(tmp_path: Path) -> Path:
-    """The code as it is, with two more migrations."""
+    """A folder with the current code and two more migrations."""
     for name in ("app", "openapi"):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "migrations", tmp_path / "migrations")
@@ -82,29 +82,29 @@ def next_version(tmp_path: Path) -> Path:
 
 
 def migrate(tree: Path, url: str) -> None:
-    """`rata migrate` of the version in that folder."""
+    """Migrate a database with the version in a folder."""
     config = make_alembic_config(url)
     config.set_main_option("script_location", str(tree / "migrations"))
     command.upgrade(config, "head")
 
 
 class Service:
-    """A service on a port of its own."""
+    """A service on its own port."""
 
     def __init__(self) -> None:
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
 
-    def is_ready(self, asking: httpx.Client) -> bool:
-        """Return whether it says that it is ready. On a busy machine the answer may take a while."""
+    def is_ready(self, client: httpx.Client) -> bool:
+        """Return whether `/ready` is 200, with a time-out for a busy machine."""
         try:
-            return asking.get(f"{self.address}/ready", timeout=60).status_code == 200
+            return client.get(f"{self.address}/ready", timeout=60).status_code == 200
         except httpx.HTTPError:
             return False
 
 
 class InProcess(Service):
-    """`rata serve` of the version in that folder."""
+    """`rata serve` of the version in a folder."""
 
     def __init__(self, tree: Path, url: str, balancer: "Balancer") -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class InProcess(Service):
 
 
 class InThread(Service):
-    """The same in a thread of ours; whoever stops it tells the balancer first."""
+    """A service in a thread, which leaves the balancer before it stops."""
 
     def __init__(self, tree: Path, url: str, balancer: "Balancer") -> None:
         super().__init__()
@@ -136,8 +136,8 @@ class InThread(Service):
 
     def leave(self) -> None:
         self._balancer.known.remove(self)
-        until(lambda: self.address not in self._balancer.ready, "nobody is sent here")
-        until(lambda: not self._balancer.under_way[self.address], "what was sent here is answered")
+        wait_until(lambda: self.address not in self._balancer.ready, "no new requests")
+        wait_until(lambda: not self._balancer.running_requests[self.address], "no running requests")
         self._server.should_exit = True
         self._thread.join(60)
         assert not self._thread.is_alive()
@@ -145,37 +145,37 @@ class InThread(Service):
 
 @dataclass
 class Balancer:
-    """What stands in front: it sends to who said a moment ago that it is ready, and asks all of them all the time."""
+    """A load balancer that polls the known services and sends requests to those that are ready."""
 
     known: list[Service] = field(default_factory=list)
     ready: list[str] = field(default_factory=list)
     turn: int = 0
     guard: threading.Condition = field(default_factory=threading.Condition)
-    under_way: Counter[str] = field(default_factory=Counter)
+    running_requests: Counter[str] = field(default_factory=Counter)
 
-    def look(self, asking: httpx.Client) -> None:
-        ready = [one.address for one in self.known if one.is_ready(asking)]
+    def poll(self, client: httpx.Client) -> None:
+        ready = [service.address for service in self.known if service.is_ready(client)]
         with self.guard:
             self.ready = ready
             self.guard.notify_all()
 
     @contextmanager
-    def address(self) -> Iterator[str]:
-        """Of whom to send the next request to, once a service is ready; it is under way as long as the block lasts."""
+    def choose(self) -> Iterator[str]:
+        """Yield the address of the next ready service; the request counts as running in the block."""
         with self.guard:
             assert self.guard.wait_for(lambda: self.ready, PATIENCE), "never: a service is ready"
             self.turn += 1
             address = self.ready[self.turn % len(self.ready)]
-            self.under_way[address] += 1
+            self.running_requests[address] += 1
         try:
             yield address
         finally:
             with self.guard:
-                self.under_way[address] -= 1
+                self.running_requests[address] -= 1
 
 
 class Load:
-    """Readers and writers that go on until they are told to stop; whatever is no success is kept."""
+    """Readers and writers in threads until the block ends; it records failures."""
 
     def __init__(self, balancer: Balancer, secret: str) -> None:
         self.balancer, self.headers = balancer, {"Authorization": f"Bearer {secret}"}
@@ -188,26 +188,26 @@ class Load:
             threading.Thread(target=self._run, args=(act, name))
             for name, act in zip("abcd", work, strict=True)
         ]
-        self._watch = threading.Thread(target=self._look)
+        self._watch = threading.Thread(target=self._poll)
 
     def _run(self, act: Callable[[httpx.Client, str], None], name: str) -> None:
         with httpx.Client(headers=self.headers, timeout=60) as client:
             number = 0
-            while not self._stopped.wait(0.1):  # the others want the machine too
+            while not self._stopped.wait(0.1):  # leaves processor time to others
                 number += 1
                 try:
                     act(client, f"{name}{number}")
                 except Exception as error:
                     self.failed.append(repr(error))
 
-    def _look(self) -> None:
-        with httpx.Client() as asking:
+    def _poll(self) -> None:
+        with httpx.Client() as client:
             while not self._stopped.is_set():
-                self.balancer.look(asking)
+                self.balancer.poll(client)
                 self._stopped.wait(0.05)
 
-    def sent(self, client: httpx.Client, method: str, path: str, **more: Any) -> httpx.Response:
-        with self.balancer.address() as address:
+    def send(self, client: httpx.Client, method: str, path: str, **more: Any) -> httpx.Response:
+        with self.balancer.choose() as address:
             reply = client.request(method, address + path, **more)
         self.done += 1
         if reply.status_code not in (200, 201):
@@ -216,25 +216,25 @@ class Load:
 
     def read(self, client: httpx.Client, name: str) -> None:
         for path in (f"{AT}/actions?limit=20", f"{AT}/actions/L-07", "/v1/changes?region=63.02&limit=5"):
-            self.sent(client, "GET", path)
+            self.send(client, "GET", path)
 
     def write(self, client: httpx.Client, name: str) -> None:
         code = f"UJI-{name.upper()}"
-        self.sent(client, "PUT", f"{REGION}/{code}", json={"name": code, "kind": "dinas"})
+        self.send(client, "PUT", f"{REGION}/{code}", json={"name": code, "kind": "dinas"})
         headers = {**ANY, "Idempotency-Key": name}
-        self.sent(client, "POST", f"{REGION}/{code}/retire", headers=headers)
+        self.send(client, "POST", f"{REGION}/{code}/retire", headers=headers)
         self.made.append(code)
         title = {"title": f"Ke-{name}"}
-        self.sent(client, "PATCH", f"{AT}/actions/L-07", json=title, headers=ANY)
+        self.send(client, "PATCH", f"{AT}/actions/L-07", json=title, headers=ANY)
 
     def pull(self, client: httpx.Client, name: str) -> None:
-        found = self.sent(client, "GET", f"{PULL}?region=63.02")
-        if b'{"end"' not in found.content:
+        reply = self.send(client, "GET", f"{PULL}?region=63.02")
+        if b'{"end"' not in reply.content:
             self.failed.append("a pull without its end")
 
-    def go_on(self, more: int) -> None:
+    def wait_for_replies(self, more: int) -> None:
         enough = self.done + more
-        until(lambda: self.done >= enough or self.failed, f"{more} further replies")
+        wait_until(lambda: self.done >= enough or self.failed, f"{more} further replies")
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -248,46 +248,46 @@ class Load:
                 thread.join()
 
 
-def waits(url: str) -> bool:
-    """Whether somebody stands in line for a table."""
+def has_waiting(url: str) -> bool:
+    """Return whether a connection waits for a lock."""
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
         row = connection.execute(WAITING).fetchone()
     return bool(row and row[0])
 
 
-def test_nobody_notices(url: str, next_version: Path) -> None:
+def test_an_upgrade_under_load_fails_no_request(url: str, next_version: Path) -> None:
     upgrade_under_load(url, next_version, InThread)
 
 
 def upgrade_under_load(
     url: str, next_version: Path, start: Callable[[Path, str, Balancer], InThread | InProcess]
 ) -> None:
-    """Migrate and replace a service while others read and write; hold that no request fails, no write is lost."""
+    """Migrate and replace a service under load; check that no request fails and no write is lost or repeated."""
     database = Database(url)
     balancer = Balancer()
     load = Load(balancer, token_for(database, ("administrator", "63.02")))
-    with httpx.Client() as asking, ThreadPoolExecutor(1) as threads:
+    with httpx.Client() as client, ThreadPoolExecutor(1) as threads:
         old = start(ROOT, url, balancer)
         balancer.known.append(old)
-        until(lambda: old.is_ready(asking), "the old one serves")
-        balancer.look(asking)
+        wait_until(lambda: old.is_ready(client), "the old one serves")
+        balancer.poll(client)
         with load.running():
-            load.go_on(20)
-            # a pull that takes its time: it has read the table that the migration wants
+            load.wait_for_replies(20)
+            # a slow pull holds a lock on the table of the migration
             with database.snapshot_session() as pull:
                 pull.execute(sa.text("SELECT count(*) FROM action")).all()
                 migrating = threads.submit(migrate, next_version, url)
-                until(lambda: waits(url), "the migration waits for the pull")
-                load.go_on(20)
+                wait_until(lambda: has_waiting(url), "the migration waits for the pull")
+                load.wait_for_replies(20)
                 assert not migrating.done()
             migrating.result(60)
-            load.go_on(10)
+            load.wait_for_replies(10)
             young = start(next_version, url, balancer)
             balancer.known.append(young)
-            until(lambda: young.address in balancer.ready, "the new one serves")
-            load.go_on(20)
+            wait_until(lambda: young.address in balancer.ready, "the new one serves")
+            load.wait_for_replies(20)
             old.leave()
-            load.go_on(20)
+            load.wait_for_replies(20)
     assert load.failed == []
     kept = (
         "SELECT a.code, count(*), max(a.version) FROM agency a JOIN journal j"
@@ -297,7 +297,7 @@ def upgrade_under_load(
         rows = session.connection().exec_driver_sql(kept).all()
     assert {row[0]: tuple(row[1:]) for row in rows} == dict.fromkeys(load.made, (2, 2))
     balancer.ready = []
-    # an old one that is started again, as by its supervisor, finds tables that say that it works with them
+    # a restarted old service accepts the schema, which declares that the old code works with it
     assert database.read_schema_state() == ("0018_works_with_0016", "0016")
     check_schema(database)
     upgrade_schema(database)

@@ -17,56 +17,56 @@ from app.kit.database.journal import JournalRow
 from tests.database import ENGINES, copy_prepared, own_url
 from tests.docs.pages import ROOT
 from tests.postgres import program
-from tests.restoring.world import Rehearsal, documented, left_behind_nothing, operate
+from tests.restoring.world import Rehearsal, close_databases, operate, read_block
 
 pytestmark = pytest.mark.both_engines
 
-BACKUP = documented("rata backup rata.backup")
+BACKUP = read_block("rata backup rata.backup")
 
 
 @pytest.mark.skipif("sqlite" not in ENGINES, reason="RATA_TEST_ENGINES leaves SQLite out")
-def test_sqlite_while_somebody_writes(tmp_path: Path) -> None:
+def test_a_backup_of_sqlite_during_writes_restores(tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
     rehearsal, database = Rehearsal(tmp_path), Database(copy_prepared(tmp_path / "var"))
     url = str(database.url)
-    with rehearsal.before(database) as writing:
+    with rehearsal.prepare(database) as writing:
         begun = writing.count
         operate(BACKUP, tmp_path, {"RATA_DATABASE_URL": url})
         ended = writing.count + 1
         writing.wait_for(2)
     database.close()
-    operate(documented("cp rata.backup var/rata.db"), tmp_path, {})
+    operate(read_block("cp rata.backup var/rata.db"), tmp_path, {})
     database = Database(url)
-    rehearsal.after(database, at_least=begun, at_most=ended)
+    rehearsal.check(database, at_least=begun, at_most=ended)
     rehearsal.close()
     database.close()
 
 
-def test_what_is_not_whole_does_not_take_the_place_of_what_was(tmp_path: Path) -> None:
+def test_a_failed_backup_keeps_the_existing_one(tmp_path: Path) -> None:
     database = Database(copy_prepared(tmp_path))
     file, journal = tmp_path / "rata.backup", get_table(JournalRow)
     file.write_bytes(b"PGDMP of yesterday")
 
-    def refused(into: Path, why: str) -> None:
-        told = {"RATA_DATABASE_URL": str(database.url)}
-        with left_behind_nothing():
-            done = CliRunner().invoke(cli, ["backup", str(into)], env=told)
-        assert (done.exit_code, why in str(done.exception)) == (1, True), done.exception
-        assert sorted(one.name for one in tmp_path.glob("rata.backup*")) == ["rata.backup"]
+    def check_refused(into: Path, message: str) -> None:
+        settings = {"RATA_DATABASE_URL": str(database.url)}
+        with close_databases():
+            done = CliRunner().invoke(cli, ["backup", str(into)], env=settings)
+        assert (done.exit_code, message in str(done.exception)) == (1, True), done.exception
+        assert sorted(path.name for path in tmp_path.glob("rata.backup*")) == ["rata.backup"]
         assert file.read_bytes() == b"PGDMP of yesterday"
 
-    refused(tmp_path / "rata.db", "the database itself")
-    refused(tmp_path / "none" / "rata.backup", "No such file")
+    check_refused(tmp_path / "rata.db", "the database itself")
+    check_refused(tmp_path / "none" / "rata.backup", "No such file")
     with database.writing() as session:
-        session.execute(sa.update(journal).where(journal.c.sequence == 1).values(actor="somebody else"))
-    refused(file, "journal is broken")
+        session.execute(sa.update(journal).where(journal.c.sequence == 1).values(actor="another"))
+    check_refused(file, "journal is broken")
     database.close()
     with closing(sqlite3.connect(tmp_path / "rata.db")) as connection, connection:
         connection.execute("UPDATE service_package_service SET edition = 'none'")
-    refused(file, "without its service_package")
+    check_refused(file, "without its service_package")
 
 
-def test_a_backup_replaces_nothing_but_a_backup(tmp_path: Path) -> None:
+def test_a_backup_replaces_only_a_backup(tmp_path: Path) -> None:
     database = Database(copy_prepared(tmp_path))
     database.close()
     text, foreign = tmp_path / "notes.txt", tmp_path / "foreign.db"
@@ -75,44 +75,44 @@ def test_a_backup_replaces_nothing_but_a_backup(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE plan (note TEXT)")
     for file in (text, foreign, Path("/dev/null")):
         before = file.read_bytes()
-        with left_behind_nothing():
-            told = {"RATA_DATABASE_URL": str(database.url)}
-            done = CliRunner().invoke(cli, ["backup", str(file)], env=told)
+        with close_databases():
+            settings = {"RATA_DATABASE_URL": str(database.url)}
+            done = CliRunner().invoke(cli, ["backup", str(file)], env=settings)
         assert (done.exit_code, "is no backup" in str(done.exception)) == (1, True), done.exception
         assert file.read_bytes() == before
     assert Path("/dev/null").is_char_device()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_dated_backups_stay_as_long_as_they_are_to(engine: str, tmp_path: Path) -> None:
-    nightly, today = documented("mkdir -p backups"), datetime.now(UTC).astimezone().date()
+def test_dated_backups_are_deleted_after_their_days(engine: str, tmp_path: Path) -> None:
+    nightly, today = read_block("mkdir -p backups"), datetime.now(UTC).astimezone().date()
     folder, names = tmp_path / "backups", [name_backup(today - timedelta(days=age)) for age in range(17)]
     folder.mkdir()
     for name in (*names[1:], "rata-notes.backup", "rata-2020-01-01.backup.new", "other-2020-01-01.backup"):
         (folder / name).write_text("of another day")
     before = {path.name for path in folder.iterdir()}
     with own_url(engine) as url:
-        told = {"RATA_DATABASE_URL": url, "PATH": str(program("pg_dump").parent)}
-        with chdir(tmp_path), left_behind_nothing():
-            failed = CliRunner().invoke(cli, ["backup", "--keep", "14", "none"], env=told)
+        settings = {"RATA_DATABASE_URL": url, "PATH": str(program("pg_dump").parent)}
+        with chdir(tmp_path), close_databases():
+            failed = CliRunner().invoke(cli, ["backup", "--keep", "14", "none"], env=settings)
         assert failed.exit_code == 1
         assert {path.name for path in folder.iterdir()} == before
-        for _ in range(2):  # a second one of the day takes the place of the first
-            operate(nightly, tmp_path, told)
+        for _ in range(2):  # the second backup of the day replaces the first
+            operate(nightly, tmp_path, settings)
     assert {path.name for path in folder.iterdir()} == (before | {names[0]}) - set(names[15:])
     kept = folder / names[0]
     assert kept.stat().st_mode & 0o077 == 0
     assert kept.read_bytes()[:6] == (b"SQLite" if engine == "sqlite" else b"PGDMP\x01")
 
 
-def test_the_timer_runs_what_the_page_documents() -> None:
+def test_the_timer_runs_the_documented_command() -> None:
     unit = (ROOT / "deploy" / "rata-backup.service").read_text()
     (command,) = re.findall(r"^ExecStart=/opt/rata/bin/(rata backup .*)$", unit, re.MULTILINE)
-    assert command in documented("RATA_ENV_FILE=")
+    assert command in read_block("RATA_ENV_FILE=")
     assert "OnCalendar=*-*-* 01:30" in (ROOT / "deploy" / "rata-backup.timer").read_text()
 
 
-def test_where_the_tools_of_the_server_are_missing_it_says_what_to_run(
+def test_a_backup_without_the_tools_of_the_server_names_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -1,4 +1,4 @@
-"""A service that is backed up while somebody writes, goes on, and is put back to where it was."""
+"""A rehearsal of backup and restore: a service with writes during the backup, and checks after the restore."""
 
 import os
 import re
@@ -34,34 +34,34 @@ PATIENCE = 60
 _IS_RATA = re.compile(r"(\w+=\S+ )?rata ")
 
 
-def documented(containing: str, page: str = "operating") -> str:
+def read_block(containing: str, page: str = "operating") -> str:
     """Return the one block of a page for operators that has these words."""
     blocks = blocks_of(ROOT / "docs" / f"{page}.md")
-    (found,) = [block.text for block in blocks if containing in block.text]
-    return found
+    (text,) = [block.text for block in blocks if containing in block.text]
+    return text
 
 
 def operate(text: str, folder: Path, settings: Mapping[str, str]) -> None:
-    """What an operator types in a shell beside the service; `rata` itself runs here, where it is loaded already."""
+    """Run the commands of an operator in a shell; run `rata` in this process, which has loaded it."""
     others = []
     for line in text.splitlines(keepends=True):
         words = shlex.split(line) if _IS_RATA.match(line) else []
         if not words:
             others.append(line)
             continue
-        _shell("".join(others), folder, settings)
+        _run_shell("".join(others), folder, settings)
         others.clear()
-        told = dict(word.split("=", 1) for word in words[: words.index("rata")])
-        with chdir(folder), left_behind_nothing():
-            wanted = {**settings, **told, "PATH": _path(settings)}
-            done = CliRunner().invoke(cli, words[words.index("rata") + 1 :], env=wanted)
+        own = dict(word.split("=", 1) for word in words[: words.index("rata")])
+        with chdir(folder), close_databases():
+            variables = {**settings, **own, "PATH": _join_path(settings)}
+            done = CliRunner().invoke(cli, words[words.index("rata") + 1 :], env=variables)
         assert done.exit_code == 0, (line, done.output, done.exception)
-    _shell("".join(others), folder, settings)
+    _run_shell("".join(others), folder, settings)
 
 
 @contextmanager
-def left_behind_nothing() -> Iterator[None]:
-    """A command that ends closes what it opened; here it is no process that ends."""
+def close_databases() -> Iterator[None]:
+    """Close the databases that commands open in the block, since no process ends."""
     opened: list[Database] = []
 
     def note(settings: Settings, **options: bool) -> Database:
@@ -71,17 +71,17 @@ def left_behind_nothing() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.console.frame.open_database", note)
         yield
-    for one in opened:
-        one.close()
+    for database in opened:
+        database.close()
     structlog.reset_defaults()
 
 
-def _shell(text: str, folder: Path, settings: Mapping[str, str]) -> None:
-    told = environment(**{**settings, "PATH": _path(settings)})
+def _run_shell(text: str, folder: Path, settings: Mapping[str, str]) -> None:
+    variables = environment(**{**settings, "PATH": _join_path(settings)})
     done = subprocess.run(
         ["/bin/sh", "-eu", "-c", text],
         cwd=folder,
-        env=told,
+        env=variables,
         text=True,
         check=False,
         capture_output=True,
@@ -90,12 +90,12 @@ def _shell(text: str, folder: Path, settings: Mapping[str, str]) -> None:
     assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
 
 
-def _path(settings: Mapping[str, str]) -> str:
+def _join_path(settings: Mapping[str, str]) -> str:
     return f"{settings.get('PATH', '')}:{os.environ['PATH']}"
 
 
 class Writing:
-    """Somebody who adds line after line; what was answered is counted."""
+    """A thread that adds lines and counts the successes."""
 
     def __init__(self, writer: httpx.Client) -> None:
         self.count, self._writer, self._done = 0, writer, False
@@ -115,11 +115,11 @@ class Writing:
         self._thread.join(PATIENCE)
 
     def wait_for(self, more: int) -> None:
-        wanted = self.count + more
+        target = self.count + more
         with self._more:
-            assert self._more.wait_for(lambda: self.count >= wanted, PATIENCE)
+            assert self._more.wait_for(lambda: self.count >= target, PATIENCE)
 
-    def one(self) -> None:
+    def write_line(self) -> None:
         done = self._writer.put(f"{PLAN}/actions/W-{self.count:05}", json=LEAN)
         assert done.status_code == 201, done.text
         with self._more:
@@ -128,11 +128,11 @@ class Writing:
 
     def _write(self) -> None:
         while not self._done:
-            self.one()
+            self.write_line()
 
 
 class Rehearsal:
-    """What was before, and whether it is so again."""
+    """The state before a backup, and its check after the restore."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -140,8 +140,8 @@ class Rehearsal:
         self._copy = Copy(str(folder / "copy.db"))
 
     @contextmanager
-    def before(self, database: Database) -> Iterator[Writing]:
-        """A service with a year that is frozen and a plan at which somebody works; then the time that is lost."""
+    def prepare(self, database: Database) -> Iterator[Writing]:
+        """Yield a writer on a service with a frozen year; note the cursor of the time that the restore loses."""
         with ExitStack() as stack:
             served = stack.enter_context(listening(database, self._folder / "spool"))
             self._port, self.token = served.port(), served.token(("reviewer", "63"))
@@ -157,29 +157,29 @@ class Rehearsal:
             writer = connect(("secretariat", "63.02"))
             assert writer.put(PLAN, json={"title": "RAT"}).status_code == 201
             rata = stack.enter_context(client_of(served, self.token))
-            self._early, self._frozen = _cursor(rata), _frozen(served, rata)
+            self._early, self._frozen = _read_cursor(rata), _read_frozen(served, rata)
             with Writing(writer) as writing:
                 yield writing
             self._follower(rata).catch_up()
             assert kept(self._copy) == source(rata)
-            self._lost = _cursor(rata)
+            self._lost = _read_cursor(rata)
 
-    def after(self, database: Database, *, at_least: int, at_most: int) -> None:
-        """The same service on what was restored: what was written up to some instant, and nothing else of it."""
+    def check(self, database: Database, *, at_least: int, at_most: int) -> None:
+        """Serve the restored database; check that it has exactly the writes up to an instant."""
         with (
             listening(database, self._folder / "other spool", self._port) as served,
             client_of(served, self.token) as rata,
             served.writer() as writer,
         ):
-            codes = sorted(one["code"] for one in rata.pages(f"{PLAN}/actions"))
+            codes = sorted(line["code"] for line in rata.pages(f"{PLAN}/actions"))
             assert codes == [f"W-{number:05}" for number in range(len(codes))]
             assert at_least <= len(codes) <= at_most
-            assert _frozen(served, rata) == self._frozen
+            assert _read_frozen(served, rata) == self._frozen
             assert rata.change_page(self._early, region="63") is not None
-            for number in range(2):  # also once others have the place of the lost entry
-                with pytest.raises(Refused) as gone:
+            for number in range(2):  # also after new entries have the positions of the lost ones
+                with pytest.raises(Refused) as refusal:
                     rata.change_page(self._lost, region="63")
-                assert gone.value.status == 410
+                assert refusal.value.status == 410
                 assert writer.put(f"{PLAN}/actions/N-{number}", json=LEAN).status_code == 201
             self._follower(rata).catch_up()
             assert kept(self._copy) == source(rata)
@@ -191,25 +191,25 @@ class Rehearsal:
         self._copy.close()
 
 
-def _cursor(rata: Rata) -> str:
+def _read_cursor(rata: Rata) -> str:
     page = rata.change_page("now", region="63")
     assert page is not None
     return page.next
 
 
-def _frozen(served: Served, rata: Rata) -> dict[str, Any]:
-    """What of a year is frozen, and the digests of its quarter."""
-    found: dict[str, Any] = {"digests": rata.digests(f"{YEAR}-Q1", region="63")}
-    for one in rata.pages("/v1/snapshots", region="63"):
-        found[one["address"]] = (one, rata.get(one["address"]).content)
-    assert len(found) == 2
-    return found
+def _read_frozen(served: Served, rata: Rata) -> dict[str, Any]:
+    """Return the snapshots of the year and the digests of its quarter."""
+    frozen: dict[str, Any] = {"digests": rata.digests(f"{YEAR}-Q1", region="63")}
+    for snapshot in rata.pages("/v1/snapshots", region="63"):
+        frozen[snapshot["address"]] = (snapshot, rata.get(snapshot["address"]).content)
+    assert len(frozen) == 2
+    return frozen
 
 
-def at(text: str, **places: str) -> str:
-    """A documented text with a machine's own places in it."""
+def replace_places(text: str, **places: str) -> str:
+    """Replace the example paths and addresses of a documented text."""
     for old, new in places.items():
-        text = re.sub(PLACES[old], lambda found, new=new: new, text)
+        text = re.sub(PLACES[old], lambda match, new=new: new, text)
     return text
 
 

@@ -1,4 +1,4 @@
-"""A copy that begins empty and is kept by the feed alone, and the hashes by which it is held against the service."""
+"""A copy that follows the feed alone, and hashes that compare it with the service."""
 
 import hashlib
 import re
@@ -21,18 +21,18 @@ _KEPT = re.compile(r"plans/[^/]+(/actions/[^/]+(?P<report>/progress/[^/]+)?)?")
 _PLAN = {*PlanIn.model_fields, "state", "revision"}
 
 
-def fields_of(subject: str) -> set[str] | None:
-    """What is kept of a plan, an action or a report; None: of anything else nothing is."""
-    found = _KEPT.fullmatch(subject)
-    if found is None:
+def get_fields(subject: str) -> set[str] | None:
+    """Return the copied fields of a plan, an action or a report, or None for other subjects."""
+    match = _KEPT.fullmatch(subject)
+    if match is None:
         return None
-    if found.lastgroup:
+    if match.lastgroup:
         return set(ProgressIn.model_fields)
-    return set(ActionIn.model_fields) if found[1] else _PLAN
+    return set(ActionIn.model_fields) if match[1] else _PLAN
 
 
 class Copy:
-    """Plans with their actions and reports by address, brought up to date by `[from, to]` of each change."""
+    """Plans with their actions and reports by address, updated by `[from, to]` of each change."""
 
     def __init__(self, client: TestClient, *, sees_drafts: bool) -> None:
         self.client, self.sees_drafts = client, sees_drafts
@@ -41,19 +41,19 @@ class Copy:
         self.rows = self.pages = 0
 
     def follow(self) -> None:
-        """Everything that is new."""
+        """Apply all new changes of the feed."""
         more = True
         while more:
-            found = page(self.client, self.cursor, changes="true", limit=PAGE)
-            for change in found["items"]:
+            reply = page(self.client, self.cursor, changes="true", limit=PAGE)
+            for change in reply["items"]:
                 self._take(change)
-            self.cursor, more = found["next"], found["more"]
-            self.rows += len(found["items"])
+            self.cursor, more = reply["next"], reply["more"]
+            self.rows += len(reply["items"])
             self.pages += 1
 
     def _take(self, change: dict[str, Any]) -> None:
         subject, changes = change["subject"], change["changes"]
-        fields = fields_of(subject)
+        fields = get_fields(subject)
         if fields is None:
             return
         if change["kind"] == "plan.adopted" and changes["revision"] == [None, 0] and not self.sees_drafts:
@@ -63,7 +63,7 @@ class Copy:
             self.kept.pop(subject, None)
             return
         content = self.kept.setdefault(subject, {"version": 0})
-        # What was read anew is ahead of the feed; a copy that reads nothing but the feed never is.
+        # A plan read from the service can be ahead of the feed; a copy from the feed alone never is.
         is_ahead = not self.sees_drafts
         assert is_ahead or change["version"] >= content["version"], change
         if change["version"] < content["version"]:
@@ -75,36 +75,36 @@ class Copy:
             content[name] = new
         content["version"] = change["version"]
 
-    def hashes(self) -> dict[str, str]:
-        return hashes_of(self.kept)
+    def compute_hashes(self) -> dict[str, str]:
+        return compute_hashes(self.kept)
 
 
 def read_plan(client: TestClient, plan: str) -> dict[str, Content]:
-    """A plan, its actions and its reports as the service answers them."""
-    found: dict[str, Content] = {}
+    """Read a plan, its actions and its reports from the service."""
+    contents: dict[str, Content] = {}
     whole = client.get(f"/v1/{plan}")
     assert whole.status_code == 200, whole.text
-    found[plan] = whole.json()
+    contents[plan] = whole.json()
     for action in walk(client, f"/v1/{plan}/actions?limit={PAGE}"):
-        found[f"{plan}/actions/{action['code']}"] = action
+        contents[f"{plan}/actions/{action['code']}"] = action
     for quarter in QUARTERS:
-        for one in walk(client, f"/v1/{plan}/progress/{YEAR}-Q{quarter}?limit={PAGE}"):
-            found[f"{plan}/actions/{one['action']}/progress/{one['period']}"] = one
+        for report in walk(client, f"/v1/{plan}/progress/{YEAR}-Q{quarter}?limit={PAGE}"):
+            contents[f"{plan}/actions/{report['action']}/progress/{report['period']}"] = report
     return {
         subject: {
             name: value
             for name, value in content.items()
-            if name == "version" or name in (fields_of(subject) or ())
+            if name == "version" or name in (get_fields(subject) or ())
         }
-        for subject, content in found.items()
+        for subject, content in contents.items()
     }
 
 
-def hashes_of(kept: dict[str, Content]) -> dict[str, str]:
-    """SHA-256 of the canonical JSON of each plan with all that hangs on it; nothing is as good as null."""
+def compute_hashes(kept: dict[str, Content]) -> dict[str, str]:
+    """Return the SHA-256 of the canonical JSON of each plan with its rows; null equals a missing field."""
     plans: dict[str, dict[str, Content]] = {}
     for subject, content in kept.items():
         plan = "/".join(subject.split("/")[:2])
-        said = {name: value for name, value in content.items() if value is not None}
-        plans.setdefault(plan, {})[subject] = said
+        present = {name: value for name, value in content.items() if value is not None}
+        plans.setdefault(plan, {})[subject] = present
     return {plan: hashlib.sha256(rfc8785.dumps(whole)).hexdigest() for plan, whole in plans.items()}

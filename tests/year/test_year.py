@@ -1,7 +1,6 @@
-"""A year of a province through the workflow, in as many requests as its steps need; and the feed of it, replayed
-into an empty copy, gives what the service holds.
+"""A year of a province through the workflow, and copies from its feed that equal the service.
 
-Small in the suite; `make year` runs 24 regencies of 300 lines each.
+`make year` runs 24 regencies of 300 lines each.
 """
 
 import hashlib
@@ -24,7 +23,7 @@ from tests.common import token_for
 from tests.database import ENGINES, own_database
 from tests.pages import walk
 from tests.reference import load_small_reference
-from tests.year.copies import PAGE, Content, Copy, hashes_of, read_plan
+from tests.year.copies import PAGE, Content, Copy, compute_hashes, read_plan
 from tests.year.world import (
     AMENDED,
     CORRECTED,
@@ -40,12 +39,12 @@ from tests.year.world import (
 REGENCIES = int(os.environ.get("RATA_YEAR_REGENCIES", "2"))
 LINES = int(os.environ.get("RATA_YEAR_LINES", "6"))
 CODES = ("73.22", *(f"73.{n:02}" for n in (*range(1, 19), 24, 26, 71, 72, 73)))[:REGENCIES]
-"""Regencies and cities of the province; the one that every test knows is first."""
+"""Regencies and cities of the province, first the one of the small reference data."""
 
 
 @pytest.fixture(params=ENGINES[-1:])
 def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A database that keeps what is written to it, with the regencies of this year."""
+    """A database with committed writes and the regencies of this year."""
     with own_database(request.param) as database:
         with database.writing() as session:
             load_small_reference(session, *CODES)
@@ -62,27 +61,27 @@ def connect(committed: Database, portal: BlockingPortal) -> Connect:
     return connect_as
 
 
-def test_a_year_of_a_province(committed: Database, connect: Connect) -> None:
+def test_a_year_of_a_province_and_its_copies(committed: Database, connect: Connect) -> None:
     reviewer, reader = connect(("reviewer", PROVINCE)), connect(("reader", PROVINCE))
     regencies = [Regency(connect, code, LINES, reviewer) for code in CODES]
     live = Copy(reader, sees_drafts=False)
-    for one in regencies:
-        one.plan_it()
+    for regency in regencies:
+        regency.plan_it()
     live.follow()
     assert live.kept == {}
-    for one in regencies:
-        one.adopt_it()
+    for regency in regencies:
+        regency.adopt_it()
     for quarter in QUARTERS:
-        for one in regencies:
+        for regency in regencies:
             if quarter == AMENDED:
-                one.amend_it()
-            one.report(quarter)
+                regency.amend_it()
+            regency.report(quarter)
         live.follow()
-    for one in regencies:
-        one.correct(CORRECTED)
+    for regency in regencies:
+        regency.correct(CORRECTED)
     live.follow()
 
-    assert {one.requests for one in regencies} == {REQUESTS_OF_A_REGENCY}
+    assert {regency.requests for regency in regencies} == {REQUESTS_OF_A_REGENCY}
     check_completeness(reviewer)
     check_snapshots(reader)
     check_revisions(reader, regencies)
@@ -94,7 +93,7 @@ def test_a_year_of_a_province(committed: Database, connect: Connect) -> None:
 
 
 def check_completeness(reviewer: TestClient) -> None:
-    """Every regency has reported and frozen every quarter; the province has no plan of its own."""
+    """Check that all regencies have reported and frozen all quarters, and the province has no plan."""
     for quarter in QUARTERS:
         reply = reviewer.get(f"/v1/completeness?period={YEAR}-Q{quarter}&region={PROVINCE}")
         totals = reply.json()["totals"]
@@ -105,50 +104,52 @@ def check_completeness(reviewer: TestClient) -> None:
 
 
 def check_snapshots(reader: TestClient) -> None:
-    """Each quarter and one correction of each regency; the bytes are what the list says."""
-    found = list(walk(reader, f"/v1/snapshots?region={PROVINCE}&limit={PAGE}"))
-    assert len(found) == REGENCIES * (len(QUARTERS) + 1)
-    assert {one["row_count"] for one in found} == {LINES}
-    assert {one["period"] for one in found if one["amendment"]} == {f"{YEAR}-Q{CORRECTED}"}
-    for one in found:
-        reply = reader.get(one["address"])
-        assert hashlib.sha256(reply.content).hexdigest() == one["sha256"]
-        assert reply.headers["ETag"] == f'"{one["sha256"]}"'
+    """Check the snapshots of all quarters and corrections against the hashes of the list."""
+    snapshots = list(walk(reader, f"/v1/snapshots?region={PROVINCE}&limit={PAGE}"))
+    assert len(snapshots) == REGENCIES * (len(QUARTERS) + 1)
+    assert {snapshot["row_count"] for snapshot in snapshots} == {LINES}
+    assert {snapshot["period"] for snapshot in snapshots if snapshot["amendment"]} == {f"{YEAR}-Q{CORRECTED}"}
+    for snapshot in snapshots:
+        reply = reader.get(snapshot["address"])
+        assert hashlib.sha256(reply.content).hexdigest() == snapshot["sha256"]
+        assert reply.headers["ETag"] == f'"{snapshot["sha256"]}"'
 
 
 def check_revisions(reader: TestClient, regencies: list[Regency]) -> None:
     for regency in regencies:
-        found = list(walk(reader, f"{regency.plan}/revisions"))
-        assert sorted(one["revision"] for one in found) == [0, 1]
-        for one in found:
-            reply = reader.get(f"{regency.plan}/revisions/{one['revision']}")
-            assert hashlib.sha256(reply.content).hexdigest() == one["sha256"]
-        (first, second) = sorted(found, key=lambda one: int(one["revision"]))
+        revisions = sorted(
+            walk(reader, f"{regency.plan}/revisions"), key=lambda revision: int(revision["revision"])
+        )
+        assert [revision["revision"] for revision in revisions] == [0, 1]
+        for revision in revisions:
+            reply = reader.get(f"{regency.plan}/revisions/{revision['revision']}")
+            assert hashlib.sha256(reply.content).hexdigest() == revision["sha256"]
+        first, second = revisions
         assert second["allocation"] - first["allocation"] == FEW * 8_000_000
 
 
 def check_copies(reviewer: TestClient, live: Copy) -> None:
-    """Copies that began empty, one from changes alone, hold what the service answers, and took few requests."""
+    """Check that copies of the feed equal the service and took few requests."""
     from_changes = Copy(reviewer, sees_drafts=True)
     from_beginning = Copy(live.client, sees_drafts=False)
     service: dict[str, Content] = {}
     for code in CODES:
         service |= read_plan(reviewer, f"plans/{code}-{YEAR}")
     assert len(service) == REGENCIES * (1 + LINES * (1 + len(QUARTERS)))
-    expected = hashes_of(service)
+    expected = compute_hashes(service)
     for copy in (from_changes, from_beginning):
         copy.follow()
         assert copy.pages <= copy.rows // PAGE + 1
     for copy in (from_changes, from_beginning, live):
         assert copy.kept.keys() == service.keys()
-        assert copy.hashes() == expected
+        assert copy.compute_hashes() == expected
     assert from_beginning.rows == live.rows < from_changes.rows
 
 
-def test_a_batch_takes_as_many_statements_for_all_lines_as_for_one(
+def test_a_batch_needs_as_many_statements_for_all_lines_as_for_one(
     committed: Database, connect: Connect
 ) -> None:
-    """Tried, not kept: what it takes to write is all done."""
+    """Dry runs execute all statements of a write."""
     regency = Regency(connect, CODES[0], LINES, connect(("reviewer", PROVINCE)))
     regency.plan_it()
     new = range(LINES + 1, 2 * LINES + 1)
@@ -158,20 +159,20 @@ def test_a_batch_takes_as_many_statements_for_all_lines_as_for_one(
         lambda count: regency.put_reports(regency.lines[:count], first, dry_run="true"),
         lambda count: regency.put_reports(regency.lines[:count], last, dry_run="true"),
     ):
-        counts = [statements(committed, lambda c=count, w=write: w(c)) for count in (1, LINES)]
+        counts = [count_statements(lambda c=count, w=write: w(c)) for count in (1, LINES)]
         assert counts[0] == counts[1] > 0, counts
 
 
-def statements(database: Database, work: Callable[[], None]) -> int:
-    """How many statements some work executes."""
-    seen: list[str] = []
+def count_statements(work: Callable[[], None]) -> int:
+    """Return the number of statements that `work` executes."""
+    statements: list[str] = []
 
     def note(conn: Connection, cursor: object, statement: str, *rest: object) -> None:
-        seen.append(statement)
+        statements.append(statement)
 
     event.listen(sa.Engine, "before_cursor_execute", note)
     try:
         work()
     finally:
         event.remove(sa.Engine, "before_cursor_execute", note)
-    return len(seen)
+    return len(statements)

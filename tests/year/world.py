@@ -1,4 +1,4 @@
-"""A province whose regencies go through a whole year, by the calls that they themselves would make."""
+"""The regencies of a province through a year, by their own requests."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,12 +12,12 @@ Connect = Callable[..., TestClient]
 
 PROVINCE = "73"
 YEAR = 2025
-"""It is over, so every date that is said lies behind."""
+"""A past year, so all its dates lie behind."""
 QUARTERS = (1, 2, 3, 4)
 AMENDED, CORRECTED = 3, 2
-"""The quarter before which the plan is amended, and the one that is corrected once the year is over."""
+"""The quarter after the amendment of the plan, and the quarter of the correction after the year."""
 FEW = 3
-"""How many lines the amendment and the correction change."""
+"""Lines that the amendment and the correction change."""
 AGENCIES = {SOCIAL: "Dinas Sosial", HEALTH: "Dinas Kesehatan"}
 REQUESTS_OF_A_REGENCY = (
     len(AGENCIES)
@@ -29,8 +29,8 @@ REQUESTS_OF_A_REGENCY = (
 )
 
 
-def line(regency: str, number: int, *, more: int = 0) -> dict[str, Any]:
-    """A line that can be submitted; `more` rupiah than it had."""
+def build_line(regency: str, number: int, *, more: int = 0) -> dict[str, Any]:
+    """Build a line without findings, with `more` rupiah."""
     amount = 100_000_000 + number * 1_000_000 + more
     supporting = amount // 10
     return {
@@ -65,8 +65,8 @@ def line(regency: str, number: int, *, more: int = 0) -> dict[str, Any]:
     }
 
 
-def report(number: int, quarter: int, *, more: int = 0) -> dict[str, Any]:
-    """What was done on a line until the end of a quarter."""
+def build_report(number: int, quarter: int, *, more: int = 0) -> dict[str, Any]:
+    """Build the cumulative report on a line at the end of a quarter."""
     spent = (100_000_000 + number * 1_000_000) // 4 * quarter + more
     return {
         "action": f"A-{number:03}",
@@ -80,7 +80,7 @@ def report(number: int, quarter: int, *, more: int = 0) -> dict[str, Any]:
 
 
 class Regency:
-    """A regency's chair, secretariat and one agency, and whoever reviews it in the province."""
+    """The chair, the secretariat and an agency of a regency, with the provincial reviewer."""
 
     def __init__(self, connect: Connect, code: str, lines: int, reviewer: TestClient) -> None:
         self.code, self.lines, self.requests = code, range(1, lines + 1), 0
@@ -90,9 +90,9 @@ class Regency:
         self.agency = connect(("operator", code, SOCIAL))
         self.reviewer = reviewer
 
-    def send(self, who: TestClient, method: str, path: str, body: Any = None, **params: str) -> Any:
+    def send(self, client: TestClient, method: str, path: str, body: Any = None, **params: str) -> Any:
         headers = {} if method == "PUT" and not path.endswith(_MANY) else ANY
-        reply: httpx.Response = who.request(method, path, json=body, headers=headers, params=params)
+        reply: httpx.Response = client.request(method, path, json=body, headers=headers, params=params)
         self.requests += 1
         assert reply.status_code in (200, 201), (path, reply.text[:2000])
         return reply.json()
@@ -105,7 +105,7 @@ class Regency:
         self.put_lines(self.lines)
 
     def put_lines(self, numbers: Sequence[int], **params: str) -> None:
-        items = [line(self.code, number) for number in numbers]
+        items = [build_line(self.code, number) for number in numbers]
         done = self.send(self.team, "PUT", f"{self.plan}/actions", {"items": items}, **params)
         assert done["created"] == len(numbers)
 
@@ -120,14 +120,16 @@ class Regency:
         )
         assert (done["state"], done["revision"]) == ("adopted", 0)
 
-    def move(self, who: TestClient, verb: str, body: Any) -> Any:
-        return self.send(who, "POST", f"{self.plan}/{verb}", body)
+    def move(self, client: TestClient, verb: str, body: Any) -> Any:
+        return self.send(client, "POST", f"{self.plan}/{verb}", body)
 
     def amend_it(self) -> None:
         self.move(self.team, "amend", {"note": "Penyesuaian APBD-P"})
         self.send(self.team, "PATCH", f"{self.plan}/amendment", {"note": "Menurut APBD-P"})
         why = [{"field": "", "category": "revised_budget", "text": "Pagu naik dengan APBD-P"}]
-        items = [{**line(self.code, number, more=8_000_000), "reasons": why} for number in self.lines[:FEW]]
+        items = [
+            {**build_line(self.code, number, more=8_000_000), "reasons": why} for number in self.lines[:FEW]
+        ]
         done = self.send(self.team, "PUT", f"{self.plan}/amendment/actions", {"items": items})
         assert done["created"] + done["updated"] == len(items)
         self.move(self.chair, "submit", {})
@@ -138,32 +140,32 @@ class Regency:
         assert (done["state"], done["revision"]) == ("adopted", 1)
 
     def report(self, quarter: int) -> None:
-        """Report a quarter, submit it and have it frozen."""
+        """Report, submit and freeze a quarter."""
         self.put_reports(self.lines, quarter)
-        part = f"{self.quarter(quarter)}/agencies/{SOCIAL}/submit"
+        part = f"{self.build_quarter_path(quarter)}/agencies/{SOCIAL}/submit"
         assert self.send(self.agency, "POST", part, {})["state"] == "submitted"
         assert self.freeze(quarter)["amendment"] == 0
 
     def correct(self, quarter: int) -> None:
         why = {"reason": "Koreksi setelah pemeriksaan"}
-        self.send(self.team, "POST", f"{self.quarter(quarter)}/correct", why)
+        self.send(self.team, "POST", f"{self.build_quarter_path(quarter)}/correct", why)
         self.put_reports(self.lines[:FEW], quarter, more=1_000)
         assert self.freeze(quarter)["amendment"] == 1
 
     def put_reports(self, numbers: Sequence[int], quarter: int, *, more: int = 0, **params: str) -> None:
-        items = [report(number, quarter, more=more) for number in numbers]
+        items = [build_report(number, quarter, more=more) for number in numbers]
         path = f"{self.plan}/progress/{YEAR}-Q{quarter}"
         done = self.send(self.team, "PUT", path, {"items": items}, **params)
         assert done["created"] + done["updated"] == len(numbers)
 
-    def quarter(self, quarter: int) -> str:
+    def build_quarter_path(self, quarter: int) -> str:
         return f"/v1/regions/{self.code}/quarters/{YEAR}-Q{quarter}"
 
     def freeze(self, quarter: int) -> Any:
-        self.send(self.team, "POST", f"{self.quarter(quarter)}/submit", {})
-        self.send(self.reviewer, "POST", f"{self.quarter(quarter)}/verify")
-        return self.send(self.reviewer, "POST", f"{self.quarter(quarter)}/freeze")
+        self.send(self.team, "POST", f"{self.build_quarter_path(quarter)}/submit", {})
+        self.send(self.reviewer, "POST", f"{self.build_quarter_path(quarter)}/verify")
+        return self.send(self.reviewer, "POST", f"{self.build_quarter_path(quarter)}/freeze")
 
 
 _MANY = ("/actions", *(f"/progress/{YEAR}-Q{quarter}" for quarter in QUARTERS))
-"""Ends of the addresses that write many: they replace what is there."""
+"""Ends of the addresses of batches, which need a condition."""
