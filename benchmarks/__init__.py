@@ -1,1 +1,1 @@
-"""Each hot call beside its limit and beside the way it would usually be written, in one run."""
+"""Measurements of each hot call against the raw driver and the usual ORM code, in one run."""

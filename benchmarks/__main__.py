@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, show, and fail where a ratio misses its bar."""
+"""`python -m benchmarks`: measure the variants, print the ratios, and fail if one misses its bar."""
 
 import argparse
 import contextlib
@@ -23,12 +23,12 @@ from rich.table import Table
 from app.kit.database.engine import Database, make_alembic_config
 from benchmarks import pulls, raw
 from benchmarks.calls import CALLS, Bar, HotCall, World
-from benchmarks.data import Size, build, new_token
+from benchmarks.data import Size, build, create_secret
 from benchmarks.load import Round, drive
 from benchmarks.servers import VARIANTS, serve
 from tests.postgres import ensure_template, postgres_server
 
-#: As somebody would run it: commits reach the disk, memory for the indexes.
+#: Settings of production: commits reach the disk, memory for the indexes.
 POSTGRES = {
     "fsync": "on",
     "synchronous_commit": "on",
@@ -41,7 +41,7 @@ POSTGRES = {
 }
 
 PULL = "pull"
-"""Measured by itself: `benchmarks/pulls.py`."""
+"""The name of the pull, which `benchmarks/pulls.py` measures."""
 NAMES = [*(call.name for call in CALLS), PULL]
 
 out = Console(width=None if sys.stdout.isatty() else 160)
@@ -55,23 +55,23 @@ class Measured:
     rounds: dict[str, list[Round]] = field(default_factory=dict)
 
     def rate(self, variant: str) -> float:
-        return statistics.median(one.rate for one in self.rounds[variant])
+        return statistics.median(turn.rate for turn in self.rounds[variant])
 
     def milliseconds(self, variant: str) -> float:
-        return statistics.median(one.median for one in self.rounds[variant]) * 1000
+        return statistics.median(turn.median for turn in self.rounds[variant]) * 1000
 
 
 def main() -> int:
-    options = _options()
+    options = _parse_options()
     size = Size(options.plans, options.actions, options.quarters)
     calls = [call for call in CALLS if not options.only or call.name in options.only]
-    beside = {bar.call for call in calls for bar in call.bars} - {call.name for call in calls}
-    calls = [call for call in CALLS if call.name in beside] + calls
-    with _database(options.engine, size) as url:
+    compared = {bar.call for call in calls for bar in call.bars} - {call.name for call in calls}
+    calls = [call for call in CALLS if call.name in compared] + calls
+    with _open_database(options.engine, size) as url:
         database = Database(url)
-        secret = new_token(database)
-        world = World.look(database, size, secret)
-        about = _about(database, size)
+        secret = create_secret(database)
+        world = World.read(database, size, secret)
+        about = _describe(database, size)
         database.close()
         measured = _measure(url, secret, world, calls, options.rounds, options.seconds)
         plans, pulled = {}, None
@@ -80,24 +80,22 @@ def main() -> int:
                 call.name: next(call.requests(world, "raw", 0)) for call in calls if "raw" in call.variants
             }
             database = Database(url)
-            plans = raw.query_plans(
-                database, {name: sent for name, sent in read.items() if sent[:3] == b"GET"}
-            )
+            plans = raw.explain(database, {name: sent for name, sent in read.items() if sent[:3] == b"GET"})
             database.close()
         if options.engine == "postgres" and (not options.only or PULL in options.only):
             pulled = pulls.measure(url, size, options.rounds)
-    results = [_result(one, bar, measured) for one in measured.values() for bar in one.call.bars]
+    results = [_judge(item, bar, measured) for item in measured.values() for bar in item.call.bars]
     _show(about, measured, results)
     if pulled is not None:
-        told = pulls.results(pulled)
-        out.print(pulls.shown(pulled, told))
-        results += told
+        pull_results = pulls.judge(pulled)
+        out.print(pulls.build_table(pulled, pull_results))
+        results += pull_results
     if options.json:
-        Path(options.json).write_text(_as_json(about, measured, results, plans))
+        Path(options.json).write_text(_render_json(about, measured, results, plans))
     return 0 if all(result["met"] for result in results) else 1
 
 
-def _options() -> argparse.Namespace:
+def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
     add("--plans", type=int, default=48, help="plans of regencies (default 48; 514 is the nation)")
@@ -129,39 +127,39 @@ def _options() -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def _database(engine: str, size: Size) -> Iterator[str]:
-    """The data set; on a server named by RATA_TEST_POSTGRES_URL it stays for the next run."""
+def _open_database(engine: str, size: Size) -> Iterator[str]:
+    """Yield the address of the data set; a server of RATA_TEST_POSTGRES_URL keeps it for the next run."""
     if engine == "sqlite":
         with tempfile.TemporaryDirectory(prefix="rata-bench-") as folder:
             url = f"sqlite:///{folder}/bench.db"
-            with _bar() as bar:
+            with _open_progress_bar() as bar:
                 build(url, size, bar)
             yield url
         return
     with postgres_server(**POSTGRES) as admin:
 
         def fill(url: str) -> None:
-            with _bar() as bar:
+            with _open_progress_bar() as bar:
                 build(url, size, bar)
 
-        yield ensure_template(admin, f"{size.name}_{newest_revision()}", fill)
+        yield ensure_template(admin, f"{size.name}_{find_newest_revision()}", fill)
 
 
-def newest_revision() -> str:
+def find_newest_revision() -> str:
     scripts = ScriptDirectory.from_config(make_alembic_config("sqlite://"))
     return str(scripts.get_current_head())
 
 
 @contextlib.contextmanager
-def _bar() -> Iterator[Any]:
+def _open_progress_bar() -> Iterator[Any]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         tasks: dict[str, Any] = {}
 
-        def note(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done, total=total)
+        def note(task: str, done: int, total: int) -> None:
+            if task not in tasks:
+                tasks[task] = progress.add_task(task, total=total)
+            progress.update(tasks[task], completed=done, total=total)
 
         yield note
 
@@ -170,37 +168,37 @@ def _measure(
     url: str, secret: str, world: World, calls: list[HotCall], rounds: int, seconds: float
 ) -> dict[str, Measured]:
     measured = {call.name: Measured(call) for call in calls}
-    wanted = {variant for call in calls for variant in call.variants}
+    variants = {variant for call in calls for variant in call.variants}
     with contextlib.ExitStack() as stack:
-        ports = {v: stack.enter_context(serve(v, url, secret)) for v in VARIANTS if v in wanted}
-        note = stack.enter_context(_bar())
+        ports = {v: stack.enter_context(serve(v, url, secret)) for v in VARIANTS if v in variants}
+        note = stack.enter_context(_open_progress_bar())
         turns = [(call, variant) for call in calls for variant in call.variants]
         for call, variant in turns:  # warm: pools, caches, prepared statements
-            _turn(call, variant, ports[variant], world, min(seconds, 1.0))
+            _take_turn(call, variant, ports[variant], world, min(seconds, 1.0))
         for number in range(rounds):
             for done, (call, variant) in enumerate(turns, start=1):
-                one = _turn(call, variant, ports[variant], world, seconds)
-                measured[call.name].rounds.setdefault(variant, []).append(one)
+                turn = _take_turn(call, variant, ports[variant], world, seconds)
+                measured[call.name].rounds.setdefault(variant, []).append(turn)
                 note("measuring", number * len(turns) + done, rounds * len(turns))
     return measured
 
 
-def _turn(call: HotCall, variant: str, port: int, world: World, seconds: float) -> Round:
+def _take_turn(call: HotCall, variant: str, port: int, world: World, seconds: float) -> Round:
     requests = call.requests(world, variant, port)
     return drive(port, requests, status=call.status, connections=call.connections, seconds=seconds)
 
 
-def _result(one: Measured, bar: Bar, measured: dict[str, Measured]) -> dict[str, Any]:
-    """The median over the rounds of the ratio within each round, beside its bar."""
-    ours = one.rounds["service"]
-    theirs = measured[bar.call or one.call.name].rounds[bar.variant]
+def _judge(item: Measured, bar: Bar, measured: dict[str, Measured]) -> dict[str, Any]:
+    """Return the median of the ratios within each round, with its bar."""
+    service = item.rounds["service"]
+    other = measured[bar.call or item.call.name].rounds[bar.variant]
     if bar.by_time:
-        ratios = [a.median / b.median for a, b in zip(ours, theirs, strict=True)]
+        ratios = [a.median / b.median for a, b in zip(service, other, strict=True)]
     else:
-        ratios = [a.rate / b.rate for a, b in zip(ours, theirs, strict=True)]
+        ratios = [a.rate / b.rate for a, b in zip(service, other, strict=True)]
     ratio = statistics.median(ratios)
     return {
-        "call": one.call.name,
+        "call": item.call.name,
         "beside": bar.call or bar.variant,
         "by": "time" if bar.by_time else "rate",
         "ratio": round(ratio, 3),
@@ -209,7 +207,7 @@ def _result(one: Measured, bar: Bar, measured: dict[str, Measured]) -> dict[str,
     }
 
 
-def _about(database: Database, size: Size) -> dict[str, Any]:
+def _describe(database: Database, size: Size) -> dict[str, Any]:
     with database.engine.connect() as connection:
         query = "SELECT sqlite_version()" if database.is_sqlite else "SHOW server_version"
         server = connection.exec_driver_sql(query).scalar()
@@ -236,30 +234,30 @@ def _show(about: dict[str, Any], measured: dict[str, Measured], results: list[di
     out.print(f"{about['engine']}: {rows} · one worker · {about['machine']}", highlight=False)
     out.print(f"Python {about['python']}, {versions}", highlight=False)
     grid = Table("call", "service", "raw driver", "ORM way", "ratio", "bar", "met")
-    for one in measured.values():
-        own = [result for result in results if result["call"] == one.call.name]
+    for item in measured.values():
+        own = [result for result in results if result["call"] == item.call.name]
         grid.add_row(
-            one.call.title,
-            *[_figure(one, variant) for variant in VARIANTS],
-            "\n".join(f"{r['ratio']:.2f} × {_beside(r)}" for r in own),
+            item.call.title,
+            *[_render_figure(item, variant) for variant in VARIANTS],
+            "\n".join(f"{r['ratio']:.2f} × {_name_other(r)}" for r in own),
             "\n".join(f"{'≤' if r['by'] == 'time' else '≥'} {r['bar']:g}" for r in own),
             "\n".join("yes" if r["met"] else "[red]NO[/]" for r in own),
         )
     out.print(grid)
 
 
-def _figure(one: Measured, variant: str) -> str:
-    if variant not in one.rounds:
+def _render_figure(item: Measured, variant: str) -> str:
+    if variant not in item.rounds:
         return "–"
-    return f"{one.rate(variant):,.1f}/s\n{one.milliseconds(variant):,.1f} ms"
+    return f"{item.rate(variant):,.1f}/s\n{item.milliseconds(variant):,.1f} ms"
 
 
-def _beside(result: dict[str, Any]) -> str:
+def _name_other(result: dict[str, Any]) -> str:
     names = {"naive": "ORM way", "raw": "raw driver", "page": "the page", "key": "a report by key"}
     return names[result["beside"]] + (" (time)" if result["by"] == "time" else "")
 
 
-def _as_json(
+def _render_json(
     about: dict[str, Any],
     measured: dict[str, Measured],
     results: list[dict[str, Any]],
@@ -268,16 +266,16 @@ def _as_json(
     figures = {
         name: {
             variant: {
-                "per_second": round(one.rate(variant), 2),
-                "milliseconds": round(one.milliseconds(variant), 3),
+                "per_second": round(item.rate(variant), 2),
+                "milliseconds": round(item.milliseconds(variant), 3),
                 "rounds_per_second": [round(r.rate, 2) for r in rounds],
             }
-            for variant, rounds in one.rounds.items()
+            for variant, rounds in item.rounds.items()
         }
-        for name, one in measured.items()
+        for name, item in measured.items()
     }
-    told = {**about, "calls": figures, "bars": results, "query_plans": plans}
-    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+    content = {**about, "calls": figures, "bars": results, "query_plans": plans}
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

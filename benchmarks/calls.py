@@ -1,4 +1,4 @@
-"""The hot calls: what is asked of each variant, and how much better than what each must be."""
+"""The hot calls: the requests to each variant, and the ratios that each must reach."""
 
 import itertools
 import random
@@ -10,57 +10,59 @@ from app.access.rules import CONSOLE
 from app.kit.database.engine import Database
 from app.plans.actions.queries import read_stored_actions
 from app.plans.core.queries import find_plan
-from benchmarks.data import BIG_PLAN, PROVINCE, Size, new_token, plan_codes, report
-from benchmarks.load import ask, request
+from benchmarks.data import BIG_PLAN, PROVINCE, Size, build_report, create_secret, list_plan_codes
+from benchmarks.load import ask, build_request
 
 
 @dataclass(frozen=True)
 class Bar:
-    """The service's rate is at least `factor` times that of a variant, or of another call of its own."""
+    """A lower bound of the service's rate: `factor` times that of a variant or of another call."""
 
     factor: float
     variant: str = "service"
     call: str | None = None
     by_time: bool = False
-    """Stated the other way round: its time is at most `factor` times the other's."""
+    """Bound the time instead: at most `factor` times the other's."""
 
 
 @dataclass(frozen=True)
 class HotCall:
+    """A call with its variants, bars and requests."""
+
     name: str
     title: str
     variants: tuple[str, ...]
     bars: tuple[Bar, ...]
     requests: Callable[["World", str, int], Iterator[bytes]]
-    """Given where it is asked, of which variant on which port: requests without an end."""
+    """Returns endless requests for a variant on a port."""
     connections: int = 4
     status: int = 200
 
 
 @dataclass(frozen=True)
 class World:
-    """What the calls need to know of the data."""
+    """The data that the calls need."""
 
     size: Size
     secret: str
     plans: list[str]
     lines: dict[str, list[dict[str, Any]]]
-    """Lines of the plans that are written to, as the service shows them."""
+    """Plan → its stored lines, for the plans that the calls write."""
     nation_secret: str
 
     @classmethod
-    def look(cls, database: Database, size: Size, secret: str) -> "World":
-        plans = plan_codes(database)
-        wanted = [*plans[:8], BIG_PLAN]
-        return cls(
-            size, secret, plans, {plan: _lines(database, plan) for plan in wanted}, new_token(database, "0")
-        )
+    def read(cls, database: Database, size: Size, secret: str) -> "World":
+        plans = list_plan_codes(database)
+        lines = {plan: _read_lines(database, plan) for plan in [*plans[:8], BIG_PLAN]}
+        return cls(size, secret, plans, lines, create_secret(database, "0"))
 
 
-def _lines(database: Database, code: str) -> list[dict[str, Any]]:
+def _read_lines(database: Database, code: str) -> list[dict[str, Any]]:
     with database.read_session() as session:
         stored = read_stored_actions(session, find_plan(session, CONSOLE, code))
-    return [{**one.content, "code": key, "line": int(key[2:])} for key, one in sorted(stored.items())]
+    return [
+        {**action.content, "code": code, "line": int(code[2:])} for code, action in sorted(stored.items())
+    ]
 
 
 def page_path(world: World, plan: str | None = None) -> str:
@@ -81,50 +83,55 @@ def scorecard_path(world: World, region: str | None = None) -> str:
 
 def _page(world: World, variant: str, port: int) -> Iterator[bytes]:
     return itertools.cycle(
-        [request("GET", page_path(world, plan), world.secret) for plan in world.plans[:20]]
+        [build_request("GET", page_path(world, plan), world.secret) for plan in world.plans[:20]]
     )
 
 
 def _unchanged(world: World, variant: str, port: int) -> Iterator[bytes]:
-    made = []
+    requests = []
     for plan in world.plans[:20]:
-        tag = ask(port, request("GET", page_path(world, plan), world.secret)).header("etag")
-        made.append(request("GET", page_path(world, plan), world.secret, If_None_Match=tag))
-    return itertools.cycle(made)
+        tag = ask(port, build_request("GET", page_path(world, plan), world.secret)).get_header("etag")
+        requests.append(build_request("GET", page_path(world, plan), world.secret, If_None_Match=tag))
+    return itertools.cycle(requests)
 
 
 def _summary(world: World, variant: str, port: int) -> Iterator[bytes]:
-    return itertools.repeat(request("GET", summary_path(world), world.secret))
+    return itertools.repeat(build_request("GET", summary_path(world), world.secret))
 
 
 def _by_key(world: World, variant: str, port: int) -> Iterator[bytes]:
     plan = world.plans[0]
     return itertools.cycle(
-        [request("GET", progress_path(world, plan, line), world.secret) for line in world.lines[plan][:50]]
+        [
+            build_request("GET", progress_path(world, plan, line), world.secret)
+            for line in world.lines[plan][:50]
+        ]
     )
 
 
 def _ranking(world: World, variant: str, port: int) -> Iterator[bytes]:
-    return itertools.repeat(request("GET", ranking_path(world), world.secret))
+    return itertools.repeat(build_request("GET", ranking_path(world), world.secret))
 
 
 def _scorecard(world: World, variant: str, port: int) -> Iterator[bytes]:
     regions = [plan[:5] for plan in world.plans[:20]]
-    return itertools.cycle([request("GET", scorecard_path(world, one), world.secret) for one in regions])
+    return itertools.cycle(
+        [build_request("GET", scorecard_path(world, region), world.secret) for region in regions]
+    )
 
 
 def _rolled_up(world: World, variant: str, port: int) -> Iterator[bytes]:
-    return itertools.repeat(request("GET", scorecard_path(world, "0"), world.nation_secret))
+    return itertools.repeat(build_request("GET", scorecard_path(world, "0"), world.nation_secret))
 
 
 _share = random.Random(2)
 
 
 def new_report(world: World, line: dict[str, Any]) -> dict[str, Any]:
-    """A report that differs from the one that is stored."""
-    made = report(line, world.size.quarters, share=_share.randrange(1, 100))
-    made["follow_up"] = f"Tindak lanjut {_share.random()}"
-    return made
+    """Build a report that differs from the stored one."""
+    content = build_report(line, world.size.quarters, share=_share.randrange(1, 100))
+    content["follow_up"] = f"Tindak lanjut {_share.random()}"
+    return content
 
 
 def progress_path(world: World, plan: str, line: dict[str, Any]) -> str:
@@ -135,7 +142,7 @@ def _one_report(world: World, variant: str, port: int) -> Iterator[bytes]:
     plans = [plan for plan in world.lines if plan != BIG_PLAN]
     for plan in itertools.cycle(plans):
         line = _share.choice(world.lines[plan])
-        yield request(
+        yield build_request(
             "PUT", progress_path(world, plan, line), world.secret, new_report(world, line), If_Match="*"
         )
 
@@ -154,7 +161,7 @@ def batch_path(world: World) -> str:
 
 def _thousand_reports(world: World, variant: str, port: int) -> Iterator[bytes]:
     while True:
-        yield request("PUT", batch_path(world), world.secret, batch(world), If_Match="*")
+        yield build_request("PUT", batch_path(world), world.secret, batch(world), If_Match="*")
 
 
 CALLS = (

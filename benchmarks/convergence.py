@@ -1,4 +1,4 @@
-"""What scorecards need beside plans and reports: priority locations, coverage of every regency, targets."""
+"""Data of scorecards besides plans and reports: priority locations, coverage of each regency, targets."""
 
 from datetime import datetime
 
@@ -22,27 +22,29 @@ LOCI = 20
 
 
 def fill_convergence(session: Session, regions: list[str], year: int, at: datetime) -> None:
-    """As it would be stored: plans in force, sums of coverage of four quarters, a target and what came of it."""
+    """Write plans in force, sums of coverage of four quarters, and a target with its observation."""
     author = Author("bench", at)
     load_indicators(session, author)
     load_editions(session, author, [PACKAGE, METHOD, TEMPLATE])
     session.execute(sa.update(get_table(PlanRow)).values(revision=0))
-    _loci(session)
+    _fill_loci(session)
     regencies = [code for code in regions if "." in code]
     edition = {"year": year, "service_package": "1", "method": "1", "version": 1, "updated_at": at}
     session.execute(
         sa.insert(get_table(RegionEditionRow)), [{"region_code": code, **edition} for code in regencies]
     )
-    _coverage(session, regencies, year)
+    _fill_coverage(session, regencies, year)
     target = {"indicator": "p0", "year": year, "value": 8.0, "baseline": 10.0, "baseline_year": year - 2}
     session.execute(
         sa.insert(get_table(TargetRow)), [{"region_code": code, "version": 1, **target} for code in regions]
     )
-    seen = {"indicator": "p0", "period": f"{year - 1}-S1", "value": 9.1, "flags": [], "version": 1}
-    session.execute(sa.insert(get_table(ObservationRow)), [{"region_code": code, **seen} for code in regions])
+    observation = {"indicator": "p0", "period": f"{year - 1}-S1", "value": 9.1, "flags": [], "version": 1}
+    session.execute(
+        sa.insert(get_table(ObservationRow)), [{"region_code": code, **observation} for code in regions]
+    )
 
 
-def _loci(session: Session) -> None:
+def _fill_loci(session: Session) -> None:
     villages, plans = get_table(RegionRow), get_table(PlanRow)
     regency = sa.func.substr(villages.c.code, 1, 5)
     place = sa.func.row_number().over(partition_by=regency, order_by=villages.c.code) - 1
@@ -62,7 +64,7 @@ def _loci(session: Session) -> None:
     )
 
 
-def _coverage(session: Session, regencies: list[str], year: int) -> None:
+def _fill_coverage(session: Session, regencies: list[str], year: int) -> None:
     package = session.execute(
         sa.select(services.c.code).where(services.c.edition == "1").order_by(services.c.position)
     ).scalars()

@@ -1,8 +1,7 @@
-"""A national data set: every regency's plan with its lines, their parts, and a year of reports.
+"""A national data set: a plan of each regency with its lines, their parts, and a year of reports.
 
-Lines are made once, from the real nomenclature, as the content that the service itself takes; each plan
-is those lines with its own amounts and villages. So a plan costs as many statements as all of them, and
-what is generated is what the service would have stored.
+The generator builds lines once, from the real nomenclature, as content of the service; each plan has these lines with
+its own amounts and villages. So all plans need as many statements as one, and the rows equal those of the service.
 """
 
 import random
@@ -37,7 +36,7 @@ from benchmarks.convergence import fill_convergence
 
 YEAR = 2026
 PROVINCE = "73"
-"""Its own plan has a thousand lines, and it has 24 regencies: a thousand reports in one call, a summary."""
+"""The province of the summary, with 24 regencies and its own plan of a thousand lines for the batch."""
 BIG_PLAN = f"{PROVINCE}-{YEAR}"
 BIG_PLAN_LINES = 1000
 
@@ -61,12 +60,12 @@ _SOURCES = ("APBD", "DAU", "DAK-FISIK", "DANA-DESA", "DBH")
 _GROUPS = ("lansia", "disabilitas", "nelayan", "petani", "usaha_mikro")
 
 Note = Callable[[str, int, int], None]
-"""Called with what is being made, how much of it is done, and how much there is."""
+"""Receives a task, the done part and the total."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many plans of regencies, lines of each, and quarters reported on each line."""
+    """Numbers of plans of regencies, of lines of each, and of quarters with reports."""
 
     plans: int = 514
     actions: int = 300
@@ -95,7 +94,7 @@ def build(url: str, size: Size, note: Note = lambda *_: None) -> None:
         with database.writing() as session:
             load_reference(session, note)
             if not database.is_sqlite:
-                # What is made here is right by construction; checking each of nine million keys is most of the time.
+                # The rows are consistent by construction; checking nine million foreign keys takes most of the time.
                 session.connection().exec_driver_sql("SET LOCAL session_replication_role = replica")
             _fill(session, size, note)
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -106,8 +105,8 @@ def build(url: str, size: Size, note: Note = lambda *_: None) -> None:
         database.close()
 
 
-def new_token(database: Database, region: str = PROVINCE) -> str:
-    """A secret of the administrator of a region, who may read and write what is below it."""
+def create_secret(database: Database, region: str = PROVINCE) -> str:
+    """Create a token of the administrator of a region; return its secret."""
     now = datetime.now(UTC)
     name = f"bench-{region}-{now.timestamp()}"
     with database.writing() as session:
@@ -120,8 +119,8 @@ def new_token(database: Database, region: str = PROVINCE) -> str:
         )
 
 
-def plan_codes(database: Database) -> list[str]:
-    """The regencies' plans of the province."""
+def list_plan_codes(database: Database) -> list[str]:
+    """Return the codes of the plans of the province's regencies."""
     plans = get_table(PlanRow)
     with database.read_session() as session:
         inside = plans.c.region_code.like(f"{PROVINCE}.%")
@@ -130,26 +129,26 @@ def plan_codes(database: Database) -> list[str]:
 
 def _fill(session: Session, size: Size, note: Note) -> None:
     at = datetime(YEAR, 1, 20, 2, tzinfo=UTC)
-    regions = _regions(session, size)
-    _agencies(session, regions)
-    ids = _plans(session, regions, at)
+    regions = _list_regions(session, size)
+    _fill_agencies(session, regions)
+    ids = _fill_plans(session, regions, at)
     fill_convergence(session, [code for code, _ in regions], YEAR, at)
-    lines = list(_lines(session, max(size.actions, size.big_plan), at))
-    reports = [report for line in lines for report in _reports(line, size.quarters, at)]
-    for done, chunk in _chunks(ids):
+    lines = list(_build_lines(session, max(size.actions, size.big_plan), at))
+    reports = [report for line in lines for report in _build_reports(line, size.quarters, at)]
+    for done, chunk in _split_ids(ids):
         _spread_actions(session, lines, chunk, size)
         _spread_reports(session, reports, chunk)
         note("plans", done, len(ids))
 
 
-def _chunks(ids: list[int]) -> Iterator[tuple[int, tuple[int, int]]]:
+def _split_ids(ids: list[int]) -> Iterator[tuple[int, tuple[int, int]]]:
     for start in range(0, len(ids), _CHUNK):
         part = ids[start : start + _CHUNK]
         yield start + len(part), (part[0], part[-1])
 
 
-def _regions(session: Session, size: Size) -> list[tuple[str, str]]:
-    """(code, name): the province with the big plan, its regencies, then those of the others."""
+def _list_regions(session: Session, size: Size) -> list[tuple[str, str]]:
+    """Return (code, name) of the province with the big plan, its regencies, then other regencies."""
     table = get_table(RegionRow)
     query = sa.select(table.c.code, table.c.name).where(
         table.c.level == RegionLevel.regency, ~table.c.retired
@@ -158,7 +157,7 @@ def _regions(session: Session, size: Size) -> list[tuple[str, str]]:
     return [(PROVINCE, "Provinsi"), *((r.code, r.name) for r in regencies[: size.plans])]
 
 
-def _agencies(session: Session, regions: list[tuple[str, str]]) -> None:
+def _fill_agencies(session: Session, regions: list[tuple[str, str]]) -> None:
     rows = [
         {"region_code": region, "code": code, "name": name, "kind": "dinas", "folded": fold_name(name)}
         for region, _ in regions
@@ -167,7 +166,7 @@ def _agencies(session: Session, regions: list[tuple[str, str]]) -> None:
     session.execute(sa.insert(get_table(AgencyRow)), rows)
 
 
-def _plans(session: Session, regions: list[tuple[str, str]], at: datetime) -> list[int]:
+def _fill_plans(session: Session, regions: list[tuple[str, str]], at: datetime) -> list[int]:
     table = get_table(PlanRow)
     rows = [
         {
@@ -192,18 +191,18 @@ def _plans(session: Session, regions: list[tuple[str, str]], at: datetime) -> li
     return list(session.scalars(sa.select(table.c.id).order_by(table.c.id)))
 
 
-# The lines: content as the service takes it
+# Lines: content of the service
 
 
-def _lines(session: Session, count: int, at: datetime) -> Iterator[dict[str, Any]]:
+def _build_lines(session: Session, count: int, at: datetime) -> Iterator[dict[str, Any]]:
     choose = random.Random(1)
     table = get_table(SubactivityRow)
-    found = session.execute(
+    rows = session.execute(
         sa.select(table.c.code, table.c.name, table.c.activity_name, table.c.program_name, table.c.indicator)
         .where(table.c.government_level == "regency", table.c.edition == "2027")
         .order_by(table.c.code)
     ).all()
-    for n, one in enumerate(choose.sample(found, count), start=1):
+    for n, row in enumerate(choose.sample(rows, count), start=1):
         main, second = choose.sample(_SOURCES, 2)
         lead, support = choose.sample([code for code, _ in _AGENCIES], 2)
         amount = choose.randrange(2, 400) * 1_000_000
@@ -214,7 +213,7 @@ def _lines(session: Session, count: int, at: datetime) -> Iterator[dict[str, Any
         outputs = [
             {
                 "code": f"O{k}",
-                "indicator": (one.indicator or one.name)[:200],
+                "indicator": (row.indicator or row.name)[:200],
                 "unit": "Orang",
                 "baseline": None,
                 "target": target,
@@ -225,14 +224,14 @@ def _lines(session: Session, count: int, at: datetime) -> Iterator[dict[str, Any
         yield {
             "line": n,
             "code": line_code(n),
-            "title": f"{one.name} bagi keluarga miskin",
+            "title": f"{row.name} bagi keluarga miskin",
             "strategy": _STRATEGIES[n % 3],
             "lead_agency": lead,
             "nomenclature_edition": "2027",
-            "subactivity_code": one.code,
-            "subactivity": one.name,
-            "activity": one.activity_name,
-            "program": one.program_name,
+            "subactivity_code": row.code,
+            "subactivity": row.name,
+            "activity": row.activity_name,
+            "program": row.program_name,
             "allocation": amount,
             "benefit_regularity": ("routine", "incidental")[n % 2],
             "benefit_forms": [("cash", "goods", "service")[n % 3]],
@@ -245,7 +244,7 @@ def _lines(session: Session, count: int, at: datetime) -> Iterator[dict[str, Any
             "source_stage": "apbd",
             "source_key": f"RKA-{n:05d}",
             "note": "",
-            "search": fold_name(f"{one.name} {one.activity_name} {one.program_name}"),
+            "search": fold_name(f"{row.name} {row.activity_name} {row.program_name}"),
             "year": YEAR,
             "updated_at": at.isoformat(),
             "version": 1,
@@ -299,7 +298,7 @@ def _lines(session: Session, count: int, at: datetime) -> Iterator[dict[str, Any
         }
 
 
-def _reports(line: dict[str, Any], quarters: int, at: datetime) -> Iterator[dict[str, Any]]:
+def _build_reports(line: dict[str, Any], quarters: int, at: datetime) -> Iterator[dict[str, Any]]:
     for quarter in range(1, quarters + 1):
         yield {
             "line": line["line"],
@@ -311,12 +310,12 @@ def _reports(line: dict[str, Any], quarters: int, at: datetime) -> Iterator[dict
             "version": 1,
             "physical_percent": (30.0, 60.0, 60.0, 100.0)[quarter - 1],
             "physical_basis": "milestones",
-            **report(line, quarter, share=quarter * 20 + line["line"] % 20),
+            **build_report(line, quarter, share=quarter * 20 + line["line"] % 20),
         }
 
 
-def report(line: dict[str, Any], quarter: int, *, share: int) -> dict[str, Any]:
-    """The report on a line at the end of a quarter, `share` percent of its money spent."""
+def build_report(line: dict[str, Any], quarter: int, *, share: int) -> dict[str, Any]:
+    """Build the report on a line at the end of a quarter, with `share` percent of its money spent."""
     return {
         "physical_reported_percent": None,
         "obstacle": "Penyaluran di beberapa desa tertunda cuaca" if line["line"] % 4 == 0 else "",
@@ -324,19 +323,19 @@ def report(line: dict[str, Any], quarter: int, *, share: int) -> dict[str, Any]:
         "evidence": [f"https://berkas.example.go.id/bast-{line['line']:04d}.pdf"],
         "spent": line["allocation"] // 100 * share,
         "spending": [
-            {"funding_source": one["funding_source"], "amount": one["amount"] // 100 * share}
-            for one in line["budget_lines"]
+            {"funding_source": item["funding_source"], "amount": item["amount"] // 100 * share}
+            for item in line["budget_lines"]
         ],
         "components": [
-            {"component_class": one["component_class"], "amount": one["amount"] // 100 * share}
-            for one in line["components"]
+            {"component_class": item["component_class"], "amount": item["amount"] // 100 * share}
+            for item in line["components"]
         ],
         "outputs": [
-            {"code": one["code"], "achieved": one["quarterly_targets"][quarter - 1]}
-            for one in line["outputs"]
+            {"code": item["code"], "achieved": item["quarterly_targets"][quarter - 1]}
+            for item in line["outputs"]
         ],
         "recipients": [
-            {"code": one["code"], "reached": one["count"] * quarter // 4} for one in line["recipients"]
+            {"code": item["code"], "reached": item["count"] * quarter // 4} for item in line["recipients"]
         ],
         "milestones": [
             {"code": f"M{k}", "state": "done" if quarter >= due else "pending", "done_on": None}
@@ -345,7 +344,7 @@ def report(line: dict[str, Any], quarter: int, *, share: int) -> dict[str, Any]:
     }
 
 
-# Spreading them over the plans
+# Copies for all plans
 
 
 def _spread_actions(
@@ -357,7 +356,7 @@ def _spread_actions(
     source = unnest_records(session, {"line": sa.Integer(), **{name: actions.c[name].type for name in names}})
     factor = plans.c.id % 7 + 1
     columns = [source.c[name] * factor if name == "allocation" else source.c[name] for name in names]
-    wanted = sa.or_(
+    in_plan = sa.or_(
         source.c.line <= size.actions, sa.and_(plans.c.code == BIG_PLAN, source.c.line <= size.big_plan)
     )
     latest = (30.0, 60.0, 60.0, 100.0)[size.quarters - 1] if size.quarters else None
@@ -371,7 +370,7 @@ def _spread_actions(
             source.c.allocation // 100 * share * factor,
             sa.literal(latest, sa.Float),
         )
-        .select_from(plans.join(source, wanted))
+        .select_from(plans.join(source, in_plan))
         .where(plans.c.id.between(*chunk))
         .order_by(plans.c.id, source.c.line)
     )
@@ -403,19 +402,19 @@ def _spread_reports(session: Session, reports: list[dict[str, Any]], chunk: tupl
         "physical_percent",
         "physical_basis",
     ]
-    rows = [{"key": one["action"], **{name: one[name] for name in names}} for one in reports]
+    rows = [{"key": report["action"], **{name: report[name] for name in names}} for report in reports]
     _spread(session, get_table(ProgressRow), rows, chunk)
     for part in PROGRESS_PARTS:
         items = [
-            {"key": one["action"], "period": one["period"], "position": n, **item}
-            for one in reports
-            for n, item in enumerate(one[part.name])
+            {"key": report["action"], "period": report["period"], "position": n, **item}
+            for report in reports
+            for n, item in enumerate(report[part.name])
         ]
         _spread(session, part.table, items, chunk)
 
 
 def _spread(session: Session, table: sa.Table, items: list[dict[str, Any]], chunk: tuple[int, int]) -> None:
-    """Give the items of the lines to the actions of those plans; money grows with the plan's allocation."""
+    """Insert the items of the lines for the actions of some plans, with money in proportion to the allocation."""
     actions = get_table(ActionRow)
     names = [name for name in items[0] if name != "key"]
     source = unnest_records(
@@ -430,18 +429,20 @@ def _spread(session: Session, table: sa.Table, items: list[dict[str, Any]], chun
         "plan_id": actions.c.plan_id,
         "region_code": actions.c.region_code,
     }
-    given = {name: column for name, column in of_action.items() if name in table.c and name not in columns}
+    inherited = {
+        name: column for name, column in of_action.items() if name in table.c and name not in columns
+    }
     query = (
-        sa.select(*given.values(), *columns.values())
+        sa.select(*inherited.values(), *columns.values())
         .select_from(actions.join(source, source.c.key == actions.c.code))
         .where(actions.c.plan_id.between(*chunk))
         .order_by(actions.c.id)
     )
-    _insert(session, table, [*given, *names], query, items)
+    _insert(session, table, [*inherited, *names], query, items)
 
 
 def _spread_locations(session: Session, chunk: tuple[int, int]) -> None:
-    """Three villages of its regency for every action."""
+    """Insert three villages of the regency for each action."""
     actions, regions = get_table(ActionRow), get_table(RegionRow)
     regency = sa.func.substr(regions.c.code, 1, 5)
     number = sa.func.row_number().over(partition_by=regency, order_by=regions.c.code) - 1

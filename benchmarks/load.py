@@ -1,7 +1,6 @@
-"""A load generator: raw sockets, connections kept alive, every answer read to its end and checked.
+"""A load generator over raw sockets with persistent connections, which checks each whole reply.
 
-It is the same for all variants and takes little from the machine: requests are made beforehand, an
-answer's head is looked at for its status and length only.
+It uses little processor time: it builds requests beforehand and parses only the status and the length.
 """
 
 import re
@@ -19,23 +18,25 @@ _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
 class UnexpectedAnswerError(RuntimeError):
-    """A variant answered something else than was asked of it: its speed would mean nothing."""
+    """A reply with another status than expected, which makes its speed meaningless."""
 
 
 @dataclass
 class Answer:
+    """A reply."""
+
     status: int
     head: bytes
     body: bytes
 
-    def header(self, name: str) -> str:
-        found = re.search(rb"^" + name.encode() + rb": (.*?)\r?$", self.head, re.IGNORECASE | re.MULTILINE)
-        return found[1].decode() if found else ""
+    def get_header(self, name: str) -> str:
+        match = re.search(rb"^" + name.encode() + rb": (.*?)\r?$", self.head, re.IGNORECASE | re.MULTILINE)
+        return match[1].decode() if match else ""
 
 
 @dataclass
 class Round:
-    """What one round measured: answers per second, and each answer's time in seconds."""
+    """The replies per second of a round, and the seconds of each reply."""
 
     rate: float
     times: list[float] = field(repr=False)
@@ -45,8 +46,8 @@ class Round:
         return sorted(self.times)[len(self.times) // 2]
 
 
-def request(method: str, path: str, secret: str, body: Any = None, **headers: str) -> bytes:
-    """The bytes of a request."""
+def build_request(method: str, path: str, secret: str, body: Any = None, **headers: str) -> bytes:
+    """Build the bytes of a request."""
     content = b"" if body is None else dump_json(body).encode()
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {secret}"]
     if body is not None:
@@ -56,17 +57,17 @@ def request(method: str, path: str, secret: str, body: Any = None, **headers: st
 
 
 def ask(port: int, sent: bytes) -> Answer:
-    """One request and its answer."""
+    """Send a request and return its reply."""
     with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
         connection.sendall(sent)
         reader = _Reader()
         while not reader.feed(connection.recv(1 << 18)):
             pass
-        return reader.answer()
+        return reader.take_answer()
 
 
 def drive(port: int, requests: Iterator[bytes], *, status: int, connections: int, seconds: float) -> Round:
-    """Keep `connections` requests under way for that long, at least three of each, and let them end."""
+    """Keep `connections` requests running for some seconds, at least three on each, and wait for the last."""
     selector = selectors.DefaultSelector()
     times: list[float] = []
     started = time.perf_counter()
@@ -82,8 +83,8 @@ def drive(port: int, requests: Iterator[bytes], *, status: int, connections: int
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         selector.register(connection, selectors.EVENT_READ, _Reader())
         send(connection)
-    under_way, last = connections, started
-    while under_way:
+    running, last = connections, started
+    while running:
         for key, _ in selector.select():
             connection: Any = key.fileobj
             reader: _Reader = key.data
@@ -91,20 +92,20 @@ def drive(port: int, requests: Iterator[bytes], *, status: int, connections: int
                 continue
             last = time.perf_counter()
             times.append(last - sent_at[connection.fileno()])
-            answer = reader.answer()
+            answer = reader.take_answer()
             if answer.status != status:
                 raise UnexpectedAnswerError(f"{answer.status} instead of {status}: {answer.body[:800]!r}")
             if last < ends or len(times) < 3 * connections:
                 send(connection)
             else:
-                under_way -= 1
+                running -= 1
     for connection in opened:
         connection.close()
     return Round(len(times) / (last - started), times)
 
 
 class _Reader:
-    """Puts the pieces of one answer together."""
+    """Collects the pieces of a reply."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -112,7 +113,7 @@ class _Reader:
         self._body_at = 0
 
     def feed(self, piece: bytes) -> bool:
-        """Whether the answer is now whole."""
+        """Add a piece; return whether the reply is complete."""
         if not piece:
             raise UnexpectedAnswerError("the server closed the connection")
         self._pieces.append(piece)
@@ -128,7 +129,7 @@ class _Reader:
             self._missing -= len(piece)
         return self._missing <= 0
 
-    def answer(self) -> Answer:
+    def take_answer(self) -> Answer:
         whole = b"".join(self._pieces)
         at = self._body_at
         self._pieces, self._missing = [], -1

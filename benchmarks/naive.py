@@ -1,9 +1,8 @@
-"""The way it would usually be written: ORM objects with relationships, and a `response_model`.
+"""The usual code: ORM objects with relationships, and a `response_model`.
 
-Not a straw man: the same tables and indexes, the same authentication, one transaction a request, eager
-`selectinload` for what is shown, one `IN` for a batch instead of a SELECT for each of its items, plain
-shapes without the service's validators for what goes out, and the same journal row for every write.
-It leaves out what the service does besides: entity tags, unknown parameters, findings, log lines.
+It is a fair comparison: equal tables, indexes and authentication, one transaction per request, `selectinload` for the
+reply, one `IN` for a batch, reply models without validators, and an equal journal row for each write. It omits ETags,
+unknown parameters, findings and log lines.
 """
 
 import gc
@@ -24,32 +23,32 @@ from app.tracking.progress.models import ProgressIn
 from benchmarks.naive_shapes import ActionOut, ActionsOut, Batch, BatchOut, ProgressOut
 from benchmarks.naive_tables import ACTION_PARTS, PROGRESS_PARTS, Action, Head, Journal, Plan, Progress
 
-# Who asks, and one transaction
+# Caller and transaction
 
 
-def session_of(request: Request) -> Iterator[Session]:
+def open_session(request: Request) -> Iterator[Session]:
     with Session(request.app.state.engine) as session:
         yield session
         session.commit()
 
 
-OneSession = Annotated[Session, Depends(session_of, scope="function")]
+OneSession = Annotated[Session, Depends(open_session, scope="function")]
 
 
-def caller(request: Request, session: OneSession) -> Actor:
+def find_caller(request: Request, session: OneSession) -> Actor:
     _, _, secret = request.headers.get("authorization", "").partition(" ")
-    found = find_token_bearer(session, secret, now=datetime.now(UTC), client=None)  # type: ignore[arg-type]
-    if found is None:
+    bearer = find_token_bearer(session, secret, now=datetime.now(UTC), client=None)  # type: ignore[arg-type]
+    if bearer is None:
         raise HTTPException(401)
-    return found[0]
+    return bearer[0]
 
 
-Caller = Annotated[Actor, Depends(caller)]
+Caller = Annotated[Actor, Depends(find_caller)]
 
 router = APIRouter(prefix="/v1")
 
 
-def _plan(session: Session, actor: Actor, code: str) -> Plan:
+def _find_plan(session: Session, actor: Actor, code: str) -> Plan:
     plan = session.scalars(sa.select(Plan).where(Plan.code == code)).one_or_none()
     if plan is None or not actor.sees(plan.region_code):
         raise HTTPException(404)
@@ -58,10 +57,10 @@ def _plan(session: Session, actor: Actor, code: str) -> Plan:
 
 @router.get("/plans/{plan}/actions", response_model=ActionsOut)
 def read_actions(session: OneSession, actor: Caller, plan: str, limit: int = 100, after: str = "") -> Any:
-    found = _plan(session, actor, plan)
+    stored = _find_plan(session, actor, plan)
     query = (
         sa.select(Action)
-        .where(Action.plan_id == found.id, Action.code > after)
+        .where(Action.plan_id == stored.id, Action.code > after)
         .order_by(Action.code)
         .limit(limit + 1)
         .options(*[selectinload(part) for part in ACTION_PARTS])
@@ -72,18 +71,17 @@ def read_actions(session: OneSession, actor: Caller, plan: str, limit: int = 100
 
 @router.get("/pulls/{period}")
 def read_pull(request: Request, actor: Caller, period: str, region: str = "0") -> Response:
-    """Every line with its report of a quarter, its objects plan by plan, so that they fit into memory."""
-    # With these versions the collector of cycles crashes on objects that a session let go of by the thousand;
-    # without it this way is faster, too.
+    """Return all lines with their reports of a quarter, loaded plan by plan to bound memory."""
+    # With these versions the garbage collector crashes on thousands of expunged objects.
     gc.disable()
     try:
-        whole = "".join(_pulled(request, actor, period, region))
+        whole = "".join(_render_lines(request, actor, period, region))
     finally:
         gc.enable()
     return Response(whole, media_type="application/x-ndjson")
 
 
-def _pulled(request: Request, actor: Actor, period: str, region: str) -> Iterator[str]:
+def _render_lines(request: Request, actor: Actor, period: str, region: str) -> Iterator[str]:
     reports = selectinload(Action.reports.and_(Progress.period == period))
     parts = [reports.selectinload(getattr(Progress, name)) for name in PROGRESS_PARTS]
     with Session(request.app.state.engine) as session:
@@ -93,24 +91,24 @@ def _pulled(request: Request, actor: Actor, period: str, region: str) -> Iterato
                 continue
             lines = sa.select(Action).where(Action.plan_id == plan.id).order_by(Action.code)
             eager = [*(selectinload(part) for part in ACTION_PARTS), *parts]
-            yield "".join(_line(action) for action in session.scalars(lines.options(*eager)).all())
+            yield "".join(_render_line(action) for action in session.scalars(lines.options(*eager)).all())
             session.expunge_all()
 
 
-def _line(action: Action) -> str:
+def _render_line(action: Action) -> str:
     line = ActionOut.model_validate(action, from_attributes=True).model_dump_json()
-    told = [ProgressOut.model_validate(one, from_attributes=True) for one in action.reports]
-    return f'{{"line":{line},"report":{told[0].model_dump_json() if told else "null"}}}\n'
+    reports = [ProgressOut.model_validate(report, from_attributes=True) for report in action.reports]
+    return f'{{"line":{line},"report":{reports[0].model_dump_json() if reports else "null"}}}\n'
 
 
 # Writing progress
 
 
-def _report(
+def _set_report(
     session: Session, actor: Actor, action: Action, period: str, content: ProgressIn, plan: Plan
 ) -> Progress:
-    """Make the report what the content says, and what follows from it; the caller flushes and journals."""
-    report = next((one for one in action.reports if one.period == period), None)
+    """Write the content and its derived figures to the report; the caller flushes and journals."""
+    report = next((item for item in action.reports if item.period == period), None)
     if report is None:
         report = Progress(
             action_id=action.id,
@@ -124,12 +122,12 @@ def _report(
     for name in ("physical_reported_percent", "obstacle", "follow_up", "evidence", "spent"):
         setattr(report, name, getattr(content, name))
     for name, table in PROGRESS_PARTS.items():
-        _replace(getattr(report, name), table, getattr(content, name), period)
+        _replace_rows(getattr(report, name), table, getattr(content, name), period)
     report.version += 1
     report.reported_at = datetime.now(UTC)
     report.reported_by = actor.token
-    report.physical_percent, report.physical_basis = _physical(action, report)
-    latest = max(action.reports, key=lambda one: one.period)
+    report.physical_percent, report.physical_basis = _compute_physical(action, report)
+    latest = max(action.reports, key=lambda item: item.period)
     action.progress_period, action.spent, action.physical_percent = (
         latest.period,
         latest.spent,
@@ -138,43 +136,44 @@ def _report(
     return report
 
 
-def _replace(rows: list[Any], table: type[Any], items: list[BaseModel], period: str) -> None:
-    """The rows of the items: those with the same key are changed, others come and go."""
+def _replace_rows(rows: list[Any], table: type[Any], items: list[BaseModel], period: str) -> None:
+    """Replace rows by items: update those with equal keys, insert and delete others."""
     key = next(iter(type(items[0]).model_fields)) if items else "code"
     old = {getattr(row, key): row for row in rows}
-    wanted = []
+    replaced = []
     for position, item in enumerate(items):
         values = item.model_dump()
         row = old.get(values[key]) or table(period=period)
         for name, value in values.items():
             setattr(row, name, value)
         row.position = position
-        wanted.append(row)
-    rows[:] = wanted
+        replaced.append(row)
+    rows[:] = replaced
 
 
-def _physical(action: Action, report: Progress) -> tuple[float | None, str | None]:
+def _compute_physical(action: Action, report: Progress) -> tuple[float | None, str | None]:
     if report.physical_reported_percent is not None:
         return report.physical_reported_percent, "reported"
-    done = {one.code for one in report.milestones if one.state == "done"}
-    weighted = [one for one in action.milestones if one.weight is not None]
+    done = {milestone.code for milestone in report.milestones if milestone.state == "done"}
+    weighted = [milestone for milestone in action.milestones if milestone.weight is not None]
     if weighted:
-        return round(sum(one.weight for one in weighted if one.code in done), 2), "milestones"
-    achieved = {one.code: one.achieved for one in report.outputs}
-    shares = [min(achieved.get(one.code, 0) / one.target, 1) for one in action.outputs if one.target]
+        return round(sum(item.weight for item in weighted if item.code in done), 2), "milestones"
+    achieved = {output.code: output.achieved for output in report.outputs}
+    targets = {output.code: output.target for output in action.outputs if output.target}
+    shares = [min(achieved.get(code, 0) / target, 1) for code, target in targets.items()]
     return (round(sum(shares) / len(shares) * 100, 2), "outputs") if shares else (None, None)
 
 
-def _content(report: Progress | None) -> dict[str, Any]:
+def _dump_report(report: Progress | None) -> dict[str, Any]:
     if report is None:
         return {}
     shown = ProgressOut.model_validate(report, from_attributes=True).model_dump(mode="json")
     return {name: shown[name] for name in ProgressIn.model_fields}
 
 
-def _journal(head: Head, actor: Actor, plan: Plan, report: Progress, before: dict[str, Any]) -> Journal:
-    """The journal's row of one report; its place in the feed comes last."""
-    after = _content(report)
+def _build_entry(head: Head, actor: Actor, plan: Plan, report: Progress, before: dict[str, Any]) -> Journal:
+    """Build the journal row of a report, without its sequence in the feed."""
+    after = _dump_report(report)
     row = {
         "at": datetime.now(UTC).isoformat(),
         "actor": actor.token,
@@ -195,7 +194,7 @@ def _journal(head: Head, actor: Actor, plan: Plan, report: Progress, before: dic
     return Journal(**{**row, "at": datetime.fromisoformat(str(row["at"])), "hash": head.hash})
 
 
-def _actions(session: Session, plan: Plan, codes: list[str]) -> dict[str, Action]:
+def _find_actions(session: Session, plan: Plan, codes: list[str]) -> dict[str, Action]:
     reports = selectinload(Action.reports)
     query = (
         sa.select(Action)
@@ -212,26 +211,26 @@ def _actions(session: Session, plan: Plan, codes: list[str]) -> dict[str, Action
     return {action.code: action for action in session.scalars(query)}
 
 
-def _write(
+def _write_reports(
     session: Session, actor: Actor, plan: str, period: str, contents: dict[str, ProgressIn]
 ) -> list[Progress]:
-    found = _plan(session, actor, plan)
-    actor.require("report_progress", found.region_code)
+    stored = _find_plan(session, actor, plan)
+    actor.require("report_progress", stored.region_code)
     head = session.scalars(sa.select(Head).where(Head.chain == f"plan:{plan}").with_for_update()).one()
-    actions = _actions(session, found, list(contents))
+    actions = _find_actions(session, stored, list(contents))
     written = []
     for code, content in contents.items():
         action = actions.get(code)
         if action is None:
             raise HTTPException(404)
         _check_keys(action, content)
-        old = next((one for one in action.reports if one.period == period), None)
-        before = _content(old)
-        report = _report(session, actor, action, period, content, found)
+        old = next((item for item in action.reports if item.period == period), None)
+        before = _dump_report(old)
+        report = _set_report(session, actor, action, period, content, stored)
         session.add(report)
         written.append((report, before))
     session.flush()
-    rows = [_journal(head, actor, found, report, before) for report, before in written]
+    rows = [_build_entry(head, actor, stored, report, before) for report, before in written]
     session.flush()
     feed = session.scalars(sa.select(Head).where(Head.chain == FEED).with_for_update()).one()
     for row in rows:
@@ -243,9 +242,9 @@ def _write(
 
 
 def _check_keys(action: Action, content: ProgressIn) -> None:
-    known = {one.funding_source for one in action.budget_lines}
+    known = {line.funding_source for line in action.budget_lines}
     for name, key in (("outputs", "code"), ("recipients", "code"), ("milestones", "code")):
-        codes = {getattr(one, key) for one in getattr(action, name)}
+        codes = {getattr(item, key) for item in getattr(action, name)}
         if any(getattr(item, key) not in codes for item in getattr(content, name)):
             raise HTTPException(422)
     if any(item.funding_source not in known for item in content.spending):
@@ -256,13 +255,13 @@ def _check_keys(action: Action, content: ProgressIn) -> None:
 def put_progress(
     session: OneSession, actor: Caller, plan: str, action: str, period: str, content: ProgressIn
 ) -> Any:
-    (report,) = _write(session, actor, plan, period, {action: content})
+    (report,) = _write_reports(session, actor, plan, period, {action: content})
     return report
 
 
 @router.put("/plans/{plan}/progress/{period}", response_model=BatchOut)
 def put_quarter(session: OneSession, actor: Caller, plan: str, period: str, batch: Batch) -> Any:
-    written = _write(session, actor, plan, period, {item.action: item for item in batch.items})
+    written = _write_reports(session, actor, plan, period, {item.action: item for item in batch.items})
     return BatchOut(created=0, updated=len(written), unchanged=0, refused=0)
 
 
@@ -277,5 +276,5 @@ def create_app(url: str) -> FastAPI:
 
 
 def application() -> FastAPI:
-    """The application of a worker process."""
+    """Build the application of a worker process."""
     return create_app(Settings(_env_file=None).database_url)

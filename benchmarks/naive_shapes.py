@@ -1,4 +1,4 @@
-"""What goes out by the way it would usually be written: plain shapes, without the service's validators."""
+"""Reply models of the usual code, without the service's validators."""
 
 from datetime import date, datetime
 

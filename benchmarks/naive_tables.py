@@ -1,4 +1,4 @@
-"""The tables as ORM classes with relationships, for the way it would usually be written."""
+"""The tables as ORM classes with relationships, for the usual code."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""A quarter pulled whole, beside `psql` copying the same JSON, the ORM way, and the kernel sending the same file.
+"""Pulls of a quarter, compared with `psql` on the same JSON, the ORM code, and `sendfile` of the same file.
 
-Not by rate of requests but of rows and bytes: one pull at a time, read to its end by the same client. Each round pulls
-once by each way; the quarter is changed before, so that the service makes it anew.
+The measure is rows and bytes per second: the client reads one pull at a time to its end. Each round pulls once each
+way after a change of the quarter, so that the service exports again.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from app.access.rules import CONSOLE
 from app.exchange.pulls.queries import list_sources, select_live_lines
 from app.kit.database.engine import Database, get_table
 from app.kit.database.journal import JournalHead
-from benchmarks.data import PROVINCE, Size, new_token
+from benchmarks.data import PROVINCE, Size, create_secret
 from benchmarks.servers import serve
 from tests.postgres import program
 
@@ -34,8 +34,8 @@ _PIECE = 1 << 20
 
 
 @dataclass
-class Got:
-    """One pull: how long until the first byte and the last, how many bytes and rows."""
+class Transfer:
+    """A pull: seconds to the first and the last byte, bytes and rows."""
 
     first: float
     seconds: float
@@ -48,8 +48,8 @@ class Got:
         return self.rows / self.seconds
 
 
-def get(port: int, path: str, secret: str, **headers: str) -> Got:
-    """Ask and read to the end, counting."""
+def fetch(port: int, path: str, secret: str, **headers: str) -> Transfer:
+    """Pull to the end; count bytes and rows."""
     started = time.perf_counter()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
     connection.request("GET", path, headers={"Authorization": f"Bearer {secret}", **headers})
@@ -60,14 +60,14 @@ def get(port: int, path: str, secret: str, **headers: str) -> Got:
         size += len(piece)
         rows += piece.count(b"\n")
     connection.close()
-    return Got(first, time.perf_counter() - started, size, rows, reply.status)
+    return Transfer(first, time.perf_counter() - started, size, rows, reply.status)
 
 
-def copied(database: Database, period: str, region: str) -> Got:
-    """The same JSON by `psql`: one `\\copy (SELECT …) TO STDOUT`, in a process of its own, connection included."""
+def copy_with_psql(database: Database, period: str, region: str) -> Transfer:
+    """Copy the same JSON with `psql` and `\\copy (SELECT …) TO STDOUT`, connection included."""
     with database.snapshot_session() as session:
-        found = list_sources(session, CONSOLE, period, region)
-        bound = {"plan_ids": [one.plan_id for one in found], "period": period}
+        sources = list_sources(session, CONSOLE, period, region)
+        bound = {"plan_ids": [source.plan_id for source in sources], "period": period}
         compiled = select_live_lines(session).compile(session.connection())
         expanded = compiled.construct_expanded_state(bound)
         driver: Any = session.connection().connection.driver_connection
@@ -90,12 +90,12 @@ def copied(database: Database, period: str, region: str) -> Got:
             size += len(piece)
             rows += piece.count(b"\n")
     assert psql.returncode == 0
-    return Got(first, time.perf_counter() - started, size, rows)
+    return Transfer(first, time.perf_counter() - started, size, rows)
 
 
 @contextlib.contextmanager
-def kernel(path: Path) -> Iterator[int]:
-    """A server that knows one file and has the kernel send it; yields its port."""
+def serve_file(path: Path) -> Iterator[int]:
+    """Serve one file with `sendfile`; yield the port."""
     listening = socket.create_server(("127.0.0.1", 0))
 
     def answer() -> None:
@@ -121,44 +121,44 @@ def kernel(path: Path) -> Iterator[int]:
 
 
 def touch(database: Database) -> None:
-    """The quarter is another, as after any write in it: a pull is made anew."""
+    """Change the quarter like a write, so that the service exports again."""
     heads = get_table(JournalHead)
     with database.writing() as session:
         newer = sa.func.substr(heads.c.hash, 2).concat(sa.func.substr(heads.c.hash, 1, 1))
         session.execute(sa.update(heads).where(heads.c.chain.like("plan:%")).values(hash=newer))
 
 
-def _peak(pid: int, *, anew: bool = False) -> float:
-    """Most memory that a process had (MB), since it was asked for anew."""
-    if anew:
+def _read_memory(pid: int, *, reset: bool = False) -> float:
+    """Return the peak memory of a process in MB; with `reset`, restart the peak and return the current memory."""
+    if reset:
         Path(f"/proc/{pid}/clear_refs").write_text("5")
     status = Path(f"/proc/{pid}/status").read_text()
-    name = "VmRSS:" if anew else "VmHWM:"
+    name = "VmRSS:" if reset else "VmHWM:"
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith(name))) / 1024
 
 
 @dataclass
 class Figures:
-    """All pulls by way, and what was measured once a round beside them."""
+    """All pulls by way, and further measurements of each round."""
 
-    got: dict[str, list[Got]] = field(default_factory=dict)
+    by_way: dict[str, list[Transfer]] = field(default_factory=dict)
     grown: list[float] = field(default_factory=list)
-    """MB that the worker's memory grew by while a fresh pull went through."""
-    together: list[list[Got]] = field(default_factory=list)
-    """Provinces pulling at the same time."""
+    """Growth of the worker's memory in MB during a fresh pull."""
+    together: list[list[Transfer]] = field(default_factory=list)
+    """Concurrent pulls of provinces."""
 
-    def add(self, way: str, one: Got) -> None:
-        assert one.status == 200, f"{way}: {one.status}"
-        self.got.setdefault(way, []).append(one)
+    def add(self, way: str, transfer: Transfer) -> None:
+        assert transfer.status == 200, f"{way}: {transfer.status}"
+        self.by_way.setdefault(way, []).append(transfer)
 
-    def ratio(self, of: str, beside: str, value: Callable[[Got], float]) -> float:
-        pairs = zip(self.got[of], self.got[beside], strict=True)
+    def ratio(self, way: str, other: str, value: Callable[[Transfer], float]) -> float:
+        pairs = zip(self.by_way[way], self.by_way[other], strict=True)
         return statistics.median(value(a) / value(b) for a, b in pairs)
 
 
 def measure(url: str, size: Size, rounds: int) -> Figures:
     figures, database, workers = Figures(), Database(url), list[int]()
-    secret = new_token(database, "0")
+    secret = create_secret(database, "0")
     at = f"/v1/pulls/{size.quarter}"
     plain = {"Accept-Encoding": "identity"}
     with contextlib.ExitStack() as stack:
@@ -168,58 +168,60 @@ def measure(url: str, size: Size, rounds: int) -> Figures:
         theirs = stack.enter_context(serve("naive", url, secret))
         small = f"{at}?region={PROVINCE}"
         for port in (ours, theirs):  # warm: pools, caches
-            get(port, small, secret, **plain)
-        get(ours, f"{at}.parquet?region={PROVINCE}", secret)
+            fetch(port, small, secret, **plain)
+        fetch(ours, f"{at}.parquet?region={PROVINCE}", secret)
         for _ in range(rounds):
             touch(database)
-            before = _peak(workers[0], anew=True)
-            figures.add("service", get(ours, at, secret, **plain))
-            figures.grown.append(_peak(workers[0]) - before)
-            figures.add("copy", copied(database, size.quarter, "0"))
-            figures.add("kept", get(ours, at, secret, **plain))
-            largest = max(Path(folder).iterdir(), key=lambda one: one.stat().st_size)
-            with kernel(largest) as port:
-                figures.add("kernel", get(port, at, secret))
-            figures.add("province", get(ours, small, secret, **plain))
-            figures.add("parquet", get(ours, f"{at}.parquet", secret))
-            figures.add("naive", get(theirs, small, secret))
+            before = _read_memory(workers[0], reset=True)
+            figures.add("service", fetch(ours, at, secret, **plain))
+            figures.grown.append(_read_memory(workers[0]) - before)
+            figures.add("copy", copy_with_psql(database, size.quarter, "0"))
+            figures.add("kept", fetch(ours, at, secret, **plain))
+            largest = max(Path(folder).iterdir(), key=lambda path: path.stat().st_size)
+            with serve_file(largest) as port:
+                figures.add("kernel", fetch(port, at, secret))
+            figures.add("province", fetch(ours, small, secret, **plain))
+            figures.add("parquet", fetch(ours, f"{at}.parquet", secret))
+            figures.add("naive", fetch(theirs, small, secret))
             touch(database)
-            figures.together.append(_together(ours, at, secret, database, size))
+            figures.together.append(_pull_together(ours, at, secret, database, size))
     return figures
 
 
-def _together(port: int, at: str, secret: str, database: Database, size: Size) -> list[Got]:
-    """38 readers at once, each of its own region: of the provinces there are, then of regencies."""
+def _pull_together(port: int, at: str, secret: str, database: Database, size: Size) -> list[Transfer]:
+    """Pull 38 different regions at once: all provinces of the data set, then regencies."""
     with database.snapshot_session() as session:
-        regions = [one.region_code for one in list_sources(session, CONSOLE, size.quarter, None)]
-    provinces = sorted({one[:2] for one in regions})
-    asked = [*provinces, *(one for one in regions if "." in one)][:38]
-    found: list[Got] = []
+        regions = [source.region_code for source in list_sources(session, CONSOLE, size.quarter, None)]
+    provinces = sorted({region[:2] for region in regions})
+    chosen = [*provinces, *(region for region in regions if "." in region)][:38]
+    transfers: list[Transfer] = []
     threads = [
-        threading.Thread(target=lambda one=one: found.append(get(port, f"{at}?region={one}", secret)))
-        for one in asked
+        threading.Thread(
+            target=lambda region=region: transfers.append(fetch(port, f"{at}?region={region}", secret))
+        )
+        for region in chosen
     ]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    return found
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return transfers
 
 
-def results(figures: Figures) -> list[dict[str, Any]]:
-    """Ratios and amounts beside their bars."""
-    all_finish = all(one.status == 200 for once in figures.together for one in once)
-    rate, seconds = lambda one: one.rate, lambda one: one.seconds
-    told = [
+def judge(figures: Figures) -> list[dict[str, Any]]:
+    """Return ratios and amounts with their bars."""
+    all_finish = all(transfer.status == 200 for group in figures.together for transfer in group)
+    rate, seconds = lambda transfer: transfer.rate, lambda transfer: transfer.seconds
+    measured = [
         ("rows/s × psql \\copy of the same JSON", figures.ratio("service", "copy", rate), ">=", 0.8),
         ("rows/s × ORM way (its province)", figures.ratio("service", "naive", rate), ">=", 10),
-        ("first byte, s", max(one.first for one in figures.got["service"]), "<=", 1),
+        ("first byte, s", max(transfer.first for transfer in figures.by_way["service"]), "<=", 1),
         ("memory grown, MB", max(figures.grown), "<=", 50),
         ("a province's rows/s × the nation's", figures.ratio("province", "service", rate), ">=", 0.6),
         ("Parquet's time × NDJSON's", figures.ratio("parquet", "service", seconds), "<=", 2),
         (
             "kept, bytes/s × the kernel's of that file",
-            figures.ratio("kept", "kernel", lambda one: one.size / one.seconds),
+            figures.ratio("kept", "kernel", lambda transfer: transfer.size / transfer.seconds),
             ">=",
             0.5,
         ),
@@ -228,28 +230,28 @@ def results(figures: Figures) -> list[dict[str, Any]]:
     return [
         {
             "call": "pull",
-            "beside": what,
+            "beside": name,
             "ratio": round(value, 3),
             "bar": bar,
             "met": value >= bar if sign == ">=" else value <= bar,
             "sign": sign,
         }
-        for what, value, sign, bar in told
+        for name, value, sign, bar in measured
     ]
 
 
-def shown(figures: Figures, found: list[dict[str, Any]]) -> Table:
+def build_table(figures: Figures, results: list[dict[str, Any]]) -> Table:
     grid = Table("pull", "measured", "bar", "met")
-    for way, got in figures.got.items():
-        middle = statistics.median(one.seconds for one in got)
-        rows, megabytes = got[0].rows, got[0].size / 1e6
+    for way, transfers in figures.by_way.items():
+        middle = statistics.median(transfer.seconds for transfer in transfers)
+        rows, megabytes = transfers[0].rows, transfers[0].size / 1e6
         grid.add_row(
             way, f"{rows:,} rows, {megabytes:,.1f} MB in {middle:.2f} s: {rows / middle:,.0f} rows/s", "", ""
         )
-    for once in figures.together:
-        times = sorted(one.seconds for one in once)
+    for group in figures.together:
+        times = sorted(transfer.seconds for transfer in group)
         grid.add_row("38 at once", f"first {times[0]:.2f} s, last {times[-1]:.2f} s", "", "")
-    for one in found:
-        met = "yes" if one["met"] else "[red]NO[/]"
-        grid.add_row(one["beside"], f"{one['ratio']:g}", f"{one['sign']} {one['bar']:g}", met)
+    for result in results:
+        met = "yes" if result["met"] else "[red]NO[/]"
+        grid.add_row(result["beside"], f"{result['ratio']:g}", f"{result['sign']} {result['bar']:g}", met)
     return grid

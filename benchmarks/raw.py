@@ -1,10 +1,9 @@
-"""The limit: the statements that the service runs for a call, through psycopg, and nothing else.
+"""The limit: only the statements of the service for a call, through psycopg.
 
-When it starts, it asks the service itself, in this process, and notes the statements that carry the
-answer (not those that find out who asks and whether anything changed). A request then runs these very
-statements, prepared, with the same parameters, and passes their JSON through: no routing, no rights, no
-validation, no entity tag, no log line. Where an answer is not JSON from the database (a summary), the
-rows are fetched and only counted.
+The first request of an address calls the service in this process and notes the statements of the reply, without those
+of authentication and ETags. Each request then executes these statements, prepared, with the same parameters, and
+returns their JSON, without routing, rights, validation, ETag or log line. For replies that are no JSON of the database
+(a summary) it fetches and counts the rows.
 """
 
 import asyncio
@@ -29,8 +28,8 @@ Answers = dict[str, list[Statement]]
 PREPARE_AFTER = 3
 
 
-class Asked:
-    """The service itself, asked once for each address."""
+class StatementSource:
+    """The service, which it calls once for each address to note the statements."""
 
     def __init__(self, database: Database) -> None:
         self._one_at_a_time = threading.Lock()
@@ -47,64 +46,66 @@ class Asked:
         self._client.close()
         self._database.close()
 
-    def statements(self, path: str, authorization: str) -> list[Statement]:
-        """What it sends to the database for a GET of that caller: the statements of the answer itself."""
+    def list_statements(self, path: str, authorization: str) -> list[Statement]:
+        """Return the statements of the reply to a GET."""
         headers = {"Authorization": authorization}
         with self._one_at_a_time:
-            if "/scorecards" in path:  # what is computed once is kept: the limit is to read it by key
+            if "/scorecards" in path:  # the limit is to read the cached scorecard by key
                 self._client.get(path, headers=headers)
                 self._app.state.figures_cache.write(self._database)
             self._noted.clear()
             reply = self._client.get(path, headers=headers)
             if reply.status_code != 200:
                 raise RuntimeError(f"{path}: {reply.status_code} {reply.text[:500]}")
-            return [(text, parameters) for text, parameters in self._noted if _answers(text)]
+            return [(text, parameters) for text, parameters in self._noted if _is_of_reply(text)]
 
 
-def query_plans(database: Database, requests: dict[str, bytes]) -> dict[str, list[str]]:
-    """Name of a call → what PostgreSQL does for one of its requests: EXPLAIN ANALYZE of each statement, by lines."""
-    asked, found = Asked(database), {}
+def explain(database: Database, requests: dict[str, bytes]) -> dict[str, list[str]]:
+    """Return the lines of EXPLAIN ANALYZE of each statement of a request, by name of the call."""
+    source, plans = StatementSource(database), {}
     with database.engine.connect() as connection:
         for name, sent in requests.items():
             first, *fields = sent.decode().split("\r\n")
-            authorization = next(one for one in fields if one.startswith("Authorization")).partition(": ")[2]
-            found[name] = [
+            authorization = next(field for field in fields if field.startswith("Authorization")).partition(
+                ": "
+            )[2]
+            plans[name] = [
                 line
-                for text, given in asked.statements(first.split()[1], authorization)
-                for (line,) in connection.exec_driver_sql(f"EXPLAIN (ANALYZE, SUMMARY) {text}", given)
+                for text, parameters in source.list_statements(first.split()[1], authorization)
+                for (line,) in connection.exec_driver_sql(f"EXPLAIN (ANALYZE, SUMMARY) {text}", parameters)
             ]
-    return found
+    return plans
 
 
-def _answers(text: str) -> bool:
-    """Whether a statement is part of the answer: not the token's, the plan's, nor the journal's head."""
-    other = ("FROM token", "FROM journal_head", "WHERE plan.region_code")
+def _is_of_reply(text: str) -> bool:
+    """Return whether a statement is part of the reply, not of the token, the plan or the head of the journal."""
+    skipped = ("FROM token", "FROM journal_head", "WHERE plan.region_code")
     return text.startswith(("SELECT", "WITH")) and (
-        "progress" in text or not any(words in text for words in other)
+        "progress" in text or not any(words in text for words in skipped)
     )
 
 
-def joined(rows: list[Any], limit: int) -> bytes:
-    """The rows' JSON as the service's page has it."""
+def join_rows(rows: list[Any], limit: int) -> bytes:
+    """Return the JSON of rows in the form of a page."""
     return ('{"items":[' + ",".join(row[0] for row in rows[:limit]) + "]}").encode()
 
 
 def application() -> Any:
-    """The application of a worker process."""
+    """Build the application of a worker process."""
     url = os.environ["RATA_DATABASE_URL"]
     database = Database(url)
     if database.is_sqlite:
-        return _sqlite(database)
-    return _postgres(database)
+        return _build_sqlite(database)
+    return _build_postgres(database)
 
 
-def _postgres(database: Database) -> Any:
+def _build_postgres(database: Database) -> Any:
     known: Answers = {}
     idle: asyncio.Queue[psycopg.AsyncConnection[Any]] = asyncio.Queue()
     address = make_url(str(database.url)).set(drivername="postgresql").render_as_string(hide_password=False)
     opened = 0
 
-    async def rows_of(statements: list[Statement]) -> list[list[Any]]:
+    async def fetch_rows(statements: list[Statement]) -> list[list[Any]]:
         nonlocal opened
         if idle.empty() and opened < 10:
             opened += 1
@@ -114,7 +115,10 @@ def _postgres(database: Database) -> Any:
         else:
             connection = await idle.get()
         try:
-            return [await (await connection.execute(text, given)).fetchall() for text, given in statements]
+            return [
+                await (await connection.execute(text, parameters)).fetchall()
+                for text, parameters in statements
+            ]
         finally:
             idle.put_nowait(connection)
 
@@ -122,26 +126,26 @@ def _postgres(database: Database) -> Any:
         while not idle.empty():
             await idle.get_nowait().close()
 
-    return _asgi(known, Asked(database), rows_of, close)
+    return _build_asgi(known, StatementSource(database), fetch_rows, close)
 
 
-def _sqlite(database: Database) -> Any:
+def _build_sqlite(database: Database) -> Any:
     known: Answers = {}
     connection = sqlite3.connect(str(database.url.database), check_same_thread=False)
 
-    async def rows_of(statements: list[Statement]) -> list[list[Any]]:
-        return [connection.execute(text, given).fetchall() for text, given in statements]
+    async def fetch_rows(statements: list[Statement]) -> list[list[Any]]:
+        return [connection.execute(text, parameters).fetchall() for text, parameters in statements]
 
     async def close() -> None:
         connection.close()
 
-    return _asgi(known, Asked(database), rows_of, close)
+    return _build_asgi(known, StatementSource(database), fetch_rows, close)
 
 
-def _asgi(
+def _build_asgi(
     known: Answers,
-    asked: Asked,
-    rows_of: Callable[[list[Statement]], Awaitable[list[list[Any]]]],
+    source: StatementSource,
+    fetch_rows: Callable[[list[Statement]], Awaitable[list[list[Any]]]],
     close: Callable[[], Awaitable[None]],
 ) -> Any:
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -150,18 +154,18 @@ def _asgi(
             await send({"type": "lifespan.startup.complete"})
             await receive()
             await close()
-            asked.close()
+            source.close()
             await send({"type": "lifespan.shutdown.complete"})
             return
         path = scope["path"] + ("?" + scope["query_string"].decode() if scope["query_string"] else "")
         if path not in known:
             sent = dict(scope["headers"]).get(b"authorization", b"").decode()
-            known[path] = await asyncio.to_thread(asked.statements, path, sent)
-        found = await rows_of(known[path])
+            known[path] = await asyncio.to_thread(source.list_statements, path, sent)
+        results = await fetch_rows(known[path])
         if "/summaries" in path or "/scorecards" in path:
-            body = str(sum(map(len, found))).encode()
+            body = str(sum(map(len, results))).encode()
         else:
-            body = joined(found[-1], 100)
+            body = join_rows(results[-1], 100)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -1,4 +1,4 @@
-"""The variants, each in one uvicorn worker of its own with the settings that the service itself has."""
+"""The variants, each in a uvicorn worker with the settings of the service."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ VARIANTS = ("service", *APPLICATIONS)
 
 @contextlib.contextmanager
 def serve(variant: str, url: str, secret: str, workers: list[int] | None = None) -> Iterator[int]:
-    """A variant over the database at `url`; yields its port. Its process is added to `workers`."""
+    """Serve a variant over the database at `url`; yield its port. Adds the process id to `workers`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -30,7 +30,7 @@ def serve(variant: str, url: str, secret: str, workers: list[int] | None = None)
         "RATA_DATABASE_URL": url,
         "RATA_PORT": str(port),
         "RATA_BENCH_SECRET": secret,
-        # one token asks for everything here; the budgets cost what they cost, and never run out
+        # a single token sends all requests, so the rate limits must never apply
         "RATA_READS_PER_MINUTE": "100000000",
         "RATA_WRITES_PER_MINUTE": "100000000",
     }
@@ -43,7 +43,7 @@ def serve(variant: str, url: str, secret: str, workers: list[int] | None = None)
             stderr=log,
         )
         try:
-            _wait_for(worker, port)
+            _wait_until_ready(worker, port)
             if workers is not None:
                 workers.append(worker.pid)
             yield port
@@ -58,7 +58,7 @@ def serve(variant: str, url: str, secret: str, workers: list[int] | None = None)
             worker.wait()
 
 
-def _wait_for(worker: "subprocess.Popen[bytes]", port: int) -> None:
+def _wait_until_ready(worker: "subprocess.Popen[bytes]", port: int) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and worker.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -1,7 +1,7 @@
-"""Runs migrations on either engine, for `rata migrate` and for `alembic` on the command line.
+"""Run migrations on either engine, for `rata migrate` and for `alembic` on the command line.
 
-SQLite rebuilds a table by copying it, and with foreign keys on that deletes the children silently; so
-migrations run on an engine without the pragma, and the keys are checked before the transaction ends.
+SQLite rebuilds a table by copying it, which with foreign keys on deletes the children silently. So migrations run on an
+engine without the pragma, and check the keys before the transaction ends.
 """
 
 import re
@@ -23,20 +23,20 @@ from app.startup.signals import end_when_stopped
 
 
 def find_url() -> sa.URL:
-    """Return the address of the settings, for `alembic` on the command line; `rata migrate` passes one on.
+    """Return the address of the settings, for `alembic` on the command line; `rata migrate` passes its own.
 
-    `alembic upgrade` makes a SQLite file that is missing, as `rata migrate` does. Commands that only look report that
-    it is missing and work on an empty database in memory.
+    `alembic upgrade` creates a missing SQLite file, like `rata migrate`. Other commands report the missing file and use
+    an empty database in memory.
     """
     settings, creates = load_settings(), is_upgrade()
     file = Database(settings.database_url).file
     if file is not None and not file.exists() and not creates:
         sys.stderr.write(f"There is no database {file}. Make it with: alembic upgrade head\n")
         return sa.make_url("sqlite://")
-    wanted = getattr(context.config.cmd_opts, "revision", "")
-    if creates and re.fullmatch(r"\w+", wanted):
-        # raises CommandError if there is no such revision, before a file is made for it
-        context.script.get_revisions(wanted)
+    target = getattr(context.config.cmd_opts, "revision", "")
+    if creates and re.fullmatch(r"\w+", target):
+        # raises CommandError for an unknown revision before it creates a file
+        context.script.get_revisions(target)
     database = open_database(settings, creates=creates, report=lambda text: sys.stderr.write(f"{text}\n"))
     check_encoding(database)
     database.close()
@@ -44,19 +44,19 @@ def find_url() -> sa.URL:
 
 
 def is_upgrade() -> bool:
-    """Return whether `alembic upgrade` runs; other commands make no database."""
+    """Return whether `alembic upgrade` runs; other commands create no database."""
     run, *_ = getattr(context.config.cmd_opts, "cmd", (None,))
     return run is command.upgrade
 
 
 def name_revision(migration: object, heads: object, directives: list[MigrationScript]) -> None:
-    """Give a new revision the name that the house's rules ask for, unless `--rev-id` gives one."""
+    """Name a new revision by the rules of the project, unless `--rev-id` gives a name."""
     if getattr(context.config.cmd_opts, "rev_id", None) is None:
         directives[0].rev_id = name_next_revision(context.script.get_current_head())
 
 
 def render_item(kind: str, item: object, autogen_context: object) -> str | bool:
-    """The house's column types under their own names, so that a migration can be read."""
+    """Render the column types of the project by their own names, for readable migrations."""
     if kind != "type":
         return False
     if isinstance(item, UTCDateTime):
@@ -69,7 +69,7 @@ def render_item(kind: str, item: object, autogen_context: object) -> str | bool:
 
 
 def include_object(item: Any, name: str, kind: str, is_reflected: bool, other: object) -> bool:
-    """Return False for foreign keys of parts that deploy/years/cut.sql makes: PostgreSQL adds these itself."""
+    """Exclude foreign keys of single partitions (deploy/years/cut.sql), which PostgreSQL creates itself."""
     return not (
         kind == "foreign_key_constraint"
         and is_reflected
@@ -78,11 +78,11 @@ def include_object(item: Any, name: str, kind: str, is_reflected: bool, other: o
 
 
 def run_migrations(url: sa.URL) -> None:
-    """Run the command of Alembic on a database, in transactions of ours."""
+    """Run the command of Alembic on a database, with explicit transactions."""
     is_sqlite = url.get_backend_name() == "sqlite"
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     if is_sqlite:
-        # The driver's own transactions begin at the first INSERT: a migration that is stopped would leave some tables.
+        # The driver's own transactions begin at the first INSERT: an aborted migration would leave some tables.
         sa.event.listen(engine, "connect", lambda dbapi, record: setattr(dbapi, "isolation_level", None))
         sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 
@@ -112,9 +112,9 @@ def run_migrations(url: sa.URL) -> None:
                         )
 
         if not is_sqlite:
-            # Who waits for a table lets nobody pass who comes later.
+            # A migration that waits for a table blocks all later queries on it.
             connection.execute(sa.text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
-            # The command ends at once when it is stopped; its statement, and the locks of that, shall end with it.
+            # When the command stops, its statement and locks end with it.
             connection.execute(sa.text("SET client_connection_check_interval = '1s'"))
             connection.commit()
         run_with_lock_retries(connection, migrate)
@@ -124,9 +124,9 @@ def run_migrations(url: sa.URL) -> None:
 if context.is_offline_mode():
     raise CommandError("Migrations read the database that they change: leave out --sql.")
 
-given = context.config.attributes.get("url")
-if given is None:
+url = context.config.attributes.get("url")
+if url is None:
     with explain_refusals(), end_when_stopped():
         run_migrations(find_url())
 else:
-    run_migrations(sa.make_url(given))
+    run_migrations(sa.make_url(url))
