@@ -85,7 +85,7 @@ def main() -> int:
         if options.engine == "postgres" and (not options.only or PULL in options.only):
             pulled = pulls.measure(url, size, options.rounds)
     results = [_judge(item, bar, measured) for item in measured.values() for bar in item.call.bars]
-    _show(about, measured, results)
+    _print_figures(about, measured, results)
     if pulled is not None:
         pull_results = pulls.judge(pulled)
         out.print(pulls.build_table(pulled, pull_results))
@@ -119,10 +119,10 @@ def _parse_options() -> argparse.Namespace:
         "--rounds",
         type=int,
         default=5,
-        help="rounds, in each of which every variant has its turn (default 5)",
+        help="rounds with a turn of each variant (default 5)",
     )
     add("--seconds", type=float, default=2.0, help="how long a turn is (default 2)")
-    add("--json", metavar="FILE", help="write all figures there, and what PostgreSQL does for each read")
+    add("--json", metavar="FILE", help="write all figures there, with the query plan of each read")
     return parser.parse_args()
 
 
@@ -228,7 +228,9 @@ def _describe(database: Database, size: Size) -> dict[str, Any]:
     }
 
 
-def _show(about: dict[str, Any], measured: dict[str, Measured], results: list[dict[str, Any]]) -> None:
+def _print_figures(
+    about: dict[str, Any], measured: dict[str, Measured], results: list[dict[str, Any]]
+) -> None:
     rows = ", ".join(f"{count:,} {name}" for name, count in about["rows"].items())
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     out.print(f"{about['engine']}: {rows} · one worker · {about['machine']}", highlight=False)

@@ -65,103 +65,107 @@ def _read_lines(database: Database, code: str) -> list[dict[str, Any]]:
     ]
 
 
-def page_path(world: World, plan: str | None = None) -> str:
+def build_page_path(world: World, plan: str | None = None) -> str:
     return f"/v1/plans/{plan or world.plans[0]}/actions?limit=100"
 
 
-def summary_path(world: World) -> str:
+def build_summary_path(world: World) -> str:
     return f"/v1/summaries?region={PROVINCE}&period={world.size.quarter}"
 
 
-def ranking_path(world: World) -> str:
+def build_ranking_path(world: World) -> str:
     return f"/v1/scorecards?region={PROVINCE}&period={world.size.quarter}"
 
 
-def scorecard_path(world: World, region: str | None = None) -> str:
+def build_scorecard_path(world: World, region: str | None = None) -> str:
     return f"/v1/scorecards/{region or world.plans[0][:5]}?period={world.size.quarter}"
 
 
-def _page(world: World, variant: str, port: int) -> Iterator[bytes]:
+def _request_pages(world: World, variant: str, port: int) -> Iterator[bytes]:
     return itertools.cycle(
-        [build_request("GET", page_path(world, plan), world.secret) for plan in world.plans[:20]]
+        [build_request("GET", build_page_path(world, plan), world.secret) for plan in world.plans[:20]]
     )
 
 
-def _unchanged(world: World, variant: str, port: int) -> Iterator[bytes]:
+def _request_unchanged_pages(world: World, variant: str, port: int) -> Iterator[bytes]:
     requests = []
     for plan in world.plans[:20]:
-        tag = ask(port, build_request("GET", page_path(world, plan), world.secret)).get_header("etag")
-        requests.append(build_request("GET", page_path(world, plan), world.secret, If_None_Match=tag))
+        tag = ask(port, build_request("GET", build_page_path(world, plan), world.secret)).get_header("etag")
+        requests.append(build_request("GET", build_page_path(world, plan), world.secret, If_None_Match=tag))
     return itertools.cycle(requests)
 
 
-def _summary(world: World, variant: str, port: int) -> Iterator[bytes]:
-    return itertools.repeat(build_request("GET", summary_path(world), world.secret))
+def _request_summary(world: World, variant: str, port: int) -> Iterator[bytes]:
+    return itertools.repeat(build_request("GET", build_summary_path(world), world.secret))
 
 
-def _by_key(world: World, variant: str, port: int) -> Iterator[bytes]:
+def _request_reports_by_key(world: World, variant: str, port: int) -> Iterator[bytes]:
     plan = world.plans[0]
     return itertools.cycle(
         [
-            build_request("GET", progress_path(world, plan, line), world.secret)
+            build_request("GET", build_progress_path(world, plan, line), world.secret)
             for line in world.lines[plan][:50]
         ]
     )
 
 
-def _ranking(world: World, variant: str, port: int) -> Iterator[bytes]:
-    return itertools.repeat(build_request("GET", ranking_path(world), world.secret))
+def _request_ranking(world: World, variant: str, port: int) -> Iterator[bytes]:
+    return itertools.repeat(build_request("GET", build_ranking_path(world), world.secret))
 
 
-def _scorecard(world: World, variant: str, port: int) -> Iterator[bytes]:
+def _request_scorecards(world: World, variant: str, port: int) -> Iterator[bytes]:
     regions = [plan[:5] for plan in world.plans[:20]]
     return itertools.cycle(
-        [build_request("GET", scorecard_path(world, region), world.secret) for region in regions]
+        [build_request("GET", build_scorecard_path(world, region), world.secret) for region in regions]
     )
 
 
-def _rolled_up(world: World, variant: str, port: int) -> Iterator[bytes]:
-    return itertools.repeat(build_request("GET", scorecard_path(world, "0"), world.nation_secret))
+def _request_nation(world: World, variant: str, port: int) -> Iterator[bytes]:
+    return itertools.repeat(build_request("GET", build_scorecard_path(world, "0"), world.nation_secret))
 
 
 _share = random.Random(2)
 
 
-def new_report(world: World, line: dict[str, Any]) -> dict[str, Any]:
+def build_new_report(world: World, line: dict[str, Any]) -> dict[str, Any]:
     """Build a report that differs from the stored one."""
     content = build_report(line, world.size.quarters, share=_share.randrange(1, 100))
     content["follow_up"] = f"Tindak lanjut {_share.random()}"
     return content
 
 
-def progress_path(world: World, plan: str, line: dict[str, Any]) -> str:
+def build_progress_path(world: World, plan: str, line: dict[str, Any]) -> str:
     return f"/v1/plans/{plan}/actions/{line['code']}/progress/{world.size.quarter}"
 
 
-def _one_report(world: World, variant: str, port: int) -> Iterator[bytes]:
+def _write_reports(world: World, variant: str, port: int) -> Iterator[bytes]:
     plans = [plan for plan in world.lines if plan != BIG_PLAN]
     for plan in itertools.cycle(plans):
         line = _share.choice(world.lines[plan])
         yield build_request(
-            "PUT", progress_path(world, plan, line), world.secret, new_report(world, line), If_Match="*"
+            "PUT",
+            build_progress_path(world, plan, line),
+            world.secret,
+            build_new_report(world, line),
+            If_Match="*",
         )
 
 
-def batch(world: World) -> dict[str, Any]:
+def build_batch(world: World) -> dict[str, Any]:
     return {
         "items": [
-            {"action": line["code"], **new_report(world, line)} for line in world.lines[BIG_PLAN][:1000]
+            {"action": line["code"], **build_new_report(world, line)} for line in world.lines[BIG_PLAN][:1000]
         ]
     }
 
 
-def batch_path(world: World) -> str:
+def build_batch_path(world: World) -> str:
     return f"/v1/plans/{BIG_PLAN}/progress/{world.size.quarter}"
 
 
-def _thousand_reports(world: World, variant: str, port: int) -> Iterator[bytes]:
+def _write_batches(world: World, variant: str, port: int) -> Iterator[bytes]:
     while True:
-        yield build_request("PUT", batch_path(world), world.secret, batch(world), If_Match="*")
+        yield build_request("PUT", build_batch_path(world), world.secret, build_batch(world), If_Match="*")
 
 
 CALLS = (
@@ -170,33 +174,40 @@ CALLS = (
         "page of 100 actions, all parts, latest progress",
         ("service", "raw", "naive"),
         (Bar(8, "naive"), Bar(0.5, "raw")),
-        _page,
+        _request_pages,
     ),
-    HotCall("unchanged", "304 of that page", ("service",), (Bar(4, call="page"),), _unchanged, status=304),
+    HotCall(
+        "unchanged",
+        "304 of that page",
+        ("service",),
+        (Bar(4, call="page"),),
+        _request_unchanged_pages,
+        status=304,
+    ),
     HotCall(
         "batch",
         "1,000 progress reports in one call",
         ("service", "naive"),
         (Bar(5, "naive"),),
-        _thousand_reports,
+        _write_batches,
         connections=1,
     ),
-    HotCall("report", "one progress report", ("service", "naive"), (Bar(2.5, "naive"),), _one_report),
+    HotCall("report", "one progress report", ("service", "naive"), (Bar(2.5, "naive"),), _write_reports),
     HotCall(
         "summary",
         "a province's summary, 24 regencies",
         ("service", "raw"),
         (Bar(1.5, "raw", by_time=True),),
-        _summary,
+        _request_summary,
         connections=1,
     ),
-    HotCall("key", "one report by its key", ("service",), (), _by_key, connections=1),
+    HotCall("key", "one report by its key", ("service",), (), _request_reports_by_key, connections=1),
     HotCall(
         "ranking",
         "a province's ranking of scorecards, 24 regencies",
         ("service", "raw"),
         (Bar(3, call="key", by_time=True), Bar(5, "raw", by_time=True)),
-        _ranking,
+        _request_ranking,
         connections=1,
     ),
     HotCall(
@@ -204,7 +215,7 @@ CALLS = (
         "a regency's scorecard, explained",
         ("service", "raw"),
         (Bar(3, call="key", by_time=True), Bar(5, "raw", by_time=True)),
-        _scorecard,
+        _request_scorecards,
         connections=1,
     ),
     HotCall(
@@ -212,7 +223,7 @@ CALLS = (
         "the nation's scorecard, rolled up",
         ("service", "raw"),
         (Bar(2, "raw", by_time=True),),
-        _rolled_up,
+        _request_nation,
         connections=1,
     ),
 )

@@ -81,7 +81,7 @@ class Size:
         return f"{YEAR}-Q{self.quarters}"
 
 
-def line_code(n: int) -> str:
+def format_line_code(n: int) -> str:
     return f"A-{n:04d}"
 
 
@@ -223,7 +223,7 @@ def _build_lines(session: Session, count: int, at: datetime) -> Iterator[dict[st
         ]
         yield {
             "line": n,
-            "code": line_code(n),
+            "code": format_line_code(n),
             "title": f"{row.name} bagi keluarga miskin",
             "strategy": _STRATEGIES[n % 3],
             "lead_agency": lead,

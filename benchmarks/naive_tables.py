@@ -89,18 +89,18 @@ class MilestoneProgress(Base):
     __table__ = get_table(MilestoneProgressRow)
 
 
-def _parts(name: str, table: type[Any]) -> Any:
+def _relate_parts(name: str, table: type[Any]) -> Any:
     return relationship(name, order_by=table.__table__.c.position, cascade="all, delete-orphan")
 
 
 class Progress(Base):
     __table__ = get_table(ProgressRow)
 
-    spending: Mapped[list[Spending]] = _parts("Spending", Spending)
-    components: Mapped[list[ComponentSpending]] = _parts("ComponentSpending", ComponentSpending)
-    outputs: Mapped[list[OutputProgress]] = _parts("OutputProgress", OutputProgress)
-    recipients: Mapped[list[RecipientProgress]] = _parts("RecipientProgress", RecipientProgress)
-    milestones: Mapped[list[MilestoneProgress]] = _parts("MilestoneProgress", MilestoneProgress)
+    spending: Mapped[list[Spending]] = _relate_parts("Spending", Spending)
+    components: Mapped[list[ComponentSpending]] = _relate_parts("ComponentSpending", ComponentSpending)
+    outputs: Mapped[list[OutputProgress]] = _relate_parts("OutputProgress", OutputProgress)
+    recipients: Mapped[list[RecipientProgress]] = _relate_parts("RecipientProgress", RecipientProgress)
+    milestones: Mapped[list[MilestoneProgress]] = _relate_parts("MilestoneProgress", MilestoneProgress)
     line: Mapped["Action"] = relationship("Action", back_populates="reports")
 
     @property
@@ -116,14 +116,14 @@ class Action(Base):
     __table__ = get_table(ActionRow)
 
     of_plan: Mapped[Plan] = relationship("Plan")
-    supporting: Mapped[list[SupportingAgency]] = _parts("SupportingAgency", SupportingAgency)
-    components: Mapped[list[Component]] = _parts("Component", Component)
-    budget_lines: Mapped[list[BudgetLine]] = _parts("BudgetLine", BudgetLine)
-    outputs: Mapped[list[Output]] = _parts("Output", Output)
-    recipients: Mapped[list[Recipient]] = _parts("Recipient", Recipient)
-    locations: Mapped[list[Location]] = _parts("Location", Location)
-    milestones: Mapped[list[Milestone]] = _parts("Milestone", Milestone)
-    tag_rows: Mapped[list[ActionTag]] = _parts("ActionTag", ActionTag)
+    supporting: Mapped[list[SupportingAgency]] = _relate_parts("SupportingAgency", SupportingAgency)
+    components: Mapped[list[Component]] = _relate_parts("Component", Component)
+    budget_lines: Mapped[list[BudgetLine]] = _relate_parts("BudgetLine", BudgetLine)
+    outputs: Mapped[list[Output]] = _relate_parts("Output", Output)
+    recipients: Mapped[list[Recipient]] = _relate_parts("Recipient", Recipient)
+    locations: Mapped[list[Location]] = _relate_parts("Location", Location)
+    milestones: Mapped[list[Milestone]] = _relate_parts("Milestone", Milestone)
+    tag_rows: Mapped[list[ActionTag]] = _relate_parts("ActionTag", ActionTag)
     reports: Mapped[list[Progress]] = relationship(
         "Progress", back_populates="line", order_by=Progress.__table__.c.period
     )

@@ -160,12 +160,12 @@ def portal() -> Iterator[BlockingPortal]:
 @pytest.fixture
 def connect(app: FastAPI, database: OneTransaction, portal: BlockingPortal) -> Iterator[ConnectAs]:
     """A function: `connect(("secretariat", "63.02"))` returns a client with these memberships."""
-    with connecting(app, database, portal) as connect_as:
+    with open_connector(app, database, portal) as connect_as:
         yield connect_as
 
 
 @contextmanager
-def connecting(app: FastAPI, database: OneTransaction, portal: BlockingPortal) -> Iterator[ConnectAs]:
+def open_connector(app: FastAPI, database: OneTransaction, portal: BlockingPortal) -> Iterator[ConnectAs]:
     """Yield a function that makes clients with memberships; close them at the end."""
     opened: list[TestClient] = []
 
@@ -192,7 +192,7 @@ def begin_with(make: Callable[[ConnectAs, OneTransaction], object]) -> tuple[Any
         app, portal = request.getfixturevalue("built_app"), request.getfixturevalue("portal")
         with rolled_back(request.getfixturevalue(f"{request.param}_template")) as database:
             put_over(app, database)
-            with connecting(app, database, portal) as connect_as:
+            with open_connector(app, database, portal) as connect_as:
                 make(connect_as, database)
             yield database
 

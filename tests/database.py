@@ -63,7 +63,7 @@ def own_url(engine: str) -> Iterator[str]:
 
 def copy_prepared(folder: Path) -> str:
     """Copy a prepared SQLite file to `rata.db` in `folder`; return its address."""
-    shutil.copyfile(_prepared_file(), folder / "rata.db")
+    shutil.copyfile(_build_template(), folder / "rata.db")
     return sqlite_url(folder, "rata")
 
 
@@ -72,7 +72,7 @@ def _prepare(url: str) -> None:
 
 
 @cache
-def _prepared_file() -> Path:
+def _build_template() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="rata-test-"))
     atexit.register(shutil.rmtree, folder)
     _prepare(sqlite_url(folder, "prepared"))

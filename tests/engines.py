@@ -29,7 +29,7 @@ SENDS_FOR_OTHERS = (
     "console/",
 )
 """Modules that send statements for other functions; the client and the console, which use their own databases."""
-OF_ONE_ENGINE = {"exchange/pulls/writing.py Asked._write", "exchange/pulls/writing.py write_ndjson"}
+OF_ONE_ENGINE = {"exchange/pulls/writing.py RequestedPull._write", "exchange/pulls/writing.py write_ndjson"}
 """Functions for an ability of one engine."""
 
 _names: dict[int, tuple[CodeType, str | None]] = {}

@@ -271,7 +271,7 @@ def program(name: str) -> Path:
     return next(path for folder in _list_installations() if (path := folder / name).exists())
 
 
-def _usable_binaries(account: Account, home: Path) -> Path:
+def _find_binaries(account: Account, home: Path) -> Path:
     tried = list(_list_installations())
     for bin_dir in tried:
         if not (bin_dir / "initdb").exists():
@@ -356,9 +356,9 @@ class Machine:
 
     def __init__(self, account: Account, home: Path) -> None:
         self._account, self.home = account, home
-        self.binaries = _usable_binaries(account, home)
+        self.binaries = _find_binaries(account, home)
 
-    def new_cluster(self) -> Path:
+    def create_cluster(self) -> Path:
         return _create_cluster(self.binaries, self._account, self.home)
 
     def take(self, folder: Path) -> None:
@@ -367,7 +367,7 @@ class Machine:
             os.chown(path, self._account.uid, self._account.gid, follow_symlinks=False)
 
     @contextlib.contextmanager
-    def serving(
+    def serve(
         self, data: Path, settings: Mapping[str, str]
     ) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
         log = self.home / "log"
@@ -404,8 +404,8 @@ def machine() -> Iterator[Machine]:
 
 
 @contextlib.contextmanager
-def _running(settings: Mapping[str, str]) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    with machine() as host, host.serving(host.new_cluster(), settings) as server:
+def _run_server(settings: Mapping[str, str]) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    with machine() as host, host.serve(host.create_cluster(), settings) as server:
         yield server
 
 
@@ -417,7 +417,7 @@ def _supervise(settings: Mapping[str, str]) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    with _running(settings) as (url, server):
+    with _run_server(settings) as (url, server):
         sys.stdout.write(f"{url}\n")
         sys.stdout.flush()
         while server.poll() is None:

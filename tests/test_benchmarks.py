@@ -74,7 +74,7 @@ def test_the_benchmark_has_all_reference_data(variants: Variants) -> None:
 
 
 def test_variants_return_the_same_page(variants: Variants) -> None:
-    path = calls.page_path(variants.world)
+    path = calls.build_page_path(variants.world)
     items = get_json(variants.service, path)["items"]
     assert len(items) == SIZE.actions
     assert all(
@@ -90,7 +90,7 @@ def test_variants_write_one_report_alike(variants: Variants) -> None:
     world = variants.world
     plan = world.plans[0]
     line = world.lines[plan][0]
-    path, content = calls.progress_path(world, plan, line), calls.new_report(world, line)
+    path, content = calls.build_progress_path(world, plan, line), calls.build_new_report(world, line)
     rows = variants.count_journal()
     theirs = variants.naive.put(path, json=content)
     assert theirs.status_code == 200, theirs.text
@@ -99,11 +99,9 @@ def test_variants_write_one_report_alike(variants: Variants) -> None:
     same = {name: ours[name] for name in ProgressOut.model_fields}
     assert ProgressOut.model_validate(same) == ProgressOut.model_validate(theirs.json())
     again = variants.service.put(path, json=content)
-    assert again.json()["version"] == ours["version"], (
-        "the service finds nothing to change in what the other wrote"
-    )
+    assert again.json()["version"] == ours["version"], "the report of the other variant needs no change"
     assert (
-        variants.service.put(path, json=calls.new_report(world, line)).json()["version"]
+        variants.service.put(path, json=calls.build_new_report(world, line)).json()["version"]
         == ours["version"] + 1
     )
     assert variants.count_journal() == rows + 2
@@ -111,19 +109,19 @@ def test_variants_write_one_report_alike(variants: Variants) -> None:
 
 def test_variants_write_many_reports_alike(variants: Variants) -> None:
     world = variants.world
-    path, body = calls.batch_path(world), calls.batch(world)
+    path, body = calls.build_batch_path(world), calls.build_batch(world)
     rows = variants.count_journal()
     count = len(body["items"])
     theirs = variants.naive.put(path, json=body)
     assert theirs.status_code == 200, theirs.text
     assert theirs.json()["updated"] == count
     assert variants.service.put(path, json=body).json()["unchanged"] == count
-    assert variants.service.put(path, json=calls.batch(world)).json()["updated"] == count
+    assert variants.service.put(path, json=calls.build_batch(world)).json()["updated"] == count
     assert variants.count_journal() == rows + 2 * count
 
 
 def test_the_summary_covers_all_plans(variants: Variants) -> None:
-    path = calls.summary_path(variants.world)
+    path = calls.build_summary_path(variants.world)
     summary = get_json(variants.service, path)
     assert summary["actions"] == SIZE.plans * SIZE.actions + SIZE.big_plan
     assert summary["reported"] == summary["actions"]
@@ -134,7 +132,7 @@ def test_the_summary_covers_all_plans(variants: Variants) -> None:
 def test_the_benchmark_prints_query_plans(variants: Variants) -> None:
     if variants.database.is_sqlite:
         pytest.skip("measured and explained on PostgreSQL alone")
-    sent = build_request("GET", calls.ranking_path(variants.world), variants.world.secret)
+    sent = build_request("GET", calls.build_ranking_path(variants.world), variants.world.secret)
     lines = raw.explain(variants.database, {"ranking": sent})["ranking"]
     assert any("scorecard_figures" in line for line in lines)
     assert any("Execution Time" in line for line in lines)
@@ -161,9 +159,9 @@ def test_the_service_computes_the_generated_figures(variants: Variants) -> None:
     """Writing a report again leaves its derived figures unchanged."""
     world = variants.world
     line = world.lines[world.plans[1]][0]
-    path = calls.progress_path(world, world.plans[1], line)
+    path = calls.build_progress_path(world, world.plans[1], line)
     before = get_json(variants.service, path)
-    content = {name: before[name] for name in calls.new_report(world, line)}
+    content = {name: before[name] for name in calls.build_new_report(world, line)}
     after = variants.service.put(path, json={**content, "obstacle": "lain"}).json()
     assert after["physical_percent"] == before["physical_percent"]
     assert after["physical_basis"] == before["physical_basis"]
@@ -171,11 +169,11 @@ def test_the_service_computes_the_generated_figures(variants: Variants) -> None:
 
 
 def test_scorecards_cover_all_planned_regencies(variants: Variants) -> None:
-    path = calls.ranking_path(variants.world)
+    path = calls.build_ranking_path(variants.world)
     regencies = get_json(variants.service, path)["regencies"]
     planned = {plan[:5] for plan in variants.world.plans}
     measured = {row["region_code"] for row in regencies if row["spending_percent"] is not None}
     assert measured == planned
     assert all(row["coverage_percent"] for row in regencies if row["region_code"] in planned)
-    for address in (path, calls.scorecard_path(variants.world)):
+    for address in (path, calls.build_scorecard_path(variants.world)):
         assert get_json(variants.raw, address) > 0

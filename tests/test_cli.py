@@ -215,12 +215,12 @@ def test_tokens_are_created_listed_and_revoked(rata: Rata, prepared: Database) -
     secret = made.stdout.strip()
     assert secret.startswith("rata_")
 
-    def scopes() -> set[str] | None:
+    def read_scopes() -> set[str] | None:
         with prepared.read_session() as session:
             bearer = find_token_bearer(session, secret, now=datetime.now(UTC), client=None)
         return {str(scope) for scope in bearer[0].scopes} if bearer else None
 
-    assert scopes() == {"read", "write"}
+    assert read_scopes() == {"read", "write"}
     shown = rata("token", "list").stdout
     assert "bappeda" in shown
     assert "valid" in shown
@@ -231,7 +231,7 @@ def test_tokens_are_created_listed_and_revoked(rata: Rata, prepared: Database) -
     noted = rata("token", "create", "op", "--role", f"operator@63.02/{DINSOS}", "--network", "10.0.0.0/8")
     assert (noted.returncode, f"no agency {DINSOS} yet" in noted.stderr) == (0, True)
     assert rata("token", "revoke", "bappeda").returncode == 0
-    assert scopes() is None
+    assert read_scopes() is None
     assert "revoked" in rata("token", "list").stdout
     for name in ("bappeda", "nobody"):
         gone = rata("token", "revoke", name)

@@ -65,7 +65,7 @@ def at_once(clients: list[TestClient], work: Callable[[TestClient, int], Any]) -
         return list(pool.map(begin, range(len(clients))))
 
 
-def test_of_concurrent_puts_with_one_etag_one_succeeds_and_the_others_are_412(
+def test_concurrent_puts_with_one_etag_succeed_once(
     clients: list[TestClient],
 ) -> None:
     first = put(clients[0], "A-1")["version"]
@@ -79,7 +79,7 @@ def test_of_concurrent_puts_with_one_etag_one_succeeds_and_the_others_are_412(
     assert clients[0].get(A1).json()["version"] == first + 2
 
 
-def test_of_concurrent_creations_of_a_deleted_key_one_continues_its_versions(
+def test_concurrent_creations_of_a_deleted_key_succeed_once_and_continue_its_versions(
     clients: list[TestClient],
 ) -> None:
     last = put(clients[0], "A-1")["version"]
@@ -158,7 +158,7 @@ def test_concurrent_patches_with_any_version_keep_each_others_fields(clients: li
     )
 
 
-def test_of_concurrent_creations_one_succeeds(clients: list[TestClient]) -> None:
+def test_concurrent_creations_succeed_once(clients: list[TestClient]) -> None:
     done = at_once(clients, lambda client, n: client.put(A1, json={**ACTION, "note": str(n)}))
     assert Counter(reply.status_code for reply in done) == {201: 1, 428: THREADS - 1}
     create_only = {"If-None-Match": "*"}
@@ -189,7 +189,7 @@ def test_concurrent_reports_on_different_actions_all_arrive_and_the_journal_is_i
 def test_readers_see_whole_batches_alone(clients: list[TestClient]) -> None:
     """The batches move money from one line to another; every read has the same sum."""
 
-    def batch(first: int) -> list[dict[str, Any]]:
+    def build_batch(first: int) -> list[dict[str, Any]]:
         return [
             {"code": code, **LEAN, "strategy": strategy, "allocation": amount}
             for code, strategy, amount in (
@@ -198,12 +198,12 @@ def test_readers_see_whole_batches_alone(clients: list[TestClient]) -> None:
             )
         ]
 
-    put_many(clients[0], batch(0))
+    put_many(clients[0], build_batch(0))
 
     def work(client: TestClient, number: int) -> set[int]:
         if number < 2:
             return {
-                client.put(f"{AT}/actions", json={"items": batch(n + number)}, headers=ANY).status_code
+                client.put(f"{AT}/actions", json={"items": build_batch(n + number)}, headers=ANY).status_code
                 for n in range(ROUNDS)
             }
         summaries = [client.get(f"{AT}/summary?period=2026").json() for _ in range(ROUNDS)]

@@ -10,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 from rich.console import Console
 
-import app.startup.demo as preparing
 from app.exchange.matrix.imports import commands
 from app.plans.core.queries import is_plan
 from app.settings import Settings
+from app.startup import demo
 from app.startup.demo import PLAN, load_sample
 from tests.database import OneTransaction
 from tests.docs.server import free_port
@@ -25,9 +25,9 @@ pytestmark = pytest.mark.both_engines
 def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """The output of a demo that loads nothing and does not serve, in its own folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(preparing, "load_shipped_reference", lambda database, out: None)
-    monkeypatch.setattr(preparing, "load_sample", lambda database: None)
-    monkeypatch.setattr(preparing, "run", lambda settings: None)
+    monkeypatch.setattr(demo, "load_shipped_reference", lambda database, out: None)
+    monkeypatch.setattr(demo, "load_sample", lambda database: None)
+    monkeypatch.setattr(demo, "run", lambda settings: None)
     for name in ("DATABASE_URL", "DATABASE_READ_URL", "SPOOL_FOLDER"):  # the demo sets them for its workers
         monkeypatch.setenv(f"RATA_{name}", "")
     return io.StringIO()
@@ -43,7 +43,7 @@ def test_the_demo_ignores_databases_and_folders_of_the_settings(tmp_path: Path, 
         demo_folder="a demo's [1]?",
         port=free_port(),
     )
-    preparing.run_demo(settings, Console(file=printed))
+    demo.run_demo(settings, Console(file=printed))
     text = printed.getvalue()
     assert "leaves postgresql+psycopg://rata:***@nowhere.example/rata of RATA_DATABASE_URL alone" in text
     own, folder = Settings(_env_file=None), tmp_path / "a demo's [1]?"
@@ -64,7 +64,7 @@ def test_the_demo_refuses_a_database_that_no_demo_made(tmp_path: Path, printed: 
     (tmp_path / "var" / "demo.db").write_bytes(b"real plans")
     settings = Settings(_env_file=None, database_url="sqlite:///var/../var/demo.db", port=free_port())
     with pytest.raises(SystemExit, match="1"):
-        preparing.run_demo(settings, Console(file=printed))
+        demo.run_demo(settings, Console(file=printed))
     assert "which is not the demo's" in printed.getvalue()
     assert "RATA_DEMO_FOLDER=" in printed.getvalue()
     assert (tmp_path / "var" / "demo.db").read_bytes() == b"real plans"
@@ -73,12 +73,12 @@ def test_the_demo_refuses_a_database_that_no_demo_made(tmp_path: Path, printed: 
 def test_the_printed_removal_keeps_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "var"
-    for name in (*preparing.OWN, preparing.EXAMPLES):
+    for name in (*demo.OWN, demo.EXAMPLES):
         (folder / name).mkdir(parents=True)
-    assert preparing.render_way_back(folder) == "rm -r var"
+    assert demo.render_way_back(folder) == "rm -r var"
     (folder / "rata.db").touch()
-    subprocess.run(["/bin/sh", "-c", preparing.render_way_back(folder)], check=True)
-    assert {file.name for file in folder.iterdir()} == {preparing.EXAMPLES, "rata.db"}
+    subprocess.run(["/bin/sh", "-c", demo.render_way_back(folder)], check=True)
+    assert {file.name for file in folder.iterdir()} == {demo.EXAMPLES, "rata.db"}
 
 
 def test_an_interrupted_sample_leaves_no_plan(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from app.kit.server import graceful_shutdown as leaving
+from app.kit.server import graceful_shutdown
 
 
 @pytest.fixture
@@ -18,13 +18,13 @@ def stopped() -> Iterator[threading.Event]:
     before = signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
     yield stopped
     signal.signal(signal.SIGTERM, before)
-    leaving.STOPPING.clear()
+    graceful_shutdown.STOPPING.clear()
 
 
 def test_a_stopping_process_is_not_ready_and_serves_on(
     anonymous: TestClient, stopped: threading.Event
 ) -> None:
-    leaving.delay_stop(0.01)
+    graceful_shutdown.delay_stop(0.01)
     assert anonymous.get("/ready").status_code == 200
     os.kill(os.getpid(), signal.SIGTERM)
     reply = anonymous.get("/ready")
@@ -35,11 +35,11 @@ def test_a_stopping_process_is_not_ready_and_serves_on(
 
 
 def test_a_second_signal_or_a_delay_of_zero_stops_at_once(stopped: threading.Event) -> None:
-    leaving.delay_stop(0)
+    graceful_shutdown.delay_stop(0)
     os.kill(os.getpid(), signal.SIGTERM)
     assert stopped.is_set()
     stopped.clear()
-    leaving.delay_stop(300)
+    graceful_shutdown.delay_stop(300)
     os.kill(os.getpid(), signal.SIGTERM)
     assert not stopped.is_set()
     (timer,) = (thread for thread in threading.enumerate() if isinstance(thread, threading.Timer))

@@ -74,7 +74,7 @@ def list_violations(tree: ast.Module) -> Iterator[str]:
         elif name == "alter_column" and options.keys() & {"new_column_name", "type_"}:
             yield "renames a column or changes its type"
         elif name == "alter_column" and is_false(options.get("nullable")):
-            yield "requires what may be missing"
+            yield "requires a value that may be missing"
         elif name == "add_column" and has_no_default(call):
             yield "adds a column that the version before does not fill, without a server_default"
         elif name == "create_index" and not created & {get_first(call), ast.unparse(call.args[1])}:

@@ -31,12 +31,12 @@ GENERATOR = Path(sys.prefix) / "clients"
 def main(*command: str) -> None:
     """Fetch all tools, or fetch the node packages and execute a command."""
     if command and command[0] != "npm":
-        node_modules()
+        fetch_node_modules()
         os.execvpe(command[0], command, with_node())  # noqa: S606
     elif command:
         os.execve(NPM[0], [*map(str, NPM), *command[1:]], with_node())  # noqa: S606
-    node_modules()
-    python_generator()
+    fetch_node_modules()
+    fetch_python_generator()
 
 
 def without_addresses() -> None:
@@ -48,7 +48,7 @@ def without_addresses() -> None:
     lock.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def node_modules() -> Path:
+def fetch_node_modules() -> Path:
     """Fetch the packages of `package-lock.json` if stale, with hashes; return their folder."""
     with _check_stale(ROOT / "package-lock.json", MODULES) as stale:
         if stale:
@@ -56,7 +56,7 @@ def node_modules() -> Path:
     return MODULES
 
 
-def python_generator() -> Path:
+def fetch_python_generator() -> Path:
     """Install the pinned `openapi-python-client` with its dependencies if stale; return its folder."""
     lock = ROOT / "requirements" / "clients.txt"
     with _check_stale(lock, GENERATOR) as stale:
@@ -81,7 +81,7 @@ def with_node(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 def run_node(command: str, *arguments: object, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run a command of a node package, such as `spectral`."""
-    return _run([node_modules() / ".bin" / command, *arguments], with_node(), folder)
+    return _run([fetch_node_modules() / ".bin" / command, *arguments], with_node(), folder)
 
 
 def run_python(
@@ -89,7 +89,7 @@ def run_python(
 ) -> subprocess.CompletedProcess[str]:
     """Run Python with the packages of the generator and without those of the service."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RATA_", "PYTHON"))}
-    folders = os.pathsep.join(map(str, (*path, python_generator())))
+    folders = os.pathsep.join(map(str, (*path, fetch_python_generator())))
     environment = {**kept, "PYTHONPATH": folders, "PYTHONDONTWRITEBYTECODE": "1", **settings}
     return _run([sys.executable, "-S", *arguments], environment, ROOT)
 

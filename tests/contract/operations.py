@@ -70,21 +70,21 @@ class Operation:
     def is_list(self) -> bool:
         return "after" in self.query
 
-    def _named(self, place: str) -> dict[str, dict[str, Any]]:
+    def _select_parameters(self, place: str) -> dict[str, dict[str, Any]]:
         return {item["name"]: item for item in self.spec["parameters"] if item["in"] == place}
 
     @cached_property
     def query(self) -> dict[str, dict[str, Any]]:
-        return self._named("query")
+        return self._select_parameters("query")
 
     @cached_property
     def headers(self) -> dict[str, dict[str, Any]]:
-        return self._named("header")
+        return self._select_parameters("header")
 
     @cached_property
     def keys(self) -> dict[str, str]:
         """Path parameter → example of the document."""
-        keys = {name: item["schema"]["examples"][0] for name, item in self._named("path").items()}
+        keys = {name: item["schema"]["examples"][0] for name, item in self._select_parameters("path").items()}
         if "/amendment" in self.path:
             return keys | {"plan": AMENDED} | ({"action": DRAFTED} if "action" in keys else {})
         return keys | ({"plan": ADOPTED} if self.id in OF_ADOPTED else {})

@@ -62,7 +62,7 @@ def list_with_body(world: World) -> list[Operation]:
 def send(world: World, operation: Operation, body: bytes, kind: str | None = JSON, **headers: str) -> Any:
     if operation.is_conditional:
         headers["If-Match"] = "*"
-    reply = world.client_for(operation).request(
+    reply = world.get_client(operation).request(
         operation.method,
         operation.address(),
         content=body,

@@ -62,7 +62,7 @@ def test_generated_requests_have_declared_replies(worlds: list[World], mode: Gen
             continue
         if known not in chosen or (not known.body and mode is GenerationMode.NEGATIVE):
             continue  # test_bad_input walks the parameters
-        owners = [(world, world.client_for(known).headers["Authorization"]) for world in worlds]
+        owners = [(world, world.get_client(known).headers["Authorization"]) for world in worlds]
         strategy = operation.as_strategy(generation_mode=mode, path_parameters=known.keys)
         turn = next(engines)  # each operation on one engine; `make proofs GROUP=fuzz` uses both
         callers = [next(anyone)[turn : turn + 1], owners[turn : turn + 1]]

@@ -22,7 +22,7 @@ def test_callers_of_equal_rights_share_the_etag_and_head_equals_get(world: World
     for turn, operation in enumerate(world.share(list_reads(world))):
         first = world.call(operation, headers=plain)
         # the reply differs for each token
-        twin = None if operation.path == "/v1/me" else twins[world.client_for(operation)]
+        twin = None if operation.path == "/v1/me" else twins[world.get_client(operation)]
         again = world.call(operation, twin, headers=plain)
         assert first.status_code == 200
         assert (first.content, first.headers["ETag"]) == (again.content, again.headers["ETag"]), operation
@@ -55,7 +55,7 @@ def test_the_etag_changes_with_the_content(world: World) -> None:
 
 def check_head(world: World, operation: Operation, get: Any, headers: dict[str, str]) -> None:
     """Check that HEAD returns the headers of GET without its body."""
-    head = world.client_for(operation).head(operation.address(), params=operation.needed, headers=headers)
+    head = world.get_client(operation).head(operation.address(), params=operation.needed, headers=headers)
     assert (head.status_code, head.content) == (200, b""), operation
     # each request has its id and uses the rate limit
     own = {"ratelimit", "x-request-id"}
@@ -133,7 +133,7 @@ def walk_pages(world: World, operation: Operation, **params: Any) -> list[Any]:
         if link is None:
             return items
         if not after:
-            assert world.client_for(operation).head(link[1]).status_code == 200
+            assert world.get_client(operation).head(link[1]).status_code == 200
         after = {"after": page["next"]}
     return items
 

@@ -31,7 +31,7 @@ def read_tag(world: World, put: Operation) -> str:
     """Return the ETag at the address of a PUT."""
     read = find_operation(world, put.path, "get")
     assert read is not None, put
-    reply = world.call(read, world.client_for(put), keys=put.keys)
+    reply = world.call(read, world.get_client(put), keys=put.keys)
     assert reply.status_code == 200, f"{read}: {reply.text}"
     return str(reply.headers["ETag"])
 
@@ -63,7 +63,7 @@ def check_stale(world: World, path: str, keys: dict[str, str], old: str, new: st
     assert world.count_journal() == before, path
     read = find_operation(world, path, "get")
     assert read is not None
-    client = world.client_for(find_operation(world, path, "put") or read)
+    client = world.get_client(find_operation(world, path, "put") or read)
     for tag, status in ((old, 200), (new, 304)):
         reply = world.call(read, client, keys=keys, headers={"If-None-Match": tag})
         assert reply.status_code == status, f"{read} with {tag}"

@@ -8,7 +8,7 @@ import pytest
 
 from app.kit.http import idempotency
 from tests.contract.operations import Operation
-from tests.contract.world import CHAIR, KEYS_OF_ALL, NATION, OTHER_AGENCY, REVIEWER, World, role_for
+from tests.contract.world import CHAIR, KEYS_OF_ALL, NATION, OTHER_AGENCY, REVIEWER, World, get_role
 
 pytestmark = pytest.mark.both_engines
 
@@ -135,7 +135,7 @@ def check_journaled(world: World, operation: Operation, reply: Any, before: int)
     rows = world.read_journal()[before:]
     assert rows, f"{operation} left no journal row"
     assert {row.request_id for row in rows} == {reply.headers["X-Request-Id"]}, operation
-    role = "-".join(role_for(operation))
+    role = "-".join(get_role(operation))
     assert all(row.actor.startswith(role) and row.changes for row in rows), operation
     if operation.method in ("put", "patch") or not operation.is_conditional:
         again = world.call(operation)
@@ -162,7 +162,7 @@ def test_a_refused_write_keeps_nothing(world: World) -> None:
     for operation in world.share(world.writes):
         before = world.count_rows()
         for role, caller in callers.items():
-            if role == role_for(operation) or (role, operation.id) in ALSO:
+            if role == get_role(operation) or (role, operation.id) in ALSO:
                 continue
             reply = world.call(operation, caller)
             # A reader sees no plan before its adoption, and none of these roles sees principals.
@@ -230,7 +230,7 @@ def test_a_put_creates_under_its_conditions(world: World) -> None:
                     trial = world.call(operation, conditions=conditions, params={"dry_run": "true"})
                     reply = world.call(operation, conditions=conditions)
                     assert (reply.status_code, drop_times(reply)) == (201, drop_times(trial)), operation
-                    read = world.client_for(operation).get(reply.headers["Location"])
+                    read = world.get_client(operation).get(reply.headers["Location"])
                     shown = (drop_secret(reply), reply.headers["ETag"])
                     assert (read.text, read.headers["ETag"]) == shown, operation
 
@@ -239,7 +239,7 @@ def test_every_post_with_the_same_key_returns_the_first_reply(world: World) -> N
     posts = world.share(operation for operation in world.writes if operation.method == "post")
     assert posts
     for operation in posts:
-        other = world.connect_as(NATION if role_for(operation) == NATION else ("administrator", "63"))
+        other = world.connect_as(NATION if get_role(operation) == NATION else ("administrator", "63"))
         with world.prepare_for(operation):
             headers = {"Idempotency-Key": f"key of {operation.id}"}
             first = world.call(operation, headers=headers)

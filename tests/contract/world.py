@@ -119,7 +119,7 @@ DONE_BY = {
 }
 
 
-def role_for(operation: Operation) -> tuple[str, str]:
+def get_role(operation: Operation) -> tuple[str, str]:
     """Return the role that may call an operation, by default the secretariat."""
     return ADMINISTRATOR if operation.is_of_administrators else DONE_BY.get(operation.id, SECRETARIAT)
 
@@ -155,7 +155,7 @@ class World:
 
     def __enter__(self) -> Self:
         self.portal = self._open.enter_context(start_blocking_portal())
-        with self._over(rolled_back(self.base, keep=True)):
+        with self._use_database(rolled_back(self.base, keep=True)):
             roles = (SECRETARIAT, ADMINISTRATOR, *DONE_BY.values())
             self.clients = {role: self.connect_as(role) for role in roles}
             self.client = self.clients[SECRETARIAT]
@@ -163,14 +163,14 @@ class World:
         return self
 
     @contextmanager
-    def _over(self, opened: AbstractContextManager[OneTransaction]) -> Iterator[None]:
+    def _use_database(self, opened: AbstractContextManager[OneTransaction]) -> Iterator[None]:
         with opened as self.database:
             self.app.state.database, self.app.state.last_uses = self.database, LastUses()
             yield
 
     def begin(self) -> AbstractContextManager[None]:
         """Open a transaction that rolls back to the initial world."""
-        return self._over(rolled_back(self.base))
+        return self._use_database(rolled_back(self.base))
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
@@ -181,9 +181,9 @@ class World:
         secret = token_for(self.database, *roles, scopes=scopes, **options)
         return self.connect(Authorization=f"Bearer {secret}")
 
-    def client_for(self, operation: Operation) -> TestClient:
+    def get_client(self, operation: Operation) -> TestClient:
         """Return the client with the role that may call an operation."""
-        return self.clients[role_for(operation)]
+        return self.clients[get_role(operation)]
 
     def connect(self, app: FastAPI | None = None, /, **headers: str) -> TestClient:
         """Return a client; all share one loop, so that a request starts none."""
@@ -364,7 +364,7 @@ class World:
             options["json"] = operation.alter_example() if body is ... else body
         elif operation.body is not None:
             options["files"] = {"file": self.files[operation.id]} if body is ... else body
-        reply = (client or self.client_for(operation)).request(
+        reply = (client or self.get_client(operation)).request(
             operation.method.upper(),
             operation.address(**(keys or {})),
             params=params if isinstance(params, list) else {**operation.needed, **(params or {})},

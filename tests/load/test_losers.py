@@ -13,7 +13,7 @@ from sqlalchemy.engine import ExceptionContext
 from structlog.testing import capture_logs
 
 from app.kit.database.engine import Database, Timeouts
-from app.kit.http import routing as requests
+from app.kit.http import routing
 from app.main import create_app
 from app.settings import Settings
 from tests.common import token_for
@@ -21,7 +21,7 @@ from tests.database import ENGINES, own_url
 from tests.plans.world import ANY, AT, put_plan
 from tests.postgres import WAITING
 
-ATTEMPTS = len(requests.PAUSES) + 1
+ATTEMPTS = len(routing.PAUSES) + 1
 IMPORT = "/v1/coordinates/import?code_system=kemendagri"
 POINTS = {"file": ("titik.csv", b"region_code,longitude,latitude,source\n63.02,116.218,-3.2889,Bappeda\n")}
 

@@ -27,7 +27,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from structlog.testing import capture_logs
 
 from app.kit.database.engine import Database
-from app.kit.server import tracing as traces
+from app.kit.server import tracing
 from app.kit.spans import open_span
 from app.main import VERSION, create_app
 from app.settings import Settings
@@ -46,16 +46,16 @@ SECONDS = 120
 def kept(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     """An exporter that keeps all spans."""
     kept = InMemorySpanExporter()
-    monkeypatch.setattr(traces, "OTLPSpanExporter", lambda: kept)
+    monkeypatch.setattr(tracing, "OTLPSpanExporter", lambda: kept)
     return kept
 
 
 class Service(NamedTuple):
     """The application with tracing."""
 
-    asgi: traces.RequestSpans
+    asgi: tracing.RequestSpans
     database: Database
-    traces: traces.SpanSender
+    traces: tracing.SpanSender
     kept: InMemorySpanExporter
 
     def connect(self) -> TestClient:
@@ -72,9 +72,9 @@ class Service(NamedTuple):
 
 @contextmanager
 def trace_service(app: FastAPI, database: OneTransaction, kept: InMemorySpanExporter) -> Iterator[Service]:
-    sender = traces.SpanSender(VERSION)
+    sender = tracing.SpanSender(VERSION)
     sender.watch(database)
-    yield Service(traces.RequestSpans(app, traces=sender), database, sender, kept)
+    yield Service(tracing.RequestSpans(app, traces=sender), database, sender, kept)
     sender.close()
 
 
@@ -154,7 +154,7 @@ def test_the_span_of_a_server_error_has_the_type_alone(
 
     client = traced.connect()
     monkeypatch.setattr("app.kit.http.routing.check_url", fail)
-    with capture_logs():  # whose printing of a traceback takes seconds
+    with capture_logs():  # printing the traceback takes seconds
         assert client.get("/v1/me").status_code == 500
     (request,) = traced.take_spans()
     attributes = request.attributes or {}
@@ -173,7 +173,7 @@ def test_the_span_of_a_server_error_has_the_type_alone(
 def test_the_span_of_a_failed_statement_has_the_type_alone(
     kept: InMemorySpanExporter, tmp_path: Path
 ) -> None:
-    database, sender = Database(sqlite_url(tmp_path, "empty"), creates=True), traces.SpanSender("1")
+    database, sender = Database(sqlite_url(tmp_path, "empty"), creates=True), tracing.SpanSender("1")
     sender.watch(database)
     with database.read_session() as session, open_span("outside"):
         session.execute(sa.text("SELECT 1"))
@@ -218,7 +218,7 @@ def test_the_span_of_an_export_is_a_child_of_its_first_request(traced: Service) 
     ],
 )
 def test_the_span_of_a_statement_is_named_by_verb_and_table(statement: str, named: tuple[str, str]) -> None:
-    assert traces.parse_statement(statement) == named
+    assert tracing.parse_statement(statement) == named
 
 
 def test_unsampled_requests_have_no_spans(
@@ -246,9 +246,9 @@ def test_metrics_and_traces_name_the_same_operation(
 
 def test_tracing_is_off_and_not_imported_by_default(built_app: FastAPI, root: Path) -> None:
     assert built_app.state.traces is None
-    assert traces.RequestSpans not in [middleware.cls for middleware in built_app.user_middleware]
+    assert tracing.RequestSpans not in [middleware.cls for middleware in built_app.user_middleware]
     for file in (root / "app").rglob("*.py"):
-        imported = re.search(r"^(from|import) app\.kit\.traces", file.read_text(), re.MULTILINE)
+        imported = re.search(r"^(from|import) app\.kit\.server\.tracing", file.read_text(), re.MULTILINE)
         assert not imported, f"{file}: import it inside the function that enables it"
 
 
@@ -257,9 +257,9 @@ def test_an_unreachable_collector_costs_spans_and_one_log_line(
 ) -> None:
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "8")
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
-    monkeypatch.setattr(traces, "CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(tracing, "CLOSE_SECONDS", 0.1)
     away = OTLPSpanExporter(endpoint=f"http://127.0.0.1:{free_port()}/v1/traces", timeout=0.2)
-    sender = traces.SpanSender("1", away)
+    sender = tracing.SpanSender("1", away)
     for _ in range(100):
         with open_span("look", sender.tracer):
             pass

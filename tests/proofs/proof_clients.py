@@ -11,7 +11,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from tests.clients.tools import DOCUMENT, ROOT, node_modules, run_node, run_python
+from tests.clients.tools import DOCUMENT, ROOT, fetch_node_modules, run_node, run_python
 from tests.docs.server import Demo, Reader, free_port
 from tests.docs.test_examples import COMPILED, run_page
 
@@ -117,7 +117,7 @@ def test_each_rule_of_the_project_finds_its_violation(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def mock() -> Iterator[httpx.Client]:
-    node_modules()
+    fetch_node_modules()
     port = free_port()
     command = [sys.executable, "-m", "tests.clients.tools", "prism", "mock", "--port", str(port), DOCUMENT]
     with (
@@ -165,7 +165,7 @@ def test_the_mock_returns_a_problem_for_invalid_requests(mock: httpx.Client) -> 
 
 def test_typescript_of_the_pages_compiles_and_runs(demo: Demo, tmp_path: Path) -> None:
     reader = Reader(demo, tmp_path / "checkout")
-    (reader.examples / "node_modules").symlink_to(node_modules())
+    (reader.examples / "node_modules").symlink_to(fetch_node_modules())
     assert COMPILED
     for page in COMPILED:
         run_page(page, reader)

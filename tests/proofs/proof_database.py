@@ -187,7 +187,7 @@ def get_longest(replies: list[Reply]) -> float:
 def test_a_silent_database_stalls_no_other_request(tmp_path: Path) -> None:
     # an own loopback address: another server may use the usual port
     settings = {"listen_addresses": ADDRESS}
-    with machine() as host, host.serving(host.new_cluster(), settings) as (admin, server):
+    with machine() as host, host.serve(host.create_cluster(), settings) as (admin, server):
         url = create_database(admin, "rata")
         prepare(url).close()
         with closing(Database(url)) as database:

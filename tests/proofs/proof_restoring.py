@@ -23,7 +23,7 @@ def test_a_backup_of_postgres_during_writes_restores_also_to_an_instant(tmp_path
         host.take(backup)
         lines = replace_places(read_block("archive_mode"), backup=str(backup)).splitlines()
         archiving = {name: value.strip("'") for name, _, value in (line.partition(" = ") for line in lines)}
-        with host.serving(host.new_cluster(), archiving) as (admin, _):
+        with host.serve(host.create_cluster(), archiving) as (admin, _):
             url = admin.replace("//postgres@/postgres", "//rata@/rata")
             settings = {
                 "RATA_DATABASE_URL": url,
@@ -63,7 +63,7 @@ def test_a_backup_of_postgres_during_writes_restores_also_to_an_instant(tmp_path
         commands = replace_places(read_block("recovery.signal"), backup=str(backup), instant=instant)
         operate(commands, tmp_path, {"PGDATA": str(data)})
         host.take(data)
-        with host.serving(data, {}):
+        with host.serve(data, {}):
             operate("rata verify", tmp_path, settings)
             database = Database(url)
             rehearsal.check(database, at_least=kept, at_most=kept)

@@ -118,7 +118,7 @@ class InProcess(Service):
             stderr=subprocess.DEVNULL,
         )
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         self._process.terminate()
         assert self._process.wait(60) == 0
 
@@ -134,7 +134,7 @@ class InThread(Service):
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         self._balancer.known.remove(self)
         wait_until(lambda: self.address not in self._balancer.ready, "no new requests")
         wait_until(lambda: not self._balancer.running_requests[self.address], "no running requests")
@@ -237,7 +237,7 @@ class Load:
         wait_until(lambda: self.done >= enough or self.failed, f"{more} further replies")
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def run(self) -> Iterator[None]:
         for thread in (self._watch, *self._threads):
             thread.start()
         try:
@@ -271,7 +271,7 @@ def upgrade_under_load(
         balancer.known.append(old)
         wait_until(lambda: old.is_ready(client), "the old one serves")
         balancer.poll(client)
-        with load.running():
+        with load.run():
             load.wait_for_replies(20)
             # a slow pull holds a lock on the table of the migration
             with database.snapshot_session() as pull:
@@ -286,7 +286,7 @@ def upgrade_under_load(
             balancer.known.append(young)
             wait_until(lambda: young.address in balancer.ready, "the new one serves")
             load.wait_for_replies(20)
-            old.leave()
+            old.stop()
             load.wait_for_replies(20)
     assert load.failed == []
     kept = (
@@ -301,5 +301,5 @@ def upgrade_under_load(
     assert database.read_schema_state() == ("0018_works_with_0016", "0016")
     check_schema(database)
     upgrade_schema(database)
-    young.leave()
+    young.stop()
     database.close()

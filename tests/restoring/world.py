@@ -160,7 +160,7 @@ class Rehearsal:
             self._early, self._frozen = _read_cursor(rata), _read_frozen(served, rata)
             with Writing(writer) as writing:
                 yield writing
-            self._follower(rata).catch_up()
+            self._build_follower(rata).catch_up()
             assert kept(self._copy) == source(rata)
             self._lost = _read_cursor(rata)
 
@@ -181,10 +181,10 @@ class Rehearsal:
                     rata.change_page(self._lost, region="63")
                 assert refusal.value.status == 410
                 assert writer.put(f"{PLAN}/actions/N-{number}", json=LEAN).status_code == 201
-            self._follower(rata).catch_up()
+            self._build_follower(rata).catch_up()
             assert kept(self._copy) == source(rata)
 
-    def _follower(self, rata: Rata) -> Follower:
+    def _build_follower(self, rata: Rata) -> Follower:
         return Follower(rata, self._copy, region="63")
 
     def close(self) -> None:
