@@ -90,7 +90,7 @@ def test_problems_of_the_proxy_equal_those_of_the_service() -> None:
     for code, *texts in shown:
         problem = Problem.known[code](**values.get(code, {}))
         for language, shape in zip(("id", "en"), texts, strict=True):
-            own = problem.shown(language, base="", instance="/", request_id="$rata_id")
+            own = problem.render(language, base="", instance="/", request_id="$rata_id")
             assert shape == own.model_dump_json(exclude_none=True)
 
 

@@ -82,7 +82,7 @@ def _report_options(**values: str | Sequence[str] | None) -> Iterator[None]:
         part, *place = (error.parameter or (error.pointer or "")[1:]).split("/")
         given = values.get(part)
         value = given[int(place[0])] if place and isinstance(given, list) else given or error.value
-        message = format_error(error.shown("en"))
+        message = format_error(error.render("en"))
         text = message if str(value) in message else f"{value}: {message}"
         raise typer.BadParameter(text, param_hint=_OPTIONS[part]) from None
 

@@ -87,7 +87,7 @@ def show_rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def show_problem(problem: Problem, *, most: int | None = SHOWN_ERRORS) -> None:
     """Print a problem with its first `most` errors, each with its place."""
-    shown = problem.shown("en", base="", instance="", request_id=None)
+    shown = problem.render("en", base="", instance="", request_id=None)
     err.print(f"[bold red]{escape(shown.title)}[/]: {escape(shown.detail)}", highlight=False, soft_wrap=True)
     errors = shown.errors or []
     for error in errors[:most]:

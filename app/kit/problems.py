@@ -67,7 +67,7 @@ class FieldError:
     nearest: Sequence[str] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
 
-    def shown(self, language: Language) -> "ErrorShape":
+    def render(self, language: Language) -> "ErrorShape":
         near = list(self.nearest)
         values = {"value": self.value, "allowed": self.allowed, "nearest": near}
         return ErrorShape(
@@ -160,10 +160,10 @@ class Problem(Exception):
 
     def _render_detail(self, language: Language) -> str:
         if self.is_explained_by_error and self.errors:
-            return self.errors[0].shown(language).message
+            return self.errors[0].render(language).message
         return self.detail.render(language, self.values)
 
-    def shown(self, language: Language, *, base: str, instance: str, request_id: str | None) -> ProblemShape:
+    def render(self, language: Language, *, base: str, instance: str, request_id: str | None) -> ProblemShape:
         return ProblemShape(
             type=f"{base}/problems/{self.code}",
             title=self.title.render(language, self.values),
@@ -172,7 +172,7 @@ class Problem(Exception):
             code=self.code,
             instance=instance,
             request_id=request_id,
-            errors=[e.shown(language) for e in self.errors] or None,
+            errors=[e.render(language) for e in self.errors] or None,
         )
 
 

@@ -262,7 +262,7 @@ def test_the_order_of_lines_changes_nothing(order: list[int]) -> None:
         facts = LineFacts("63.02", 2026, eligible={VILLAGE: 100}, spreads=compute_spreads(lines))
         of_lines = {_LINES.index(one): said(one, facts) for one in lines}
         whole = check_plan_lines(lines, [{"region_code": VILLAGE}], 2026)
-        return of_lines, [finding.shown("id") for finding in whole]
+        return of_lines, [finding.render("id") for finding in whole]
 
     assert all_said([_LINES[n] for n in order]) == all_said(_LINES)
 

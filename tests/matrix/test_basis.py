@@ -40,7 +40,7 @@ def test_a_total_fits_a_basis_or_not(halves, period, cumulative):
 
 def test_a_contradiction_says_what_it_would_be():
     (error,) = check_totals(matrix(spent(300_000, 400_000, 700_000)).rows, "cumulative")
-    assert error.shown("en").message == (
+    assert error.render("en").message == (
         "The total Rp 700.000 contradicts figures cumulative from January. It should be Rp 400.000."
     )
 

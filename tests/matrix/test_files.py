@@ -36,7 +36,7 @@ def cause(data: bytes, filename: str = "matriks.xlsx", sheet: str | None = None)
     assert caught.value.status == 422
     assert error.pointer == "/file"
     for language in ("id", "en"):
-        assert len(error.shown(language).message) > 20
+        assert len(error.render(language).message) > 20
     return error.kind.code
 
 
@@ -87,7 +87,7 @@ def test_each_bad_file_has_its_own_cause(data, filename, kind):
 def test_a_picture_is_named_for_what_it_is():
     with pytest.raises(UnreadableFile) as caught:
         open_book(PNG, "matriks.xlsx")
-    assert "PNG" in caught.value.errors[0].shown("id").message
+    assert "PNG" in caught.value.errors[0].render("id").message
 
 
 def test_more_than_twenty_megabytes(monkeypatch):

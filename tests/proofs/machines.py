@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.proofs.programs import program
+from tests.proofs.programs import find_program
 
 CGROUPS = Path("/sys/fs/cgroup")
 NAMESPACES = ("--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup")
@@ -97,7 +97,7 @@ def booting(folder: Path) -> Iterator[Machine]:
     if os.geteuid() != 0:
         pytest.fail("a machine of its own needs root: run this group as root", pytrace=False)
     for name, package in (("unshare", "util-linux"), ("ip", "iproute2"), ("systemctl", "systemd")):
-        program(name, package)
+        find_program(name, package)
     group = _version_2() / f"rata-proof-{os.getpid()}"
     group.mkdir()
     log = folder / "boot.log"

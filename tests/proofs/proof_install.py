@@ -10,7 +10,7 @@ import pytest
 
 from tests.docs.pages import ROOT, blocks_of
 from tests.proofs.machines import Machine, booting, load_wheels, pack
-from tests.proofs.programs import program
+from tests.proofs.programs import find_program
 from tests.restoring.world import read_block
 
 CHECKOUT, WHEELS = "/usr/local/src/rata", "/srv/wheels"
@@ -32,7 +32,7 @@ systemctl start postgresql nginx
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine with Debian's packages, the checkout, and the Python packages of the lock."""
     for name, package in (("nginx", "nginx"), ("pg_createcluster", "postgresql-common"), ("curl", "curl")):
-        program(name, package)
+        find_program(name, package)
     folder = tmp_path_factory.mktemp("machine")
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     wheels = load_wheels(folder, ROOT / "requirements" / "base.txt")

@@ -32,7 +32,7 @@ from app.convergence.scorecards.index.rules import (
     explain_missing_rank,
     list_gains,
     rank_regions,
-    to_hundredths,
+    round_to_hundredths,
 )
 
 METHOD = SimpleNamespace(
@@ -222,8 +222,8 @@ def test_x_is_a_hundred_for_the_highest_alone(figures: list[float]) -> None:
 
 @given(st.lists(percents, min_size=1, max_size=9))
 def test_mean_is_rounded_half_up(figures: list[float]) -> None:
-    exact = sum(map(to_hundredths, figures)) / Fraction(len(figures))
-    assert to_hundredths(compute_mean(figures)) == (2 * exact + 1) // 2
+    exact = sum(map(round_to_hundredths, figures)) / Fraction(len(figures))
+    assert round_to_hundredths(compute_mean(figures)) == (2 * exact + 1) // 2
 
 
 @pytest.mark.parametrize(

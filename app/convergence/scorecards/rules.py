@@ -31,7 +31,7 @@ from app.convergence.scorecards.index.rules import (
     evaluate,
     explain_missing_rank,
     list_gains,
-    to_hundredths,
+    round_to_hundredths,
 )
 from app.convergence.scorecards.models import (
     SUMS,
@@ -238,7 +238,9 @@ def _compute_unclassified(sums: Mapping[str, int]) -> int:
 def _build_money(subject: Subject, now: Evaluation) -> MoneyOut:
     sums, content = subject.sums or {}, subject.content
     p0, population = content["p0_percent"], content["population"]
-    poor = None if p0 is None or population is None else (to_hundredths(p0) * population + 5_000) // 10_000
+    poor = (
+        None if p0 is None or population is None else (round_to_hundredths(p0) * population + 5_000) // 10_000
+    )
     budget = sums["budget"]
     return MoneyOut.model_construct(
         budget=budget,

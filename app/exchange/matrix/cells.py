@@ -107,8 +107,8 @@ def split_remarks(
     reading: Reading[object], cell: Cell, value: Value
 ) -> tuple[list[FieldError], list[FieldError]]:
     """Return (errors, warnings) of a reading, each with its cell and the value there."""
-    errors = [remark.at(cell, value) for remark in reading.remarks if remark.blocking]
-    warnings = [remark.at(cell, value) for remark in reading.remarks if not remark.blocking]
+    errors = [remark.build_error(cell, value) for remark in reading.remarks if remark.blocking]
+    warnings = [remark.build_error(cell, value) for remark in reading.remarks if not remark.blocking]
     return errors, warnings
 
 

@@ -301,7 +301,7 @@ class Remark:
     nearest: Sequence[str] = ()
     values: Mapping[str, object] = field(default_factory=dict)
 
-    def at(self, cell: Cell, value: object) -> FieldError:
+    def build_error(self, cell: Cell, value: object) -> FieldError:
         shown = None if value is None else str(value)
         return FieldError(
             self.kind,

@@ -63,7 +63,7 @@ class MatrixTable:
         c = self.at.get(key)
         return c is not None and self.sheet.merged.get((r, c), (r, c))[0] < r
 
-    def filled(self, r: int) -> list[int]:
+    def list_filled(self, r: int) -> list[int]:
         """Return the columns with a value."""
         return [
             c for c, value in enumerate(self.sheet.rows[r]) if describe_unusable(value) or render_text(value)
@@ -76,7 +76,7 @@ class MatrixTable:
 
     def kind(self, r: int) -> RowKind:
         """Classify a row of the table."""
-        filled = self.filled(r)
+        filled = self.list_filled(r)
         if not filled or is_header_again(self.sheet, r):
             return RowKind.NOTHING
         if self._is_total(r):
@@ -130,7 +130,7 @@ class MatrixTable:
         """Return the row that ends the table: a footer, or the gap below the last row with a number or an amount."""
         last, gap = self.first - 1, False
         for r in range(self.first, len(self.sheet.rows)):
-            filled = self.filled(r)
+            filled = self.list_filled(r)
             if not filled:
                 gap = True
             elif self.is_footer(r):

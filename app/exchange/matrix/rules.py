@@ -156,9 +156,9 @@ class _TableReader:
 
     def _report_rest(self, end: int) -> None:
         """Warn about rows below the table unless they are a footer, and report those that look like lines."""
-        below = [r for r in range(end, len(self.sheet.rows)) if self.table.filled(r)]
+        below = [r for r in range(end, len(self.sheet.rows)) if self.table.list_filled(r)]
         if below and not self.table.is_footer(below[0]):
-            cell = self.sheet.cell(below[0], self.table.filled(below[0])[0])
+            cell = self.sheet.cell(below[0], self.table.list_filled(below[0])[0])
             self.warnings.append(
                 FieldError(TEXT_AFTER_TABLE, cell=cell, value=self.table.first_text(below[0]))
             )
@@ -170,7 +170,7 @@ class _TableReader:
                 )
 
     def _read_section(self, r: int) -> None:
-        first, text = self.table.filled(r)[0], self.table.first_text(r)
+        first, text = self.table.list_filled(r)[0], self.table.first_text(r)
         if self.sheet.merged.get((r, first), (r, first))[0] < r:
             return  # a lower row of a merged section
         self._close_block()

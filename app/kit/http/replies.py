@@ -97,7 +97,7 @@ def choose_language(request: Request) -> Language:
 
 def answer_problem(request: Request, problem: Problem) -> Response:
     language = choose_language(request)
-    shape = problem.shown(
+    shape = problem.render(
         language,
         base=str(request.base_url).rstrip("/"),
         instance=request.url.path,

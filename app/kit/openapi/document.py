@@ -300,7 +300,7 @@ def _describe_problem(status: int) -> dict[str, object]:
 def _make_example(problem: type[Problem]) -> dict[str, object]:
     values: dict[str, Any] = dict.fromkeys(("names", "allowed", "sent"), "…")
     values["package"] = "rata[parquet]"
-    shown = problem(**values).shown(
+    shown = problem(**values).render(
         "id", base="https://rata.example", instance="/v1/plans/63.02-2026", request_id="5f0c6a7e"
     )
     return shown.model_dump(mode="json", exclude_none=True)

@@ -46,7 +46,7 @@ class FindingKind:
     def severity(self) -> Severity:
         return "error" if self.code.startswith("E") else "warning"
 
-    def at(self, pointer: str, *, about: str = "", **values: object) -> "Finding":
+    def find_at(self, pointer: str, *, about: str = "", **values: object) -> "Finding":
         """Return a finding of this kind at a JSON Pointer, with the values of its sentence."""
         assert about in self.sentences
         return Finding(self, pointer, values, about)
@@ -74,7 +74,7 @@ class Finding:
     def severity(self) -> Severity:
         return self.kind.severity
 
-    def shown(self, language: Language) -> dict[str, Any]:
+    def render(self, language: Language) -> dict[str, Any]:
         """Return the fields of `FindingShape`."""
         words = format_values(self.values, language)
         return {

@@ -30,7 +30,7 @@ class FindingShape(BaseModel):
     values: dict[str, Any] = ShapeField(description="Values that the rule compared.")
 
 
-_EXAMPLE: JsonDict = {**W01.at("/locations").shown("id"), "action": "A-001"}
+_EXAMPLE: JsonDict = {**W01.find_at("/locations").render("id"), "action": "A-001"}
 
 
 class PlanFinding(FindingShape):
@@ -51,7 +51,7 @@ class PlanFinding(FindingShape):
 
 
 def dump_placed(placed: PlacedFinding, language: Language) -> PlanFinding:
-    return PlanFinding(**placed.finding.shown(language), action=placed.action, period=placed.period)
+    return PlanFinding(**placed.finding.render(language), action=placed.action, period=placed.period)
 
 
 class FindingCount(BaseModel):
@@ -213,14 +213,15 @@ def build_batch_result(
     outcomes = [refused[n] if n in refused else next(remaining) for n in range(len(written) + len(refused))]
     counts = {status: sum(o.status == status for o in outcomes) for status in get_args(Status)}
     every = (error for outcome in outcomes for error in outcome.errors)
-    shown = {id(error): error.shown(language) for error in islice(every, MOST_ERRORS)}
+    shown = {id(error): error.render(language) for error in islice(every, MOST_ERRORS)}
     items = [
         ItemResult(
             code=o.code or None,
             status=o.status,
             version=o.version,
             errors=[shown[id(error)] for error in o.errors if id(error) in shown] or None,
-            findings=[FindingShape(**finding.shown(language)) for finding in findings.get(o.code, ())] or None
+            findings=[FindingShape(**finding.render(language)) for finding in findings.get(o.code, ())]
+            or None
             if o.status != "refused"
             else None,
         )

@@ -109,7 +109,7 @@ def _report_overlaps(
     for overlap in overlaps:
         (first, second), common = overlap.pair, overlap.coincides
         agencies = [lines[key]["lead_agency"] for key in overlap.pair]
-        finding = W07.at(
+        finding = W07.find_at(
             "/locations",
             first=first,
             second=second,

@@ -77,10 +77,10 @@ class BlockingFinding(FieldError):
 
     finding: Finding | None = None
 
-    def shown(self, language: Language) -> ErrorShape:
+    def render(self, language: Language) -> ErrorShape:
         assert self.finding is not None
-        values = self.finding.shown(language)
-        return FieldError(self.kind, pointer=self.pointer, value=self.value, values=values).shown(language)
+        values = self.finding.render(language)
+        return FieldError(self.kind, pointer=self.pointer, value=self.value, values=values).render(language)
 
 
 def build_blocking(placed: PlacedFinding) -> BlockingFinding:
@@ -102,20 +102,22 @@ def _check_sums(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
             continue  # The matrix has components without amounts: no sum to compare.
         total = sum(amount or 0 for amount in amounts)
         if total != line["allocation"]:
-            yield E01.at(f"/{part}", part=part, sum=total, allocation=line["allocation"])
+            yield E01.find_at(f"/{part}", part=part, sum=total, allocation=line["allocation"])
 
 
 def _check_code_in_force(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     code, edition = line["subactivity_code"], line["nomenclature_edition"]
     if code is None:
-        yield E02.at("/subactivity_code", subactivity=line["subactivity"] or line["title"])
+        yield E02.find_at("/subactivity_code", subactivity=line["subactivity"] or line["title"])
     elif (
         edition is not None
         and (edition, code) in facts.successors
         and _read_level(code) in (None, find_government_level(facts.region_code))
     ):
         successors = ", ".join(facts.successors[edition, code]) or "–"
-        yield E02.at("/subactivity_code", about="retired", code=code, edition=edition, successors=successors)
+        yield E02.find_at(
+            "/subactivity_code", about="retired", code=code, edition=edition, successors=successors
+        )
 
 
 def _read_level(code: str) -> str | None:
@@ -126,13 +128,13 @@ def _read_level(code: str) -> str | None:
 def _check_level(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     code, level = line["subactivity_code"], find_government_level(facts.region_code)
     if code is not None and _read_level(code) not in (None, level):
-        yield E03.at("/subactivity_code", code=code, found=_read_level(code), level=level)
+        yield E03.find_at("/subactivity_code", code=code, found=_read_level(code), level=level)
 
 
 def _check_places(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     for n, location in enumerate(line["locations"]):
         if not is_inside(location["region_code"], facts.region_code):
-            yield E04.at(
+            yield E04.find_at(
                 f"/locations/{n}/region_code", place=location["region_code"], region=facts.region_code
             )
 
@@ -144,26 +146,26 @@ def _check_deciles(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
             continue
         first_shown, last_shown = ("–" if decile is None else decile for decile in (first, last))
         pointer, code = f"/recipients/{n}/decile_from", recipient["code"]
-        yield E05.at(pointer, recipient=code, first=first_shown, last=last_shown)
+        yield E05.find_at(pointer, recipient=code, first=first_shown, last=last_shown)
 
 
 def _check_completeness(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     for name, value in (("lead_agency", line["lead_agency"]), ("strategy", line["strategy"])):
         if not value:
-            yield E09.at(f"/{name}", about=name)
+            yield E09.find_at(f"/{name}", about=name)
     if not line["budget_lines"] or line["allocation"] == 0:
-        yield E09.at("/budget_lines")
+        yield E09.find_at("/budget_lines")
 
 
 def _check_villages(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     if not any(location["region_code"].count(".") == 3 for location in line["locations"]):
-        yield W01.at("/locations")
+        yield W01.find_at("/locations")
 
 
 def _check_direct_spending(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     classes = {component["component_class"] for component in line["components"]}
     if classes and "direct" not in classes:
-        yield W02.at("/components")
+        yield W02.find_at("/components")
 
 
 def _check_eligible(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
@@ -174,7 +176,7 @@ def _check_eligible(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     for n, location in enumerate(line["locations"]):
         place, planned = location["region_code"], location.get("recipients")
         if planned is not None and planned > facts.eligible.get(place, planned):
-            yield W05.at(
+            yield W05.find_at(
                 f"/locations/{n}/recipients", planned=planned, eligible=facts.eligible[place], place=place
             )
     if not places or not facts.eligible.keys() >= set(places):
@@ -183,7 +185,7 @@ def _check_eligible(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     for n, recipient in enumerate(line["recipients"]):
         planned = recipient.get("count")
         if planned is not None and planned > eligible:
-            yield W05.at(
+            yield W05.find_at(
                 f"/recipients/{n}/count", planned=planned, eligible=eligible, place=", ".join(places[:5])
             )
 
@@ -228,7 +230,7 @@ def _check_cost(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
         return
     (code, kind), rupiah = cost
     if 0.6745 * abs(rupiah - spread.median) > MAX_Z_SCORE * spread.deviation:
-        yield W06.at(
+        yield W06.find_at(
             "/allocation",
             cost=round(rupiah),
             median=round(spread.median),
@@ -241,7 +243,7 @@ def _check_cost(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
 def _check_travel(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     for n, component in enumerate(line["components"]):
         if component["is_travel"] and component["component_class"] == "direct":
-            yield W08.at(f"/components/{n}/component_class")
+            yield W08.find_at(f"/components/{n}/component_class")
 
 
 def _check_source_period(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
@@ -258,7 +260,7 @@ def _find_old_data(
             period is not None
             and _count_quarters(Period(year, "Q1")) - _count_quarters(Period.parse(period)) > 4
         ):
-            yield W09.at(f"/{name}/{n}/source_period", period=period, start=f"{year}-Q1")
+            yield W09.find_at(f"/{name}/{n}/source_period", period=period, start=f"{year}-Q1")
 
 
 def _count_quarters(period: Period) -> int:
@@ -269,7 +271,7 @@ def _check_milestones(line: ActionContent, facts: LineFacts) -> Iterator[Finding
     for n, milestone in enumerate(line["milestones"]):
         due = milestone["due"]
         if due is None or date.fromisoformat(due).year > facts.year:
-            yield W10.at(f"/milestones/{n}/due", milestone=milestone["code"], year=facts.year)
+            yield W10.find_at(f"/milestones/{n}/due", milestone=milestone["code"], year=facts.year)
 
 
 LINE_RULES: tuple[Callable[[ActionContent, LineFacts], Iterator[Finding]], ...] = (
@@ -307,7 +309,7 @@ def _check_supporting_share(lines: Collection[ActionContent]) -> Iterator[Findin
     supporting = sum(_sum_supporting(line) for line in lines)
     if supporting * 100 > SUPPORTING_PERCENT * allocation:
         percent = round(supporting * 100 / allocation, 2) if allocation else 100
-        yield W03.at(
+        yield W03.find_at(
             "", supporting=supporting, allocation=allocation, percent=percent, limit=SUPPORTING_PERCENT
         )
 
@@ -338,7 +340,7 @@ def _check_reach(
         place = priority["region_code"]
         missing = [name for name in _STRATEGIES if name not in reached.get(place, ())]
         if missing:
-            yield W04.at(f"/priority_locations/{n}", place=place, missing=missing)
+            yield W04.find_at(f"/priority_locations/{n}", place=place, missing=missing)
 
 
 def check_plan_lines(

@@ -157,6 +157,6 @@ def _read_fields(
 ) -> dict[str, object]:
     language = choose_language(call.request)
     return {
-        "findings": [finding.shown(language) for finding in findings],
+        "findings": [finding.render(language) for finding in findings],
         "notes": read_open_notes(call.session, call.actor, plan, code),
     }

@@ -135,20 +135,20 @@ def check_report(
         period, old_spent = before.period, before.content["spent"]
         if content["spent"] < old_spent:
             findings.append(
-                E06.at("/spent", what="spent", value=content["spent"], before=old_spent, period=period)
+                E06.find_at("/spent", what="spent", value=content["spent"], before=old_spent, period=period)
             )
         for part in PROGRESS_PARTS:
             figures = part.map_figures(before.content)
             for n, (what, value) in enumerate(part.map_figures(content).items()):
                 if value < (old := figures.get(what, 0)):
                     values = {"what": what, "value": value, "before": old, "period": period}
-                    findings.append(E06.at(f"/{part.name}/{n}/{part.figure}", about=part.name, **values))
+                    findings.append(E06.find_at(f"/{part.name}/{n}/{part.figure}", about=part.name, **values))
     if content["spent"] > line.allocation:
-        findings.append(E07.at("/spent", value=content["spent"], allocation=line.allocation))
+        findings.append(E07.find_at("/spent", value=content["spent"], allocation=line.allocation))
     for n, item in enumerate(content["recipients"]):
         limit = line.known["recipients"].get(item["code"])
         if limit is not None and item["reached"] > limit:
-            findings.append(E08.at(f"/recipients/{n}/reached", value=item["reached"], planned=limit))
+            findings.append(E08.find_at(f"/recipients/{n}/reached", value=item["reached"], planned=limit))
     return findings
 
 

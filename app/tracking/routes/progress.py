@@ -215,7 +215,7 @@ def _answer_report(
         report.version,
         format_progress_subject(plan.code, action, period),
         status=status,
-        findings=[finding.shown(language) for finding in findings],
+        findings=[finding.render(language) for finding in findings],
         allowed=["edit", "delete"] if is_allowed else [],
     )
 

@@ -203,5 +203,5 @@ def build_import_report(
         villages=len(read.table.villages),
         **counts,
         refused=read.refused + sum(outcome.status == "refused" for outcome in done),
-        errors=[error.shown(language) for error in [*read.errors, *refused]],
+        errors=[error.render(language) for error in [*read.errors, *refused]],
     )

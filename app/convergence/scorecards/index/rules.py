@@ -36,7 +36,7 @@ class IndexValue(NamedTuple):
     missing: Missing | None = None
 
 
-def to_hundredths(value: float) -> int:
+def round_to_hundredths(value: float) -> int:
     """Return a figure in percent as a whole number of hundredths, halves up."""
     return math.floor(value * 100 + 0.5)
 
@@ -48,7 +48,7 @@ def _divide(part: int, whole: int) -> float:
 
 def compute_mean(figures: Collection[float]) -> float:
     """Return the arithmetic mean of published percentages, two decimals. `figures` must not be empty."""
-    return _divide(sum(map(to_hundredths, figures)), len(figures))
+    return _divide(sum(map(round_to_hundredths, figures)), len(figures))
 
 
 # Components
@@ -121,7 +121,7 @@ def compute_spending(figure: IndexValue, highest: float | None) -> IndexValue:
     top = max(highest or 0.0, figure.percent)
     if not top:
         return IndexValue(None, Missing.nobody_spent)
-    return IndexValue(_divide(10_000 * to_hundredths(figure.percent), to_hundredths(top)))
+    return IndexValue(_divide(10_000 * round_to_hundredths(figure.percent), round_to_hundredths(top)))
 
 
 def compute_outcome(indicators: Sequence[IndicatorInput]) -> IndexValue:
@@ -129,16 +129,16 @@ def compute_outcome(indicators: Sequence[IndicatorInput]) -> IndexValue:
     have no value or no better target (`indicators.rules.compute_achievement`)."""
     if not indicators:
         return IndexValue(None, Missing.no_targets)
-    shares = [share for share in map(achieved, indicators) if share is not None]
+    shares = [share for share in map(measure_achievement, indicators) if share is not None]
     return IndexValue(compute_mean(shares)) if shares else IndexValue(None, Missing.no_observation)
 
 
-def achieved(indicator: IndicatorInput) -> float | None:
+def measure_achievement(indicator: IndicatorInput) -> float | None:
     """Return the achievement of an indicator in percent, two decimals. Returns None without one."""
     if indicator.actual is None:
         return None
     share = compute_achievement(indicator.baseline, indicator.target, indicator.actual, indicator.direction)
-    return None if share is None else to_hundredths(share) / 100
+    return None if share is None else round_to_hundredths(share) / 100
 
 
 def compute_coverage(services: Iterable[ServiceInput]) -> IndexValue:
@@ -214,7 +214,9 @@ def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = F
         places, figure = Targeting(nowhere, nowhere, nowhere), nowhere
     weights = {name: round(getattr(method, f"weight_{name}") * _MILLION) for name in values}
     defined = {
-        name: to_hundredths(value.percent) for name, value in values.items() if value.percent is not None
+        name: round_to_hundredths(value.percent)
+        for name, value in values.items()
+        if value.percent is not None
     }
     whole = sum(weights[name] for name in defined)
     index = _divide(sum(weights[name] * defined[name] for name in defined), whole) if whole else None
@@ -284,7 +286,7 @@ def _fill_gap(value: float | None) -> float:
     return -1.0 if value is None else value
 
 
-# What-if
+# Hypothetical inputs
 
 
 def apply_changes(
@@ -350,7 +352,7 @@ def list_next_units(inputs: ScorecardInputs) -> Iterator[NextUnit]:
             IndexComponent.spending, "spent_direct", {"spent_direct": (inputs.spent_direct or 0) + more}
         )
     for indicator in inputs.indicators:
-        share = achieved(indicator)
+        share = measure_achievement(indicator)
         if share is not None and share < 100 and indicator.actual is not None:
             point = (indicator.target - indicator.baseline) / 100
             actual = round(indicator.actual + point, 6)
@@ -383,7 +385,7 @@ def list_gains(now: Evaluation, method: Method) -> list[Gain]:
 
 
 def _subtract(after: float, before: float) -> float:
-    return (to_hundredths(after) - to_hundredths(before)) / 100
+    return (round_to_hundredths(after) - round_to_hundredths(before)) / 100
 
 
 def compute_difference(after: float | None, before: float | None) -> float | None:

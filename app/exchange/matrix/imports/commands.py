@@ -175,7 +175,7 @@ def import_matrix(
         progress=progress,
         findings=run.findings,
         plan_findings=run.plan_findings,
-        warnings=[warning.shown(language) for warning in (*matrix.warnings, *resolved.warnings)],
+        warnings=[warning.render(language) for warning in (*matrix.warnings, *resolved.warnings)],
     )
 
 
@@ -319,7 +319,7 @@ def _drop_duplicates(errors: Sequence[FieldError]) -> list[FieldError]:
 
 
 def _add_finding(run: _Import, code: str, cell: Cell, finding: Finding) -> None:
-    fields = {**finding.shown(run.language), "line": code, "cell": cell._asdict()}
+    fields = {**finding.render(run.language), "line": code, "cell": cell._asdict()}
     run.findings.append(ImportFinding.model_validate(fields))
 
 
