@@ -38,3 +38,8 @@ def test_a_code_appears_as_its_words() -> None:
 def test_a_code_has_one_wording() -> None:
     with pytest.raises(ValueError, match="families"):
         declare_words({"families": Text("rumah", "houses")})
+
+
+def test_documentation_shows_names_without_forms() -> None:
+    text = Text("Rencana {plan} {verb:passive}", "Plan {plan} {verb:passive}")
+    assert text.strip_forms() == ("Rencana {plan} {verb}", "Plan {plan} {verb}")

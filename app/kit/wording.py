@@ -1,5 +1,6 @@
 """Sentences for people, in Indonesian first and English second, and the words that codes have in them."""
 
+import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Literal, NamedTuple
@@ -8,6 +9,8 @@ LONGEST_SHOWN = 300
 """Maximum characters of the client's input that a reply repeats in one place."""
 
 Language = Literal["id", "en"]
+
+_FORM = re.compile(r":\w+}")
 
 
 class Text(NamedTuple):
@@ -23,6 +26,10 @@ class Text(NamedTuple):
     def render(self, language: Language, values: Mapping[str, object]) -> str:
         template = self.id if language == "id" else self.en
         return template.format_map(_SentenceValues(language, values))
+
+    def strip_forms(self) -> "Text":
+        """Return both sentences as documentation shows them: names in braces, without the forms of words."""
+        return Text(*(_FORM.sub("}", text) for text in self))
 
 
 _words: dict[tuple[str, str], Text] = {}

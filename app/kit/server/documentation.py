@@ -43,7 +43,10 @@ class Meaning(BaseModel):
     message: Both | None = Field(default=None, json_schema_extra=SOMETIMES)
 
     model_config = show_example(
-        code="not_found", status=404, title=NotFound.title._asdict(), detail=NotFound.detail._asdict()
+        code="not_found",
+        status=404,
+        title=NotFound.title.strip_forms()._asdict(),
+        detail=NotFound.detail.strip_forms()._asdict(),
     )
 
 
@@ -55,9 +58,12 @@ def find_meaning(code: str) -> Meaning:
     meaning = Meaning(code=code)
     if problem is not None:
         meaning.status = problem.status
-        meaning.title, meaning.detail = Both(**problem.title._asdict()), Both(**problem.detail._asdict())
+        meaning.title, meaning.detail = (
+            Both(**problem.title.strip_forms()._asdict()),
+            Both(**problem.detail.strip_forms()._asdict()),
+        )
     if kind is not None:
-        meaning.message = Both(**kind.text._asdict())
+        meaning.message = Both(**kind.text.strip_forms()._asdict())
     return meaning
 
 

@@ -118,10 +118,10 @@ def _dump_kind(kind: FindingKind) -> JsonDict:
         "code": kind.code,
         "severity": kind.severity,
         "into": list(kind.into),
-        "title": kind.title._asdict(),
-        "messages": [text._asdict() for text in kind.sentences.values()],
-        "hint": kind.hint._asdict(),
-        "source": kind.source._asdict(),
+        "title": kind.title.strip_forms()._asdict(),
+        "messages": [text.strip_forms()._asdict() for text in kind.sentences.values()],
+        "hint": kind.hint.strip_forms()._asdict(),
+        "source": kind.source.strip_forms()._asdict(),
     }
 
 
