@@ -16,6 +16,7 @@ from app.agencies import commands, queries
 from app.agencies.models import AgencyIn, AgencyKind
 from app.kit.database.engine import get_table
 from app.kit.database.journal import Author, JournalRow
+from app.kit.wording import Text
 from tests.common import ConnectAs
 from tests.database import OneTransaction
 
@@ -349,12 +350,12 @@ def test_an_agency_in_use_is_not_deleted(
     connect(("operator", "63.02", DINKES))
     held = secretariat.delete(dinkes, headers=ANY)
     assert (held.status_code, held.json()["code"]) == (409, "agency_in_use")
-    assert "dirujuk 1 kali: peran." in held.json()["detail"]
+    assert "masih dirujuk: peran (1)." in held.json()["detail"]
     assert "delete" not in secretariat.get(dinkes).json()["allowed"]
-    lines = queries.Referrer("lines of plans", lambda session, region, code: 3)
+    lines = queries.Referrer(Text("baris rencana", "lines of plans"), lambda session, region, code: 3)
     with monkeypatch.context() as patch:
         patch.setattr(queries, "REFERRERS", [lines])
-        assert "dirujuk 3 kali: lines of plans." in secretariat.delete(dinsos, headers=ANY).json()["detail"]
+        assert "masih dirujuk: baris rencana (3)." in secretariat.delete(dinsos, headers=ANY).json()["detail"]
     gone = secretariat.delete(dinsos, headers={"If-Match": '"1"'})
     assert (gone.status_code, gone.content) == (204, b"")
     assert secretariat.get(dinsos).status_code == 404

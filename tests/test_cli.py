@@ -293,7 +293,7 @@ def test_resolutions_come_from_a_file(rata: Rata, prepared: Database, tmp_path: 
     matrix.write_bytes(sheet(line(), line(**OWN)))
     call = ["import", matrix, "--plan", PLAN, "--new-agencies", "--resolutions", settled]
     for text, message in (
-        ("[", "JSON"),
+        ("[", "there is a syntax error"),
         ('[{"column": "agency", "value": "x", "code": null}]', "Give the code"),
         ('[{"column": "subactivity", "value": "x", "code": null}]', "fits no cell"),
     ):
@@ -359,6 +359,6 @@ def test_the_removed_command_partition_names_its_replacement(rata: Rata) -> None
         done = rata("partition", *words)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == (
-            "rata partition no longer exists; docs/growing.md has the SQL that cuts tables by year and "
-            "takes a year out.\n"
+            "rata partition no longer exists; deploy/years/ has the SQL that cuts tables by year and "
+            "removes a year.\n"
         )

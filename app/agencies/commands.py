@@ -63,10 +63,8 @@ class AgencyInUse(Problem):
     code = "agency_in_use"
     title = Text("Masih dirujuk", "Still in use")
     detail = Text(
-        "Perangkat daerah “{agency}” masih dirujuk {count} kali: {references}. Nonaktifkan atau "
-        "gabungkan dengan yang lain.",
-        "Agency “{agency}” is still in use; references: {count} ({references}). Retire it, or merge "
-        "it into another one.",
+        "Perangkat daerah “{agency}” masih dirujuk: {references}. Nonaktifkan atau gabungkan dengan yang lain.",
+        "Agency “{agency}” is still in use: {references}. Retire it, or merge it into another one.",
     )
 
 
@@ -148,9 +146,9 @@ def delete_agency(write: Write, region: str, code: str) -> None:
     """Delete an agency. Raises AgencyInUse with the number of references if it has any."""
     chain = _lock_region(write, region)
     stored = _find_existing(write, region, code)
-    references = count_references(write.session, region, code)
-    if references:
-        raise AgencyInUse(agency=code, count=sum(references.values()), references=list(references))
+    if references := count_references(write.session, region, code):
+        counts = [Text(f"{name.id} ({n})", f"{name.en} ({n})") for name, n in references.items()]
+        raise AgencyInUse(agency=code, references=counts)
     write.session.execute(sa.delete(_table).where(_table.c.id == stored.id))
     append(write.session, chain, write.author, [_build_entry("deleted", stored, None)])
 

@@ -173,7 +173,7 @@ def test_a_merged_agency_hands_its_commitments_on(secretariat: TestClient, conne
     commit(secretariat, "K-4", responsible_agency=WORKS)
     agency = f"{HOME}/agencies/{SOCIAL}"
     kept = secretariat.delete(agency, headers=ANY).json()
-    assert "commitments it answers for: 1, commitments it supports: 2" in kept["detail"]
+    assert "komitmen yang menjadi tanggung jawabnya (1), komitmen yang didukungnya (2)" in kept["detail"]
     operator = connect(("operator", "63.02", SOCIAL))
     assert secretariat.post(f"{agency}/merge", json={"into": HEALTH}, headers=ANY).status_code == 200
     found = secretariat.get(f"{HOME}/commitments?sort=code").json()["items"]

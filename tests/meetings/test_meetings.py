@@ -165,7 +165,7 @@ def test_a_merged_agency_attended_as_its_successor(secretariat: TestClient) -> N
     put_meeting(secretariat, "R-3", agencies_present=[HEALTH])
     agency = f"{HOME}/agencies/{SOCIAL}"
     kept = secretariat.delete(agency, headers=ANY)
-    assert (kept.status_code, "meetings it attended: 2" in kept.json()["detail"]) == (409, True)
+    assert (kept.status_code, "rapat yang dihadirinya (2)" in kept.json()["detail"]) == (409, True)
     assert secretariat.post(f"{agency}/merge", json={"into": HEALTH}, headers=ANY).status_code == 200
     found = {one["code"]: one for one in secretariat.get(f"{HOME}/meetings").json()["items"]}
     assert {code: one["agencies_present"] for code, one in found.items()} == {

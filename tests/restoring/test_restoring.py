@@ -59,7 +59,7 @@ def test_a_failed_backup_keeps_the_existing_one(tmp_path: Path) -> None:
     check_refused(tmp_path / "none" / "rata.backup", "No such file")
     with database.writing() as session:
         session.execute(sa.update(journal).where(journal.c.sequence == 1).values(actor="another"))
-    check_refused(file, "journal is broken")
+    check_refused(file, "journal of the copy is broken")
     database.close()
     with closing(sqlite3.connect(tmp_path / "rata.db")) as connection, connection:
         connection.execute("UPDATE service_package_service SET edition = 'none'")
@@ -78,7 +78,7 @@ def test_a_backup_replaces_only_a_backup(tmp_path: Path) -> None:
         with close_databases():
             settings = {"RATA_DATABASE_URL": str(database.url)}
             done = CliRunner().invoke(cli, ["backup", str(file)], env=settings)
-        assert (done.exit_code, "is no backup" in str(done.exception)) == (1, True), done.exception
+        assert (done.exit_code, "is not a backup" in str(done.exception)) == (1, True), done.exception
         assert file.read_bytes() == before
     assert Path("/dev/null").is_char_device()
 
