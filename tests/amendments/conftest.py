@@ -1,4 +1,4 @@
-"""A plan of Kotabaru in force with an amendment open beside it, and who may move it."""
+"""A plan of Kotabaru in force with an open amendment, and its movers."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from tests.database import OneTransaction
 from tests.plans.world import furnish, put, put_plan
 
 
-def draft(secretariat: TestClient, database: OneTransaction) -> None:
+def draft_plan(secretariat: TestClient, database: OneTransaction) -> None:
     furnish(database)
     put_plan(secretariat)
     for code, base in REGION_LINES.items():
@@ -19,8 +19,8 @@ def draft(secretariat: TestClient, database: OneTransaction) -> None:
 
 @pytest.fixture
 def secretariat(secretariat: TestClient, database: OneTransaction) -> TestClient:
-    """The secretariat, with three lines that can be submitted."""
-    draft(secretariat, database)
+    """The secretariat, once it wrote three lines ready for submission."""
+    draft_plan(secretariat, database)
     return secretariat
 
 

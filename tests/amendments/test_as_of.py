@@ -1,4 +1,4 @@
-"""A plan as it was in force at an instant: by another way the same as its frozen revisions."""
+"""A plan in force at an instant equals the frozen revision of that time."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 
 from app.kit.database.engine import get_table
 from app.plans.revisions.models import PlanRevisionRow
-from tests.amendments.conftest import draft
-from tests.amendments.world import HEALTHY, LINES, Movers, amend, because, budget, ok
+from tests.amendments.conftest import draft_plan
+from tests.amendments.world import HEALTHY, LINES, Movers, amend, because, budget, expect_ok
 from tests.common import ConnectAs, begin_with
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, HEALTH, report, walk
@@ -20,19 +20,19 @@ ONE = datetime(2026, 9, 1, 3, 0, tzinfo=UTC)
 
 
 def adopt_twice(connect: ConnectAs, database: OneTransaction) -> None:
-    """A plan that was adopted in January and, amended, in September."""
+    """Adopt a plan in January and its amendment in September."""
     secretariat, movers = connect(("secretariat", "63.02")), Movers(connect)
-    draft(secretariat, database)
+    draft_plan(secretariat, database)
     movers.bring("amended")
     amend(secretariat, "A-1", [because()], **budget(300))
-    ok(
+    expect_ok(
         secretariat.delete(
             f"{LINES}/A-3", params={"category": "policy", "reason": "Digabungkan"}, headers=ANY
         )
     )
-    ok(secretariat.put(f"{LINES}/B-1", json={**HEALTHY, "title": "Baru", "reasons": [because()]}))
+    expect_ok(secretariat.put(f"{LINES}/B-1", json={**HEALTHY, "title": "Baru", "reasons": [because()]}))
     for verb in ("submit", "endorse", "adopt"):
-        ok(movers.move(verb))
+        expect_ok(movers.move(verb))
     c = get_table(PlanRevisionRow).c
     with database.writing() as session:
         for number, instant in enumerate((ZERO, ONE)):
@@ -43,12 +43,12 @@ world, database = begin_with(adopt_twice)
 
 
 @pytest.fixture
-def twice(connect: ConnectAs) -> TestClient:
+def reader(connect: ConnectAs) -> TestClient:
     """The reader of the province."""
     return connect(("reader", "63"))
 
 
-def at(path: str, instant: datetime, **params: Any) -> Any:
+def build_get(path: str, instant: datetime, **params: Any) -> Any:
     return {"url": path, "params": {"as_of": instant.isoformat(), **params}}
 
 
@@ -62,80 +62,83 @@ def at(path: str, instant: datetime, **params: Any) -> Any:
         (ONE + timedelta(days=300), 1),
     ],
 )
-def test_the_revision_adopted_last_is_shown(twice: TestClient, instant: datetime, revision: int) -> None:
-    frozen = ok(twice.get(f"{AT}/revisions/{revision}"))
-    listed = ok(twice.get(f"{AT}/revisions"))["items"][revision]
-    plan = ok(twice.get(**at(AT, instant)))
+def test_the_revision_adopted_last_is_shown(reader: TestClient, instant: datetime, revision: int) -> None:
+    frozen = expect_ok(reader.get(f"{AT}/revisions/{revision}"))
+    entry = expect_ok(reader.get(f"{AT}/revisions"))["items"][revision]
+    plan = expect_ok(reader.get(**build_get(AT, instant)))
     assert plan["revision"] == revision
     assert plan["allowed"] == []
     for name in ("action_count", "allocation"):
-        assert plan[name] == listed[name]
+        assert plan[name] == entry[name]
     assert plan["title"] == frozen["title"]
-    lines = ok(twice.get(**at(f"{AT}/actions", instant)))["items"]
+    lines = expect_ok(reader.get(**build_get(f"{AT}/actions", instant)))["items"]
     assert [{name: line[name] for name in frozen["actions"][0]} for line in lines] == frozen["actions"]
-    one = ok(twice.get(**at(f"{AT}/actions/A-1", instant)))
-    assert {name: one[name] for name in lines[0]} == lines[0]
+    single = expect_ok(reader.get(**build_get(f"{AT}/actions/A-1", instant)))
+    assert {name: single[name] for name in lines[0]} == lines[0]
 
 
-def test_of_today_it_is_what_is_in_force(twice: TestClient) -> None:
+def test_todays_instant_shows_the_plan_in_force(reader: TestClient) -> None:
     now = datetime.now(UTC) + timedelta(days=1)
     for sort in ("code", "-allocation"):
-        then = ok(twice.get(**at(f"{AT}/actions", now, sort=sort)))["items"]
-        lines = ok(twice.get(f"{AT}/actions?sort={sort}"))["items"]
-        assert [{**line, "updated_at": ""} for line in then] == [{**line, "updated_at": ""} for line in lines]
+        past_lines = expect_ok(reader.get(**build_get(f"{AT}/actions", now, sort=sort)))["items"]
+        lines = expect_ok(reader.get(f"{AT}/actions?sort={sort}"))["items"]
+        assert [{**line, "updated_at": ""} for line in past_lines] == [
+            {**line, "updated_at": ""} for line in lines
+        ]
 
 
-def test_what_was_reported_is_read_again(twice: TestClient, connect: ConnectAs) -> None:
+def test_past_lines_show_todays_reports(reader: TestClient, connect: ConnectAs) -> None:
     report(connect(("secretariat", "63.02")), "A-1", 1, spent=30)
-    then = ok(twice.get(**at(f"{AT}/actions/A-1", ZERO)))
-    assert (then["spent"], then["progress_period"], then["allocation"]) == (30, "2026-Q1", 250_000_000)
-    assert ok(twice.get(**at(f"{AT}/actions/A-3", ZERO)))["spent"] == 0
-    assert twice.get(**at(f"{AT}/actions/A-3", ONE)).status_code == 404
-    assert twice.get(**at(f"{AT}/actions/B-1", ZERO)).status_code == 404
+    line = expect_ok(reader.get(**build_get(f"{AT}/actions/A-1", ZERO)))
+    assert (line["spent"], line["progress_period"], line["allocation"]) == (30, "2026-Q1", 250_000_000)
+    assert expect_ok(reader.get(**build_get(f"{AT}/actions/A-3", ZERO)))["spent"] == 0
+    assert reader.get(**build_get(f"{AT}/actions/A-3", ONE)).status_code == 404
+    assert reader.get(**build_get(f"{AT}/actions/B-1", ZERO)).status_code == 404
 
 
-def test_before_the_first_adoption_the_first_instant_is_named(twice: TestClient) -> None:
+def test_an_instant_before_the_first_adoption_is_404_and_names_it(reader: TestClient) -> None:
     for path in (AT, f"{AT}/actions", f"{AT}/actions/A-1"):
-        reply = twice.get(**at(path, ZERO - timedelta(seconds=1)))
+        reply = reader.get(**build_get(path, ZERO - timedelta(seconds=1)))
         assert (reply.status_code, reply.json()["code"]) == (404, "not_in_force_then")
         assert reply.json()["errors"][0]["allowed"] == ZERO.isoformat()
 
 
 @pytest.mark.parametrize("value", ["2026-06-30T08:00:00", "2026-06-30", "besok", ""])
-def test_an_instant_without_offset_is_400(twice: TestClient, value: str) -> None:
+def test_an_instant_without_offset_is_400(reader: TestClient, value: str) -> None:
     for path in (AT, f"{AT}/actions", f"{AT}/actions/A-1"):
-        reply = twice.get(path, params={"as_of": value})
+        reply = reader.get(path, params={"as_of": value})
         assert reply.status_code == 400
         assert reply.json()["errors"][0]["parameter"] == "as_of"
 
 
-def test_its_pages_go_on_and_their_cursors_are_of_that_instant(twice: TestClient) -> None:
+def test_pages_of_an_instant_continue_and_refuse_other_cursors(reader: TestClient) -> None:
     for sort in ("code", "-code", "-allocation", "title", "strategy", "lead_agency", "-spent"):
-        pages = twice.get(**at(f"{AT}/actions", ZERO, sort=sort, limit=1))
-        found = [line["code"] for line in ok(pages)["items"]]
+        pages = reader.get(**build_get(f"{AT}/actions", ZERO, sort=sort, limit=1))
+        codes = [line["code"] for line in expect_ok(pages)["items"]]
         while pages.json()["next"]:
-            pages = twice.get(pages.links["next"]["url"])
-            found += [line["code"] for line in ok(pages)["items"]]
-        assert found == [
-            line["code"] for line in ok(twice.get(**at(f"{AT}/actions", ZERO, sort=sort)))["items"]
+            pages = reader.get(pages.links["next"]["url"])
+            codes += [line["code"] for line in expect_ok(pages)["items"]]
+        assert codes == [
+            line["code"]
+            for line in expect_ok(reader.get(**build_get(f"{AT}/actions", ZERO, sort=sort)))["items"]
         ]
-        assert sorted(found) == ["A-1", "A-2", "A-3"]
-    cursor = ok(twice.get(**at(f"{AT}/actions", ZERO, limit=1)))["next"]
+        assert sorted(codes) == ["A-1", "A-2", "A-3"]
+    cursor = expect_ok(reader.get(**build_get(f"{AT}/actions", ZERO, limit=1)))["next"]
     for other in ({"as_of": ONE.isoformat()}, {}):
-        reply = twice.get(f"{AT}/actions", params={**other, "limit": 1, "after": cursor})
+        reply = reader.get(f"{AT}/actions", params={**other, "limit": 1, "after": cursor})
         assert reply.json()["errors"][0]["code"] == "foreign_cursor"
-    counted = twice.get(**at(f"{AT}/actions", ZERO, count="exact", lead_agency=HEALTH))
-    assert ok(counted)["count"] == 2
+    counted = reader.get(**build_get(f"{AT}/actions", ZERO, count="exact", lead_agency=HEALTH))
+    assert expect_ok(counted)["count"] == 2
 
 
-def test_a_304_costs_a_reader_of_the_past_no_more(database: OneTransaction, twice: TestClient) -> None:
-    asked = at(f"{AT}/actions", ZERO)
-    tag = twice.get(**asked).headers["ETag"]
+def test_a_304_for_a_past_instant_costs_two_statements(database: OneTransaction, reader: TestClient) -> None:
+    params = build_get(f"{AT}/actions", ZERO)
+    tag = reader.get(**params).headers["ETag"]
     del database.statements[:]
-    assert twice.get(**asked, headers={"If-None-Match": tag}).status_code == 304
+    assert reader.get(**params, headers={"If-None-Match": tag}).status_code == 304
     assert len(database.statements) == 2
 
 
-def test_walking_pages_of_the_past_gives_each_line_once(twice: TestClient) -> None:
-    found = [line["code"] for line in walk(twice, f"{AT}/actions?limit=2&as_of=2026-02-01T00:00:00Z")]
-    assert found == ["A-1", "A-2", "A-3"]
+def test_pages_of_a_past_instant_give_each_line_once(reader: TestClient) -> None:
+    codes = [line["code"] for line in walk(reader, f"{AT}/actions?limit=2&as_of=2026-02-01T00:00:00Z")]
+    assert codes == ["A-1", "A-2", "A-3"]

@@ -1,4 +1,4 @@
-"""Lines of the past are chosen by the predicate that says what the SELECT of today says."""
+"""The predicate that filters a revision's lines agrees with the SELECT that filters today's."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -24,12 +24,10 @@ ONE = datetime(2026, 9, 1, 3, 0, tzinfo=UTC)
 
 
 @pytest.mark.one_engine
-def test_a_plan_that_was_never_adopted_was_never_in_force(secretariat: TestClient) -> None:
+def test_a_plan_without_adoption_was_never_in_force(secretariat: TestClient) -> None:
     reply = secretariat.get(AT, params={"as_of": ONE.isoformat()})
     assert (reply.status_code, reply.json()["code"]) == (404, "not_in_force_then")
 
-
-# The predicate says what the SELECT says
 
 LINES_TO_CHOOSE: list[dict[str, Any]] = [
     {**CODED, "code": "A-1", "tags": ["lansia", "Pesisir"], "supporting_agencies": [PARTNER]},
@@ -59,7 +57,7 @@ queries = st.fixed_dictionaries(
 
 
 @pytest.fixture
-def chosen_from(database: OneTransaction, secretariat: TestClient) -> Session:
+def plan_session(database: OneTransaction, secretariat: TestClient) -> Session:
     put_many(secretariat, LINES_TO_CHOOSE)
     put(secretariat, "A-5", base=LEAN, title="Dilaporkan")
     report(secretariat, "A-5", 1, spent=1)
@@ -67,8 +65,8 @@ def chosen_from(database: OneTransaction, secretariat: TestClient) -> Session:
     return database.read_session()
 
 
-def test_the_predicate_chooses_what_the_select_chooses(chosen_from: Session) -> None:
-    session = chosen_from
+def test_the_predicate_selects_the_same_lines_as_the_select(plan_session: Session) -> None:
+    session = plan_session
     plan = session.execute(sa.select(get_table(PlanRow))).one()
     lines = read_whole_actions(session, plan)
     table = get_table(ActionRow)
@@ -77,12 +75,12 @@ def test_the_predicate_chooses_what_the_select_chooses(chosen_from: Session) -> 
 
     @settings(max_examples=150, deadline=None)
     @given(queries)
-    def agree(asked: dict[str, Any]) -> None:
+    def check_agreement(params: dict[str, Any]) -> None:
         try:
-            query = ActionQuery(**asked)
+            query = ActionQuery(**params)
         except ValueError:
-            return  # refused before it reaches either
+            return  # validation refuses the query
         by_select = {code_of[id] for id in session.scalars(list_actions(plan, query).query)}
-        assert {code for code, line in lines.items() if is_chosen(line, query)} == by_select, asked
+        assert {code for code, line in lines.items() if is_chosen(line, query)} == by_select, params
 
-    agree()
+    check_agreement()

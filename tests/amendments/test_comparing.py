@@ -1,4 +1,4 @@
-"""The pure comparison: against an independent way of finding what differs, on contents nobody would write."""
+"""The pure comparison of contents, checked on random contents by applying the differences."""
 
 import copy
 from typing import Any
@@ -46,8 +46,8 @@ contents = st.builds(
 )
 
 
-def applied(before: dict[str, Any], changes: list[Any]) -> dict[str, Any]:
-    """A content with the changes made in it, the other way round: whoever has the differences has the rest."""
+def apply_changes(before: dict[str, Any], changes: list[Any]) -> dict[str, Any]:
+    """Return the content with the changes applied, the inverse of comparing."""
     after = copy.deepcopy(before)
     for field, _, new in changes:
         name, *path = field.split("/")[1:]
@@ -63,40 +63,40 @@ def applied(before: dict[str, Any], changes: list[Any]) -> dict[str, Any]:
             )
         else:
             key = KEYS[name]
-            found = [
+            places = [
                 n for n, item in enumerate(after[name]) if (item if key is None else item[key]) == path[0]
             ]
             if len(path) == 2:
-                after[name][found[0]][path[1]] = new
-            elif found:
-                del after[name][found[0]]
+                after[name][places[0]][path[1]] = new
+            elif places:
+                del after[name][places[0]]
             else:
                 after[name].append(new)
     return after
 
 
-def by_key(name: str, items: list[Any]) -> dict[str, Any]:
+def index_by_key(name: str, items: list[Any]) -> dict[str, Any]:
     key = KEYS[name]
     return {item if key is None else item[key]: item for item in items}
 
 
 @settings(max_examples=300)
 @given(contents, contents)
-def test_differences_tell_everything_and_nothing_else(before: dict[str, Any], after: dict[str, Any]) -> None:
+def test_the_differences_rebuild_the_content(before: dict[str, Any], after: dict[str, Any]) -> None:
     changes = compare_contents(before, after)
-    rebuilt = applied(before, changes)
+    rebuilt = apply_changes(before, changes)
     for name in after:
-        if name in ("tags", "milestones"):  # an item that came stands at the end of what is rebuilt
-            assert by_key(name, rebuilt[name]) == by_key(name, after[name])
-            kept = [i for i in rebuilt[name] if i in before[name] and i in after[name]]
-            assert kept == [i for i in after[name] if i in kept]
+        if name in ("tags", "milestones"):  # rebuilding appends new items
+            assert index_by_key(name, rebuilt[name]) == index_by_key(name, after[name])
+            remaining = [i for i in rebuilt[name] if i in before[name] and i in after[name]]
+            assert remaining == [i for i in after[name] if i in remaining]
         else:
             assert rebuilt[name] == after[name]
     assert (changes == []) == (before == after)
     assert len({change.field for change in changes}) == len(changes)
 
 
-def test_a_milestone_that_was_put_off_is_one_change_wherever_it_stands() -> None:
+def test_a_postponed_milestone_is_one_change_and_reordering_another() -> None:
     first, second = LINE["milestones"]
     later = {**first, "due": "2026-05-31"}
     after = {**LINE, "milestones": [later, second]}
@@ -109,17 +109,17 @@ def test_a_milestone_that_was_put_off_is_one_change_wherever_it_stands() -> None
     ]
 
 
-def test_lines_come_go_and_change() -> None:
+def test_lines_are_created_removed_and_changed() -> None:
     before = PlanEdition(PLAN, {"A-1": LINE, "A-2": SHORT, "A-3": SHORT})
     after = PlanEdition(PLAN, {"A-1": {**LINE, "allocation": 7}, "A-3": SHORT, "A-4": SHORT})
-    found = {line.code: line for line in compare_editions(before, after)}
-    assert {code: line.change for code, line in found.items()} == {
+    lines = {entry.code: entry for entry in compare_editions(before, after)}
+    assert {code: entry.change for code, entry in lines.items()} == {
         "A-1": "changed",
         "A-2": "removed",
         "A-4": "created",
     }
-    assert [tuple(change) for change in found["A-4"].changes] == [("", None, SHORT)]
-    assert found["A-2"].content == SHORT
+    assert [tuple(change) for change in lines["A-4"].changes] == [("", None, SHORT)]
+    assert lines["A-2"].content == SHORT
     assert len(compare_editions(NOTHING, after)) == 3
 
 
@@ -132,19 +132,19 @@ def test_sums_before_and_after() -> None:
             "A-3": {**SHORT, "lead_agency": SOCIAL, "locations": LINE["locations"]},
         },
     )
-    found = compare_sums(before, after)
-    assert found["actions"] == {"before": 2, "after": 2, "difference": 0}
-    assert found["allocation"] == {"before": 250_000_100, "after": 107, "difference": -249_999_993}
-    assert found["locations"] == {"before": 1, "after": 1, "difference": 0}
-    assert found["recipients"] == [{"kind": "persons", "before": 40, "after": 0, "difference": -40}]
-    assert found["agencies"] == [
+    sums = compare_sums(before, after)
+    assert sums["actions"] == {"before": 2, "after": 2, "difference": 0}
+    assert sums["allocation"] == {"before": 250_000_100, "after": 107, "difference": -249_999_993}
+    assert sums["locations"] == {"before": 1, "after": 1, "difference": 0}
+    assert sums["recipients"] == [{"kind": "persons", "before": 40, "after": 0, "difference": -40}]
+    assert sums["agencies"] == [
         {"agency": HEALTH, "before": 100, "after": 0, "difference": -100},
         {"agency": SOCIAL, "before": 250_000_000, "after": 107, "difference": -249_999_893},
     ]
     for group in ("strategies", "agencies"):
-        assert sum(one["difference"] for one in found[group]) == found["allocation"]["difference"]
+        assert sum(row["difference"] for row in sums[group]) == sums["allocation"]["difference"]
 
 
-def test_a_field_that_is_younger_than_what_was_frozen_has_its_default() -> None:
+def test_a_field_newer_than_the_frozen_content_gets_its_default() -> None:
     old = {name: value for name, value in LINE.items() if name not in ("tags", "note")}
     assert fill_defaults("action", {**old, "code": "A-1", "gone": 1}) == LINE

@@ -1,4 +1,4 @@
-"""The matrix of a revised budget: imported beside the plan in force, with one reason for all that it changes."""
+"""Importing the matrix of a revised budget into an amendment, with one reason for all its changes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.amendments.world import AMENDMENT, LINES, Movers, amend, because, ok
+from tests.amendments.world import AMENDMENT, LINES, Movers, amend, because, expect_ok
 from tests.database import OneTransaction
 from tests.exchange.office import Office, edited, line, sheet
 from tests.exchange.test_amending import first_row
@@ -19,7 +19,7 @@ WHY: dict[str, Any] = {"category": "revised_budget", "reason": "Penyesuaian APBD
 
 @pytest.fixture
 def office(database: OneTransaction, connect: Callable[..., TestClient]) -> Office:
-    """A plan in force that came from a file of two lines, and is being amended."""
+    """A plan in force with two imported lines and an open amendment."""
     furnish(database)
     office = Office(connect(("secretariat", "63.02")), database)
     office.make_plan()
@@ -30,19 +30,19 @@ def office(database: OneTransaction, connect: Callable[..., TestClient]) -> Offi
     return office
 
 
-def changes(office: Office) -> dict[str, str]:
-    return {one["code"]: one["change"] for one in walk(office.client, LINES)}
+def read_changes(office: Office) -> dict[str, str]:
+    return {item["code"]: item["change"] for item in walk(office.client, LINES)}
 
 
-def test_a_revised_matrix_goes_into_the_amendment(office: Office) -> None:
+def test_a_revised_matrix_changes_the_amendment_only(office: Office) -> None:
     before = office.lines()
     new = line(number=3, agency="Dinas Kesehatan", code="1.02.0.00.0.00.02.0000", allocation=5)
     out = office.export()
     revised = edited(out, {(first_row(out), "allocation"): 2_500_000})
-    found = office.bring(revised, **WHY)
-    assert (found["created"], found["updated"], found["unchanged"]) == (0, 1, 1)
-    assert (changes(office), office.lines()) == ({"A-001": "changed", "A-002": "unchanged"}, before)
-    drafted = ok(office.client.get(f"{LINES}/A-001"))
+    result = office.bring(revised, **WHY)
+    assert (result["created"], result["updated"], result["unchanged"]) == (0, 1, 1)
+    assert (read_changes(office), office.lines()) == ({"A-001": "changed", "A-002": "unchanged"}, before)
+    drafted = expect_ok(office.client.get(f"{LINES}/A-001"))
     assert (drafted["allocation"], drafted["lacking"]) == (2_500_000, [])
     assert drafted["reasons"] == [{"field": "", "category": WHY["category"], "text": WHY["reason"]}]
 
@@ -50,48 +50,50 @@ def test_a_revised_matrix_goes_into_the_amendment(office: Office) -> None:
     assert (again["created"], again["updated"], again["unchanged"]) == (0, 0, 2)
     more = office.bring(sheet(new), **WHY)
     assert (more["created"], more["absent"]) == (1, ["A-001", "A-002"])
-    assert changes(office) == {"A-001": "changed", "A-002": "unchanged", "A-003": "created"}
-    assert ok(office.client.get(AMENDMENT))["lacking"] == []
-    told = [one["reason"] for one in walk(office.client, f"{AMENDMENT}/history") if "action" in one["kind"]]
-    assert len(told) == 2
-    assert all(one.startswith("import sha256:") for one in told)
+    assert read_changes(office) == {"A-001": "changed", "A-002": "unchanged", "A-003": "created"}
+    assert expect_ok(office.client.get(AMENDMENT))["lacking"] == []
+    reasons = [
+        item["reason"] for item in walk(office.client, f"{AMENDMENT}/history") if "action" in item["kind"]
+    ]
+    assert len(reasons) == 2
+    assert all(item.startswith("import sha256:") for item in reasons)
 
 
-def test_reasons_that_were_given_stay_beside_that_of_the_file(office: Office) -> None:
+def test_an_import_keeps_the_reasons_of_other_fields(office: Office) -> None:
     amend(office.client, "A-001", [because("/outputs"), because()], note="Catatan")
     out = office.export()
     office.bring(edited(out, {(first_row(out), "allocation"): 7}), **WHY)
-    drafted = ok(office.client.get(f"{LINES}/A-001"))
-    assert [(one["field"], one["text"]) for one in drafted["reasons"]] == [
+    drafted = expect_ok(office.client.get(f"{LINES}/A-001"))
+    assert [(item["field"], item["text"]) for item in drafted["reasons"]] == [
         ("", WHY["reason"]),
         ("/outputs", because("/outputs")["text"]),
     ]
 
 
-def test_a_line_taken_out_gives_its_code_to_no_other(office: Office) -> None:
-    ok(office.client.delete(f"{LINES}/A-002", headers=ANY))
+def test_an_import_does_not_reuse_the_code_of_a_removed_line(office: Office) -> None:
+    expect_ok(office.client.delete(f"{LINES}/A-002", headers=ANY))
     office.bring(sheet(line(number=9, agency="Dinas Kesehatan", code="1.02.0.00.0.00.02.0000")), **WHY)
-    assert changes(office) == {"A-001": "unchanged", "A-002": "removed", "A-003": "created"}
+    assert read_changes(office) == {"A-001": "unchanged", "A-002": "removed", "A-003": "created"}
 
 
 def test_realisation_is_reported_on_the_lines_in_force(office: Office) -> None:
     spent: dict[str, Any] = {"spent_s1": 10, "spent_total": 10}
     data = sheet(line(**spent), realisation=True)
-    found = office.bring(data, basis="cumulative")
-    assert [one["period"] for one in found["progress"]] == ["2026-Q2"]
-    assert ok(office.client.get(f"{AT}/actions/A-001"))["spent"] == 10
+    result = office.bring(data, basis="cumulative")
+    assert [item["period"] for item in result["progress"]] == ["2026-Q2"]
+    assert expect_ok(office.client.get(f"{AT}/actions/A-001"))["spent"] == 10
     new = line(number=3, agency="Dinas Kesehatan", code="1.02.0.00.0.00.02.0000", **spent)
     assert [code for code, _ in office.refused(sheet(new, realisation=True), basis="cumulative")] == [
         "not_in_force_yet"
     ]
 
 
-def test_halves_of_a_reason_and_reasons_of_nothing_are_refused(
+def test_an_incomplete_reason_or_one_without_an_amendment_is_refused(
     office: Office, connect: Callable[..., TestClient]
 ) -> None:
     for half in ("category", "reason"):
-        given: dict[str, Any] = {half: WHY[half]}
-        reply = office.send(sheet(line(allocation=3)), **given)
+        params: dict[str, Any] = {half: WHY[half]}
+        reply = office.send(sheet(line(allocation=3)), **params)
         assert (reply.status_code, reply.json()["errors"][0]["code"]) == (400, "reason_incomplete")
     first = Office(office.client, office.database, "63.02-2027")
     first.make_plan()
@@ -101,6 +103,6 @@ def test_halves_of_a_reason_and_reasons_of_nothing_are_refused(
 
 def test_a_submitted_amendment_takes_no_file(office: Office, connect: Callable[..., TestClient]) -> None:
     office.bring(sheet(line(allocation=3)), **WHY)
-    ok(Movers(connect).move("submit"))
+    expect_ok(Movers(connect).move("submit"))
     reply = office.send(sheet(line(allocation=4)), **WHY)
     assert (reply.status_code, reply.json()["code"]) == (409, "amendment_not_editable")

@@ -1,4 +1,4 @@
-"""Adopting and drafting at once, with real commits: one adoption, nothing lost, nothing half written."""
+"""Concurrent adopting and drafting, with real commits: one adoption, no lost or partial write."""
 
 import threading
 from collections import Counter
@@ -15,7 +15,7 @@ from app.changes.queries import verify_journal
 from app.kit.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
-from tests.amendments.world import AMENDMENT, HEALTHY, LINES, Movers, because, ok
+from tests.amendments.world import AMENDMENT, HEALTHY, LINES, Movers, because, expect_ok
 from tests.common import token_for
 from tests.database import ENGINES, own_database
 from tests.plans.world import ANY, AT, furnish, put, put_plan, walk
@@ -28,25 +28,21 @@ THREADS = 6
 
 @pytest.fixture(params=ENGINES)
 def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A database that keeps what is written to it, with Kotabaru's agencies."""
+    """A database with Kotabaru's agencies that commits its transactions."""
     with own_database(request.param) as database:
         furnish(database)
         yield database
 
 
 @pytest.fixture
-def app_of(committed: Database) -> FastAPI:
+def app(committed: Database) -> FastAPI:
     return create_app(Settings(_env_file=None, database_url=str(committed.url)), committed)
 
 
-def test_of_many_who_adopt_and_draft_at_once_all_is_adopted_or_refused(
-    committed: Database, app_of: FastAPI
-) -> None:
+def test_concurrent_adoptions_and_drafts_are_adopted_or_refused(committed: Database, app: FastAPI) -> None:
     def connect(*roles: Any) -> TestClient:
         secret = token_for(committed, *roles)
-        return TestClient(
-            app_of, headers={"Authorization": f"Bearer {secret}"}, raise_server_exceptions=False
-        )
+        return TestClient(app, headers={"Authorization": f"Bearer {secret}"}, raise_server_exceptions=False)
 
     team = connect(("secretariat", "63.02"))
     put_plan(team)
@@ -61,12 +57,12 @@ def test_of_many_who_adopt_and_draft_at_once_all_is_adopted_or_refused(
         return team.put(f"{LINES}?each=true", json={"items": items[number::THREADS]}, headers=ANY)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        done = list(pool.map(draft, range(THREADS)))
-    assert {reply.status_code for reply in done} == {200}
-    assert ok(team.get(AMENDMENT))["created"] == 20
+        replies = list(pool.map(draft, range(THREADS)))
+    assert {reply.status_code for reply in replies} == {200}
+    assert expect_ok(team.get(AMENDMENT))["created"] == 20
     for verb in ("submit", "endorse"):
-        ok(movers.move(verb))
-    tag = ok(team.get(AT))["version"]
+        expect_ok(movers.move(verb))
+    tag = expect_ok(team.get(AT))["version"]
 
     def adopt(number: int) -> int:
         gate.wait()
@@ -77,13 +73,13 @@ def test_of_many_who_adopt_and_draft_at_once_all_is_adopted_or_refused(
         return movers.chair.post(f"{AT}/adopt", json=SIGNED, headers=headers).status_code
 
     with ThreadPoolExecutor(THREADS) as pool:
-        found = Counter(pool.map(adopt, range(THREADS)))
-    assert found[200] == 1
-    assert set(found) <= {200, 404, 409, 412}
-    assert ok(team.get(AT))["revision"] == 1
+        statuses = Counter(pool.map(adopt, range(THREADS)))
+    assert statuses[200] == 1
+    assert set(statuses) <= {200, 404, 409, 412}
+    assert expect_ok(team.get(AT))["revision"] == 1
     lines = {line["code"]: line["title"] for line in walk(team, f"{AT}/actions")}
     assert lines == {"A-1": CODED["title"], **{item["code"]: item["title"] for item in items}}
-    frozen = ok(team.get(f"{AT}/revisions/1"))
+    frozen = expect_ok(team.get(f"{AT}/revisions/1"))
     assert {line["code"]: line["title"] for line in frozen["actions"]} == lines
     assert len(frozen["reasons"]) == 20
     with committed.read_session() as session:

@@ -1,4 +1,4 @@
-"""Lines to amend, and how the tests say what they shall be."""
+"""Lines to amend, and calls that draft changes of them."""
 
 from typing import Any
 
@@ -18,13 +18,13 @@ SIGNED_AGAIN = {"instrument": "regulation", "number": "12/2025", "date": "2025-1
 
 
 class Movers(moves.Movers):
-    """Whoever moves the plan of these tests."""
+    """Callers that move the plan of these tests."""
 
     def move(self, verb: str, *, plan: str = PLAN, body: Any = None, **params: Any) -> httpx.Response:
         return super().move(verb, plan=plan, body=body, **params)
 
     def draft(self, plan: str) -> None:
-        """These tests say themselves what is amended."""
+        """Do nothing: these tests draft their own changes."""
 
     def bring(self, state: str, *, plan: str = PLAN) -> None:
         super().bring(state, plan=plan)
@@ -35,7 +35,7 @@ def because(field: str = "", category: str = "revised_budget") -> dict[str, Any]
 
 
 def budget(amount: int) -> dict[str, Any]:
-    """A line's money at another amount, everywhere it stands."""
+    """Return the changes that set a line's allocation, component and budget line to the amount."""
     return {
         "allocation": amount,
         "components": [{"code": "C1", "component_class": "direct", "amount": amount}],
@@ -44,11 +44,11 @@ def budget(amount: int) -> dict[str, Any]:
 
 
 def amend(client: TestClient, code: str, reasons: list[Any] | None = None, **changes: Any) -> Any:
-    """A line patched in the amendment, as the reply shows it."""
+    """Patch a line of the amendment and return the reply's body."""
     body = {**changes, **({} if reasons is None else {"reasons": reasons})}
-    return ok(client.patch(f"{LINES}/{code}", json=body, headers=ANY))
+    return expect_ok(client.patch(f"{LINES}/{code}", json=body, headers=ANY))
 
 
-def ok(reply: httpx.Response) -> Any:
+def expect_ok(reply: httpx.Response) -> Any:
     assert reply.status_code in (200, 201, 204), reply.text
     return reply.json() if reply.content else None

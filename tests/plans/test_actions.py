@@ -1,4 +1,4 @@
-"""An action: everything of the domain's section 3 goes in, comes back the same, and is changed without a loss."""
+"""An action: all fields of the domain's section 3 survive writing, reading and changing it."""
 
 from typing import Any
 
@@ -147,36 +147,38 @@ BARE_AS_READ: dict[str, Any] = {
 }
 
 
-def content(reply: Any) -> dict[str, Any]:
+def pick_content(reply: Any) -> dict[str, Any]:
     return {name: reply[name] for name in BARE_AS_READ}
 
 
-def journal(database: OneTransaction) -> list[tuple[str, int, Any]]:
+def read_journal(database: OneTransaction) -> list[tuple[str, int, Any]]:
     table = get_table(JournalRow)
     query = sa.select(table.c.kind, table.c.version, table.c.changes).where(table.c.subject == A1[4:])
     return [tuple(row) for row in rows(database, query.order_by(table.c.sequence))]
 
 
 @pytest.mark.parametrize(("sent", "read"), [(WHOLE, WHOLE), (BARE, BARE_AS_READ)], ids=["whole", "bare"])
-def test_what_was_put_is_read(secretariat: TestClient, sent: dict[str, Any], read: dict[str, Any]) -> None:
+def test_a_put_action_is_read_back_unchanged(
+    secretariat: TestClient, sent: dict[str, Any], read: dict[str, Any]
+) -> None:
     done = secretariat.put(A1, json=sent)
     assert (done.status_code, done.headers["Location"]) == (201, A1)
-    assert content(done.json()) == read
+    assert pick_content(done.json()) == read
     assert secretariat.get(A1).json() == done.json()
     (listed,) = secretariat.get(f"{AT}/actions").json()["items"]
     assert {name: done.json()[name] for name in listed} == listed
-    # What was read may be sent back as it is.
-    again = secretariat.put(A1, json=content(done.json()), headers={"If-Match": done.headers["ETag"]})
+    # Sending back the content of a reply changes nothing.
+    again = secretariat.put(A1, json=pick_content(done.json()), headers={"If-Match": done.headers["ETag"]})
     assert (again.status_code, again.json()["version"]) == (200, 1)
 
 
-def test_nothing_of_the_domain_is_missing_from_the_example_that_is_tested() -> None:
-    """A field that is younger than the first release needs no value there."""
+def test_the_example_has_all_fields_of_the_first_release() -> None:
+    """Fields of later releases need no value in the example."""
     of_first = {name for name, field in ActionIn.model_fields.items() if not find_release(field)}
     assert set(WHOLE) == set(BARE_AS_READ) == of_first
 
 
-def test_what_is_as_it_was_bumps_no_version_and_leaves_no_journal_row(
+def test_an_unchanged_write_bumps_no_version_and_leaves_no_journal_row(
     secretariat: TestClient, database: OneTransaction
 ) -> None:
     first = put(secretariat, "A-1", base=WHOLE)
@@ -187,18 +189,18 @@ def test_what_is_as_it_was_bumps_no_version_and_leaves_no_journal_row(
     )
     changed = put(secretariat, "A-1", base=WHOLE, note="anders")
     assert (changed["version"], changed["updated_at"] > first["updated_at"]) == (2, True)
-    kinds = journal(database)
+    kinds = read_journal(database)
     assert [(kind, version) for kind, version, _ in kinds] == [("action.created", 1), ("action.changed", 2)]
     assert kinds[1][2] == {"note": ["Catatan", "anders"]}
 
 
-def test_every_field_can_be_taken_back(secretariat: TestClient) -> None:
+def test_fields_can_be_emptied_and_filled_again(secretariat: TestClient) -> None:
     put(secretariat, "A-1", base=WHOLE)
-    assert content(put(secretariat, "A-1", base=BARE)) == BARE_AS_READ
-    assert content(put(secretariat, "A-1", base=WHOLE)) == WHOLE
+    assert pick_content(put(secretariat, "A-1", base=BARE)) == BARE_AS_READ
+    assert pick_content(put(secretariat, "A-1", base=WHOLE)) == WHOLE
 
 
-def test_a_patch_loses_nothing_that_it_does_not_name(secretariat: TestClient) -> None:
+def test_a_patch_changes_only_the_fields_that_it_names(secretariat: TestClient) -> None:
     put(secretariat, "A-1", base=WHOLE)
     for patch in (
         {"title": "baru"},
@@ -208,13 +210,13 @@ def test_a_patch_loses_nothing_that_it_does_not_name(secretariat: TestClient) ->
         {"outputs": WHOLE["outputs"][:1]},
         {"supporting_agencies": [HEALTH]},
     ):
-        before = content(secretariat.get(A1).json())
+        before = pick_content(secretariat.get(A1).json())
         after = secretariat.patch(A1, json=patch, headers=ANY)
         assert after.status_code == 200, after.text
         expected = {**before, **patch}
-        if "matrix_texts" in patch:  # an object is merged, not replaced
+        if "matrix_texts" in patch:  # a patch merges objects
             expected["matrix_texts"] = {**before["matrix_texts"], "duration": "12 bulan"}
-        assert content(after.json()) == expected
+        assert pick_content(after.json()) == expected
 
 
 def test_budget_lines_patched_without_their_allocation_are_kept_and_flagged(secretariat: TestClient) -> None:
@@ -243,12 +245,12 @@ def test_names_are_filled_from_the_code_and_follow_it(secretariat: TestClient) -
         A1, json={"subactivity_code": "1.06.04.2.01.0001", "subactivity": "Milik kami"}, headers=ANY
     )
     assert named.json()["subactivity"] == "Milik kami"
-    # Without its code a line is known by the name it had.
+    # A line without a code keeps its name.
     free = secretariat.patch(A1, json={"subactivity_code": None}, headers=ANY).json()
     assert (free["subactivity_code"], free["subactivity"]) == (None, "Milik kami")
 
 
-def test_conditions_are_those_of_the_version(secretariat: TestClient) -> None:
+def test_preconditions_compare_the_version(secretariat: TestClient) -> None:
     first = secretariat.put(A1, json=ACTION)
     changed = {**ACTION, "note": "x"}
     assert secretariat.put(A1, json=changed).status_code == 428
@@ -257,14 +259,14 @@ def test_conditions_are_those_of_the_version(secretariat: TestClient) -> None:
     assert secretariat.put(A1, json=ACTION, headers={"If-Match": first.headers["ETag"]}).status_code == 412
     assert secretariat.patch(A1, json={"note": "y"}, headers={"If-Match": '"1"'}).status_code == 412
     assert secretariat.put(f"{AT}/actions/A-2", json=ACTION, headers={"If-Match": '"1"'}).status_code == 412
-    # A report that arrives meanwhile makes no edit stale, but the reply is another.
+    # A report changes the reply but does not make an edit stale.
     tag = secretariat.get(A1).headers["ETag"]
     report(secretariat, "A-1", 1, spent=1)
     assert secretariat.get(A1, headers={"If-None-Match": tag}).status_code == 200
     assert secretariat.patch(A1, json={"note": "y"}, headers={"If-Match": tag}).json()["version"] == 3
 
 
-def test_what_was_reported_on_a_part_that_stays_survives_a_replace(secretariat: TestClient) -> None:
+def test_reported_values_survive_a_put_that_keeps_their_parts(secretariat: TestClient) -> None:
     put(secretariat, "A-1")
     items = {
         "spending": [{"funding_source": "APBD", "amount": 5}],
@@ -284,8 +286,8 @@ def test_what_was_reported_on_a_part_that_stays_survives_a_replace(secretariat: 
         "milestones": [{**m, "title": "lain"} for m in reversed(ACTION["milestones"])],
     }
     assert secretariat.put(A1, json=rewritten, headers=ANY).status_code == 200
-    found = secretariat.get(f"{A1}/progress/2026-Q1").json()
-    assert {name: found[name] for name in items} == items
+    progress = secretariat.get(f"{A1}/progress/2026-Q1").json()
+    assert {name: progress[name] for name in items} == items
 
 
 @pytest.mark.parametrize(
@@ -297,7 +299,7 @@ def test_what_was_reported_on_a_part_that_stays_survives_a_replace(secretariat: 
         ("milestones", [{"code": "M2", "title": "x", "weight": 100}], "M1"),
     ],
 )
-def test_a_part_that_was_reported_on_stays(
+def test_a_reported_part_cannot_be_removed(
     secretariat: TestClient, part: str, items: list[Any], key: str
 ) -> None:
     put(secretariat, "A-1")
@@ -322,7 +324,7 @@ def test_a_part_that_was_reported_on_stays(
     assert secretariat.put(A1, json={**ACTION, part: items}, headers=ANY).status_code == 200
 
 
-def test_an_action_is_deleted_while_nothing_was_reported_on_it(secretariat: TestClient) -> None:
+def test_an_action_with_reports_cannot_be_deleted(secretariat: TestClient) -> None:
     put(secretariat, "A-1", base=WHOLE)
     report(secretariat, "A-1", 1, spent=1)
     done = secretariat.delete(A1, headers=ANY)
@@ -332,14 +334,16 @@ def test_an_action_is_deleted_while_nothing_was_reported_on_it(secretariat: Test
     assert secretariat.delete(A1, headers=ANY).status_code == 204
     assert secretariat.get(A1).status_code == secretariat.delete(A1, headers=ANY).status_code == 404
     assert secretariat.patch(A1, json={}, headers=ANY).status_code == 404
-    assert put(secretariat, "A-1", base=WHOLE)["version"] == 3, "it goes on from the version of its deletion"
+    assert put(secretariat, "A-1", base=WHOLE)["version"] == 3, "versions continue after the deletion"
 
 
-def test_long_lists_and_long_texts_up_to_the_bound(secretariat: TestClient, database: OneTransaction) -> None:
-    regions = table_of_regions()
+def test_lists_and_texts_are_taken_up_to_their_limits(
+    secretariat: TestClient, database: OneTransaction
+) -> None:
+    regions = get_region_table()
     villages = [f"63.02.05.{n}" for n in range(5000, 5500)]
     with database.writing() as session:
-        session.execute(sa.insert(regions), [village(code) for code in villages])
+        session.execute(sa.insert(regions), [make_village(code) for code in villages])
     largest = {
         **LEAN,
         "title": "ü" * 500,
@@ -377,7 +381,7 @@ def test_long_lists_and_long_texts_up_to_the_bound(secretariat: TestClient, data
     assert [location["region_code"] for location in done["locations"]] == villages
     assert secretariat.put(f"{AT}/actions/{key}A", json=LEAN).status_code == 422
     assert refused(secretariat.put(A1, json={**LEAN, "title": "ü" * 501})) == [("/title", "wrong_length")]
-    # One character that is two when it is composed: the bound is that of what is stored.
+    # Normalising turns this character into two: the limit applies to the stored text.
     assert refused(secretariat.put(A1, json={**LEAN, "title": "\u0958" * 300})) == [
         ("/title", "wrong_length")
     ]
@@ -385,13 +389,13 @@ def test_long_lists_and_long_texts_up_to_the_bound(secretariat: TestClient, data
     assert refused(secretariat.put(A1, json=too_many)) == [("/locations", "wrong_length")]
 
 
-def table_of_regions() -> sa.Table:
+def get_region_table() -> sa.Table:
     from app.reference.models import RegionRow
 
     return get_table(RegionRow)
 
 
-def village(code: str) -> dict[str, Any]:
+def make_village(code: str) -> dict[str, Any]:
     return {
         "code": code,
         "name": code,
@@ -403,7 +407,7 @@ def village(code: str) -> dict[str, Any]:
     }
 
 
-def test_plans_do_not_mix(secretariat: TestClient) -> None:
+def test_plans_may_use_the_same_action_code(secretariat: TestClient) -> None:
     secretariat.put("/v1/plans/63.02-2027", json={"title": "x"})
     put(secretariat, "A-1")
     other = put(secretariat, "A-1", plan="63.02-2027", note="lain")

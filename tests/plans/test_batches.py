@@ -1,4 +1,4 @@
-"""Many actions in one call: all or nothing, or each by itself; by as many statements as one."""
+"""Many actions in one call: all or nothing, or each by itself, with a constant number of statements."""
 
 from typing import Any
 
@@ -13,26 +13,28 @@ pytestmark = pytest.mark.one_engine
 MANY = f"{AT}/actions"
 
 
-def items(number: int, **change: Any) -> list[dict[str, Any]]:
+def make_items(number: int, **change: Any) -> list[dict[str, Any]]:
     return [{"code": f"A-{n:04}", **LEAN, "title": f"Baris {n}", **change} for n in range(number)]
 
 
-def codes(client: TestClient) -> list[str]:
+def list_codes(client: TestClient) -> list[str]:
     return [item["code"] for item in walk(client, f"{MANY}?limit=500")]
 
 
-def test_a_thousand_at_once(secretariat: TestClient) -> None:
-    done = put_many(secretariat, items(1000))
+def test_one_call_takes_up_to_a_thousand_actions(secretariat: TestClient) -> None:
+    done = put_many(secretariat, make_items(1000))
     assert (done["created"], done["updated"], done["unchanged"], done["refused"]) == (1000, 0, 0, 0)
     assert (
-        [item["code"] for item in done["items"]] == codes(secretariat) == [f"A-{n:04}" for n in range(1000)]
+        [item["code"] for item in done["items"]]
+        == list_codes(secretariat)
+        == [f"A-{n:04}" for n in range(1000)]
     )
-    again = items(1000)
+    again = make_items(1000)
     again[500]["note"] = "lain"
     done = put_many(secretariat, again)
     assert (done["created"], done["updated"], done["unchanged"]) == (0, 1, 999)
     assert (done["items"][500]["version"], done["items"][499]["version"]) == (2, 1)
-    assert secretariat.put(MANY, json={"items": items(1001)}, headers=ANY).status_code == 422
+    assert secretariat.put(MANY, json={"items": make_items(1001)}, headers=ANY).status_code == 422
     assert secretariat.put(MANY, json={"items": []}, headers=ANY).status_code == 422
 
 
@@ -58,25 +60,25 @@ WRONG_PLACES = {
 }
 
 
-def test_all_that_is_wrong_is_said_in_one_answer_and_nothing_is_written(secretariat: TestClient) -> None:
+def test_one_reply_lists_all_errors_and_nothing_is_written(secretariat: TestClient) -> None:
     done = secretariat.put(MANY, json={"items": WRONG})
     assert set(refused(done)) == WRONG_PLACES
-    assert codes(secretariat) == []
+    assert list_codes(secretariat) == []
 
 
-def test_each_by_itself(secretariat: TestClient) -> None:
+def test_each_writes_the_valid_items_and_refuses_the_others(secretariat: TestClient) -> None:
     put(secretariat, "A-8")
     report(secretariat, "A-8", 1, spent=1, outputs=[{"code": "O1", "achieved": 1}])
     done = secretariat.put(f"{MANY}?each=true", json={"items": WRONG}, headers=ANY).json()
     assert [item["status"] for item in done["items"]] == ["created"] + ["refused"] * 7
     assert (done["created"], done["refused"]) == (1, 7)
-    said = {(error["pointer"], error["code"]) for item in done["items"] for error in item.get("errors", ())}
-    assert said == WRONG_PLACES | {("/items/7/outputs", "reported_part")}
-    assert codes(secretariat) == ["A-1", "A-8"]
+    errors = {(error["pointer"], error["code"]) for item in done["items"] for error in item.get("errors", ())}
+    assert errors == WRONG_PLACES | {("/items/7/outputs", "reported_part")}
+    assert list_codes(secretariat) == ["A-1", "A-8"]
     assert secretariat.get(f"{MANY}/A-8").json()["title"] == ACTION["title"]
 
 
-def test_parts_in_use_refuse_all(secretariat: TestClient) -> None:
+def test_a_reported_part_refuses_the_whole_batch(secretariat: TestClient) -> None:
     put(secretariat, "A-2")
     report(secretariat, "A-2", 1, spent=1, recipients=[{"code": "R1", "reached": 1}])
     done = secretariat.put(
@@ -85,22 +87,22 @@ def test_parts_in_use_refuse_all(secretariat: TestClient) -> None:
         headers=ANY,
     )
     assert refused(done, 409) == [("/items/1/recipients", "reported_part")]
-    assert codes(secretariat) == ["A-2"]
+    assert list_codes(secretariat) == ["A-2"]
 
 
-def test_the_lists_tag_guards_what_exists(secretariat: TestClient) -> None:
-    assert secretariat.put(MANY, json={"items": items(2)}).status_code == 200  # nothing of it exists
+def test_overwriting_needs_the_lists_current_tag(secretariat: TestClient) -> None:
+    assert secretariat.put(MANY, json={"items": make_items(2)}).status_code == 200  # none of them exists yet
     tag = secretariat.get(f"{MANY}?limit=1").headers["ETag"]
-    assert secretariat.put(MANY, json={"items": items(3)}).status_code == 428
+    assert secretariat.put(MANY, json={"items": make_items(3)}).status_code == 428
     put(secretariat, "A-9")
-    assert secretariat.put(MANY, json={"items": items(3)}, headers={"If-Match": tag}).status_code == 412
+    assert secretariat.put(MANY, json={"items": make_items(3)}, headers={"If-Match": tag}).status_code == 412
     tag = secretariat.get(MANY).headers["ETag"]
     assert secretariat.get(MANY, headers={"If-None-Match": tag}).status_code == 304
-    done = secretariat.put(MANY, json={"items": items(3)}, headers={"If-Match": tag}).json()
+    done = secretariat.put(MANY, json={"items": make_items(3)}, headers={"If-Match": tag}).json()
     assert (done["created"], done["unchanged"]) == (1, 2)
 
 
-def test_findings_of_what_was_written_are_told(secretariat: TestClient) -> None:
+def test_a_batch_returns_the_findings_of_its_lines(secretariat: TestClient) -> None:
     done = put_many(secretariat, [{"code": "A-1", **LEAN, "allocation": 7}])
     assert [(f["code"], f["pointer"]) for f in done["items"][0]["findings"]] == [
         ("E01", "/budget_lines"),
@@ -109,31 +111,33 @@ def test_findings_of_what_was_written_are_told(secretariat: TestClient) -> None:
     ]
 
 
-def test_a_trial_says_what_would_be_and_keeps_nothing(secretariat: TestClient) -> None:
-    done = secretariat.put(f"{MANY}?dry_run=true", json={"items": items(3)}).json()
+def test_a_dry_run_reports_the_outcome_and_keeps_nothing(secretariat: TestClient) -> None:
+    done = secretariat.put(f"{MANY}?dry_run=true", json={"items": make_items(3)}).json()
     assert done["created"] == 3
-    assert codes(secretariat) == []
+    assert list_codes(secretariat) == []
 
 
-def test_a_hundred_cost_as_many_statements_as_one(secretariat: TestClient, database: OneTransaction) -> None:
-    def statements(number: int, **change: Any) -> int:
+def test_a_hundred_actions_cost_as_many_statements_as_one(
+    secretariat: TestClient, database: OneTransaction
+) -> None:
+    def count_statements(number: int, **change: Any) -> int:
         database.statements.clear()
         put_many(
             secretariat,
             [
                 {**item, **change}
-                for item in items(number, **{k: ACTION[k] for k in ("outputs", "milestones")})
+                for item in make_items(number, **{k: ACTION[k] for k in ("outputs", "milestones")})
             ],
         )
         return len(database.statements)
 
-    written = statements(1), statements(100)
-    assert written[0] == written[1]
-    changed = statements(1, outputs=[]), statements(100, outputs=[], note="x")
+    created = count_statements(1), count_statements(100)
+    assert created[0] == created[1]
+    changed = count_statements(1, outputs=[]), count_statements(100, outputs=[], note="x")
     assert changed[0] == changed[1]
     database.statements.clear()
     secretariat.get(f"{MANY}?limit=1")
-    one = len(database.statements)
+    for_one = len(database.statements)
     database.statements.clear()
     assert len(secretariat.get(f"{MANY}?limit=100").json()["items"]) == 100
-    assert len(database.statements) == one <= 4
+    assert len(database.statements) == for_one <= 4

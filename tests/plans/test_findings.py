@@ -1,4 +1,4 @@
-"""What is to be mended (E) or known (W) about a line, in both languages."""
+"""Findings of a line, errors (E) and warnings (W), in both languages."""
 
 from typing import Any
 
@@ -17,23 +17,23 @@ FACTS = LineFacts("63.02", 2026)
 CODED = {"subactivity_code": "1.06.04.2.01.0001"}
 
 
-def findings(client: TestClient, language: str = "id", **change: Any) -> list[dict[str, Any]]:
+def put_and_check(client: TestClient, language: str = "id", **change: Any) -> list[dict[str, Any]]:
     put(client, "A-1", **{**CODED, **change})
-    found: list[dict[str, Any]] = client.get(
+    result: list[dict[str, Any]] = client.get(
         f"{AT}/actions/A-1", headers={"Accept-Language": language}
     ).json()["findings"]
-    return found
+    return result
 
 
-def components(*of: tuple[str, int | None, bool]) -> dict[str, Any]:
+def make_components(*rows: tuple[str, int | None, bool]) -> dict[str, Any]:
     items = [
         {"code": f"C{n}", "component_class": name, "amount": amount, "is_travel": travel}
-        for n, (name, amount, travel) in enumerate(of)
+        for n, (name, amount, travel) in enumerate(rows)
     ]
     return {"components": items}
 
 
-def milestone(due: str | None) -> dict[str, Any]:
+def make_milestone(due: str | None) -> dict[str, Any]:
     return {"milestones": [{"code": "M1", "title": "t", "due": due}]}
 
 
@@ -45,9 +45,9 @@ WHOLE = ACTION["allocation"]
     [
         ({}, []),
         ({"subactivity_code": None}, [("E02", "/subactivity_code")]),
-        (components(("direct", WHOLE - 1, False)), [("E01", "/components")]),
-        (components(("direct", WHOLE - 1, False), ("indirect", 1, False)), []),
-        (components(("direct", WHOLE, False), ("indirect", None, False)), []),
+        (make_components(("direct", WHOLE - 1, False)), [("E01", "/components")]),
+        (make_components(("direct", WHOLE - 1, False), ("indirect", 1, False)), []),
+        (make_components(("direct", WHOLE, False), ("indirect", None, False)), []),
         ({"budget_lines": [{"funding_source": "APBD", "amount": WHOLE + 1}]}, [("E01", "/budget_lines")]),
         (
             {"budget_lines": [{"funding_source": "APBD"}, {"funding_source": "DAU"}]},
@@ -60,30 +60,36 @@ WHOLE = ACTION["allocation"]
         ),
         ({"locations": [{"region_code": "63.02.01"}]}, [("W01", "/locations")]),
         ({"locations": []}, [("W01", "/locations")]),
-        (components(("indirect", None, False), ("supporting", None, True)), [("W02", "/components")]),
+        (make_components(("indirect", None, False), ("supporting", None, True)), [("W02", "/components")]),
         ({"components": []}, []),
         (
-            components(("indirect", None, True), ("direct", None, True)),
+            make_components(("indirect", None, True), ("direct", None, True)),
             [("W08", "/components/1/component_class")],
         ),
-        (milestone(None), [("W10", "/milestones/0/due")]),
-        (milestone("2027-01-01"), [("W10", "/milestones/0/due")]),
-        (milestone("2026-12-31"), []),
-        (milestone("2025-11-30"), []),
+        (make_milestone(None), [("W10", "/milestones/0/due")]),
+        (make_milestone("2027-01-01"), [("W10", "/milestones/0/due")]),
+        (make_milestone("2026-12-31"), []),
+        (make_milestone("2025-11-30"), []),
     ],
 )
-def test_what_is_said_of_a_line(change: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+def test_a_line_has_the_expected_findings(change: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     line = ActionIn.model_validate({**ACTION, **CODED, **change}).model_dump(mode="json")
-    found = check_line(line, FACTS)
-    assert [(finding.code, finding.pointer) for finding in found] == expected
-    assert all(f.severity == ("error" if f.code.startswith("E") else "warning") for f in found)
+    result = check_line(line, FACTS)
+    assert [(finding.code, finding.pointer) for finding in result] == expected
+    assert all(f.severity == ("error" if f.code.startswith("E") else "warning") for f in result)
 
 
-def test_sentences_are_in_the_language_asked_for_with_rupiah_as_people_read_them(
+def test_messages_follow_the_requested_language_and_format_rupiah(
     secretariat: TestClient,
 ) -> None:
-    change = {"budget_lines": [{"funding_source": "APBD", "amount": 1_250_000}], **milestone("2027-01-01")}
-    indonesian, english = findings(secretariat, "id", **change), findings(secretariat, "en", **change)
+    change = {
+        "budget_lines": [{"funding_source": "APBD", "amount": 1_250_000}],
+        **make_milestone("2027-01-01"),
+    }
+    indonesian, english = (
+        put_and_check(secretariat, "id", **change),
+        put_and_check(secretariat, "en", **change),
+    )
     assert [f["message"] for f in indonesian] == [
         "Baris anggaran berjumlah Rp 1.250.000, sedangkan alokasinya Rp 250.000.000",
         "Tonggak “M1” tidak bertenggat, atau tenggatnya setelah tahun 2026",
@@ -92,14 +98,12 @@ def test_sentences_are_in_the_language_asked_for_with_rupiah_as_people_read_them
         "Budget lines sum to Rp 1,250,000, but the allocation is Rp 250,000,000",
         "Milestone “M1” has no due date, or one after 2026",
     ]
-    for found in (indonesian, english):
-        assert found[0]["values"] == {"part": "budget_lines", "sum": 1_250_000, "allocation": 250_000_000}
+    for result in (indonesian, english):
+        assert result[0]["values"] == {"part": "budget_lines", "sum": 1_250_000, "allocation": 250_000_000}
 
 
-def test_a_code_that_was_retired_names_its_successors(
-    secretariat: TestClient, database: OneTransaction
-) -> None:
-    assert findings(secretariat) == []
+def test_a_retired_code_names_its_successors(secretariat: TestClient, database: OneTransaction) -> None:
+    assert put_and_check(secretariat) == []
     table = get_table(SubactivityRow)
     with database.writing() as session:
         this = sa.and_(table.c.edition == "2027", table.c.government_level == "regency")

@@ -1,4 +1,4 @@
-"""Lists of actions: each filter alone and with others, every sort to its last page, the same on both engines."""
+"""Lists of actions: filters, alone and in pairs, and sorted pages, on both engines."""
 
 import itertools
 import random
@@ -19,8 +19,8 @@ LIST = f"{AT}/actions"
 Match = Callable[[dict[str, Any]], bool]
 
 
-def lines(number: int = 15) -> list[dict[str, Any]]:
-    """Lines that differ in everything that can be filtered, with many equal sort keys."""
+def draw_lines(number: int = 15) -> list[dict[str, Any]]:
+    """Draw lines that differ in the filterable fields, with many equal sort keys."""
     draw = random.Random(63)
     titles = [
         "Air bersih 100% desa",
@@ -55,66 +55,66 @@ def lines(number: int = 15) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def secretariat(secretariat: TestClient) -> TestClient:
-    put_many(secretariat, lines())
+    put_many(secretariat, draw_lines())
     for n in (1, 3, 5, 7):
         report(secretariat, f"A-{n:02}", 1 + n % 2, spent=n // 3)
     return secretariat
 
 
-def has(field: str, key: str | None, value: str) -> Match:
+def match_item(field: str, key: str | None, value: str) -> Match:
     return lambda line: any((item[key] if key else item) == value for item in line[field])
 
 
-def inside(region: str) -> Match:
+def match_location(region: str) -> Match:
     return lambda line: any(
         (place["region_code"] + ".").startswith(region + ".") for place in line["locations"]
     )
 
 
-def text(*words: str) -> Match:
+def match_words(*words: str) -> Match:
     return lambda line: all(word in f"{line['title']} {line['subactivity']}".lower() for word in words)
 
 
 FILTERS: dict[tuple[str, str], Match] = {
     ("strategy", "raise_income"): lambda line: line["strategy"] == "raise_income",
     ("lead_agency", SOCIAL): lambda line: line["lead_agency"] == SOCIAL,
-    ("supporting_agency", PARTNER): has("supporting_agencies", None, PARTNER),
-    ("location", "63.02.01"): inside("63.02.01"),
-    ("location", "63.02"): inside("63.02"),
-    ("location", "63.02.05.2001"): inside("63.02.05.2001"),
+    ("supporting_agency", PARTNER): match_item("supporting_agencies", None, PARTNER),
+    ("location", "63.02.01"): match_location("63.02.01"),
+    ("location", "63.02"): match_location("63.02"),
+    ("location", "63.02.05.2001"): match_location("63.02.05.2001"),
     ("location", "63.03"): lambda line: False,
-    ("funding_source", "DAU"): has("budget_lines", "funding_source", "DAU"),
+    ("funding_source", "DAU"): match_item("budget_lines", "funding_source", "DAU"),
     ("subactivity_code", "1.06"): lambda line: line["subactivity_code"] is not None,
     ("subactivity_code", "1.06.04.2.01.0002"): lambda line: line["subactivity_code"] == "1.06.04.2.01.0002",
     ("subactivity_code", "1.0"): lambda line: False,
     ("subactivity_code", "0"): lambda line: False,
-    ("tag", "lansia"): has("tags", None, "lansia"),
-    ("tag", "ü&=%"): has("tags", None, "ü&=%"),
-    ("q", "BERSIH air"): text("air", "bersih"),
-    ("q", "100%"): text("100%"),
-    ("q", "air_bersih"): text("air", "bersih"),  # words are compared folded: an underscore parts them
-    ("q", "jum'at"): text("jum’at"),
-    ("q", "🍚 tunai"): text("tunai"),
-    ("q", "pelatihan\\"): text("pelatihan"),
-    ("q", "dua rtlh"): text("dua", "rtlh"),
+    ("tag", "lansia"): match_item("tags", None, "lansia"),
+    ("tag", "ü&=%"): match_item("tags", None, "ü&=%"),
+    ("q", "BERSIH air"): match_words("air", "bersih"),
+    ("q", "100%"): match_words("100%"),
+    ("q", "air_bersih"): match_words("air", "bersih"),  # the search folds words: an underscore separates them
+    ("q", "jum'at"): match_words("jum’at"),
+    ("q", "🍚 tunai"): match_words("tunai"),
+    ("q", "pelatihan\\"): match_words("pelatihan"),
+    ("q", "dua rtlh"): match_words("dua", "rtlh"),
     ("reported", "2026-Q2"): lambda line: line["code"] in ("A-01", "A-03", "A-05", "A-07"),
     ("reported", "2026-Q1"): lambda line: False,
 }
 
 
-def found(client: TestClient, *filters: tuple[str, str]) -> list[str]:
+def list_codes(client: TestClient, *filters: tuple[str, str]) -> list[str]:
     return [line["code"] for line in walk(client, f"{LIST}?limit=10&{urlencode(filters)}")]
 
 
-def test_each_filter_alone_and_with_each_other(secretariat: TestClient) -> None:
-    stored = [line["code"] for line in lines()]
+def test_filters_apply_alone_and_in_pairs(secretariat: TestClient) -> None:
+    stored = [line["code"] for line in draw_lines()]
     by_code = {line["code"]: line for line in secretariat.get(f"{LIST}?limit=500").json()["items"]}
-    pairs = [(one, two) for one, two in itertools.combinations(FILTERS, 2) if one[0] != two[0]]
-    chosen = [(one,) for one in FILTERS] + random.Random(2).sample(pairs, 60)
+    pairs = [(pair, other) for pair, other in itertools.combinations(FILTERS, 2) if pair[0] != other[0]]
+    chosen = [(pair,) for pair in FILTERS] + random.Random(2).sample(pairs, 60)
     empty = []
     for filters in chosen:
-        expected = [code for code in stored if all(FILTERS[one](by_code[code]) for one in filters)]
-        assert found(secretariat, *filters) == expected, filters
+        expected = [code for code in stored if all(FILTERS[pair](by_code[code]) for pair in filters)]
+        assert list_codes(secretariat, *filters) == expected, filters
         empty += [filters] if not expected else []
     assert [filters for filters in empty if len(filters) == 1] == [
         (("location", "63.03"),),
@@ -125,15 +125,17 @@ def test_each_filter_alone_and_with_each_other(secretariat: TestClient) -> None:
     assert len(empty) < len(chosen) / 2
 
 
-def test_a_region_holds_what_is_below_its_code_and_not_what_begins_like_it(database: OneTransaction) -> None:
+def test_a_region_includes_its_subregions_but_no_longer_code_with_its_prefix(
+    database: OneTransaction,
+) -> None:
     codes = ["63", "63.02", "63.02.01", "63.021", "63.020", "63.0", "630.2", "63.03", "6"]
     with database.read_session() as session:
         values = sa.union_all(*[sa.select(sa.literal(code).label("code")) for code in codes]).subquery()
-        kept = session.scalars(sa.select(values.c.code).where(is_in_region(values.c.code, "63.02")))
-        assert sorted(kept) == ["63.02", "63.02.01"]
+        codes_inside = session.scalars(sa.select(values.c.code).where(is_in_region(values.c.code, "63.02")))
+        assert sorted(codes_inside) == ["63.02", "63.02.01"]
 
 
-def test_a_page_of_any_size_in_any_order_visits_each_action_once(secretariat: TestClient) -> None:
+def test_pages_of_any_size_and_order_visit_each_action_once(secretariat: TestClient) -> None:
     whole = secretariat.get(f"{LIST}?limit=500").json()["items"]
     assert len(whole) == 15
     for sort, down in itertools.product(ACTION_SORTS, (False, True)):
@@ -144,20 +146,20 @@ def test_a_page_of_any_size_in_any_order_visits_each_action_once(secretariat: Te
             walked = walk(secretariat, f"{LIST}?limit={limit}&sort={'-' if down else ''}{sort}")
             assert [line["code"] for line in walked] == expected, (sort, down, limit)
     filtered = f"{LIST}?limit=2&sort=-spent&strategy=raise_income&count=exact"
-    lines_of = list(walk(secretariat, filtered))
+    visited = list(walk(secretariat, filtered))
     assert (
         secretariat.get(filtered).json()["count"]
-        == len(lines_of)
-        == len({line["code"] for line in lines_of})
+        == len(visited)
+        == len({line["code"] for line in visited})
         > 3
     )
 
 
-def test_a_search_of_no_words_is_refused(secretariat: TestClient) -> None:
+def test_a_search_without_words_is_refused(secretariat: TestClient) -> None:
     assert secretariat.get(f"{LIST}?q={quote('%_!')}").status_code == 400
 
 
-def test_a_list_is_another_after_any_write_in_its_plan_and_the_same_for_equal_rights(
+def test_a_lists_tag_changes_with_each_write_and_depends_on_the_callers_rights(
     secretariat: TestClient, connect: Callable[..., TestClient]
 ) -> None:
     tags = {secretariat.get(LIST).headers["ETag"]}

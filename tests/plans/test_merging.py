@@ -1,4 +1,4 @@
-"""What becomes of lines when the agency that leads or supports them is merged into another."""
+"""Lines follow their agency when it merges into another."""
 
 import pytest
 import sqlalchemy as sa
@@ -39,10 +39,10 @@ def test_lines_move_with_their_reports_and_each_leaves_a_journal_row(
     put(secretariat, "B-1", plan="63.02-2027")
     report(secretariat, "A-1", 1, spent=5, outputs=[{"code": "O1", "achieved": 4}])
     tag = secretariat.get(f"{AT}/actions").headers["ETag"]
-    done = secretariat.post(f"{AGENCY}/{SOCIAL}/merge", json={"into": HEALTH}, headers=ANY)
-    assert done.status_code == 200, done.text
-    found = {line["code"]: line for line in secretariat.get(f"{AT}/actions").json()["items"]}
-    assert {code: (line["lead_agency"], line["supporting_agencies"]) for code, line in found.items()} == {
+    reply = secretariat.post(f"{AGENCY}/{SOCIAL}/merge", json={"into": HEALTH}, headers=ANY)
+    assert reply.status_code == 200, reply.text
+    lines = {line["code"]: line for line in secretariat.get(f"{AT}/actions").json()["items"]}
+    assert {code: (line["lead_agency"], line["supporting_agencies"]) for code, line in lines.items()} == {
         "A-1": (HEALTH, []),
         # An agency does not support what it leads.
         "A-2": (HEALTH, [PARTNER, WORKS]),
@@ -50,14 +50,14 @@ def test_lines_move_with_their_reports_and_each_leaves_a_journal_row(
         "A-4": (HEALTH, [PARTNER]),
         "A-5": (HEALTH, [WORKS]),
     }
-    assert {code: line["version"] for code, line in found.items()} == {
+    assert {code: line["version"] for code, line in lines.items()} == {
         "A-1": 2,
         "A-2": 2,
         "A-3": 2,
         "A-4": 1,
         "A-5": 2,
     }
-    assert (found["A-1"]["spent"], found["A-1"]["title"]) == (5, ACTION["title"])
+    assert (lines["A-1"]["spent"], lines["A-1"]["title"]) == (5, ACTION["title"])
     assert secretariat.get("/v1/plans/63.02-2027/actions/B-1").json()["lead_agency"] == HEALTH
     assert secretariat.get(f"{AT}/actions").headers["ETag"] != tag
     assert (
@@ -79,16 +79,16 @@ def test_lines_move_with_their_reports_and_each_leaves_a_journal_row(
     assert SOCIAL in moved["plans/63.02-2026/actions/A-1"].reason
 
 
-def test_an_agency_that_lines_name_is_not_deleted(secretariat: TestClient) -> None:
+def test_an_agency_with_lines_cannot_be_deleted(secretariat: TestClient) -> None:
     put(secretariat, "A-1", supporting_agencies=[PARTNER])
     for agency in (SOCIAL, PARTNER):
-        done = secretariat.delete(f"{AGENCY}/{agency}", headers=ANY)
-        assert (done.status_code, done.json()["code"]) == (409, "agency_in_use")
+        reply = secretariat.delete(f"{AGENCY}/{agency}", headers=ANY)
+        assert (reply.status_code, reply.json()["code"]) == (409, "agency_in_use")
     secretariat.delete(f"{AT}/actions/A-1", headers=ANY)
     assert secretariat.delete(f"{AGENCY}/{PARTNER}", headers=ANY).status_code == 204
 
 
-def test_a_trial_moves_nothing(secretariat: TestClient) -> None:
+def test_a_dry_run_moves_nothing(secretariat: TestClient) -> None:
     put(secretariat, "A-1")
     assert (
         secretariat.post(

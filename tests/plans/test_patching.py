@@ -1,4 +1,4 @@
-"""A patch reads and checks what a whole write does, once: it costs no more."""
+"""A patch reads and checks no more than a PUT does."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from tests.plans.world import ACTION, ANY, AT, put, report
     ],
     ids=["plan", "line", "report"],
 )
-def test_a_patch_costs_no_more_statements_than_a_whole_write(
+def test_a_patch_costs_no_more_statements_than_a_put(
     secretariat: TestClient,
     database: OneTransaction,
     path: str,
@@ -27,12 +27,12 @@ def test_a_patch_costs_no_more_statements_than_a_whole_write(
 ) -> None:
     def count_statements(method: str, body: dict[str, Any]) -> int:
         database.statements.clear()
-        done = secretariat.request(method, path, json=body, headers=ANY)
-        assert done.status_code == 200, done.text
+        reply = secretariat.request(method, path, json=body, headers=ANY)
+        assert reply.status_code == 200, reply.text
         return len(database.statements)
 
     put(secretariat, "A-1")
     report(secretariat, "A-1", 1, spent=1)
-    whole = count_statements("PUT", content)
-    assert count_statements("PATCH", patch) <= whole
+    put_statements = count_statements("PUT", content)
+    assert count_statements("PATCH", patch) <= put_statements
     assert patch.items() <= secretariat.get(path).json().items()

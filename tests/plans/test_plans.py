@@ -1,4 +1,4 @@
-"""A plan: one region, one year, its priority locations; written, patched, listed, deleted when empty."""
+"""A plan: one region, one year, its priority locations. Writing, patching, listing and deleting it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,40 +23,40 @@ WHOLE: dict[str, Any] = {
 }
 
 
-def test_what_was_put_is_read(secretariat: TestClient) -> None:
-    done = secretariat.put("/v1/plans/63.02-2027", json=WHOLE)
-    assert done.status_code == 201
-    assert done.headers["Location"] == "/v1/plans/63.02-2027"
-    found = secretariat.get("/v1/plans/63.02-2027").json()
-    assert {name: found[name] for name in WHOLE} == WHOLE
-    assert (found["plan"], found["region_code"], found["year"]) == ("63.02-2027", "63.02", 2027)
-    assert (found["region_name"], found["state"], found["version"]) == ("Kabupaten Kotabaru", "draft", 1)
-    assert (found["action_count"], found["allocation"]) == (0, 0)
+def test_a_put_plan_is_read_back_unchanged(secretariat: TestClient) -> None:
+    reply = secretariat.put("/v1/plans/63.02-2027", json=WHOLE)
+    assert reply.status_code == 201
+    assert reply.headers["Location"] == "/v1/plans/63.02-2027"
+    plan = secretariat.get("/v1/plans/63.02-2027").json()
+    assert {name: plan[name] for name in WHOLE} == WHOLE
+    assert (plan["plan"], plan["region_code"], plan["year"]) == ("63.02-2027", "63.02", 2027)
+    assert (plan["region_name"], plan["state"], plan["version"]) == ("Kabupaten Kotabaru", "draft", 1)
+    assert (plan["action_count"], plan["allocation"]) == (0, 0)
 
 
-def test_the_newest_edition_holds_where_none_is_named(secretariat: TestClient) -> None:
+def test_a_plan_without_an_edition_gets_the_newest(secretariat: TestClient) -> None:
     assert secretariat.get(AT).json()["nomenclature_edition"] == "2027"
 
 
 @pytest.mark.parametrize(
     "key", ["63.02.01-2026", "63.02.05.2001-2026", "0-2026", "63.02-2014", "63.02-26", "2026"]
 )
-def test_a_key_that_none_can_be_is_told_what_keys_are(secretariat: TestClient, key: str) -> None:
-    done = secretariat.put(f"/v1/plans/{key}", json=WHOLE)
-    assert done.status_code == 422
-    (error,) = done.json()["errors"]
+def test_a_malformed_key_is_refused_with_an_example(secretariat: TestClient, key: str) -> None:
+    reply = secretariat.put(f"/v1/plans/{key}", json=WHOLE)
+    assert reply.status_code == 422
+    (error,) = reply.json()["errors"]
     assert (error["parameter"], error["code"], error["value"]) == ("plan", "malformed_plan_key", key)
     assert "73.22-2026" in error["allowed"]
     assert secretariat.get(f"/v1/plans/{key}").status_code == 404
 
 
-def test_only_regions_that_exist_have_plans(connect: Callable[..., TestClient]) -> None:
+def test_a_plan_needs_an_existing_region(connect: Callable[..., TestClient]) -> None:
     national = connect(("administrator", "0"))
     assert national.put("/v1/plans/99.01-2026", json=WHOLE).status_code == 404
     assert national.put("/v1/plans/63-2026", json={"title": "RAT Kalimantan Selatan"}).status_code == 201
 
 
-def test_a_plan_is_written_by_its_secretariat_and_by_administrators_above(
+def test_only_the_secretariat_and_administrators_above_write_a_plan(
     secretariat: TestClient, connect: Callable[..., TestClient]
 ) -> None:
     for role, region, status in (
@@ -70,9 +70,9 @@ def test_a_plan_is_written_by_its_secretariat_and_by_administrators_above(
         ("administrator", "63", 201),
         ("administrator", "0", 200),
     ):
-        who = connect((role, region))
+        caller = connect((role, region))
         assert (
-            who.put("/v1/plans/63.02-2030", json=WHOLE, headers=ANY if status == 200 else {}).status_code
+            caller.put("/v1/plans/63.02-2030", json=WHOLE, headers=ANY if status == 200 else {}).status_code
             == status
         )
 
@@ -83,12 +83,12 @@ def test_priority_locations_lie_in_the_region_exist_and_occur_once(secretariat: 
             AT, json={"title": "x", "priority_locations": [{"region_code": c} for c in codes]}, headers=ANY
         )
 
-    done = send("63.03", VILLAGE, "63.02.05.2999")
-    assert refused(done) == [
+    reply = send("63.03", VILLAGE, "63.02.05.2999")
+    assert refused(reply) == [
         ("/priority_locations/0/region_code", "outside_region"),
         ("/priority_locations/2/region_code", "unknown_reference"),
     ]
-    outside, unknown = done.json()["errors"]
+    outside, unknown = reply.json()["errors"]
     assert (outside["value"], outside["allowed"]) == ("63.03", "63.02.…")
     assert any(near.startswith("63.02.05.") for near in unknown["nearest"])
     assert refused(send(VILLAGE, VILLAGE)) == [("/priority_locations/1", "duplicate_key")]
@@ -97,36 +97,38 @@ def test_priority_locations_lie_in_the_region_exist_and_occur_once(secretariat: 
 
 
 def test_an_edition_must_be_loaded(secretariat: TestClient) -> None:
-    done = secretariat.put(AT, json={"title": "x", "nomenclature_edition": "2026"}, headers=ANY)
-    assert refused(done) == [("/nomenclature_edition", "unknown_reference")]
-    (error,) = done.json()["errors"]
+    reply = secretariat.put(AT, json={"title": "x", "nomenclature_edition": "2026"}, headers=ANY)
+    assert refused(reply) == [("/nomenclature_edition", "unknown_reference")]
+    (error,) = reply.json()["errors"]
     assert (error["value"], error["allowed"], error["nearest"]) == ("2026", ["2027"], ["2027"])
 
 
 def test_a_patch_changes_what_it_names_and_nothing_else(secretariat: TestClient) -> None:
     secretariat.put(AT, json=WHOLE, headers=ANY)
-    done = secretariat.patch(AT, json={"note": "lain", "medium_term_plan": None}, headers={"If-Match": '"2"'})
-    assert done.status_code == 200
-    assert {n: done.json()[n] for n in WHOLE} == {**WHOLE, "note": "lain", "medium_term_plan": None}
-    assert done.json()["version"] == 3
+    reply = secretariat.patch(
+        AT, json={"note": "lain", "medium_term_plan": None}, headers={"If-Match": '"2"'}
+    )
+    assert reply.status_code == 200
+    assert {n: reply.json()[n] for n in WHOLE} == {**WHOLE, "note": "lain", "medium_term_plan": None}
+    assert reply.json()["version"] == 3
     assert secretariat.patch(AT, json={"note": "lain"}, headers=ANY).json()["version"] == 3
     assert secretariat.patch(AT, json={"title": None}, headers=ANY).status_code == 422
-    done = secretariat.patch(AT, json={"priority_locations": []}, headers=ANY)
-    assert done.json()["priority_locations"] == []
+    reply = secretariat.patch(AT, json={"priority_locations": []}, headers=ANY)
+    assert reply.json()["priority_locations"] == []
 
 
-def test_an_order_of_locations_is_kept(secretariat: TestClient) -> None:
+def test_reordered_locations_are_a_change(secretariat: TestClient) -> None:
     turned = {**WHOLE, "priority_locations": WHOLE["priority_locations"][::-1]}
     assert secretariat.put(AT, json=WHOLE, headers=ANY).json()["version"] == 2
     assert secretariat.put(AT, json=turned, headers=ANY).json()["version"] == 3
     assert secretariat.get(AT).json()["priority_locations"] == turned["priority_locations"]
 
 
-def test_a_plan_is_deleted_when_it_is_empty_and_the_tag_is_right(secretariat: TestClient) -> None:
+def test_deleting_needs_an_empty_plan_and_the_current_tag(secretariat: TestClient) -> None:
     put(secretariat, "A-1")
     assert secretariat.delete(AT).status_code == 428
-    done = secretariat.delete(AT, headers=ANY)
-    assert (done.status_code, done.json()["code"]) == (409, "plan_in_use")
+    reply = secretariat.delete(AT, headers=ANY)
+    assert (reply.status_code, reply.json()["code"]) == (409, "plan_in_use")
     assert secretariat.delete(f"{AT}/actions/A-1", headers=ANY).status_code == 204
     tag = secretariat.get(AT).headers["ETag"]
     secretariat.patch(AT, json={"note": "y", "priority_locations": [{"region_code": VILLAGE}]}, headers=ANY)
@@ -138,7 +140,7 @@ def test_a_plan_is_deleted_when_it_is_empty_and_the_tag_is_right(secretariat: Te
     assert secretariat.put(AT, json=WHOLE).status_code == 201
 
 
-def test_allowed_says_what_this_caller_may_do(
+def test_allowed_lists_the_operations_of_the_caller(
     secretariat: TestClient, connect: Callable[..., TestClient]
 ) -> None:
     everything = ["edit", "delete", "write_actions", "report_progress", "import_matrix"]
@@ -155,7 +157,7 @@ def test_allowed_says_what_this_caller_may_do(
     assert secretariat.get(f"{AT}/actions/A-1").json()["allowed"] == ["edit", "report_progress"]
 
 
-def test_plans_are_filtered_sorted_and_paged_within_what_the_caller_sees(
+def test_lists_filter_sort_and_page_the_plans_visible_to_the_caller(
     secretariat: TestClient, connect: Callable[..., TestClient]
 ) -> None:
     national = connect(("administrator", "0"))
@@ -163,12 +165,12 @@ def test_plans_are_filtered_sorted_and_paged_within_what_the_caller_sees(
         put_plan(national, key)
     keys = ["18.02-2027", "63-2026", "63.02-2025", PLAN, "63.03-2026", "73.22-2026"]
 
-    def listed(query: str, who: TestClient = national) -> list[str]:
-        return [plan["plan"] for plan in walk(who, f"/v1/plans?{query}")]
+    def list_keys(query: str, caller: TestClient = national) -> list[str]:
+        return [plan["plan"] for plan in walk(caller, f"/v1/plans?{query}")]
 
-    assert listed("") == keys
-    assert listed("limit=1&sort=-plan") == keys[::-1]
-    assert listed("limit=2&sort=-year") == [
+    assert list_keys("") == keys
+    assert list_keys("limit=1&sort=-plan") == keys[::-1]
+    assert list_keys("limit=2&sort=-year") == [
         "18.02-2027",
         "73.22-2026",
         "63.03-2026",
@@ -176,14 +178,14 @@ def test_plans_are_filtered_sorted_and_paged_within_what_the_caller_sees(
         "63-2026",
         "63.02-2025",
     ]
-    assert listed("limit=1&sort=region_code") == keys
-    assert listed("region=63") == keys[1:5]
-    assert listed("region=63.02&year=2026") == [PLAN]
-    assert listed("region=0&year=2027") == ["18.02-2027"]
-    assert listed("state=draft&limit=4") == keys
-    assert listed("", connect(("reviewer", "63"))) == keys[1:5]
-    assert listed("region=73", connect(("reviewer", "63"))) == []
-    assert listed("", secretariat) == ["63.02-2025", PLAN]
+    assert list_keys("limit=1&sort=region_code") == keys
+    assert list_keys("region=63") == keys[1:5]
+    assert list_keys("region=63.02&year=2026") == [PLAN]
+    assert list_keys("region=0&year=2027") == ["18.02-2027"]
+    assert list_keys("state=draft&limit=4") == keys
+    assert list_keys("", connect(("reviewer", "63"))) == keys[1:5]
+    assert list_keys("region=73", connect(("reviewer", "63"))) == []
+    assert list_keys("", secretariat) == ["63.02-2025", PLAN]
 
 
 def test_money_and_lines_of_a_plan_are_counted(secretariat: TestClient) -> None:
@@ -191,5 +193,5 @@ def test_money_and_lines_of_a_plan_are_counted(secretariat: TestClient) -> None:
     put(secretariat, "A-2", allocation=1)
     found = secretariat.get(AT).json()
     assert (found["action_count"], found["allocation"]) == (2, 9_007_199_254_740_992)
-    listed = secretariat.get("/v1/plans?limit=1").json()["items"][0]
-    assert listed["allocation"] == found["allocation"]
+    list_keys = secretariat.get("/v1/plans?limit=1").json()["items"][0]
+    assert list_keys["allocation"] == found["allocation"]

@@ -1,4 +1,4 @@
-"""What cannot be: each refused at its place, with the value seen, what is allowed, and the nearest there is."""
+"""Refusals: the pointer, the value, the allowed values and the nearest ones."""
 
 import json
 import random
@@ -17,34 +17,51 @@ pytestmark = pytest.mark.one_engine
 A1 = f"{AT}/actions/A-1"
 
 
-def output(**fields: Any) -> dict[str, Any]:
+def make_output(**fields: Any) -> dict[str, Any]:
     return {"outputs": [{**ACTION["outputs"][0], **fields}]}
 
 
-def recipient(**fields: Any) -> dict[str, Any]:
+def make_recipient(**fields: Any) -> dict[str, Any]:
     return {"recipients": [{**ACTION["recipients"][0], **fields}]}
 
 
-def weights(*of: float | None) -> dict[str, Any]:
-    return {"milestones": [{"code": f"M{n}", "title": "t", "weight": weight} for n, weight in enumerate(of)]}
+def make_milestones(*values: float | None) -> dict[str, Any]:
+    return {
+        "milestones": [{"code": f"M{n}", "title": "t", "weight": weight} for n, weight in enumerate(values)]
+    }
 
 
 @pytest.mark.parametrize(
     ("change", "pointer", "code", "value"),
     [
-        (recipient(decile_from=3, decile_to=2), "/recipients/0/decile_from", "decile_order", 3),
-        (recipient(decile_from=0), "/recipients/0/decile_from", "out_of_range", 0),
-        (recipient(decile_to=11), "/recipients/0/decile_to", "out_of_range", 11),
+        (make_recipient(decile_from=3, decile_to=2), "/recipients/0/decile_from", "decile_order", 3),
+        (make_recipient(decile_from=0), "/recipients/0/decile_from", "out_of_range", 0),
+        (make_recipient(decile_to=11), "/recipients/0/decile_to", "out_of_range", 11),
         ({"first_month": 7, "last_month": 6}, "/first_month", "month_order", 7),
         ({"last_month": 13}, "/last_month", "out_of_range", 13),
         ({"benefit_months": 0}, "/benefit_months", "out_of_range", 0),
-        (output(quarterly_targets=[10, 9, 30, 40]), "/outputs/0/quarterly_targets", "falling_targets", None),
-        (output(quarterly_targets=[10, 20, 30, 39]), "/outputs/0/quarterly_targets", "falling_targets", None),
-        (output(quarterly_targets=[10, 20, 40]), "/outputs/0/quarterly_targets", "falling_targets", None),
-        (output(target=-1, quarterly_targets=[]), "/outputs/0/target", "out_of_range", -1),
-        (weights(50, 49), "/milestones", "milestone_weights", None),
-        (weights(100, None), "/milestones", "milestone_weights", None),
-        (weights(33.33, 33.33, 33.3), "/milestones", "milestone_weights", None),
+        (
+            make_output(quarterly_targets=[10, 9, 30, 40]),
+            "/outputs/0/quarterly_targets",
+            "falling_targets",
+            None,
+        ),
+        (
+            make_output(quarterly_targets=[10, 20, 30, 39]),
+            "/outputs/0/quarterly_targets",
+            "falling_targets",
+            None,
+        ),
+        (
+            make_output(quarterly_targets=[10, 20, 40]),
+            "/outputs/0/quarterly_targets",
+            "falling_targets",
+            None,
+        ),
+        (make_output(target=-1, quarterly_targets=[]), "/outputs/0/target", "out_of_range", -1),
+        (make_milestones(50, 49), "/milestones", "milestone_weights", None),
+        (make_milestones(100, None), "/milestones", "milestone_weights", None),
+        (make_milestones(33.33, 33.33, 33.3), "/milestones", "milestone_weights", None),
         ({"components": ACTION["components"][:1] * 2}, "/components/1", "duplicate_key", "C1"),
         ({"budget_lines": ACTION["budget_lines"] * 2}, "/budget_lines/1", "duplicate_key", "APBD"),
         ({"locations": ACTION["locations"] * 2}, "/locations/1", "duplicate_key", "63.02.01.2001"),
@@ -64,7 +81,7 @@ def weights(*of: float | None) -> dict[str, Any]:
         ({"titel": "x"}, "/titel", "unknown_field", "x"),
     ],
 )
-def test_what_breaks_a_rule_is_refused_at_its_place(
+def test_a_broken_rule_is_refused_with_its_pointer(
     change: dict[str, Any], pointer: str, code: str, value: Any
 ) -> None:
     with pytest.raises(Invalid) as refusal:
@@ -74,9 +91,9 @@ def test_what_breaks_a_rule_is_refused_at_its_place(
     assert value is None or error.value == value
 
 
-def test_shape_and_references_are_refused_over_http_and_nothing_is_stored(secretariat: TestClient) -> None:
+def test_a_refused_request_stores_nothing(secretariat: TestClient) -> None:
     for change, pointer, code in (
-        (weights(50, 49), "/milestones", "milestone_weights"),
+        (make_milestones(50, 49), "/milestones", "milestone_weights"),
         ({"nomenclature_edition": "2026"}, "/nomenclature_edition", "unknown_reference"),
         (
             {"nomenclature_edition": "2026", "subactivity_code": "1.06.04.2.01.0001"},
@@ -87,28 +104,28 @@ def test_shape_and_references_are_refused_over_http_and_nothing_is_stored(secret
     ):
         assert refused(secretariat.put(A1, json={**ACTION, **change})) == [(pointer, code)]
     surrogate = json.dumps({**ACTION, "title": "\ud800"})
-    done = secretariat.put(A1, content=surrogate, headers={"Content-Type": "application/json"})
-    assert refused(done, 400) == [("", "malformed_json")]
+    reply = secretariat.put(A1, content=surrogate, headers={"Content-Type": "application/json"})
+    assert refused(reply, 400) == [("", "malformed_json")]
     assert secretariat.get(A1).status_code == 404
     assert secretariat.get(f"{AT}/actions").json()["items"] == []
 
 
-def test_what_is_allowed_is_said(secretariat: TestClient) -> None:
+def test_a_refusal_lists_the_allowed_and_the_nearest_values(secretariat: TestClient) -> None:
     (error,) = secretariat.put(A1, json={**ACTION, "strategy": "raise_incomes"}).json()["errors"]
     assert error["allowed"] == ["reduce_spending_burden", "raise_income", "reduce_poverty_pockets"]
     assert error["nearest"][0] == "raise_income"
 
 
 @pytest.mark.parametrize(
-    "of", [(33.33, 33.33, 33.33), (14.29,) * 7, (100, 0), (0.1,) * 10 + (99,), (None, None)]
+    "values", [(33.33, 33.33, 33.33), (14.29,) * 7, (100, 0), (0.1,) * 10 + (99,), (None, None)]
 )
-def test_weights_may_be_off_by_what_rounding_leaves(of: tuple[float | None, ...]) -> None:
-    content = validate(ActionIn, {**ACTION, **weights(*of)})
-    assert [milestone.weight for milestone in content.milestones] == list(of)
+def test_weights_may_miss_100_by_a_rounding_error(values: tuple[float | None, ...]) -> None:
+    content = validate(ActionIn, {**ACTION, **make_milestones(*values)})
+    assert [milestone.weight for milestone in content.milestones] == list(values)
 
 
-def test_unknown_references_name_the_nearest_all_in_one_answer(secretariat: TestClient) -> None:
-    done = secretariat.put(
+def test_one_reply_lists_all_unknown_references_with_the_nearest(secretariat: TestClient) -> None:
+    reply = secretariat.put(
         A1,
         json={
             **ACTION,
@@ -119,7 +136,7 @@ def test_unknown_references_name_the_nearest_all_in_one_answer(secretariat: Test
             "locations": [{"region_code": "63.03"}, {"region_code": "63.02.01.2999"}, {"region_code": "0"}],
         },
     )
-    errors = {error["pointer"]: error for error in done.json()["errors"]}
+    errors = {error["pointer"]: error for error in reply.json()["errors"]}
     assert {pointer: error["code"] for pointer, error in errors.items()} == {
         "/lead_agency": "unknown_reference",
         "/supporting_agencies/1": "unknown_reference",
@@ -139,18 +156,18 @@ def test_unknown_references_name_the_nearest_all_in_one_answer(secretariat: Test
 
 
 def test_a_retired_agency_names_its_successor_and_is_no_candidate(secretariat: TestClient) -> None:
-    at = "/v1/regions/63.02/agencies"
-    assert secretariat.post(f"{at}/{PARTNER}/merge", json={"into": HEALTH}, headers=ANY).status_code == 200
-    assert secretariat.post(f"{at}/{SOCIAL}/retire", headers=ANY).status_code == 200
-    done = secretariat.put(A1, json={**ACTION, "supporting_agencies": [PARTNER, "BASNAS"]})
-    lead, support, unknown = done.json()["errors"]
+    path = "/v1/regions/63.02/agencies"
+    assert secretariat.post(f"{path}/{PARTNER}/merge", json={"into": HEALTH}, headers=ANY).status_code == 200
+    assert secretariat.post(f"{path}/{SOCIAL}/retire", headers=ANY).status_code == 200
+    reply = secretariat.put(A1, json={**ACTION, "supporting_agencies": [PARTNER, "BASNAS"]})
+    lead, support, unknown = reply.json()["errors"]
     assert (lead["pointer"], lead["code"], lead.get("nearest")) == ("/lead_agency", "retired_agency", None)
     assert (support["pointer"], support["nearest"]) == ("/supporting_agencies/0", [HEALTH])
     assert not [near for near in unknown.get("nearest") or [] if near.startswith((PARTNER, SOCIAL))]
 
 
-def test_amounts_are_read_back_as_they_were_sent(secretariat: TestClient) -> None:
-    # Both engines keep and show a quantity to its last digit, or a second PUT would count as a change.
+def test_amounts_are_read_back_to_the_last_digit(secretariat: TestClient) -> None:
+    # With a lost digit the second PUT would count as a change.
     draw = random.Random(2026)
     targets = [round(draw.random() * 10 ** draw.randint(0, 11), draw.randint(0, 4)) for _ in range(49)] + [
         99_999_999_999.1234
@@ -159,7 +176,7 @@ def test_amounts_are_read_back_as_they_were_sent(secretariat: TestClient) -> Non
         {"code": f"O{n}", "indicator": "i", "unit": "u", "target": target} for n, target in enumerate(targets)
     ]
     shares = [draw.randint(0, 400) / 100 for _ in range(25)]
-    milestones = weights(*shares, round(100 - sum(shares), 2))
+    milestones = make_milestones(*shares, round(100 - sum(shares), 2))
     first = put(secretariat, "A-1", outputs=outputs, **milestones)
-    assert [output["target"] for output in first["outputs"]] == targets
+    assert [make_output["target"] for make_output in first["outputs"]] == targets
     assert put(secretariat, "A-1", outputs=outputs, **milestones)["version"] == 1

@@ -1,4 +1,4 @@
-"""Who may write which lines (design, section 3): nobody whom no row of the table of rights allows."""
+"""The rights to write lines, role by role (design, section 3)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,24 +18,24 @@ ITEM = {"action": "A-1", "spent": 1}
 
 @pytest.fixture
 def secretariat(secretariat: TestClient) -> TestClient:
-    """With a line that another agency leads: A-9."""
+    """The secretariat, once it wrote A-9, a line of another agency."""
     put(secretariat, "A-9", base=LEAN)
     return secretariat
 
 
-def attempts(who: TestClient) -> list[int]:
-    """Every way to write an action and a report, on a line of Dinas Sosial."""
+def attempt_writes(caller: TestClient) -> list[int]:
+    """Write an action and a report of Dinas Sosial in all eight ways and return the statuses."""
     of_action, of_report = f"{AT}/actions/A-1", f"{AT}/actions/A-1/progress/2026-Q1"
     item = {"code": "A-1", **ACTION}
     return [
-        who.put(of_action, json=ACTION, headers={}).status_code,
-        who.patch(of_action, json={"note": "x"}, headers=ANY).status_code,
-        who.put(f"{AT}/actions", json={"items": [item]}, headers=ANY).status_code,
-        who.put(of_report, json={"spent": 1}).status_code,
-        who.patch(of_report, json={"obstacle": "x"}, headers=ANY).status_code,
-        who.put(f"{AT}/progress/2026-Q1", json={"items": [ITEM]}, headers=ANY).status_code,
-        who.delete(of_report, headers=ANY).status_code,
-        who.delete(of_action, headers=ANY).status_code,
+        caller.put(of_action, json=ACTION, headers={}).status_code,
+        caller.patch(of_action, json={"note": "x"}, headers=ANY).status_code,
+        caller.put(f"{AT}/actions", json={"items": [item]}, headers=ANY).status_code,
+        caller.put(of_report, json={"spent": 1}).status_code,
+        caller.patch(of_report, json={"obstacle": "x"}, headers=ANY).status_code,
+        caller.put(f"{AT}/progress/2026-Q1", json={"items": [ITEM]}, headers=ANY).status_code,
+        caller.delete(of_report, headers=ANY).status_code,
+        caller.delete(of_action, headers=ANY).status_code,
     ]
 
 
@@ -62,32 +62,32 @@ ALLOWED = [201, 200, 200, 201, 200, 200, 204, 204]
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
 )
-def test_each_role_may_what_the_table_says(
+def test_each_role_writes_as_the_table_of_rights_allows(
     secretariat: TestClient, connect: Connect, role: Any, expected: list[int]
 ) -> None:
-    who = connect(role)
+    caller = connect(role)
     if expected[0] == 403:
-        put(secretariat, "A-1")  # so that every refusal is one of rights
+        put(secretariat, "A-1")  # so that a refusal can only concern rights
         secretariat.put(f"{AT}/actions/A-1/progress/2026-Q1", json={"spent": 1})
-    assert attempts(who) == expected
+    assert attempt_writes(caller) == expected
 
 
-def test_a_token_writes_only_with_the_scope_for_it(secretariat: TestClient, connect: Connect) -> None:
-    assert attempts(connect(("secretariat", "63.02"), scopes=(TokenScope.read,)))[0] == 403
-    assert attempts(connect(("secretariat", "63.02"), scopes=(TokenScope.write,)))[0] == 404
+def test_a_token_needs_the_write_scope(secretariat: TestClient, connect: Connect) -> None:
+    assert attempt_writes(connect(("secretariat", "63.02"), scopes=(TokenScope.read,)))[0] == 403
+    assert attempt_writes(connect(("secretariat", "63.02"), scopes=(TokenScope.write,)))[0] == 404
 
 
 def test_an_operator_takes_no_line_over_and_gives_none_away(
     secretariat: TestClient, connect: Connect
 ) -> None:
     operator = connect(OPERATOR)
-    stolen = operator.put(f"{AT}/actions/A-9", json=ACTION, headers=ANY)
-    assert refused(stolen, 403) == [("/lead_agency", "not_your_agency")]
-    assert stolen.json()["errors"][0]["value"] == HEALTH
+    takeover = operator.put(f"{AT}/actions/A-9", json=ACTION, headers=ANY)
+    assert refused(takeover, 403) == [("/lead_agency", "not_your_agency")]
+    assert takeover.json()["errors"][0]["value"] == HEALTH
     assert operator.patch(f"{AT}/actions/A-9", json={"note": "x"}, headers=ANY).status_code == 403
     put(operator, "A-1")
-    given = operator.patch(f"{AT}/actions/A-1", json={"lead_agency": HEALTH}, headers=ANY)
-    assert refused(given, 403) == [("/lead_agency", "not_your_agency")]
+    handover = operator.patch(f"{AT}/actions/A-1", json={"lead_agency": HEALTH}, headers=ANY)
+    assert refused(handover, 403) == [("/lead_agency", "not_your_agency")]
     assert [item["lead_agency"] for item in secretariat.get(f"{AT}/actions").json()["items"]] == [
         SOCIAL,
         HEALTH,
@@ -103,23 +103,23 @@ def test_an_operators_batch_is_refused_whole_or_line_by_line(
     batch = {
         "items": [{"code": "A-1", **ACTION}, {"code": "A-9", **LEAN, "title": "x"}, {"code": "A-8", **LEAN}]
     }
-    done = operator.put(f"{AT}/actions", json=batch, headers=ANY)
-    assert refused(done, 403) == [
+    reply = operator.put(f"{AT}/actions", json=batch, headers=ANY)
+    assert refused(reply, 403) == [
         ("/items/1/lead_agency", "not_your_agency"),
         ("/items/2/lead_agency", "not_your_agency"),
     ]
     assert secretariat.get(f"{AT}/actions/A-1").status_code == 404
-    each = operator.put(f"{AT}/actions?each=true", json=batch, headers=ANY).json()
-    assert [item["status"] for item in each["items"]] == ["created", "refused", "refused"]
+    result = operator.put(f"{AT}/actions?each=true", json=batch, headers=ANY).json()
+    assert [item["status"] for item in result["items"]] == ["created", "refused", "refused"]
     reports = {"items": [{"action": "A-9", "spent": 1}, {"action": "A-1", "spent": 1}]}
-    done = operator.put(f"{AT}/progress/2026-Q1", json=reports)
-    assert refused(done, 403) == [("/items/0/action", "not_your_agency")]
-    each = operator.put(f"{AT}/progress/2026-Q1?each=true", json=reports).json()
-    assert [item["status"] for item in each["items"]] == ["refused", "created"]
+    reply = operator.put(f"{AT}/progress/2026-Q1", json=reports)
+    assert refused(reply, 403) == [("/items/0/action", "not_your_agency")]
+    result = operator.put(f"{AT}/progress/2026-Q1?each=true", json=reports).json()
+    assert [item["status"] for item in result["items"]] == ["refused", "created"]
     assert [r["action"] for r in secretariat.get(f"{AT}/progress/2026-Q1").json()["items"]] == ["A-1"]
 
 
-def test_who_may_not_write_hears_that_before_anything_else(secretariat: TestClient, connect: Connect) -> None:
+def test_missing_rights_come_before_any_other_refusal(secretariat: TestClient, connect: Connect) -> None:
     reviewer = connect(("reviewer", "63"))
     assert reviewer.put(f"{AT}/actions/A-9", json=ACTION).status_code == 403  # not 428
     assert (

@@ -1,4 +1,4 @@
-"""What the database builds is what the shapes declare: the same fields, in their order, for both engines."""
+"""The JSON that each engine builds has the fields of its model, in order."""
 
 from typing import Any
 
@@ -19,20 +19,20 @@ from tests.plans.world import AT, put, put_plan, report
 pytestmark = pytest.mark.one_engine
 
 
-def fields_in_order(shape: Any, found: Any) -> None:
-    """Every object of `found` has exactly the fields of its model, in order; so do those inside it."""
-    told = shape.model_validate(found)
-    _compare(told, found)
+def check_fields(shape: Any, content: Any) -> None:
+    """Check that the content and its nested objects have exactly the fields of their models, in order."""
+    model = shape.model_validate(content)
+    _compare(model, content)
 
 
-def _compare(model: Any, found: Any) -> None:
+def _compare(model: Any, content: Any) -> None:
     if isinstance(model, BaseModel):
-        assert list(found) == list(type(model).model_fields), type(model).__name__
-        for name in found:
-            _compare(getattr(model, name), found[name])
+        assert list(content) == list(type(model).model_fields), type(model).__name__
+        for name in content:
+            _compare(getattr(model, name), content[name])
     elif isinstance(model, list):
-        for one, of in zip(model, found, strict=True):
-            _compare(one, of)
+        for item, value in zip(model, content, strict=True):
+            _compare(item, value)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def full(secretariat: TestClient) -> TestClient:
     return secretariat
 
 
-def test_lists_and_single_things_have_exactly_the_fields_of_their_shapes(full: TestClient) -> None:
+def test_replies_have_exactly_the_fields_of_their_models(full: TestClient) -> None:
     lists: dict[str, type[BaseModel]] = {
         "/v1/plans": PlanOut,
         f"{AT}/actions": ActionOut,
@@ -71,7 +71,7 @@ def test_lists_and_single_things_have_exactly_the_fields_of_their_shapes(full: T
         items = full.get(path).json()["items"]
         assert items
         for item in items:
-            fields_in_order(shape, item)
+            check_fields(shape, item)
     single: dict[str, type[BaseModel]] = {
         "/v1/plans/63.02-2027": PlanReply,
         f"{AT}/actions/A-1": ActionReply,
@@ -82,10 +82,10 @@ def test_lists_and_single_things_have_exactly_the_fields_of_their_shapes(full: T
         "/v1/summaries?region=63&period=2026": RegionSummary,
     }
     for path, shape in single.items():
-        fields_in_order(shape, full.get(path).json())
+        check_fields(shape, full.get(path).json())
 
 
-def test_empty_lists_and_objects_come_back_empty(full: TestClient) -> None:
+def test_empty_lists_and_objects_are_read_back_empty(full: TestClient) -> None:
     bare = full.get(f"{AT}/actions/A-2").json()
     assert [bare[name] for name in ("benefit_forms", "matrix_texts", "tags", "outputs")] == [[], {}, [], []]
     assert full.get(f"{AT}/actions/A-2/progress/2026-Q2").json()["evidence"] == []
@@ -103,8 +103,8 @@ def test_instants_carry_their_offset_once(full: TestClient) -> None:
     + [p.table for p in PROGRESS_PARTS],
     ids=lambda table: table.name,
 )
-def test_what_a_shape_lets_in_fits_its_column(table: Any) -> None:
-    """PostgreSQL refuses a text that is longer than its column, SQLite does not notice."""
+def test_the_longest_allowed_text_fits_its_column(table: Any) -> None:
+    """PostgreSQL refuses a longer text, SQLite stores it."""
     shapes = {part.table.name: part.shape for part in (*PARTS, *PROGRESS_PARTS) if part.shape}
     shape = shapes.get(table.name) or {
         "plan": PlanReply,
@@ -116,6 +116,8 @@ def test_what_a_shape_lets_in_fits_its_column(table: Any) -> None:
     schema = shape.model_json_schema()["properties"]
     for column in table.c:
         if column.name in schema and getattr(column.type, "length", None):
-            told = schema[column.name]
-            lengths = [one["maxLength"] for one in (told, *told.get("anyOf", ())) if "maxLength" in one]
+            field = schema[column.name]
+            lengths = [
+                variant["maxLength"] for variant in (field, *field.get("anyOf", ())) if "maxLength" in variant
+            ]
             assert all(length <= column.type.length for length in lengths), column.name

@@ -1,4 +1,4 @@
-"""What the tests of plans and progress share: agencies, a plan, actions with everything, and how to send them."""
+"""Agencies, a plan and actions for the tests of plans and progress, and calls that send them."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -57,7 +57,7 @@ ACTION: dict[str, Any] = {
         {"code": "M2", "title": "Penyaluran", "due": "2026-12-15", "weight": 70},
     ],
 }
-"""An action of which nothing is to be said but that it has no code (E02)."""
+"""An action with all its parts and one finding: it has no subactivity code (E02)."""
 
 LEAN: dict[str, Any] = {
     "title": "Baris",
@@ -67,11 +67,11 @@ LEAN: dict[str, Any] = {
     "allocation": 100,
     "budget_lines": [{"funding_source": "APBD", "amount": 100}],
 }
-"""The least that makes sense."""
+"""A minimal action."""
 
 
 def furnish(database: Database, region: str = "63.02") -> None:
-    """Insert the agencies that a region lacks as rows, without a journal: few tests are about them."""
+    """Insert the agencies that a region lacks, bypassing the journal."""
     table = get_table(AgencyRow)
     rows = [
         {
@@ -86,13 +86,13 @@ def furnish(database: Database, region: str = "63.02") -> None:
         for code, name in AGENCIES.items()
     ]
     with database.writing() as session:
-        there = set(session.scalars(sa.select(table.c.code).where(table.c.region_code == region)))
-        if missing := [row for row in rows if row["code"] not in there]:
+        present = set(session.scalars(sa.select(table.c.code).where(table.c.region_code == region)))
+        if missing := [row for row in rows if row["code"] not in present]:
             session.connection().execute(sa.insert(table), missing)
 
 
 def furnish_by_command(database: Database, region: str = "63.02") -> None:
-    """Write the agencies of a region by their command, with entries in the journal."""
+    """Write the agencies of a region through their command, which also fills the journal."""
     author = Author("test", datetime.now(UTC))
     with database.writing() as session:
         for code, name in AGENCIES.items():
@@ -101,43 +101,43 @@ def furnish_by_command(database: Database, region: str = "63.02") -> None:
 
 
 def put_plan(client: TestClient, plan: str = PLAN, **changes: Any) -> None:
-    done = client.put(f"/v1/plans/{plan}", json={"title": "RAT Kotabaru", **changes})
-    assert done.status_code == 201, done.text
+    reply = client.put(f"/v1/plans/{plan}", json={"title": "RAT Kotabaru", **changes})
+    assert reply.status_code == 201, reply.text
 
 
 def put(
     client: TestClient, code: str, *, plan: str = PLAN, base: dict[str, Any] = ACTION, **changes: Any
 ) -> Any:
-    """An action created or overwritten, as the reply shows it."""
+    """Create or overwrite an action and return the reply's body."""
     address, content = f"/v1/plans/{plan}/actions/{code}", {**base, **changes}
-    done = client.put(address, json=content)
-    if done.status_code == 428:  # there is one already
-        done = client.put(address, json=content, headers=ANY)
-    assert done.status_code in (200, 201), done.text
-    return done.json()
+    reply = client.put(address, json=content)
+    if reply.status_code == 428:  # the action exists already
+        reply = client.put(address, json=content, headers=ANY)
+    assert reply.status_code in (200, 201), reply.text
+    return reply.json()
 
 
 def put_many(client: TestClient, items: Sequence[dict[str, Any]], *, plan: str = PLAN) -> Any:
-    done = client.put(f"/v1/plans/{plan}/actions", json={"items": list(items)}, headers=ANY)
-    assert done.status_code == 200, done.text
-    return done.json()
+    reply = client.put(f"/v1/plans/{plan}/actions", json={"items": list(items)}, headers=ANY)
+    assert reply.status_code == 200, reply.text
+    return reply.json()
 
 
 def report(
     client: TestClient, code: str, quarter: int, *, plan: str = PLAN, basis: str = "", **content: Any
 ) -> Any:
-    """A report sent, overwriting an earlier one of the quarter, as the reply shows it."""
-    at = f"/v1/plans/{plan}/actions/{code}/progress/{plan[-4:]}-Q{quarter}"
-    at += f"?basis={basis}" if basis else ""
-    done = client.put(at, json=content)
-    if done.status_code == 428:
-        done = client.put(at, json=content, headers=ANY)
-    assert done.status_code in (200, 201), done.text
-    return done.json()
+    """Send a report, overwriting the quarter's earlier one, and return the reply's body."""
+    path = f"/v1/plans/{plan}/actions/{code}/progress/{plan[-4:]}-Q{quarter}"
+    path += f"?basis={basis}" if basis else ""
+    reply = client.put(path, json=content)
+    if reply.status_code == 428:
+        reply = client.put(path, json=content, headers=ANY)
+    assert reply.status_code in (200, 201), reply.text
+    return reply.json()
 
 
 def walk(client: TestClient, path: str) -> Iterator[dict[str, Any]]:
-    """Every item of a list, page by page."""
+    """Yield the items of a list, page by page."""
     url: str | None = path
     while url is not None:
         reply = client.get(url)
@@ -147,7 +147,7 @@ def walk(client: TestClient, path: str) -> Iterator[dict[str, Any]]:
 
 
 def refused(reply: httpx.Response, status: int = 422) -> list[tuple[str, str]]:
-    """(pointer, code) of everything that a reply says is wrong."""
+    """Return (pointer, code) of the errors in a refusal with this status."""
     assert reply.status_code == status, reply.text
     return [(error["pointer"], error["code"]) for error in reply.json()["errors"]]
 
