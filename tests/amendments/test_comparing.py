@@ -63,13 +63,13 @@ def apply_changes(before: dict[str, Any], changes: list[Any]) -> dict[str, Any]:
             )
         else:
             key = KEYS[name]
-            places = [
+            positions = [
                 n for n, item in enumerate(after[name]) if (item if key is None else item[key]) == path[0]
             ]
             if len(path) == 2:
-                after[name][places[0]][path[1]] = new
-            elif places:
-                del after[name][places[0]]
+                after[name][positions[0]][path[1]] = new
+            elif positions:
+                del after[name][positions[0]]
             else:
                 after[name].append(new)
     return after

@@ -1,4 +1,4 @@
-"""Packages and methods are data with an edition: replaced without code, never under what was measured by them."""
+"""Editions of packages and methods: a new one needs no code and never changes existing measurements."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.convergence.editions.rules import choose_edition
-from tests.coverage.world import ANY, SEKAPUNG, figures, put
+from tests.coverage.world import ANY, SEKAPUNG, get_figures, put
 from tests.pages import walk
 from tests.plans.world import refused
 
@@ -15,10 +15,10 @@ PACKAGES, METHODS = "/v1/service-packages", "/v1/methods"
 
 
 def edited(client: TestClient, address: str, **changes: Any) -> dict[str, Any]:
-    """An edition as it would be written anew."""
-    shown = client.get(address).json()
-    told = {"edition", "version", "in_use", "updated_at"}
-    return {**{name: value for name, value in shown.items() if name not in told}, **changes}
+    """Return the writable fields of an edition, with changes."""
+    edition = client.get(address).json()
+    read_only = {"edition", "version", "in_use", "updated_at"}
+    return {**{name: value for name, value in edition.items() if name not in read_only}, **changes}
 
 
 def test_the_default_edition_is_a_proposal(stranger: TestClient, secretariat: TestClient) -> None:
@@ -39,51 +39,54 @@ def test_the_default_edition_is_a_proposal(stranger: TestClient, secretariat: Te
 
 
 @pytest.mark.parametrize("address", [f"{PACKAGES}/1", f"{METHODS}/1"])
-def test_what_is_in_use_is_superseded_never_changed(
+def test_an_edition_in_use_cannot_be_changed(
     national_administrator: TestClient, secretariat: TestClient, address: str
 ) -> None:
     body = edited(national_administrator, address, name="Lain")
     assert secretariat.put(address, json=body, headers=ANY).status_code == 403
     assert national_administrator.put(address, json=body, headers=ANY).json()["version"] == 2
     put(secretariat, SEKAPUNG)
-    assert national_administrator.put(address, json=body, headers=ANY).status_code == 200, "nothing changes"
+    assert national_administrator.put(address, json=body, headers=ANY).status_code == 200, (
+        "an equal edition is no change"
+    )
     late = national_administrator.put(address, json={**body, "name": "Lain lagi"}, headers=ANY)
     assert (late.status_code, late.json()["code"]) == (409, "edition_in_use")
     assert national_administrator.get(address).json()["in_use"] is True
 
 
-def test_a_later_edition_leaves_what_was_measured(
+def test_a_later_edition_keeps_existing_measurements(
     national_administrator: TestClient, secretariat: TestClient
 ) -> None:
     put(secretariat, SEKAPUNG)
-    before = figures(secretariat, "63.02")
+    before = get_figures(secretariat, "63.02")
     strict = edited(national_administrator, f"{METHODS}/1", partial_coverage=79, first_year=2020)
     assert national_administrator.put(f"{METHODS}/2", json=strict).status_code == 201
-    other = edited(national_administrator, f"{PACKAGES}/1", first_year=2020)
-    other["services"] = other["services"][:1]
-    assert national_administrator.put(f"{PACKAGES}/2", json=other).status_code == 201
+    package = edited(national_administrator, f"{PACKAGES}/1", first_year=2020)
+    package["services"] = package["services"][:1]
+    assert national_administrator.put(f"{PACKAGES}/2", json=package).status_code == 201
     assert put(secretariat, SEKAPUNG, source="DTSEN lain")["status"] == "partial"
-    assert figures(secretariat, "63.02") == before
-    # The next year has not begun: its first report is by the newest.
-    refusal = secretariat.put(
-        f"/v1/coverage/2027-Q1/{SEKAPUNG}", json={**_lean(), "services": _one("livelihood")}
+    assert get_figures(secretariat, "63.02") == before
+    # The first report of the next year takes the newest edition.
+    reply = secretariat.put(
+        f"/v1/coverage/2027-Q1/{SEKAPUNG}",
+        json={**_make_lean_report(), "services": _make_service("livelihood")},
     )
-    assert refused(refusal) == [("/services/0/service", "unknown_reference")]
+    assert refused(reply) == [("/services/0/service", "unknown_reference")]
     health = put(secretariat, SEKAPUNG, {"health_insurance": (10, 6)}, period="2027-Q1")
     assert (health["service_package"], health["method"], health["status"]) == ("2", "2", "not_yet")
     year = secretariat.get("/v1/regions/63.02/editions/2027").json()
     assert (year["service_package"], year["in_use"], year["version"]) == ("2", True, 1)
 
 
-def _lean() -> dict[str, Any]:
+def _make_lean_report() -> dict[str, Any]:
     return {"target_families": 1, "source": "DTSEN", "source_period": "2026"}
 
 
-def _one(service: str) -> list[dict[str, Any]]:
+def _make_service(service: str) -> list[dict[str, Any]]:
     return [{"service": service, "eligible": 1, "served": 1}]
 
 
-def test_choosing_for_a_region_and_year(
+def test_the_edition_of_a_region_and_year_can_be_chosen_until_its_first_report(
     national_administrator: TestClient, secretariat: TestClient, connect: Callable[..., TestClient]
 ) -> None:
     address = "/v1/regions/63.02/editions/2026"
@@ -112,7 +115,7 @@ def test_choosing_for_a_region_and_year(
         assert secretariat.get(f"/v1/regions/63.02/editions/{year}").status_code == 404
 
 
-def test_editions_that_contradict_themselves(national_administrator: TestClient) -> None:
+def test_inconsistent_editions_are_refused(national_administrator: TestClient) -> None:
     method = edited(national_administrator, f"{METHODS}/1")
     for changes, error in (
         ({"weight_process": 0.3}, ("/weight_process", "sum_is_not_one")),
@@ -127,21 +130,28 @@ def test_editions_that_contradict_themselves(national_administrator: TestClient)
     ]
 
 
-def test_no_edition_for_so_early_a_year(secretariat: TestClient) -> None:
+def test_a_year_before_the_first_edition_is_409(secretariat: TestClient) -> None:
     reply = secretariat.put(
-        f"/v1/coverage/2014-Q1/{SEKAPUNG}", json={**_lean(), "services": _one("livelihood")}
+        f"/v1/coverage/2014-Q1/{SEKAPUNG}",
+        json={**_make_lean_report(), "services": _make_service("livelihood")},
     )
     assert (reply.status_code, reply.json()["code"]) == (409, "no_edition")
 
 
-def test_the_edition_of_a_year_is_the_latest_not_after_it() -> None:
-    class One:
+def test_a_year_takes_the_latest_edition_up_to_it() -> None:
+    class NumberedEdition:
         def __init__(self, edition: str, first_year: int) -> None:
             self.edition, self.first_year = edition, first_year
 
-    editions = [One("b", 2024), One("a", 2026), One("c", 2026), One("d", 2030)]
+    editions = [
+        NumberedEdition("b", 2024),
+        NumberedEdition("a", 2026),
+        NumberedEdition("c", 2026),
+        NumberedEdition("d", 2030),
+    ]
     assert [
-        (choose_edition(year, editions) or One("none", 0)).edition for year in (2020, 2025, 2026, 2031)
+        (choose_edition(year, editions) or NumberedEdition("none", 0)).edition
+        for year in (2020, 2025, 2026, 2031)
     ] == [
         "none",
         "b",

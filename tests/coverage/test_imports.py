@@ -1,4 +1,4 @@
-"""Coverage from the tables that offices keep: both layouts, both code systems, every error by its cell."""
+"""Importing coverage from the tables of offices: both layouts, both code systems, errors by cell."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from app.convergence.coverage.files.rules import read_table
 from app.convergence.editions.methods.models import Service
 from app.kit.files.books import Formula, Sheet, Value
 from app.kit.problems import Invalid
-from tests.coverage.world import AT, SEKAPUNG, VILLAGES, figures, put
+from tests.coverage.world import AT, SEKAPUNG, VILLAGES, get_figures, put
 from tests.pages import walk
 
 pytestmark = pytest.mark.one_engine
@@ -24,18 +24,18 @@ WIDE = f"{HEAD},livelihood eligible,livelihood served,safe_water eligible,safe_w
 LONG = f"{HEAD},service,eligible,served\n"
 
 
-def send(client: TestClient, data: str | bytes, name: str = "cakupan.csv", **query: Any) -> Any:
+def import_table(client: TestClient, data: str | bytes, name: str = "cakupan.csv", **query: Any) -> Any:
     raw = data.encode() if isinstance(data, str) else data
     return client.post(AT, params=KEMENDAGRI | query, files={"file": (name, raw)})
 
 
-def cells(reply: Any) -> list[tuple[str, str]]:
-    """(cell, code) of everything that is wrong."""
+def list_error_cells(reply: Any) -> list[tuple[str, str]]:
+    """Return (cell, code) of the errors in a refusal."""
     assert reply.status_code == 422, reply.text
     return [(f"{e['cell']['column']}{e['cell']['row']}", e["code"]) for e in reply.json()["errors"]]
 
 
-def workbook(rows: Sequence[Sequence[Any]], sheet: str = "Cakupan") -> bytes:
+def write_workbook(rows: Sequence[Sequence[Any]], sheet: str = "Cakupan") -> bytes:
     out = io.BytesIO()
     with xlsxwriter.Workbook(out) as book:
         page = book.add_worksheet(sheet)
@@ -44,28 +44,28 @@ def workbook(rows: Sequence[Sequence[Any]], sheet: str = "Cakupan") -> bytes:
     return out.getvalue()
 
 
-def test_wide_table_and_again(secretariat: TestClient) -> None:
+def test_a_wide_table_is_imported_once(secretariat: TestClient) -> None:
     table = WIDE + f"{VILLAGES[0]},100,DTSEN,2026-Q1,60,15,40,30\n\n{SEKAPUNG},90,DTSEN,2026-Q1,,,0,0\n"
-    done = send(secretariat, table).json()
-    assert (done["layout"], done["villages"], done["created"], done["errors"]) == ("wide", 2, 2, [])
-    assert send(secretariat, table).json()["unchanged"] == 2
-    shown = {one["village"]: one for one in walk(secretariat, f"{AT}?region=63.02")}
-    assert [one["service"] for one in shown[VILLAGES[0]]["services"]] == ["livelihood", "safe_water"]
-    assert [one["service"] for one in shown[SEKAPUNG]["services"]] == ["safe_water"]
-    assert shown[SEKAPUNG]["coverage_percent"] is None
-    assert figures(secretariat, "63.02")["served"] == 45
+    result = import_table(secretariat, table).json()
+    assert (result["layout"], result["villages"], result["created"], result["errors"]) == ("wide", 2, 2, [])
+    assert import_table(secretariat, table).json()["unchanged"] == 2
+    stored = {row["village"]: row for row in walk(secretariat, f"{AT}?region=63.02")}
+    assert [row["service"] for row in stored[VILLAGES[0]]["services"]] == ["livelihood", "safe_water"]
+    assert [row["service"] for row in stored[SEKAPUNG]["services"]] == ["safe_water"]
+    assert stored[SEKAPUNG]["coverage_percent"] is None
+    assert get_figures(secretariat, "63.02")["served"] == 45
 
 
-def test_long_table_says_a_village_once(secretariat: TestClient) -> None:
+def test_a_long_table_groups_the_services_of_a_village(secretariat: TestClient) -> None:
     table = (
         LONG
         + f"{SEKAPUNG},90,DTSEN,2026-Q1,livelihood,60,15\n{SEKAPUNG},90,,,Air minum layak,40,30\n"
         + f"{VILLAGES[0]},80,DTSEN,2026-Q1,Safe water,1.250,-\n"
     )
-    done = send(secretariat, table).json()
-    assert (done["layout"], done["villages"], done["created"]) == ("long", 2, 2)
+    result = import_table(secretariat, table).json()
+    assert (result["layout"], result["villages"], result["created"]) == ("long", 2, 2)
     reply = secretariat.get(f"{AT}/{SEKAPUNG}").json()
-    assert [(one["service"], one["served"]) for one in reply["services"]] == [
+    assert [(row["service"], row["served"]) for row in reply["services"]] == [
         ("livelihood", 15),
         ("safe_water", 30),
     ]
@@ -74,7 +74,7 @@ def test_long_table_says_a_village_once(secretariat: TestClient) -> None:
     assert reply["services"][0] == same
 
 
-def test_workbook_with_titles_and_indonesian_headings(secretariat: TestClient) -> None:
+def test_a_workbook_may_have_titles_and_indonesian_headings(secretariat: TestClient) -> None:
     rows = [
         ["CAKUPAN LAYANAN KABUPATEN KOTABARU"],
         [],
@@ -87,12 +87,12 @@ def test_workbook_with_titles_and_indonesian_headings(secretariat: TestClient) -
             "Air minum layak terlayani",
         ],
         [1, 6302012001, "Labuan Barat", 100, 40, 30],
-        [2, SEKAPUNG, "Desa " + _name(secretariat, SEKAPUNG), "1.100", "40", 12.0],
+        [2, SEKAPUNG, "Desa " + _get_name(secretariat, SEKAPUNG), "1.100", "40", 12.0],
     ]
-    done = send(
-        secretariat, workbook(rows), "cakupan.xlsx", source="Dinas PU", source_period="2026-S1"
+    result = import_table(
+        secretariat, write_workbook(rows), "cakupan.xlsx", source="Dinas PU", source_period="2026-S1"
     ).json()
-    assert (done["sheet"], done["created"]) == ("Cakupan", 2)
+    assert (result["sheet"], result["created"]) == ("Cakupan", 2)
     reply = secretariat.get(f"{AT}/{SEKAPUNG}").json()
     assert (reply["source"], reply["source_period"], reply["target_families"]) == (
         "Dinas PU",
@@ -101,11 +101,11 @@ def test_workbook_with_titles_and_indonesian_headings(secretariat: TestClient) -
     )
 
 
-def _name(client: TestClient, code: str) -> str:
+def _get_name(client: TestClient, code: str) -> str:
     return str(client.get(f"/v1/regions/{code}").json()["name"])
 
 
-def test_every_error_by_its_cell_and_nothing_written(secretariat: TestClient) -> None:
+def test_all_errors_name_their_cell_and_nothing_is_written(secretariat: TestClient) -> None:
     table = (
         WIDE
         + f"{VILLAGES[0]},100,DTSEN,2026-Q1,60,61,40,\n"
@@ -114,8 +114,8 @@ def test_every_error_by_its_cell_and_nothing_written(secretariat: TestClient) ->
         + f"{SEKAPUNG},90,DTSEN,2026-Q1,1,1,,\n{SEKAPUNG},90,DTSEN,2026-Q1,1,1,,\n"
         + ",90,DTSEN,2026-Q1,1,1,,\n63.02.05,90,DTSEN,2026-Q1,1,1,,\n63.02.05.9999,90,DTSEN,2026-Q1,1,1,,\n"
     )
-    reply = send(secretariat, table)
-    assert sorted(cells(reply)) == sorted(
+    reply = import_table(secretariat, table)
+    assert sorted(list_error_cells(reply)) == sorted(
         [
             ("F2", "served_over_eligible"),
             ("H2", "blank_cell"),
@@ -133,10 +133,10 @@ def test_every_error_by_its_cell_and_nothing_written(secretariat: TestClient) ->
             ("A9", "unknown_reference"),
         ]
     )
-    error = next(one for one in reply.json()["errors"] if one["code"] == "served_over_eligible")
+    error = next(row for row in reply.json()["errors"] if row["code"] == "served_over_eligible")
     assert (error["value"], error["allowed"]) == (61, "≤ 60")
     assert list(walk(secretariat, f"{AT}?region=63.02")) == []
-    good = send(secretariat, table + f"{VILLAGES[3]},90,DTSEN,2026-Q1,1,1,,\n", each="true").json()
+    good = import_table(secretariat, table + f"{VILLAGES[3]},90,DTSEN,2026-Q1,1,1,,\n", each="true").json()
     assert (good["villages"], good["created"], good["refused"]) == (8, 1, 7)
     assert len(good["errors"]) == 14
 
@@ -152,24 +152,27 @@ def test_every_error_by_its_cell_and_nothing_written(secretariat: TestClient) ->
         ("desa,service,eligible,served", [("A30", "missing_heading")]),
     ],
 )
-def test_headings(secretariat: TestClient, head: str, wrong: list[tuple[str, str]]) -> None:
-    assert cells(send(secretariat, f"{head}\n{SEKAPUNG},1\n")) == wrong
+def test_wrong_headings_are_refused(secretariat: TestClient, head: str, wrong: list[tuple[str, str]]) -> None:
+    assert list_error_cells(import_table(secretariat, f"{head}\n{SEKAPUNG},1\n")) == wrong
 
 
-def test_code_system_is_declared_and_names_are_checked(secretariat: TestClient) -> None:
+def test_an_import_needs_a_code_system_and_checks_names(secretariat: TestClient) -> None:
     reply = secretariat.post(AT, files={"file": ("x.csv", b"x")})
     assert (reply.status_code, reply.json()["errors"][0]["parameter"]) == (400, "code_system")
     named = f"{HEAD},desa,kecamatan,livelihood eligible,livelihood served\n"
     row = f"{VILLAGES[0]},1,DTSEN,2026,{{}},{{}},1,1\n"
     assert (
-        send(secretariat, named + row.format("LABUAN  BARAT", "Kec. Pulau Sembilan")).json()["created"] == 1
+        import_table(secretariat, named + row.format("LABUAN  BARAT", "Kec. Pulau Sembilan")).json()[
+            "created"
+        ]
+        == 1
     )
-    wrong = send(secretariat, named + row.format("Teluk Sungai", "Kelumpang"))
-    assert cells(wrong) == [("E2", "name_of_another"), ("F2", "name_of_another")]
+    wrong = import_table(secretariat, named + row.format("Teluk Sungai", "Kelumpang"))
+    assert list_error_cells(wrong) == [("E2", "name_of_another"), ("F2", "name_of_another")]
 
 
 @pytest.mark.both_engines
-def test_bps_codes_lead_to_the_regency_and_names_to_the_village(secretariat: TestClient) -> None:
+def test_bps_codes_give_the_regency_and_names_the_village(secretariat: TestClient) -> None:
     head = f"{HEAD},kecamatan,desa,livelihood eligible,livelihood served\n"
 
     def row(code: str, district: str, village: str) -> str:
@@ -180,9 +183,9 @@ def test_bps_codes_lead_to_the_regency_and_names_to_the_village(secretariat: Tes
         + row("6302010001", "Pulau Sembilan", "Labuan Barat")
         + row("6302010002", "Pulau Sembilan", "Tengah")
     )
-    assert send(secretariat, table, **BPS).json()["created"] == 2
+    assert import_table(secretariat, table, **BPS).json()["created"] == 2
     assert secretariat.get(f"{AT}/{VILLAGES[0]}").status_code == 200
-    wrong = send(
+    wrong = import_table(
         secretariat,
         head
         + row("6302010001", "Pulau Sembilan", "Labuan Barit")
@@ -194,7 +197,7 @@ def test_bps_codes_lead_to_the_regency_and_names_to_the_village(secretariat: Tes
         + row("6302010007", "Pulau Sembilan", "Maradapan"),
         **BPS,
     )
-    assert sorted(cells(wrong)) == [
+    assert sorted(list_error_cells(wrong)) == [
         ("A5", "unknown_reference"),
         ("A6", "malformed_village_code"),
         ("A8", "duplicate_key"),
@@ -202,31 +205,33 @@ def test_bps_codes_lead_to_the_regency_and_names_to_the_village(secretariat: Tes
         ("E4", "blank_cell"),
         ("F2", "unresolved_village"),
     ]
-    nearest = next(one for one in wrong.json()["errors"] if one["cell"]["row"] == 2)["nearest"]
+    nearest = next(row for row in wrong.json()["errors"] if row["cell"]["row"] == 2)["nearest"]
     assert nearest[0] == "63.02.01.2001 Labuan Barat"
 
 
-def test_who_may_import(connect: Callable[..., TestClient], secretariat: TestClient) -> None:
+def test_only_the_secretariat_imports_and_a_retry_imports_once(
+    connect: Callable[..., TestClient], secretariat: TestClient
+) -> None:
     table = WIDE + f"{SEKAPUNG},90,DTSEN,2026-Q1,1,1,,\n"
-    assert send(connect(), table).status_code == 404
-    assert send(connect(("reader", "63")), table).status_code == 403
-    assert send(secretariat, table, dry_run="true").json()["created"] == 1
+    assert import_table(connect(), table).status_code == 404
+    assert import_table(connect(("reader", "63")), table).status_code == 403
+    assert import_table(secretariat, table, dry_run="true").json()["created"] == 1
     assert secretariat.get(f"{AT}/{SEKAPUNG}").status_code == 404
     headers = {"Idempotency-Key": "cakupan"}
-    sent = {"params": KEMENDAGRI, "headers": headers, "files": {"file": ("x.csv", table.encode())}}
-    assert secretariat.post(AT, **sent).json()["created"] == 1
-    assert secretariat.post(AT, **sent).json()["created"] == 1
+    request = {"params": KEMENDAGRI, "headers": headers, "files": {"file": ("x.csv", table.encode())}}
+    assert secretariat.post(AT, **request).json()["created"] == 1
+    assert secretariat.post(AT, **request).json()["created"] == 1
     put(secretariat, SEKAPUNG)
 
 
-def test_a_row_of_a_village_that_differs_from_the_one_before() -> None:
+def test_contradicting_rows_of_a_village_are_errors() -> None:
     rows: list[list[Value]] = [
         ["kode", "keluarga sasaran", "layanan", "sasaran", "terlayani"],
         [SEKAPUNG, 10, "Livelihood", 5, 5],
         [SEKAPUNG, 11, "Livelihood", 5, 5],
         [SEKAPUNG, 10, "x", 5, Formula("=1")],
     ]
-    services = [_service("livelihood")]
+    services = [_make_service("livelihood")]
     (village,) = read_table(Sheet("S", rows), 0, services).villages
     assert [(e.cell and (e.cell.row, e.cell.column), e.kind.code) for e in village.errors] == [
         ((3, "B"), "row_differs"),
@@ -237,5 +242,5 @@ def test_a_row_of_a_village_that_differs_from_the_one_before() -> None:
         read_table(Sheet("S", [["kode", "layanan"]]), 0, services)
 
 
-def _service(code: str) -> Service:
+def _make_service(code: str) -> Service:
     return Service(code=code, name=code, name_english=code.capitalize(), strategy="raise_income")

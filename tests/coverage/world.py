@@ -1,4 +1,4 @@
-"""What the tests of coverage share: villages of Kotabaru, reports, and how to send them."""
+"""Villages of Kotabaru, their reports, and calls that send them."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ PERIOD = "2026-Q2"
 AT = f"/v1/coverage/{PERIOD}"
 ANY = {"If-Match": "*"}
 VILLAGES = [f"63.02.01.200{n}" for n in range(1, 6)]
-"""Those of the district 63.02.01."""
+"""Villages of the district 63.02.01."""
 SEKAPUNG = "63.02.05.2001"
-"""One of another district."""
+"""A village of another district."""
 
 FULL: dict[str, tuple[int, int]] = {
     "health_insurance": (100, 90),
@@ -31,10 +31,10 @@ FULL: dict[str, tuple[int, int]] = {
 }
 
 
-def report(
+def make_report(
     services: dict[str, tuple[int, int]] | None = None, families: int = 100, **changes: Any
 ) -> dict[str, Any]:
-    """A report of a village, by service (eligible, served)."""
+    """Make a village's report from (eligible, served) by service."""
     return {
         "target_families": families,
         "source": "DTSEN",
@@ -54,22 +54,22 @@ def put(
     period: str = PERIOD,
     **changes: Any,
 ) -> Any:
-    """A village's coverage created or overwritten, as the reply shows it."""
-    at = f"/v1/coverage/{period}/{village}"
-    headers = ANY if client.get(at).status_code == 200 else {}
-    done = client.put(at, json=report(services, **changes), headers=headers)
-    assert done.status_code in (200, 201), done.text
-    return done.json()
+    """Create or overwrite a village's coverage and return the reply's body."""
+    path = f"/v1/coverage/{period}/{village}"
+    headers = ANY if client.get(path).status_code == 200 else {}
+    reply = client.put(path, json=make_report(services, **changes), headers=headers)
+    assert reply.status_code in (200, 201), reply.text
+    return reply.json()
 
 
-def figures(client: TestClient, region: str, period: str = PERIOD) -> Any:
+def get_figures(client: TestClient, region: str, period: str = PERIOD) -> Any:
     reply = client.get(f"/v1/regions/{region}/coverage", params={"period": period})
     assert reply.status_code == 200, reply.text
     return reply.json()
 
 
 def add_villages(database: Database, regency: str, districts: int, each: int) -> list[str]:
-    """Districts and villages of a regency that the small reference data has none of."""
+    """Add districts and villages to a regency without any in the tests' reference data."""
     codes = [f"{regency}.{d:02}" for d in range(1, districts + 1)]
     villages = [f"{code}.{2000 + n}" for code in codes for n in range(1, each + 1)]
     rows = [
@@ -90,4 +90,4 @@ def add_villages(database: Database, regency: str, districts: int, each: int) ->
 
 
 def item(village: str, services: dict[str, tuple[int, int]] | None = None, **changes: Any) -> dict[str, Any]:
-    return {"village": village, **report(services, **changes)}
+    return {"village": village, **make_report(services, **changes)}

@@ -1,4 +1,4 @@
-"""The findings of a plan: all of its lines, its reports and the plan itself, in one pass."""
+"""The findings of a plan: those of its lines, its reports and the plan itself."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,16 @@ from app.plans.actions.models import ActionRow, LocationRow
 from app.plans.findings.kinds import list_kinds
 from app.reference.nomenclature.models import SubactivityRow
 from tests.database import OneTransaction
-from tests.findings.world import CLEAN, CODE, OTHER, VILLAGE, at, checked, codes, recipients
+from tests.findings.world import (
+    CLEAN,
+    CODE,
+    OTHER,
+    VILLAGE,
+    get_findings,
+    list_codes,
+    make_locations,
+    make_recipients,
+)
 from tests.plans.world import ANY, AT, HEALTH, PLAN, SOCIAL, WORKS, put, put_many, report
 
 pytestmark = pytest.mark.one_engine
@@ -25,8 +34,8 @@ def change_plan(client: TestClient, **changes: Any) -> None:
     assert client.patch(AT, json=changes, headers=ANY).status_code == 200
 
 
-def test_a_plan_without_lines_has_nothing_to_mend(secretariat: TestClient) -> None:
-    body = checked(secretariat)
+def test_a_plan_without_lines_has_no_findings(secretariat: TestClient) -> None:
+    body = get_findings(secretariat)
     assert (body["lines"], body["errors"], body["warnings"], body["counts"], body["items"]) == (
         0,
         0,
@@ -36,14 +45,16 @@ def test_a_plan_without_lines_has_nothing_to_mend(secretariat: TestClient) -> No
     )
 
 
-def test_everything_comes_in_one_order(secretariat: TestClient, connect: Callable[..., TestClient]) -> None:
+def test_findings_are_sorted_by_code_and_line(
+    secretariat: TestClient, connect: Callable[..., TestClient]
+) -> None:
     change_plan(secretariat, **LOCUS)
     put(secretariat, "A-2", base=OTHER, subactivity_code=None)
     put(secretariat, "A-1", base=CLEAN)
     put(secretariat, "A-3", base=CLEAN, components=[{"code": "C", "component_class": "supporting"}])
     report(secretariat, "A-1", 1, spent=300_000_000)
     report(secretariat, "A-1", 2, spent=200_000_000, outputs=[{"code": "O1", "achieved": 1}])
-    assert codes(secretariat) == [
+    assert list_codes(secretariat) == [
         ("E02", "A-2"),
         ("E06", "A-1"),
         ("E06", "A-1"),
@@ -58,32 +69,32 @@ def test_everything_comes_in_one_order(secretariat: TestClient, connect: Callabl
         ("W07", "A-2"),
         ("W09", None),
     ]
-    body = checked(secretariat)
+    body = get_findings(secretariat)
     assert (body["lines"], body["errors"], body["warnings"]) == (3, 4, 9)
     fell, split = (item for item in body["items"] if item["code"] == "E06")
     assert (split["period"], split["pointer"]) == ("2026-Q2", "/spending/0/amount")
     assert (fell["period"], fell["pointer"]) == ("2026-Q2", "/spent")
     assert fell["values"]["before"] == 300_000_000
-    # what is wrong with a report holds up its quarter, not the plan
+    # errors of a report block its quarter, not the plan
     refused = connect(("chair", "63.02")).post(f"{AT}/submit?dry_run=true", json={}, headers=ANY).json()
     assert [error["pointer"] for error in refused["errors"]] == ["/actions/A-2/subactivity_code"]
 
 
-def test_items_are_filtered_and_counts_are_not(secretariat: TestClient) -> None:
+def test_filters_apply_to_items_but_not_to_counts(secretariat: TestClient) -> None:
     put(secretariat, "A-1", base=CLEAN)
     put(secretariat, "A-2", base=OTHER, subactivity_code=None)
-    put(secretariat, "A-3", base=CLEAN, lead_agency=WORKS, **at("63.02.05"))
+    put(secretariat, "A-3", base=CLEAN, lead_agency=WORKS, **make_locations("63.02.05"))
     every = [("E02", "A-2"), ("W01", "A-3"), ("W07", "A-1")]
-    assert codes(secretariat) == every
-    assert codes(secretariat, severity="error") == every[:1]
-    assert codes(secretariat, severity="warning") == every[1:]
-    assert codes(secretariat, code=["W01", "E02"]) == every[:2]
-    assert codes(secretariat, action="A-2") == [every[0], every[2]]
-    assert codes(secretariat, agency=SOCIAL) == [every[2]]
-    assert codes(secretariat, agency=HEALTH) == [every[0], every[2]]
-    assert codes(secretariat, agency=WORKS, severity="error") == []
-    assert codes(secretariat, action="A-9") == []
-    assert checked(secretariat, action="A-9")["counts"] == checked(secretariat)["counts"]
+    assert list_codes(secretariat) == every
+    assert list_codes(secretariat, severity="error") == every[:1]
+    assert list_codes(secretariat, severity="warning") == every[1:]
+    assert list_codes(secretariat, code=["W01", "E02"]) == every[:2]
+    assert list_codes(secretariat, action="A-2") == [every[0], every[2]]
+    assert list_codes(secretariat, agency=SOCIAL) == [every[2]]
+    assert list_codes(secretariat, agency=HEALTH) == [every[0], every[2]]
+    assert list_codes(secretariat, agency=WORKS, severity="error") == []
+    assert list_codes(secretariat, action="A-9") == []
+    assert get_findings(secretariat, action="A-9")["counts"] == get_findings(secretariat)["counts"]
     refused = secretariat.get(f"{AT}/findings?code=W99")
     assert refused.status_code == 400
     (error,) = refused.json()["errors"]
@@ -91,10 +102,10 @@ def test_items_are_filtered_and_counts_are_not(secretariat: TestClient) -> None:
     assert "W10" in error["allowed"]
 
 
-def test_an_overlap_names_both_lines_their_agencies_and_what_coincides(secretariat: TestClient) -> None:
+def test_the_message_of_an_overlap_names_lines_agencies_and_coincidence(secretariat: TestClient) -> None:
     put(secretariat, "A-1", base=CLEAN)
     put(secretariat, "A-2", base=OTHER)
-    indonesian, english = (checked(secretariat, language)["items"][0] for language in ("id", "en"))
+    indonesian, english = (get_findings(secretariat, language)["items"][0] for language in ("id", "en"))
     assert indonesian["message"] == (
         "“A-1” (Dinas Sosial) dan “A-2” (Dinas Kesehatan) memberi barang kepada keluarga yang sama "
         f"pada bulan 1–12; tempat yang sama: 1 ({VILLAGE})"
@@ -109,48 +120,50 @@ def test_an_overlap_names_both_lines_their_agencies_and_what_coincides(secretari
     assert english["type"] == "/findings/W07"
 
 
-def test_the_same_is_said_of_a_line_by_itself_in_a_batch_and_in_the_plan(secretariat: TestClient) -> None:
+def test_a_line_has_the_same_findings_alone_in_a_batch_and_in_the_plan(secretariat: TestClient) -> None:
     change_plan(secretariat, **LOCUS)
-    odd = {**CLEAN, **recipients(count=1, source_period="2020"), "lead_agency": HEALTH}
+    odd = {**CLEAN, **make_recipients(count=1, source_period="2020"), "lead_agency": HEALTH}
     lines = [{**CLEAN, "code": f"A-{n}"} for n in range(1, 6)] + [{**odd, "code": "A-6"}]
-    sent = put_many(secretariat, lines)
-    of_plan = [code for code, action in codes(secretariat, action="A-6") if action == "A-6"]
+    batch = put_many(secretariat, lines)
+    of_plan = [code for code, action in list_codes(secretariat, action="A-6") if action == "A-6"]
     assert of_plan == ["W06", "W09"]
-    assert [finding["code"] for finding in sent["items"][5]["findings"]] == of_plan
+    assert [finding["code"] for finding in batch["items"][5]["findings"]] == of_plan
     alone = secretariat.get(f"{AT}/actions/A-6").json()["findings"]
     assert [finding["code"] for finding in alone] == ["W06"] + ["W07"] * 5 + ["W09"]
-    told = [finding for finding in alone if finding["code"] != "W07"]
-    shown = [
+    line_findings = [finding for finding in alone if finding["code"] != "W07"]
+    plan_findings = [
         {name: value for name, value in item.items() if name not in ("action", "period")}
-        for item in checked(secretariat, action="A-6")["items"]
+        for item in get_findings(secretariat, action="A-6")["items"]
         if item["action"] == "A-6"
     ]
-    assert told == shown
-    assert [finding["code"] for finding in sent["items"][0]["findings"]] == ["W05"]
+    assert line_findings == plan_findings
+    assert [finding["code"] for finding in batch["items"][0]["findings"]] == ["W05"]
 
 
-def test_what_reference_data_left_behind(secretariat: TestClient, database: OneTransaction) -> None:
-    """Codes of another level and places elsewhere are refused when they are written; data may change later."""
+def test_later_changes_of_reference_data_leave_errors(
+    secretariat: TestClient, database: OneTransaction
+) -> None:
+    """Writing refuses such codes and places, but later changes of the data can leave them."""
     put(secretariat, "A-1", base=CLEAN)
     tag = secretariat.get(f"{AT}/findings").headers["ETag"]
     with database.writing() as session:
         session.execute(sa.update(get_table(ActionRow)).values(subactivity_code="1.06.04.1.01.0001"))
         session.execute(sa.update(get_table(LocationRow)).values(region_code="63.03"))
-    assert codes(secretariat, severity="error") == [("E03", "A-1"), ("E04", "A-1")]
+    assert list_codes(secretariat, severity="error") == [("E03", "A-1"), ("E04", "A-1")]
     with database.writing() as session:
         session.execute(sa.update(get_table(ActionRow)).values(subactivity_code=CODE))
         table = get_table(SubactivityRow)
         session.execute(sa.update(table).where(table.c.code == CODE).values(retired=True))
-    assert codes(secretariat, severity="error") == [("E02", "A-1"), ("E04", "A-1")]
+    assert list_codes(secretariat, severity="error") == [("E02", "A-1"), ("E04", "A-1")]
     assert tag
 
 
-def test_304_until_something_is_written(secretariat: TestClient) -> None:
+def test_the_tag_changes_with_writes_and_language(secretariat: TestClient) -> None:
     put(secretariat, "A-1", base=CLEAN)
     first = secretariat.get(f"{AT}/findings")
     same = {"If-None-Match": first.headers["ETag"]}
     assert secretariat.get(f"{AT}/findings", headers=same).status_code == 304
-    # a language of its own, and a report that changes what is said
+    # each language has its own tag, and a report changes it
     assert secretariat.get(f"{AT}/findings", headers={**same, "Accept-Language": "en"}).status_code == 200
     report(secretariat, "A-1", 1, spent=1)
     assert secretariat.get(f"{AT}/findings", headers=same).status_code == 200
@@ -165,21 +178,21 @@ def test_strangers_see_no_findings(secretariat: TestClient, stranger: TestClient
         assert stranger.get(f"{AT}/{path}").status_code == 404
 
 
-def test_as_many_statements_for_three_hundred_lines_as_for_three(
+def test_three_hundred_lines_cost_as_many_statements_as_three(
     secretariat: TestClient, database: OneTransaction
 ) -> None:
     change_plan(secretariat, **LOCUS)
 
-    def statements(number: int) -> tuple[int, int]:
-        places = at(*(f"63.02.{n:02}" for n in range(1, 6)))
+    def count_statements(number: int) -> tuple[int, int]:
+        places = make_locations(*(f"63.02.{n:02}" for n in range(1, 6)))
         base = {**CLEAN, **places, "lead_agency": WORKS}
         put_many(
             secretariat,
             [{**base, "code": f"A-{n:03}", "lead_agency": (WORKS, HEALTH)[n % 2]} for n in range(number)],
         )
         items = [{"action": f"A-{n:03}", "spent": number + n} for n in range(number)]
-        done = secretariat.put(f"{AT}/progress/2026-Q1", json={"items": items}, headers=ANY)
-        assert done.status_code == 200, done.text
+        reply = secretariat.put(f"{AT}/progress/2026-Q1", json={"items": items}, headers=ANY)
+        assert reply.status_code == 200, reply.text
         counts = []
         for path in ("findings", "actions/A-000"):
             database.statements.clear()
@@ -187,16 +200,16 @@ def test_as_many_statements_for_three_hundred_lines_as_for_three(
             counts.append(len(database.statements))
         return counts[0], counts[1]
 
-    few = statements(3)
-    assert few == statements(300)
+    few = count_statements(3)
+    assert few == count_statements(300)
     assert few[0] <= 14
 
 
-# The documents
+# Documentation
 
 
 @pytest.mark.parametrize("kind", list_kinds(), ids=lambda kind: kind.code)
-def test_every_kind_is_documented_at_its_address(anonymous: TestClient, kind: Any) -> None:
+def test_a_kind_is_documented_at_its_address(anonymous: TestClient, kind: Any) -> None:
     body = anonymous.get(f"/findings/{kind.code}").json()
     assert (body["code"], body["severity"]) == (kind.code, kind.severity)
     for words in (body["title"], body["hint"], body["source"], *body["messages"]):
@@ -204,27 +217,27 @@ def test_every_kind_is_documented_at_its_address(anonymous: TestClient, kind: An
         assert re.search(r"\w", words["en"])
 
 
-def test_the_list_of_kinds(anonymous: TestClient) -> None:
+def test_the_list_shows_all_kinds(anonymous: TestClient) -> None:
     body = anonymous.get("/findings").json()
     assert [item["code"] for item in body["items"]] == [kind.code for kind in list_kinds()]
     assert anonymous.get("/findings/E10").status_code == 404
 
 
-def test_an_import_tells_what_is_to_be_said_of_the_plan_too(secretariat: TestClient) -> None:
+def test_an_import_returns_the_findings_of_the_plan_too(secretariat: TestClient) -> None:
     change_plan(secretariat, **LOCUS)
     put(secretariat, "A-1", base=CLEAN)
     put(secretariat, "A-2", base=OTHER)
     matrix = secretariat.get(f"{AT}/matrix.csv").content
-    done = secretariat.post(f"{AT}/imports?dry_run=true", files={"file": ("matrix.csv", matrix, "text/csv")})
-    assert done.status_code == 200, done.text
-    report = done.json()
+    reply = secretariat.post(f"{AT}/imports?dry_run=true", files={"file": ("matrix.csv", matrix, "text/csv")})
+    assert reply.status_code == 200, reply.text
+    report = reply.json()
     assert [finding["code"] for finding in report["plan_findings"]] == ["W04", "W07", "W09"]
     assert [(f["line"], f["code"]) for f in report["findings"]] == [("A-1", "W05"), ("A-2", "W05")]
     assert all(f["type"].startswith("/findings/") and f["hint"] for f in report["findings"])
     assert report["plan"] == PLAN
 
 
-def test_warnings_travel_with_a_submission_each_by_name(
+def test_a_submission_returns_its_warnings(
     secretariat: TestClient, connect: Callable[..., TestClient]
 ) -> None:
     change_plan(secretariat, **LOCUS)
@@ -232,5 +245,5 @@ def test_warnings_travel_with_a_submission_each_by_name(
     put(secretariat, "A-2", base=OTHER)
     trial = connect(("chair", "63.02")).post(f"{AT}/submit?dry_run=true", json={}, headers=ANY)
     assert trial.status_code == 200, trial.text
-    assert trial.json()["findings"] == checked(secretariat)["items"]
+    assert trial.json()["findings"] == get_findings(secretariat)["items"]
     assert trial.json()["warnings"] == len(trial.json()["findings"]) == 5

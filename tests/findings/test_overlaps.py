@@ -1,4 +1,4 @@
-"""Overlap of two lines (W07): what coincides, the pairs of a plan, and how much work they are."""
+"""Overlaps of two lines (W07): what coincides, the pairs of a plan, and the cost of finding them."""
 
 import itertools
 import random
@@ -13,17 +13,27 @@ from app.plans.overlaps.queries import select_candidates, select_overlapping
 from app.plans.overlaps.rules import find_coincidence, find_common_places, parse_pair
 from tests.common import ConnectAs, begin_with
 from tests.database import OneTransaction
-from tests.findings.world import CLEAN, DISTRICT, NEXT_VILLAGE, OTHER, VILLAGE, at, checked, line, recipients
+from tests.findings.world import (
+    CLEAN,
+    DISTRICT,
+    NEXT_VILLAGE,
+    OTHER,
+    VILLAGE,
+    get_findings,
+    make_line,
+    make_locations,
+    make_recipients,
+)
 from tests.plans.world import AT, HEALTH, LEAN, PARTNER, SOCIAL, WORKS, furnish, put, put_many, put_plan, walk
 
 
-def plan(connect: ConnectAs, database: OneTransaction) -> None:
+def write_plan(connect: ConnectAs, database: OneTransaction) -> None:
     """Write the agencies and an empty plan."""
     furnish(database)
     put_plan(connect(("secretariat", "63.02")))
 
 
-world, database = begin_with(plan)
+world, database = begin_with(write_plan)
 
 
 @pytest.fixture
@@ -35,69 +45,69 @@ def secretariat(connect: ConnectAs) -> TestClient:
 GROUPS = {"vulnerable_groups": ["lansia"]}
 
 
-def months(first: int | None, last: int | None) -> dict[str, Any]:
+def make_months(first: int | None, last: int | None) -> dict[str, Any]:
     return {"first_month": first, "last_month": last}
 
 
 @pytest.mark.one_engine
 @pytest.mark.parametrize(
-    ("one", "other", "overlaps"),
+    ("change", "other_change", "overlaps"),
     [
         ({}, {}, True),
         ({}, {"lead_agency": SOCIAL}, False),
         ({}, {"benefit_forms": ["cash"]}, False),
         ({"benefit_forms": ["cash", "goods"]}, {}, True),
         ({}, {"benefit_forms": []}, False),
-        ({}, recipients(kind="persons"), False),
+        ({}, make_recipients(kind="persons"), False),
         ({}, {"recipients": []}, False),
-        ({}, recipients(decile_from=3, decile_to=4), False),
-        ({}, recipients(decile_from=2, decile_to=4), True),
-        ({}, recipients(decile_from=None, decile_to=None), True),
-        ({}, recipients(**GROUPS), True),
-        (recipients(**GROUPS), recipients(vulnerable_groups=["nelayan"]), False),
-        (recipients(**GROUPS), recipients(vulnerable_groups=["nelayan", "lansia"]), True),
-        ({}, at(NEXT_VILLAGE), False),
-        ({}, at(NEXT_VILLAGE, VILLAGE), True),
-        ({}, at(DISTRICT), True),
-        ({}, at("63.02"), True),
-        (at("63.02.01"), at("63.02.02"), False),
-        (at("63.02.01"), at("63.02.05.2001"), False),
+        ({}, make_recipients(decile_from=3, decile_to=4), False),
+        ({}, make_recipients(decile_from=2, decile_to=4), True),
+        ({}, make_recipients(decile_from=None, decile_to=None), True),
+        ({}, make_recipients(**GROUPS), True),
+        (make_recipients(**GROUPS), make_recipients(vulnerable_groups=["nelayan"]), False),
+        (make_recipients(**GROUPS), make_recipients(vulnerable_groups=["nelayan", "lansia"]), True),
+        ({}, make_locations(NEXT_VILLAGE), False),
+        ({}, make_locations(NEXT_VILLAGE, VILLAGE), True),
+        ({}, make_locations(DISTRICT), True),
+        ({}, make_locations("63.02"), True),
+        (make_locations("63.02.01"), make_locations("63.02.02"), False),
+        (make_locations("63.02.01"), make_locations("63.02.05.2001"), False),
         ({}, {"locations": []}, False),
-        (months(1, 6), months(7, 12), False),
-        (months(1, 7), months(7, 12), True),
-        (months(9, None), months(None, 8), False),
-        (months(9, None), months(None, None), True),
+        (make_months(1, 6), make_months(7, 12), False),
+        (make_months(1, 7), make_months(7, 12), True),
+        (make_months(9, None), make_months(None, 8), False),
+        (make_months(9, None), make_months(None, None), True),
     ],
 )
-def test_when_two_lines_overlap(
-    secretariat: TestClient, one: dict[str, Any], other: dict[str, Any], overlaps: bool
+def test_two_lines_overlap_or_not(
+    secretariat: TestClient, change: dict[str, Any], other_change: dict[str, Any], overlaps: bool
 ) -> None:
-    """The rule and the database say the same, whichever line comes first."""
-    assert (find_coincidence(line(**one), line(OTHER, **other)) is not None) == overlaps
-    assert find_coincidence(line(**one), line(OTHER, **other)) == find_coincidence(
-        line(OTHER, **other), line(**one)
+    """The rule and the database agree, in both orders of the lines."""
+    assert (find_coincidence(make_line(**change), make_line(OTHER, **other_change)) is not None) == overlaps
+    assert find_coincidence(make_line(**change), make_line(OTHER, **other_change)) == find_coincidence(
+        make_line(OTHER, **other_change), make_line(**change)
     )
     for first, second in (("A-1", "A-2"), ("A-2", "A-1")):
-        put_many(secretariat, [{"code": first, **CLEAN, **one}, {"code": second, **OTHER, **other}])
-        found = [item["pair"] for item in walk(secretariat, f"{AT}/overlaps?action={first}")]
-        assert found == (["A-1~A-2"] if overlaps else [])
+        put_many(secretariat, [{"code": first, **CLEAN, **change}, {"code": second, **OTHER, **other_change}])
+        pairs = [item["pair"] for item in walk(secretariat, f"{AT}/overlaps?action={first}")]
+        assert pairs == (["A-1~A-2"] if overlaps else [])
 
 
-def test_what_coincides() -> None:
-    one = line(
-        **at(DISTRICT, "63.02.05.2001"),
-        **months(3, None),
+def test_the_coincidence_names_agencies_forms_recipients_places_and_months() -> None:
+    line = make_line(
+        **make_locations(DISTRICT, "63.02.05.2001"),
+        **make_months(3, None),
         benefit_forms=["goods", "cash", "access"],
-        **recipients(decile_from=1, decile_to=4, vulnerable_groups=["lansia", "nelayan"]),
+        **make_recipients(decile_from=1, decile_to=4, vulnerable_groups=["lansia", "nelayan"]),
     )
-    other = line(
+    other = make_line(
         OTHER,
-        **at(VILLAGE, NEXT_VILLAGE, "63.02.05"),
-        **months(None, 10),
+        **make_locations(VILLAGE, NEXT_VILLAGE, "63.02.05"),
+        **make_months(None, 10),
         benefit_forms=["cash", "goods"],
-        **recipients(decile_from=3, decile_to=None, vulnerable_groups=["nelayan"]),
+        **make_recipients(decile_from=3, decile_to=None, vulnerable_groups=["nelayan"]),
     )
-    assert find_coincidence(one, other) == {
+    assert find_coincidence(line, other) == {
         "agencies": [HEALTH, SOCIAL],
         "benefit_forms": ["cash", "goods"],
         "recipients": [
@@ -122,21 +132,21 @@ def test_what_coincides() -> None:
         ("A~B~C", None),
     ],
 )
-def test_key_of_a_pair(text: str, pair: str | None) -> None:
-    found = parse_pair(text)
-    assert (found and str(found)) == pair
+def test_the_key_of_a_pair_sorts_its_lines(text: str, pair: str | None) -> None:
+    result = parse_pair(text)
+    assert (result and str(result)) == pair
 
 
-def scattered(number: int, chance: random.Random) -> list[dict[str, Any]]:
-    """Lines of all sorts: many places, forms, kinds, deciles, groups, months."""
+def draw_lines(number: int, chance: random.Random) -> list[dict[str, Any]]:
+    """Draw lines with random places, forms, kinds, deciles, groups and months."""
     places = [VILLAGE, NEXT_VILLAGE, "63.02.01.2003", "63.02.05.2001", "63.02.02.2005", DISTRICT, "63.02.05"]
 
-    def some(of: list[Any], most: int) -> list[Any]:
-        return chance.sample(of, chance.randint(0, most))
+    def draw_sample(values: list[Any], most: int) -> list[Any]:
+        return chance.sample(values, chance.randint(0, most))
 
-    def recipient(n: int) -> dict[str, Any]:
+    def draw_recipient(n: int) -> dict[str, Any]:
         first = chance.choice([None, 1, 3, 5])
-        groups = some(["lansia", "nelayan", "petani"], 2)
+        groups = draw_sample(["lansia", "nelayan", "petani"], 2)
         return {
             "code": f"R{n}",
             "kind": chance.choice(["families", "persons", "groups"]),
@@ -150,9 +160,9 @@ def scattered(number: int, chance: random.Random) -> list[dict[str, Any]]:
             **LEAN,
             "code": f"L-{n:03}",
             "lead_agency": chance.choice([SOCIAL, HEALTH, WORKS, PARTNER]),
-            "benefit_forms": some(["cash", "goods", "service", "subsidy", "access"], 3),
-            "recipients": [recipient(m) for m in range(chance.randint(0, 3))],
-            "locations": [{"region_code": place} for place in some([*places, "63.02"], 3)],
+            "benefit_forms": draw_sample(["cash", "goods", "service", "subsidy", "access"], 3),
+            "recipients": [draw_recipient(m) for m in range(chance.randint(0, 3))],
+            "locations": [{"region_code": place} for place in draw_sample([*places, "63.02"], 3)],
             "first_month": chance.choice([None, 1, 6]),
             "last_month": chance.choice([None, 6, 12]),
         }
@@ -160,14 +170,14 @@ def scattered(number: int, chance: random.Random) -> list[dict[str, Any]]:
     ]
 
 
-def test_the_database_finds_exactly_the_pairs_of_the_rule(secretariat: TestClient) -> None:
-    items = scattered(80, random.Random(8))
+def test_the_database_and_the_rule_find_the_same_pairs(secretariat: TestClient) -> None:
+    items = draw_lines(80, random.Random(8))
     put_many(secretariat, items)
-    lines = {item["code"]: line({name: item[name] for name in item if name != "code"}) for item in items}
+    lines = {item["code"]: make_line({name: item[name] for name in item if name != "code"}) for item in items}
     expected = [
-        (f"{one}~{other}", found)
-        for one, other in itertools.combinations(sorted(lines), 2)
-        if (found := find_coincidence(lines[one], lines[other]))
+        (f"{first}~{second}", coincidence)
+        for first, second in itertools.combinations(sorted(lines), 2)
+        if (coincidence := find_coincidence(lines[first], lines[second]))
     ]
     assert len(expected) > 100
     assert secretariat.get(f"{AT}/overlaps?count=exact").json()["count"] == len(expected)
@@ -175,8 +185,8 @@ def test_the_database_finds_exactly_the_pairs_of_the_rule(secretariat: TestClien
     assert [(item["pair"], item["coincides"]) for item in pages] == expected
 
 
-def beside_one_another(number: int) -> list[dict[str, Any]]:
-    """Lines of five places each, three to a place: a large plan has more places than a small one."""
+def make_neighbouring_lines(number: int) -> list[dict[str, Any]]:
+    """Make lines of five places each, three to a place, so that a larger plan has more places."""
     base = {name: CLEAN[name] for name in ("benefit_forms", "recipients")}
     places = [f"63.02.{district:02}" for district in range(1, 23)]
     return [
@@ -193,28 +203,28 @@ def beside_one_another(number: int) -> list[dict[str, Any]]:
     ]
 
 
-def test_work_grows_with_the_lines(secretariat: TestClient, database: OneTransaction) -> None:
-    """Lines that lie apart are never paired: as many candidates for each line, however many lines."""
+def test_the_work_grows_linearly_with_the_lines(secretariat: TestClient, database: OneTransaction) -> None:
+    """The number of candidates per line does not depend on the size of the plan."""
 
-    def work(lines: int) -> tuple[int, int]:
-        put_many(secretariat, beside_one_another(lines))
+    def count_work(lines: int) -> tuple[int, int]:
+        put_many(secretariat, make_neighbouring_lines(lines))
         with database.read_session() as session:
             of_plan = actions.c.code.startswith("L-")
-            found = select_candidates(session, of_plan).subquery()
+            candidates = select_candidates(session, of_plan).subquery()
             pairs = select_overlapping(session, of_plan)
-            return tuple(  # type: ignore[return-value]  # two of them
-                session.scalar(sa.select(sa.func.count()).select_from(one)) for one in (found, pairs)
+            return tuple(  # type: ignore[return-value]  # a pair
+                session.scalar(sa.select(sa.func.count()).select_from(rows)) for rows in (candidates, pairs)
             )
 
-    few, pairs_of_few = work(36)
-    many, pairs_of_many = work(264)
+    few, pairs_of_few = count_work(36)
+    many, pairs_of_many = count_work(264)
     assert pairs_of_few == 36
     assert many / 264 <= 4 * few / 36
     assert pairs_of_many < 264 * 263 / 2 / 20
 
 
-def test_three_hundred_lines_in_one_village_are_bounded(secretariat: TestClient) -> None:
-    place = at(VILLAGE)
+def test_a_village_with_three_hundred_lines_lists_100_overlaps(secretariat: TestClient) -> None:
+    place = make_locations(VILLAGE)
     shared = {name: CLEAN[name] for name in ("benefit_forms", "recipients")}
     put_many(
         secretariat,
@@ -223,14 +233,14 @@ def test_three_hundred_lines_in_one_village_are_bounded(secretariat: TestClient)
             for n in range(300)
         ],
     )
-    body = checked(secretariat, code="W07")
+    body = get_findings(secretariat, code="W07")
     assert len(body["items"]) == 100
     (count,) = [count for count in body["counts"] if count["code"] == "W07"]
     assert count["open"] == 30_000
     assert body["left_out"] == 29_900
     assert secretariat.get(f"{AT}/overlaps?limit=1&count=exact").json()["count"] == 30_000
-    said = secretariat.get(f"{AT}/actions/L-000").json()["findings"]
-    assert len([finding for finding in said if finding["code"] == "W07"]) == 100
+    findings = secretariat.get(f"{AT}/actions/L-000").json()["findings"]
+    assert len([finding for finding in findings if finding["code"] == "W07"]) == 100
 
 
 def test_lines_of_other_plans_do_not_overlap(secretariat: TestClient) -> None:
@@ -240,32 +250,30 @@ def test_lines_of_other_plans_do_not_overlap(secretariat: TestClient) -> None:
     assert list(walk(secretariat, f"{AT}/overlaps")) == []
 
 
-def test_list_is_filtered(secretariat: TestClient) -> None:
+def test_the_list_of_overlaps_filters_and_sorts(secretariat: TestClient) -> None:
     put(secretariat, "A-1", base=CLEAN)
     put(secretariat, "A-2", base=OTHER)
     put(secretariat, "A-3", base=OTHER, lead_agency=WORKS)
 
-    def pairs(query: str = "") -> list[str]:
+    def list_pairs(query: str = "") -> list[str]:
         return [item["pair"] for item in walk(secretariat, f"{AT}/overlaps?limit=1{query}")]
 
-    assert pairs() == ["A-1~A-2", "A-1~A-3", "A-2~A-3"]
-    assert pairs("&sort=-first") == ["A-2~A-3", "A-1~A-3", "A-1~A-2"]
-    assert pairs("&action=A-2") == ["A-1~A-2", "A-2~A-3"]
-    assert pairs(f"&agency={SOCIAL}") == ["A-1~A-2", "A-1~A-3"]
-    assert pairs("&explained=false") == ["A-1~A-2", "A-1~A-3", "A-2~A-3"]
-    assert pairs("&explained=true") == []
-    assert pairs("&action=A-9") == []
+    assert list_pairs() == ["A-1~A-2", "A-1~A-3", "A-2~A-3"]
+    assert list_pairs("&sort=-first") == ["A-2~A-3", "A-1~A-3", "A-1~A-2"]
+    assert list_pairs("&action=A-2") == ["A-1~A-2", "A-2~A-3"]
+    assert list_pairs(f"&agency={SOCIAL}") == ["A-1~A-2", "A-1~A-3"]
+    assert list_pairs("&explained=false") == ["A-1~A-2", "A-1~A-3", "A-2~A-3"]
+    assert list_pairs("&explained=true") == []
+    assert list_pairs("&action=A-9") == []
 
 
-def test_as_many_statements_for_many_pairs_as_for_one(
-    secretariat: TestClient, database: OneTransaction
-) -> None:
+def test_many_pairs_cost_as_many_statements_as_few(secretariat: TestClient, database: OneTransaction) -> None:
     put(secretariat, "L-000", base=CLEAN)
 
-    def statements(lines: int) -> int:
-        put_many(secretariat, scattered(lines, random.Random(1)))
+    def count_statements(lines: int) -> int:
+        put_many(secretariat, draw_lines(lines, random.Random(1)))
         database.statements.clear()
         assert secretariat.get(f"{AT}/overlaps").status_code == 200
         return len(database.statements)
 
-    assert statements(5) == statements(60)
+    assert count_statements(5) == count_statements(60)

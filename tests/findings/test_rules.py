@@ -1,4 +1,4 @@
-"""Each rule at its edge: what it says, and the case beside it of which it says nothing."""
+"""The rules at their limits: the first case with a finding and the last without."""
 
 import re
 from typing import Any
@@ -10,21 +10,30 @@ from hypothesis import strategies as st
 from app.plans.actions.rules import ActionContent
 from app.plans.findings.kinds import FindingKind, list_kinds
 from app.plans.findings.rules import LineFacts, check_line, check_plan_lines, compute_spreads
-from tests.findings.world import CODE, DISTRICT, FACTS, NEXT_VILLAGE, VILLAGE, at, line, recipients
+from tests.findings.world import (
+    CODE,
+    DISTRICT,
+    FACTS,
+    NEXT_VILLAGE,
+    VILLAGE,
+    make_line,
+    make_locations,
+    make_recipients,
+)
 
 
-def said(line: ActionContent, facts: LineFacts = FACTS) -> list[tuple[str, str]]:
-    return [(finding.code, finding.pointer) for finding in check_line(line, facts)]
+def list_findings(content: ActionContent, facts: LineFacts = FACTS) -> list[tuple[str, str]]:
+    return [(finding.code, finding.pointer) for finding in check_line(content, facts)]
 
 
-def with_eligible(**eligible: int) -> LineFacts:
+def make_facts(**eligible: int) -> LineFacts:
     return LineFacts(
         "63.02", 2026, eligible={"63.02.01." + name[1:]: number for name, number in eligible.items()}
     )
 
 
-def test_nothing_is_said_of_a_clean_line() -> None:
-    assert said(line()) == []
+def test_a_clean_line_has_no_findings() -> None:
+    assert list_findings(make_line()) == []
 
 
 @pytest.mark.parametrize(
@@ -39,15 +48,17 @@ def test_nothing_is_said_of_a_clean_line() -> None:
         ("63.02", "X.XX.01.2.01.0001", []),
     ],
 )
-def test_level_of_a_code(region: str, code: str, expected: list[tuple[str, str]]) -> None:
-    assert said(line(subactivity_code=code), LineFacts(region, 2026)) == expected
+def test_a_code_of_another_level_is_an_error(region: str, code: str, expected: list[tuple[str, str]]) -> None:
+    assert list_findings(make_line(subactivity_code=code), LineFacts(region, 2026)) == expected
 
 
-def test_a_code_of_another_level_is_not_called_retired() -> None:
+def test_a_code_of_another_level_is_not_reported_as_retired() -> None:
     gone = {("2027", code): ["x"] for code in ("1.06.04.1.01.0001", CODE)}
     facts = LineFacts("63.02", 2026, successors=gone)
-    assert said(line(subactivity_code="1.06.04.1.01.0001"), facts) == [("E03", "/subactivity_code")]
-    assert said(line(), facts) == [("E02", "/subactivity_code")]
+    assert list_findings(make_line(subactivity_code="1.06.04.1.01.0001"), facts) == [
+        ("E03", "/subactivity_code")
+    ]
+    assert list_findings(make_line(), facts) == [("E02", "/subactivity_code")]
 
 
 @pytest.mark.parametrize(
@@ -59,11 +70,11 @@ def test_a_code_of_another_level_is_not_called_retired() -> None:
         ("63", [("E04", "/locations/1/region_code")]),
     ],
 )
-def test_places_outside_the_region(place: str, expected: list[tuple[str, str]]) -> None:
-    """None is written; a region that is redrawn leaves them behind."""
-    content = line()
+def test_places_outside_the_region_are_errors(place: str, expected: list[tuple[str, str]]) -> None:
+    """The service refuses to write such places; redrawing a region can still leave them."""
+    content = make_line()
     content["locations"] = [{"region_code": NEXT_VILLAGE}, {"region_code": place}]
-    assert said(content) == expected
+    assert list_findings(content) == expected
 
 
 @pytest.mark.parametrize(
@@ -79,85 +90,97 @@ def test_places_outside_the_region(place: str, expected: list[tuple[str, str]]) 
         (None, 4, False),
     ],
 )
-def test_decile_ranges(first: int | None, last: int | None, is_right: bool) -> None:
-    content = line()
+def test_an_invalid_range_of_deciles_is_an_error(first: int | None, last: int | None, is_right: bool) -> None:
+    content = make_line()
     content["recipients"][0] |= {"decile_from": first, "decile_to": last}
-    assert said(content) == ([] if is_right else [("E05", "/recipients/0/decile_from")])
+    assert list_findings(content) == ([] if is_right else [("E05", "/recipients/0/decile_from")])
 
 
 def test_a_line_needs_agency_strategy_and_budget() -> None:
-    content = line(budget_lines=[], components=[]) | {"lead_agency": None, "strategy": None}
-    assert said(content) == [("E09", "/lead_agency"), ("E09", "/strategy"), ("E09", "/budget_lines")]
+    content = make_line(budget_lines=[], components=[]) | {"lead_agency": None, "strategy": None}
+    assert list_findings(content) == [("E09", "/lead_agency"), ("E09", "/strategy"), ("E09", "/budget_lines")]
 
 
 @pytest.mark.parametrize(
     ("content", "facts", "expected"),
     [
-        (line(**recipients(count=140)), with_eligible(v2001=140), []),
-        (line(**recipients(count=141)), with_eligible(v2001=140), ["/recipients/0/count"]),
-        (line(**at(VILLAGE, recipients=141)), with_eligible(v2001=140), ["/locations/0/recipients"]),
-        (line(**at(VILLAGE, recipients=140)), with_eligible(v2001=140), []),
-        # of two places the sum counts
-        (line(**recipients(count=150), **at(VILLAGE, NEXT_VILLAGE)), with_eligible(v2001=100, v2002=50), []),
+        (make_line(**make_recipients(count=140)), make_facts(v2001=140), []),
+        (make_line(**make_recipients(count=141)), make_facts(v2001=140), ["/recipients/0/count"]),
         (
-            line(**recipients(count=151), **at(VILLAGE, NEXT_VILLAGE)),
-            with_eligible(v2001=100, v2002=50),
+            make_line(**make_locations(VILLAGE, recipients=141)),
+            make_facts(v2001=140),
+            ["/locations/0/recipients"],
+        ),
+        (make_line(**make_locations(VILLAGE, recipients=140)), make_facts(v2001=140), []),
+        # the sum over both places counts
+        (
+            make_line(**make_recipients(count=150), **make_locations(VILLAGE, NEXT_VILLAGE)),
+            make_facts(v2001=100, v2002=50),
+            [],
+        ),
+        (
+            make_line(**make_recipients(count=151), **make_locations(VILLAGE, NEXT_VILLAGE)),
+            make_facts(v2001=100, v2002=50),
             ["/recipients/0/count"],
         ),
-        # nobody knows how many are eligible elsewhere
-        (line(**recipients(count=999), **at(VILLAGE, NEXT_VILLAGE)), with_eligible(v2001=1), []),
-        (line(**recipients(count=999), **at(DISTRICT)), with_eligible(v2001=1), []),
-        # a family has several persons
-        (line(**recipients(kind="persons", count=999)), with_eligible(v2001=140), []),
-        (line(**recipients(count=None)), with_eligible(v2001=140), []),
+        # the number of eligible families of the other places is unknown
+        (
+            make_line(**make_recipients(count=999), **make_locations(VILLAGE, NEXT_VILLAGE)),
+            make_facts(v2001=1),
+            [],
+        ),
+        (make_line(**make_recipients(count=999), **make_locations(DISTRICT)), make_facts(v2001=1), []),
+        # a family has several members
+        (make_line(**make_recipients(kind="persons", count=999)), make_facts(v2001=140), []),
+        (make_line(**make_recipients(count=None)), make_facts(v2001=140), []),
     ],
 )
-def test_more_families_than_are_eligible(
+def test_more_families_than_the_eligible_are_a_warning(
     content: ActionContent, facts: LineFacts, expected: list[str]
 ) -> None:
-    assert [pointer for code, pointer in said(content, facts) if code == "W05"] == expected
+    assert [pointer for code, pointer in list_findings(content, facts) if code == "W05"] == expected
 
 
-def priced(cost: int, code: str = CODE, kind: str = "families") -> ActionContent:
-    return line(**recipients(count=10, kind=kind), subactivity_code=code, allocation=cost * 10) | {
+def make_priced_line(cost: int, code: str = CODE, kind: str = "families") -> ActionContent:
+    return make_line(**make_recipients(count=10, kind=kind), subactivity_code=code, allocation=cost * 10) | {
         "components": [],
         "budget_lines": [{"amount": cost * 10}],
     }
 
 
 @pytest.mark.parametrize(
-    ("costs", "mine", "expected"),
+    ("costs", "cost", "expected"),
     [
         ([100, 110, 120, 130], 1000, ["W06"]),
         ([100, 110, 120, 130], 140, []),
         ([100, 110, 120], 1000, []),  # four lines are too few
-        # the modified z-score is 3.5 where the distance is 5.189 deviations; here one is 10 and the median 120
+        # the modified z-score reaches 3.5 at 5.189 deviations from the median; here the deviation is 10, the median 120
         ([100, 110, 120, 130], 171, []),
         ([100, 110, 120, 120, 130, 130], 172, ["W06"]),
-        # where all cost the same, five hundredths of it are a deviation
+        # if all costs are equal, the deviation is 5 % of the cost
         ([100, 100, 100, 100], 125, []),
         ([100, 100, 100, 100], 126, ["W06"]),
         ([100, 100, 100, 100], 74, ["W06"]),
         ([100, 100, 100, 100], 75, []),
     ],
 )
-def test_a_cost_that_is_out_of_line(costs: list[int], mine: int, expected: list[str]) -> None:
-    lines = [priced(cost) for cost in (*costs, mine)]
+def test_an_outlying_cost_is_a_warning(costs: list[int], cost: int, expected: list[str]) -> None:
+    lines = [make_priced_line(each) for each in (*costs, cost)]
     facts = LineFacts("63.02", 2026, spreads=compute_spreads(lines))
-    assert [code for code, _ in said(lines[-1], facts)] == expected
-    assert all(said(other, facts) == [] for other in lines[:-1])
+    assert [code for code, _ in list_findings(lines[-1], facts)] == expected
+    assert all(list_findings(other, facts) == [] for other in lines[:-1])
 
 
 def test_costs_are_compared_with_the_same_code_and_kind_only() -> None:
-    alike = [priced(100)] * 5
+    alike = [make_priced_line(100)] * 5
     facts = LineFacts("63.02", 2026, spreads=compute_spreads(alike))
-    assert said(priced(1000), facts) == [("W06", "/allocation")]
-    assert said(priced(1000, kind="persons"), facts) == []
-    assert said(priced(1000, code="1.06.04.2.01.0002"), facts) == []
-    several = priced(1000)
+    assert list_findings(make_priced_line(1000), facts) == [("W06", "/allocation")]
+    assert list_findings(make_priced_line(1000, kind="persons"), facts) == []
+    assert list_findings(make_priced_line(1000, code="1.06.04.2.01.0002"), facts) == []
+    several = make_priced_line(1000)
     several["recipients"].append({**several["recipients"][0], "code": "R2", "kind": "groups"})
-    assert said(several, facts) == []
-    assert compute_spreads([priced(100) | {"subactivity_code": None}] * 5) == {}
+    assert list_findings(several, facts) == []
+    assert compute_spreads([make_priced_line(100) | {"subactivity_code": None}] * 5) == {}
 
 
 @pytest.mark.parametrize(
@@ -172,11 +195,11 @@ def test_costs_are_compared_with_the_same_code_and_kind_only() -> None:
         (None, False),
     ],
 )
-def test_old_recipient_data(period: str | None, is_old: bool) -> None:
+def test_old_recipient_data_are_a_warning(period: str | None, is_old: bool) -> None:
     expected = [("W09", "/recipients/0/source_period")] if is_old else []
-    assert said(line(**recipients(source_period=period))) == expected
-    whole = check_plan_lines([], [{"region_code": VILLAGE, "source_period": period}], 2026)
-    assert [f.pointer for f in whole if f.code == "W09"] == (
+    assert list_findings(make_line(**make_recipients(source_period=period))) == expected
+    findings = check_plan_lines([], [{"region_code": VILLAGE, "source_period": period}], 2026)
+    assert [f.pointer for f in findings if f.code == "W09"] == (
         ["/priority_locations/0/source_period"] if is_old else []
     )
 
@@ -184,38 +207,41 @@ def test_old_recipient_data(period: str | None, is_old: bool) -> None:
 # The plan
 
 
-def supporting(amount: int | None, allocation: int = 100) -> ActionContent:
+def make_supporting_line(amount: int | None, allocation: int = 100) -> ActionContent:
     parts = [
         {"component_class": "supporting", "amount": amount},
         {"component_class": "direct", "amount": None},
     ]
-    return line() | {"components": parts, "allocation": allocation}
+    return make_line() | {"components": parts, "allocation": allocation}
 
 
 @pytest.mark.parametrize(
     ("lines", "percent"),
     [
-        ([supporting(30)], None),
-        ([supporting(31)], 31),
-        ([supporting(60), supporting(0)], None),
-        ([supporting(61), supporting(0)], 30.5),
-        ([supporting(None)], None),
+        ([make_supporting_line(30)], None),
+        ([make_supporting_line(31)], 31),
+        ([make_supporting_line(60), make_supporting_line(0)], None),
+        ([make_supporting_line(61), make_supporting_line(0)], 30.5),
+        ([make_supporting_line(None)], None),
         (
-            [line() | {"components": [{"component_class": "supporting", "amount": None}], "allocation": 5}],
+            [
+                make_line()
+                | {"components": [{"component_class": "supporting", "amount": None}], "allocation": 5}
+            ],
             100,
         ),
         ([], None),
-        ([supporting(5, allocation=0)], 100),
+        ([make_supporting_line(5, allocation=0)], 100),
     ],
 )
-def test_supporting_spending(lines: list[ActionContent], percent: float | None) -> None:
-    found = [finding for finding in check_plan_lines(lines, [], 2026) if finding.code == "W03"]
-    assert [(f.pointer, f.values["percent"]) for f in found] == ([("", percent)] if percent else [])
+def test_much_supporting_spending_is_a_warning(lines: list[ActionContent], percent: float | None) -> None:
+    findings = [finding for finding in check_plan_lines(lines, [], 2026) if finding.code == "W03"]
+    assert [(f.pointer, f.values["percent"]) for f in findings] == ([("", percent)] if percent else [])
 
 
-def in_all(*places: str) -> list[ActionContent]:
+def make_lines_of_all_strategies(*places: str) -> list[ActionContent]:
     return [
-        line(**at(place), strategy=strategy)
+        make_line(**make_locations(place), strategy=strategy)
         for place in places
         for strategy in ("reduce_spending_burden", "raise_income", "reduce_poverty_pockets")
     ]
@@ -224,32 +250,38 @@ def in_all(*places: str) -> list[ActionContent]:
 @pytest.mark.parametrize(
     ("lines", "missing"),
     [
-        (in_all(VILLAGE), None),
-        (in_all(VILLAGE)[1:], ["reduce_spending_burden"]),
-        (in_all(NEXT_VILLAGE), ["reduce_spending_burden", "raise_income", "reduce_poverty_pockets"]),
-        # a district's line reaches no village
-        ([*in_all(VILLAGE)[:2], *in_all(DISTRICT)], ["reduce_poverty_pockets"]),
+        (make_lines_of_all_strategies(VILLAGE), None),
+        (make_lines_of_all_strategies(VILLAGE)[1:], ["reduce_spending_burden"]),
+        (
+            make_lines_of_all_strategies(NEXT_VILLAGE),
+            ["reduce_spending_burden", "raise_income", "reduce_poverty_pockets"],
+        ),
+        # a line of the district does not reach its villages
+        (
+            [*make_lines_of_all_strategies(VILLAGE)[:2], *make_lines_of_all_strategies(DISTRICT)],
+            ["reduce_poverty_pockets"],
+        ),
     ],
 )
 def test_priority_locations_need_three_strategies(
     lines: list[ActionContent], missing: list[str] | None
 ) -> None:
     places = [{"region_code": DISTRICT}, {"region_code": VILLAGE}]
-    found = [finding for finding in check_plan_lines(lines, places, 2026) if finding.code == "W04"]
-    village = [finding for finding in found if finding.values["place"] == VILLAGE]
+    findings = [finding for finding in check_plan_lines(lines, places, 2026) if finding.code == "W04"]
+    village = [finding for finding in findings if finding.values["place"] == VILLAGE]
     assert [f.values["missing"] for f in village] == ([missing] if missing else [])
     assert all(finding.pointer == "/priority_locations/1" for finding in village)
-    # whoever works in a village works in its district
-    assert len(found) - len(village) == (1 if lines == in_all(VILLAGE)[1:] else 0)
+    # a line of a village counts for its district
+    assert len(findings) - len(village) == (1 if lines == make_lines_of_all_strategies(VILLAGE)[1:] else 0)
 
 
 _LINES = [
-    line(**change)
+    make_line(**change)
     for change in (
         {"subactivity_code": None},
-        at(DISTRICT),
+        make_locations(DISTRICT),
         {"budget_lines": []},
-        recipients(count=900, source_period="2020"),
+        make_recipients(count=900, source_period="2020"),
         {"strategy": "raise_income"},
         {},
     )
@@ -257,21 +289,21 @@ _LINES = [
 
 
 @given(st.permutations(range(len(_LINES))))
-def test_the_order_of_lines_changes_nothing(order: list[int]) -> None:
-    def all_said(lines: list[ActionContent]) -> tuple[Any, ...]:
+def test_findings_do_not_depend_on_the_order_of_lines(order: list[int]) -> None:
+    def check_all(lines: list[ActionContent]) -> tuple[Any, ...]:
         facts = LineFacts("63.02", 2026, eligible={VILLAGE: 100}, spreads=compute_spreads(lines))
-        of_lines = {_LINES.index(one): said(one, facts) for one in lines}
-        whole = check_plan_lines(lines, [{"region_code": VILLAGE}], 2026)
-        return of_lines, [finding.render("id") for finding in whole]
+        of_lines = {_LINES.index(content): list_findings(content, facts) for content in lines}
+        plan_findings = check_plan_lines(lines, [{"region_code": VILLAGE}], 2026)
+        return of_lines, [finding.render("id") for finding in plan_findings]
 
-    assert all_said([_LINES[n] for n in order]) == all_said(_LINES)
+    assert check_all([_LINES[n] for n in order]) == check_all(_LINES)
 
 
-# What kinds say
+# Kinds
 
 
 @pytest.mark.parametrize("kind", list_kinds(), ids=lambda kind: kind.code)
-def test_every_kind_says_the_same_in_both_languages(kind: FindingKind) -> None:
+def test_both_languages_of_a_kind_have_the_same_placeholders(kind: FindingKind) -> None:
     texts = [*kind.sentences.values(), kind.title, kind.hint, kind.source]
     for text in texts:
         assert text.id.strip()
@@ -279,14 +311,14 @@ def test_every_kind_says_the_same_in_both_languages(kind: FindingKind) -> None:
         assert set(re.findall(r"\{\w+\}", text.id)) == set(re.findall(r"\{\w+\}", text.en))
 
 
-def test_the_list_of_kinds_is_that_of_the_domain() -> None:
+def test_codes_are_consecutive_and_include_those_of_the_domain() -> None:
     for letter, severity, of_the_domain in (("E", "error", 9), ("W", "warning", 10)):
-        own = [kind for kind in list_kinds() if kind.severity == severity]
-        assert len(own) >= of_the_domain
-        assert [kind.code for kind in own] == [f"{letter}{n:02}" for n in range(1, len(own) + 1)]
+        kinds = [kind for kind in list_kinds() if kind.severity == severity]
+        assert len(kinds) >= of_the_domain
+        assert [kind.code for kind in kinds] == [f"{letter}{n:02}" for n in range(1, len(kinds) + 1)]
 
 
-def test_a_code_is_declared_once() -> None:
+def test_declaring_a_code_twice_is_an_error() -> None:
     first = list_kinds()[0]
     with pytest.raises(ValueError, match="E01 is declared twice"):
         FindingKind("E01", title=first.title, says=first.title, hint=first.hint)

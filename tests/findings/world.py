@@ -1,4 +1,4 @@
-"""Lines of which nothing is to be said, and what the tests of findings change in them."""
+"""Lines without findings, and changes of them."""
 
 from typing import Any
 
@@ -21,30 +21,30 @@ CLEAN: dict[str, Any] = {
     "recipients": [{"code": "R1", "kind": "families", "count": 40, "decile_from": 1, "decile_to": 2}],
 }
 OTHER: dict[str, Any] = {**CLEAN, "title": "Makanan tambahan", "lead_agency": HEALTH}
-"""Overlaps with the clean one."""
+"""A line that overlaps with the clean one."""
 assert CLEAN["lead_agency"] == SOCIAL
 
 
-def line(base: dict[str, Any] = CLEAN, **change: Any) -> ActionContent:
-    """A line as the rules get it."""
+def make_line(base: dict[str, Any] = CLEAN, **change: Any) -> ActionContent:
+    """Return a line in the form that the rules take."""
     return ActionIn.model_validate({**base, **change}).model_dump(mode="json")
 
 
-def recipients(**change: Any) -> dict[str, Any]:
+def make_recipients(**change: Any) -> dict[str, Any]:
     return {"recipients": [{**CLEAN["recipients"][0], **change}]}
 
 
-def at(*places: str, **counts: int) -> dict[str, Any]:
+def make_locations(*places: str, **counts: int) -> dict[str, Any]:
     return {"locations": [{"region_code": place, **counts} for place in places]}
 
 
-def checked(client: TestClient, language: str = "id", **params: Any) -> Any:
-    """The reply of the plan's findings."""
+def get_findings(client: TestClient, language: str = "id", **params: Any) -> Any:
+    """Get the plan's findings."""
     reply = client.get(f"{AT}/findings", params=params, headers={"Accept-Language": language})
     assert reply.status_code == 200, reply.text
     return reply.json()
 
 
-def codes(client: TestClient, **params: Any) -> list[tuple[str, str | None]]:
-    """(code, line) of what is to be said of the plan."""
-    return [(item["code"], item.get("action")) for item in checked(client, **params)["items"]]
+def list_codes(client: TestClient, **params: Any) -> list[tuple[str, str | None]]:
+    """Return (code, line) of the plan's findings."""
+    return [(item["code"], item.get("action")) for item in get_findings(client, **params)["items"]]

@@ -21,7 +21,7 @@ TABLES = Path(__file__).parent / "data"
 
 
 @cache
-def all_regions() -> list[dict[str, Any]]:
+def load_regions() -> list[dict[str, Any]]:
     """Return the row of each province and regency, with its BPS code."""
     with (DATA / "region_bps_crosswalk.csv").open(newline="") as lines:
         bps = {line["code"]: line["bps_code"] for line in csv.DictReader(lines)}
@@ -44,16 +44,18 @@ def all_regions() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def everywhere(database: OneTransaction) -> None:
-    """Every province and regency, with its BPS code; the tests' own reference data has five."""
+    """Add all provinces and regencies with their BPS codes; the tests' reference data has five."""
     with database.writing() as session:
-        upsert(session, get_table(RegionRow), all_regions(), key=["code"])
+        upsert(session, get_table(RegionRow), load_regions(), key=["code"])
 
 
 @pytest.fixture
 def send(national_administrator: TestClient) -> Send:
-    """`send(b"code,p0…", code_system="kemendagri")`: import a table, as the administrator or as `client`."""
+    """`send(b"code,p0…", code_system="kemendagri")` imports a table as the administrator or `client`."""
 
-    def sent(data: bytes, name: str = "tabel.csv", *, client: TestClient | None = None, **query: Any) -> Any:
+    def import_table(
+        data: bytes, name: str = "tabel.csv", *, client: TestClient | None = None, **query: Any
+    ) -> Any:
         return (client or national_administrator).post(
             "/v1/observations/import",
             files={"file": (name, data)},
@@ -61,11 +63,11 @@ def send(national_administrator: TestClient) -> Send:
             headers={"Accept-Language": "en"},
         )
 
-    return sent
+    return import_table
 
 
-def cells(reply: Any) -> list[tuple[str, str, Any]]:
-    """(cell, code, value) of each error."""
+def list_error_cells(reply: Any) -> list[tuple[str, str, Any]]:
+    """Return (cell, code, value) of the errors in a refusal."""
     assert reply.status_code == 422, reply.text
     return [
         (f"{error['cell']['column']}{error['cell']['row']}", error["code"], error.get("value"))

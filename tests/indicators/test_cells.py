@@ -1,4 +1,4 @@
-"""Cells of a publisher's table, as people and spreadsheets leave them."""
+"""Cells of a publisher's table, as typed by people or changed by spreadsheets."""
 
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -34,10 +34,10 @@ from app.kit.files.books import ErrorValue, Formula
         (8180, None, 8180),
     ],
 )
-def test_numbers(cell: Any, mark: str | None, expected: float) -> None:
-    found = read_figure(cell, mark)
-    assert found is not None
-    assert (found.value, found.symbol, found.flags) == (expected, None, ())
+def test_figures_with_either_decimal_mark_are_read(cell: Any, mark: str | None, expected: float) -> None:
+    reading = read_figure(cell, mark)
+    assert reading is not None
+    assert (reading.value, reading.symbol, reading.flags) == (expected, None, ())
 
 
 @pytest.mark.parametrize(
@@ -56,26 +56,26 @@ def test_numbers(cell: Any, mark: str | None, expected: float) -> None:
         ("13.59 (r)*", 13.59, None, ["r", "*"]),
     ],
 )
-def test_symbols_and_flags_are_kept_as_told(
+def test_symbols_and_flags_are_kept(
     cell: str, value: float | None, symbol: str | None, flags: list[str]
 ) -> None:
-    found = read_figure(cell, None)
-    assert found is not None
-    assert (found.value, found.symbol, list(found.flags)) == (value, symbol, flags)
+    reading = read_figure(cell, None)
+    assert reading is not None
+    assert (reading.value, reading.symbol, list(reading.flags)) == (value, symbol, flags)
 
 
 @given(st.sampled_from(["...", "…", "-", "–", "—", "NA", "na", "n/a"]), st.sampled_from(["", " ", "e", " *"]))
 def test_a_symbol_never_becomes_a_number(symbol: str, flag: str) -> None:
     try:
-        found = read_figure(symbol + flag, ".")
+        reading = read_figure(symbol + flag, ".")
     except UnreadableCell:
         return
-    assert found is not None
-    assert found.value is None
+    assert reading is not None
+    assert reading.value is None
 
 
 @pytest.mark.parametrize(
-    ("cell", "was"),
+    ("cell", "candidates"),
     [
         ("8:18:00", ["8.18"]),
         ("13:59", ["13.59"]),
@@ -93,10 +93,10 @@ def test_a_symbol_never_becomes_a_number(symbol: str, flag: str) -> None:
         ("2021-05-13", []),
     ],
 )
-def test_times_and_dates_are_refused_with_what_they_were(cell: Any, was: list[str]) -> None:
+def test_times_and_dates_are_refused_with_the_probable_figures(cell: Any, candidates: list[str]) -> None:
     with pytest.raises(UnreadableCell) as refused:
         read_figure(cell, None)
-    assert (refused.value.kind.code, refused.value.candidates) == ("became_time", was)
+    assert (refused.value.kind.code, refused.value.candidates) == ("became_time", candidates)
 
 
 @pytest.mark.parametrize(
@@ -112,13 +112,13 @@ def test_times_and_dates_are_refused_with_what_they_were(cell: Any, was: list[st
         (ErrorValue("#REF!"), "cell_error"),
     ],
 )
-def test_what_is_no_figure(cell: Any, code: str) -> None:
+def test_other_cells_are_refused_as_figures(cell: Any, code: str) -> None:
     with pytest.raises(UnreadableCell) as refused:
         read_figure(cell, None)
     assert refused.value.kind.code == code
 
 
-def test_blank_says_nothing() -> None:
+def test_a_blank_cell_has_no_reading() -> None:
     assert read_figure(None, None) is None
     assert read_figure(" \u200b ", None) is None
 
@@ -132,18 +132,18 @@ def test_a_column_shows_its_decimal_mark() -> None:
 
 
 @given(st.integers(-99_999_999, 99_999_999), st.sampled_from([".", ","]), st.booleans())
-def test_what_is_written_is_read(hundredths: int, mark: str, grouped: bool) -> None:
-    whole, rest = divmod(abs(hundredths), 100)
-    other = "," if mark == "." else "."
-    text = f"{whole:,}".replace(",", other) if grouped else str(whole)
-    text = f"{'-' if hundredths < 0 else ''}{text}{mark}{rest:02}"
+def test_formatted_figures_are_read_back(hundredths: int, mark: str, grouped: bool) -> None:
+    units, decimals = divmod(abs(hundredths), 100)
+    separator = "," if mark == "." else "."
+    text = f"{units:,}".replace(",", separator) if grouped else str(units)
+    text = f"{'-' if hundredths < 0 else ''}{text}{mark}{decimals:02}"
     assert {float(number) for number in parse_readings(text).values()} == {hundredths / 100}
-    found = read_figure(text, None)
-    assert found is not None
-    assert found.value == hundredths / 100
+    reading = read_figure(text, None)
+    assert reading is not None
+    assert reading.value == hundredths / 100
 
 
-def test_columns_that_a_spreadsheet_has_changed() -> None:
+def test_columns_changed_by_a_spreadsheet_are_recognised() -> None:
     honest = [n + (n * 37 % 100) / 100 for n in range(1, 22)] * 2
     assert not looks_like_times(honest)
     times = [n % 24 + (n * 7 % 60) / 100 for n in range(1, 45)]

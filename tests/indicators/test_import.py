@@ -1,4 +1,4 @@
-"""Tables of BPS, whole: the two real ones, and what goes wrong with such tables."""
+"""Imports of BPS tables: the two published ones, and typical errors."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from tests.common import ConnectAs
 from tests.database import OneTransaction
-from tests.indicators.conftest import TABLES, Send, cells
+from tests.indicators.conftest import TABLES, Send, list_error_cells
 
 pytestmark = pytest.mark.one_engine
 
@@ -21,48 +21,52 @@ PROVINCES = (TABLES / "bps_poverty_provinces_2015_2025.csv").read_bytes()
 P0 = "/v1/regions/{}/indicators/p0/observations/{}"
 
 
-def rows_of(data: bytes) -> list[list[str]]:
+def read_rows(data: bytes) -> list[list[str]]:
     return list(csv.reader(io.StringIO(data.decode())))
 
 
-def table(rows: list[list[Any]], separator: str = ",") -> bytes:
+def write_table(rows: list[list[Any]], separator: str = ",") -> bytes:
     out = io.StringIO()
     csv.writer(out, delimiter=separator).writerows(rows)
     return out.getvalue().encode()
 
 
-def workbook(rows: list[list[Any]], formats: dict[tuple[int, int], str] | None = None) -> bytes:
+def write_workbook(rows: list[list[Any]], formats: dict[tuple[int, int], str] | None = None) -> bytes:
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
         sheet = book.add_worksheet("Tabel 1")
         for r, row in enumerate(rows):
             for c, value in enumerate(row):
-                shown = (formats or {}).get((r, c))
-                how = book.add_format({"num_format": shown}) if shown else None
+                number_format = (formats or {}).get((r, c))
+                cell_format = book.add_format({"num_format": number_format}) if number_format else None
                 if isinstance(value, time):
-                    sheet.write_datetime(r, c, value, how or book.add_format({"num_format": "hh:mm:ss"}))
+                    sheet.write_datetime(
+                        r, c, value, cell_format or book.add_format({"num_format": "hh:mm:ss"})
+                    )
                 else:
-                    sheet.write(r, c, value, how)
+                    sheet.write(r, c, value, cell_format)
     return out.getvalue()
 
 
-def as_clock(number: str) -> str:
-    """What a spreadsheet with Indonesian settings makes of a number: 13.4 is four minutes past one."""
+def format_as_clock(number: str) -> str:
+    """Return the number as an Indonesian spreadsheet misreads it: 13.4 becomes 13:04:00."""
     hours, _, minutes = number.partition(".")
     is_time = minutes and int(minutes) < 60 and int(hours) < 24
     return f"{int(hours):02}:{int(minutes):02}:00" if is_time else number
 
 
-# The real ones
+# The published tables
 
 
 @pytest.mark.usefixtures("everywhere")
 def test_regencies_of_2021(send: Send, national_administrator: TestClient, database: OneTransaction) -> None:
     reply = send(REGENCIES, "bps_poverty_regencies_2021.csv", period="2021", source="BPS, 2021")
     assert reply.status_code == 200, reply.text
-    done = reply.json()
-    assert (done["created"], done["updated"], done["unchanged"]) == (514 * 9, 0, 0)
-    assert {(one["indicator"], one["period"]): one["created"] for one in done["series"]} == dict.fromkeys(
+    result = reply.json()
+    assert (result["created"], result["updated"], result["unchanged"]) == (514 * 9, 0, 0)
+    assert {
+        (series["indicator"], series["period"]): series["created"] for series in result["series"]
+    } == dict.fromkeys(
         [
             ("p0", "2021-S1"),
             ("open_unemployment", "2021-S2"),
@@ -76,38 +80,44 @@ def test_regencies_of_2021(send: Send, national_administrator: TestClient, datab
         ],
         514,
     )
-    known = {"73.22": 13.59, "16.11": 13.35, "18.04": 12.82, "18.02": 11.99, "64.08": 9.81}
-    for region, value in known.items():
-        told = national_administrator.get(P0.format(region, "2021-S1")).json()
-        assert (told["value"], told["source"], told["symbol"]) == (value, "BPS, 2021", None)
+    expected = {"73.22": 13.59, "16.11": 13.35, "18.04": 12.82, "18.02": 11.99, "64.08": 9.81}
+    for region, value in expected.items():
+        observation = national_administrator.get(P0.format(region, "2021-S1")).json()
+        assert (observation["value"], observation["source"], observation["symbol"]) == (
+            value,
+            "BPS, 2021",
+            None,
+        )
     before = len(database.statements)
-    again = send(REGENCIES, "bps_poverty_regencies_2021.csv", period="2021", source="BPS, 2021").json()
-    assert (again["created"], again["updated"], again["unchanged"]) == (0, 0, 514 * 9)
+    repeated = send(REGENCIES, "bps_poverty_regencies_2021.csv", period="2021", source="BPS, 2021").json()
+    assert (repeated["created"], repeated["updated"], repeated["unchanged"]) == (0, 0, 514 * 9)
     assert len(database.statements) - before < 15
     journal = national_administrator.get("/v1/changes", params={"kind": "observation", "limit": 500}).json()
     assert journal["more"]
-    assert {one["region_code"] for one in journal["items"]} == {"0"}
+    assert {entry["region_code"] for entry in journal["items"]} == {"0"}
 
 
 @pytest.mark.usefixtures("everywhere")
 def test_provinces_by_month(send: Send, national_administrator: TestClient) -> None:
-    assert cells(send(PROVINCES)) == [("G280", "outside_unit", 25674.58)], "the number of poor in P0's column"
-    mended = PROVINCES.replace(b"25949.8,25674.58", b"25949.8,")
-    done = send(mended).json()
-    lines = csv.DictReader(io.StringIO(mended.decode()))
+    assert list_error_cells(send(PROVINCES)) == [("G280", "outside_unit", 25674.58)], (
+        "the number of poor in P0's column"
+    )
+    corrected = PROVINCES.replace(b"25949.8,25674.58", b"25949.8,")
+    result = send(corrected).json()
+    lines = csv.DictReader(io.StringIO(corrected.decode()))
     counts = Counter(name for line in lines for name, text in line.items() if text)
-    assert done["created"] == counts["poverty_line_rp"] + counts["poor_thousand"] + counts["p0_percent"]
-    assert {one["period"][4:] for one in done["series"]} == {"-S1", "-S2"}
+    assert result["created"] == counts["poverty_line_rp"] + counts["poor_thousand"] + counts["p0_percent"]
+    assert {row["period"][4:] for row in result["series"]} == {"-S1", "-S2"}
     values = national_administrator.get(
         "/v1/observations", params={"region": "0", "indicator": "p0", "level": "nation"}
     ).json()
-    assert {one["period"]: one["value"] for one in values["items"]}["2021-S1"] == 10.14
+    assert {row["period"]: row["value"] for row in values["items"]}["2021-S1"] == 10.14
     assert national_administrator.get(P0.format("73", "2021-S1")).json()["value"] == 8.78
 
 
 @pytest.mark.usefixtures("everywhere")
-def test_the_same_table_as_a_workbook(send: Send, national_administrator: TestClient) -> None:
-    rows: list[list[Any]] = rows_of(REGENCIES)
+def test_a_workbook_gives_the_same_observations(send: Send, national_administrator: TestClient) -> None:
+    rows: list[list[Any]] = read_rows(REGENCIES)
     numbers = [[row[0], row[1], *[float(cell) for cell in row[2:]]] for row in rows[1:]]
     titled = [
         ["Indikator kemiskinan menurut kabupaten/kota, 2021"],
@@ -117,29 +127,30 @@ def test_the_same_table_as_a_workbook(send: Send, national_administrator: TestCl
         [],
         ["Sumber: BPS"],
     ]
-    assert send(workbook(titled), "tabel.xlsx", period="2021", source="x").json()["created"] == 514 * 9
+    assert send(write_workbook(titled), "tabel.xlsx", period="2021", source="x").json()["created"] == 514 * 9
     assert send(REGENCIES, period="2021", source="x").json()["unchanged"] == 514 * 9
     assert national_administrator.get(P0.format("11.10", "2021-S1")).status_code == 200
 
 
 @pytest.mark.usefixtures("everywhere")
-def test_real_table_that_went_through_a_spreadsheet(send: Send, national_administrator: TestClient) -> None:
-    """The copy that goes round: figures with a comma read as hours and minutes, the rest lost or kept."""
-    rows = rows_of(REGENCIES)
-    as_times = [[*row[:2], as_clock(row[2]), *row[3:]] for row in rows[1:]]
-    broken = sum(":" in row[2] for row in as_times)
-    found = cells(send(table([rows[0], *as_times]), period="2021"))
-    assert len(found) == broken > 100
-    assert {code for _, code, _ in found} == {"became_time"}
-    assert ("C2", "became_time", "13:18:00") in found
-    silent = [
+def test_a_table_damaged_by_a_spreadsheet_is_refused(send: Send, national_administrator: TestClient) -> None:
+    """The spreadsheet read figures with a comma as hours and minutes."""
+    rows = read_rows(REGENCIES)
+    as_times = [[*row[:2], format_as_clock(row[2]), *row[3:]] for row in rows[1:]]
+    times = sum(":" in row[2] for row in as_times)
+    errors = list_error_cells(send(write_table([rows[0], *as_times]), period="2021"))
+    assert len(errors) == times > 100
+    assert {code for _, code, _ in errors} == {"became_time"}
+    assert ("C2", "became_time", "13:18:00") in errors
+    misread = [
         [*row[:2], f"{row[2].partition('.')[0]}.{int(float(row[2]) * 100) % 60:02}", *row[3:]]
         for row in rows[1:]
     ]
-    silent = [row for row in silent if float(row[2]) < 24]
-    assert [(cell, code) for cell, code, _ in cells(send(table([rows[0], *silent]), period="2021"))] == [
-        ("C1", "column_of_times")
-    ]
+    misread = [row for row in misread if float(row[2]) < 24]
+    assert [
+        (cell, code)
+        for cell, code, _ in list_error_cells(send(write_table([rows[0], *misread]), period="2021"))
+    ] == [("C1", "column_of_times")]
     assert national_administrator.get("/v1/observations", params={"count": "exact"}).json()["count"] == 0
 
 
@@ -147,8 +158,8 @@ def test_real_table_that_went_through_a_spreadsheet(send: Send, national_adminis
 
 
 @pytest.mark.usefixtures("everywhere")
-def test_code_system_is_declared(send: Send, national_administrator: TestClient) -> None:
-    """BPS 1802 is Tanggamus, Kemendagri 18.02 Lampung Tengah."""
+def test_the_declared_code_system_decides_the_region(send: Send, national_administrator: TestClient) -> None:
+    """BPS 1802 is Tanggamus, but Kemendagri 18.02 is Lampung Tengah."""
     assert send(b"kode,p0\n1802,11.81\n", code_system="bps", period="2021").status_code == 200
     assert send(b"kode,p0\n1802,11.99\n", code_system="kemendagri", period="2021").status_code == 200
     assert national_administrator.get(P0.format("18.06", "2021-S1")).json()["value"] == 11.81
@@ -160,12 +171,12 @@ def test_code_system_is_declared(send: Send, national_administrator: TestClient)
 
 
 @pytest.mark.usefixtures("everywhere")
-def test_names_that_contradict_the_declared_system(send: Send) -> None:
+def test_names_that_contradict_the_code_system_are_refused(send: Send) -> None:
     data = b"kode,nama,p0\n1802,Tanggamus,11.81\n18.06,Tanggamus,11.81\n"
-    assert cells(send(data, period="2021")) == [("A2", "other_code_system", "1802")]
+    assert list_error_cells(send(data, period="2021")) == [("A2", "other_code_system", "1802")]
     data = b"kode,nama,p0\n1802,Lampung Tengah,11.99\n1806,Tanggamus,11.81\n1801,Lampung Barat,12.82\n"
-    found = cells(send(data, code_system="bps", period="2021"))
-    assert [(cell, code) for cell, code, _ in found] == [
+    errors = list_error_cells(send(data, code_system="bps", period="2021"))
+    assert [(cell, code) for cell, code, _ in errors] == [
         ("A2", "other_code_system"),
         ("A3", "other_code_system"),
     ]
@@ -189,12 +200,12 @@ def test_names_that_contradict_the_declared_system(send: Send) -> None:
         ("732", "kemendagri", None),
     ],
 )
-def test_codes(
+def test_codes_are_read_in_their_system(
     send: Send, national_administrator: TestClient, code: str, system: str, region: str | None
 ) -> None:
     reply = send(f"kode,p0\n{code},9.5\n".encode(), code_system=system, period="2021")
     if region is None:
-        assert [cell for cell, _, _ in cells(reply)] == ["A2"]
+        assert [cell for cell, _, _ in list_error_cells(reply)] == ["A2"]
     else:
         assert national_administrator.get(P0.format(region, "2021-S1")).json()["value"] == 9.5
 
@@ -209,11 +220,11 @@ def test_years_as_headers_with_decimal_commas(send: Send, national_administrator
     data += "63;Kalimantan Selatan;4,55 r;4,38*;-\r\nCatatan: Susenas Maret;;;;\r\n"
     reply = send(data.encode("utf-8-sig"), indicator="p0")
     assert reply.json()["created"] == 6, reply.text
-    told = {
-        (one["region_code"], one["period"]): (one["value"], one["symbol"], one["flags"])
-        for one in national_administrator.get("/v1/observations").json()["items"]
+    observations = {
+        (row["region_code"], row["period"]): (row["value"], row["symbol"], row["flags"])
+        for row in national_administrator.get("/v1/observations").json()["items"]
     }
-    assert told == {
+    assert observations == {
         ("63", "2019-S1"): (4.55, None, ["r"]),
         ("63", "2020-S1"): (4.38, None, ["*"]),
         ("63", "2021-S1"): (None, "-", []),
@@ -221,14 +232,14 @@ def test_years_as_headers_with_decimal_commas(send: Send, national_administrator
         ("63.02", "2020-S1"): (4.28, None, []),
         ("63.02", "2021-S1"): (None, "...", []),
     }
-    assert sum(one["symbols"] for one in reply.json()["series"]) == 2
+    assert sum(row["symbols"] for row in reply.json()["series"]) == 2
 
 
-def test_one_observation_a_row(send: Send, national_administrator: TestClient) -> None:
+def test_a_table_with_one_observation_a_row(send: Send, national_administrator: TestClient) -> None:
     data = b"region,indikator,tahun,bulan,nilai\n63.02,P0,2021,Maret,4.56\n63.02,p0,2021,9,4.83\n63.02,IPM,2021,,69.3\n"
     assert send(data).json()["created"] == 3
     items = national_administrator.get("/v1/observations", params={"sort": "period"}).json()["items"]
-    assert [(one["indicator"], one["period"]) for one in items] == [
+    assert [(row["indicator"], row["period"]) for row in items] == [
         ("hdi", "2021"),
         ("p0", "2021-S1"),
         ("p0", "2021-S2"),
@@ -261,7 +272,7 @@ def test_one_observation_a_row(send: Send, national_administrator: TestClient) -
         ),
     ],
 )
-def test_what_is_refused_and_where(
+def test_errors_name_their_cell_or_parameter(
     send: Send,
     national_administrator: TestClient,
     data: bytes,
@@ -270,42 +281,46 @@ def test_what_is_refused_and_where(
 ) -> None:
     reply = send(data, **query)
     assert reply.status_code == 422, reply.text
-    found = [
+    errors = [
         (
             f"{error['cell']['column']}{error['cell']['row']}" if "cell" in error else error["parameter"],
             error["code"],
         )
         for error in reply.json()["errors"]
     ]
-    assert found == expected
+    assert errors == expected
     assert national_administrator.get("/v1/observations").json()["items"] == []
 
 
-def test_cells_of_a_workbook_that_are_times(send: Send) -> None:
+def test_time_cells_of_a_workbook_are_refused(send: Send) -> None:
     rows = [["kode", "p0"], ["63.02", time(4, 56)], ["63.03", 18.98], ["63", 4.83]]
-    found = send(workbook(rows, {(2, 1): "[h]:mm:ss"}), "t.xlsx", period="2021")
-    errors = {e["cell"]["row"]: (e["code"], e["nearest"]) for e in found.json()["errors"]}
+    reply = send(write_workbook(rows, {(2, 1): "[h]:mm:ss"}), "t.xlsx", period="2021")
+    errors = {e["cell"]["row"]: (e["code"], e["nearest"]) for e in reply.json()["errors"]}
     assert errors == {2: ("became_time", ["4.56"]), 3: ("became_time", ["18.98"])}
-    assert found.json()["errors"][0]["cell"]["sheet"] == "Tabel 1"
+    assert reply.json()["errors"][0]["cell"]["sheet"] == "Tabel 1"
 
 
-def test_percentages_that_are_shares_of_one(send: Send) -> None:
+def test_a_column_of_fractions_is_refused(send: Send) -> None:
     rows = [["kode", "tahun", "p0"], *[["63.02", str(1990 + n), "0.07"] for n in range(30)]]
-    assert [(c, code) for c, code, _ in cells(send(table(rows)))] == [("C1", "column_of_fractions")]
+    assert [(c, code) for c, code, _ in list_error_cells(send(write_table(rows)))] == [
+        ("C1", "column_of_fractions")
+    ]
 
 
-def test_columns_can_be_left_out(send: Send) -> None:
+def test_skipped_columns_are_ignored(send: Send) -> None:
     data = b"kode,catatan,p0\n63.02,sementara,4.5\n"
-    assert cells(send(data, period="2021")) == [("B1", "unknown_header", "catatan")]
+    assert list_error_cells(send(data, period="2021")) == [("B1", "unknown_header", "catatan")]
     assert send(data, period="2021", skip="Catatan").json()["created"] == 1
 
 
-def test_file_of_too_many(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_with_too_many_observations_is_413(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.convergence.indicators.files.rules.MOST_OBSERVATIONS", 1)
     assert send(b"kode,2020,2021\n63.02,4.4,4.5\n", indicator="p0").status_code == 413
 
 
-def test_trial_and_rights(send: Send, national_administrator: TestClient, connect: ConnectAs) -> None:
+def test_a_dry_run_writes_nothing_and_only_the_national_administrator_imports(
+    send: Send, national_administrator: TestClient, connect: ConnectAs
+) -> None:
     data = b"kode,p0\n63.02,4.5\n"
     assert send(data, period="2021", dry_run="true").json()["created"] == 1
     assert national_administrator.get("/v1/observations").json()["items"] == []

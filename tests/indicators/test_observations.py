@@ -1,4 +1,4 @@
-"""Definitions, observations and targets through the front door."""
+"""Definitions, observations and targets over HTTP."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -44,17 +44,21 @@ def put(client: TestClient, *items: dict[str, Any], status: int = 200) -> Any:
 # Definitions
 
 
-def test_definition_of_a_new_indicator(
+def test_only_the_national_administrator_defines_an_indicator(
     national_administrator: TestClient, secretariat: TestClient, connect: ConnectAs
 ) -> None:
-    at = "/v1/indicators/stunting"
+    path = "/v1/indicators/stunting"
     for client in (secretariat, connect(("administrator", "63"))):
-        assert client.put(at, json=DEFINITION).status_code == 403
-    made = national_administrator.put(at, json=DEFINITION)
-    assert (made.status_code, made.json()["shipped"], made.json()["allowed"]) == (201, False, ["edit"])
-    assert secretariat.get(at).json()["allowed"] == []
-    history = secretariat.get(f"{at}/history").json()["items"]
-    assert [one["kind"] for one in history] == ["indicator.created"]
+        assert client.put(path, json=DEFINITION).status_code == 403
+    created = national_administrator.put(path, json=DEFINITION)
+    assert (created.status_code, created.json()["shipped"], created.json()["allowed"]) == (
+        201,
+        False,
+        ["edit"],
+    )
+    assert secretariat.get(path).json()["allowed"] == []
+    history = secretariat.get(f"{path}/history").json()["items"]
+    assert [entry["kind"] for entry in history] == ["indicator.created"]
     for wrong, pointer in (
         ({"months": [3, 9]}, "/months"),
         ({"frequency": "half_yearly", "months": [3, 9]}, "/annual_month"),
@@ -63,48 +67,60 @@ def test_definition_of_a_new_indicator(
         ({"related": ["p0", "p0"]}, "/related/1"),
         ({"related": ["p9"]}, "/related/0"),
     ):
-        reply = national_administrator.put(at, json={**DEFINITION, **wrong}, headers=ANY)
+        reply = national_administrator.put(path, json={**DEFINITION, **wrong}, headers=ANY)
         assert (reply.status_code, reply.json()["errors"][0]["pointer"]) == (422, pointer), wrong
     assert national_administrator.put("/v1/indicators/Stunting!", json=DEFINITION).status_code == 422
 
 
-def test_what_an_administrator_replaced_stays(
+def test_loading_the_shipped_indicators_keeps_a_changed_definition(
     national_administrator: TestClient, database: OneTransaction
 ) -> None:
     shipped = national_administrator.get("/v1/indicators/p0").json()
     assert (shipped["shipped"], shipped["version"], shipped["months"]) == (True, 1, [3, 9])
-    told = {name: shipped[name] for name in shipped if name not in ("code", "shipped", "version", "allowed")}
-    told["name"] = "Tingkat kemiskinan"
-    assert national_administrator.put("/v1/indicators/p0", json=told, headers=ANY).json()["version"] == 2
+    definition = {
+        name: shipped[name] for name in shipped if name not in ("code", "shipped", "version", "allowed")
+    }
+    definition["name"] = "Tingkat kemiskinan"
+    assert (
+        national_administrator.put("/v1/indicators/p0", json=definition, headers=ANY).json()["version"] == 2
+    )
     with database.writing() as session:
         assert load_indicators(session, Author(CONSOLE.token, datetime.now(UTC))) == []
     assert national_administrator.get("/v1/indicators/p0").json()["name"] == "Tingkat kemiskinan"
     assert "Tingkat kemiskinan" in {
-        one["name"] for one in national_administrator.get("/v1/indicators").json()["items"]
+        indicator["name"] for indicator in national_administrator.get("/v1/indicators").json()["items"]
     }
 
 
 @pytest.mark.both_engines
-def test_frequency_stays_under_observations(national_administrator: TestClient) -> None:
-    at = "/v1/indicators/stunting"
-    national_administrator.put(at, json=DEFINITION)
+def test_the_frequency_cannot_change_once_there_are_observations(national_administrator: TestClient) -> None:
+    path = "/v1/indicators/stunting"
+    national_administrator.put(path, json=DEFINITION)
     half = {**DEFINITION, "frequency": "half_yearly", "months": [3, 9], "annual_month": 3}
-    assert national_administrator.put(at, json=half, headers=ANY).status_code == 200
-    assert national_administrator.put(at, json=DEFINITION, headers=ANY).status_code == 200
+    assert national_administrator.put(path, json=half, headers=ANY).status_code == 200
+    assert national_administrator.put(path, json=DEFINITION, headers=ANY).status_code == 200
     put(national_administrator, {**item("63", "2021", 30.0), "indicator": "stunting"})
-    reply = national_administrator.put(at, json=half, headers=ANY)
+    reply = national_administrator.put(path, json=half, headers=ANY)
     assert (reply.status_code, reply.json()["code"]) == (409, "indicator_in_use")
 
 
 # Observations
 
 
-def test_a_symbol_is_no_number(national_administrator: TestClient, secretariat: TestClient) -> None:
-    at = f"{KOTABARU}/observations/2021-S1"
-    made = national_administrator.put(at, json={"symbol": "...", "flags": ["*"]})
-    assert made.status_code == 201
-    told = secretariat.get(at).json()
-    assert (told["value"], told["symbol"], told["flags"], told["region_name"], told["allowed"]) == (
+def test_a_symbol_is_stored_without_a_value(
+    national_administrator: TestClient, secretariat: TestClient
+) -> None:
+    path = f"{KOTABARU}/observations/2021-S1"
+    created = national_administrator.put(path, json={"symbol": "...", "flags": ["*"]})
+    assert created.status_code == 201
+    observation = secretariat.get(path).json()
+    assert (
+        observation["value"],
+        observation["symbol"],
+        observation["flags"],
+        observation["region_name"],
+        observation["allowed"],
+    ) == (
         None,
         "...",
         ["*"],
@@ -112,27 +128,27 @@ def test_a_symbol_is_no_number(national_administrator: TestClient, secretariat: 
         [],
     )
     for body in ({}, {"value": 4.5, "symbol": "-"}, {"symbol": "0"}, {"value": "4.5"}, {"value": True}):
-        assert national_administrator.put(at, json=body, headers=ANY).status_code == 422, body
+        assert national_administrator.put(path, json=body, headers=ANY).status_code == 422, body
     revised = national_administrator.put(
-        at, json={"value": 4.56, "flags": ["r"]}, headers={"If-Match": '"1"'}
+        path, json={"value": 4.56, "flags": ["r"]}, headers={"If-Match": '"1"'}
     )
     assert (revised.status_code, revised.json()["version"]) == (200, 2)
     assert (
-        national_administrator.put(at, json={"value": 4.56, "flags": ["r"]}, headers=ANY).json()["version"]
+        national_administrator.put(path, json={"value": 4.56, "flags": ["r"]}, headers=ANY).json()["version"]
         == 2
     )
-    history = secretariat.get(f"{at}/history").json()["items"]
-    assert [one["changes"].get("value") for one in history] == [None, [None, 4.56]]
+    history = secretariat.get(f"{path}/history").json()["items"]
+    assert [entry["changes"].get("value") for entry in history] == [None, [None, 4.56]]
     assert history[1]["changes"]["symbol"] == ["...", None]
 
 
-def test_zero_is_a_number(national_administrator: TestClient) -> None:
+def test_zero_is_stored_as_a_value(national_administrator: TestClient) -> None:
     put(national_administrator, item("63.02", "2021-S1", 0))
-    told = national_administrator.get(f"{KOTABARU}/observations/2021-S1").json()
-    assert (told["value"], told["symbol"]) == (0, None)
+    observation = national_administrator.get(f"{KOTABARU}/observations/2021-S1").json()
+    assert (observation["value"], observation["symbol"]) == (0, None)
 
 
-def test_many_are_written_whole_or_not_at_all(
+def test_a_batch_is_written_as_a_whole_or_refused(
     national_administrator: TestClient, database: OneTransaction
 ) -> None:
     reply = put(
@@ -168,7 +184,7 @@ def test_many_are_written_whole_or_not_at_all(
     assert twice["errors"][0]["pointer"] == "/items/1"
 
 
-def test_who_reads_and_who_writes(
+def test_all_users_read_but_only_the_national_administrator_writes(
     national_administrator: TestClient, secretariat: TestClient, stranger: TestClient, connect: ConnectAs
 ) -> None:
     put(national_administrator, item("63.02", "2021-S1", 4.56))
@@ -181,7 +197,7 @@ def test_who_reads_and_who_writes(
         assert client.delete(f"{KOTABARU}/observations/2021-S1", headers=ANY).status_code == 403
 
 
-def test_lists(national_administrator: TestClient) -> None:
+def test_lists_filter_and_sort_observations(national_administrator: TestClient) -> None:
     put(
         national_administrator,
         *[
@@ -192,21 +208,21 @@ def test_lists(national_administrator: TestClient) -> None:
         {**item("63.02", "2021", 70.0), "indicator": "hdi"},
     )
 
-    def found(**query: str) -> list[tuple[str, str, str]]:
+    def list_keys(**query: str) -> list[tuple[str, str, str]]:
         items = national_administrator.get("/v1/observations", params=query).json()["items"]
-        return [(one["region_code"], one["indicator"], one["period"]) for one in items]
+        return [(row["region_code"], row["indicator"], row["period"]) for row in items]
 
-    assert len(found()) == 9
-    assert found(region="63", period="2021") == [
+    assert len(list_keys()) == 9
+    assert list_keys(region="63", period="2021") == [
         ("63", "p0", "2021-S1"),
         ("63.02", "hdi", "2021"),
         ("63.02", "p0", "2021-S1"),
     ]
-    assert found(period="2021-S1", level="regency") == [
+    assert list_keys(period="2021-S1", level="regency") == [
         ("63.02", "p0", "2021-S1"),
         ("73.22", "p0", "2021-S1"),
     ]
-    assert found(sort="-period", indicator="p0", region="73") == [
+    assert list_keys(sort="-period", indicator="p0", region="73") == [
         ("73.22", "p0", "2021-S1"),
         ("73.22", "p0", "2020-S1"),
     ]
@@ -216,14 +232,16 @@ def test_lists(national_administrator: TestClient) -> None:
     assert national_administrator.get("/v1/observations", headers={"If-None-Match": tag}).status_code == 200
 
 
-def test_the_feed_tells_everybody(national_administrator: TestClient, connect: ConnectAs) -> None:
+def test_the_feed_shows_observations_to_all_users(
+    national_administrator: TestClient, connect: ConnectAs
+) -> None:
     reader = connect(("reader", "73"))
     after = reader.get("/v1/changes", params={"after": "now"}).json()["next"]
     put(national_administrator, item("63.02", "2021-S1", 4.56))
     gone = national_administrator.delete(f"{KOTABARU}/observations/2021-S1", headers=ANY)
     assert gone.status_code == 204
     items = reader.get("/v1/changes", params={"after": after}).json()["items"]
-    assert [(one["kind"], one["region_code"]) for one in items] == [
+    assert [(entry["kind"], entry["region_code"]) for entry in items] == [
         ("observation.created", "0"),
         ("observation.deleted", "0"),
     ]
@@ -236,27 +254,27 @@ def test_the_feed_tells_everybody(national_administrator: TestClient, connect: C
 TARGET = {"value": 3.9, "baseline": 4.56, "baseline_year": 2021, "document": "RPKD 2025-2029"}
 
 
-def test_targets_are_the_regions(
+def test_targets_belong_to_their_region(
     national_administrator: TestClient, secretariat: TestClient, connect: ConnectAs, stranger: TestClient
 ) -> None:
-    at = f"{KOTABARU}/targets/2026"
+    path = f"{KOTABARU}/targets/2026"
     neighbour, reader = connect(("secretariat", "63.03")), connect(("reader", "63"))
-    assert neighbour.put(at, json=TARGET).status_code == 404
-    assert reader.put(at, json=TARGET).status_code == 403
-    assert secretariat.put(at, json=TARGET).status_code == 201
-    assert reader.get(at).json()["allowed"] == []
+    assert neighbour.put(path, json=TARGET).status_code == 404
+    assert reader.put(path, json=TARGET).status_code == 403
+    assert secretariat.put(path, json=TARGET).status_code == 201
+    assert reader.get(path).json()["allowed"] == []
     for client in (neighbour, stranger):
-        assert client.get(at).status_code == 404
+        assert client.get(path).status_code == 404
         assert client.get("/v1/targets").json()["items"] == []
     assert (
         reader.get("/v1/targets", params={"region": "63", "year": "2026"}).json()["items"][0]["value"] == 3.9
     )
     assert (
-        secretariat.put(at, json={**TARGET, "value": 3.95}, headers={"If-Match": '"1"'}).json()["version"]
+        secretariat.put(path, json={**TARGET, "value": 3.95}, headers={"If-Match": '"1"'}).json()["version"]
         == 2
     )
-    assert secretariat.delete(at, headers=ANY).status_code == 204
-    kinds = [one["kind"] for one in secretariat.get(f"{at}/history").json()["items"]]
+    assert secretariat.delete(path, headers=ANY).status_code == 204
+    kinds = [entry["kind"] for entry in secretariat.get(f"{path}/history").json()["items"]]
     assert kinds == ["target.created", "target.changed", "target.deleted"]
 
 
@@ -269,25 +287,25 @@ def test_targets_are_the_regions(
         ({"value": None}, "/value"),
     ],
 )
-def test_targets_that_are_none(secretariat: TestClient, change: dict[str, Any], pointer: str) -> None:
+def test_invalid_targets_are_refused(secretariat: TestClient, change: dict[str, Any], pointer: str) -> None:
     reply = secretariat.put(f"{KOTABARU}/targets/2026", json={**TARGET, **change})
     assert (reply.status_code, reply.json()["errors"][0]["pointer"]) == (422, pointer)
 
 
-def test_addresses_that_are_none(secretariat: TestClient) -> None:
-    for at in ("targets/26", "targets/2014", "targets/x", "observations/2021-Q1"):
-        assert secretariat.get(f"{KOTABARU}/{at}").status_code == 404, at
+def test_malformed_addresses_are_404(secretariat: TestClient) -> None:
+    for path in ("targets/26", "targets/2014", "targets/x", "observations/2021-Q1"):
+        assert secretariat.get(f"{KOTABARU}/{path}").status_code == 404, path
     assert secretariat.put("/v1/regions/63.02/indicators/p9/targets/2026", json=TARGET).status_code == 404
 
 
-def test_observations_of_what_is_not_there(national_administrator: TestClient) -> None:
-    for at in ("63.99/indicators/p0/observations/2021-S1", "63.02/indicators/p9/observations/2021-S1"):
-        assert national_administrator.put(f"/v1/regions/{at}", json={"value": 1}).status_code == 404
+def test_observations_of_unknown_regions_or_indicators_are_404(national_administrator: TestClient) -> None:
+    for path in ("63.99/indicators/p0/observations/2021-S1", "63.02/indicators/p9/observations/2021-S1"):
+        assert national_administrator.put(f"/v1/regions/{path}", json={"value": 1}).status_code == 404
     wrong = national_administrator.put("/v1/regions/63.02/indicators/p0/observations/2021", json={"value": 1})
     assert (wrong.status_code, wrong.json()["errors"][0]["parameter"]) == (422, "period")
 
 
-def test_outcome_inputs_are_one_statement(
+def test_reading_outcome_inputs_costs_one_statement(
     national_administrator: TestClient, database: OneTransaction
 ) -> None:
     put(
@@ -304,10 +322,10 @@ def test_outcome_inputs_are_one_statement(
         assert reply.status_code == 201
     with database.read_session() as session:
         before = len(database.statements)
-        found = read_outcome_inputs(session, ["63.02", "63.03"], 2026)
+        inputs = read_outcome_inputs(session, ["63.02", "63.03"], 2026)
         assert len(database.statements) - before == 1
-    assert [(one.region_code, one.actual, one.actual_period) for one in found] == [
+    assert [(row.region_code, row.actual, row.actual_period) for row in inputs] == [
         ("63.02", 4.2, "2025-S2"),
         ("63.03", None, None),
     ]
-    assert (found[0].baseline, found[0].target, found[0].direction) == (4.56, 3.9, "lower_is_better")
+    assert (inputs[0].baseline, inputs[0].target, inputs[0].direction) == (4.56, 3.9, "lower_is_better")

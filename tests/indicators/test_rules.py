@@ -1,4 +1,4 @@
-"""What is computed from figures, for figures as nobody would write them."""
+"""The formulas of indicators, on random figures."""
 
 import math
 
@@ -41,32 +41,34 @@ pairs = st.lists(st.tuples(figures, figures), max_size=30)
 
 
 @given(figures, figures, figures, judged)
-def test_achievement_is_a_share_of_the_way(
+def test_achievement_is_between_0_at_the_baseline_and_100_at_the_target(
     baseline: float, target: float, actual: float, direction: Direction
 ) -> None:
-    found = compute_achievement(baseline, target, actual, direction)
+    result = compute_achievement(baseline, target, actual, direction)
     is_target = is_worse(baseline, target, direction)
-    assert (found is not None) == is_target
-    if found is not None:
-        assert 0 <= found <= 100
+    assert (result is not None) == is_target
+    if result is not None:
+        assert 0 <= result <= 100
         assert compute_achievement(baseline, target, target, direction) == 100
         assert compute_achievement(baseline, target, baseline, direction) == 0
 
 
 @given(figures, figures, figures, figures, judged)
-def test_achievement_grows_with_what_is_better(
+def test_a_better_figure_never_lowers_the_achievement(
     baseline: float, target: float, actual: float, other: float, direction: Direction
 ) -> None:
-    found, more = (compute_achievement(baseline, target, one, direction) for one in (actual, other))
-    assume(found is not None and more is not None)
+    result, more = (compute_achievement(baseline, target, figure, direction) for figure in (actual, other))
+    assume(result is not None and more is not None)
     if is_worse(actual, other, direction):
-        assert found is not None
+        assert result is not None
         assert more is not None
-        assert found <= more
+        assert result <= more
 
 
 @given(figures, figures, figures)
-def test_achievement_is_the_same_the_other_way_round(baseline: float, target: float, actual: float) -> None:
+def test_reversed_figures_have_the_same_achievement_in_the_other_direction(
+    baseline: float, target: float, actual: float
+) -> None:
     assert compute_achievement(baseline, target, actual, LOWER) == compute_achievement(
         -baseline, -target, -actual, HIGHER
     )
@@ -97,7 +99,7 @@ def test_achievement_by_hand(
 
 
 @given(st.lists(figures, min_size=1, max_size=40), judged)
-def test_ranks(values: list[float], direction: Direction) -> None:
+def test_a_rank_counts_the_better_values(values: list[float], direction: Direction) -> None:
     ranks = [compute_rank(value, values, direction) for value in values]
     assert min(rank or 0 for rank in ranks) == 1
     for value, rank in zip(values, ranks, strict=True):
@@ -105,21 +107,21 @@ def test_ranks(values: list[float], direction: Direction) -> None:
         assert compute_rank(value, values, NEUTRAL) is None
 
 
-def test_equal_values_share_a_place() -> None:
+def test_equal_values_share_a_rank() -> None:
     assert [compute_rank(v, [9.0, 9.0, 8.0, 12.0], LOWER) for v in (8.0, 9.0, 12.0)] == [1, 2, 4]
     assert [compute_rank(v, [9.0, 9.0, 8.0, 12.0], HIGHER) for v in (8.0, 9.0, 12.0)] == [4, 2, 1]
 
 
 @given(st.dictionaries(st.integers(2010, 2030), figures, max_size=12))
 def test_changes_add_up(series: dict[int, float]) -> None:
-    found = compute_changes(series)
-    assert all(year - 1 in series for year in found)
-    if series and len(found) == len(series) - 1:
+    result = compute_changes(series)
+    assert all(year - 1 in series for year in result)
+    if series and len(result) == len(series) - 1:
         first, last = min(series), max(series)
-        assert math.isclose(sum(found.values()), series[last] - series[first], abs_tol=1e-6)
+        assert math.isclose(sum(result.values()), series[last] - series[first], abs_tol=1e-6)
 
 
-def test_speed_is_per_year_and_needs_both_ends() -> None:
+def test_the_yearly_change_needs_both_ends() -> None:
     series = {2015: 14.0, 2018: 12.5, 2021: 13.1}
     assert compute_speed(series, 2015, 2018).value == -0.5
     assert compute_speed(series, 2015, 2019).reason is Undefined.no_observation
@@ -130,7 +132,7 @@ def test_speed_is_per_year_and_needs_both_ends() -> None:
 
 
 @given(figures)
-def test_trend(change: float) -> None:
+def test_a_change_improves_in_one_direction_and_worsens_in_the_other(change: float) -> None:
     assert find_trend(change, NEUTRAL) is None
     if change == 0:
         assert find_trend(change, LOWER) == find_trend(change, HIGHER) == "steady"
@@ -138,7 +140,7 @@ def test_trend(change: float) -> None:
         assert {find_trend(change, LOWER), find_trend(change, HIGHER)} == {"improving", "worsening"}
 
 
-def test_faster() -> None:
+def test_faster_compares_the_change_in_the_better_direction() -> None:
     assert is_faster(-0.2, -0.5, LOWER) is True
     assert is_faster(-0.2, -0.5, HIGHER) is False
     assert is_faster(0.5, 0.2, LOWER) is True
@@ -146,44 +148,46 @@ def test_faster() -> None:
     assert is_faster(0.1, 0.2, NEUTRAL) is None
 
 
-# Moving together
+# Correlation and agreement
 
 
 @given(pairs)
-def test_correlation(values: list[tuple[float, float]]) -> None:
-    found = compute_correlation(values)
-    if found.value is None:
+def test_a_correlation_is_symmetric_and_at_most_1(values: list[tuple[float, float]]) -> None:
+    result = compute_correlation(values)
+    if result.value is None:
         is_flat = any(len(set(column)) == 1 for column in zip(*values, strict=True))
-        assert found.reason is (Undefined.too_few if len(values) < 3 else Undefined.no_variation)
+        assert result.reason is (Undefined.too_few if len(values) < 3 else Undefined.no_variation)
         assert len(values) < 3 or is_flat
         return
-    assert -1 <= found.value <= 1
+    assert -1 <= result.value <= 1
     turned = compute_correlation([(b, a) for a, b in values]).value
     assert turned is not None
-    assert math.isclose(turned, found.value, abs_tol=1e-9)
+    assert math.isclose(turned, result.value, abs_tol=1e-9)
     against = compute_correlation([(a, -b) for a, b in values]).value
     assert against is not None
-    assert math.isclose(against, -found.value, abs_tol=1e-9)
+    assert math.isclose(against, -result.value, abs_tol=1e-9)
 
 
 @given(st.lists(figures, min_size=3, max_size=20, unique=True), st.integers(1, 9), figures)
-def test_a_line_correlates_wholly(values: list[float], slope: int, start: float) -> None:
-    found = compute_correlation([(value, start + slope * value) for value in values]).value
-    assert found is not None
-    assert math.isclose(found, 1, abs_tol=1e-6)
+def test_the_points_of_a_line_have_correlation_1(values: list[float], slope: int, start: float) -> None:
+    result = compute_correlation([(value, start + slope * value) for value in values]).value
+    assert result is not None
+    assert math.isclose(result, 1, abs_tol=1e-6)
 
 
 @given(pairs)
-def test_agreement(values: list[tuple[float, float]]) -> None:
-    found = compute_agreement(values)
-    assert (found.value is None) == (values == [])
-    if found.value is not None:
-        assert 0 <= found.value <= 100
+def test_agreement_is_100_for_equal_changes_and_0_for_opposite_ones(
+    values: list[tuple[float, float]],
+) -> None:
+    result = compute_agreement(values)
+    assert (result.value is None) == (values == [])
+    if result.value is not None:
+        assert 0 <= result.value <= 100
         assert compute_agreement([(a, a) for a, _ in values]).value == 100
         assert compute_agreement([(a, -a) for a, _ in values if a]).value in (0, None)
 
 
-def test_expected_sign() -> None:
+def test_the_expected_sign_compares_the_directions() -> None:
     assert find_expected_sign(LOWER, LOWER) == find_expected_sign(HIGHER, HIGHER) == "positive"
     assert find_expected_sign(LOWER, HIGHER) == "negative"
     assert find_expected_sign(LOWER, NEUTRAL) is None
@@ -193,14 +197,18 @@ def test_expected_sign() -> None:
 
 
 @given(figures, figures, figures, judged)
-def test_quadrants(before: float, after: float, reference: float, direction: Direction) -> None:
-    found = find_quadrant(before, after, reference, direction).value
+def test_the_quadrant_follows_from_position_and_trend(
+    before: float, after: float, reference: float, direction: Direction
+) -> None:
+    result = find_quadrant(before, after, reference, direction).value
     worse, worsening = is_worse(after, reference, direction), is_worse(after, before, direction)
-    assert found == {(True, True): 1, (True, False): 2, (False, True): 3, (False, False): 4}[worse, worsening]
-    assert find_quadrant(-before, -after, -reference, HIGHER if direction is LOWER else LOWER).value == found
+    assert (
+        result == {(True, True): 1, (True, False): 2, (False, True): 3, (False, False): 4}[worse, worsening]
+    )
+    assert find_quadrant(-before, -after, -reference, HIGHER if direction is LOWER else LOWER).value == result
 
 
-def test_quadrant_that_cannot_be_told() -> None:
+def test_the_quadrant_of_incomplete_figures_is_undefined() -> None:
     assert find_quadrant(None, 9.0, 8.0, LOWER).reason is Undefined.no_observation
     assert find_quadrant(9.0, None, 8.0, LOWER).reason is Undefined.no_observation
     assert find_quadrant(9.0, 9.0, None, LOWER).reason is Undefined.no_reference
@@ -211,7 +219,7 @@ def test_quadrant_that_cannot_be_told() -> None:
 # Definitions and periods
 
 
-def test_shipped_definitions_fit_together() -> None:
+def test_shipped_definitions_are_consistent() -> None:
     shipped = read_shipped_indicators()
     assert {
         "p0",
@@ -223,20 +231,20 @@ def test_shipped_definitions_fit_together() -> None:
         "open_unemployment",
     } <= set(shipped)
     assert {"hdi", "mean_years_schooling", "gini", "safe_water", "sanitation"} <= set(shipped)
-    for code, one in shipped.items():
-        assert set(one.related) <= shipped.keys() - {code}
-        assert one.minimum is not None
-        assert one.maximum is not None
-    words = [word for one in shipped.values() for word in (one.name, *one.aliases)]
+    for code, indicator in shipped.items():
+        assert set(indicator.related) <= shipped.keys() - {code}
+        assert indicator.minimum is not None
+        assert indicator.maximum is not None
+    words = [word for indicator in shipped.values() for word in (indicator.name, *indicator.aliases)]
     assert len(words) == len(set(words))
 
 
-def test_periods_of_an_indicator() -> None:
+def test_the_frequency_decides_the_periods() -> None:
     shipped = read_shipped_indicators()
     poverty, unemployment, hdi = shipped["p0"], shipped["open_unemployment"], shipped["hdi"]
     assert hdi.frequency is Frequency.yearly
     year = SurveyPeriod.parse("2021")
-    assert [str(resolve_period(one, year)) for one in (poverty, unemployment, hdi)] == [
+    assert [str(resolve_period(indicator, year)) for indicator in (poverty, unemployment, hdi)] == [
         "2021-S1",
         "2021-S2",
         "2021",
@@ -251,7 +259,7 @@ def test_periods_of_an_indicator() -> None:
             SurveyPeriod.parse(text)
 
 
-def test_what_a_unit_allows() -> None:
+def test_the_unit_limits_values_and_decimals() -> None:
     poverty, line = (read_shipped_indicators()[code] for code in ("p0", "poverty_line"))
     assert find_value_error(poverty, 13.59) is None
     for value, code in ((100.01, "outside_unit"), (-0.01, "outside_unit"), (13.591, "too_many_decimals")):

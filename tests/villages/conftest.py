@@ -1,4 +1,4 @@
-"""A regency with lines of several agencies in several villages, in all stages."""
+"""A plan of Kotabaru with two priority locations, for lines in its villages."""
 
 import pytest
 from fastapi.testclient import TestClient
@@ -9,7 +9,7 @@ from tests.plans.world import furnish, put_plan
 
 @pytest.fixture
 def secretariat(secretariat: TestClient, database: OneTransaction) -> TestClient:
-    """The secretariat of Kotabaru, its agencies, and a plan with two priority locations."""
+    """The secretariat of Kotabaru, with agencies and a plan of two priority locations."""
     furnish(database)
     locations = [
         {"region_code": "63.02.01.2001", "target_families": 120},

@@ -1,5 +1,7 @@
-"""How many agencies meet in one village: what the rule says of pairs, found without pairing lines, in work that grows
-with the lines and not with their square."""
+"""Counting the agencies that overlap in a village: agrees with the rule for pairs, without pairing lines.
+
+The work grows with the number of lines, not with its square.
+"""
 
 import itertools
 import random
@@ -15,22 +17,22 @@ from app.plans.actions.queries import actions
 from app.plans.overlaps.queries import count_agencies_at_once, select_candidates, select_points
 from app.plans.overlaps.rules import find_coincidence
 from tests.database import OneTransaction
-from tests.findings.test_overlaps import scattered
-from tests.findings.world import line
+from tests.findings.test_overlaps import draw_lines
+from tests.findings.world import make_line
 from tests.plans.world import HEALTH, LEAN, PARTNER, SOCIAL, WORKS, put_many
 
 Meeting = tuple[str, str, str]
 
 
-def spots(items: list[dict[str, Any]]) -> Iterator[tuple[Meeting, dict[str, Any]]]:
-    """Each line cut into lines of one place, one form, one recipient and one group."""
+def split_lines(items: list[dict[str, Any]]) -> Iterator[tuple[Meeting, dict[str, Any]]]:
+    """Split each line into lines of one place, one form, one recipient and one group."""
     for item in items:
         content = {name: value for name, value in item.items() if name != "code"}
         for location, form, recipient in itertools.product(
             item["locations"], item["benefit_forms"], item["recipients"]
         ):
-            for group in [[one] for one in recipient["vulnerable_groups"]] or [[]]:
-                cut = line(
+            for group in [[name] for name in recipient["vulnerable_groups"]] or [[]]:
+                cut = make_line(
                     {
                         **content,
                         "locations": [location],
@@ -41,39 +43,41 @@ def spots(items: list[dict[str, Any]]) -> Iterator[tuple[Meeting, dict[str, Any]
                 yield (location["region_code"], recipient["kind"], form), cut
 
 
-def most_at_once(lines: list[dict[str, Any]]) -> int:
-    """The size of the largest set of lines of different agencies that overlap two by two."""
-    agencies = sorted({one["lead_agency"] for one in lines})
-    by_agency = [[one for one in lines if one["lead_agency"] == agency] for agency in agencies]
+def count_overlapping_agencies(lines: list[dict[str, Any]]) -> int:
+    """Return the size of the largest set of lines of different agencies that overlap pairwise."""
+    agencies = sorted({line["lead_agency"] for line in lines})
+    by_agency = [[line for line in lines if line["lead_agency"] == agency] for agency in agencies]
     for size in range(len(agencies), 1, -1):
-        for some in itertools.combinations(by_agency, size):
-            for chosen in itertools.product(*some):
+        for groups in itertools.combinations(by_agency, size):
+            for chosen in itertools.product(*groups):
                 if all(find_coincidence(*pair) for pair in itertools.combinations(chosen, 2)):
                     return size
     return 0
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_agencies_at_once_are_those_of_the_rule(
+def test_the_count_of_agencies_agrees_with_the_rule(
     secretariat: TestClient, database: OneTransaction, seed: int
 ) -> None:
-    items = scattered(60, random.Random(seed))
+    items = draw_lines(60, random.Random(seed))
     put_many(secretariat, items)
     met: dict[Meeting, list[dict[str, Any]]] = defaultdict(list)
-    for meeting, cut in spots(items):
+    for meeting, cut in split_lines(items):
         met[meeting].append(cut)
-    expected = {meeting: most for meeting, lines in met.items() if (most := most_at_once(lines))}
+    expected = {
+        meeting: most for meeting, lines in met.items() if (most := count_overlapping_agencies(lines))
+    }
     assert {2, 3} <= set(expected.values())
     with database.read_session() as session:
         rows = session.execute(count_agencies_at_once(session, actions.c.code.startswith("L-"))).all()
     assert {(row.place, row.kind, row.form): row.agencies for row in rows} == expected
 
 
-def crowd(number: int, places: list[str]) -> list[dict[str, Any]]:
-    """Lines of four agencies, each in three of the villages, at times and for deciles of all sorts."""
+def draw_crowd(number: int, places: list[str]) -> list[dict[str, Any]]:
+    """Draw lines of four agencies, each in three of the villages, with random months and deciles."""
     chance = random.Random(number)
 
-    def made(n: int) -> dict[str, Any]:
+    def draw_line(n: int) -> dict[str, Any]:
         first, decile = chance.choice([None, 1, 4, 7]), chance.choice([None, 1, 3])
         return {
             **LEAN,
@@ -94,28 +98,29 @@ def crowd(number: int, places: list[str]) -> list[dict[str, Any]]:
             "last_month": first and first + 3,
         }
 
-    return [made(n) for n in range(number)]
+    return [draw_line(n) for n in range(number)]
 
 
-def test_work_grows_with_the_lines_where_all_work_in_the_same_villages(
+def test_the_work_grows_linearly_for_lines_in_the_same_villages(
     secretariat: TestClient, database: OneTransaction
 ) -> None:
-    """Counted is what is examined, at three sizes: pairs of lines grow with the square, points do not."""
+    """The number of pairs grows with the square of the lines, the number of points does not."""
 
-    asked = {"within": "63.02", "level": "village", "limit": 5}
-    places = [region["code"] for region in secretariat.get("/v1/regions", params=asked).json()["items"]]
+    params = {"within": "63.02", "level": "village", "limit": 5}
+    places = [region["code"] for region in secretariat.get("/v1/regions", params=params).json()["items"]]
 
-    def examined(lines: int) -> tuple[int, int]:
-        put_many(secretariat, crowd(lines, places))
+    def count_examined(lines: int) -> tuple[int, int]:
+        put_many(secretariat, draw_crowd(lines, places))
         with database.read_session() as session:
             of_plan = actions.c.code.startswith("L-")
-            found = [select_points(session, of_plan), select_candidates(session, of_plan)]
+            selects = [select_points(session, of_plan), select_candidates(session, of_plan)]
             points, pairs = (
-                session.scalar(sa.select(sa.func.count()).select_from(one.subquery())) for one in found
+                session.scalar(sa.select(sa.func.count()).select_from(select.subquery()))
+                for select in selects
             )
         return points or 0, pairs or 0
 
-    small, middle, large = examined(75), examined(150), examined(300)
+    small, middle, large = count_examined(75), count_examined(150), count_examined(300)
     assert middle[1] > 3 * small[1]
     assert large[1] > 3 * middle[1]
     assert middle[0] < 2 * small[0]

@@ -1,4 +1,4 @@
-"""A first draft of Kotabaru's plan whose year is over, with a line that can be submitted, and who may move it."""
+"""A first draft of Kotabaru's plan of a past year, with a line ready for submission, and its movers."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from tests.workflow.moves import CODED, PLAN, Movers
 
 @pytest.fixture
 def secretariat(secretariat: TestClient, database: OneTransaction) -> TestClient:
-    """The secretariat, with the plan."""
+    """The secretariat, once it wrote the plan."""
     furnish(database)
     put_plan(secretariat, PLAN)
     put(secretariat, "A-1", plan=PLAN, base=CODED)

@@ -1,4 +1,4 @@
-"""How the tests move a plan: the callers that may, a line that can be submitted, the way to each state."""
+"""Moving a plan: its callers, a line ready for submission, the moves that lead to each state."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from tests.plans.world import ACTION, ANY
 Connect = Callable[..., TestClient]
 
 PLAN = "63.02-2025"
-"""Its year is over, so it can be closed."""
+"""A plan of a past year, so it can be closed."""
 AT = f"/v1/plans/{PLAN}"
 CODED: dict[str, Any] = {
     **ACTION,
@@ -19,7 +19,7 @@ CODED: dict[str, Any] = {
     "subactivity": None,
     "milestones": [{"code": "M1", "title": "Penetapan", "due": "2025-03-31", "weight": 100}],
 }
-"""A line of which nothing is to be said."""
+"""A line without findings."""
 SIGNED = {"instrument": "decree", "number": "188.45/17/2024", "date": "2024-12-19"}
 NOTES = {"notes": [{"action": "A-1", "pointer": "/budget_lines/0/amount", "text": "Samakan dengan DPA."}]}
 BODIES: dict[str, Any] = {
@@ -39,7 +39,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "amended": ("submit", "endorse", "adopt", "amend"),
     "closed": ("submit", "endorse", "adopt", "close"),
 }
-"""How a plan gets into each state; `amended` is one in force with an amendment beside it."""
+"""The moves from a first draft to each state; an `amended` plan is in force and has an open amendment."""
 
 
 class Movers:
@@ -54,25 +54,27 @@ class Movers:
         return self.reviewer if verb in ("return", "endorse") else self.chair
 
     def move(self, verb: str, *, plan: str = PLAN, body: Any = None, **params: Any) -> httpx.Response:
-        done = move(self.of(verb), verb, plan=plan, body=body, **params)
-        if verb == "amend" and done.status_code == 200 and "dry_run" not in params:
+        reply = move(self.of(verb), verb, plan=plan, body=body, **params)
+        if verb == "amend" and reply.status_code == 200 and "dry_run" not in params:
             self.draft(plan)
-        return done
+        return reply
 
     def draft(self, plan: str) -> None:
-        """Something to submit: an amendment that changes nothing is not taken."""
-        said = {"note": f"Perubahan {self.chair.get(f'/v1/plans/{plan}').json()['version']}"}
-        done = self.team.patch(f"/v1/plans/{plan}/amendment", json=said, headers=ANY)
-        assert done.status_code == 200, done.text
+        """Change the amendment, as an empty one cannot be submitted."""
+        json_body = {"note": f"Perubahan {self.chair.get(f'/v1/plans/{plan}').json()['version']}"}
+        reply = self.team.patch(f"/v1/plans/{plan}/amendment", json=json_body, headers=ANY)
+        assert reply.status_code == 200, reply.text
 
     def bring(self, state: str, *, plan: str = PLAN) -> None:
-        """A first draft with a line that can be submitted, to a state."""
+        """Move a first draft with a line ready for submission to a state."""
         for verb in WAYS[state]:
-            done = self.move(verb, plan=plan)
-            assert done.status_code == 200, done.text
+            reply = self.move(verb, plan=plan)
+            assert reply.status_code == 200, reply.text
 
 
-def move(who: TestClient, verb: str, *, plan: str = PLAN, body: Any = None, **params: Any) -> httpx.Response:
+def move(
+    caller: TestClient, verb: str, *, plan: str = PLAN, body: Any = None, **params: Any
+) -> httpx.Response:
     headers = params.pop("headers", ANY)
-    said = BODIES[verb] if body is None else body
-    return who.post(f"/v1/plans/{plan}/{verb}", json=said, headers=headers, params=params)
+    json_body = BODIES[verb] if body is None else body
+    return caller.post(f"/v1/plans/{plan}/{verb}", json=json_body, headers=headers, params=params)

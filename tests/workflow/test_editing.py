@@ -1,4 +1,4 @@
-"""What may be written in which state: a first draft while it is at its region, reports until the plan is closed."""
+"""Writes by state: a first draft is editable at its region, reports are open until the plan closes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ EDITABLE = ("draft", "returned")
 Q1 = f"{AT}/actions/A-1/progress/2025-Q1"
 
 
-def matrix(client: TestClient, **changes: str) -> dict[str, Any]:
+def export_matrix(client: TestClient, **changes: str) -> dict[str, Any]:
     text = client.get(f"{AT}/matrix.csv").text
     for old, new in changes.items():
         assert old in text
@@ -23,10 +23,10 @@ def matrix(client: TestClient, **changes: str) -> dict[str, Any]:
     return {"file": ("rat.csv", text.encode(), "text/csv")}
 
 
-def writes(client: TestClient) -> dict[str, Callable[..., Any]]:
-    """Every way to change what a plan says."""
+def make_writes(client: TestClient) -> dict[str, Callable[..., Any]]:
+    """Return the calls that change the content of a plan, by name."""
     item = {"code": "A-2", **CODED}
-    changed = matrix(client, Verifikasi="Pendataan")
+    changed = export_matrix(client, Verifikasi="Pendataan")
     return {
         "put plan": lambda: client.put(AT, json={"title": "x"}, headers=ANY),
         "patch plan": lambda: client.patch(AT, json={"note": "x"}, headers=ANY),
@@ -42,26 +42,26 @@ def writes(client: TestClient) -> dict[str, Callable[..., Any]]:
 
 
 @pytest.mark.parametrize("state", WAYS)
-def test_a_plan_is_written_while_it_is_at_its_region_and_never_adopted(
+def test_only_a_first_draft_at_its_region_is_editable(
     secretariat: TestClient, movers: Movers, state: str
 ) -> None:
     movers.bring(state)
     before, lines = secretariat.get(AT).json(), secretariat.get(f"{AT}/actions").json()
-    for name, write in writes(secretariat).items():
-        done = write()
+    for name, write in make_writes(secretariat).items():
+        reply = write()
         if (state, name) == ("amended", "import"):
-            assert done.status_code == 200, "a file goes into the open amendment"
+            assert reply.status_code == 200, "a file goes into the open amendment"
         elif state in EDITABLE:
             expected = (200, 201, 204) if name != "delete plan" else (409,)
-            assert done.status_code in expected, f"{name}: {done.text}"
+            assert reply.status_code in expected, f"{name}: {reply.text}"
         else:
-            assert (done.status_code, done.json()["code"]) == (409, "plan_not_editable"), name
+            assert (reply.status_code, reply.json()["code"]) == (409, "plan_not_editable"), name
     if state not in EDITABLE:
         assert (secretariat.get(AT).json(), secretariat.get(f"{AT}/actions").json()) == (before, lines)
 
 
-def test_the_refusal_names_the_way_on(secretariat: TestClient, movers: Movers) -> None:
-    def told() -> str:
+def test_the_refusal_names_the_next_step(secretariat: TestClient, movers: Movers) -> None:
+    def read_detail() -> str:
         headers = {**ANY, "Accept-Language": "en"}
         return str(secretariat.patch(AT, json={"note": "x"}, headers=headers).json()["detail"])
 
@@ -73,46 +73,44 @@ def test_the_refusal_names_the_way_on(secretariat: TestClient, movers: Movers) -
     }
     for verb, way in ways.items():
         assert movers.move(verb).status_code == 200
-        assert told().endswith(way)
+        assert read_detail().endswith(way)
 
 
-def test_a_returned_plan_stays_returned_when_it_is_written(secretariat: TestClient, movers: Movers) -> None:
+def test_writing_a_returned_plan_keeps_its_state(secretariat: TestClient, movers: Movers) -> None:
     movers.bring("returned")
     assert secretariat.put(AT, json={"title": "x"}, headers=ANY).json()["state"] == "returned"
     assert secretariat.patch(AT, json={"title": "y"}, headers=ANY).json()["state"] == "returned"
 
 
 @pytest.mark.parametrize("state", WAYS)
-def test_progress_is_reported_until_the_plan_is_closed(
+def test_progress_can_be_reported_until_the_plan_closes(
     secretariat: TestClient, movers: Movers, state: str
 ) -> None:
     report(secretariat, "A-1", 1, plan=PLAN, spent=1)
     movers.bring(state)
     batch = {"items": [{"action": "A-1", "spent": 3}]}
-    done = [
+    replies = [
         secretariat.patch(Q1, json={"spent": 2}, headers=ANY),
         secretariat.put(f"{AT}/progress/2025-Q1", json=batch, headers=ANY),
         secretariat.put(Q1, json={"spent": 4}, headers=ANY),
         secretariat.delete(Q1, headers=ANY),
     ]
-    statuses = [one.status_code for one in done]
+    statuses = [reply.status_code for reply in replies]
     if state == "closed":
-        assert {one.json()["code"] for one in done} == {"plan_closed"}
+        assert {reply.json()["code"] for reply in replies} == {"plan_closed"}
         assert secretariat.get(Q1).json()["allowed"] == []
     else:
         assert statuses == [200, 200, 200, 204]
 
 
-def test_realisation_is_imported_into_a_plan_in_force_and_lines_are_not(
-    secretariat: TestClient, movers: Movers
-) -> None:
+def test_a_plan_in_force_takes_imported_realisation(secretariat: TestClient, movers: Movers) -> None:
     report(secretariat, "A-1", 2, plan=PLAN, spent=7_000_000)
     movers.bring("adopted")
     file = secretariat.get(f"{AT}/matrix.csv?period=2025").content
     assert secretariat.delete(f"{AT}/actions/A-1/progress/2025-Q2", headers=ANY).status_code == 204
-    sent = {"file": ("rat.csv", file, "text/csv")}
-    done = secretariat.post(f"{AT}/imports?basis=cumulative", files=sent)
-    assert done.status_code == 200, done.text
+    files = {"file": ("rat.csv", file, "text/csv")}
+    reply = secretariat.post(f"{AT}/imports?basis=cumulative", files=files)
+    assert reply.status_code == 200, reply.text
     assert secretariat.get(f"{AT}/actions/A-1").json()["spent"] == 7_000_000
 
 
@@ -121,15 +119,15 @@ def test_allowed_follows_the_state(secretariat: TestClient, movers: Movers, stat
     movers.bring(state)
     edits = ["edit", "write_actions"] if state in EDITABLE else []
     reports = [] if state == "closed" else ["report_progress"]
-    found = secretariat.get(AT).json()["allowed"]
+    allowed = secretariat.get(AT).json()["allowed"]
     amend = ["amend"] if state == "adopted" else []
-    assert found == edits + reports + (["import_matrix"] if edits else []) + amend
+    assert allowed == edits + reports + (["import_matrix"] if edits else []) + amend
     line = secretariat.get(f"{AT}/actions/A-1").json()["allowed"]
     assert line == (["edit", "delete"] if edits else []) + reports
 
 
 @pytest.mark.parametrize("state", ["submitted", "adopted", "closed"])
-def test_agencies_are_merged_in_any_state(secretariat: TestClient, movers: Movers, state: str) -> None:
+def test_agencies_can_merge_in_any_state(secretariat: TestClient, movers: Movers, state: str) -> None:
     put(secretariat, "A-2", plan=PLAN, base=CODED, supporting_agencies=[HEALTH])
     movers.bring(state)
     merge = f"/v1/regions/63.02/agencies/{SOCIAL}/merge"

@@ -1,4 +1,4 @@
-"""Many who move a plan, and who write to it meanwhile, with real commits: one wins, nothing is doubled."""
+"""Concurrent moves and writes of a plan, with real commits: one move wins and happens once."""
 
 import threading
 from collections import Counter
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.both_engines
 
 THREADS = 8
 YEARS = count(2015)
-"""Each test has a plan of its own: what was adopted is not taken away again."""
+"""A new plan for each test, as these databases keep adopted plans."""
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -55,18 +55,18 @@ def connect(committed: Database, portal: BlockingPortal) -> Iterator[Callable[..
 
 @pytest.fixture
 def plan(connect: Callable[..., TestClient]) -> str:
-    """A first draft with a line that can be submitted."""
+    """A first draft with a line ready for submission."""
     writer, plan = connect(("secretariat", "63.02")), f"63.02-{next(YEARS)}"
     put_plan(writer, plan)
     put(writer, "A-1", plan=plan, base=CODED, milestones=[])
     return plan
 
 
-def signed(plan: str, number: int = 0) -> dict[str, str]:
+def sign(plan: str, number: int = 0) -> dict[str, str]:
     return {**SIGNED, "number": str(number), "date": f"{int(plan[-4:]) - 1}-12-19"}
 
 
-def at_once(works: list[Callable[[], Any]]) -> list[Any]:
+def run_concurrently(works: list[Callable[[], Any]]) -> list[Any]:
     gate = threading.Barrier(len(works))
 
     def begin(work: Callable[[], Any]) -> Any:
@@ -78,7 +78,7 @@ def at_once(works: list[Callable[[], Any]]) -> list[Any]:
 
 
 @pytest.mark.parametrize("is_same", [True, False], ids=["same instrument", "each its own"])
-def test_of_many_who_adopt_one_does(
+def test_one_of_many_concurrent_adoptions_succeeds(
     committed: Database, connect: Callable[..., TestClient], plan: str, is_same: bool
 ) -> None:
     movers = Movers(connect)
@@ -86,67 +86,68 @@ def test_of_many_who_adopt_one_does(
         assert movers.move(verb, plan=plan).status_code == 200
     tag = movers.chair.get(f"/v1/plans/{plan}").headers["ETag"]
     chairs = [connect(("chair", "63.02")) for _ in range(THREADS)]
-    done = at_once(
+    replies = run_concurrently(
         [
-            lambda who=who, n=n: move(
-                who, "adopt", plan=plan, body=signed(plan, 0 if is_same else n), headers={"If-Match": tag}
+            lambda client=client, n=n: move(
+                client, "adopt", plan=plan, body=sign(plan, 0 if is_same else n), headers={"If-Match": tag}
             )
-            for n, who in enumerate(chairs)
+            for n, client in enumerate(chairs)
         ]
     )
-    statuses = Counter(one.status_code for one in done)
+    statuses = Counter(reply.status_code for reply in replies)
     assert statuses[200] == 1
     assert set(statuses) <= {200, 409, 412}
-    (winner,) = [n for n, one in enumerate(done) if one.status_code == 200]
+    (winner,) = [n for n, reply in enumerate(replies) if reply.status_code == 200]
     revision = get_table(PlanRevisionRow).c
     frozen = movers.chair.get(f"/v1/plans/{plan}/revisions").json()["items"]
-    assert [one["instrument_number"] for one in frozen] == [str(0 if is_same else winner)]
+    assert [revision["instrument_number"] for revision in frozen] == [str(0 if is_same else winner)]
     journal = get_table(JournalRow).c
-    adopted = sa.select(sa.func.count()).where(
+    count_adopted = sa.select(sa.func.count()).where(
         journal.subject == f"plans/{plan}", journal.kind == "plan.adopted"
     )
-    assert rows(committed, adopted)[0][0] == 1
+    assert rows(committed, count_adopted)[0][0] == 1
     assert rows(committed, sa.select(revision.number).where(revision.sha256 == frozen[0]["sha256"]))
     assert movers.chair.get(f"/v1/plans/{plan}").json()["version"] == 4
     with committed.read_session() as session:
         assert verify_journal(session).breaks == []
 
 
-def test_who_accepts_to_overwrite_adopts_no_second_time(
-    connect: Callable[..., TestClient], plan: str
-) -> None:
+def test_if_match_any_does_not_adopt_a_second_time(connect: Callable[..., TestClient], plan: str) -> None:
     movers = Movers(connect)
     for verb in ("submit", "endorse"):
         assert movers.move(verb, plan=plan).status_code == 200
     chairs = [connect(("chair", "63.02")) for _ in range(THREADS)]
-    done = at_once(
+    replies = run_concurrently(
         [
-            lambda who=who, n=n: move(who, "adopt", plan=plan, body=signed(plan, n))
-            for n, who in enumerate(chairs)
+            lambda client=client, n=n: move(client, "adopt", plan=plan, body=sign(plan, n))
+            for n, client in enumerate(chairs)
         ]
     )
-    assert Counter(one.status_code for one in done) == {200: 1, 409: THREADS - 1}
-    assert {one.json()["code"] for one in done if one.status_code == 409} == {"already_moved"}
+    assert Counter(reply.status_code for reply in replies) == {200: 1, 409: THREADS - 1}
+    assert {reply.json()["code"] for reply in replies if reply.status_code == 409} == {"already_moved"}
     assert len(movers.chair.get(f"/v1/plans/{plan}/revisions").json()["items"]) == 1
 
 
-def test_no_line_slips_into_a_plan_that_was_submitted(connect: Callable[..., TestClient], plan: str) -> None:
+def test_no_concurrent_line_enters_a_submitted_plan(connect: Callable[..., TestClient], plan: str) -> None:
     movers, writers = Movers(connect), [connect(("secretariat", "63.02")) for _ in range(THREADS - 1)]
-    at = f"/v1/plans/{plan}/actions"
+    path = f"/v1/plans/{plan}/actions"
     line = {**CODED, "milestones": []}
-    done = at_once(
+    replies = run_concurrently(
         [
             lambda: movers.move("submit", plan=plan),
-            *(lambda who=who, n=n: who.put(f"{at}/B-{n}", json=line) for n, who in enumerate(writers)),
+            *(
+                lambda client=client, n=n: client.put(f"{path}/B-{n}", json=line)
+                for n, client in enumerate(writers)
+            ),
         ]
     )
-    assert done[0].status_code == 200
-    written = [one for one in done[1:] if one.status_code == 201]
-    refused = [one for one in done[1:] if one.status_code == 409]
-    assert len(written) + len(refused) == THREADS - 1
-    assert {one.json()["code"] for one in refused} <= {"plan_not_editable"}
-    submitted = done[0].json()["action_count"]
-    assert submitted == 1 + len(written)
+    assert replies[0].status_code == 200
+    created = [reply for reply in replies[1:] if reply.status_code == 201]
+    refused = [reply for reply in replies[1:] if reply.status_code == 409]
+    assert len(created) + len(refused) == THREADS - 1
+    assert {reply.json()["code"] for reply in refused} <= {"plan_not_editable"}
+    submitted = replies[0].json()["action_count"]
+    assert submitted == 1 + len(created)
     assert movers.chair.get(f"/v1/plans/{plan}").json()["action_count"] == submitted
-    late = writers[0].patch(f"{at}/A-1", json={"note": "x"}, headers=ANY)
+    late = writers[0].patch(f"{path}/A-1", json={"note": "x"}, headers=ANY)
     assert late.status_code == 409

@@ -1,4 +1,4 @@
-"""What a move needs, what it says when that is missing, what it keeps, and what a repeated call does: nothing."""
+"""The conditions of a move, its refusals, its notes, and repeated calls, which change nothing."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -21,34 +21,32 @@ from tests.workflow.moves import AT, CODED, NOTES, PLAN, SIGNED, Movers
 pytestmark = pytest.mark.one_engine
 
 
-def journaled(database: OneTransaction) -> int:
-    (found,) = rows(database, sa.select(sa.func.count()).select_from(get_table(JournalRow)))
-    return int(found[0])
+def count_journal_rows(database: OneTransaction) -> int:
+    (row,) = rows(database, sa.select(sa.func.count()).select_from(get_table(JournalRow)))
+    return int(row[0])
 
 
 # Conditions
 
 
-def test_an_empty_plan_is_not_submitted(secretariat: TestClient, movers: Movers) -> None:
+def test_an_empty_plan_cannot_be_submitted(secretariat: TestClient, movers: Movers) -> None:
     assert secretariat.delete(f"{AT}/actions/A-1", headers=ANY).status_code == 204
-    done = movers.move("submit")
-    assert (done.json()["code"], refused(done)) == ("condition_failed", [("/actions", "empty_plan")])
+    reply = movers.move("submit")
+    assert (reply.json()["code"], refused(reply)) == ("condition_failed", [("/actions", "empty_plan")])
     assert "submit" not in movers.chair.get(AT).json()["allowed"]
 
 
-def test_findings_of_severity_error_block_and_are_named_line_by_line(
-    secretariat: TestClient, movers: Movers
-) -> None:
+def test_errors_block_the_submission_line_by_line(secretariat: TestClient, movers: Movers) -> None:
     put(secretariat, "A-2", plan=PLAN, base=LEAN)
     put(secretariat, "A-3", plan=PLAN, base=CODED, allocation=1)
     for params in ({"dry_run": "true"}, {}):
-        done = movers.move("submit", **params)
-        assert refused(done) == [
+        reply = movers.move("submit", **params)
+        assert refused(reply) == [
             ("/actions/A-2/subactivity_code", "blocking_finding"),
             ("/actions/A-3/components", "blocking_finding"),
             ("/actions/A-3/budget_lines", "blocking_finding"),
         ]
-    first, _, third = done.json()["errors"]
+    first, _, third = reply.json()["errors"]
     assert (first["value"], third["value"]) == ("A-2", "A-3")
     assert first["message"].startswith("“A-2”: Sub kegiatan “Sub kegiatan” belum berkode")
     assert third["message"].startswith("“A-3”: Baris anggaran berjumlah Rp 250.000.000")
@@ -59,32 +57,32 @@ def test_findings_of_severity_error_block_and_are_named_line_by_line(
     assert secretariat.get(AT).json()["state"] == "draft"
 
 
-def test_warnings_travel_with_the_plan(secretariat: TestClient, movers: Movers) -> None:
+def test_warnings_do_not_block_and_the_reply_counts_them(secretariat: TestClient, movers: Movers) -> None:
     put(secretariat, "A-2", plan=PLAN, base=CODED, locations=[])
     assert movers.move("submit", dry_run="true").json()["warnings"] == 1
-    done = movers.move("submit")
-    assert (done.status_code, done.json()["warnings"], done.json()["state"]) == (200, 1, "submitted")
+    reply = movers.move("submit")
+    assert (reply.status_code, reply.json()["warnings"], reply.json()["state"]) == (200, 1, "submitted")
 
 
-def test_many_lines_are_looked_at_by_as_many_statements_as_one(
+def test_submitting_many_lines_costs_as_many_statements_as_one(
     secretariat: TestClient, movers: Movers, database: OneTransaction
 ) -> None:
-    def statements() -> int:
+    def count_statements() -> int:
         database.statements.clear()
         assert movers.move("submit", dry_run="true").status_code == 200
         return len(database.statements)
 
-    one = statements()
+    for_one = count_statements()
     put_many(secretariat, [{"code": f"B-{n}", **CODED} for n in range(40)], plan=PLAN)
-    assert statements() == one
+    assert count_statements() == for_one
 
 
-def test_the_instrument_is_signed_by_today_in_the_region_and_not_long_ago(movers: Movers) -> None:
+def test_the_instruments_date_is_neither_in_the_future_nor_long_past(movers: Movers) -> None:
     movers.bring("endorsed")
     for wrong in ("2099-01-01", "2022-12-31"):
-        done = movers.move("adopt", body={**SIGNED, "date": wrong})
-        assert refused(done) == [("/date", "instrument_date_out_of_range")]
-        assert done.json()["errors"][0]["allowed"]["first"] == "2023-01-01"
+        reply = movers.move("adopt", body={**SIGNED, "date": wrong})
+        assert refused(reply) == [("/date", "instrument_date_out_of_range")]
+        assert reply.json()["errors"][0]["allowed"]["first"] == "2023-01-01"
     for body, pointer in (
         ({**SIGNED, "instrument": "letter"}, "/instrument"),
         ({**SIGNED, "number": " "}, "/number"),
@@ -95,7 +93,7 @@ def test_the_instrument_is_signed_by_today_in_the_region_and_not_long_ago(movers
 
 
 @pytest.mark.parametrize(
-    ("at", "zone", "is_over"),
+    ("instant", "zone", "is_over"),
     [
         ("2026-12-31T15:59:59Z", "WITA", False),
         ("2026-12-31T16:00:00Z", "WITA", True),
@@ -103,15 +101,17 @@ def test_the_instrument_is_signed_by_today_in_the_region_and_not_long_ago(movers
         ("2026-12-31T15:00:00Z", "WIT", True),
     ],
 )
-def test_a_plan_is_closed_when_its_year_is_over_where_it_is(at: str, zone: str, is_over: bool) -> None:
-    today = get_local_date(datetime.fromisoformat(at), zone)
+def test_a_plan_can_be_closed_when_its_year_ends_in_the_regions_zone(
+    instant: str, zone: str, is_over: bool
+) -> None:
+    today = get_local_date(datetime.fromisoformat(instant), zone)
     plan = PlanStatus("63.02-2026", PlanState.adopted, 0, 2026, 1, today)
     errors = find_failures(BY_VERB["close"], plan)
     assert [error.kind.code for error in errors] == ([] if is_over else ["year_not_over"])
     assert is_over or errors[0].allowed == "2027-01-01"
 
 
-def test_a_running_year_is_not_closed(secretariat: TestClient, movers: Movers) -> None:
+def test_a_plan_of_the_running_year_cannot_be_closed(secretariat: TestClient, movers: Movers) -> None:
     today = get_local_date(datetime.now(UTC), "WITA")
     plan = f"63.02-{today.year}"
     put_plan(secretariat, plan)
@@ -120,41 +120,43 @@ def test_a_running_year_is_not_closed(secretariat: TestClient, movers: Movers) -
     for verb in ("submit", "endorse"):
         assert movers.move(verb, plan=plan).status_code == 200
     assert movers.move("adopt", plan=plan, body=signed).status_code == 200
-    done = movers.move("close", plan=plan)
-    assert (done.status_code, done.json()["errors"][0]["code"]) == (422, "year_not_over")
+    reply = movers.move("close", plan=plan)
+    assert (reply.status_code, reply.json()["errors"][0]["code"]) == (422, "year_not_over")
     assert movers.chair.get(f"/v1/plans/{plan}").json()["allowed"] == ["amend"]
 
 
 # Refusals
 
 
-def test_a_refused_move_says_the_state_and_what_is_possible(secretariat: TestClient, movers: Movers) -> None:
-    done = movers.chair.post(f"{AT}/adopt", json=SIGNED, headers={**ANY, "Accept-Language": "en"})
-    assert (done.status_code, done.json()["code"]) == (409, "transition_refused")
-    assert done.json()["detail"] == (
+def test_a_refused_move_names_the_state_and_the_possible_moves(
+    secretariat: TestClient, movers: Movers
+) -> None:
+    reply = movers.chair.post(f"{AT}/adopt", json=SIGNED, headers={**ANY, "Accept-Language": "en"})
+    assert (reply.status_code, reply.json()["code"]) == (409, "transition_refused")
+    assert reply.json()["detail"] == (
         f"Plan {PLAN} is a draft. It can be adopted only if it is: endorsed. You may now: submit the plan."
     )
     assert secretariat.get(AT).json()["version"] == 1
 
 
-def test_a_move_is_held_to_the_version(movers: Movers) -> None:
+def test_a_move_needs_the_current_version(movers: Movers) -> None:
     assert movers.move("submit", headers={}).status_code == 428
     assert movers.move("submit", headers={"If-Match": '"7"'}).status_code == 412
     tag = movers.reviewer.get(AT).headers["ETag"]
-    done = movers.move("submit", headers={"If-Match": tag})
-    assert (done.status_code, done.json()["version"]) == (200, 2)
-    assert done.headers["ETag"].startswith('"2-')
+    reply = movers.move("submit", headers={"If-Match": tag})
+    assert (reply.status_code, reply.json()["version"]) == (200, 2)
+    assert reply.headers["ETag"].startswith('"2-')
 
 
-def test_a_token_moves_plans_only_with_the_scope_for_it(
+def test_a_token_needs_the_approve_scope_to_move_plans(
     secretariat: TestClient, movers: Movers, connect: Callable[..., TestClient]
 ) -> None:
     weak = connect(("chair", "63.02"), scopes=(TokenScope.read, TokenScope.write))
-    done = weak.post(f"{AT}/submit", json={}, headers=ANY)
-    assert (done.status_code, "menyetujui" in done.json()["detail"]) == (403, True)
+    reply = weak.post(f"{AT}/submit", json={}, headers=ANY)
+    assert (reply.status_code, "menyetujui" in reply.json()["detail"]) == (403, True)
 
 
-# Repeated
+# Repeated calls
 
 
 @pytest.mark.parametrize(
@@ -168,38 +170,40 @@ def test_a_token_moves_plans_only_with_the_scope_for_it(
         ("closed", "close"),
     ],
 )
-def test_the_same_call_again_changes_nothing(
+def test_a_repeated_move_changes_nothing(
     secretariat: TestClient, movers: Movers, database: OneTransaction, state: str, verb: str
 ) -> None:
     movers.bring(state)
-    before, written = secretariat.get(AT), journaled(database)
+    before, journal_rows = secretariat.get(AT), count_journal_rows(database)
     for headers in (ANY, {"If-Match": before.headers["ETag"]}):
-        again = movers.move(verb, headers=headers)
-        assert (again.status_code, again.json()["version"]) == (200, before.json()["version"])
-    # Who had the tag from before the move, and lost the reply, learns that it is another version now.
+        repeated = movers.move(verb, headers=headers)
+        assert (repeated.status_code, repeated.json()["version"]) == (200, before.json()["version"])
+    # A client that lost the reply and still has the old tag gets 412.
     old = movers.move(verb, headers={"If-Match": f'"{before.json()["version"] - 1}"'})
     assert old.status_code == 412
     other: dict[str, Any] = {
         "return": {"notes": [*NOTES["notes"], {"text": "Lagi."}]},
         "adopt": {**SIGNED, "number": "2"},
     }.get(verb, {"note": "Lain."})
-    told = movers.move(verb, body=other)
-    assert (told.status_code, told.json()["code"]) == (409, "already_moved")
-    assert (secretariat.get(AT).json(), journaled(database)) == (before.json(), written)
+    refusal = movers.move(verb, body=other)
+    assert (refusal.status_code, refusal.json()["code"]) == (409, "already_moved")
+    assert (secretariat.get(AT).json(), count_journal_rows(database)) == (before.json(), journal_rows)
 
 
-def test_a_lost_reply_comes_again_by_its_key(movers: Movers) -> None:
+def test_a_retry_with_the_same_key_returns_the_first_reply(movers: Movers) -> None:
     headers = {"If-Match": '"1"', "Idempotency-Key": "satu"}
     first = movers.move("submit", headers=headers)
-    again = movers.move("submit", headers=headers)
-    assert (first.status_code, again.content) == (200, first.content)
-    assert again.headers["Idempotency-Replayed"] == "true"
+    retried = movers.move("submit", headers=headers)
+    assert (first.status_code, retried.content) == (200, first.content)
+    assert retried.headers["Idempotency-Replayed"] == "true"
 
 
 # Notes
 
 
-def test_notes_come_back_with_the_plan_and_are_answered(secretariat: TestClient, movers: Movers) -> None:
+def test_a_return_has_notes_which_the_next_submission_answers(
+    secretariat: TestClient, movers: Movers
+) -> None:
     movers.bring("returned")
     (note,) = secretariat.get(f"{AT}/notes").json()["items"]
     assert note.items() >= {**NOTES["notes"][0], "number": 1, "state": "open", "answer": None}.items()
@@ -211,20 +215,21 @@ def test_notes_come_back_with_the_plan_and_are_answered(secretariat: TestClient,
     (note,) = secretariat.get(f"{AT}/notes?state=answered").json()["items"]
     assert (note["state"], note["answer"]) == ("answered", "Disamakan.")
     assert movers.move("return", body={"notes": [{"text": "Masih kurang."}]}).status_code == 200
-    assert [one["number"] for one in secretariat.get(f"{AT}/notes?sort=-number&limit=1").json()["items"]] == [
-        2
-    ]
-    assert [one["text"] for one in secretariat.get(f"{AT}/notes?state=open").json()["items"]] == [
+    assert [
+        note_item["number"]
+        for note_item in secretariat.get(f"{AT}/notes?sort=-number&limit=1").json()["items"]
+    ] == [2]
+    assert [note_item["text"] for note_item in secretariat.get(f"{AT}/notes?state=open").json()["items"]] == [
         "Masih kurang."
     ]
 
 
-def test_a_note_is_of_a_line_that_there_is(movers: Movers) -> None:
+def test_a_note_needs_an_existing_line(movers: Movers) -> None:
     movers.bring("submitted")
     body = {"notes": [{"text": "x"}, {"action": "A-11", "text": "x"}]}
-    done = movers.move("return", body=body)
-    assert refused(done) == [("/notes/1/action", "unknown_reference")]
-    assert done.json()["errors"][0]["nearest"] == ["A-1"]
+    reply = movers.move("return", body=body)
+    assert refused(reply) == [("/notes/1/action", "unknown_reference")]
+    assert reply.json()["errors"][0]["nearest"] == ["A-1"]
     for wrong, pointer in (
         ({"notes": []}, "/notes"),
         ({"notes": [{"text": ""}]}, "/notes/0/text"),
@@ -234,7 +239,7 @@ def test_a_note_is_of_a_line_that_there_is(movers: Movers) -> None:
         assert [place for place, _ in refused(movers.move("return", body=wrong))] == [pointer]
 
 
-def test_notes_are_for_those_who_read_drafts(
+def test_readers_without_drafts_see_no_notes(
     secretariat: TestClient, movers: Movers, connect: Callable[..., TestClient]
 ) -> None:
     movers.bring("returned")

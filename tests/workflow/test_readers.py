@@ -1,4 +1,4 @@
-"""Who may not read drafts learns nothing of a plan that is not in force, nor of what is to change one that is."""
+"""Readers without drafts see neither plans that were never in force nor open amendments."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from tests.workflow.moves import AT, CODED, PLAN, Connect, Movers, move
 
 pytestmark = pytest.mark.one_engine
 
-OF_PLAN = [one for one in operations(declared()[0]) if "{plan}" in one.path]
+OF_PLAN = [operation for operation in operations(declared()[0]) if "{plan}" in operation.path]
 
 
 @pytest.fixture
@@ -25,9 +25,9 @@ def provincial_reader(provincial_reader: TestClient, secretariat: TestClient) ->
     return provincial_reader
 
 
-def call(who: TestClient, operation: Operation) -> Any:
+def call_operation(client: TestClient, operation: Operation) -> Any:
     keys = {"plan": PLAN, "action": "A-1", "period": "2025-Q1"}
-    of_this = {name: key for name, key in keys.items() if name in operation.keys}
+    plan_keys = {name: key for name, key in keys.items() if name in operation.keys}
     options: dict[str, Any] = {}
     if operation.takes_json:
         assert operation.body is not None
@@ -38,9 +38,9 @@ def call(who: TestClient, operation: Operation) -> Any:
         if operation.body is not None:
             options = {"files": {"file": ("x.csv", b"x", "text/csv")}}
     needed = {**operation.needed, **({"period": "2025-Q1"} if "period" in operation.needed else {})}
-    return who.request(
+    return client.request(
         operation.method.upper(),
-        operation.address(**of_this),
+        operation.address(**plan_keys),
         params=needed,
         headers={**headers, **(ANY if operation.is_conditional else {})},
         **options,
@@ -48,19 +48,19 @@ def call(who: TestClient, operation: Operation) -> Any:
 
 
 @pytest.mark.parametrize("state", ["draft", "submitted", "returned", "endorsed"])
-def test_no_operation_finds_a_plan_that_was_never_adopted(
+def test_no_operation_shows_a_plan_without_adoption_to_a_reader(
     secretariat: TestClient, movers: Movers, provincial_reader: TestClient, state: str
 ) -> None:
     report(secretariat, "A-1", 1, plan=PLAN, spent=1)
     movers.bring(state)
     assert len(OF_PLAN) > 25
     for operation in OF_PLAN:
-        reply = call(provincial_reader, operation)
-        # That the region is there he knows, and that he may write no plan in it, whether there is one or not.
+        reply = call_operation(provincial_reader, operation)
+        # The reader sees the region and has no right to write plans in it, so a PUT is 403.
         assert reply.status_code == (403 if operation.id == "put_plan" else 404), f"{operation}: {reply.text}"
 
 
-def test_no_list_sum_or_feed_tells_of_it(
+def test_no_list_sum_or_feed_shows_a_plan_without_adoption_to_a_reader(
     secretariat: TestClient, movers: Movers, provincial_reader: TestClient, connect: Connect
 ) -> None:
     start = now(provincial_reader)
@@ -71,8 +71,8 @@ def test_no_list_sum_or_feed_tells_of_it(
     assert provincial_reader.get("/v1/summaries?region=63&period=2025").status_code == 404
     assert list(follow(provincial_reader, start)) == []
     assert secretariat.get("/v1/summaries?region=63&period=2025").json()["allocated"] == 250_000_000
-    other = connect(("administrator", "63"))
-    furnish_and_adopt(other, connect)
+    administrator = connect(("administrator", "63"))
+    furnish_and_adopt(administrator, connect)
     summary = provincial_reader.get("/v1/summaries?region=63&period=2025").json()
     assert ([plan["key"] for plan in summary["by_plan"]], summary["actions"]) == (["63.03-2025"], 1)
     assert summary["allocated"] == 250_000_000
@@ -87,7 +87,7 @@ def furnish_and_adopt(writer: TestClient, connect: Connect, plan: str = "63.03-2
     Movers(connect, "63.03").bring("adopted", plan=plan)
 
 
-def test_a_reader_meets_the_plan_at_its_adoption_and_every_change_from_there(
+def test_the_feed_of_a_reader_starts_at_the_adoption(
     secretariat: TestClient, movers: Movers, provincial_reader: TestClient, database: OneTransaction
 ) -> None:
     start = now(provincial_reader)
@@ -99,8 +99,8 @@ def test_a_reader_meets_the_plan_at_its_adoption_and_every_change_from_there(
     secretariat.post(f"/v1/regions/63.02/agencies/{SOCIAL}/merge", json={"into": PARTNER}, headers=ANY)
     for verb in ("submit", "return", "submit", "endorse", "adopt", "close"):
         assert movers.move(verb).status_code == 200, verb
-    found = [one for one in follow(provincial_reader, start) if one["subject"].startswith("plans/")]
-    assert told(found) == [
+    entries = [entry for entry in follow(provincial_reader, start) if entry["subject"].startswith("plans/")]
+    assert told(entries) == [
         ("plan.adopted", ""),
         ("progress.created", "actions/A-1/progress/2025-Q2"),
         ("progress.created", "actions/A-1/progress/2025-Q3"),
@@ -109,27 +109,27 @@ def test_a_reader_meets_the_plan_at_its_adoption_and_every_change_from_there(
         ("plan.adopted", ""),
         ("plan.closed", ""),
     ]
-    places = [one["sequence"] for one in found]
-    assert places == list(range(places[0], places[0] + len(found))), "no holes from the adoption on"
-    history = [one["sequence"] for one in walk(provincial_reader, f"{AT}/history")]
+    places = [entry["sequence"] for entry in entries]
+    assert places == list(range(places[0], places[0] + len(entries))), "no gaps after the adoption"
+    history = [entry["sequence"] for entry in walk(provincial_reader, f"{AT}/history")]
     assert history == places
-    kinds = {one["kind"] for one in follow(secretariat) if one["subject"] == f"plans/{PLAN}"}
+    kinds = {entry["kind"] for entry in follow(secretariat) if entry["subject"] == f"plans/{PLAN}"}
     assert kinds >= {"plan.created", "plan.submitted", "plan.returned", "plan.endorsed", "plan.amended"}
     with database.read_session() as session:
         assert verify_journal(session).breaks == []
 
 
 @pytest.mark.parametrize("way", [("amend",), ("amend", "submit"), ("amend", "submit", "endorse")])
-def test_a_reader_sees_what_is_in_force_while_it_is_amended(
+def test_a_reader_sees_the_plan_in_force_during_an_amendment(
     secretariat: TestClient, movers: Movers, provincial_reader: TestClient, way: tuple[str, ...]
 ) -> None:
     movers.bring("adopted")
-    before, listed = provincial_reader.get(AT), provincial_reader.get("/v1/plans")
+    before, plans = provincial_reader.get(AT), provincial_reader.get("/v1/plans")
     for verb in way:
         assert movers.move(verb).status_code == 200
     after = provincial_reader.get(AT)
     assert (after.content, after.headers["ETag"]) == (before.content, before.headers["ETag"])
-    assert provincial_reader.get("/v1/plans").content == listed.content
+    assert provincial_reader.get("/v1/plans").content == plans.content
     assert [plan["state"] for plan in walk(provincial_reader, "/v1/plans?state=adopted")] == ["adopted"]
     assert (
         list(walk(provincial_reader, "/v1/plans?state=draft"))
@@ -139,7 +139,7 @@ def test_a_reader_sees_what_is_in_force_while_it_is_amended(
     assert secretariat.get(AT).json()["state"] != "adopted"
 
 
-def test_drafts_are_read_where_a_role_shows_them_and_nowhere_else(
+def test_drafts_are_visible_only_in_regions_with_a_role_for_them(
     secretariat: TestClient, movers: Movers, connect: Connect, database: OneTransaction
 ) -> None:
     national = connect(("administrator", "0"))
@@ -150,24 +150,24 @@ def test_drafts_are_read_where_a_role_shows_them_and_nowhere_else(
     assert [plan["plan"] for plan in walk(mixed, "/v1/plans")] == [PLAN]
     assert mixed.get("/v1/plans/63.03-2025").status_code == 404
     assert mixed.get("/v1/plans/63.03-2025/history").status_code == 404
-    subjects = {one["subject"] for one in follow(mixed) if one["kind"].startswith("plan.")}
+    subjects = {entry["subject"] for entry in follow(mixed) if entry["kind"].startswith("plan.")}
     assert subjects == {f"plans/{PLAN}"}
     movers.bring("amended")
     assert mixed.get(AT).json()["state"] == "draft"
 
 
 @pytest.mark.parametrize("role", ["operator", "secretariat", "chair", "reviewer", "administrator"])
-def test_every_other_role_reads_drafts_without_a_further_condition(
+def test_other_roles_read_drafts_without_an_extra_sql_condition(
     secretariat: TestClient, connect: Callable[..., TestClient], database: OneTransaction, role: str
 ) -> None:
-    who = connect((role, "63.02"))
+    client = connect((role, "63.02"))
     database.statements.clear()
-    assert who.get(AT).status_code == 200
+    assert client.get(AT).status_code == 200
     assert not any("revision IS NOT NULL" in statement for statement in database.statements)
-    assert {one["kind"] for one in walk(who, f"{AT}/history")} == {"plan.created", "action.created"}
+    assert {entry["kind"] for entry in walk(client, f"{AT}/history")} == {"plan.created", "action.created"}
 
 
-def test_a_reader_moves_nothing(
+def test_a_reader_cannot_move_a_plan(
     secretariat: TestClient, movers: Movers, provincial_reader: TestClient
 ) -> None:
     movers.bring("adopted")

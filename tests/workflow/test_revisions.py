@@ -1,4 +1,4 @@
-"""What was adopted: the same bytes for ever, which anybody can compute anew and check."""
+"""Revisions: immutable bytes that a reader can recompute and check."""
 
 import base64
 import hashlib
@@ -22,20 +22,22 @@ from tests.workflow.moves import AT, CODED, NOTES, PLAN, SIGNED, Movers
 R0 = f"{AT}/revisions/0"
 
 
-def written(value: Any) -> str:
-    """RFC 8785 as far as a plan needs it, written a second time: names sorted, numbers as ECMAScript shows them."""
+def dump_as_rfc_8785(value: Any) -> str:
+    """Dump as RFC 8785 asks, independently of the service: sorted names, numbers as in ECMAScript."""
     if isinstance(value, dict):
         pairs = sorted(value.items(), key=lambda pair: pair[0].encode("utf-16-be"))
-        return "{" + ",".join(f"{written(name)}:{written(of)}" for name, of in pairs) + "}"
+        return (
+            "{" + ",".join(f"{dump_as_rfc_8785(name)}:{dump_as_rfc_8785(item)}" for name, item in pairs) + "}"
+        )
     if isinstance(value, list):
-        return "[" + ",".join(map(written, value)) + "]"
+        return "[" + ",".join(map(dump_as_rfc_8785, value)) + "]"
     if isinstance(value, float) and value == int(value):
         return str(int(value))
     return json.dumps(value, ensure_ascii=False)
 
 
-def content(client: TestClient) -> dict[str, Any]:
-    """What a revision has to say, put together from what the plan's own addresses say."""
+def build_content(client: TestClient) -> dict[str, Any]:
+    """Build the expected content of a revision from the plan and its lines."""
     plan = client.get(AT).json()
     lines = client.get(f"{AT}/actions?limit=500").json()["items"]
     return {
@@ -61,14 +63,14 @@ def test_a_revision_is_the_plan_in_canonical_json(secretariat: TestClient, mover
         {"code": "O1", "indicator": "x", "unit": "ha", "target": 0.0001, "quarterly_targets": []}
     ])  # fmt: skip
     movers.bring("adopted")
-    found = secretariat.get(R0)
-    assert found.status_code == 200
-    assert found.text == written(content(secretariat))
-    digest = hashlib.sha256(found.content)
-    assert found.headers["ETag"] == f'"{digest.hexdigest()}"'
-    assert found.headers["Repr-Digest"] == f"sha-256=:{base64.b64encode(digest.digest()).decode()}:"
-    assert found.headers["Cache-Control"] == "private, max-age=31536000, immutable"
-    assert secretariat.get(R0, headers={"If-None-Match": found.headers["ETag"]}).status_code == 304
+    reply = secretariat.get(R0)
+    assert reply.status_code == 200
+    assert reply.text == dump_as_rfc_8785(build_content(secretariat))
+    digest = hashlib.sha256(reply.content)
+    assert reply.headers["ETag"] == f'"{digest.hexdigest()}"'
+    assert reply.headers["Repr-Digest"] == f"sha-256=:{base64.b64encode(digest.digest()).decode()}:"
+    assert reply.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert secretariat.get(R0, headers={"If-None-Match": reply.headers["ETag"]}).status_code == 304
 
 
 @pytest.mark.parametrize(
@@ -83,16 +85,16 @@ def test_a_revision_is_the_plan_in_canonical_json(secretariat: TestClient, mover
         ({"\ufb33": 1, "\U0001f600": 2}, '{"\U0001f600":2,"\ufb33":1}'),
     ],
 )
-def test_canonical_json_is_that_of_the_standard(value: Any, text: str) -> None:
-    """Among them examples of RFC 8785."""
+def test_canonical_json_follows_rfc_8785(value: Any, text: str) -> None:
+    """Some of the examples come from RFC 8785."""
     assert dump_canonical(value) == text
 
 
-def test_a_revision_is_sent_as_its_own_bytes_even_to_who_takes_compressed_ones(
-    secretariat: TestClient, movers: Movers
-) -> None:
+def test_a_revision_is_never_compressed(secretariat: TestClient, movers: Movers) -> None:
     movers.bring("adopted")
-    plain, packed = (secretariat.get(R0, headers={"Accept-Encoding": one}) for one in ("identity", "gzip"))
+    plain, packed = (
+        secretariat.get(R0, headers={"Accept-Encoding": encoding}) for encoding in ("identity", "gzip")
+    )
     assert len(plain.content) > 1000
     assert "Content-Encoding" not in packed.headers
     assert (packed.content, packed.headers["ETag"]) == (plain.content, plain.headers["ETag"])
@@ -103,10 +105,10 @@ def test_revisions_are_listed_with_instrument_and_sums(secretariat: TestClient, 
     assert secretariat.get(R0).status_code == 404
     put(secretariat, "A-2", plan=PLAN, base=CODED)
     movers.bring("adopted")
-    (found,) = secretariat.get(f"{AT}/revisions").json()["items"]
-    assert found.pop("adopted_at")
-    assert found.pop("adopted_by").startswith("chair-63.02")
-    assert found == {
+    (revision,) = secretariat.get(f"{AT}/revisions").json()["items"]
+    assert revision.pop("adopted_at")
+    assert revision.pop("adopted_by").startswith("chair-63.02")
+    assert revision == {
         "plan": PLAN,
         "revision": 0,
         "instrument": "decree",
@@ -116,11 +118,11 @@ def test_revisions_are_listed_with_instrument_and_sums(secretariat: TestClient, 
         "allocation": 500_000_000,
         "sha256": hashlib.sha256(secretariat.get(R0).content).hexdigest(),
     }
-    for none in ("1", "00", "-1", "x", "9" * 30, "٠"):
-        assert secretariat.get(f"{AT}/revisions/{none}").status_code == 404
+    for number in ("1", "00", "-1", "x", "9" * 30, "٠"):
+        assert secretariat.get(f"{AT}/revisions/{number}").status_code == 404
 
 
-def test_what_happens_later_leaves_a_revision_as_it_is(
+def test_later_changes_do_not_touch_a_revision(
     secretariat: TestClient, movers: Movers, database: OneTransaction
 ) -> None:
     movers.bring("adopted")
@@ -133,13 +135,15 @@ def test_what_happens_later_leaves_a_revision_as_it_is(
     for verb in ("submit", "endorse"):
         assert movers.move(verb).status_code == 200
     earlier = movers.move("adopt", body={**SIGNED, "date": "2024-12-18"})
-    assert earlier.status_code == 422, "an amendment is signed after what it amends"
+    assert earlier.status_code == 422, "an amendment's date is after that of the plan in force"
     assert movers.move("adopt", body={**SIGNED, "number": "2"}).json()["revision"] == 1
     assert secretariat.get(R0).content == before.content
     first = json.loads(secretariat.get(f"{AT}/revisions/1").content)
     assert (first["revision"], first["instrument_number"]) == (1, "2")
     assert first["actions"][0]["lead_agency"] == PARTNER
-    assert [one["revision"] for one in secretariat.get(f"{AT}/revisions?sort=-revision").json()["items"]] == [
+    assert [
+        revision["revision"] for revision in secretariat.get(f"{AT}/revisions?sort=-revision").json()["items"]
+    ] == [
         1,
         0,
     ]
@@ -151,7 +155,7 @@ def test_what_happens_later_leaves_a_revision_as_it_is(
         assert hashlib.sha256(content.encode()).hexdigest() == sha256
 
 
-def test_a_trial_adoption_freezes_nothing(
+def test_a_dry_run_of_the_adoption_freezes_nothing(
     secretariat: TestClient, movers: Movers, connect: Callable[..., TestClient]
 ) -> None:
     movers.bring("endorsed")
