@@ -1,4 +1,4 @@
-"""A province whose regencies report a quarter, moved and looked at on stated days."""
+"""Moving the quarter of a regency, and reading its completeness, at stated instants."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -21,43 +21,43 @@ LAST_SECOND = datetime(2026, 7, 20, 23, 59, 59, tzinfo=get_zone(Timezone.wita))
 OFFICES = Actor(
     "offices", "offices", frozenset(TokenScope), (*CONSOLE.grants, Grant(Role.reviewer, "63", None))
 )
-"""Secretariat and province in one."""
+"""An actor with the rights of the secretariat and of the province."""
 REVIEWER = Actor("bappeda", "bappeda", frozenset(TokenScope), (Grant(Role.reviewer, "0", None),))
 ACCEPTED = QuarterSubmitIn(accept_missing=True, reason="Dua kegiatan belum dimulai")
 
 
-def days_late(number: int) -> datetime:
-    """The middle of the day that many days after the last one in time."""
+def get_late_day(number: int) -> datetime:
+    """Return midday (UTC+8) this many days after the deadline."""
     return LAST_SECOND.astimezone(UTC) + timedelta(days=number, hours=-8)
 
 
-def look(database: Database, at: datetime, region: str = "63.02", **query: Any) -> Any:
-    """The reply as it is at an instant."""
+def read_at(database: Database, instant: datetime, region: str = "63.02", **query: Any) -> Any:
+    """Return the completeness at an instant."""
     with database.read_session() as session:
-        asked = CompletenessQuery(period=QUARTER, region=region, **query)
-        return json.loads(read_completeness(session, REVIEWER, asked, at))
+        completeness_query = CompletenessQuery(period=QUARTER, region=region, **query)
+        return json.loads(read_completeness(session, REVIEWER, completeness_query, instant))
 
 
-def region_at(database: Database, at: datetime, code: str = "63.02") -> Any:
-    (found,) = [one for one in look(database, at)["regions"] if one["region_code"] == code]
-    return found
+def read_region_at(database: Database, instant: datetime, code: str = "63.02") -> Any:
+    (row,) = [region for region in read_at(database, instant)["regions"] if region["region_code"] == code]
+    return row
 
 
-def agency_at(database: Database, at: datetime, agency: str) -> Any:
-    (region,) = look(database, at, by="agency")["regions"]
-    (found,) = [one for one in region["agencies"] if one["agency_code"] == agency]
-    return found
+def read_agency_at(database: Database, instant: datetime, agency: str) -> Any:
+    (region,) = read_at(database, instant, by="agency")["regions"]
+    (row,) = [entry for entry in region["agencies"] if entry["agency_code"] == agency]
+    return row
 
 
-def move(database: Database, at: datetime, verb: QuarterVerb, text: str | None = None) -> None:
+def move(database: Database, instant: datetime, verb: QuarterVerb, text: str | None = None) -> None:
     with database.writing() as session:
         step = QuarterMove(verb, ACCEPTED if verb == "submit" else None, text)
-        move_quarter(Write(session, Author("test", at), OFFICES), "63.02", QUARTER, step)
+        move_quarter(Write(session, Author("test", instant), OFFICES), "63.02", QUARTER, step)
 
 
-def submit_part(database: Database, at: datetime, agency: str) -> None:
+def submit_part(database: Database, instant: datetime, agency: str) -> None:
     with database.writing() as session:
-        write = Write(session, Author("test", at), OFFICES)
+        write = Write(session, Author("test", instant), OFFICES)
         move_part(write, "63.02", QUARTER, agency, QuarterMove("submit", ACCEPTED))
 
 

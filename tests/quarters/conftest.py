@@ -12,7 +12,7 @@ from tests.quarters.world import Office
 
 @pytest.fixture
 def office(database: OneTransaction, connect: Callable[..., TestClient]) -> Office:
-    """`A-1` is led by the social agency, `A-2` by the health agency; nothing is reported yet."""
+    """The callers, and a plan in which `A-1` belongs to the social agency, `A-2` to the health agency."""
     furnish(database)
     office = Office(connect)
     put_plan(office.secretariat)

@@ -1,4 +1,4 @@
-"""Freezing, and reporting while somebody submits, with real commits: nothing doubled, nothing slips through."""
+"""Concurrent freezing, and reporting during a submission, with real commits: no duplicate, no lost report."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 
 class Year:
-    """A plan of a year of its own, with 20 lines, and one client for each thread."""
+    """A plan of a new year with 20 lines, and one client for each thread."""
 
     def __init__(self, database: Database) -> None:
         self.year = next(_years)
@@ -60,15 +60,13 @@ def year(committed: Database) -> Year:
 
 
 @pytest.mark.parametrize("condition", ["*", "tag"])
-def test_of_eight_who_freeze_one_does_and_the_others_are_told(
-    year: Year, committed: Database, condition: str
-) -> None:
+def test_one_of_eight_concurrent_freezes_succeeds(year: Year, committed: Database, condition: str) -> None:
     assert year.submit() == 200
     first = year.reviewers[0]
     tag = first.post(f"{year.quarter}/verify", headers=ANY).headers["ETag"]
     match = {"If-Match": tag if condition == "tag" else "*"}
-    done = at_once(year.reviewers, lambda c, n: c.post(f"{year.quarter}/freeze", headers=match))
-    statuses = Counter(one.status_code for one in done)
+    replies = at_once(year.reviewers, lambda c, n: c.post(f"{year.quarter}/freeze", headers=match))
+    statuses = Counter(reply.status_code for reply in replies)
     assert statuses == {200: 1, 412 if condition == "tag" else 409: THREADS - 1}
     table, journal = get_table(SnapshotRow), get_table(JournalRow)
     with committed.read_session() as session:
@@ -83,19 +81,18 @@ def test_of_eight_who_freeze_one_does_and_the_others_are_told(
     assert sorted(kinds) == ["quarter.frozen", "snapshot.created"]
 
 
-def test_a_report_and_the_submission_never_pass_each_other(year: Year) -> None:
-    """Whatever was answered with success before the quarter closed is in what is frozen, and nothing else."""
+def test_a_snapshot_holds_exactly_the_reports_accepted_before_the_submission(year: Year) -> None:
 
-    def work(client: TestClient, number: int) -> list[tuple[str, int]]:
+    def report_or_submit(client: TestClient, number: int) -> list[tuple[str, int]]:
         if number == 0:
             return [("", year.submit())]
-        done = []
+        statuses = []
         for line in range(number, 20, THREADS):
-            at = f"/v1/plans/{year.plan}/actions/L-{line}/progress/{year.year}-Q2"
-            done.append((f"L-{line}", client.put(at, json={"obstacle": "x"}).status_code))
-        return done
+            path = f"/v1/plans/{year.plan}/actions/L-{line}/progress/{year.year}-Q2"
+            statuses.append((f"L-{line}", client.put(path, json={"obstacle": "x"}).status_code))
+        return statuses
 
-    results = dict(one for thread in at_once(year.secretariats, work) for one in thread)
+    results = dict(entry for thread in at_once(year.secretariats, report_or_submit) for entry in thread)
     assert results.pop("") == 200
     assert set(results.values()) <= {201, 409}
     for verb in ("verify", "freeze"):

@@ -1,4 +1,4 @@
-"""Frozen quarters: the same bytes for ever, and corrections beside them."""
+"""Frozen quarters: immutable bytes, and numbered corrections."""
 
 import base64
 import hashlib
@@ -22,24 +22,26 @@ FIRST = "/v1/snapshots/2026-Q2/63.02"
 PLAIN = {"Accept-Encoding": "identity"}
 
 
-def canonical(value: Any) -> str:
-    """RFC 8785 by hand, for what is in a snapshot: names sorted, no spaces, numbers as ECMAScript writes them."""
+def dump_as_rfc_8785(value: Any) -> str:
+    """Dump as RFC 8785 asks, independently of the service: sorted names, no spaces, numbers as in ECMAScript."""
     if isinstance(value, dict):
-        return "{" + ",".join(f"{canonical(k)}:{canonical(value[k])}" for k in sorted(value)) + "}"
+        return (
+            "{" + ",".join(f"{dump_as_rfc_8785(k)}:{dump_as_rfc_8785(value[k])}" for k in sorted(value)) + "}"
+        )
     if isinstance(value, list):
-        return "[" + ",".join(map(canonical, value)) + "]"
+        return "[" + ",".join(map(dump_as_rfc_8785, value)) + "]"
     if isinstance(value, float):
         return str(int(value)) if value == int(value) else repr(value)
     return json.dumps(value, ensure_ascii=False)
 
 
-def read(client: TestClient, at: str = FIRST) -> bytes:
-    reply = client.get(at, headers=PLAIN)
+def read_bytes(client: TestClient, path: str = FIRST) -> bytes:
+    reply = client.get(path, headers=PLAIN)
     assert reply.status_code == 200, reply.text
     return reply.content
 
 
-def test_snapshot_is_canonical_hashed_and_for_ever(office: Office) -> None:
+def test_a_snapshot_is_canonical_json_with_its_hash_and_never_changes(office: Office) -> None:
     office.report(
         "A-1", spent=120_000, outputs=[{"code": "O1", "achieved": 12.5}], obstacle="Banjir – dua desa"
     )
@@ -50,34 +52,41 @@ def test_snapshot_is_canonical_hashed_and_for_ever(office: Office) -> None:
     assert reply.headers["Cache-Control"] == "private, max-age=31536000, immutable"
     digest = base64.b64encode(hashlib.sha256(reply.content).digest()).decode()
     assert reply.headers["Repr-Digest"] == f"sha-256=:{digest}:"
-    assert reply.content.decode() == canonical(reply.json())
-    listed = office.secretariat.get("/v1/snapshots?region=63&period=2026-Q2").json()["items"]
-    assert [(one["sha256"], one["address"], one["amendment"]) for one in listed] == [(hashed, FIRST, 0)]
+    assert reply.content.decode() == dump_as_rfc_8785(reply.json())
+    entries = office.secretariat.get("/v1/snapshots?region=63&period=2026-Q2").json()["items"]
+    assert [(entry["sha256"], entry["address"], entry["amendment"]) for entry in entries] == [
+        (hashed, FIRST, 0)
+    ]
     packed = office.secretariat.get(FIRST, headers={"Accept-Encoding": "gzip"})
     assert packed.content == reply.content
     assert "Content-Encoding" not in packed.headers
-    again = office.secretariat.get(FIRST, headers={"If-None-Match": reply.headers["ETag"]})
-    assert (again.status_code, again.headers["Cache-Control"]) == (304, reply.headers["Cache-Control"])
+    unchanged = office.secretariat.get(FIRST, headers={"If-None-Match": reply.headers["ETag"]})
+    assert (unchanged.status_code, unchanged.headers["Cache-Control"]) == (
+        304,
+        reply.headers["Cache-Control"],
+    )
 
 
-def test_snapshot_holds_every_line_with_its_report_or_none(office: Office) -> None:
+def test_a_snapshot_has_all_lines_with_their_reports(office: Office) -> None:
     office.report("A-1", spent=120_000, outputs=[{"code": "O1", "achieved": 12.5}])
     office.report("A-2", quarter=1, spent=7)
     live = office.secretariat.get(A1).json()
     line = office.secretariat.get(f"{AT}/actions/A-1").json()
     office.move("submit", "verify", "freeze")
-    found = json.loads(read(office.secretariat))
-    assert (found["plan"], found["revision"], found["amendment"], found["reason"]) == (
+    snapshot = json.loads(read_bytes(office.secretariat))
+    assert (snapshot["plan"], snapshot["revision"], snapshot["amendment"], snapshot["reason"]) == (
         "63.02-2026",
         None,
         0,
         None,
     )
-    assert (found["row_count"], found["missing_reason"]) == (2, "Belum mulai")
-    assert found["sums"] == {"reported": 1, "allocated": 500_000_000, "spent": 120_000}
-    assert found["sums"]["spent"] == sum(row["report"]["spent"] for row in found["rows"] if row["report"])
-    assert found["agencies"][1] == {"code": SOCIAL, "name": "Dinas Sosial"}
-    first, second = found["rows"]
+    assert (snapshot["row_count"], snapshot["missing_reason"]) == (2, "Belum mulai")
+    assert snapshot["sums"] == {"reported": 1, "allocated": 500_000_000, "spent": 120_000}
+    assert snapshot["sums"]["spent"] == sum(
+        row["report"]["spent"] for row in snapshot["rows"] if row["report"]
+    )
+    assert snapshot["agencies"][1] == {"code": SOCIAL, "name": "Dinas Sosial"}
+    first, second = snapshot["rows"]
     assert (first["action"], second["action"], second["report"]) == ("A-1", "A-2", None)
     report = first.pop("report")
     assert report == {name: live[name] for name in report}
@@ -85,19 +94,21 @@ def test_snapshot_holds_every_line_with_its_report_or_none(office: Office) -> No
     assert first == {name: line[name] for name in first}
 
 
-def test_a_sum_that_json_cannot_say_exactly_is_left_to_the_reader(office: Office) -> None:
+def test_a_sum_beyond_the_exact_numbers_of_json_is_null(office: Office) -> None:
     largest = 2**53 - 1
-    whole = {"allocation": largest, "budget_lines": [{"funding_source": "APBD", "amount": largest}]}
-    put(office.secretariat, "A-1", components=[], **whole)
+    amounts = {"allocation": largest, "budget_lines": [{"funding_source": "APBD", "amount": largest}]}
+    put(office.secretariat, "A-1", components=[], **amounts)
     office.freeze()
-    found = json.loads(read(office.secretariat))
-    assert found["sums"] == {"reported": 2, "allocated": None, "spent": 10}
-    assert [row["allocation"] for row in found["rows"]] == [largest, 250_000_000]
+    snapshot = json.loads(read_bytes(office.secretariat))
+    assert snapshot["sums"] == {"reported": 2, "allocated": None, "spent": 10}
+    assert [row["allocation"] for row in snapshot["rows"]] == [largest, 250_000_000]
 
 
-def test_bytes_stay_whatever_becomes_of_plan_and_agencies(office: Office, database: OneTransaction) -> None:
+def test_later_changes_of_plan_and_agencies_do_not_touch_a_snapshot(
+    office: Office, database: OneTransaction
+) -> None:
     office.freeze()
-    before = read(office.secretariat)
+    before = read_bytes(office.secretariat)
     put(
         office.secretariat,
         "A-1",
@@ -111,16 +122,16 @@ def test_bytes_stay_whatever_becomes_of_plan_and_agencies(office: Office, databa
     assert office.secretariat.patch(renamed, json={"name": "Dinas Baru"}, headers=ANY).status_code == 200
     merged = office.secretariat.post(f"{renamed}/merge", json={"into": WORKS}, headers=ANY)
     assert merged.status_code == 200
-    assert read(office.secretariat) == before
+    assert read_bytes(office.secretariat) == before
     office.move("correct")
     assert office.secretariat.patch(A1, json={"spent": 1}, headers=ANY).status_code == 200
-    assert read(office.secretariat) == before
+    assert read_bytes(office.secretariat) == before
     assert "Dinas Baru" not in before.decode()
 
 
-def test_corrections_are_numbered_with_their_reasons_and_all_stay_readable(office: Office) -> None:
+def test_corrections_are_numbered_and_all_snapshots_stay_readable(office: Office) -> None:
     office.freeze()
-    bodies = [read(office.secretariat)]
+    bodies = [read_bytes(office.secretariat)]
     for number in (1, 2):
         reason = f"Koreksi ke-{number}"
         opened = office.secretariat.post(f"{Q2}/correct", json={"reason": reason}, headers=ANY)
@@ -128,9 +139,9 @@ def test_corrections_are_numbered_with_their_reasons_and_all_stay_readable(offic
         office.report("A-1", spent=5 + number)
         assert office.secretariat.get(FIRST).status_code == 200
         assert office.secretariat.get(f"{FIRST}/amendments/{number}").status_code == 404
-        done = office.move("submit", "verify", "freeze").json()
-        assert (done["state"], done["amendment"]) == ("frozen", number)
-        bodies.append(read(office.secretariat, f"{FIRST}/amendments/{number}"))
+        quarter = office.move("submit", "verify", "freeze").json()
+        assert (quarter["state"], quarter["amendment"]) == ("frozen", number)
+        bodies.append(read_bytes(office.secretariat, f"{FIRST}/amendments/{number}"))
         amended = json.loads(bodies[-1])
         assert (amended["amendment"], amended["reason"], amended["sums"]["spent"]) == (
             number,
@@ -138,32 +149,39 @@ def test_corrections_are_numbered_with_their_reasons_and_all_stay_readable(offic
             10 + number,
         )
     for number, body in enumerate(bodies):
-        at = f"{FIRST}/amendments/{number}" if number else FIRST
-        assert read(office.secretariat, at) == body
-    listed = office.secretariat.get(f"{FIRST}/amendments").json()["items"]
-    assert [(one["amendment"], one["reason"]) for one in listed] == [(1, "Koreksi ke-1"), (2, "Koreksi ke-2")]
-    assert [one["sha256"] for one in listed] == [hashlib.sha256(body).hexdigest() for body in bodies[1:]]
+        path = f"{FIRST}/amendments/{number}" if number else FIRST
+        assert read_bytes(office.secretariat, path) == body
+    corrections = office.secretariat.get(f"{FIRST}/amendments").json()["items"]
+    assert [(entry["amendment"], entry["reason"]) for entry in corrections] == [
+        (1, "Koreksi ke-1"),
+        (2, "Koreksi ke-2"),
+    ]
+    assert [entry["sha256"] for entry in corrections] == [
+        hashlib.sha256(body).hexdigest() for body in bodies[1:]
+    ]
     link = office.secretariat.get(FIRST).links["version-history"]["url"]
-    assert office.secretariat.get(link).json()["items"] == listed
+    assert office.secretariat.get(link).json()["items"] == corrections
     feed = office.province.get("/v1/changes?region=63.02&kind=snapshot").json()["items"]
-    assert [one["subject"] for one in feed] == [
+    assert [entry["subject"] for entry in feed] == [
         "snapshots/2026-Q2/63.02",
         "snapshots/2026-Q2/63.02/amendments/1",
         "snapshots/2026-Q2/63.02/amendments/2",
     ]
     history = office.secretariat.get(f"{FIRST}/history").json()["items"]
-    assert [one["reason"] for one in history] == [None, "Koreksi ke-1", "Koreksi ke-2"]
-    assert [one["changes"]["sha256"][1] for one in history[1:]] == [one["sha256"] for one in listed]
+    assert [entry["reason"] for entry in history] == [None, "Koreksi ke-1", "Koreksi ke-2"]
+    assert [entry["changes"]["sha256"][1] for entry in history[1:]] == [
+        entry["sha256"] for entry in corrections
+    ]
 
 
-def test_whoever_sees_the_region_reads_its_snapshots_and_nobody_else(
+def test_only_callers_who_see_the_region_read_its_snapshots(
     office: Office, connect: Callable[..., TestClient]
 ) -> None:
     office.freeze()
-    assert read(connect(("reader", "63"))) == read(office.secretariat)
+    assert read_bytes(connect(("reader", "63"))) == read_bytes(office.secretariat)
     for caller in (connect(), connect(("secretariat", "63.03")), connect(("reader", "73"))):
-        for at in (FIRST, f"{FIRST}/amendments", f"{FIRST}/amendments/1"):
-            assert caller.get(at).status_code == 404
+        for path in (FIRST, f"{FIRST}/amendments", f"{FIRST}/amendments/1"):
+            assert caller.get(path).status_code == 404
         assert caller.get("/v1/snapshots").json()["items"] == []
     for nowhere in ("2026-Q1/63.02", "2026-S1/63.02", "2026-Q2/63.03", "x/y"):
         assert office.administrator.get(f"/v1/snapshots/{nowhere}").status_code == 404
@@ -171,7 +189,7 @@ def test_whoever_sees_the_region_reads_its_snapshots_and_nobody_else(
         assert office.administrator.get(f"{FIRST}/amendments/{number}").status_code == 404
 
 
-def test_quarters_of_a_draft_are_not_a_readers_but_what_was_frozen_is(
+def test_a_reader_sees_snapshots_but_no_quarters_of_a_draft(
     office: Office, connect: Callable[..., TestClient], database: OneTransaction
 ) -> None:
     office.freeze()
@@ -180,28 +198,28 @@ def test_quarters_of_a_draft_are_not_a_readers_but_what_was_frozen_is(
     assert reader.get("/v1/quarters").json()["items"] == []
     assert reader.get(f"{Q2}/history").status_code == 404
     feed = reader.get("/v1/changes?region=63.02&kind=quarter&kind=snapshot").json()["items"]
-    assert [one["kind"] for one in feed] == ["snapshot.created"]
+    assert [entry["kind"] for entry in feed] == ["snapshot.created"]
     assert reader.get(FIRST).status_code == 200
     adopt(database)
     assert reader.get(Q2).json()["state"] == "frozen"
 
 
-def test_a_semester_is_its_last_quarter(office: Office) -> None:
-    at = "/v1/regions/63.02/semesters/2026-S1"
-    before = office.secretariat.get(at).json()
+def test_a_semester_has_the_state_of_its_last_quarter(office: Office) -> None:
+    path = "/v1/regions/63.02/semesters/2026-S1"
+    before = office.secretariat.get(path).json()
     assert (before["state"], before["to_quarter"], before["snapshot"]) == ("open", "2026-Q2", None)
     office.freeze()
-    found = office.secretariat.get(at).json()
-    assert (found["state"], found["snapshot"]) == ("frozen", FIRST)
-    assert [(one["period"], one["state"]) for one in found["quarters"]] == [
+    semester = office.secretariat.get(path).json()
+    assert (semester["state"], semester["snapshot"]) == ("frozen", FIRST)
+    assert [(entry["period"], entry["state"]) for entry in semester["quarters"]] == [
         ("2026-Q1", "open"),
         ("2026-Q2", "frozen"),
     ]
     office.move("correct", "submit", "verify", "freeze")
-    assert office.secretariat.get(at).json()["snapshot"] == f"{FIRST}/amendments/1"
+    assert office.secretariat.get(path).json()["snapshot"] == f"{FIRST}/amendments/1"
 
 
-def test_a_snapshot_for_other_areas(office: Office, database: OneTransaction) -> None:
+def test_other_areas_read_a_snapshot_by_its_key(office: Office, database: OneTransaction) -> None:
     office.freeze()
     reader = Actor("r", "r", frozenset(TokenScope), (Grant(Role.reader, "63", None),))
     with database.read_session() as session:
@@ -210,7 +228,7 @@ def test_a_snapshot_for_other_areas(office: Office, database: OneTransaction) ->
     assert hashlib.sha256(content).hexdigest() == key.sha256
 
 
-def test_a_trial_freezes_nothing(office: Office, database: OneTransaction) -> None:
+def test_a_dry_run_freezes_nothing(office: Office, database: OneTransaction) -> None:
     office.report("A-1", "A-2", spent=5)
     office.move("submit", "verify")
     trial = office.province.post(f"{Q2}/freeze?dry_run=true", headers=ANY)
@@ -220,7 +238,7 @@ def test_a_trial_freezes_nothing(office: Office, database: OneTransaction) -> No
         assert session.scalar(sa.select(sa.func.count()).select_from(get_table(SnapshotRow))) == 0
 
 
-def test_a_large_plan_freezes_in_as_many_statements_as_a_small_one(
+def test_freezing_a_large_plan_costs_as_many_statements_as_a_small_one(
     office: Office, database: OneTransaction
 ) -> None:
     counts = []

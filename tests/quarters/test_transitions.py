@@ -1,4 +1,4 @@
-"""Every step × every role × every state, made from the tables that the service itself goes by."""
+"""All steps × roles × states, generated from the tables of the service."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from app.tracking.quarters.models import PartState, QuarterState
 from app.tracking.quarters.rules import PART_STEPS, QUARTER_STEPS
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, HEALTH, SOCIAL
-from tests.quarters.world import PART, Q2, Office, adopt, send, told
+from tests.quarters.world import PART, Q2, Office, adopt, send, summarise_refusal
 
 pytestmark = pytest.mark.one_engine
 
@@ -40,8 +40,8 @@ CALLERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "secretariat of the province": (("secretariat", "63"),),
     "stranger": (),
 }
-#: What the table must come to, said once more and by hand: quarter's steps, and those of an agency's part.
-WHO: dict[str, tuple[str, str]] = {
+#: The agreed rights, written by hand: caller → steps of the quarter, steps of an agency's part.
+ALLOWED_STEPS: dict[str, tuple[str, str]] = {
     "operator": ("", "submit"),
     "operator of another agency": ("", ""),
     "secretariat": ("submit correct", "submit return"),
@@ -70,7 +70,7 @@ LEADS: dict[tuple[str, str], str] = {
 }
 
 
-def test_the_table_is_the_one_that_was_agreed() -> None:
+def test_the_table_of_steps_is_the_agreed_one() -> None:
     assert {step.verb: set(map(str, step.from_states)) for step in QUARTER_STEPS} == FROM
     assert {
         (step.verb, str(state)): str(step.to_state) for step in QUARTER_STEPS for state in step.from_states
@@ -81,8 +81,8 @@ def test_the_table_is_the_one_that_was_agreed() -> None:
     }
 
 
-def test_rights_are_those_that_were_agreed() -> None:
-    for caller, (of_quarter, of_part) in WHO.items():
+def test_rights_are_the_agreed_ones() -> None:
+    for caller, (of_quarter, of_part) in ALLOWED_STEPS.items():
         grants = tuple(Grant(Role(g[0]), g[1], g[2] if len(g) > 2 else None) for g in CALLERS[caller])
         actor = Actor(caller, caller, frozenset(TokenScope), grants)
         may = {step.verb for step in QUARTER_STEPS if actor.may(step.right, "63.02")}
@@ -93,7 +93,7 @@ def test_rights_are_those_that_were_agreed() -> None:
 
 
 @pytest.mark.parametrize("state", list(WAYS))
-def test_every_step_of_a_quarter_by_everybody(
+def test_all_callers_try_all_steps_of_a_quarter(
     office: Office, connect: Callable[..., TestClient], database: OneTransaction, state: QuarterState
 ) -> None:
     adopt(database)
@@ -103,42 +103,42 @@ def test_every_step_of_a_quarter_by_everybody(
         office.move(*WAYS[state])
     for name, grants in CALLERS.items():
         caller = connect(*grants)
-        shown = caller.get(Q2)
-        allowed = set(shown.json().get("allowed", ()))
+        quarter = caller.get(Q2)
+        allowed = set(quarter.json().get("allowed", ()))
         for step in QUARTER_STEPS:
             point = database.connection.begin_nested()
-            done = send(caller, step.verb)
-            expected = expected_of(name, 0, step.verb, state in step.from_states)
-            assert done.status_code == expected, f"{name} in {state}: {step.verb}: {done.text}"
-            assert (expected == 200) == (step.verb in allowed), f"{name} in {state}: {step.verb}"
-            if expected == 200:
+            reply = send(caller, step.verb)
+            status = compute_status(name, 0, step.verb, state in step.from_states)
+            assert reply.status_code == status, f"{name} in {state}: {step.verb}: {reply.text}"
+            assert (status == 200) == (step.verb in allowed), f"{name} in {state}: {step.verb}"
+            if status == 200:
                 goes_back = step.verb == "return" and "freeze" in WAYS[state]
                 leads = "correcting" if goes_back else LEADS[step.verb, str(state)]
-                assert done.json()["state"] == leads
-            elif expected == 409:
-                assert done.json()["code"] == "quarter_state"
-                for word in (speak(state), speak(step.verb, "passive"), *map(speak, allowed)):
-                    assert word in done.json()["detail"]
+                assert reply.json()["state"] == leads
+            elif status == 409:
+                assert reply.json()["code"] == "quarter_state"
+                for word in (translate(state), translate(step.verb, "passive"), *map(translate, allowed)):
+                    assert word in reply.json()["detail"]
             point.rollback()
-        assert (shown.status_code == 404) == (name not in WHO)
+        assert (quarter.status_code == 404) == (name not in ALLOWED_STEPS)
 
 
-def speak(code: str, form: str = "") -> str:
+def translate(code: str, form: str = "") -> str:
     """Return the Indonesian words of a code in a sentence."""
     return Text(f"{{code:{form}}}", "").render("id", {"code": code})
 
 
-def expected_of(name: str, which: int, verb: str, is_possible: bool) -> int:
-    if name not in WHO:
+def compute_status(name: str, column: int, verb: str, is_possible: bool) -> int:
+    if name not in ALLOWED_STEPS:
         return 404
-    if verb not in WHO[name][which].split():
+    if verb not in ALLOWED_STEPS[name][column].split():
         return 403
     return 200 if is_possible else 409
 
 
 @pytest.mark.parametrize("part", list(PartState))
 @pytest.mark.parametrize("state", list(WAYS))
-def test_every_step_of_a_part_by_everybody(
+def test_all_callers_try_all_steps_of_a_part(
     office: Office,
     connect: Callable[..., TestClient],
     database: OneTransaction,
@@ -155,40 +155,40 @@ def test_every_step_of_a_part_by_everybody(
     is_reporting = state in (QuarterState.open, QuarterState.correcting)
     for name, grants in CALLERS.items():
         caller = connect(*grants)
-        shown = caller.get(PART)
-        assert (shown.status_code == 404) == (name not in WHO)
-        allowed = set(shown.json().get("allowed", ()))
+        shown_part = caller.get(PART)
+        assert (shown_part.status_code == 404) == (name not in ALLOWED_STEPS)
+        allowed = set(shown_part.json().get("allowed", ()))
         for step in PART_STEPS:
             point = database.connection.begin_nested()
-            done = send(caller, step.verb, PART)
-            expected = expected_of(name, 1, step.verb, is_reporting and part in step.from_states)
-            assert done.status_code == expected, f"{name} in {state}, {part}: {step.verb}: {done.text}"
-            assert (expected == 200) == (step.verb in allowed), f"{name} in {state}, {part}: {step.verb}"
-            if expected == 200:
-                assert done.json()["state"] == step.to_state
+            reply = send(caller, step.verb, PART)
+            status = compute_status(name, 1, step.verb, is_reporting and part in step.from_states)
+            assert reply.status_code == status, f"{name} in {state}, {part}: {step.verb}: {reply.text}"
+            assert (status == 200) == (step.verb in allowed), f"{name} in {state}, {part}: {step.verb}"
+            if status == 200:
+                assert reply.json()["state"] == step.to_state
             point.rollback()
 
 
-def test_a_quarter_corrected_and_returned_is_never_plainly_open_again(office: Office) -> None:
+def test_a_returned_correction_goes_back_to_correcting(office: Office) -> None:
     office.freeze()
     assert office.move("correct", "submit", "return").json()["state"] == "correcting"
     assert office.move("submit", "verify", "return").json()["state"] == "correcting"
 
 
-def test_a_step_repeated_changes_nothing_and_says_where_it_stands(office: Office) -> None:
+def test_a_repeated_step_is_refused_and_a_retry_replays_the_reply(office: Office) -> None:
     tag = office.secretariat.get(Q2).headers["ETag"]
     first = send(office.secretariat, "submit", **{"If-Match": tag})
     assert (first.status_code, first.json()["version"]) == (200, 1)
     assert send(office.secretariat, "submit", **{"If-Match": tag}).status_code == 412
-    assert told(send(office.secretariat, "submit"))[:2] == (409, "quarter_state")
+    assert summarise_refusal(send(office.secretariat, "submit"))[:2] == (409, "quarter_state")
     assert office.secretariat.get(Q2).json() == first.json()
     key = {**ANY, "Idempotency-Key": "verify-1"}
-    once, again = (office.province.post(f"{Q2}/verify", headers=key) for _ in range(2))
-    assert once.json() == again.json()
-    assert again.headers["Idempotency-Replayed"] == "true"
+    once, retried = (office.province.post(f"{Q2}/verify", headers=key) for _ in range(2))
+    assert once.json() == retried.json()
+    assert retried.headers["Idempotency-Replayed"] == "true"
 
 
-def test_nobody_has_touched_it_is_version_0(office: Office) -> None:
+def test_an_untouched_quarter_has_version_0(office: Office) -> None:
     assert office.secretariat.get(Q2).json()["version"] == 0
     body: dict[str, Any] = {"accept_missing": True, "reason": "x"}
     assert office.secretariat.post(f"{Q2}/submit", json=body).status_code == 428
@@ -196,31 +196,40 @@ def test_nobody_has_touched_it_is_version_0(office: Office) -> None:
     assert office.secretariat.post(f"{Q2}/submit", json=body, headers={"If-Match": '"0"'}).status_code == 200
 
 
-def test_what_is_no_quarter_of_a_plan_is_not_there(office: Office) -> None:
-    for at in ("63.02/quarters/2026-Q5", "63.02/quarters/2025-Q2", "63.02/quarters/x", "63/quarters/2026-Q2"):
-        assert office.administrator.get(f"/v1/regions/{at}").status_code == 404
-        assert send(office.administrator, "submit", f"/v1/regions/{at}").status_code == 404
+def test_quarters_without_a_plan_are_404(office: Office) -> None:
+    for path in (
+        "63.02/quarters/2026-Q5",
+        "63.02/quarters/2025-Q2",
+        "63.02/quarters/x",
+        "63/quarters/2026-Q2",
+    ):
+        assert office.administrator.get(f"/v1/regions/{path}").status_code == 404
+        assert send(office.administrator, "submit", f"/v1/regions/{path}").status_code == 404
     assert office.administrator.get(f"{Q2}/agencies/BAZNAS").status_code == 404
     assert office.administrator.get("/v1/regions/63/quarters").status_code == 404
     assert office.administrator.get("/v1/regions/63.02/semesters/2026-S3").status_code == 404
 
 
-def test_a_plan_without_lines_has_nothing_to_submit(office: Office) -> None:
+def test_a_plan_without_lines_cannot_submit_a_quarter(office: Office) -> None:
     for code in ("A-1", "A-2"):
         office.secretariat.delete(f"{AT}/actions/{code}", headers=ANY)
-    assert told(send(office.secretariat, "submit")) == (409, "quarter_not_ready", ["nothing_to_submit"])
+    assert summarise_refusal(send(office.secretariat, "submit")) == (
+        409,
+        "quarter_not_ready",
+        ["nothing_to_submit"],
+    )
     assert office.secretariat.get(Q2).json()["allowed"] == []
 
 
-def test_notes_of_a_return_and_the_steps_stay_in_the_history(office: Office) -> None:
+def test_the_history_has_the_steps_and_the_notes_of_a_return(office: Office) -> None:
     returned = office.move("submit", "return").json()
     assert (returned["notes"], returned["returned_by"][:8]) == ("Mohon diperiksa", "reviewer")
     history = office.secretariat.get(f"{Q2}/history").json()["items"]
-    assert [(one["kind"], one["version"]) for one in history] == [
+    assert [(entry["kind"], entry["version"]) for entry in history] == [
         ("quarter.submitted", 1),
         ("quarter.returned", 2),
     ]
     assert history[1]["changes"]["notes"] == [None, "Mohon diperiksa"]
     assert history[0]["changes"]["state"] == ["open", "submitted"]
     feed = office.province.get("/v1/changes?region=63.02&kind=quarter").json()["items"]
-    assert [one["subject"] for one in feed] == ["regions/63.02/quarters/2026-Q2"] * 2
+    assert [entry["subject"] for entry in feed] == ["regions/63.02/quarters/2026-Q2"] * 2

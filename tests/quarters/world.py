@@ -1,4 +1,4 @@
-"""What the tests of quarters share: an office of callers, and the steps they take."""
+"""The callers of a regency's quarters, and the steps that they take."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -24,7 +24,7 @@ BODIES: dict[str, Any] = {
 
 
 class Office:
-    """The callers of a region, made when they are asked for."""
+    """The callers of a region, each created on first use."""
 
     def __init__(self, connect: Callable[..., TestClient]) -> None:
         self.connect = connect
@@ -45,17 +45,17 @@ class Office:
     def administrator(self) -> TestClient:
         return self.connect(("administrator", "0"))
 
-    def report(self, *codes: str, quarter: int = 2, **content: Any) -> None:
-        for code in codes:
+    def report(self, *list_codes: str, quarter: int = 2, **content: Any) -> None:
+        for code in list_codes:
             report(self.secretariat, code, quarter, **content)
 
     def move(self, *verbs: str, at: str = Q2) -> httpx.Response:
-        """Take these steps, each by whom it is for; the last reply."""
+        """Take the steps, each as the caller with the right, and return the last reply."""
         for verb in verbs:
             caller = self.province if verb in ("return", "verify", "freeze") else self.secretariat
-            done = send(caller, verb, at)
-            assert done.status_code == 200, done.text
-        return done
+            reply = send(caller, verb, at)
+            assert reply.status_code == 200, reply.text
+        return reply
 
     def freeze(self) -> None:
         self.report("A-1", "A-2", spent=5)
@@ -63,10 +63,10 @@ class Office:
 
     def calendar(self, region: str = "63.02", period: str = "2026-Q2", **days: str | None) -> None:
         content = {"opens_on": "2026-04-01", "due_on": "2026-07-20", "issued_by": "Gubernur", **days}
-        at = f"/v1/regions/{region}/calendar/{period}"
-        there = self.administrator.get(at).json()["set_by"] == region
-        done = self.administrator.put(at, json=content, headers=ANY if there else {})
-        assert done.status_code in (200, 201), done.text
+        path = f"/v1/regions/{region}/calendar/{period}"
+        exists = self.administrator.get(path).json()["set_by"] == region
+        reply = self.administrator.put(path, json=content, headers=ANY if exists else {})
+        assert reply.status_code in (200, 201), reply.text
 
     def extend(self, until: str, *, agency: str | None = None, name: str = "banjir") -> httpx.Response:
         content = {"until": until, "reason": "Banjir", "agency_code": agency}
@@ -74,7 +74,7 @@ class Office:
 
 
 def adopt(database: Database) -> None:
-    """The plan is in force, so that readers see its quarters: how it came to be is told elsewhere."""
+    """Put all plans in force directly, so that readers see their quarters."""
     table = get_table(PlanRow)
     with database.writing() as session:
         session.execute(sa.update(table).values(state=PlanState.adopted, revision=0))
@@ -86,10 +86,10 @@ def send(caller: TestClient, verb: str, at: str = Q2, **headers: str) -> httpx.R
     return caller.post(f"{at}/{verb}", headers=headers or ANY, **options)
 
 
-def codes(reply: httpx.Response) -> list[str]:
+def list_codes(reply: httpx.Response) -> list[str]:
     return [error["code"] for error in reply.json().get("errors", ())]
 
 
-def told(reply: httpx.Response) -> tuple[int, str, Sequence[str]]:
-    """(status, code, codes of its errors) of a refusal."""
-    return reply.status_code, reply.json()["code"], codes(reply)
+def summarise_refusal(reply: httpx.Response) -> tuple[int, str, Sequence[str]]:
+    """Return (status, code, codes of the errors) of a refusal."""
+    return reply.status_code, reply.json()["code"], list_codes(reply)

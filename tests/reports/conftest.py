@@ -1,4 +1,4 @@
-"""The world of reports, made once for a module and engine."""
+"""The world of reports, built once per module and engine."""
 
 from collections.abc import Iterator
 
@@ -15,23 +15,23 @@ from tests.reports import world
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def made(
+def built_database(
     request: pytest.FixtureRequest, built_app: FastAPI, portal: BlockingPortal
 ) -> Iterator[OneTransaction]:
     with rolled_back(request.getfixturevalue(f"{request.param}_template")) as database:
         built_app.state.database, built_app.state.last_uses = database, LastUses()
 
-        def secretariat_of(region: str) -> TestClient:
+        def connect_secretariat(region: str) -> TestClient:
             secret = token_for(database, ("secretariat", region))
             return Client(built_app, portal, headers={"Authorization": f"Bearer {secret}"})
 
-        world.make(database, *map(secretariat_of, ("63.02", "63.03", "63")))
+        world.furnish_world(database, *map(connect_secretariat, ("63.02", "63.03", "63")))
         yield database
 
 
 @pytest.fixture
-def database(made: OneTransaction) -> Iterator[OneTransaction]:
-    """The world as it was made, whatever a test does to it."""
-    point = made.connection.begin_nested()
-    yield made
+def database(built_database: OneTransaction) -> Iterator[OneTransaction]:
+    """The built world; a rollback undoes the changes of each test."""
+    point = built_database.connection.begin_nested()
+    yield built_database
     point.rollback()

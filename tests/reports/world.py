@@ -1,4 +1,4 @@
-"""Two regencies and their province: lines that overlap, places that lines reach and miss, reports, coverage."""
+"""Two regencies and their province: overlapping lines, reached and missed places, reports, coverage."""
 
 import csv
 import io
@@ -42,8 +42,10 @@ LINES: list[dict[str, Any]] = [
 ]
 
 
-def make(database: OneTransaction, kotabaru: TestClient, banjar: TestClient, province: TestClient) -> None:
-    """Each client is the secretariat of its region."""
+def furnish_world(
+    database: OneTransaction, kotabaru: TestClient, banjar: TestClient, province: TestClient
+) -> None:
+    """Write the plans of the regions, with the secretariat of each region as its client."""
     for region in ("63", "63.02", "63.03"):
         furnish(database, region)
     put_plan(kotabaru, PLAN, priority_locations=PRIORITIES)
@@ -59,36 +61,36 @@ def make(database: OneTransaction, kotabaru: TestClient, banjar: TestClient, pro
     put_coverage(kotabaru, FAR_VILLAGE, {"livelihood": (10, 0)})
 
 
-#: What makes the answer of some reports independent of the day on which a test runs.
-ON_A_DAY: dict[str, dict[str, str]] = {
+#: Parameters that make some reports independent of today's date.
+FIXED_DAYS: dict[str, dict[str, str]] = {
     "absorption": {"period": "2026"},
     "overdue-milestones": {"on": "2026-04-10"},
 }
 
 
-def asked_of(report: ReportDefinition) -> dict[str, str]:
-    """What a test asks of a report: the province, and the quarter if one must be named."""
+def make_params(report: ReportDefinition) -> dict[str, str]:
+    """Return the parameters for a report: the province, and the quarter if it needs one."""
     has_period = "period" in report.asked.model_fields
-    return {"region": "63"} | ({"period": "2026-Q2"} if has_period else {}) | ON_A_DAY.get(report.name, {})
+    return {"region": "63"} | ({"period": "2026-Q2"} if has_period else {}) | FIXED_DAYS.get(report.name, {})
 
 
-ASKED: dict[str, dict[str, str]] = {report.name: asked_of(report) for report in REPORTS}
+PARAMS: dict[str, dict[str, str]] = {report.name: make_params(report) for report in REPORTS}
 
 
-def ask(client: TestClient, name: str, **asked: str) -> list[dict[str, Any]]:
-    """The rows of a report, read to its end."""
-    found: list[dict[str, Any]] = []
-    params = {**ASKED[name], **asked}
+def read_report(client: TestClient, name: str, **changes: str) -> list[dict[str, Any]]:
+    """Read all pages of a report and return its rows."""
+    rows: list[dict[str, Any]] = []
+    params = {**PARAMS[name], **changes}
     while True:
         reply = client.get(f"/v1/reports/{name}", params=params)
         assert reply.status_code == 200, reply.text
-        found += reply.json()["items"]
+        rows += reply.json()["items"]
         if reply.json()["next"] is None:
-            return found
+            return rows
         params["after"] = reply.json()["next"]
 
 
-def table(text: bytes) -> list[dict[str, str]]:
-    """The rows of a CSV, its texts as they were before they were made safe."""
+def read_table(text: bytes) -> list[dict[str, str]]:
+    """Return the rows of a CSV with its escaped texts restored."""
     rows = csv.DictReader(io.StringIO(text.decode("utf-8-sig"), newline=""), strict=True)
     return [{name: unescape_formula(cell) for name, cell in row.items()} for row in rows]

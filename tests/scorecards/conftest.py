@@ -1,4 +1,4 @@
-"""Kotabaru as `world.make` makes it, made once for a module and engine; what a test does to it is taken back."""
+"""Kotabaru of `furnish_world`, built once per module and engine; a rollback undoes the changes of each test."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,11 +13,11 @@ from app.settings import Settings
 from tests.calling import Client
 from tests.common import token_for
 from tests.database import ENGINES, OneTransaction, rolled_back
-from tests.scorecards.world import make, observe
+from tests.scorecards.world import furnish_world, observe
 
 
 class World:
-    """The database, and callers who are made when they are asked for."""
+    """The database and its callers, each created on first use."""
 
     def __init__(self, database: OneTransaction, portal: BlockingPortal) -> None:
         self.database = database
@@ -49,22 +49,22 @@ class World:
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def made(request: pytest.FixtureRequest, portal: BlockingPortal) -> Iterator[World]:
+def built_world(request: pytest.FixtureRequest, portal: BlockingPortal) -> Iterator[World]:
     template = request.getfixturevalue(f"{request.param}_template")
     with rolled_back(template) as database:
         world = World(database, portal)
         for _ in (world.secretariat, world.province, world.nation, world.reader):
-            pass  # made before the first test, so that none of them is taken back with it
-        make(database, world.secretariat)
+            pass  # created before the first test, so that no rollback removes them
+        furnish_world(database, world.secretariat)
         observe(world.nation, 4.03)
         yield world
 
 
 @pytest.fixture
-def world(made: World) -> Iterator[World]:
-    point = made.database.connection.begin_nested()
-    made.app.state.figures_cache = FiguresCache()
+def world(built_world: World) -> Iterator[World]:
+    point = built_world.database.connection.begin_nested()
+    built_world.app.state.figures_cache = FiguresCache()
     try:
-        yield made
+        yield built_world
     finally:
         point.rollback()

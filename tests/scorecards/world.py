@@ -1,4 +1,4 @@
-"""What the tests of scorecards share: a regency whose every component can be reckoned by hand."""
+"""A regency with figures small enough to compute all components by hand."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,8 +20,8 @@ Connect = Callable[..., TestClient]
 STRATEGIES = ("reduce_spending_burden", "raise_income", "reduce_poverty_pockets")
 
 
-def line(strategy: str, allocation: int, locations: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    """A line whose money is direct but for what is said otherwise."""
+def make_line(strategy: str, allocation: int, locations: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """Make a line with direct spending, unless `more` changes it."""
     return {
         "title": "Baris",
         "strategy": strategy,
@@ -40,10 +40,10 @@ LOCI = [
     {"region_code": SECOND, "target_families": 50},
 ]
 LINES = {
-    # All of it in the first locus.
-    "A-1": line(STRATEGIES[0], 400, [{"region_code": FIRST}]),
-    # 100 stated in the first locus; the other 200 are split over the two others, of which one is a locus.
-    "A-2": line(
+    # All money in the first locus.
+    "A-1": make_line(STRATEGIES[0], 400, [{"region_code": FIRST}]),
+    # 100 stated for the first locus; the other 200 are split over a locus and another village.
+    "A-2": make_line(
         STRATEGIES[1],
         300,
         [{"region_code": FIRST, "amount": 100}, {"region_code": SECOND}, {"region_code": OTHER}],
@@ -54,7 +54,7 @@ LINES = {
         recipients=[{"code": "R1", "kind": "families", "count": 60}],
     ),
     # Half in the first locus, half in a district, which is no village; 40 of its 100 indirect are travel.
-    "A-3": line(
+    "A-3": make_line(
         STRATEGIES[2],
         200,
         [{"region_code": FIRST}, {"region_code": "63.02.01"}],
@@ -64,13 +64,13 @@ LINES = {
             {"code": "C3", "component_class": "direct", "amount": 100},
         ],
     ),
-    # No place at all.
-    "A-4": line(STRATEGIES[1], 100, []),
+    # No location.
+    "A-4": make_line(STRATEGIES[1], 100, []),
 }
 
 
-def make(database: Database, client: TestClient, *, in_force: bool = True) -> None:
-    """Kotabaru: a plan of 1,000 rupiah, reports of two quarters, coverage of two villages, a target."""
+def furnish_world(database: Database, client: TestClient, *, in_force: bool = True) -> None:
+    """Write a plan of 1,000 rupiah, reports of two quarters, coverage of two villages and a target."""
     furnish(database)
     put_plan(client, priority_locations=LOCI)
     for code, base in LINES.items():
@@ -83,8 +83,8 @@ def make(database: Database, client: TestClient, *, in_force: bool = True) -> No
     put_coverage(client, FIRST, {"health_insurance": (100, 90), "livelihood": (50, 10)}, families=140)
     put_coverage(client, OTHER, {"health_insurance": (40, 40), "livelihood": (20, 12)}, families=60)
     target = {"value": 3.5, "baseline": 4.56, "baseline_year": 2021}
-    done = client.put("/v1/regions/63.02/indicators/p0/targets/2026", json=target)
-    assert done.status_code == 201, done.text
+    reply = client.put("/v1/regions/63.02/indicators/p0/targets/2026", json=target)
+    assert reply.status_code == 201, reply.text
     if in_force:
         adopt(database)
 
@@ -94,25 +94,25 @@ def _split(**amounts: int) -> list[dict[str, Any]]:
 
 
 def observe(nation: TestClient, value: float, period: str = "2025-S1") -> None:
-    at = f"/v1/regions/63.02/indicators/p0/observations/{period}"
-    headers = ANY if nation.get(at).status_code == 200 else {}
-    done = nation.put(at, json={"value": value}, headers=headers)
-    assert done.status_code in (200, 201), done.text
+    path = f"/v1/regions/63.02/indicators/p0/observations/{period}"
+    headers = ANY if nation.get(path).status_code == 200 else {}
+    reply = nation.put(path, json={"value": value}, headers=headers)
+    assert reply.status_code in (200, 201), reply.text
 
 
 def adopt(database: Database, plan: str = PLAN) -> None:
-    """The plan is in force: how it came to be is told elsewhere."""
+    """Put a plan in force directly."""
     table = get_table(PlanRow)
     with database.writing() as session:
         adopted = sa.update(table).where(table.c.code == plan)
         session.execute(adopted.values(state=PlanState.adopted, revision=0))
 
 
-def read(client: TestClient, at: str = AT) -> Any:
-    reply = client.get(at)
+def get_json(client: TestClient, path: str = AT) -> Any:
+    reply = client.get(path)
     assert reply.status_code == 200, reply.text
     return reply.json()
 
 
-def values(card: Any) -> dict[str, float | None]:
-    return {one["component"]: one["value"] for one in card["components"]}
+def get_values(card: Any) -> dict[str, float | None]:
+    return {component["component"]: component["value"] for component in card["components"]}

@@ -1,4 +1,4 @@
-"""What the tests of steps share: evidence and grades sent, and steps looked at on stated days."""
+"""Calls that send evidence and grades, and that read steps at stated instants."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from app.kit.database.engine import Database
 AT = "/v1/regions/63.02/steps/2026"
 ANY = {"If-Match": "*"}
 OVER = datetime(2027, 4, 1, 5, tzinfo=UTC)
-"""Every step of 2026 is over."""
+"""An instant after all steps of 2026."""
 REVIEWER = Actor("panel", "panel", frozenset(TokenScope), (Grant(Role.reviewer, "63", None),))
 READER = Actor("reader", "reader", frozenset(TokenScope), (Grant(Role.reader, "63", None),))
 DECREE: dict[str, Any] = {
@@ -25,42 +25,48 @@ DECREE: dict[str, Any] = {
 
 
 def show(client: TestClient, kind: str, step: str, key: str | None = None, **changes: Any) -> Any:
-    """A document shown for a step, as the reply has it."""
+    """Send a document as evidence of a step and return the reply's body."""
     body = {**DECREE, "kind": kind, **changes}
-    done = client.put(f"{AT}/{step}/evidence/{key or kind}", json=body)
-    assert done.status_code == 201, done.text
-    return done.json()
+    reply = client.put(f"{AT}/{step}/evidence/{key or kind}", json=body)
+    assert reply.status_code == 201, reply.text
+    return reply.json()
 
 
-def grade(panel: TestClient, step: str, criterion: str, letter: str) -> Any:
-    """The panel's grade, created or overwritten, as the reply shows it."""
-    at = f"{AT}/{step}/criteria/{criterion}/grade"
-    headers = ANY if panel.get(at).status_code == 200 else {}
-    done = panel.put(at, json={"grade": letter, "reason": "Menurut panel"}, headers=headers)
-    assert done.status_code in (200, 201), done.text
-    return done.json()
+def grade(panel: TestClient, step: str, find_criterion: str, letter: str) -> Any:
+    """Create or overwrite the panel's grade and return the reply's body."""
+    path = f"{AT}/{step}/criteria/{find_criterion}/grade"
+    headers = ANY if panel.get(path).status_code == 200 else {}
+    reply = panel.put(path, json={"grade": letter, "reason": "Menurut panel"}, headers=headers)
+    assert reply.status_code in (200, 201), reply.text
+    return reply.json()
 
 
-def look(
-    database: Database, at: datetime = OVER, actor: Actor = REVIEWER, region: str = "63.02", year: int = 2026
+def read_steps(
+    database: Database,
+    instant: datetime = OVER,
+    actor: Actor = REVIEWER,
+    region: str = "63.02",
+    year: int = 2026,
 ) -> dict[str, Any]:
-    """The steps of a region by code, as they are at an instant."""
+    """Return the steps of a region by code at an instant."""
     with database.read_session() as session:
-        found = read_region_steps(session, actor, region, year, at).model_dump(mode="json")
-    return {step["step"]: step for step in found["steps"]}
+        result = read_region_steps(session, actor, region, year, instant).model_dump(mode="json")
+    return {step["step"]: step for step in result["steps"]}
 
 
-def score(database: Database, at: datetime = OVER, actor: Actor = REVIEWER, region: str = "63.02") -> Any:
+def compute_score(
+    database: Database, instant: datetime = OVER, actor: Actor = REVIEWER, region: str = "63.02"
+) -> Any:
     with database.read_session() as session:
-        return compute_process_scores(session, actor, [region], 2026, at)[region]
+        return compute_process_scores(session, actor, [region], 2026, instant)[region]
 
 
-def criterion(steps: dict[str, Any], code: str) -> dict[str, Any]:
-    (found,) = [one for step in steps.values() for one in step["criteria"] if one["code"] == code]
-    return found
+def find_criterion(steps: dict[str, Any], code: str) -> dict[str, Any]:
+    (result,) = [item for step in steps.values() for item in step["criteria"] if item["code"] == code]
+    return result
 
 
-def told(steps: dict[str, Any], code: str) -> tuple[Any, str | None]:
-    """(figure, the machine's grade) of a criterion; without a figure why."""
-    one = criterion(steps, code)
-    return (one["value"] if one["no_figure"] is None else one["no_figure"]), one["machine_grade"]
+def get_figure_and_grade(steps: dict[str, Any], code: str) -> tuple[Any, str | None]:
+    """Return the figure of a criterion, or why there is none, and the machine's grade."""
+    item = find_criterion(steps, code)
+    return (item["value"] if item["no_figure"] is None else item["no_figure"]), item["machine_grade"]

@@ -1,4 +1,4 @@
-"""Reporting a quarter: what is accepted, what is refused, what is said of the figures, what the action shows."""
+"""Reporting a quarter: validation, findings, and the latest report in the action."""
 
 from typing import Any
 
@@ -50,34 +50,34 @@ def secretariat(secretariat: TestClient) -> TestClient:
     return secretariat
 
 
-def content(found: Any) -> dict[str, Any]:
-    return {name: found[name] for name in EMPTY}
+def pick_content(progress: Any) -> dict[str, Any]:
+    return {name: progress[name] for name in EMPTY}
 
 
 @pytest.mark.parametrize(("sent", "read"), [(WHOLE, WHOLE), ({}, EMPTY)], ids=["whole", "empty"])
-def test_what_was_put_is_read(secretariat: TestClient, sent: dict[str, Any], read: dict[str, Any]) -> None:
-    done = secretariat.put(Q2, json=sent)
-    assert (done.status_code, done.headers["Location"]) == (201, Q2)
-    found = done.json()
-    assert content(found) == read
-    assert secretariat.get(Q2).json() == found
-    assert (found["plan"], found["action"], found["period"], found["version"]) == (
+def test_a_put_report_is_read_back_unchanged(
+    secretariat: TestClient, sent: dict[str, Any], read: dict[str, Any]
+) -> None:
+    reply = secretariat.put(Q2, json=sent)
+    assert (reply.status_code, reply.headers["Location"]) == (201, Q2)
+    progress = reply.json()
+    assert pick_content(progress) == read
+    assert secretariat.get(Q2).json() == progress
+    assert (progress["plan"], progress["action"], progress["period"], progress["version"]) == (
         "63.02-2026",
         "A-1",
         "2026-Q2",
         1,
     )
-    again = secretariat.put(Q2, json=content(found), headers={"If-Match": done.headers["ETag"]})
-    assert (again.status_code, again.json()["version"], again.json()["reported_at"]) == (
+    repeated = secretariat.put(Q2, json=pick_content(progress), headers={"If-Match": reply.headers["ETag"]})
+    assert (repeated.status_code, repeated.json()["version"], repeated.json()["reported_at"]) == (
         200,
         1,
-        found["reported_at"],
+        progress["reported_at"],
     )
 
 
-def test_every_write_is_journaled_and_one_that_changes_nothing_is_not(
-    secretariat: TestClient, database: OneTransaction
-) -> None:
+def test_the_journal_has_an_entry_for_each_change(secretariat: TestClient, database: OneTransaction) -> None:
     report(secretariat, "A-1", 2, **WHOLE)
     report(secretariat, "A-1", 2, **WHOLE)
     report(secretariat, "A-1", 2, **{**WHOLE, "obstacle": "lain"})
@@ -93,11 +93,11 @@ def test_every_write_is_journaled_and_one_that_changes_nothing_is_not(
     ]
 
 
-def test_spent_follows_from_its_parts_and_may_not_contradict_them(secretariat: TestClient) -> None:
+def test_the_total_follows_from_its_parts_and_must_equal_them(secretariat: TestClient) -> None:
     spending = {"spending": [{"funding_source": "APBD", "amount": 3}, {"funding_source": "DAU", "amount": 4}]}
     components = {"components": [{"component_class": "direct", "amount": 7}]}
-    for sent in (spending, components, {**spending, **components}, {**spending, "spent": 7}):
-        assert report(secretariat, "A-1", 1, **sent)["spent"] == 7
+    for body in (spending, components, {**spending, **components}, {**spending, "spent": 7}):
+        assert report(secretariat, "A-1", 1, **body)["spent"] == 7
     assert report(secretariat, "A-1", 1)["spent"] == 0
     assert refused(secretariat.put(Q1, json={**spending, "spent": 8}, headers=ANY)) == [
         ("/spending", "sums_differ")
@@ -106,22 +106,22 @@ def test_spent_follows_from_its_parts_and_may_not_contradict_them(secretariat: T
         ("/components", "sums_differ")
     ]
     components["components"][0]["amount"] = 8
-    done = secretariat.put(Q1, json={**spending, **components}, headers={"Accept-Language": "en", **ANY})
-    assert refused(done) == [("/components", "sums_differ")]
-    assert done.json()["errors"][0]["message"] == (
+    reply = secretariat.put(Q1, json={**spending, **components}, headers={"Accept-Language": "en", **ANY})
+    assert refused(reply) == [("/components", "sums_differ")]
+    assert reply.json()["errors"][0]["message"] == (
         "The sum of spending by component class is 8, but the total spent is 7. Both must be equal."
     )
 
 
-def test_a_total_belongs_to_the_only_source_there_is(secretariat: TestClient) -> None:
+def test_a_total_is_attributed_to_a_single_source(secretariat: TestClient) -> None:
     assert report(secretariat, "A-1", 1, spent=5)["spending"] == []
     assert report(secretariat, "A-2", 1, spent=5)["spending"] == [{"funding_source": "APBD", "amount": 5}]
     assert report(secretariat, "A-2", 1, spent=5)["version"] == 1
     assert report(secretariat, "A-2", 1, spent=0)["spending"] == []
 
 
-def test_a_report_may_only_speak_of_what_the_action_has(secretariat: TestClient) -> None:
-    done = secretariat.put(
+def test_a_report_refers_only_to_parts_of_its_action(secretariat: TestClient) -> None:
+    reply = secretariat.put(
         Q1,
         json={
             "spending": [{"funding_source": "APBN", "amount": 1}],
@@ -130,13 +130,13 @@ def test_a_report_may_only_speak_of_what_the_action_has(secretariat: TestClient)
             "milestones": [{"code": "M3", "state": "done"}],
         },
     )
-    assert refused(done) == [
+    assert refused(reply) == [
         ("/spending/0/funding_source", "unknown_reference"),
         ("/outputs/1/code", "unknown_reference"),
         ("/recipients/0/code", "unknown_reference"),
         ("/milestones/0/code", "unknown_reference"),
     ]
-    source, output, _, milestone = done.json()["errors"]
+    source, output, _, milestone = reply.json()["errors"]
     assert (source["value"], sorted(source["allowed"]), source["nearest"][0]) == (
         "APBN",
         ["APBD", "DAU"],
@@ -149,8 +149,8 @@ def test_a_report_may_only_speak_of_what_the_action_has(secretariat: TestClient)
 
 
 @pytest.mark.parametrize("period", ["2026-Q5", "2025-Q1", "2027-Q1", "2026", "2026-S1", "Q1", "2026-q1"])
-def test_only_the_quarters_of_the_plans_year(secretariat: TestClient, period: str) -> None:
-    for done in (
+def test_periods_outside_the_plans_year_are_404(secretariat: TestClient, period: str) -> None:
+    for reply in (
         secretariat.get(f"{A1}/progress/{period}"),
         secretariat.put(f"{A1}/progress/{period}", json={}),
         secretariat.patch(f"{A1}/progress/{period}", json={}, headers=ANY),
@@ -158,12 +158,12 @@ def test_only_the_quarters_of_the_plans_year(secretariat: TestClient, period: st
         secretariat.get(f"{AT}/progress/{period}"),
         secretariat.put(f"{AT}/progress/{period}", json={"items": [{"action": "A-1"}]}),
     ):
-        assert (done.status_code, done.json()["code"]) == (404, "unknown_period")
+        assert (reply.status_code, reply.json()["code"]) == (404, "unknown_period")
     assert secretariat.get(f"{AT}/actions/A-3/progress/2026-Q1").status_code == 404
     assert secretariat.put(f"{AT}/actions/A-3/progress/2026-Q1", json={}).status_code == 404
 
 
-def test_conditions_are_those_of_the_report(secretariat: TestClient) -> None:
+def test_preconditions_compare_the_version_of_the_report(secretariat: TestClient) -> None:
     first = secretariat.put(Q1, json={"spent": 1})
     assert secretariat.put(Q1, json={"spent": 2}).status_code == 428
     assert secretariat.put(Q1, json={"spent": 2}, headers={"If-None-Match": "*"}).status_code == 412
@@ -184,42 +184,42 @@ def test_conditions_are_those_of_the_report(secretariat: TestClient) -> None:
     )
 
 
-def test_a_patch_loses_nothing_and_money_follows_what_it_sends(secretariat: TestClient) -> None:
+def test_a_patch_keeps_other_fields_and_recomputes_the_total(secretariat: TestClient) -> None:
     report(secretariat, "A-1", 2, **WHOLE)
-    done = secretariat.patch(Q2, json={"obstacle": "lain", "evidence": None}, headers=ANY).json()
-    assert content(done) == {**WHOLE, "obstacle": "lain", "evidence": []}
+    progress = secretariat.patch(Q2, json={"obstacle": "lain", "evidence": None}, headers=ANY).json()
+    assert pick_content(progress) == {**WHOLE, "obstacle": "lain", "evidence": []}
     split = [{"funding_source": "APBD", "amount": 10}]
     assert refused(secretariat.patch(Q2, json={"spending": split}, headers=ANY)) == [
         ("/components", "sums_differ")
     ]
-    done = secretariat.patch(Q2, json={"spending": split, "components": None}, headers=ANY).json()
-    assert (done["spent"], done["spending"], done["components"]) == (10, split, [])
+    progress = secretariat.patch(Q2, json={"spending": split, "components": None}, headers=ANY).json()
+    assert (progress["spent"], progress["spending"], progress["components"]) == (10, split, [])
     assert refused(secretariat.patch(Q2, json={"spent": 11}, headers=ANY)) == [("/spending", "sums_differ")]
-    # Where there is one source, its share was never sent and follows the total.
+    # The share of a single source follows the total.
     report(secretariat, "A-2", 2, spent=5)
-    at = f"{AT}/actions/A-2/progress/2026-Q2"
-    done = secretariat.patch(at, json={"spent": 6}, headers=ANY).json()
-    assert (done["spent"], done["spending"]) == (6, [{"funding_source": "APBD", "amount": 6}])
-    done = secretariat.patch(
-        at, json={"components": [{"component_class": "direct", "amount": 8}]}, headers=ANY
+    path = f"{AT}/actions/A-2/progress/2026-Q2"
+    progress = secretariat.patch(path, json={"spent": 6}, headers=ANY).json()
+    assert (progress["spent"], progress["spending"]) == (6, [{"funding_source": "APBD", "amount": 6}])
+    progress = secretariat.patch(
+        path, json={"components": [{"component_class": "direct", "amount": 8}]}, headers=ANY
     ).json()
-    assert (done["spent"], done["spending"]) == (8, [{"funding_source": "APBD", "amount": 8}])
+    assert (progress["spent"], progress["spending"]) == (8, [{"funding_source": "APBD", "amount": 8}])
 
 
-def findings(found: Any) -> list[tuple[str, str]]:
-    return [(finding["code"], finding["pointer"]) for finding in found["findings"]]
+def list_findings(progress: Any) -> list[tuple[str, str]]:
+    return [(finding["code"], finding["pointer"]) for finding in progress["findings"]]
 
 
-def test_figures_that_fall_or_pass_what_was_planned_are_kept_and_flagged(secretariat: TestClient) -> None:
+def test_falling_or_exceeding_figures_are_stored_with_findings(secretariat: TestClient) -> None:
     first = report(secretariat, "A-1", 1, **{**WHOLE, "recipients": [{"code": "R1", "reached": 41}]})
-    assert findings(first) == [("E08", "/recipients/0/reached")]
+    assert list_findings(first) == [("E08", "/recipients/0/reached")]
     lower = {
         "spending": [{"funding_source": "APBD", "amount": 5}, {"funding_source": "DAU", "amount": 3}],
         "components": [{"component_class": "supporting", "amount": 8}],
         "outputs": [{"code": "O1", "achieved": 12.3455}],
         "recipients": [{"code": "R1", "reached": 40}],
     }
-    assert findings(report(secretariat, "A-1", 3, **lower)) == [
+    assert list_findings(report(secretariat, "A-1", 3, **lower)) == [
         ("E06", "/spent"),
         ("E06", "/spending/1/amount"),
         ("E06", "/components/0/amount"),
@@ -227,24 +227,24 @@ def test_figures_that_fall_or_pass_what_was_planned_are_kept_and_flagged(secreta
         ("E06", "/recipients/0/reached"),
     ]
     report(secretariat, "A-1", 2, **lower)
-    assert findings(secretariat.get(Q3).json()) == []  # the quarter before is another now
-    assert findings(secretariat.get(Q2).json())[0] == ("E06", "/spent")
+    assert list_findings(secretariat.get(Q3).json()) == []  # the previous quarter changed
+    assert list_findings(secretariat.get(Q2).json())[0] == ("E06", "/spent")
     over = report(secretariat, "A-1", 4, spent=250_000_001)
-    assert findings(over) == [("E07", "/spent")]
-    assert findings(report(secretariat, "A-1", 4, spent=250_000_000)) == []
+    assert list_findings(over) == [("E07", "/spent")]
+    assert list_findings(report(secretariat, "A-1", 4, spent=250_000_000)) == []
 
 
-def test_sentences_are_in_both_languages(secretariat: TestClient) -> None:
+def test_messages_of_findings_are_in_both_languages(secretariat: TestClient) -> None:
     report(secretariat, "A-1", 1, spent=300_000_000)
     report(secretariat, "A-1", 2, spent=299_000_000)
-    said = {
+    messages = {
         language: [
             f["message"]
             for f in secretariat.get(Q2, headers={"Accept-Language": language}).json()["findings"]
         ]
         for language in ("id", "en")
     }
-    assert said == {
+    assert messages == {
         "id": [
             "Realisasi Rp 299.000.000 lebih kecil daripada Rp 300.000.000 pada 2026-Q1",
             "Realisasi Rp 299.000.000 melebihi alokasi Rp 250.000.000",
@@ -256,38 +256,36 @@ def test_sentences_are_in_both_languages(secretariat: TestClient) -> None:
     }
 
 
-def test_the_action_shows_its_latest_report_whatever_happens_to_others(secretariat: TestClient) -> None:
-    def latest() -> tuple[Any, ...]:
-        found = secretariat.get(A1).json()
-        (listed,) = [
-            line for line in secretariat.get(f"{AT}/actions").json()["items"] if line["code"] == "A-1"
-        ]
-        assert {name: found[name] for name in listed} == listed
+def test_the_action_shows_its_latest_report(secretariat: TestClient) -> None:
+    def read_latest() -> tuple[Any, ...]:
+        action = secretariat.get(A1).json()
+        (row,) = [line for line in secretariat.get(f"{AT}/actions").json()["items"] if line["code"] == "A-1"]
+        assert {name: action[name] for name in row} == row
         return (
-            found["progress_period"],
-            found["spent"],
-            found["absorption_percent"],
-            found["physical_percent"],
+            action["progress_period"],
+            action["spent"],
+            action["absorption_percent"],
+            action["physical_percent"],
         )
 
-    assert latest() == (None, 0, 0, None)
+    assert read_latest() == (None, 0, 0, None)
     report(secretariat, "A-1", 3, spent=50_000_000, physical_reported_percent=40)
-    assert latest() == ("2026-Q3", 50_000_000, 20, 40)
-    report(secretariat, "A-1", 1, spent=1, physical_reported_percent=1)  # a late one, of an older quarter
-    assert latest() == ("2026-Q3", 50_000_000, 20, 40)
+    assert read_latest() == ("2026-Q3", 50_000_000, 20, 40)
+    report(secretariat, "A-1", 1, spent=1, physical_reported_percent=1)  # a late report of an earlier quarter
+    assert read_latest() == ("2026-Q3", 50_000_000, 20, 40)
     report(secretariat, "A-1", 3, spent=62_512_345)
-    assert latest() == ("2026-Q3", 62_512_345, 25.0, 0)
+    assert read_latest() == ("2026-Q3", 62_512_345, 25.0, 0)
     secretariat.patch(A1, json={"allocation": 300_000_000}, headers=ANY)
-    assert latest()[2] == 20.84
+    assert read_latest()[2] == 20.84
     secretariat.delete(Q3, headers=ANY)
-    assert latest() == ("2026-Q1", 1, 0, 1)
+    assert read_latest() == ("2026-Q1", 1, 0, 1)
     secretariat.delete(Q1, headers=ANY)
-    assert latest() == (None, 0, 0, None)
+    assert read_latest() == (None, 0, 0, None)
     secretariat.patch(A1, json={"allocation": 0}, headers=ANY)
-    assert latest()[2] is None
+    assert read_latest()[2] is None
 
 
-def test_reports_of_an_action_and_of_a_quarter_are_listed(secretariat: TestClient) -> None:
+def test_lists_of_reports_by_action_and_by_quarter(secretariat: TestClient) -> None:
     for quarter in (1, 2, 4):
         report(secretariat, "A-1", quarter, spent=quarter)
     report(secretariat, "A-2", 2, spent=1)

@@ -1,4 +1,4 @@
-"""Summaries against a computation of their own, in plain Python over what the API lists, on random plans."""
+"""Summaries of random plans against an independent computation over the lists of the API."""
 
 import random
 from collections.abc import Callable, Iterable
@@ -33,19 +33,19 @@ QUARTER_ENDS = {1: "03-31", 2: "06-30", 3: "09-30", 4: "12-31"}
 PERIODS = {"Q1": 1, "Q2": 2, "Q3": 3, "Q4": 4, "S1": 2, "S2": 4, "": 4}
 
 
-def random_plan(client: TestClient, plan: str, seed: int, number: int = 12) -> None:
+def write_random_plan(client: TestClient, plan: str, seed: int, number: int = 12) -> None:
     draw = random.Random(seed)
     year = plan[-4:]
-    lines = [_line(draw, f"A-{n:02}", year) for n in range(number)]
+    lines = [_draw_line(draw, f"A-{n:02}", year) for n in range(number)]
     put_many(client, lines, plan=plan)
     for quarter in (1, 2, 3, 4):
-        items = [_report(draw, line, quarter) for line in lines if draw.random() < 0.6]
+        items = [_draw_report(draw, line, quarter) for line in lines if draw.random() < 0.6]
         if items:
-            done = client.put(f"/v1/plans/{plan}/progress/{year}-Q{quarter}", json={"items": items})
-            assert done.status_code == 200, done.text
+            reply = client.put(f"/v1/plans/{plan}/progress/{year}-Q{quarter}", json={"items": items})
+            assert reply.status_code == 200, reply.text
 
 
-def _line(draw: random.Random, code: str, year: str) -> dict[str, Any]:
+def _draw_line(draw: random.Random, code: str, year: str) -> dict[str, Any]:
     sources = draw.sample(["APBD", "DAU", "DBH"], draw.randint(0, 3))
     milestones = [
         {
@@ -86,7 +86,7 @@ def _line(draw: random.Random, code: str, year: str) -> dict[str, Any]:
     }
 
 
-def _report(draw: random.Random, line: dict[str, Any], quarter: int) -> dict[str, Any]:
+def _draw_report(draw: random.Random, line: dict[str, Any], quarter: int) -> dict[str, Any]:
     spending = [
         {"funding_source": b["funding_source"], "amount": draw.randint(0, 10**9)}
         for b in line["budget_lines"]
@@ -94,7 +94,7 @@ def _report(draw: random.Random, line: dict[str, Any], quarter: int) -> dict[str
     item: dict[str, Any] = {"action": line["code"]}
     if spending and draw.random() < 0.7:
         item["spending"] = spending
-        total = sum(one["amount"] for one in spending)
+        total = sum(share["amount"] for share in spending)
     else:
         item["spent"] = total = draw.randint(0, 10**9)
     if draw.random() < 0.5:
@@ -118,16 +118,16 @@ def _report(draw: random.Random, line: dict[str, Any], quarter: int) -> dict[str
     return item
 
 
-# The computation of its own
+# The independent computation
 
 
-def percent(part: int, whole: int) -> float | None:
+def compute_percent(part: int, whole: int) -> float | None:
     exact = Decimal(part) * 100 / Decimal(whole) if whole else None
     return None if exact is None else float(exact.quantize(Decimal("0.01"), ROUND_HALF_UP))
 
 
 class Facts:
-    """What the API lists of some plans, and what follows from it at a quarter."""
+    """The lines of some plans as the API lists them, and the figures computed from them up to a quarter."""
 
     def __init__(self, client: TestClient, plans: Iterable[str], quarter: int) -> None:
         self.lines: list[dict[str, Any]] = []
@@ -158,21 +158,21 @@ class Facts:
                 if line["latest"]
                 else set()
             )
-            for one in line["recipients"]:
-                counts = recipients.setdefault(one["kind"], [0, 0])
-                counts[0] += one["count"] or 0
-                counts[1] += reached.get(one["code"], 0)
-            for one in line["milestones"]:
-                if one["due"] and one["due"] <= f"{line['plan'][-4:]}-{QUARTER_ENDS[self.quarter]}":
+            for part in line["recipients"]:
+                counts = recipients.setdefault(part["kind"], [0, 0])
+                counts[0] += part["count"] or 0
+                counts[1] += reached.get(part["code"], 0)
+            for part in line["milestones"]:
+                if part["due"] and part["due"] <= f"{line['plan'][-4:]}-{QUARTER_ENDS[self.quarter]}":
                     due += 1
-                    met += one["code"] in done
+                    met += part["code"] in done
         allocated, spent = sum(line["allocation"] for line in lines), sum(r["spent"] for _, r in reported)
         return {
             "actions": len(lines),
             "reported": len(reported),
             "allocated": allocated,
             "spent": spent,
-            "absorption_percent": percent(spent, allocated),
+            "absorption_percent": compute_percent(spent, allocated),
             "physical_percent": pytest.approx(sum(a * p for a, p in physical) / weight, abs=0.0051)
             if weight
             else None,
@@ -188,99 +188,108 @@ class Facts:
         return {key: self.figures(lambda line, key=key: line[field] == key) for key in keys}  # type: ignore[misc]
 
     def money(self, planned: str, reported: str, key: str) -> dict[str | None, tuple[int, int]]:
-        """Key → allocated, spent; under None what nobody has split."""
+        """Return key → (allocated, spent), with the unsplit remainder under None."""
         sums: dict[str | None, list[int]] = {}
         for line in self.lines:
-            for one in line[planned]:
-                sums.setdefault(one[key], [0, 0])[0] += one["amount"] or 0
-            for one in line["latest"][reported] if line["latest"] else ():
-                sums.setdefault(one[key], [0, 0])[1] += one["amount"]
-        whole = self.figures()
+            for part in line[planned]:
+                sums.setdefault(part[key], [0, 0])[0] += part["amount"] or 0
+            for part in line["latest"][reported] if line["latest"] else ():
+                sums.setdefault(part[key], [0, 0])[1] += part["amount"]
+        total = self.figures()
         rest = [
-            whole["allocated"] - sum(s[0] for s in sums.values()),
-            whole["spent"] - sum(s[1] for s in sums.values()),
+            total["allocated"] - sum(s[0] for s in sums.values()),
+            total["spent"] - sum(s[1] for s in sums.values()),
         ]
         if any(rest):
             sums[None] = rest
         return {name: (allocated, spent) for name, (allocated, spent) in sums.items()}
 
 
-def money_of(parts: list[dict[str, Any]]) -> dict[str | None, tuple[int, int]]:
+def read_money(parts: list[dict[str, Any]]) -> dict[str | None, tuple[int, int]]:
     return {part["key"]: (part["allocated"], part["spent"]) for part in parts}
 
 
-def without_names(parts: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def drop_names(parts: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {part["key"]: {k: v for k, v in part.items() if k not in ("key", "name")} for part in parts}
 
 
-def check(found: dict[str, Any], facts: Facts, groups: dict[str, str]) -> None:
-    whole = facts.figures()
-    assert {name: found[name] for name in whole} == whole
+def check_summary(summary: dict[str, Any], facts: Facts, groups: dict[str, str]) -> None:
+    figures = facts.figures()
+    assert {name: summary[name] for name in figures} == figures
     for group, field in groups.items():
-        assert without_names(found[group]) == facts.by(field), group
-    assert money_of(found["by_funding_source"]) == facts.money("budget_lines", "spending", "funding_source")
-    assert money_of(found["by_component_class"]) == facts.money("components", "components", "component_class")
+        assert drop_names(summary[group]) == facts.by(field), group
+    assert read_money(summary["by_funding_source"]) == facts.money(
+        "budget_lines", "spending", "funding_source"
+    )
+    assert read_money(summary["by_component_class"]) == facts.money(
+        "components", "components", "component_class"
+    )
     for parts in ("by_funding_source", "by_component_class"):
-        assert sum(part["allocated"] for part in found[parts]) == found["allocated"]
-        assert sum(part["spent"] for part in found[parts]) == found["spent"]
-        for part in found[parts]:
-            told = percent(part["spent"], part["allocated"]) if part["allocated"] >= 0 else None
-            assert part["absorption_percent"] == told
+        assert sum(part["allocated"] for part in summary[parts]) == summary["allocated"]
+        assert sum(part["spent"] for part in summary[parts]) == summary["spent"]
+        for part in summary[parts]:
+            expected = compute_percent(part["spent"], part["allocated"]) if part["allocated"] >= 0 else None
+            assert part["absorption_percent"] == expected
     for group in groups:
         for name in ("actions", "reported", "allocated", "spent", "milestones_due", "milestones_met"):
-            assert sum(part[name] for part in found[group]) == found[name]
+            assert sum(part[name] for part in summary[group]) == summary[name]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_plans_summary_at_any_period(secretariat: TestClient, seed: int) -> None:
-    random_plan(secretariat, PLAN, seed)
+def test_a_plans_summary_agrees_with_its_lists_at_any_period(secretariat: TestClient, seed: int) -> None:
+    write_random_plan(secretariat, PLAN, seed)
     for part, quarter in PERIODS.items():
         period = f"2026-{part}".rstrip("-")
-        found = secretariat.get(f"{AT}/summary?period={period}").json()
-        assert (found["period"], found["to_quarter"], found["plan"]) == (period, f"2026-Q{quarter}", PLAN)
+        summary = secretariat.get(f"{AT}/summary?period={period}").json()
+        assert (summary["period"], summary["to_quarter"], summary["plan"]) == (
+            period,
+            f"2026-Q{quarter}",
+            PLAN,
+        )
         if part in ("Q1", "Q2", "Q4"):
-            check(
-                found,
+            check_summary(
+                summary,
                 Facts(secretariat, [PLAN], quarter),
                 {"by_strategy": "strategy", "by_agency": "lead_agency"},
             )
         else:
             same = secretariat.get(f"{AT}/summary?period=2026-Q{quarter}").json()
-            assert {**same, "period": period} == found
-    names = {part["key"]: part["name"] for part in found["by_agency"]}
+            assert {**same, "period": period} == summary
+    names = {part["key"]: part["name"] for part in summary["by_agency"]}
     assert names[SOCIAL] == "Dinas Sosial"
     assert all(
-        part["name"] for part in (*found["by_strategy"], *(p for p in found["by_funding_source"] if p["key"]))
+        part["name"]
+        for part in (*summary["by_strategy"], *(p for p in summary["by_funding_source"] if p["key"]))
     )
 
 
-def test_a_regions_summary_pools_the_plans_that_the_caller_sees(
+def test_a_regions_summary_pools_the_plans_visible_to_the_caller(
     database: OneTransaction, secretariat: TestClient, connect: Callable[..., TestClient]
 ) -> None:
     national = connect(("administrator", "0"))
     for seed, (region, year) in enumerate([("63.03", 2026), ("63", 2026), ("73.22", 2026), ("63.03", 2027)]):
         furnish(database, region)
         put_plan(national, f"{region}-{year}")
-        random_plan(national, f"{region}-{year}", seed, number=5)
+        write_random_plan(national, f"{region}-{year}", seed, number=5)
     put_plan(national, "73-2026")
-    random_plan(secretariat, PLAN, 9, number=5)
+    write_random_plan(secretariat, PLAN, 9, number=5)
 
-    def pooled(who: TestClient, region: str, plans: list[str]) -> None:
-        found = who.get(f"/v1/summaries?region={region}&period=2026-Q3").json()
-        assert [part["key"] for part in found["by_plan"]] == plans
+    def check_region(caller: TestClient, region: str, plans: list[str]) -> None:
+        summary = caller.get(f"/v1/summaries?region={region}&period=2026-Q3").json()
+        assert [part["key"] for part in summary["by_plan"]] == plans
         facts = Facts(national, plans, 3)
         with_lines = (
             {"by_strategy": "strategy"}
             if "73-2026" in plans
             else {"by_strategy": "strategy", "by_plan": "plan"}
         )
-        check(found, facts, with_lines)
+        check_summary(summary, facts, with_lines)
 
-    pooled(national, "63", ["63-2026", "63.02-2026", "63.03-2026"])
-    pooled(national, "0", ["63-2026", "63.02-2026", "63.03-2026", "73-2026", "73.22-2026"])
-    pooled(national, "63.02", [PLAN])
-    pooled(connect(("reviewer", "63")), "0", ["63-2026", "63.02-2026", "63.03-2026"])
-    pooled(secretariat, "63", [PLAN])
+    check_region(national, "63", ["63-2026", "63.02-2026", "63.03-2026"])
+    check_region(national, "0", ["63-2026", "63.02-2026", "63.03-2026", "73-2026", "73.22-2026"])
+    check_region(national, "63.02", [PLAN])
+    check_region(connect(("reviewer", "63")), "0", ["63-2026", "63.02-2026", "63.03-2026"])
+    check_region(secretariat, "63", [PLAN])
     empty = national.get("/v1/summaries?region=73&period=2026").json()["by_plan"][0]
     assert (empty["key"], empty["name"], empty["actions"], empty["absorption_percent"]) == (
         "73-2026",
@@ -288,16 +297,16 @@ def test_a_regions_summary_pools_the_plans_that_the_caller_sees(
         0,
         None,
     )
-    for who, query in (
+    for caller, query in (
         (secretariat, "region=73&period=2026"),
         (secretariat, "region=63.02&period=2031"),
         (national, "region=99&period=2026"),
         (connect(), "region=0&period=2026"),
     ):
-        assert who.get(f"/v1/summaries?{query}").status_code == 404
+        assert caller.get(f"/v1/summaries?{query}").status_code == 404
 
 
-def test_periods_of_a_summary(secretariat: TestClient) -> None:
+def test_other_periods_are_refused_and_an_empty_plan_has_a_summary(secretariat: TestClient) -> None:
     assert secretariat.get(f"{AT}/summary?period=2027").status_code == 404
     for wrong in ("2026-S3", "2026-Q5", "2026-01", ""):
         assert secretariat.get(f"{AT}/summary?period={wrong}").status_code == 400
@@ -310,7 +319,7 @@ def test_periods_of_a_summary(secretariat: TestClient) -> None:
     )
 
 
-def test_a_summary_is_another_after_any_write_in_its_plan(secretariat: TestClient) -> None:
+def test_the_tag_of_a_summary_changes_with_each_write(secretariat: TestClient) -> None:
     path = f"{AT}/summary?period=2026-Q1"
     put(secretariat, "A-1")
     tag = secretariat.get(path).headers["ETag"]
@@ -319,5 +328,5 @@ def test_a_summary_is_another_after_any_write_in_its_plan(secretariat: TestClien
     assert secretariat.get(path, headers={"If-None-Match": tag}).status_code == 200
     tag = secretariat.get(path).headers["ETag"]
     secretariat.patch("/v1/regions/63.02/agencies/" + SOCIAL, json={"name": "Dinsos"}, headers=ANY)
-    again = secretariat.get(path, headers={"If-None-Match": tag})
-    assert (again.status_code, again.json()["by_agency"][0]["name"]) == (200, "Dinsos")
+    reply = secretariat.get(path, headers={"If-None-Match": tag})
+    assert (reply.status_code, reply.json()["by_agency"][0]["name"]) == (200, "Dinsos")
