@@ -23,7 +23,7 @@ from tests.amendments.world import (
     expect_ok,
 )
 from tests.database import OneTransaction
-from tests.plans.world import ANY, AT, put_plan, refused, report, rows, walk
+from tests.plans.world import ANY, AT, put_plan, read_rows, refused, report, walk
 from tests.workflow.moves import CODED
 
 pytestmark = pytest.mark.one_engine
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.one_engine
 NEW_MONEY = [because("/allocation"), because("/components"), because("/budget_lines")]
 
 
-def view(reader: TestClient) -> list[Any]:
+def read_plan(reader: TestClient) -> list[Any]:
     """Read the plan at all addresses open to a reader."""
     plan = expect_ok(reader.get(AT))
     summary = expect_ok(reader.get(f"{AT}/summary?period=2026-Q4"))
@@ -79,7 +79,7 @@ def explain_everything(client: TestClient) -> None:
 def test_from_revision_0_to_revision_1(
     database: OneTransaction, amended: TestClient, movers: Movers, provincial_reader: TestClient
 ) -> None:
-    client, before = amended, view(provincial_reader)
+    client, before = amended, read_plan(provincial_reader)
     zero = provincial_reader.get(f"{AT}/revisions/0")
     assert refused(movers.move("submit")) == [("/actions", "empty_amendment")]
 
@@ -110,11 +110,11 @@ def test_from_revision_0_to_revision_1(
     amend(client, "A-1", **budget(400))  # the existing reasons cover this change too
     expect_ok(movers.move("submit"))
     expect_ok(movers.move("endorse"))
-    assert view(provincial_reader) == before
+    assert read_plan(provincial_reader) == before
     expect_ok(movers.move("adopt", body=SIGNED_AGAIN))
 
-    assert rows(database, sa.select(get_table(AmendmentRow))) == []
-    assert rows(database, sa.select(get_table(AmendmentActionRow))) == []
+    assert read_rows(database, sa.select(get_table(AmendmentRow))) == []
+    assert read_rows(database, sa.select(get_table(AmendmentActionRow))) == []
     assert client.get(AMENDMENT).status_code == 404
     plan = expect_ok(provincial_reader.get(AT))
     assert (plan["revision"], plan["state"], plan["title"]) == (1, "adopted", "RAT perubahan")
@@ -270,7 +270,7 @@ def test_a_report_on_a_removed_line_refuses_the_whole_adoption(amended: TestClie
     assert expect_ok(amended.get(AT))["revision"] == 0
 
 
-def test_adoption_takes_as_many_statements_for_many_lines_as_for_one(
+def test_adopting_many_lines_costs_as_many_statements_as_one(
     database: OneTransaction, amended: TestClient, movers: Movers
 ) -> None:
     def adopt(codes: list[str]) -> int:

@@ -46,8 +46,8 @@ def test_a_revised_matrix_changes_the_amendment_only(office: Office) -> None:
     assert (drafted["allocation"], drafted["lacking"]) == (2_500_000, [])
     assert drafted["reasons"] == [{"field": "", "category": WHY["category"], "text": WHY["reason"]}]
 
-    again = office.bring(revised, **WHY)
-    assert (again["created"], again["updated"], again["unchanged"]) == (0, 0, 2)
+    repeated = office.bring(revised, **WHY)
+    assert (repeated["created"], repeated["updated"], repeated["unchanged"]) == (0, 0, 2)
     more = office.bring(sheet(new), **WHY)
     assert (more["created"], more["absent"]) == (1, ["A-001", "A-002"])
     assert read_changes(office) == {"A-001": "changed", "A-002": "unchanged", "A-003": "created"}

@@ -21,7 +21,7 @@ from tests.amendments.world import (
     expect_ok,
 )
 from tests.database import OneTransaction
-from tests.plans.world import ANY, AT, HEALTH, PARTNER, SOCIAL, WORKS, refused, report, rows, walk
+from tests.plans.world import ANY, AT, HEALTH, PARTNER, SOCIAL, WORKS, read_rows, refused, report, walk
 from tests.workflow.moves import CODED
 
 pytestmark = pytest.mark.one_engine
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.one_engine
 
 def read_drafted_codes(database: OneTransaction) -> list[str]:
     """Return the codes of the lines with a row in the amendment."""
-    return sorted(row.code for row in rows(database, sa.select(get_table(AmendmentActionRow).c.code)))
+    return sorted(row.code for row in read_rows(database, sa.select(get_table(AmendmentActionRow).c.code)))
 
 
 def list_codes(client: TestClient, query: str) -> list[str]:
@@ -190,11 +190,13 @@ def test_a_batch_drafts_all_none_or_each_of_its_lines(amended: TestClient) -> No
     assert [item["status"] for item in result["items"]] == ["created", "refused", "unchanged", "refused"]
     assert amended.put(LINES, json={"items": [good]}, headers={"If-Match": tag}).status_code == 412
     assert amended.put(LINES, json={"items": [good]}).status_code == 428
-    again = expect_ok(amended.put(LINES, json={"items": [good]}, headers=ANY))
-    assert again["unchanged"] == 1
+    repeated = expect_ok(amended.put(LINES, json={"items": [good]}, headers=ANY))
+    assert repeated["unchanged"] == 1
 
 
-def test_many_lines_take_as_many_statements_as_one(database: OneTransaction, amended: TestClient) -> None:
+def test_drafting_many_lines_costs_as_many_statements_as_one(
+    database: OneTransaction, amended: TestClient
+) -> None:
     def send(count: int, title: str) -> int:
         del database.statements[:]
         items = [{**HEALTHY, "code": f"C-{n}", "title": title} for n in range(count)]
@@ -213,10 +215,10 @@ def test_drafting_the_plans_own_fields_leaves_the_plan_in_force(
 ) -> None:
     before = expect_ok(amended.get(AMENDMENT))
     tag = amended.get(AMENDMENT).headers["ETag"]
-    whole = {"title": "RAT perubahan", "priority_locations": [{"region_code": "63.02.01.2001"}]}
-    changed = expect_ok(amended.put(AMENDMENT, json=whole, headers={"If-Match": tag}))
+    content = {"title": "RAT perubahan", "priority_locations": [{"region_code": "63.02.01.2001"}]}
+    changed = expect_ok(amended.put(AMENDMENT, json=content, headers={"If-Match": tag}))
     assert changed["lacking"] == [{"action": None, "fields": ["/priority_locations/63.02.01.2001"]}]
-    assert amended.put(AMENDMENT, json=whole, headers={"If-Match": tag}).status_code == 412
+    assert amended.put(AMENDMENT, json=content, headers={"If-Match": tag}).status_code == 412
     assert refused(
         amended.patch(AMENDMENT, json={"priority_locations": [{"region_code": "73.22"}]}, headers=ANY)
     )
@@ -271,7 +273,7 @@ def test_a_submitted_amendment_cannot_be_discarded(amended: TestClient, movers: 
 # Agencies
 
 
-def test_a_merged_agency_takes_drafted_lines_with_it(amended: TestClient) -> None:
+def test_drafted_lines_follow_a_merged_agency(amended: TestClient) -> None:
     administrator = amended
     amend(amended, "A-2", lead_agency=WORKS, supporting_agencies=[PARTNER, SOCIAL])
     expect_ok(
@@ -300,7 +302,7 @@ def test_a_dry_run_changes_nothing(amended: TestClient, path: str) -> None:
     assert amended.get(path).content == before
 
 
-def test_versions_at_one_address_rise_through_all_amendments(
+def test_the_versions_of_an_address_rise_across_amendments(
     amended: TestClient, movers: Movers, connect: Callable[..., TestClient]
 ) -> None:
     """The line goes through drafting, reverting, adopting, removing and creating."""

@@ -1,4 +1,4 @@
-"""Kotabaru with three lines of two agencies, of which one has a report of the second quarter."""
+"""Kotabaru with three lines of two agencies; one line has a report of the second quarter."""
 
 import pytest
 from fastapi.testclient import TestClient

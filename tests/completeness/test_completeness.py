@@ -92,8 +92,10 @@ def test_the_list_has_only_the_regions_visible_to_the_caller(
 
 def test_a_draft_does_not_count_for_a_reader(secretariat: TestClient, connect: Connect) -> None:
     reader = connect(("reader", "63"))
-    row = reader.get(f"{AT}&region=63&by=agency").json()
-    assert [(one["plan"], one["expected"], one["agencies"]) for one in row["regions"]] == [(None, 0, [])] * 3
+    result = reader.get(f"{AT}&region=63&by=agency").json()
+    assert [(region["plan"], region["expected"], region["agencies"]) for region in result["regions"]] == [
+        (None, 0, [])
+    ] * 3
     assert reader.get(f"/v1/completeness/missing?period={QUARTER}&region=63").json()["items"] == []
 
 

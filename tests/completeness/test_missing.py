@@ -11,7 +11,7 @@ from app.kit.database.json_sql import select_json
 from app.tracking.completeness.queries import MissingQuery, list_missing
 from tests.completeness.world import QUARTER, REVIEWER, extend, get_late_day, move, submit_part
 from tests.database import OneTransaction
-from tests.plans.world import HEALTH, LEAN, SOCIAL, furnish, put_many, put_plan, report, rows, walk
+from tests.plans.world import HEALTH, LEAN, SOCIAL, furnish, put_many, put_plan, read_rows, report, walk
 
 pytestmark = pytest.mark.one_engine
 
@@ -22,7 +22,7 @@ Connect = Callable[..., TestClient]
 def read_lines_at(database: OneTransaction, days: int) -> dict[str, Any]:
     query = MissingQuery(period=QUARTER, region="63")
     query_json = select_json(list_missing(REVIEWER, query, get_late_day(days)).query)
-    lines = [json.loads(row.json) for row in rows(database, query_json)]
+    lines = [json.loads(row.json) for row in read_rows(database, query_json)]
     return {line["action"]: line for line in lines}
 
 

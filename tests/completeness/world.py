@@ -27,7 +27,7 @@ ACCEPTED = QuarterSubmitIn(accept_missing=True, reason="Dua kegiatan belum dimul
 
 
 def get_late_day(number: int) -> datetime:
-    """Return midday (UTC+8) this many days after the deadline."""
+    """Return an instant in the afternoon, this many days after the day of the deadline."""
     return LAST_SECOND.astimezone(UTC) + timedelta(days=number, hours=-8)
 
 

@@ -10,7 +10,7 @@ from app.kit.database.journal import JournalRow
 from tests.coverage.world import ANY, AT, SEKAPUNG, VILLAGES, add_villages, get_figures, item, put
 from tests.database import OneTransaction
 from tests.pages import walk
-from tests.plans.world import refused, rows
+from tests.plans.world import read_rows, refused
 
 
 def test_a_repeated_batch_writes_only_the_changes(secretariat: TestClient) -> None:
@@ -73,7 +73,7 @@ def test_a_batch_checks_the_rights_in_each_regency(
     batch_result = connect(("administrator", "63")).put(AT, json=batch, headers=ANY).json()
     assert (batch_result["created"], batch_result["unchanged"]) == (2, 1)
     table = get_table(JournalRow)
-    chains = rows(
+    chains = read_rows(
         database,
         sa.select(table.c.chain, sa.func.count())
         .where(table.c.kind == "coverage.created")

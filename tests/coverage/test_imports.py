@@ -175,26 +175,26 @@ def test_an_import_needs_a_code_system_and_checks_names(secretariat: TestClient)
 def test_bps_codes_give_the_regency_and_names_the_village(secretariat: TestClient) -> None:
     head = f"{HEAD},kecamatan,desa,livelihood eligible,livelihood served\n"
 
-    def row(code: str, district: str, village: str) -> str:
+    def make_row(code: str, district: str, village: str) -> str:
         return f"{code},1,DTSEN,2026,{district},{village},1,1\n"
 
     table = (
         head
-        + row("6302010001", "Pulau Sembilan", "Labuan Barat")
-        + row("6302010002", "Pulau Sembilan", "Tengah")
+        + make_row("6302010001", "Pulau Sembilan", "Labuan Barat")
+        + make_row("6302010002", "Pulau Sembilan", "Tengah")
     )
     assert import_table(secretariat, table, **BPS).json()["created"] == 2
     assert secretariat.get(f"{AT}/{VILLAGES[0]}").status_code == 200
     wrong = import_table(
         secretariat,
         head
-        + row("6302010001", "Pulau Sembilan", "Labuan Barit")
-        + row("6302010003", "Sembilan", "Maradapan")
-        + row("6302010004", "", "Maradapan")
-        + row("9902010005", "Pulau Sembilan", "Maradapan")
-        + row(VILLAGES[2], "Pulau Sembilan", "Maradapan")
-        + row("6302010006", "Pulau Sembilan", "Maradapan")
-        + row("6302010007", "Pulau Sembilan", "Maradapan"),
+        + make_row("6302010001", "Pulau Sembilan", "Labuan Barit")
+        + make_row("6302010003", "Sembilan", "Maradapan")
+        + make_row("6302010004", "", "Maradapan")
+        + make_row("9902010005", "Pulau Sembilan", "Maradapan")
+        + make_row(VILLAGES[2], "Pulau Sembilan", "Maradapan")
+        + make_row("6302010006", "Pulau Sembilan", "Maradapan")
+        + make_row("6302010007", "Pulau Sembilan", "Maradapan"),
         **BPS,
     )
     assert sorted(list_error_cells(wrong)) == [
@@ -205,11 +205,11 @@ def test_bps_codes_give_the_regency_and_names_the_village(secretariat: TestClien
         ("E4", "blank_cell"),
         ("F2", "unresolved_village"),
     ]
-    nearest = next(row for row in wrong.json()["errors"] if row["cell"]["row"] == 2)["nearest"]
+    nearest = next(make_row for make_row in wrong.json()["errors"] if make_row["cell"]["row"] == 2)["nearest"]
     assert nearest[0] == "63.02.01.2001 Labuan Barat"
 
 
-def test_only_the_secretariat_imports_and_a_retry_imports_once(
+def test_an_import_needs_the_right_and_a_retry_imports_once(
     connect: Callable[..., TestClient], secretariat: TestClient
 ) -> None:
     table = WIDE + f"{SEKAPUNG},90,DTSEN,2026-Q1,1,1,,\n"

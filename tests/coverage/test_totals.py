@@ -163,7 +163,7 @@ def _check_figures(client: TestClient, model: Model, period: str) -> None:
 def test_a_write_rewrites_only_the_sums_of_the_villages_ancestors(
     national_administrator: TestClient, database: OneTransaction
 ) -> None:
-    """Rows are compared with their physical place, which a rewrite changes."""
+    """The comparison includes the physical place of the rows, which a rewrite changes."""
     neighbours = add_villages(database, "63.03", 1, 2)
     for village in (*VILLAGES[:2], SEKAPUNG, *neighbours):
         for period in ("2026-Q1", PERIOD):

@@ -154,7 +154,8 @@ def make_priced_line(cost: int, code: str = CODE, kind: str = "families") -> Act
         ([100, 110, 120, 130], 1000, ["W06"]),
         ([100, 110, 120, 130], 140, []),
         ([100, 110, 120], 1000, []),  # four lines are too few
-        # the modified z-score reaches 3.5 at 5.189 deviations from the median; here the deviation is 10, the median 120
+        # the modified z-score reaches 3.5 at 5.189 deviations from the median;
+        # here the deviation is 10 and the median 120
         ([100, 110, 120, 130], 171, []),
         ([100, 110, 120, 120, 130, 130], 172, ["W06"]),
         # if all costs are equal, the deviation is 5 % of the cost

@@ -112,7 +112,7 @@ def test_times_and_dates_are_refused_with_the_probable_figures(cell: Any, candid
         (ErrorValue("#REF!"), "cell_error"),
     ],
 )
-def test_other_cells_are_refused_as_figures(cell: Any, code: str) -> None:
+def test_unreadable_cells_are_refused(cell: Any, code: str) -> None:
     with pytest.raises(UnreadableCell) as refused:
         read_figure(cell, None)
     assert refused.value.kind.code == code

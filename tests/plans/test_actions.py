@@ -22,9 +22,9 @@ from tests.plans.world import (
     SOCIAL,
     WORKS,
     put,
+    read_rows,
     refused,
     report,
-    rows,
 )
 
 pytestmark = pytest.mark.one_engine
@@ -154,22 +154,24 @@ def pick_content(reply: Any) -> dict[str, Any]:
 def read_journal(database: OneTransaction) -> list[tuple[str, int, Any]]:
     table = get_table(JournalRow)
     query = sa.select(table.c.kind, table.c.version, table.c.changes).where(table.c.subject == A1[4:])
-    return [tuple(row) for row in rows(database, query.order_by(table.c.sequence))]
+    return [tuple(row) for row in read_rows(database, query.order_by(table.c.sequence))]
 
 
-@pytest.mark.parametrize(("sent", "read"), [(WHOLE, WHOLE), (BARE, BARE_AS_READ)], ids=["whole", "bare"])
+@pytest.mark.parametrize(("body", "expected"), [(WHOLE, WHOLE), (BARE, BARE_AS_READ)], ids=["whole", "bare"])
 def test_a_put_action_is_read_back_unchanged(
-    secretariat: TestClient, sent: dict[str, Any], read: dict[str, Any]
+    secretariat: TestClient, body: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    done = secretariat.put(A1, json=sent)
-    assert (done.status_code, done.headers["Location"]) == (201, A1)
-    assert pick_content(done.json()) == read
-    assert secretariat.get(A1).json() == done.json()
-    (listed,) = secretariat.get(f"{AT}/actions").json()["items"]
-    assert {name: done.json()[name] for name in listed} == listed
+    reply = secretariat.put(A1, json=body)
+    assert (reply.status_code, reply.headers["Location"]) == (201, A1)
+    assert pick_content(reply.json()) == expected
+    assert secretariat.get(A1).json() == reply.json()
+    (row,) = secretariat.get(f"{AT}/actions").json()["items"]
+    assert {name: reply.json()[name] for name in row} == row
     # Sending back the content of a reply changes nothing.
-    again = secretariat.put(A1, json=pick_content(done.json()), headers={"If-Match": done.headers["ETag"]})
-    assert (again.status_code, again.json()["version"]) == (200, 1)
+    repeated = secretariat.put(
+        A1, json=pick_content(reply.json()), headers={"If-Match": reply.headers["ETag"]}
+    )
+    assert (repeated.status_code, repeated.json()["version"]) == (200, 1)
 
 
 def test_the_example_has_all_fields_of_the_first_release() -> None:
@@ -219,24 +221,24 @@ def test_a_patch_changes_only_the_fields_that_it_names(secretariat: TestClient) 
         assert pick_content(after.json()) == expected
 
 
-def test_budget_lines_patched_without_their_allocation_are_kept_and_flagged(secretariat: TestClient) -> None:
+def test_budget_lines_that_miss_the_allocation_are_stored_with_a_finding(secretariat: TestClient) -> None:
     put(secretariat, "A-1")
     lines = [{"funding_source": "APBD", "amount": 240_000_000}]
-    done = secretariat.patch(A1, json={"budget_lines": lines}, headers=ANY).json()
-    assert done["allocation"] == ACTION["allocation"]
-    assert [(f["code"], f["pointer"]) for f in done["findings"]] == [
+    action = secretariat.patch(A1, json={"budget_lines": lines}, headers=ANY).json()
+    assert action["allocation"] == ACTION["allocation"]
+    assert [(f["code"], f["pointer"]) for f in action["findings"]] == [
         ("E01", "/budget_lines"),
         ("E02", "/subactivity_code"),
     ]
 
 
-def test_names_are_filled_from_the_code_and_follow_it(secretariat: TestClient) -> None:
+def test_the_code_fills_and_changes_the_names(secretariat: TestClient) -> None:
     code = {"subactivity_code": "1.06.04.2.01.0001", "subactivity": None}
-    done = put(secretariat, "A-1", **code)
-    assert (done["subactivity"], done["nomenclature_edition"]) == ("Penyediaan Permakanan", "2027")
-    assert done["activity"].startswith("Rehabilitasi Sosial Dasar")
-    assert done["program"] == "PROGRAM REHABILITASI SOSIAL"
-    assert not [f for f in done["findings"] if f["code"] == "E02"]
+    action = put(secretariat, "A-1", **code)
+    assert (action["subactivity"], action["nomenclature_edition"]) == ("Penyediaan Permakanan", "2027")
+    assert action["activity"].startswith("Rehabilitasi Sosial Dasar")
+    assert action["program"] == "PROGRAM REHABILITASI SOSIAL"
+    assert not [f for f in action["findings"] if f["code"] == "E02"]
     assert put(secretariat, "A-1", **{**code, "subactivity": "Nama kami"})["subactivity"] == "Nama kami"
     other = secretariat.patch(A1, json={"subactivity_code": "1.06.04.2.01.0002"}, headers=ANY).json()
     assert other["subactivity_code"] == "1.06.04.2.01.0002"
@@ -312,13 +314,13 @@ def test_a_reported_part_cannot_be_removed(
         recipients=[{"code": "R1", "reached": 3}],
         milestones=[{"code": "M1", "state": "pending"}],
     )
-    for done in (
+    for reply in (
         secretariat.put(A1, json={**ACTION, part: items}, headers=ANY),
         secretariat.patch(A1, json={part: items}, headers=ANY),
     ):
-        assert done.json()["code"] == "part_in_use"
-        assert refused(done, 409) == [(f"/{part}", "reported_part")]
-        assert done.json()["errors"][0]["value"] == key
+        assert reply.json()["code"] == "part_in_use"
+        assert refused(reply, 409) == [(f"/{part}", "reported_part")]
+        assert reply.json()["errors"][0]["value"] == key
     assert secretariat.get(A1).json()["version"] == 1
     assert secretariat.delete(f"{A1}/progress/2026-Q1", headers=ANY).status_code == 204
     assert secretariat.put(A1, json={**ACTION, part: items}, headers=ANY).status_code == 200
@@ -327,8 +329,8 @@ def test_a_reported_part_cannot_be_removed(
 def test_an_action_with_reports_cannot_be_deleted(secretariat: TestClient) -> None:
     put(secretariat, "A-1", base=WHOLE)
     report(secretariat, "A-1", 1, spent=1)
-    done = secretariat.delete(A1, headers=ANY)
-    assert (done.status_code, done.json()["code"]) == (409, "part_in_use")
+    reply = secretariat.delete(A1, headers=ANY)
+    assert (reply.status_code, reply.json()["code"]) == (409, "part_in_use")
     assert secretariat.delete(f"{A1}/progress/2026-Q1", headers=ANY).status_code == 204
     assert secretariat.delete(A1, headers={"If-Match": '"9"'}).status_code == 412
     assert secretariat.delete(A1, headers=ANY).status_code == 204
@@ -374,11 +376,11 @@ def test_lists_and_texts_are_taken_up_to_their_limits(
         "matrix_texts": {"k" * 40: "v" * 10_000},
     }
     key = "A" * 40
-    done = put(secretariat, key, base=largest)
-    assert {name: done[name] for name in ("title", "tags", "note", "matrix_texts")} == {
+    action = put(secretariat, key, base=largest)
+    assert {name: action[name] for name in ("title", "tags", "note", "matrix_texts")} == {
         name: largest[name] for name in ("title", "tags", "note", "matrix_texts")
     }
-    assert [location["region_code"] for location in done["locations"]] == villages
+    assert [location["region_code"] for location in action["locations"]] == villages
     assert secretariat.put(f"{AT}/actions/{key}A", json=LEAN).status_code == 422
     assert refused(secretariat.put(A1, json={**LEAN, "title": "ü" * 501})) == [("/title", "wrong_length")]
     # Normalising turns this character into two: the limit applies to the stored text.

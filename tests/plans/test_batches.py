@@ -22,18 +22,18 @@ def list_codes(client: TestClient) -> list[str]:
 
 
 def test_one_call_takes_up_to_a_thousand_actions(secretariat: TestClient) -> None:
-    done = put_many(secretariat, make_items(1000))
-    assert (done["created"], done["updated"], done["unchanged"], done["refused"]) == (1000, 0, 0, 0)
+    result = put_many(secretariat, make_items(1000))
+    assert (result["created"], result["updated"], result["unchanged"], result["refused"]) == (1000, 0, 0, 0)
     assert (
-        [item["code"] for item in done["items"]]
+        [item["code"] for item in result["items"]]
         == list_codes(secretariat)
         == [f"A-{n:04}" for n in range(1000)]
     )
-    again = make_items(1000)
-    again[500]["note"] = "lain"
-    done = put_many(secretariat, again)
-    assert (done["created"], done["updated"], done["unchanged"]) == (0, 1, 999)
-    assert (done["items"][500]["version"], done["items"][499]["version"]) == (2, 1)
+    changed = make_items(1000)
+    changed[500]["note"] = "lain"
+    result = put_many(secretariat, changed)
+    assert (result["created"], result["updated"], result["unchanged"]) == (0, 1, 999)
+    assert (result["items"][500]["version"], result["items"][499]["version"]) == (2, 1)
     assert secretariat.put(MANY, json={"items": make_items(1001)}, headers=ANY).status_code == 422
     assert secretariat.put(MANY, json={"items": []}, headers=ANY).status_code == 422
 
@@ -61,18 +61,20 @@ WRONG_PLACES = {
 
 
 def test_one_reply_lists_all_errors_and_nothing_is_written(secretariat: TestClient) -> None:
-    done = secretariat.put(MANY, json={"items": WRONG})
-    assert set(refused(done)) == WRONG_PLACES
+    reply = secretariat.put(MANY, json={"items": WRONG})
+    assert set(refused(reply)) == WRONG_PLACES
     assert list_codes(secretariat) == []
 
 
 def test_each_writes_the_valid_items_and_refuses_the_others(secretariat: TestClient) -> None:
     put(secretariat, "A-8")
     report(secretariat, "A-8", 1, spent=1, outputs=[{"code": "O1", "achieved": 1}])
-    done = secretariat.put(f"{MANY}?each=true", json={"items": WRONG}, headers=ANY).json()
-    assert [item["status"] for item in done["items"]] == ["created"] + ["refused"] * 7
-    assert (done["created"], done["refused"]) == (1, 7)
-    errors = {(error["pointer"], error["code"]) for item in done["items"] for error in item.get("errors", ())}
+    result = secretariat.put(f"{MANY}?each=true", json={"items": WRONG}, headers=ANY).json()
+    assert [item["status"] for item in result["items"]] == ["created"] + ["refused"] * 7
+    assert (result["created"], result["refused"]) == (1, 7)
+    errors = {
+        (error["pointer"], error["code"]) for item in result["items"] for error in item.get("errors", ())
+    }
     assert errors == WRONG_PLACES | {("/items/7/outputs", "reported_part")}
     assert list_codes(secretariat) == ["A-1", "A-8"]
     assert secretariat.get(f"{MANY}/A-8").json()["title"] == ACTION["title"]
@@ -81,12 +83,12 @@ def test_each_writes_the_valid_items_and_refuses_the_others(secretariat: TestCli
 def test_a_reported_part_refuses_the_whole_batch(secretariat: TestClient) -> None:
     put(secretariat, "A-2")
     report(secretariat, "A-2", 1, spent=1, recipients=[{"code": "R1", "reached": 1}])
-    done = secretariat.put(
+    reply = secretariat.put(
         MANY,
         json={"items": [{"code": "A-1", **LEAN}, {"code": "A-2", **ACTION, "recipients": []}]},
         headers=ANY,
     )
-    assert refused(done, 409) == [("/items/1/recipients", "reported_part")]
+    assert refused(reply, 409) == [("/items/1/recipients", "reported_part")]
     assert list_codes(secretariat) == ["A-2"]
 
 
@@ -98,13 +100,13 @@ def test_overwriting_needs_the_lists_current_tag(secretariat: TestClient) -> Non
     assert secretariat.put(MANY, json={"items": make_items(3)}, headers={"If-Match": tag}).status_code == 412
     tag = secretariat.get(MANY).headers["ETag"]
     assert secretariat.get(MANY, headers={"If-None-Match": tag}).status_code == 304
-    done = secretariat.put(MANY, json={"items": make_items(3)}, headers={"If-Match": tag}).json()
-    assert (done["created"], done["unchanged"]) == (1, 2)
+    result = secretariat.put(MANY, json={"items": make_items(3)}, headers={"If-Match": tag}).json()
+    assert (result["created"], result["unchanged"]) == (1, 2)
 
 
 def test_a_batch_returns_the_findings_of_its_lines(secretariat: TestClient) -> None:
-    done = put_many(secretariat, [{"code": "A-1", **LEAN, "allocation": 7}])
-    assert [(f["code"], f["pointer"]) for f in done["items"][0]["findings"]] == [
+    result = put_many(secretariat, [{"code": "A-1", **LEAN, "allocation": 7}])
+    assert [(f["code"], f["pointer"]) for f in result["items"][0]["findings"]] == [
         ("E01", "/budget_lines"),
         ("E02", "/subactivity_code"),
         ("W01", "/locations"),
@@ -112,8 +114,8 @@ def test_a_batch_returns_the_findings_of_its_lines(secretariat: TestClient) -> N
 
 
 def test_a_dry_run_reports_the_outcome_and_keeps_nothing(secretariat: TestClient) -> None:
-    done = secretariat.put(f"{MANY}?dry_run=true", json={"items": make_items(3)}).json()
-    assert done["created"] == 3
+    result = secretariat.put(f"{MANY}?dry_run=true", json={"items": make_items(3)}).json()
+    assert result["created"] == 3
     assert list_codes(secretariat) == []
 
 

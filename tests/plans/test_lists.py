@@ -107,13 +107,13 @@ def list_codes(client: TestClient, *filters: tuple[str, str]) -> list[str]:
 
 
 def test_filters_apply_alone_and_in_pairs(secretariat: TestClient) -> None:
-    stored = [line["code"] for line in draw_lines()]
+    codes = [line["code"] for line in draw_lines()]
     by_code = {line["code"]: line for line in secretariat.get(f"{LIST}?limit=500").json()["items"]}
     pairs = [(pair, other) for pair, other in itertools.combinations(FILTERS, 2) if pair[0] != other[0]]
     chosen = [(pair,) for pair in FILTERS] + random.Random(2).sample(pairs, 60)
     empty = []
     for filters in chosen:
-        expected = [code for code in stored if all(FILTERS[pair](by_code[code]) for pair in filters)]
+        expected = [code for code in codes if all(FILTERS[pair](by_code[code]) for pair in filters)]
         assert list_codes(secretariat, *filters) == expected, filters
         empty += [filters] if not expected else []
     assert [filters for filters in empty if len(filters) == 1] == [
@@ -136,11 +136,12 @@ def test_a_region_includes_its_subregions_but_no_longer_code_with_its_prefix(
 
 
 def test_pages_of_any_size_and_order_visit_each_action_once(secretariat: TestClient) -> None:
-    whole = secretariat.get(f"{LIST}?limit=500").json()["items"]
-    assert len(whole) == 15
+    all_lines = secretariat.get(f"{LIST}?limit=500").json()["items"]
+    assert len(all_lines) == 15
     for sort, down in itertools.product(ACTION_SORTS, (False, True)):
         expected = [
-            line["code"] for line in sorted(whole, key=lambda line: (line[sort], line["code"]), reverse=down)
+            line["code"]
+            for line in sorted(all_lines, key=lambda line: (line[sort], line["code"]), reverse=down)
         ]
         for limit in (1, 3, 15):
             walked = walk(secretariat, f"{LIST}?limit={limit}&sort={'-' if down else ''}{sort}")

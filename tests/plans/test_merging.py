@@ -18,8 +18,8 @@ from tests.plans.world import (
     WORKS,
     put,
     put_plan,
+    read_rows,
     report,
-    rows,
 )
 
 pytestmark = pytest.mark.one_engine
@@ -68,7 +68,7 @@ def test_lines_move_with_their_reports_and_each_leaves_a_journal_row(
     query = sa.select(journal.c.subject, journal.c.version, journal.c.reason, journal.c.changes).where(
         journal.c.kind == "action.changed"
     )
-    moved = {row.subject: row for row in rows(database, query)}
+    moved = {row.subject: row for row in read_rows(database, query)}
     changed = {f"plans/63.02-2026/actions/{code}" for code in ("A-1", "A-2", "A-3", "A-5")}
     assert set(moved) == changed | {"plans/63.02-2027/actions/B-1"}
     assert {row.version for row in moved.values()} == {2}

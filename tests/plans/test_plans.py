@@ -191,7 +191,7 @@ def test_lists_filter_sort_and_page_the_plans_visible_to_the_caller(
 def test_money_and_lines_of_a_plan_are_counted(secretariat: TestClient) -> None:
     put(secretariat, "A-1", allocation=9_007_199_254_740_991)
     put(secretariat, "A-2", allocation=1)
-    found = secretariat.get(AT).json()
-    assert (found["action_count"], found["allocation"]) == (2, 9_007_199_254_740_992)
+    plans_by_key = secretariat.get(AT).json()
+    assert (plans_by_key["action_count"], plans_by_key["allocation"]) == (2, 9_007_199_254_740_992)
     list_keys = secretariat.get("/v1/plans?limit=1").json()["items"][0]
-    assert list_keys["allocation"] == found["allocation"]
+    assert list_keys["allocation"] == plans_by_key["allocation"]

@@ -178,5 +178,5 @@ def test_amounts_are_read_back_to_the_last_digit(secretariat: TestClient) -> Non
     shares = [draw.randint(0, 400) / 100 for _ in range(25)]
     milestones = make_milestones(*shares, round(100 - sum(shares), 2))
     first = put(secretariat, "A-1", outputs=outputs, **milestones)
-    assert [make_output["target"] for make_output in first["outputs"]] == targets
+    assert [output["target"] for output in first["outputs"]] == targets
     assert put(secretariat, "A-1", outputs=outputs, **milestones)["version"] == 1

@@ -152,6 +152,6 @@ def refused(reply: httpx.Response, status: int = 422) -> list[tuple[str, str]]:
     return [(error["pointer"], error["code"]) for error in reply.json()["errors"]]
 
 
-def rows(database: Database, statement: sa.Select[Any]) -> list[Any]:
+def read_rows(database: Database, statement: sa.Select[Any]) -> list[Any]:
     with database.read_session() as session:
         return list(session.execute(statement).all())

@@ -17,7 +17,7 @@ ITEMS = [{"action": "A-1", "spent": 7}, {"action": "A-2", "spent": 7}]
 
 
 def _import_realisation(client: TestClient) -> httpx.Response:
-    """Import a matrix with one more rupiah spent in the first half-year, which is stored in Q2."""
+    """Import a matrix with one more rupiah spent in the first half-year, whose quarter is Q2."""
     text = client.get(f"{AT}/matrix.csv?period=2026").text.replace(",5,,5", ",6,,6")
     file = ("matrix.csv", text.encode(), "text/csv")
     return client.post(f"{AT}/imports?basis=cumulative&accept=free_text", files={"file": file})

@@ -45,8 +45,8 @@ class Office:
     def administrator(self) -> TestClient:
         return self.connect(("administrator", "0"))
 
-    def report(self, *list_codes: str, quarter: int = 2, **content: Any) -> None:
-        for code in list_codes:
+    def report(self, *codes: str, quarter: int = 2, **content: Any) -> None:
+        for code in codes:
             report(self.secretariat, code, quarter, **content)
 
     def move(self, *verbs: str, at: str = Q2) -> httpx.Response:

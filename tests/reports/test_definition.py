@@ -95,17 +95,17 @@ def test_the_catalogue_is_readable_by_all_users(connect: ConnectAs) -> None:
 @pytest.mark.parametrize("name", PARAMS)
 def test_pages_and_csv_have_the_same_rows(name: str, provincial_reviewer: TestClient) -> None:
     for sort in CATALOGUE[name].sorts[:2]:
-        build_rows = read_report(provincial_reviewer, name, sort=sort, limit="3")
+        rows = read_report(provincial_reviewer, name, sort=sort, limit="3")
         reply = get_csv(provincial_reviewer, name, sort=sort)
         assert reply.headers["Content-Type"] == "text/csv; charset=utf-8"
         header = reply.content.decode("utf-8-sig").splitlines()[0]
-        assert header.split(",") == [column.name for column in CATALOGUE[name].columns] == [*build_rows[0]]
+        assert header.split(",") == [column.name for column in CATALOGUE[name].columns] == [*rows[0]]
         assert read_table(reply.content) == [
             {column.name: format_cell(row[column.name], column) for column in CATALOGUE[name].columns}
-            for row in build_rows
+            for row in rows
         ], sort
         key = sort.removeprefix("-")
-        values = [row[key] for row in build_rows]
+        values = [row[key] for row in rows]
         assert values == sorted(values, reverse=sort.startswith("-"))
 
 

@@ -62,7 +62,7 @@ def furnish_world(
 
 
 #: Parameters that make some reports independent of today's date.
-FIXED_DAYS: dict[str, dict[str, str]] = {
+ON_A_DAY: dict[str, dict[str, str]] = {
     "absorption": {"period": "2026"},
     "overdue-milestones": {"on": "2026-04-10"},
 }
@@ -71,7 +71,7 @@ FIXED_DAYS: dict[str, dict[str, str]] = {
 def make_params(report: ReportDefinition) -> dict[str, str]:
     """Return the parameters for a report: the province, and the quarter if it needs one."""
     has_period = "period" in report.asked.model_fields
-    return {"region": "63"} | ({"period": "2026-Q2"} if has_period else {}) | FIXED_DAYS.get(report.name, {})
+    return {"region": "63"} | ({"period": "2026-Q2"} if has_period else {}) | ON_A_DAY.get(report.name, {})
 
 
 PARAMS: dict[str, dict[str, str]] = {report.name: make_params(report) for report in REPORTS}

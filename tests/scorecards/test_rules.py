@@ -216,7 +216,7 @@ def test_baselines_and_targets_may_be_negative() -> None:
 
 
 @given(st.lists(percents, min_size=1, max_size=20))
-def test_only_the_highest_spending_gets_100(figures: list[float]) -> None:
+def test_the_highest_spending_gets_100(figures: list[float]) -> None:
     top = max(figures)
     percents_of_top = [compute_spending(IndexValue(figure), top).percent for figure in figures]
     if not top:

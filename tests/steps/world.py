@@ -32,9 +32,9 @@ def show(client: TestClient, kind: str, step: str, key: str | None = None, **cha
     return reply.json()
 
 
-def grade(panel: TestClient, step: str, find_criterion: str, letter: str) -> Any:
+def grade(panel: TestClient, step: str, criterion: str, letter: str) -> Any:
     """Create or overwrite the panel's grade and return the reply's body."""
-    path = f"{AT}/{step}/criteria/{find_criterion}/grade"
+    path = f"{AT}/{step}/criteria/{criterion}/grade"
     headers = ANY if panel.get(path).status_code == 200 else {}
     reply = panel.put(path, json={"grade": letter, "reason": "Menurut panel"}, headers=headers)
     assert reply.status_code in (200, 201), reply.text

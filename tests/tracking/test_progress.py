@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
 from tests.database import OneTransaction
-from tests.plans.world import ANY, AT, put, refused, report, rows
+from tests.plans.world import ANY, AT, put, read_rows, refused, report
 
 A1 = f"{AT}/actions/A-1"
 Q1, Q2, Q3 = (f"{A1}/progress/2026-Q{n}" for n in (1, 2, 3))
@@ -54,14 +54,14 @@ def pick_content(progress: Any) -> dict[str, Any]:
     return {name: progress[name] for name in EMPTY}
 
 
-@pytest.mark.parametrize(("sent", "read"), [(WHOLE, WHOLE), ({}, EMPTY)], ids=["whole", "empty"])
+@pytest.mark.parametrize(("body", "expected"), [(WHOLE, WHOLE), ({}, EMPTY)], ids=["whole", "empty"])
 def test_a_put_report_is_read_back_unchanged(
-    secretariat: TestClient, sent: dict[str, Any], read: dict[str, Any]
+    secretariat: TestClient, body: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    reply = secretariat.put(Q2, json=sent)
+    reply = secretariat.put(Q2, json=body)
     assert (reply.status_code, reply.headers["Location"]) == (201, Q2)
     progress = reply.json()
-    assert pick_content(progress) == read
+    assert pick_content(progress) == expected
     assert secretariat.get(Q2).json() == progress
     assert (progress["plan"], progress["action"], progress["period"], progress["version"]) == (
         "63.02-2026",
@@ -86,7 +86,7 @@ def test_the_journal_has_an_entry_for_each_change(secretariat: TestClient, datab
     query = (
         sa.select(table.c.kind, table.c.version).where(table.c.subject == Q2[4:]).order_by(table.c.sequence)
     )
-    assert [tuple(row) for row in rows(database, query)] == [
+    assert [tuple(row) for row in read_rows(database, query)] == [
         ("progress.created", 1),
         ("progress.changed", 2),
         ("progress.deleted", 3),

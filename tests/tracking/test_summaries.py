@@ -121,8 +121,8 @@ def _draw_report(draw: random.Random, line: dict[str, Any], quarter: int) -> dic
 # The independent computation
 
 
-def compute_percent(part: int, whole: int) -> float | None:
-    exact = Decimal(part) * 100 / Decimal(whole) if whole else None
+def compute_percent(part: int, total: int) -> float | None:
+    exact = Decimal(part) * 100 / Decimal(total) if total else None
     return None if exact is None else float(exact.quantize(Decimal("0.01"), ROUND_HALF_UP))
 
 
@@ -153,7 +153,7 @@ class Facts:
             reached = (
                 {r["code"]: r["reached"] for r in line["latest"]["recipients"]} if line["latest"] else {}
             )
-            done = (
+            finished = (
                 {m["code"] for m in line["latest"]["milestones"] if m["state"] == "done"}
                 if line["latest"]
                 else set()
@@ -165,7 +165,7 @@ class Facts:
             for part in line["milestones"]:
                 if part["due"] and part["due"] <= f"{line['plan'][-4:]}-{QUARTER_ENDS[self.quarter]}":
                     due += 1
-                    met += part["code"] in done
+                    met += part["code"] in finished
         allocated, spent = sum(line["allocation"] for line in lines), sum(r["spent"] for _, r in reported)
         return {
             "actions": len(lines),
@@ -196,12 +196,12 @@ class Facts:
             for part in line["latest"][reported] if line["latest"] else ():
                 sums.setdefault(part[key], [0, 0])[1] += part["amount"]
         total = self.figures()
-        rest = [
+        remainder = [
             total["allocated"] - sum(s[0] for s in sums.values()),
             total["spent"] - sum(s[1] for s in sums.values()),
         ]
-        if any(rest):
-            sums[None] = rest
+        if any(remainder):
+            sums[None] = remainder
         return {name: (allocated, spent) for name, (allocated, spent) in sums.items()}
 
 

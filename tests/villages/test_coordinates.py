@@ -112,8 +112,8 @@ def test_an_import_reads_the_tables_of_offices(provincial_administrator: TestCli
         "updated": 0,
         "unchanged": 2,
     }
-    stored = provincial_administrator.get(get_address()).json()
-    assert (stored["longitude"], stored["latitude"], stored["source"]) == (116.3461, -3.0021, "PODES 2024")
+    point = provincial_administrator.get(get_address()).json()
+    assert (point["longitude"], point["latitude"], point["source"]) == (116.3461, -3.0021, "PODES 2024")
 
 
 def test_a_table_with_errors_is_refused_cell_by_cell(provincial_administrator: TestClient) -> None:

@@ -60,7 +60,7 @@ class Movers:
         return reply
 
     def draft(self, plan: str) -> None:
-        """Change the amendment, as an empty one cannot be submitted."""
+        """Change the amendment, as the service refuses to submit an empty one."""
         json_body = {"note": f"Perubahan {self.chair.get(f'/v1/plans/{plan}').json()['version']}"}
         reply = self.team.patch(f"/v1/plans/{plan}/amendment", json=json_body, headers=ANY)
         assert reply.status_code == 200, reply.text

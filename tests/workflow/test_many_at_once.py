@@ -21,7 +21,7 @@ from app.settings import Settings
 from tests.calling import Client
 from tests.common import token_for
 from tests.database import ENGINES, own_database
-from tests.plans.world import ANY, furnish, put, put_plan, rows
+from tests.plans.world import ANY, furnish, put, put_plan, read_rows
 from tests.workflow.moves import CODED, SIGNED, Movers, move
 
 pytestmark = pytest.mark.both_engines
@@ -105,8 +105,8 @@ def test_one_of_many_concurrent_adoptions_succeeds(
     count_adopted = sa.select(sa.func.count()).where(
         journal.subject == f"plans/{plan}", journal.kind == "plan.adopted"
     )
-    assert rows(committed, count_adopted)[0][0] == 1
-    assert rows(committed, sa.select(revision.number).where(revision.sha256 == frozen[0]["sha256"]))
+    assert read_rows(committed, count_adopted)[0][0] == 1
+    assert read_rows(committed, sa.select(revision.number).where(revision.sha256 == frozen[0]["sha256"]))
     assert movers.chair.get(f"/v1/plans/{plan}").json()["version"] == 4
     with committed.read_session() as session:
         assert verify_journal(session).breaks == []

@@ -15,14 +15,14 @@ from app.kit.periods import get_local_date
 from app.plans.core.models import PlanState
 from app.plans.workflow.rules import BY_VERB, PlanStatus, find_failures
 from tests.database import OneTransaction
-from tests.plans.world import ANY, LEAN, put, put_many, put_plan, refused, rows
+from tests.plans.world import ANY, LEAN, put, put_many, put_plan, read_rows, refused
 from tests.workflow.moves import AT, CODED, NOTES, PLAN, SIGNED, Movers
 
 pytestmark = pytest.mark.one_engine
 
 
 def count_journal_rows(database: OneTransaction) -> int:
-    (row,) = rows(database, sa.select(sa.func.count()).select_from(get_table(JournalRow)))
+    (row,) = read_rows(database, sa.select(sa.func.count()).select_from(get_table(JournalRow)))
     return int(row[0])
 
 

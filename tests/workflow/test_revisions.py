@@ -16,7 +16,7 @@ from app.plans.core.models import PlanIn
 from app.plans.core.rules import dump_canonical
 from app.plans.revisions.models import PlanRevisionRow
 from tests.database import OneTransaction
-from tests.plans.world import ANY, PARTNER, SOCIAL, put, rows
+from tests.plans.world import ANY, PARTNER, SOCIAL, put, read_rows
 from tests.workflow.moves import AT, CODED, NOTES, PLAN, SIGNED, Movers
 
 R0 = f"{AT}/revisions/0"
@@ -151,7 +151,7 @@ def test_later_changes_do_not_touch_a_revision(
         assert secretariat.request(method, R0, headers=ANY).status_code == 405
     assert secretariat.delete(AT, headers=ANY).status_code == 409
     table = get_table(PlanRevisionRow)
-    for content, sha256 in rows(database, sa.select(table.c.content, table.c.sha256)):
+    for content, sha256 in read_rows(database, sa.select(table.c.content, table.c.sha256)):
         assert hashlib.sha256(content.encode()).hexdigest() == sha256
 
 

@@ -81,9 +81,9 @@ def test_each_role_moves_a_plan_as_the_domain_says(
                 possible |= {verb} if state in MOVED[verb][0] else set()
             if reply.status_code == 409:
                 assert reply.json()["code"] == "transition_refused"
-        shown = caller.get(AT)
-        if shown.status_code == 200:
-            assert set(shown.json()["allowed"]) & set(MOVED) == possible, role
+        reply_of_plan = caller.get(AT)
+        if reply_of_plan.status_code == 200:
+            assert set(reply_of_plan.json()["allowed"]) & set(MOVED) == possible, role
     assert secretariat.get(AT).json() == before
 
 
