@@ -1,4 +1,4 @@
-"""A plan of Kotabaru to write in, and databases that keep what is written to them."""
+"""Fixtures: a plan of Kotabaru, and databases that keep commits."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ def secretariat(secretariat: TestClient, database: OneTransaction) -> TestClient
 
 @pytest.fixture(scope="module", params=ENGINES)
 def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A database of each engine that keeps what is written to it, with the agencies of two regencies."""
+    """A database of each engine that keeps commits, with the agencies of two regencies."""
     with own_database(request.param) as database:
         for region in ("63.02", "63.03"):
             furnish_by_command(database, region)

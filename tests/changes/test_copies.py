@@ -1,4 +1,4 @@
-"""A copy that applies `changes` of the feed holds `from` before each, and afterwards what the service answers."""
+"""A copy of the service that applies the `changes` of the feed."""
 
 from random import Random
 from typing import Any
@@ -21,11 +21,11 @@ Fields = dict[str, Any]
 PLAN_AT = f"plans/{PLAN}"
 
 BEGIN_UNWRITTEN = ("quarter", "quarter_part", "amendment_action")
-"""Nouns that the service answers before anything is written of them: a quarter is open, a drafted line in force."""
+"""Nouns with values before the first write: a quarter is open, a drafted line has the values in force."""
 
 
 class Copy:
-    """What one reader holds of each address, by the feed alone; what a reader without drafts meets late, it reads."""
+    """One reader's copy, kept by the feed; a reader without drafts fetches a plan when it is adopted."""
 
     def __init__(self, client: TestClient, *, reads_drafts: bool) -> None:
         self.client, self._reads_drafts = client, reads_drafts
@@ -34,21 +34,21 @@ class Copy:
         self.versions: dict[str, tuple[int, str]] = {}
 
     def follow(self) -> None:
-        """Take everything new; the copy is never more than one write behind."""
-        found = page(self.client, self._cursor, changes="true", limit=500)
-        self._cursor, changes = found["next"], found["items"]
-        assert not found["more"]
-        met = {one["subject"] for one in changes if self._is_met(one)}
-        for one in changes:
-            if one["subject"] in met:
-                assert all(was is None for was, _ in one["changes"].values()), one
-            if not any(one["subject"] == at or one["subject"].startswith(f"{at}/") for at in met):
-                self._apply(one)
+        """Apply all new changes."""
+        result = page(self.client, self._cursor, changes="true", limit=500)
+        self._cursor, changes = result["next"], result["items"]
+        assert not result["more"]
+        met = {change["subject"] for change in changes if self._is_met(change)}
+        for change in changes:
+            if change["subject"] in met:
+                assert all(was is None for was, _ in change["changes"].values()), change
+            if not any(change["subject"] == at or change["subject"].startswith(f"{at}/") for at in met):
+                self._apply(change)
         for at in met:
             self._read(at)
 
     def _is_met(self, change: dict[str, Any]) -> bool:
-        """Whether the reader meets a plan at its first adoption, and so has to read it."""
+        """True if the reader first sees the plan now, at its adoption."""
         return change["kind"] == "plan.adopted" and change["subject"] not in self.held
 
     def _apply(self, change: dict[str, Any]) -> None:
@@ -68,7 +68,7 @@ class Copy:
         self.versions[subject] = (change["version"], change["at"])
 
     def _was_hidden(self, subject: str) -> bool:
-        """Whether what is below a plan's region was written while the plan was a draft."""
+        """True if the service wrote this while the plan was a draft that the reader may not see."""
         return not self._reads_drafts and subject.startswith(
             ("regions/63.02/quarters/", f"{PLAN_AT}/overlaps/")
         )
@@ -85,18 +85,18 @@ class Copy:
 
 
 def answers(client: TestClient) -> dict[str, Fields]:
-    """The plan, its lines and their reports as the service answers them, in the fields that the feed tells of."""
+    """Return the plan, its lines and their reports as the service sends them, in the fields of the feed."""
     reply = client.get(f"/v1/{PLAN_AT}")
     if reply.status_code == 404:
         return {}
-    found = {PLAN_AT: _chosen(reply.json(), {*PlanIn.model_fields, "state", "revision", "updated_at"})}
+    result = {PLAN_AT: _chosen(reply.json(), {*PlanIn.model_fields, "state", "revision", "updated_at"})}
     for line in client.get(f"/v1/{PLAN_AT}/actions").json()["items"]:
-        found[f"{PLAN_AT}/actions/{line['code']}"] = _chosen(line, set(ActionIn.model_fields))
-    for one in client.get(f"/v1/{PLAN_AT}/progress/2025-Q1").json()["items"]:
-        found[f"{PLAN_AT}/actions/{one['action']}/progress/2025-Q1"] = _chosen(
-            one, set(ProgressIn.model_fields)
+        result[f"{PLAN_AT}/actions/{line['code']}"] = _chosen(line, set(ActionIn.model_fields))
+    for report in client.get(f"/v1/{PLAN_AT}/progress/2025-Q1").json()["items"]:
+        result[f"{PLAN_AT}/actions/{report['action']}/progress/2025-Q1"] = _chosen(
+            report, set(ProgressIn.model_fields)
         )
-    return found
+    return result
 
 
 def _chosen(body: Fields, names: set[str]) -> Fields:
@@ -104,15 +104,15 @@ def _chosen(body: Fields, names: set[str]) -> Fields:
 
 
 def check(copy: Copy) -> None:
-    """The copy holds what its reader is answered, versions and instants of change too."""
-    there = answers(copy.client)
-    here = {
+    """Compare the copy with the replies to its reader, versions and instants of change included."""
+    expected = answers(copy.client)
+    addresses = {
         at
         for at in copy.held
         if at.startswith(PLAN_AT) and at.count("/amendment") + at.count("/overlaps") == 0
     }
-    assert here == there.keys()
-    for at, body in there.items():
+    assert addresses == expected.keys()
+    for at, body in expected.items():
         held = {name: copy.held[at].get(name) for name in body.keys() - {"version", "updated_at"}}
         version, instant = copy.versions[at]
         held["version"] = version
@@ -122,7 +122,7 @@ def check(copy: Copy) -> None:
 
 
 def walk(connect: Connect, database: OneTransaction, steps: list[str], seed: int) -> list[str]:
-    """Take the steps, and have two readers follow each; by turns one compares. Return the refused steps."""
+    """Take the steps; two readers follow each, one of them compares. Return the refused steps."""
     copies = [
         Copy(connect(("administrator", "63")), reads_drafts=True),
         Copy(connect(("reader", "63")), reads_drafts=False),
@@ -153,5 +153,5 @@ def test_a_walk_by_chance(connect: Connect, database: OneTransaction) -> None:
 
 
 def walk_by_chance(connect: Connect, database: OneTransaction, *, seed: int, steps: int) -> None:
-    """Take so many steps by chance from a first draft."""
+    """Take so many random steps from a first draft."""
     walk(connect, database, [*BEGIN, *Random(seed).choices(STEPS, k=steps)], seed)

@@ -1,4 +1,4 @@
-"""The feed: what comes in which order, where it goes on, what it says when it cannot."""
+"""The feed: its order, its cursors and its refusals."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ FILTERS: list[Any] = [None, []]
 
 
 def write_everything(client: TestClient) -> list[tuple[str, str]]:
-    """Writes of each kind; gives what the feed has to say of them, in order."""
+    """Write changes of each kind; return what the feed should list, in order."""
     put(client, "A-1")
     put_many(client, [{"code": "A-2", **LEAN}, {"code": "A-3", **LEAN}])
     report(client, "A-1", 1, spent=5)
@@ -46,37 +46,39 @@ def write_everything(client: TestClient) -> list[tuple[str, str]]:
 def test_every_write_comes_once_in_its_order_deletions_too(secretariat: TestClient) -> None:
     start = now(secretariat)
     expected = write_everything(secretariat)
-    found = list(follow(secretariat, start))
-    assert told(found) == expected
-    sequences = [one["sequence"] for one in found]
-    assert sequences == list(range(sequences[0], sequences[0] + len(found)))
-    assert set(found[0]) == {"sequence", "at", "kind", "region_code", "subject", "version", "actor"}
-    assert {one["region_code"] for one in found} == {"63.02"}
-    assert {one["actor"][:17] for one in found} == {"secretariat-63.02"}
-    assert [one["version"] for one in found if one["subject"].endswith("Q1")] == [1, 2, 3]
+    changes = list(follow(secretariat, start))
+    assert told(changes) == expected
+    sequences = [change["sequence"] for change in changes]
+    assert sequences == list(range(sequences[0], sequences[0] + len(changes)))
+    assert set(changes[0]) == {"sequence", "at", "kind", "region_code", "subject", "version", "actor"}
+    assert {change["region_code"] for change in changes} == {"63.02"}
+    assert {change["actor"][:17] for change in changes} == {"secretariat-63.02"}
+    assert [change["version"] for change in changes if change["subject"].endswith("Q1")] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 500])
 def test_pages_of_any_length_miss_nothing_and_repeat_nothing(secretariat: TestClient, limit: int) -> None:
     whole = page(secretariat, limit=500)["items"]
     write_everything(secretariat)
-    found = list(follow(secretariat, limit=limit))
-    assert found[: len(whole)] == whole
-    assert told(found)[-9:] == told(follow(secretariat))[-9:]
+    changes = list(follow(secretariat, limit=limit))
+    assert changes[: len(whole)] == whole
+    assert told(changes)[-9:] == told(follow(secretariat))[-9:]
     assert (
-        len({(one["subject"], one["version"], one["sequence"]) for one in found})
-        == len(found)
+        len({(change["subject"], change["version"], change["sequence"]) for change in changes})
+        == len(changes)
         == len(whole) + 9
     )
 
 
-def test_a_reader_who_polls_after_every_write_sees_each_and_keeps_its_cursor(secretariat: TestClient) -> None:
+def test_a_reader_that_polls_after_every_write_sees_each_and_keeps_its_cursor(
+    secretariat: TestClient,
+) -> None:
     cursor, seen = now(secretariat), []
     for n in range(4):
         put(secretariat, f"A-{n}", base=LEAN)
-        found = page(secretariat, cursor)
-        seen += found["items"]
-        cursor = found["next"]
+        result = page(secretariat, cursor)
+        seen += result["items"]
+        cursor = result["next"]
         assert page(secretariat, cursor) == {"items": [], "next": cursor, "more": False}
     assert told(seen) == [("action.created", f"actions/A-{n}") for n in range(4)]
 
@@ -92,7 +94,7 @@ def test_a_poll_is_304_while_nothing_visible_happens(
     database.statements.clear()
     again = secretariat.get("/v1/changes", params=query, headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
-    # Who asks, where the cursor stands, where anything is behind it, what that is of his own.
+    # The caller, the cursor's place, the newest row, the newest visible row.
     assert len(database.statements) == 4
     put(secretariat, "A-1", base=LEAN)
     after = secretariat.get("/v1/changes", params=query, headers={"If-None-Match": first.headers["ETag"]})
@@ -124,21 +126,21 @@ def test_filters_by_kind_and_by_region_with_everything_below(
     put_plan(province, OTHER)
     action, both = "action.deleted", ["action.deleted", "plan"]
     reports = ["progress.created", "progress.changed", "progress.deleted"]
-    expected: list[tuple[dict[str, Any], list[str] | int]] = [
+    cases: list[tuple[dict[str, Any], list[str] | int]] = [
         ({"kind": action}, [action]), ({"kind": both}, ["plan.changed", action, "plan.changed"]),
         ({"kind": "progress"}, reports), ({"kind": "act"}, []), ({"region": "63.02"}, 9), ({"region": "63"}, 10),
         ({"region": "0"}, 10), ({"region": "63.03"}, ["plan.changed"]), ({"region": "63.02.01"}, []),
         ({"region": "73"}, []), ({"region": "63.03", "kind": "action"}, []), ({"region": "63", "kind": both}, 3),
     ]  # fmt: skip
-    starts = [now(province, **query) for query, _ in expected]
+    starts = [now(province, **query) for query, _ in cases]
     write_everything(secretariat)
     province.patch(f"/v1/plans/{OTHER}", json={"title": "Baru"}, headers=ANY)
-    for (query, wanted), start in zip(expected, starts, strict=True):
-        found = [one["kind"] for one in follow(province, start, limit=2, **query)]
-        assert (len(found) if isinstance(wanted, int) else found) == wanted, query
+    for (query, kinds), start in zip(cases, starts, strict=True):
+        result = [change["kind"] for change in follow(province, start, limit=2, **query)]
+        assert (len(result) if isinstance(kinds, int) else result) == kinds, query
 
 
-def test_a_cursor_of_another_feed_or_of_nobody_is_400(secretariat: TestClient) -> None:
+def test_a_foreign_or_invalid_cursor_is_400(secretariat: TestClient) -> None:
     cursor = now(secretariat)
     for wrong in (
         cursor[:-1], cursor + "AAAA", cursor[:-3] + ("A" if cursor[-3] != "A" else "B") + cursor[-2:], "", "x", "é",
@@ -157,7 +159,7 @@ def test_a_cursor_of_another_feed_or_of_nobody_is_400(secretariat: TestClient) -
         assert secretariat.get(f"/v1/changes?{query}").status_code == 400, query
 
 
-def test_a_change_older_than_the_retention_is_410_with_the_way_back(
+def test_a_cursor_beyond_the_retention_is_410_with_addresses_to_read(
     secretariat: TestClient, database: OneTransaction, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = now(secretariat, region="63.02")
@@ -165,7 +167,7 @@ def test_a_change_older_than_the_retention_is_410_with_the_way_back(
         author = Author("test", datetime.now(UTC) - timedelta(days=400, minutes=1))
         content = AgencyIn(name="Dinas Lama", kind=AgencyKind.dinas)
         put_agency(Write(session, author, CONSOLE), "63.02", "LAMA", content)
-    kept = now(secretariat, region="63.02")
+    cursor = now(secretariat, region="63.02")
     put(secretariat, "A-1", base=LEAN)
     query = {"after": start, "region": "63.02"}
     gone = secretariat.get("/v1/changes", params=query, headers={"Accept-Language": "en"})
@@ -188,18 +190,20 @@ def test_a_change_older_than_the_retention_is_410_with_the_way_back(
     ]  # fmt: skip
     for address in error["allowed"]:
         assert "{" in address or secretariat.get(address).status_code == 200
-    # Who missed nothing goes on, however old its cursor is: the old change was the last it had.
-    assert [one["kind"] for one in page(secretariat, kept, region="63.02")["items"]] == ["action.created"]
+    # A reader that missed nothing goes on with an old cursor: it has read the old change.
+    assert [change["kind"] for change in page(secretariat, cursor, region="63.02")["items"]] == [
+        "action.created"
+    ]
     monkeypatch.setattr(app.state.settings, "journal_retention_days", 401)
     assert len(page(secretariat, start, region="63.02")["items"]) == 2
 
 
 @pytest.mark.parametrize("region", [None, "0", "63"])
-def test_the_way_back_leaves_the_reader_the_regions_that_are_read_one_by_one(
+def test_the_410_lists_addresses_to_read_region_by_region(
     secretariat: TestClient, connect: Callable[..., TestClient], region: str | None
 ) -> None:
     addresses = list_sources(region)
-    named = [one for one in addresses if "{region}" in one]
+    named = [address for address in addresses if "{region}" in address]
     assert sorted(named) == [
         "/v1/coverage/{period}?region={region}", "/v1/regions/{region}/agencies", "/v1/regions/{region}/steps/{year}",
     ]  # fmt: skip
@@ -210,7 +214,7 @@ def test_the_way_back_leaves_the_reader_the_regions_that_are_read_one_by_one(
             assert reply.status_code == 200, (address, reply.text)
 
 
-def test_what_a_stranger_to_the_old_change_missed_is_nothing(
+def test_a_reader_that_could_not_see_the_old_change_missed_nothing(
     secretariat: TestClient, database: OneTransaction, connect: Callable[..., TestClient]
 ) -> None:
     neighbour = connect(("secretariat", "63.03"))
@@ -220,10 +224,10 @@ def test_what_a_stranger_to_the_old_change_missed_is_nothing(
         content = AgencyIn(name="Dinas Lama", kind=AgencyKind.dinas)
         put_agency(Write(session, author, CONSOLE), "63.02", "LAMA", content)
     put_plan(neighbour, OTHER)
-    assert [one["subject"] for one in page(neighbour, start)["items"]] == [f"plans/{OTHER}"]
+    assert [change["subject"] for change in page(neighbour, start)["items"]] == [f"plans/{OTHER}"]
 
 
-def test_from_the_beginning_is_410_too_once_the_beginning_is_gone(
+def test_reading_from_the_beginning_is_410_once_it_is_gone(
     secretariat: TestClient, database: OneTransaction
 ) -> None:
     assert page(secretariat)["items"][0]["sequence"] == 1
@@ -234,17 +238,17 @@ def test_from_the_beginning_is_410_too_once_the_beginning_is_gone(
     assert (gone.status_code, gone.json()["errors"][0]["allowed"][0]) == (410, "/v1/changes?after=now")
 
 
-def test_after_a_restored_backup_a_cursor_from_the_lost_time_is_410(
+def test_a_cursor_newer_than_the_restored_backup_is_410(
     secretariat: TestClient, database: OneTransaction
 ) -> None:
-    kept = now(secretariat)
+    cursor = now(secretariat)
     put(secretariat, "A-1", base=LEAN)
     lost = now(secretariat)
     journal, heads = get_table(JournalRow), get_table(JournalHead)
     with database.read_session() as session:
         rows = sa.select(journal).where(journal.c.chain == f"plan:{PLAN}").order_by(journal.c.position)
         before = session.execute(rows).all()
-    with database.writing() as session:  # back to where only the plan was there
+    with database.writing() as session:  # back to the state with only the plan
         session.execute(sa.delete(journal).where(journal.c.sequence == before[-1].sequence))
         end = {"position": before[-2].position, "hash": before[-2].hash}
         session.execute(sa.update(heads).where(heads.c.chain == f"plan:{PLAN}").values(**end))
@@ -252,10 +256,10 @@ def test_after_a_restored_backup_a_cursor_from_the_lost_time_is_410(
     assert secretariat.get("/v1/changes", params={"after": lost}).status_code == 410
     secretariat.patch(AT, json={"title": "Lain"}, headers=ANY)
     assert secretariat.get("/v1/changes", params={"after": lost}).status_code == 410
-    assert [one["kind"] for one in page(secretariat, kept)["items"]] == ["plan.changed"]
+    assert [change["kind"] for change in page(secretariat, cursor)["items"]] == ["plan.changed"]
 
 
-def test_a_trial_and_a_refused_write_leave_no_trace(
+def test_a_dry_run_and_a_refused_write_leave_no_trace(
     secretariat: TestClient, database: OneTransaction
 ) -> None:
     put(secretariat, "A-1")

@@ -1,4 +1,4 @@
-"""The history of a resource: who, when, what from and to, why; also when it is gone."""
+"""The history of a resource: actor, instant, old and new values, reason; also of deleted resources."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,12 +20,12 @@ SOCIAL_AT = f"/v1/regions/63.02/agencies/{SOCIAL}"
 def entries(client: TestClient, path: str, **query: Any) -> list[dict[str, Any]]:
     reply = client.get(f"{path}/history", params=query)
     assert reply.status_code == 200, reply.text
-    found: list[dict[str, Any]] = reply.json()["items"]
-    return found
+    items: list[dict[str, Any]] = reply.json()["items"]
+    return items
 
 
 def kinds(client: TestClient, path: str, **query: Any) -> list[str]:
-    return [one["kind"] for one in entries(client, path, **query)]
+    return [entry["kind"] for entry in entries(client, path, **query)]
 
 
 def test_a_report_corrected_twice(secretariat: TestClient) -> None:
@@ -35,8 +35,11 @@ def test_a_report_corrected_twice(secretariat: TestClient) -> None:
     secretariat.patch(Q1, json={"spent": 58_000_000, "obstacle": "Salah catat"}, headers={**ANY, **id})
     report(secretariat, "A-1", 1, spent=58_500_000, obstacle="Salah catat")
     first, second, third = entries(secretariat, Q1)
-    assert [one["kind"] for one in (first, second, third)] == ["progress.created", *["progress.changed"] * 2]
-    assert [one["version"] for one in (first, second, third)] == [1, 2, 3]
+    assert [entry["kind"] for entry in (first, second, third)] == [
+        "progress.created",
+        *["progress.changed"] * 2,
+    ]
+    assert [entry["version"] for entry in (first, second, third)] == [1, 2, 3]
     assert first["changes"]["spent"] == [None, 60_000_000]
     assert second["changes"]["spent"] == [60_000_000, 58_000_000]
     assert second["changes"]["obstacle"] == ["", "Salah catat"]
@@ -54,7 +57,7 @@ def test_a_report_corrected_twice(secretariat: TestClient) -> None:
     ]
 
 
-def test_a_plans_history_holds_what_lies_below_it_and_can_leave_it_out(secretariat: TestClient) -> None:
+def test_a_plans_history_includes_or_omits_its_actions(secretariat: TestClient) -> None:
     put(secretariat, "A-1")
     put(secretariat, "A-10", base=LEAN)
     report(secretariat, "A-1", 1, spent=5)
@@ -62,7 +65,7 @@ def test_a_plans_history_holds_what_lies_below_it_and_can_leave_it_out(secretari
     assert kinds(secretariat, AT) == [
         "plan.created", "action.created", "action.created", "progress.created", "plan.changed"
     ]  # fmt: skip
-    assert [one["sequence"] for one in entries(secretariat, AT)] == [1, 2, 3, 4, 5]
+    assert [entry["sequence"] for entry in entries(secretariat, AT)] == [1, 2, 3, 4, 5]
     assert kinds(secretariat, AT, kind="plan") == ["plan.created", "plan.changed"]
     assert kinds(secretariat, AT, kind=["plan.changed", "progress"]) == ["progress.created", "plan.changed"]
     assert kinds(secretariat, A1) == ["action.created", "progress.created"]
@@ -73,7 +76,7 @@ def test_a_plans_history_holds_what_lies_below_it_and_can_leave_it_out(secretari
     }
 
 
-def test_what_is_gone_keeps_its_history(secretariat: TestClient) -> None:
+def test_a_deleted_resource_keeps_its_history(secretariat: TestClient) -> None:
     put(secretariat, "A-1")
     report(secretariat, "A-1", 1, spent=5)
     for path in (Q1, A1, AT):
@@ -90,16 +93,16 @@ def test_an_agencys_history_and_the_reason_of_a_merger(secretariat: TestClient) 
     put(secretariat, "A-1", lead_agency=WORKS)
     secretariat.patch(f"/v1/regions/63.02/agencies/{WORKS}", json={"name": "Dinas PU"}, headers=ANY)
     secretariat.post(f"/v1/regions/63.02/agencies/{WORKS}/merge", json={"into": PARTNER}, headers=ANY)
-    found = entries(secretariat, f"/v1/regions/63.02/agencies/{WORKS}")
-    assert [one["kind"] for one in found] == ["agency.created", "agency.changed", "agency.merged"]
-    assert found[1]["changes"] == {"name": ["Dinas Pekerjaan Umum", "Dinas PU"]}
-    assert found[2]["changes"] == {"state": ["active", "merged"], "merged_into": [None, PARTNER]}
+    history = entries(secretariat, f"/v1/regions/63.02/agencies/{WORKS}")
+    assert [entry["kind"] for entry in history] == ["agency.created", "agency.changed", "agency.merged"]
+    assert history[1]["changes"] == {"name": ["Dinas Pekerjaan Umum", "Dinas PU"]}
+    assert history[2]["changes"] == {"state": ["active", "merged"], "merged_into": [None, PARTNER]}
     moved = entries(secretariat, A1)[-1]
     assert (moved["kind"], moved["reason"]) == ("action.changed", f"merge {WORKS} → {PARTNER}")
     assert moved["changes"]["lead_agency"] == [WORKS, PARTNER]
 
 
-def test_whoever_does_not_see_the_resource_does_not_see_its_history(
+def test_a_history_is_as_visible_as_its_resource(
     secretariat: TestClient, connect: Callable[..., TestClient], stranger: TestClient
 ) -> None:
     put(secretariat, "A-1")

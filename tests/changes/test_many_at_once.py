@@ -1,4 +1,4 @@
-"""Real commits, many at once: the feed misses nothing, repeats nothing, and its order is that of the commits."""
+"""The feed under concurrent commits: no gap, no repetition, the order of the commits."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -48,8 +48,8 @@ def connect(committed: Database, portal: BlockingPortal) -> Iterator[Callable[..
         return opened[-1]
 
     yield connect_as
-    for one in opened:
-        one.close()
+    for client in opened:
+        client.close()
 
 
 def write(session: Session, region: str, code: str) -> None:
@@ -58,21 +58,21 @@ def write(session: Session, region: str, code: str) -> None:
 
 
 def codes(changes: Any) -> list[str]:
-    return [one["subject"].rpartition("/")[2] for one in changes]
+    return [change["subject"].rpartition("/")[2] for change in changes]
 
 
-def test_two_in_flight_of_which_the_first_begun_commits_last(
+def test_the_first_of_two_open_transactions_commits_last(
     committed: Database, connect: Callable[..., TestClient]
 ) -> None:
-    """On PostgreSQL the second commits while the first is open; on SQLite it waits. Nothing is lost on either."""
+    """On PostgreSQL the second commits while the first is open; on SQLite it waits. The feed has both."""
     reader = connect(("reviewer", "63"))
     cursor, seen = now(reader), []
 
     def poll() -> None:
         nonlocal cursor
-        found = page(reader, cursor)
-        seen.extend(codes(found["items"]))
-        cursor = found["next"]
+        result = page(reader, cursor)
+        seen.extend(codes(result["items"]))
+        cursor = result["next"]
 
     def second() -> None:
         with committed.writing() as session:
@@ -100,7 +100,7 @@ def write_and_fail(database: Database) -> None:
         raise ZeroDivisionError
 
 
-def test_what_is_rolled_back_leaves_no_gap(committed: Database, connect: Callable[..., TestClient]) -> None:
+def test_a_rollback_leaves_no_gap(committed: Database, connect: Callable[..., TestClient]) -> None:
     reader = connect(("reviewer", "63"))
     start = now(reader)
     heads = get_table(JournalHead)
@@ -126,7 +126,7 @@ def test_what_is_rolled_back_leaves_no_gap(committed: Database, connect: Callabl
 
 
 class Copy:
-    """What an integrator keeps: each subject as it was last read, brought up to date by the feed alone."""
+    """An integrator's copy: each subject as last read, updated by the feed alone."""
 
     def __init__(self, client: TestClient) -> None:
         self.client, self.cursor = client, now(client)
@@ -134,14 +134,14 @@ class Copy:
         self.seen: list[tuple[str, int]] = []
 
     def poll(self) -> None:
-        found = page(self.client, self.cursor, limit=7)
+        result = page(self.client, self.cursor, limit=7)
         paths = dict[str, None]()
-        for change in found["items"]:
+        for change in result["items"]:
             self.seen.append((change["subject"].split("/")[1], change["sequence"]))
             paths |= dict.fromkeys(paths_of(change["subject"]))
         for path in paths:
             self._read(path)
-        self.cursor = found["next"]
+        self.cursor = result["next"]
 
     def _read(self, path: str) -> None:
         reply = self.client.get(path)
@@ -152,7 +152,7 @@ class Copy:
 
 
 def paths_of(subject: str) -> list[str]:
-    """An action with its reports, and the plan above them: they show figures of one another."""
+    """Return the paths of an action, its reports and its plan: they show figures of one another."""
     steps = subject.split("/")
     if steps[0] != "plans":
         return []
@@ -166,26 +166,27 @@ def content(reply: httpx.Response) -> Any:
 
 
 def whole(client: TestClient) -> dict[str, Any]:
-    """Everything there is, read in full."""
-    found: dict[str, Any] = {}
+    """Read all resources in full."""
+    replies: dict[str, Any] = {}
     for plan in PLANS:
-        found[f"/v1/plans/{plan}"] = content(client.get(f"/v1/plans/{plan}"))
+        replies[f"/v1/plans/{plan}"] = content(client.get(f"/v1/plans/{plan}"))
         for line in walk(client, f"/v1/plans/{plan}/actions?limit=500"):
             action = f"/v1/plans/{plan}/actions/{line['code']}"
-            found[action] = content(client.get(action))
-            found[f"{action}/progress"] = content(client.get(f"{action}/progress"))
-    return found
+            replies[action] = content(client.get(action))
+            replies[f"{action}/progress"] = content(client.get(f"{action}/progress"))
+    return replies
 
 
 def shown(kept: dict[str, Any]) -> dict[str, Any]:
-    """What is kept, without what each caller may do with it."""
+    """Return the copy without `allowed`, which differs by caller."""
     return {
-        path: {name: value for name, value in one.items() if name != "allowed"} for path, one in kept.items()
+        path: {name: value for name, value in body.items() if name != "allowed"}
+        for path, body in kept.items()
     }
 
 
 def work(client: TestClient, number: int) -> set[int]:
-    """Creates, changes, reports, corrects, takes back, deletes; in its own lines and in one that all share."""
+    """Create, change, report, correct, withdraw and delete, in lines of its own and in one that all share."""
     at = f"/v1/plans/{PLANS[number % 2]}"
     own, shared = f"{at}/actions/W-{number}", f"{at}/actions/SHARED"
     q1, q2 = f"{own}/progress/2026-Q1", f"{own}/progress/2026-Q2"
@@ -211,7 +212,7 @@ def work(client: TestClient, number: int) -> set[int]:
     return {reply.status_code for reply in replies}
 
 
-def test_a_reader_who_polls_during_writers_ends_with_the_state_of_the_database(
+def test_a_reader_that_polls_during_writes_ends_with_the_state_of_the_database(
     committed: Database, connect: Callable[..., TestClient]
 ) -> None:
     writers = [connect(("administrator", "63")) for _ in range(WRITERS)]
@@ -231,17 +232,17 @@ def test_a_reader_who_polls_during_writers_ends_with_the_state_of_the_database(
         while not done.is_set():
             copy.poll()
             polls += 1
-            done.wait(0.02)  # what polls without a pause takes the processor from those who write
+            done.wait(0.02)  # polling without a pause would starve the writers
         return polls
 
     with ThreadPoolExecutor(WRITERS + len(copies)) as pool:
         reading = [pool.submit(read, copy) for copy in copies]
         writing = [pool.submit(begin, number) for number in range(WRITERS)]
         try:
-            statuses = set().union(*(one.result(PATIENCE * 3) for one in writing))
+            statuses = set().union(*(future.result(PATIENCE * 3) for future in writing))
         finally:
             done.set()
-        assert min(one.result(PATIENCE) for one in reading) > 1
+        assert min(future.result(PATIENCE) for future in reading) > 1
     assert statuses == {200, 201, 204, 409, 422}, statuses
 
     expected = shown(whole(reader))
@@ -251,7 +252,7 @@ def test_a_reader_who_polls_during_writers_ends_with_the_state_of_the_database(
         while page(copy.client, copy.cursor)["items"]:
             copy.poll()
         assert shown(copy.kept) == expected
-        for plan in PLANS:  # each change once, in its place, none missing
+        for plan in PLANS:  # each change once, in order
             numbers = [sequence for key, sequence in copy.seen if key == plan]
             with committed.read_session() as session:
                 rows = sa.select(sa.func.count()).where(journal.c.chain == f"plan:{plan}")

@@ -1,4 +1,4 @@
-"""What the feed tells whom: nothing of what one may not see, and what one sees when that changes."""
+"""The feed by scope: rows the reader may see, and the changes of that scope."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -47,7 +47,9 @@ def token(database: OneTransaction, app: FastAPI, portal: BlockingPortal) -> Cal
 
 def scope(changes: Any) -> list[tuple[str, Any, Any]]:
     return [
-        (one["region_code"], *one["changes"]["sees"]) for one in changes if one["kind"] == "scope.changed"
+        (change["region_code"], *change["changes"]["sees"])
+        for change in changes
+        if change["kind"] == "scope.changed"
     ]
 
 
@@ -56,20 +58,20 @@ def test_out_of_scope_shows_nothing_not_even_that_something_happened(
 ) -> None:
     writing_only = connect(("secretariat", "63.02"), scopes=(TokenScope.write,))
     others = [connect(("secretariat", "63.03")), connect(("secretariat", "63")), connect(("reader", "73"))]
-    before = [page(one) for one in (stranger, writing_only, *others)]
-    starts = [now(one) for one in (stranger, writing_only, *others)]
+    before = [page(client) for client in (stranger, writing_only, *others)]
+    starts = [now(client) for client in (stranger, writing_only, *others)]
     put(secretariat, "A-1", base=LEAN)
     secretariat.delete(f"{AT}/actions/A-1", headers=ANY)
-    for one, was, start in zip((stranger, writing_only, *others), before, starts, strict=True):
-        assert page(one) == was
-        assert page(one, start) == {"items": [], "next": start, "more": False}
-        assert page(one, region="63.02")["items"] == []
+    for client, was, start in zip((stranger, writing_only, *others), before, starts, strict=True):
+        assert page(client) == was
+        assert page(client, start) == {"items": [], "next": start, "more": False}
+        assert page(client, region="63.02")["items"] == []
     assert (before[0]["items"], before[1]["items"]) == ([], [])
-    # Reference data is everybody's who sees anything; tokens are not.
-    assert {one["region_code"] for one in before[2]["items"]} == {"0"}
+    # Reference data is visible to every reader; tokens are not.
+    assert {change["region_code"] for change in before[2]["items"]} == {"0"}
 
 
-def test_numbers_tell_nothing_of_what_happens_elsewhere(
+def test_sequence_numbers_reveal_nothing_of_other_regions(
     secretariat: TestClient, connect: Callable[..., TestClient]
 ) -> None:
     neighbour = connect(("secretariat", "63.03"))
@@ -77,9 +79,9 @@ def test_numbers_tell_nothing_of_what_happens_elsewhere(
     for n in range(3):
         put(secretariat, f"A-{n}", base=LEAN)
         (put_plan if n == 0 else retitle)(neighbour, OTHER)
-    found = page(secretariat, start)["items"]
-    first = found[0]["sequence"]
-    assert [one["sequence"] for one in found] == [first, first + 1, first + 2]
+    changes = page(secretariat, start)["items"]
+    first = changes[0]["sequence"]
+    assert [change["sequence"] for change in changes] == [first, first + 1, first + 2]
 
 
 def retitle(client: TestClient, plan: str) -> None:
@@ -87,7 +89,7 @@ def retitle(client: TestClient, plan: str) -> None:
     assert client.patch(f"/v1/plans/{plan}", json={"title": title}, headers=ANY).status_code == 200
 
 
-def test_principals_and_tokens_are_told_to_the_administrators_of_their_home_alone(
+def test_only_administrators_of_their_home_see_principals_and_tokens(
     secretariat: TestClient,
     connect: Callable[..., TestClient],
     token: Callable[..., TestClient],
@@ -111,18 +113,20 @@ def test_principals_and_tokens_are_told_to_the_administrators_of_their_home_alon
         ([("administrator", "63")], tuple(TokenScope), of_home),
         ([("administrator", "63.03")], tuple(TokenScope), set()),
     ):
-        found = [one for one in follow(connect(*roles, scopes=scopes)) if one["kind"] in private]
-        others = [one for one in found if not one["subject"].startswith("principals/administrator-63.03")]
-        assert {one["kind"] for one in others} == sees, roles
-        told = [one["version"] for one in others if one["kind"] == "membership.moved"]
-        assert set(told) <= {partner["version"]} == {2}, "the agency's own version"
+        changes = [change for change in follow(connect(*roles, scopes=scopes)) if change["kind"] in private]
+        others = [
+            change for change in changes if not change["subject"].startswith("principals/administrator-63.03")
+        ]
+        assert {change["kind"] for change in others} == sees, roles
+        versions = [change["version"] for change in others if change["kind"] == "membership.moved"]
+        assert set(versions) <= {partner["version"]} == {2}, "the agency's own version"
     for reader in (secretariat, operator):
-        assert {one["kind"] for one in follow(reader)} & private == set()
+        assert {change["kind"] for change in follow(reader)} & private == set()
         history = reader.get(f"/v1/regions/63.02/agencies/{PARTNER}/history").json()["items"]
-        assert [one["kind"] for one in history] == ["agency.created", "agency.changed"]
+        assert [change["kind"] for change in history] == ["agency.created", "agency.changed"]
 
 
-def test_regions_that_come_into_view_and_leave_it_are_named_in_their_place(
+def test_the_feed_names_regions_that_enter_and_leave_the_scope(
     secretariat: TestClient, connect: Callable[..., TestClient], token: Callable[..., TestClient]
 ) -> None:
     province = connect(("administrator", "63"))
@@ -133,14 +137,14 @@ def test_regions_that_come_into_view_and_leave_it_are_named_in_their_place(
     token("dasbor", ("reviewer", "63.03"), ("secretariat", "73.22"))
     put(secretariat, "A-2", base=LEAN)
     retitle(province, OTHER)
-    found = list(follow(reader, start, changes=True, limit=1))
-    # What happened in 63.02 is no longer his to know; that it left his view is. What came into view is shown whole.
-    assert [one["kind"] for one in found] == ["plan.created", *["scope.changed"] * 3, "plan.changed"]
-    assert scope(found) == [("63.02", "below", None), ("63.03", None, "below"), ("73.22", None, "region")]
-    assert {one["subject"] for one in found[1:4]} == {"me"}
-    assert [(one["sequence"], one["version"]) for one in found[1:4]] == [(1, 1), (2, 2), (3, 3)]
+    changes = list(follow(reader, start, changes=True, limit=1))
+    # The feed no longer shows changes of 63.02, but that it left the scope. It shows new regions whole.
+    assert [change["kind"] for change in changes] == ["plan.created", *["scope.changed"] * 3, "plan.changed"]
+    assert scope(changes) == [("63.02", "below", None), ("63.03", None, "below"), ("73.22", None, "region")]
+    assert {change["subject"] for change in changes[1:4]} == {"me"}
+    assert [(change["sequence"], change["version"]) for change in changes[1:4]] == [(1, 1), (2, 2), (3, 3)]
     assert reader.get("/v1/me").json()["memberships"][0]["region_code"] == "63.03"
-    # Read again what is named, and the copy is whole.
+    # A reader that fetches the named regions again has a whole copy.
     assert reader.get(AT).status_code == 404
     assert reader.get(f"/v1/plans/{OTHER}").json()["title"].endswith("x")
 
@@ -158,12 +162,12 @@ def test_a_scope_change_comes_through_every_filter_that_it_concerns(
     )
     starts = [now(reader, **query) for query in queries]
     token("dasbor", ("reader", "73.22"))
-    found = [
+    results = [
         scope(follow(reader, start, changes=True, **query))
         for start, query in zip(starts, queries, strict=True)
     ]
     left, came = ("63", "below", None), ("73.22", None, "below")
-    assert found == [[left], [left], [left], [came], [left, came]]
+    assert results == [[left], [left], [left], [came], [left, came]]
     for other in (token("lain", ("reader", "63")), connect(("administrator", "0"))):
         assert scope(follow(other, changes=True)) == []
 
@@ -174,7 +178,7 @@ def test_a_further_token_with_the_same_view_changes_nothing(token: Callable[...,
     start = now(reader)
     again = token(principal, ("reviewer", "63"), ("secretariat", "63.02"))
     third = token(principal)
-    assert {one.get("/v1/changes").headers["ETag"] for one in (reader, again, third)} == {
+    assert {client.get("/v1/changes").headers["ETag"] for client in (reader, again, third)} == {
         reader.get("/v1/changes").headers["ETag"]
     }
     assert page(again, start)["items"] == []
@@ -182,20 +186,20 @@ def test_a_further_token_with_the_same_view_changes_nothing(token: Callable[...,
     assert scope(follow(third, start, changes=True)) == [("0", None, "below")]
 
 
-def test_drafts_that_come_into_view_are_a_change_of_what_is_seen(
+def test_drafts_that_become_visible_are_a_scope_change(
     secretariat: TestClient, token: Callable[..., TestClient]
 ) -> None:
     reader = token("dasbor", ("reader", "63"))
     start = now(reader)
     assert reader.get(AT).status_code == 404
     token("dasbor", ("reader", "63"), ("secretariat", "63.02"))
-    created, found = follow(reader, start, changes=True)
+    created, change = follow(reader, start, changes=True)
     assert (created["kind"], created["subject"]) == ("plan.created", f"plans/{PLAN}")
-    assert (found["kind"], found["region_code"]) == ("scope.changed", "63.02")
-    assert found["changes"] == {"sees_drafts": [None, "region"]}
+    assert (change["kind"], change["region_code"]) == ("scope.changed", "63.02")
+    assert change["changes"] == {"sees_drafts": [None, "region"]}
     assert reader.get(AT).status_code == 200
     token("dasbor", ("reader", "63"))
-    assert [one["changes"] for one in follow(reader, start, changes=True)] == [
+    assert [item["changes"] for item in follow(reader, start, changes=True)] == [
         {"sees_drafts": [None, "region"]},
         {"sees_drafts": ["region", None]},
     ]
@@ -231,7 +235,7 @@ READER_02, TEAM_02, TEAM_63 = (
         ([Grant(Role.operator, "63.02", "A")], [Grant(Role.operator, "63.02", "B")], []),
     ],
 )
-def test_what_other_grants_change_of_what_is_seen(
+def test_a_change_of_grants_gives_these_scope_changes(
     before: list[Grant], after: list[Grant], expected: list[ScopeChange]
 ) -> None:
     assert find_scope_changes(before, after) == expected

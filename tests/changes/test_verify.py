@@ -1,4 +1,4 @@
-"""`rata verify`: a journal that was changed behind the service's back shows, and where."""
+"""`rata verify` finds tampering with the journal, and its place."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -29,7 +29,7 @@ _HERE = _table.c.chain == CHAIN
 
 @pytest.fixture
 def written(secretariat: TestClient) -> TestClient:
-    """Eight links: a plan, three actions, three writes of a report, an action that went."""
+    """Eight links: a plan, three actions, three writes of a report, a deleted action."""
     put(secretariat, "A-1", note="Kurung \\ “x” %_ 🌧")
     put_many(secretariat, [{"code": "A-2", **LEAN}, {"code": "A-3", **LEAN}])
     report(
@@ -52,7 +52,7 @@ def verdict(database: Database, chain: str | None = None) -> JournalCheck:
 
 
 def breaks(database: Database, chain: str | None = None) -> list[tuple[str, int]]:
-    return [(one.chain, one.position) for one in verdict(database, chain).breaks]
+    return [(row_break.chain, row_break.position) for row_break in verdict(database, chain).breaks]
 
 
 def tamper(database: Database, statement: Any) -> None:
@@ -62,17 +62,17 @@ def tamper(database: Database, statement: Any) -> None:
 
 def number_of(database: Database, position: int) -> int:
     with database.read_session() as session:
-        found = session.scalar(sa.select(_table.c.sequence).where(_HERE, _table.c.position == position))
-    assert found is not None
-    return found
+        number = session.scalar(sa.select(_table.c.sequence).where(_HERE, _table.c.position == position))
+    assert number is not None
+    return number
 
 
 def test_a_whole_journal_holds(written: TestClient, database: OneTransaction) -> None:
-    found = verdict(database)
+    result = verdict(database)
     with database.read_session() as session:
         rows = session.scalar(sa.select(sa.func.count()).select_from(_table))
         chains = session.scalar(sa.select(sa.func.count(sa.distinct(_table.c.chain))))
-    assert (found.breaks, found.rows, found.chains) == ([], rows, chains)
+    assert (result.breaks, result.rows, result.chains) == ([], rows, chains)
     assert verdict(database, CHAIN) == JournalCheck(1, 8, [])
     with pytest.raises(NotFound):
         verdict(database, "plan:63.02-1999")
@@ -87,7 +87,7 @@ def test_a_whole_journal_holds(written: TestClient, database: OneTransaction) ->
     ],
     ids=lambda values: next(iter(values)),
 )  # fmt: skip
-def test_a_row_that_was_changed_is_the_first_broken_link(
+def test_a_changed_row_is_the_first_broken_link(
     written: TestClient, database: OneTransaction, values: dict[str, Any]
 ) -> None:
     tamper(database, sa.update(_table).where(_HERE, _table.c.position == 5).values(**values))
@@ -97,17 +97,15 @@ def test_a_row_that_was_changed_is_the_first_broken_link(
     assert str(broken).startswith(f"{CHAIN}, link 5 (plans/63.02-2026")
 
 
-def test_a_row_that_was_changed_and_hashed_anew_breaks_the_next(
-    written: TestClient, database: OneTransaction
-) -> None:
+def test_a_changed_row_with_a_new_hash_breaks_the_next(written: TestClient, database: OneTransaction) -> None:
     for position, expected in ((5, (CHAIN, 6)), (8, (CHAIN, 8))):
         with database.writing() as session:
             rows = (
                 session.execute(sa.select(_table).where(_HERE).order_by(_table.c.position)).mappings().all()
             )
             row = {**rows[position - 1], "actor": "orang lain"}
-            said = {name: value for name, value in row.items() if name not in NOT_HASHED}
-            new = hash_link(rows[position - 2]["hash"], {**said, "at": row["at"].isoformat()})
+            values = {name: value for name, value in row.items() if name not in NOT_HASHED}
+            new = hash_link(rows[position - 2]["hash"], {**values, "at": row["at"].isoformat()})
             changed = sa.update(_table).where(_HERE, _table.c.position == position)
             session.execute(changed.values(actor="orang lain", hash=new))
         assert breaks(database) == [expected]
@@ -118,7 +116,7 @@ def test_a_row_that_was_changed_and_hashed_anew_breaks_the_next(
     assert breaks(database) == []
 
 
-def test_rows_taken_out_show_in_the_chain_and_in_the_feed(
+def test_removed_rows_show_in_the_chain_and_in_the_feed(
     written: TestClient, database: OneTransaction
 ) -> None:
     middle, last = number_of(database, 5), number_of(database, 8)
@@ -132,7 +130,7 @@ def test_rows_taken_out_show_in_the_chain_and_in_the_feed(
     assert breaks(database)[0] == (CHAIN, 1)
 
 
-def test_an_end_that_was_moved_shows(written: TestClient, database: OneTransaction) -> None:
+def test_a_moved_end_shows(written: TestClient, database: OneTransaction) -> None:
     head = sa.update(_heads).where(_heads.c.chain == CHAIN)
     tamper(database, head.values(position=7))
     assert breaks(database) == [(CHAIN, 8)]
@@ -166,7 +164,9 @@ def test_batches_end_where_chains_do_not(
 
 
 @pytest.mark.both_engines
-def test_what_is_written_meanwhile_is_left_out(committed: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_written_during_the_check_are_left_out(
+    committed: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another row of the same chain commits between any two reads."""
     number = iter(range(1000))
     read = queries._read_rows
@@ -186,7 +186,7 @@ def test_what_is_written_meanwhile_is_left_out(committed: Database, monkeypatch:
     assert next(number) > len(AGENCIES)
 
 
-def test_the_command_says_what_it_found_by_its_exit_code_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_reports_by_text_and_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     def command(*arguments: str) -> Any:
         return CliRunner().invoke(cli, ["verify", *arguments])
 

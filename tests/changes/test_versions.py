@@ -1,4 +1,4 @@
-"""Versions go on where a thing of the same address ended: as the kit counts them, and whatever clients do."""
+"""Versions continue after a deletion: the kit's count, and any sequence of client requests."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -37,12 +37,14 @@ def write(session: Any, subject: str, *versions: int) -> None:
     append(session, lock_chain(session, "things"), Author("test", datetime.now(UTC)), entries)
 
 
-def test_a_subject_without_a_row_goes_on_from_the_highest_of_its_journal(database: OneTransaction) -> None:
+def test_a_subject_without_a_row_continues_from_its_highest_version_in_the_journal(
+    database: OneTransaction,
+) -> None:
     with database.writing() as session:
         write(session, "things/fell", 1, 2, 6, 1, 2)
         write(session, "things/other", 9)
     with database.writing() as session:
-        write(session, "things/now", 4)  # of this transaction, not numbered yet
+        write(session, "things/now", 4)  # of this transaction, without a sequence number yet
         subjects = {name: f"things/{name}" for name in ("fell", "now", "new", "there")}
         assert assign_versions(session, subjects, {"there": Row(3), "unasked": Row(8)}) == {
             "fell": 7,
@@ -54,7 +56,7 @@ def test_a_subject_without_a_row_goes_on_from_the_highest_of_its_journal(databas
         assert assign_versions(session, {}, {}) == {}
 
 
-def test_many_subjects_cost_one_statement_and_none_where_the_rows_are_there(
+def test_many_subjects_take_one_statement_and_existing_rows_none(
     database: OneTransaction,
 ) -> None:
     for count in (1, 10, 1000):
@@ -75,8 +77,8 @@ def test_the_look_up_takes_the_index_of_subjects(database: OneTransaction) -> No
     if not database.is_sqlite:
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
     explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
-    asked = '[{"subject": "things/1"}]'
-    bound: Any = ("$.subject", asked) if database.is_sqlite else {"records": asked}
+    records = '[{"subject": "things/1"}]'
+    bound: Any = ("$.subject", records) if database.is_sqlite else {"records": records}
     plan = connection.exec_driver_sql(f"{explain} {statement}", bound)
     assert "ix_journal_subject_sequence" in str(plan.all())
 
@@ -86,7 +88,7 @@ def test_creating_many_again_takes_as_many_statements_as_one(
     secretariat: TestClient, database: OneTransaction, number: int
 ) -> None:
     def send(what: str, items: list[dict[str, Any]]) -> tuple[int, int, set[int]]:
-        """How many statements it took, how many of them looked into the journal, and the versions."""
+        """Return the counts of statements and of look-ups in the journal, and the versions."""
         database.statements.clear()
         done = secretariat.put(f"{AT}/{what}", json={"items": items}, headers=ANY)
         assert done.status_code == 200, done.text
@@ -97,7 +99,7 @@ def test_creating_many_again_takes_as_many_statements_as_one(
     lines = [{"code": code, **LEAN} for code in codes]
     reports = [{"action": code, "spent": 1} for code in codes]
     first = send("actions", lines), send("progress/2026-Q1", reports)
-    assert [one[1:] for one in first] == [(1, {1}), (1, {1})]
+    assert [counts[1:] for counts in first] == [(1, {1}), (1, {1})]
     for code in codes[:2]:
         secretariat.delete(f"{AT}/actions/{code}/progress/2026-Q1", headers=ANY)
         secretariat.delete(f"{AT}/actions/{code}", headers=ANY)
@@ -112,7 +114,7 @@ code, quarter, spent = st.sampled_from(CODES), st.sampled_from(QUARTERS), st.int
 
 
 class Writers(RuleBasedStateMachine):
-    """Clients who write, take back and write again, and keep every tag that they ever read."""
+    """Clients that write, delete and write again, and keep every tag that they ever read."""
 
     def __init__(self, client: TestClient, database: OneTransaction) -> None:
         super().__init__()
@@ -191,7 +193,7 @@ class Writers(RuleBasedStateMachine):
 
     @rule(data=st.data(), method=st.sampled_from(["PUT", "PATCH", "DELETE"]))
     def come_late(self, data: st.DataObject, method: str) -> None:
-        """Write with a tag of what is no longer there: never with success."""
+        """Write with the tag of a deleted resource: never a success."""
         if not self.tags:
             return
         path = data.draw(st.sampled_from(sorted(self.tags)))

@@ -1,4 +1,4 @@
-"""No reader of the feed loses a row or gets one twice, whatever it may see and whatever it asks for."""
+"""No reader of the feed loses a row or gets one twice, whichever its rights and filters."""
 
 import json
 from collections.abc import Sequence
@@ -29,8 +29,8 @@ from tests.changes.worlds import (
 from tests.database import rolled_back
 
 
-class Asked(NamedTuple):
-    """A feed: who reads it, by which filters, in pages of how many."""
+class Feed(NamedTuple):
+    """A feed by its reader, filters and page size."""
 
     actor: Actor
     filters: dict[str, Any]
@@ -38,7 +38,7 @@ class Asked(NamedTuple):
 
 
 class Reader:
-    """A reader of one feed that keeps what it read and where to go on."""
+    """A reader of one feed that keeps its items and its cursor."""
 
     def __init__(self, database: Database, actor: Actor, filters: dict[str, Any], limit: int) -> None:
         self._database, self._actor, self._filters, self._limit = database, actor, filters, limit
@@ -49,10 +49,10 @@ class Reader:
         """Read one page; True if it reports more."""
         query = ChangesQuery(after=self._cursor, limit=self._limit, **self._filters)
         with self._database.read_session() as session:
-            found = read_feed(session, self._actor, query, now=datetime.now(UTC), days=400)
-        self._cursor = found.next
-        self.items += [json.loads(item) for item in found.items]
-        return found.more
+            result = read_feed(session, self._actor, query, now=datetime.now(UTC), days=400)
+        self._cursor = result.next
+        self.items += [json.loads(item) for item in result.items]
+        return result.more
 
     def read_all(self) -> None:
         while self.read_page():
@@ -64,37 +64,35 @@ class Reader:
         assert self.items == []
 
 
-def known(database: Database, asked: Asked) -> list[Row]:
-    """The rows of the journal that the reader may know of, by the rule in plain Python."""
-    region, kinds = asked.filters["region"], asked.filters["kind"]
+def known(database: Database, feed: Feed) -> list[Row]:
+    """Return the rows of the journal that the reader may see, by the rule in plain Python."""
+    region, kinds = feed.filters["region"], feed.filters["kind"]
     return [
-        row
-        for row in whole_journal(database)
-        if may_know(asked.actor, row, region) and is_of_kind(row, kinds)
+        row for row in whole_journal(database) if may_know(feed.actor, row, region) and is_of_kind(row, kinds)
     ]
 
 
-def shown(rows: list[Row], asked: Asked) -> list[dict[str, Any]]:
-    """The rows as the feed shows them, their instant aside."""
-    beside = ("changes",) if asked.filters["changes"] else ()
-    names = ("kind", "region_code", "subject", "version", "actor", *beside)
+def shown(rows: list[Row], feed: Feed) -> list[dict[str, Any]]:
+    """Return the rows as the feed shows them, without their instant."""
+    optional = ("changes",) if feed.filters["changes"] else ()
+    names = ("kind", "region_code", "subject", "version", "actor", *optional)
     return [{"sequence": row["position"], **{name: row[name] for name in names}} for row in rows]
 
 
-feeds = st.lists(st.builds(Asked, readers, filters, st.integers(1, 5)), min_size=1, max_size=5)
+feeds = st.lists(st.builds(Feed, readers, filters, st.integers(1, 5)), min_size=1, max_size=5)
 
 
 class Readers:
-    """Three readers of the same feed: at once, page by page between the writes, and from half of the writes on."""
+    """Three readers of one feed: at once, a page after each write, and from half of the writes on."""
 
-    def __init__(self, database: Database, asked: Asked) -> None:
-        self._database, self._asked = database, asked
-        self._prompt, self._slow, self._late = (Reader(database, *asked) for _ in range(3))
+    def __init__(self, database: Database, feed: Feed) -> None:
+        self._database, self._feed = database, feed
+        self._prompt, self._slow, self._late = (Reader(database, *feed) for _ in range(3))
         self._before = 0
 
     def begin_late(self) -> None:
         self._late.begin_now()
-        self._before = len(known(self._database, self._asked))
+        self._before = len(known(self._database, self._feed))
 
     def read(self) -> None:
         self._prompt.read_all()
@@ -103,26 +101,26 @@ class Readers:
     def check(self) -> None:
         self._slow.read_all()
         self._late.read_all()
-        whole = shown(known(self._database, self._asked), self._asked)
+        whole = shown(known(self._database, self._feed), self._feed)
         expected = ((self._prompt, whole), (self._slow, whole), (self._late, whole[self._before :]))
         for reader, rows in expected:
             assert [{name: item[name] for name in item if name != "at"} for item in reader.items] == rows
 
 
-def check_webhook(database: Database, asked: Asked) -> None:
-    """What a webhook counts, of each stretch of the feed, and where it ends."""
-    watch = FeedFilter(asked.actor, asked.filters["region"], asked.filters["kind"])
-    rows = known(database, asked)
+def check_webhook(database: Database, feed: Feed) -> None:
+    """Compare what a webhook counts in each stretch of the feed, and where it ends."""
+    watch = FeedFilter(feed.actor, feed.filters["region"], feed.filters["kind"])
+    rows = known(database, feed)
     with database.read_session() as session:
         end = read_last_number(session)
         last = rows[-1] if rows else {"chain": "", "position": 0, "hash": ""}
         place = (last["chain"], last["position"], last["hash"])
         assert tuple(find_feed_end(session, watch)) == place
         for after, until in ((0, end), (end // 2, end), (0, end // 2)):
-            there = [row for row in rows if after < row["sequence"] <= until]
-            found = count_entries(session, watch, after=after, until=until)
-            assert (found.total, found.kinds) == (len(there), sorted({row["kind"] for row in there}))
-            assert found.last is None or found.last.hash == there[-1]["hash"]
+            expected = [row for row in rows if after < row["sequence"] <= until]
+            result = count_entries(session, watch, after=after, until=until)
+            assert (result.total, result.kinds) == (len(expected), sorted({row["kind"] for row in expected}))
+            assert result.last is None or result.last.hash == expected[-1]["hash"]
 
 
 ALL = {"kind": [], "changes": False}
@@ -138,15 +136,15 @@ def test_every_reader_gets_every_row_that_it_may_know_once_in_order(template: Da
 
 
 def try_worlds(template: Database, count: int, phases: Sequence[Phase] = tuple(Phase)) -> None:
-    """Read so many journals by so many readers by chance. To shrink one that fails takes minutes."""
+    """Read random journals by random readers. Shrinking a failure takes minutes."""
 
     @settings(max_examples=count, deadline=None, phases=phases)
     @given(feeds, st.lists(transactions, min_size=1, max_size=6))
-    @example([Asked(OF_PROVINCE, {**ALL, "region": NATION}, 1)], [NATION_FIRST])
-    def read_world(asked: list[Asked], written: list[list[Write]]) -> None:
+    @example([Feed(OF_PROVINCE, {**ALL, "region": NATION}, 1)], [NATION_FIRST])
+    def read_world(feeds: list[Feed], written: list[list[Write]]) -> None:
         with rolled_back(template) as database:
             empty_journal(database)
-            readers = [Readers(database, one) for one in asked]
+            readers = [Readers(database, feed) for feed in feeds]
             number = 0
             for n, rows in enumerate(written):
                 for reader in readers if n == len(written) // 2 else ():
@@ -157,7 +155,7 @@ def try_worlds(template: Database, count: int, phases: Sequence[Phase] = tuple(P
                     reader.read()
             for reader in readers:
                 reader.check()
-            for one in asked:
-                check_webhook(database, one)
+            for feed in feeds:
+                check_webhook(database, feed)
 
     read_world()

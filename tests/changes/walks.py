@@ -30,14 +30,14 @@ OF_QUARTER: dict[str, Any] = {
 
 
 class Walk:
-    """The team of a regency, its chair and its reviewer, who take one step at a time."""
+    """The team of a regency, its chair and its reviewer, taking one step at a time."""
 
     def __init__(self, movers: Movers, random: Random) -> None:
         self._movers, self._random = movers, random
         self.team: TestClient = movers.team
 
     def take(self, name: str) -> httpx.Response:
-        """Take the step of that name, with what follows its colon or by chance; the reply may be a refusal."""
+        """Take the named step with the argument after its colon or a random one; the service may refuse it."""
         step, _, chosen = name.partition(":")
         reply: httpx.Response = getattr(self, f"_{step}")(*([chosen] if chosen else []))
         assert reply.status_code < 500, reply.text
@@ -84,7 +84,7 @@ class Walk:
         }
         return self.team.put(f"{AT}/overlaps/{PAIR}/explanation", json=content, headers=ANY)
 
-    # What is reported
+    # Reports
 
     def _report(self, code: str | None = None) -> httpx.Response:
         item = {"action": code or self._random.choice(LINES), "spent": self._some() // 10}
@@ -168,7 +168,7 @@ WAY = """
     quarter:submit quarter:return quarter:submit quarter:verify quarter:freeze quarter:correct agency
     retire:retire retire:restore amend discard close
 """.split()  # noqa: SIM905
-"""A way through every move, with an amendment that is discarded once it was returned and others that are adopted."""
+"""A way through every move, with an amendment that is returned and discarded, and others that are adopted."""
 
 BEGIN = ("create_plan", "line:A-1", "line:A-2")
 
@@ -176,4 +176,4 @@ STEPS = """
     edit line delete_line report report delete_report part quarter quarter extend agency retire explain
     submit submit return endorse endorse adopt adopt amend draft draft_line draft_removal discard
 """.split()  # noqa: SIM905
-"""What a walk by chance takes its steps from; the frequent ones twice."""
+"""The steps of a random walk; frequent ones twice."""

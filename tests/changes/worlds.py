@@ -1,4 +1,4 @@
-"""Journals and readers by chance, and in plain Python the rule of who may know which row of the journal.
+"""Random journals and readers, and in plain Python the rule that decides which rows a reader may see.
 
 The rule here is written from the documentation alone, so it judges the SELECTs of the feed.
 """
@@ -21,12 +21,12 @@ Row = dict[str, Any]
 NATION = "0"
 REGIONS = (NATION, "63", "63.02", "63.02.01", "63.03", "73", "73.22")
 READERS = ("dasbor", "opd")
-"""Principals: the first reads, the other has chains of its own that the first may not know."""
+"""Principals: the first reads, the other has private chains that the first may not see."""
 KINDS = ("plan.created", "plan.changed", "action.changed", "action.deleted", "reference.loaded")
 ROLES_BELOW = {"reader", "reviewer", "administrator"}
 
 
-# What is written
+# Writes
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def _digest(principal: str) -> str:
     return sha256(principal.encode()).hexdigest()[:40]
 
 
-def _written(shape: str, region: str, kind: str, principal: str, is_draft: bool) -> Write:
-    """A row as the service writes it: the nation has no drafts, and a private chain has neither."""
+def _build_write(shape: str, region: str, kind: str, principal: str, is_draft: bool) -> Write:
+    """Return a row as the service writes it: neither the nation nor a private chain has drafts."""
     chain = {
         "plan": f"plan:{region}-2026",
         "amendment": f"amendment:{region}-2026",
@@ -61,7 +61,7 @@ def _written(shape: str, region: str, kind: str, principal: str, is_draft: bool)
 _SHAPES = ("plan", "plan", "plan", "amendment", "access", "principal", "webhook", "scope")
 
 writes = st.builds(
-    _written,
+    _build_write,
     st.sampled_from(_SHAPES),
     st.sampled_from(REGIONS),
     st.sampled_from(KINDS),
@@ -77,7 +77,7 @@ scopes = st.sampled_from(
     (_EVERY_SCOPE, _EVERY_SCOPE, frozenset({TokenScope.read}), frozenset({TokenScope.write}))
 )
 readers = st.builds(
-    lambda held, scopes: Actor(READERS[0], "token", scopes, tuple(held)),
+    lambda grants, scopes: Actor(READERS[0], "token", scopes, tuple(grants)),
     st.lists(grants, max_size=3),
     scopes,
 )
@@ -97,7 +97,7 @@ def empty_journal(database: Database) -> None:
 
 
 def write_all(database: Database, rows: list[Write], first: int) -> None:
-    """Write the rows in one transaction; each has an address of its own, numbered from `first`."""
+    """Write the rows in one transaction, each with an address of its own, numbered from `first`."""
     author = Author("writer", datetime.now(UTC))
     with database.writing() as session:
         for n, row in enumerate(rows, first):
@@ -107,13 +107,13 @@ def write_all(database: Database, rows: list[Write], first: int) -> None:
 
 
 def whole_journal(database: Database) -> list[Row]:
-    """Every row in the order of the commits."""
+    """Return every row in the order of the commits."""
     table = get_table(JournalRow)
     with database.read_session() as session:
         return [dict(row) for row in session.execute(sa.select(table).order_by(table.c.sequence)).mappings()]
 
 
-# Who may know it
+# Rights
 
 
 def _is_within(region: str, ancestor: str) -> bool:
@@ -131,7 +131,7 @@ def _administers(actor: Actor, region: str) -> bool:
 
 
 def may_know(actor: Actor, row: Row, region: str | None) -> bool:
-    """Whether a reader of the feed of a region may know of a row."""
+    """True if a reader of the feed of a region may see a row."""
     if TokenScope.read not in actor.scopes:
         return False
     chain, home = str(row["chain"]), str(row["region_code"])
@@ -153,5 +153,5 @@ def may_know(actor: Actor, row: Row, region: str | None) -> bool:
 
 def is_of_kind(row: Row, kinds: list[str]) -> bool:
     kind = str(row["kind"])
-    is_named = any(kind == one or kind.startswith(f"{one}.") for one in kinds)
+    is_named = any(kind == name or kind.startswith(f"{name}.") for name in kinds)
     return not kinds or kind == "scope.changed" or is_named
