@@ -1,4 +1,4 @@
-"""A service that listens, made once for the tests of a module."""
+"""A fixture: a service on a port, one for each module of tests."""
 
 from collections.abc import Iterator
 

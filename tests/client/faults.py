@@ -1,4 +1,4 @@
-"""A line that does to answers whatever lines do: drops, resets and delays them, loses bytes or changes them."""
+"""A proxy that injects faults into replies: it drops, resets, delays, cuts and changes them."""
 
 import contextlib
 import random
@@ -11,24 +11,24 @@ from collections.abc import Callable
 from tests.client.world import Line
 
 Fault = Callable[[bytes, int], bytes]
-"""What becomes of a piece that begins at that place of the answers of a connection."""
+"""A fault maps (piece of a connection's replies, its offset) to the piece that passes."""
 
 
 class Dropped(Exception):
-    """From here on nothing passes."""
+    """The end of a connection: nothing more passes."""
 
 
 class Reset(Dropped):
-    """And the other side is told so harshly."""
+    """The end of a connection by a reset."""
 
 
 class FaultyLine(Line):
-    """Draws a fault for each connection, of all kinds in turn, until it is mended; a seed gives the same ones."""
+    """A proxy that draws a fault for each connection, each kind in turn; a seed repeats them."""
 
     def __init__(self, port: int, seed: int, size: int) -> None:
         self._chance, self._size = random.Random(seed), size
         self.is_bad, self.is_plain = True, False
-        """Plain: it lets nobody compress."""
+        """If True, the proxy removes Accept-Encoding."""
         self.drawn: set[str] = set()
         self._next: list[str] = []
         super().__init__(port)
@@ -37,7 +37,7 @@ class FaultyLine(Line):
         if not self.is_bad:
             return _nothing
         chance = self._chance
-        # heads of answers are shorter than a kilobyte, and a third of what can go wrong goes wrong there
+        # heads of replies are shorter than a kilobyte, and a third of the faults hits them
         at = chance.randrange(1000) if chance.random() < 0.3 else chance.randrange(self._size)
         faults = {
             "drop": _ends(at, Dropped),
@@ -66,9 +66,9 @@ class FaultyLine(Line):
                 caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             except (Dropped, OSError):
                 pass
-            for one in (caller, service):
+            for side in (caller, service):
                 with contextlib.suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
+                    side.shutdown(socket.SHUT_RDWR)
             asking.join(5)
 
     def _ask(self, caller: socket.socket, service: socket.socket) -> None:

@@ -1,7 +1,7 @@
-"""A quarter pulled again and again over a line that does everything wrong, by processes that are killed.
+"""Pulls over a faulty line, by processes that the test kills.
 
-Under the name stands nothing, what was there, or what the service has, at every instant at which one may look.
-Small in the suite; `make proofs GROUP=faults` does hundreds.
+At every instant the file is absent, unchanged, or equal to the service's. A few runs in the suite;
+`make proofs GROUP=faults` does hundreds.
 """
 
 import os
@@ -28,15 +28,15 @@ pytestmark = pytest.mark.one_engine
 RUNS = 4
 PERIOD, PLAN = "2026-Q2", "63.02-2026"
 FORMATS = ("ndjson", "csv", "parquet", "xlsx")
-"""As they are sent; a file of tables is made of the first, and tried in `test_tables`."""
+"""Formats that the service sends; `test_tables` covers a file of tables, built from the first."""
 LINES = 60
 ONE_TRY = Patience(total=30, chance=lambda low, high: 99.0)
-"""Gives up at the first cut."""
+"""Give up at the first cut."""
 
 
 @pytest.fixture(scope="module")
 def token(served: Served) -> str:
-    """Of a reader of the province, for whom there is a plan of a hundred kilobytes, also when compressed."""
+    """A token of a reader of the province, with a plan of a hundred kilobytes, also when compressed."""
     chance = random.Random(1)
     with served.writer() as writer:
         assert writer.put(f"/v1/plans/{PLAN}", json={"title": "RAT"}).status_code == 201
@@ -45,7 +45,7 @@ def token(served: Served) -> str:
     return served.token(("reviewer", "63"))
 
 
-def test_whatever_happens_on_the_way_no_wrong_file_is_ever_left(
+def test_no_fault_of_the_line_leaves_a_wrong_file(
     served: Served, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pull_over_faults(served, token, tmp_path, monkeypatch, RUNS)
@@ -54,8 +54,8 @@ def test_whatever_happens_on_the_way_no_wrong_file_is_ever_left(
 def pull_over_faults(
     served: Served, token: str, folder: Path, monkeypatch: pytest.MonkeyPatch, runs: int
 ) -> None:
-    """Pull so often over a line with faults, and look at what is in the folder after each attempt."""
-    monkeypatch.setattr(service, "TIMEOUT", httpx.Timeout(0.3))  # what was lost on the way is waited for
+    """Pull so many times over a line with faults; check the folder after each attempt."""
+    monkeypatch.setattr(service, "TIMEOUT", httpx.Timeout(0.3))  # a lost piece costs this wait
     chance = random.Random(3)
     with (
         served.writer() as writer,
@@ -87,13 +87,13 @@ def pull_over_faults(
             with Rata(line.url, token, patience=IMPATIENT) as good:
                 good.pull(PERIOD, folder, region="63", format=form)
             assert file.read_bytes() == now
-            left = {one.name for one in folder.iterdir() if one.name.startswith(file.name)}
+            left = {entry.name for entry in folder.iterdir() if entry.name.startswith(file.name)}
             assert left == {file.name, f"{file.name}.json"}
     assert len(line.drawn) == 6
 
 
 def content(served: Served, token: str, form: str) -> bytes:
-    """What the service has, asked by nothing of the client: of NDJSON without its end."""
+    """Read the file without the client; of NDJSON without its end."""
     headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
     reply = httpx.get(
         f"{served.url}/v1/pulls/{PERIOD}.{form}", params={"region": "63"}, headers=headers, timeout=60
@@ -104,7 +104,7 @@ def content(served: Served, token: str, form: str) -> bytes:
 
 @contextmanager
 def processes(url: str, token: str, folder: Path) -> Iterator[object]:
-    """`run_and_kill(format, seconds)`: a process that pulls, and is killed then if it has not ended."""
+    """Yield `run_and_kill(format, seconds)`: start a pull in a process and kill it after so many seconds."""
     pipe, settings = subprocess.PIPE, environment(RATA_SERVER=url, RATA_TOKEN=token)
     words = [sys.executable, "-c", _PULL, PERIOD, str(folder)]
     with subprocess.Popen(words, cwd=ROOT, env=settings, stdin=pipe, stdout=pipe, text=True) as starter:
@@ -116,7 +116,7 @@ def processes(url: str, token: str, folder: Path) -> Iterator[object]:
             starter.stdin.flush()
             puller = int(starter.stdout.readline())
             time.sleep(seconds)
-            os.kill(puller, signal.SIGKILL)  # it is there until the starter has told how it ended
+            os.kill(puller, signal.SIGKILL)  # the process remains until the starter has reported its end
             starter.stdin.write("\n")
             starter.stdin.flush()
             starter.stdout.readline()
@@ -124,8 +124,8 @@ def processes(url: str, token: str, folder: Path) -> Iterator[object]:
         yield run_and_kill
 
 
-#: Starts a process that pulls for each line it reads, tells which, and after another line that it ended. Python is
-#: loaded once.
+#: For each line it reads it forks a process that pulls and prints its id; after another line it waits for the end.
+#: Python is loaded once.
 _PULL = """
 import os, sys
 from app.client import cli

@@ -1,4 +1,4 @@
-"""A copy kept by the feed: equal to the service after whatever happened, and at whatever instant it was killed."""
+"""A copy kept by the feed equals the service, even after kills at any instant."""
 
 import ast
 import json
@@ -48,7 +48,7 @@ AT = f"/v1/plans/{PLAN}"
 
 @pytest.fixture
 def at_work(served: Served) -> Iterator[httpx.Client]:
-    """The secretariat of a regency, whose plan has three lines."""
+    """The secretariat of a regency whose plan has three lines."""
     with served.writer() as writer:
         if writer.get(AT).status_code == 404:
             send(writer, "PUT", AT, {"title": "RAT"})
@@ -63,58 +63,60 @@ def token(served: Served) -> str:
 
 @pytest.fixture
 def rata(served: Served, token: str) -> Iterator[Rata]:
-    with client_of(served, token) as found:
-        yield found
+    with client_of(served, token) as client:
+        yield client
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Iterator[Copy]:
-    found = Copy(str(tmp_path / "copy.db"))
-    yield found
-    found.close()
+    copy = Copy(str(tmp_path / "copy.db"))
+    yield copy
+    copy.close()
 
 
-def send(who: httpx.Client, method: str, path: str, body: Any = None, **headers: str) -> Any:
-    done = who.request(method, path, json=body, headers=headers)
+def send(client: httpx.Client, method: str, path: str, body: Any = None, **headers: str) -> Any:
+    done = client.request(method, path, json=body, headers=headers)
     assert done.status_code in (200, 201, 204), (path, done.text)
     return done
 
 
-def put(who: httpx.Client, *codes: str, **changes: Any) -> None:
+def put(client: httpx.Client, *codes: str, **changes: Any) -> None:
     items = [{**LEAN, "code": code, **changes} for code in codes]
-    send(who, "PUT", f"{AT}/actions", {"items": items}, **ANY)
+    send(client, "PUT", f"{AT}/actions", {"items": items}, **ANY)
 
 
 def source(rata: Rata, region: str = "63") -> dict[str, Any]:
-    """What the service has, by address, read by nothing of the follower."""
-    found: dict[str, Any] = {}
+    """Read the service's resources by address, without the follower."""
+    resources: dict[str, Any] = {}
     for plan in rata.pages("/v1/plans", region=region):
         at = f"plans/{plan['plan']}"
-        found[at] = plan
+        resources[at] = plan
         for action in rata.pages(f"/v1/{at}/actions"):
-            found[f"{at}/actions/{action['code']}"] = action
+            resources[f"{at}/actions/{action['code']}"] = action
         for quarter in (1, 2, 3, 4):
             for report in rata.pages(f"/v1/{at}/progress/{plan['year']}-Q{quarter}"):
-                found[f"{at}/actions/{report['action']}/progress/{report['period']}"] = report
+                resources[f"{at}/actions/{report['action']}/progress/{report['period']}"] = report
     for place in rata.pages("/v1/regions", within=None if region == "0" else region):
         if place["level"] in ("province", "regency"):
             at = f"regions/{place['code']}/agencies"
             with suppress(Refused):  # out of sight
-                found |= {f"{at}/{one['code']}": one for one in rata.pages(f"/v1/{at}")}
+                resources |= {f"{at}/{item['code']}": item for item in rata.pages(f"/v1/{at}")}
     for noun in ("meetings", "commitments"):
-        for one in rata.pages(f"/v1/{noun}", region=region):
-            kept = {name: value for name, value in one.items() if name not in ("overdue", "days_overdue")}
-            found[f"regions/{one['region_code']}/{noun}/{one['code']}"] = kept
-    for one in rata.pages("/v1/targets", region=region):
-        found[f"regions/{one['region_code']}/indicators/{one['indicator']}/targets/{one['year']}"] = one
-    return found
+        for item in rata.pages(f"/v1/{noun}", region=region):
+            content = {name: value for name, value in item.items() if name not in ("overdue", "days_overdue")}
+            resources[f"regions/{item['region_code']}/{noun}/{item['code']}"] = content
+    for item in rata.pages("/v1/targets", region=region):
+        resources[f"regions/{item['region_code']}/indicators/{item['indicator']}/targets/{item['year']}"] = (
+            item
+        )
+    return resources
 
 
 def kept(copy: Copy) -> dict[str, Any]:
-    return {one.address: one.body for one in copy.resources()}
+    return {resource.address: resource.body for resource in copy.resources()}
 
 
-def test_a_copy_is_what_the_service_has_after_whatever_happened(
+def test_a_copy_equals_the_service_after_every_change(
     rata: Rata, at_work: httpx.Client, served: Served, copy: Copy
 ) -> None:
     follower = Follower(rata, copy, region="63")
@@ -128,7 +130,7 @@ def test_a_copy_is_what_the_service_has_after_whatever_happened(
     steps = [
         lambda: send(at_work, "PUT", report, {"spent": 40}),
         lambda: put(at_work, "A-1", allocation=300, budget_lines=[{"funding_source": "APBD", "amount": 300}]),
-        lambda: put(at_work, *[f"B-{n}" for n in range(30)]),  # more than are read one by one
+        lambda: put(at_work, *[f"B-{n}" for n in range(30)]),  # more than the follower reads one by one
         lambda: send(at_work, "PATCH", AT, {"title": "Lain"}, **ANY),
         lambda: send(at_work, "DELETE", report, **ANY),
         lambda: send(at_work, "DELETE", f"{AT}/actions/A-2", **ANY),
@@ -144,17 +146,17 @@ def test_a_copy_is_what_the_service_has_after_whatever_happened(
         if number % 6 == 5:
             follower.catch_up()
             assert kept(copy) == source(rata), number
-    assert {one.kind for one in copy.resources()} == KINDS.keys() - {"progress"}
+    assert {resource.kind for resource in copy.resources()} == KINDS.keys() - {"progress"}
     send(at_work, "DELETE", "/v1/plans/63.02-2027/actions/X", **ANY)
     send(at_work, "DELETE", "/v1/plans/63.02-2027", **ANY)
     assert follower.catch_up().gone == 2
     assert kept(copy) == source(rata)
-    assert follower._find_unequal_plans("2026-Q2") == []  # the digests alone tell so
+    assert follower._find_unequal_plans("2026-Q2") == []  # the digests alone show it
     assert follower.verify("2026-Q2") == []
 
 
-def test_a_year_of_a_regency_seen_by_a_reader_who_sees_no_drafts(served: Served, copy: Copy) -> None:
-    """Adopted, reported, frozen, amended: a plan comes into view with lines of which nothing was told."""
+def test_a_year_of_a_regency_followed_without_drafts(served: Served, copy: Copy) -> None:
+    """Adopted, reported, frozen, amended: a plan becomes visible with lines that the feed never listed."""
     with ExitStack() as opened:
 
         def connect(*roles: Any) -> Any:
@@ -171,12 +173,14 @@ def test_a_year_of_a_regency_seen_by_a_reader_who_sees_no_drafts(served: Served,
             follower.catch_up()
         assert kept(copy) == source(rata)
         assert len(list(copy.resources("progress"))) == 3
-        # the digest of a frozen quarter is of what was frozen; what is in force is then looked at itself
+        # the digest of a frozen quarter covers the frozen figures; the reader compares those in force itself
         assert follower._find_unequal_plans("2025-Q1") == [regency.plan.removeprefix("/v1/")]
         assert follower.verify("2025-Q1") == []
 
 
-def test_what_comes_into_view_and_leaves_it(served: Served, at_work: httpx.Client, copy: Copy) -> None:
+def test_the_copy_gains_and_loses_regions_with_the_scope(
+    served: Served, at_work: httpx.Client, copy: Copy
+) -> None:
     principal = f"salinan-{time.monotonic_ns()}"
 
     def token(*roles: tuple[str, str]) -> str:
@@ -204,11 +208,13 @@ def test_what_comes_into_view_and_leaves_it(served: Served, at_work: httpx.Clien
         assert AT.removeprefix("/v1/") in kept(copy)
 
 
-def test_left_behind_by_the_feed_it_reads_all_anew(rata: Rata, at_work: httpx.Client, tmp_path: Path) -> None:
+def test_a_follower_with_a_lost_cursor_reads_everything_again(
+    rata: Rata, at_work: httpx.Client, tmp_path: Path
+) -> None:
     copy = Copy(str(tmp_path / "copy.db"))
     follower = Follower(rata, copy, region="63")
     follower.catch_up()
-    # of a backup that was restored since
+    # the cursor of a backup restored since
     gone = encode_cursor(FeedPosition(f"plan:{PLAN}", 10**6, "f" * 16), ["63", []])
     with sqlite3.connect(tmp_path / "copy.db") as connection:
         connection.execute("UPDATE cursor SET value = ?", (gone,))
@@ -229,8 +235,8 @@ def test_verifying_finds_what_differs(rata: Rata, token: str, at_work: httpx.Cli
         connection.execute("DELETE FROM resource WHERE address LIKE '%/A-1'")
         connection.execute("UPDATE resource SET address = address || 'x' WHERE address LIKE '%/A-3'")
     connection.close()
-    found = [(one.what, one.address) for one in follower.verify("2026-Q1")]
-    assert found == [
+    differences = [(difference.what, difference.address) for difference in follower.verify("2026-Q1")]
+    assert differences == [
         ("missing", f"plans/{PLAN}/actions/A-1"),
         ("missing", f"plans/{PLAN}/actions/A-3"),
         ("surplus", f"plans/{PLAN}/actions/A-3x"),
@@ -238,22 +244,22 @@ def test_verifying_finds_what_differs(rata: Rata, token: str, at_work: httpx.Cli
     copy.close()
     settings = {"RATA_SERVER": rata.base_url, "RATA_TOKEN": token}
     words = ["follow", str(path), "--region", "63", "--verify", "2026-Q1", "--lang", "en"]
-    told = run_command(*words, **settings)
-    assert (told.exit_code, "not the same" in told.stderr) == (5, True)
-    assert f"surplus\t/v1/plans/{PLAN}/actions/A-3x\n" in told.stdout
+    ended = run_command(*words, **settings)
+    assert (ended.exit_code, "not the same" in ended.stderr) == (5, True)
+    assert f"surplus\t/v1/plans/{PLAN}/actions/A-3x\n" in ended.stdout
     other = run_command("follow", path, "--once", **settings, LANG=None, LC_ALL=None)
     assert (other.exit_code, "wilayah 63" in other.stderr) == (2, True)
 
 
-def test_a_service_that_is_away_is_told_and_asked_again(copy: Copy) -> None:
+def test_the_follower_reports_an_unreachable_service_and_retries(copy: Copy) -> None:
     def away(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("away")
 
-    told: list[int] = []
+    exit_codes: list[int] = []
 
     def failed(error: Unreachable) -> None:
-        told.append(error.exit_code)
-        if len(told) == 3:
+        exit_codes.append(error.exit_code)
+        if len(exit_codes) == 3:
             raise KeyboardInterrupt
 
     transport = httpx.MockTransport(away)
@@ -262,11 +268,11 @@ def test_a_service_that_is_away_is_told_and_asked_again(copy: Copy) -> None:
         pytest.raises(KeyboardInterrupt),
     ):
         Follower(rata, copy).run(pause=0, failed=failed)
-    assert told == [4, 4, 4]
+    assert exit_codes == [4, 4, 4]
 
 
 def test_a_proxy_that_says_404_deletes_nothing(copy: Copy) -> None:
-    """Only the service itself knows what is gone."""
+    """Only a 404 of the service itself deletes a resource."""
     plan = {"plan": "63.02-2026", "region_code": "63.02", "year": 2026, "version": 1}
     listed = {
         "/v1/changes": {"items": [], "next": "a", "more": False},
@@ -274,8 +280,8 @@ def test_a_proxy_that_says_404_deletes_nothing(copy: Copy) -> None:
     }
 
     def answer(request: httpx.Request) -> httpx.Response:
-        found = listed.get(request.url.path)
-        return httpx.Response(404, text="nginx") if found is None else httpx.Response(200, json=found)
+        items = listed.get(request.url.path)
+        return httpx.Response(404, text="nginx") if items is None else httpx.Response(200, json=items)
 
     transport = httpx.MockTransport(answer)
     with (
@@ -286,7 +292,7 @@ def test_a_proxy_that_says_404_deletes_nothing(copy: Copy) -> None:
     assert copy.pending() == "regions/63"
 
 
-def test_one_follower_a_copy_and_one_source(rata: Rata, at_work: httpx.Client, tmp_path: Path) -> None:
+def test_a_copy_has_one_follower_and_one_source(rata: Rata, at_work: httpx.Client, tmp_path: Path) -> None:
     path = str(tmp_path / "copy.db")
     copy, other = Copy(path), Copy(path)
     Follower(rata, copy, region="63").catch_up()
@@ -314,7 +320,7 @@ def test_one_follower_a_copy_and_one_source(rata: Rata, at_work: httpx.Client, t
             Copy(url)
 
 
-def test_a_copy_in_an_empty_database_of_any_kind_and_in_no_other(
+def test_a_copy_needs_an_empty_database_of_any_kind(
     served: Served, rata: Rata, at_work: httpx.Client, tmp_path: Path
 ) -> None:
     own = served.database.url.render_as_string(hide_password=False)
@@ -328,13 +334,13 @@ def test_a_copy_in_an_empty_database_of_any_kind_and_in_no_other(
             follower.catch_up()
             put(at_work, "A-9")
             follower.catch_up()
-            assert kept(copy).keys() == {one for one in source(rata, "63.02") if "63.02" in one}
+            assert kept(copy).keys() == {address for address in source(rata, "63.02") if "63.02" in address}
         with closing(Copy(url)) as copy:
             assert kept(copy)
 
 
-def test_shapes_of_lists_and_of_single_resources_agree(root: Path) -> None:
-    """What is kept of a resource is what its list shows: else a copy would depend on the way it was read."""
+def test_lists_and_single_resources_have_the_same_shapes(root: Path) -> None:
+    """A copy keeps the shape of the list, so it does not depend on the way a resource came."""
     document = json.loads((root / "openapi" / "rata.v1.json").read_bytes())
     lists = {
         "plan": ("/v1/plans", "/v1/plans/{plan}"),
@@ -352,29 +358,29 @@ def test_shapes_of_lists_and_of_single_resources_agree(root: Path) -> None:
 
     def fields(path: str) -> dict[str, Any]:
         reply = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
-        found: dict[str, Any] = document["components"]["schemas"][reply["$ref"].rpartition("/")[2]][
+        schema: dict[str, Any] = document["components"]["schemas"][reply["$ref"].rpartition("/")[2]][
             "properties"
         ]
-        return found
+        return schema
 
-    for name, (many, one) in lists.items():
+    for name, (many, single) in lists.items():
         item = fields(many)["items"]["items"]["$ref"].rpartition("/")[2]
         shown = document["components"]["schemas"][item]["properties"].keys()
-        assert fields(one).keys() - KINDS[name].omitted == shown - KINDS[name].omitted, name
-        assert find_kind(one.removeprefix("/v1/").replace("{", "").replace("}", "")) is KINDS[name]
+        assert fields(single).keys() - KINDS[name].omitted == shown - KINDS[name].omitted, name
+        assert find_kind(single.removeprefix("/v1/").replace("{", "").replace("}", "")) is KINDS[name]
 
 
-# Killed
+# Kills
 
 
-def test_killed_at_any_instant_it_ends_equal_to_the_source(
+def test_a_follower_killed_at_any_instant_ends_equal_to_the_source(
     served: Served, token: str, at_work: httpx.Client, rata: Rata, tmp_path: Path
 ) -> None:
     follow_and_kill(served, token, rata, tmp_path, KILLS)
 
 
 def follow_and_kill(served: Served, token: str, rata: Rata, folder: Path, kills: int) -> None:
-    """Kill a follower again and again while others write, then let one end and compare its copy with the source."""
+    """Kill a follower repeatedly during writes, then let one finish and compare its copy with the source."""
     done = threading.Event()
 
     def write() -> None:
@@ -411,7 +417,7 @@ def follow_and_kill(served: Served, token: str, rata: Rata, folder: Path, kills:
                 starter.stdin.write("go\n")
                 starter.stdin.flush()
                 follower = int(starter.stdout.readline())
-                time.sleep(0.3 * chance.random() ** 2)  # mostly while it is at work
+                time.sleep(0.3 * chance.random() ** 2)  # mostly while it works
                 os.kill(follower, signal.SIGKILL)
                 assert starter.stdout.readline() == f"{signal.SIGKILL.value}\n"
     finally:
@@ -428,7 +434,7 @@ def follow_and_kill(served: Served, token: str, rata: Rata, folder: Path, kills:
     assert verified.exit_code == 0, verified.stderr
 
 
-#: Starts a process that follows for each line it reads, tells which, and by what it ended. Python is loaded once.
+#: For each line it reads it forks a process that follows, prints its id and how it ended. Python is loaded once.
 _FOLLOW = """
 import os, sys
 from app.client import cli, copy, follow
@@ -442,8 +448,8 @@ for _ in sys.stdin:
 """
 
 
-def test_the_client_needs_what_its_package_asks_for(root: Path) -> None:
-    """The folder is also a package of its own, which brings along its declared dependencies and nothing else."""
+def test_the_client_imports_its_declared_dependencies_alone(root: Path) -> None:
+    """The client's folder is also a package of its own, with no more than its declared dependencies."""
     folder = root / "app" / "client"
     trees = [ast.parse(file.read_text()) for file in folder.glob("*.py")]
     nodes = [node for tree in trees for node in ast.walk(tree)]
@@ -452,5 +458,5 @@ def test_the_client_needs_what_its_package_asks_for(root: Path) -> None:
     modules = {node.module or "" for node in imports if not node.level}
     modules |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-    asked = {re.split(r"[^a-z0-9]", wanted)[0] for wanted in project["dependencies"]}
-    assert {module.partition(".")[0] for module in modules} - sys.stdlib_module_names == asked
+    declared = {re.split(r"[^a-z0-9]", requirement)[0] for requirement in project["dependencies"]}
+    assert {module.partition(".")[0] for module in modules} - sys.stdlib_module_names == declared

@@ -1,4 +1,4 @@
-"""A quarter pulled over bad lines: under its name stands a whole and right file, or nothing."""
+"""Pulls over bad lines: the file under its name is whole and right, or absent."""
 
 import base64
 import fcntl
@@ -39,7 +39,7 @@ LINES = 60
 
 @pytest.fixture(scope="module")
 def token(served: Served) -> str:
-    """Of a reader of the province, for whom the plan of a regency is there, with texts of all kinds."""
+    """A token of a reader of the province; the plan of a regency has texts of all kinds."""
     with served.writer() as writer:
         assert writer.put(f"/v1/plans/{PLAN}", json={"title": "RAT"}).status_code == 201
         put_many(
@@ -52,8 +52,8 @@ def token(served: Served) -> str:
 
 @pytest.fixture
 def rata(served: Served, token: str) -> Iterator[Rata]:
-    with client_of(served, token) as found:
-        yield found
+    with client_of(served, token) as client:
+        yield client
 
 
 def pull(rata: Rata, folder: Path, **options: Any) -> Pulled:
@@ -61,10 +61,10 @@ def pull(rata: Rata, folder: Path, **options: Any) -> Pulled:
 
 
 def names(folder: Path) -> set[str]:
-    return {one.name for one in folder.iterdir()}
+    return {file.name for file in folder.iterdir()}
 
 
-def test_a_pull_is_what_the_service_says(rata: Rata, tmp_path: Path) -> None:
+def test_a_pull_equals_the_services_file(rata: Rata, tmp_path: Path) -> None:
     seen: list[int] = []
     done = pull(rata, tmp_path, shown=lambda done, total: seen.append(done))
     content = done.file.read_bytes()
@@ -73,10 +73,10 @@ def test_a_pull_is_what_the_service_says(rata: Rata, tmp_path: Path) -> None:
     assert hashlib.sha256(content).hexdigest() == done.manifest.sha256
     assert json.loads(content.splitlines()[7])["report"]["spent"] == 70
     assert seen
-    told = json.loads((tmp_path / f"{NAME}.json").read_bytes())
-    assert told["plans"] == [{"region_code": "63.02", "plan": PLAN, "revision": None, "amendment": None}]
-    # the cursor is one of the feed
-    assert [page.items for page in rata.changes(told["cursor"], region="63")] == [[]]
+    manifest = json.loads((tmp_path / f"{NAME}.json").read_bytes())
+    assert manifest["plans"] == [{"region_code": "63.02", "plan": PLAN, "revision": None, "amendment": None}]
+    # the cursor belongs to the feed
+    assert [page.items for page in rata.changes(manifest["cursor"], region="63")] == [[]]
     for form in ("csv", "parquet", "xlsx"):
         other = pull(rata, tmp_path, format=form)
         assert hashlib.sha256(other.file.read_bytes()).hexdigest() == other.manifest.sha256
@@ -93,7 +93,7 @@ def test_a_pull_cut_anywhere_equals_the_uncut_one(
     sizes: list[int] = []
     pull(rata, tmp_path / "size", format=form, shown=lambda done, total: sizes.append(done))
     chance = random.Random(3)
-    # the answer's own head is longer than 300 bytes
+    # the reply's own head is longer than 300 bytes
     cuts = chance.sample(range(1, sizes[-1] + 300), count)
     for number, allowed in enumerate([[cut] for cut in cuts] + [cuts]):
         with (
@@ -106,7 +106,7 @@ def test_a_pull_cut_anywhere_equals_the_uncut_one(
         assert line.connections >= 2
 
 
-def test_what_an_earlier_run_fetched_is_not_fetched_again(
+def test_a_run_resumes_where_an_earlier_one_stopped(
     served: Served, token: str, rata: Rata, tmp_path: Path
 ) -> None:
     whole = pull(rata, tmp_path / "whole")
@@ -118,16 +118,14 @@ def test_what_an_earlier_run_fetched_is_not_fetched_again(
             pull(once, tmp_path)
         assert failed.value.exit_code == 4
         assert names(tmp_path) == {"whole", f"{NAME}.part", f"{NAME}.part.json"}
-        there = (tmp_path / f"{NAME}.part").stat().st_size
-        assert 0 < there < 1200
+        size = (tmp_path / f"{NAME}.part").stat().st_size
+        assert 0 < size < 1200
         with Rata(line.url, token, patience=IMPATIENT) as again:
             done = pull(again, tmp_path)
-    assert (done.resumed_at, done.file.read_bytes()) == (there, whole.file.read_bytes())
+    assert (done.resumed_at, done.file.read_bytes()) == (size, whole.file.read_bytes())
 
 
-def test_a_part_that_was_harmed_is_fetched_anew(
-    rata: Rata, served: Served, token: str, tmp_path: Path
-) -> None:
+def test_a_damaged_part_is_fetched_again(rata: Rata, served: Served, token: str, tmp_path: Path) -> None:
     whole = pull(rata, tmp_path / "whole")
     for harm in (lambda data: b"\0" * len(data), lambda data: data * 99):
         with (
@@ -139,11 +137,17 @@ def test_a_part_that_was_harmed_is_fetched_anew(
         part, state = tmp_path / f"{NAME}.part", tmp_path / f"{NAME}.part.json"
         part.write_bytes(harm(part.read_bytes()))
         state.write_text(state.read_text().replace(json.loads(state.read_text())["address"], rata.base_url))
-        # of another address: not taken for a part of this
+        # of another address: not a part of this file
         assert pull(rata, tmp_path).file.read_bytes() == whole.file.read_bytes()
         part.write_bytes(harm(b"12345678"))
-        told = {"etag": whole.manifest.etag, "coding": "gzip", "digest": None, "rows": LINES, "cursor": None}
-        state.write_text(json.dumps({**told, "address": whole.manifest.address}))
+        content = {
+            "etag": whole.manifest.etag,
+            "coding": "gzip",
+            "digest": None,
+            "rows": LINES,
+            "cursor": None,
+        }
+        state.write_text(json.dumps({**content, "address": whole.manifest.address}))
         assert pull(rata, tmp_path).file.read_bytes() == whole.file.read_bytes()
 
 
@@ -156,7 +160,7 @@ def test_since_last(served: Served, rata: Rata, tmp_path: Path) -> None:
         report(writer, "A-008", 2, plan=PLAN, spent=random.randrange(100))  # type: ignore[arg-type]  # see above
     other = pull(rata, tmp_path, since_last=True)
     assert (other.is_unchanged, other.manifest.etag == first.manifest.etag) == (False, False)
-    # a file that is not what was pulled is no reason to leave it so
+    # a changed file is pulled again
     other.file.write_bytes(b"{}\n")
     assert pull(rata, tmp_path, since_last=True).is_unchanged is False
     other.file.unlink()
@@ -171,7 +175,7 @@ def test_two_runs_do_not_work_on_the_same_file(rata: Rata, tmp_path: Path) -> No
     pull(rata, tmp_path)
 
 
-def test_digests_tell_where_a_file_differs(served: Served, rata: Rata, tmp_path: Path) -> None:
+def test_digests_show_where_a_file_differs(served: Served, rata: Rata, tmp_path: Path) -> None:
     file = pull(rata, tmp_path).file
     assert compare(rata, file, PERIOD, "63") == []
     file.write_bytes(file.read_bytes().replace(b"baris 9", b"baris 0", 1))
@@ -181,33 +185,33 @@ def test_digests_tell_where_a_file_differs(served: Served, rata: Rata, tmp_path:
         compare(rata, file, PERIOD, "63")
 
 
-# A service that is not what it should be
+# A service that misbehaves
 
 
 def scripted(*replies: httpx.Response | Exception, waits: list[float] | None = None) -> Rata:
-    """A client of a service that answers so, one after the other."""
+    """Return a client whose service gives these replies in turn."""
     left = list(replies)
 
     def answer(request: httpx.Request) -> httpx.Response:
-        found = left.pop(0)
-        if isinstance(found, Exception):
-            raise found
-        return found
+        item = left.pop(0)
+        if isinstance(item, Exception):
+            raise item
+        return item
 
     slept: list[float] = [] if waits is None else waits
     patience = Patience(total=100, sleep=slept.append, chance=lambda low, high: high)
     return Rata("https://rata.example", "rata_x", patience=patience, transport=httpx.MockTransport(answer))
 
 
-def ndjson(*lines: str, **told: Any) -> bytes:
+def ndjson(*lines: str, **fields: Any) -> bytes:
     data = "".join(f"{line}\n" for line in lines).encode()
     end = {"rows": len(lines), "sha256": hashlib.sha256(data).hexdigest(), "period": PERIOD, "region": "63"}
-    return data + json.dumps({"end": {**end, "cursor": "c", "plans": [], **told}}).encode() + b"\n"
+    return data + json.dumps({"end": {**end, "cursor": "c", "plans": [], **fields}}).encode() + b"\n"
 
 
 def reply(content: bytes, status: int = 200, **headers: str) -> httpx.Response:
-    said = {"ETag": '"1"', "Content-Length": str(len(content)), **headers}
-    return httpx.Response(status, stream=httpx.ByteStream(content), headers=said)
+    all_headers = {"ETag": '"1"', "Content-Length": str(len(content)), **headers}
+    return httpx.Response(status, stream=httpx.ByteStream(content), headers=all_headers)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +241,7 @@ def test_wrong_content_is_never_left_under_the_name(content: bytes, tmp_path: Pa
     assert pull(scripted(reply(ndjson("{}", "{}"))), tmp_path).file.read_bytes() == b"{}\n{}\n"
 
 
-def test_other_formats_are_held_against_their_digest(tmp_path: Path) -> None:
+def test_other_formats_are_compared_with_their_digest(tmp_path: Path) -> None:
     table = b'a,b\r\n1,"x\ny"\r\n'
     digest = base64.b64encode(hashlib.sha256(table).digest()).decode()
     good = {"Repr-Digest": f"sha-256=:{digest}:", "Rata-Rows": "1"}
@@ -247,13 +251,13 @@ def test_other_formats_are_held_against_their_digest(tmp_path: Path) -> None:
             pull(scripted(reply(table, **bad), reply(table, **bad)), tmp_path, format="csv")
     with pytest.raises(WrongContent):
         pull(scripted(*[reply(table + b"2,3\r\n", **good) for _ in "ab"]), tmp_path, format="csv")
-    # a coding that was cut at an end that looks like one
+    # a coding cut at a seeming end
     packed = gzip.compress(ndjson("{}"))[:-4]
     with pytest.raises(WrongContent):
         pull(scripted(*[reply(packed, **{"Content-Encoding": "gzip"}) for _ in "ab"]), tmp_path)
 
 
-def test_what_is_tried_again_and_how_long_it_waits(tmp_path: Path) -> None:
+def test_transient_failures_are_retried_after_these_waits(tmp_path: Path) -> None:
     waits: list[float] = []
     busy = httpx.Response(503, headers={"Retry-After": "7"})
     rata = scripted(
@@ -272,7 +276,7 @@ def test_what_is_tried_again_and_how_long_it_waits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 409, 422, 500])
-def test_what_is_not_tried_again(status: int, tmp_path: Path) -> None:
+def test_permanent_failures_are_not_retried(status: int, tmp_path: Path) -> None:
     problem = {"code": "x", "title": "T", "detail": "D", "errors": [{"message": "M"}]}
     for call in (lambda rata: rata.get("/v1/me"), lambda rata: pull(rata, tmp_path)):
         with pytest.raises(Refused, match="T – D – M") as refused:
@@ -281,7 +285,7 @@ def test_what_is_not_tried_again(status: int, tmp_path: Path) -> None:
     assert names(tmp_path) == set()
 
 
-def test_a_proxy_that_answers_strangely_ends_in_a_whole_file_or_in_none(tmp_path: Path) -> None:
+def test_odd_replies_of_a_proxy_end_in_a_whole_file_or_none(tmp_path: Path) -> None:
     content = ndjson("{}", "{}")
     size = len(content)
     rest = {"ETag": '"1"', "Content-Range": f"bytes 9-{size - 1}/{size}"}
@@ -292,12 +296,12 @@ def test_a_proxy_that_answers_strangely_ends_in_a_whole_file_or_in_none(tmp_path
 
     for number, replies in enumerate(
         (
-            [reply(content, 206), reply(content)],  # a part of nothing that was begun
-            [unframed(content[:9]), reply(content[9:], 206, **rest)],  # an end that looks like one
+            [reply(content, 206), reply(content)],  # a part of a transfer that never began
+            [unframed(content[:9]), reply(content[9:], 206, **rest)],  # a seeming end
             [unframed(content), reply(b"", 416, **beyond)],
             [unframed(content[:9]), reply(content[9:], 206, **{**rest, "ETag": '"2"'}), reply(content)],
             [unframed(content * 2), reply(b"", 416, **beyond), reply(content)],
-            [unframed(content[:9]), reply(content, 200)],  # it does not know ranges, or has another state
+            [unframed(content[:9]), reply(content, 200)],  # it knows no ranges, or has another state
         )
     ):
         done = pull(scripted(*replies), tmp_path / f"{number}")
@@ -318,7 +322,7 @@ def run(served: Served, token: str, tmp_path: Path) -> Callable[..., Ended]:
     return call
 
 
-def test_the_command_tells_a_cron_job_what_happened(run: Callable[..., Ended], tmp_path: Path) -> None:
+def test_the_command_reports_by_exit_code_and_message(run: Callable[..., Ended], tmp_path: Path) -> None:
     into = (PERIOD, "--region", "63", "--out", tmp_path)
     done = run(*into)
     assert (done.exit_code, f"{LINES} baris" in done.stderr) == (0, True)
@@ -330,7 +334,7 @@ def test_the_command_tells_a_cron_job_what_happened(run: Callable[..., Ended], t
     other = run(*into, "--verify", "--lang", "en")
     assert (other.exit_code, "not the same" in other.stderr) == (5, True)
     assert f"{PLAN} {LEAN['lead_agency']}\n" in other.stdout
-    for words, code, said in (
+    for words, code, text in (
         (["2026-Q7", "--out", tmp_path], 3, "404"),
         ([PERIOD, "--format", "pdf"], 2, "parquet"),
         ([], 2, "PERIOD"),
@@ -339,7 +343,7 @@ def test_the_command_tells_a_cron_job_what_happened(run: Callable[..., Ended], t
         ([PERIOD, "--server", "http://127.0.0.1:9", "--deadline", "1"], 4, "tidak terjangkau"),
     ):
         failed = run(*words)
-        assert (failed.exit_code, said.lower() in failed.stderr.lower()) == (code, True), failed.stderr
+        assert (failed.exit_code, text.lower() in failed.stderr.lower()) == (code, True), failed.stderr
         assert "Traceback" not in failed.stderr
     with (tmp_path / f"{NAME}.part").open("wb") as part:
         fcntl.flock(part, fcntl.LOCK_EX)
@@ -351,10 +355,10 @@ def test_the_token_comes_from_the_environment_or_a_file(
 ) -> None:
     into = (PERIOD, "--out", tmp_path)
     assert run(*into, RATA_TOKEN=None).exit_code == 2
-    kept = tmp_path / "token"
-    kept.write_text(f"{token}\n")
-    assert run(*into, "--token-file", kept, RATA_TOKEN=None).exit_code == 0
-    assert run(*into, RATA_TOKEN=None, RATA_TOKEN_FILE=str(kept)).exit_code == 0
+    file = tmp_path / "token"
+    file.write_text(f"{token}\n")
+    assert run(*into, "--token-file", file, RATA_TOKEN=None).exit_code == 0
+    assert run(*into, RATA_TOKEN=None, RATA_TOKEN_FILE=str(file)).exit_code == 0
     assert run(*into, "--token-file", tmp_path / "none", RATA_TOKEN=None).exit_code == 2
     wrong = run(*into, RATA_TOKEN="rata_wrong")
     assert (wrong.exit_code, "401" in wrong.stderr, "rata_wrong" in wrong.stderr) == (3, True, False)

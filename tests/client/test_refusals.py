@@ -1,4 +1,4 @@
-"""A client used wrongly: one sentence, exit code 2, and no file changed that is not its own."""
+"""Misuse of the client: one sentence, exit code 2, and no foreign file changed."""
 
 import os
 import re
@@ -31,7 +31,7 @@ OURS = ("resource", "cursor", "pending")
 
 
 def read_refusal(*words: object, **environment: str | None) -> str:
-    """Run a command that is refused; return its sentence."""
+    """Run a command and return the sentence of its refusal."""
     ended = run_command(*words, **{**WORKING, **environment})
     assert (ended.exit_code, ended.stdout) == (2, ""), ended
     assert ended.stderr.count("\n") == 1
@@ -47,7 +47,7 @@ def read_state(folder: Path) -> dict[str, bytes | None]:
 
 
 def check_refused(folder: Path, name: str) -> None:
-    """Assert that a copy may not be in this file, and that the look at it leaves no trace."""
+    """Assert that the client refuses this file as a copy and leaves no trace of looking."""
     before = read_state(folder)
     with pytest.raises(ForeignCopy):
         Copy(str(folder / name))
@@ -72,7 +72,7 @@ NAMES = st.sampled_from(["t", "Resource", "order", "alembic_version", 'a"b', *OU
     is_killed=st.booleans(),
 )
 @settings(max_examples=40, deadline=None)
-def test_a_file_of_another_program_stays_as_it_is(
+def test_a_file_of_another_program_stays_unchanged(
     mode: str, tables: list[str], view: bool, rows: int, is_killed: bool
 ) -> None:
     assume(tables or view)
@@ -87,7 +87,7 @@ def test_a_file_of_another_program_stays_as_it_is(
                 db.executemany(f"INSERT INTO {quoted} (x) VALUES (?)", [("y" * 200,)] * rows)
             if view:
                 db.execute("CREATE VIEW v AS SELECT 1")
-            # what a killed program leaves: what it wrote waits beside the file
+            # as a killed program leaves it: its writes wait in the -wal file
             for path in Path(own).iterdir():
                 shutil.copyfile(path, killed.with_name(path.name))
         check_refused(Path(other) if is_killed else Path(own), "own.db")
@@ -115,7 +115,7 @@ def test_a_copy_to_which_a_user_added_tables_stays_a_copy(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("made", range(4))
-def test_a_run_that_was_killed_while_it_made_its_tables_goes_on(tmp_path: Path, made: int) -> None:
+def test_a_run_killed_while_creating_tables_goes_on(tmp_path: Path, made: int) -> None:
     check_taken(tmp_path / "copy.db")
     with closing(sqlite3.connect(tmp_path / "copy.db")) as db:
         for name in OURS[made:]:
@@ -123,7 +123,7 @@ def test_a_run_that_was_killed_while_it_made_its_tables_goes_on(tmp_path: Path, 
     check_taken(tmp_path / "copy.db")
 
 
-def test_what_a_killed_transaction_wrote_does_not_count(tmp_path: Path) -> None:
+def test_writes_of_a_killed_transaction_do_not_count(tmp_path: Path) -> None:
     for name, first in (("foreign", "CREATE TABLE t (x)"), ("empty", "VACUUM")):
         source, killed = tmp_path / f"{name}.db", tmp_path / name / "copy.db"
         killed.parent.mkdir()
@@ -142,7 +142,7 @@ def test_what_a_killed_transaction_wrote_does_not_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text", "cut", "folder", "pipe", "header", "garbage"])
-def test_what_is_no_database_stays_as_it_is(tmp_path: Path, kind: str) -> None:
+def test_a_file_that_is_no_database_stays_unchanged(tmp_path: Path, kind: str) -> None:
     file = tmp_path / "other.db"
     if kind == "folder":
         file.mkdir()
@@ -188,7 +188,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         "postgresql+psycopg://h/x?plugin=none", "sqlite:///file:copy.db?uri=true", "sqlite+aiosqlite:///copy.db", "sqlite:///copy.db?mode=x",
     ],
 )  # fmt: skip
-def test_an_address_of_another_kind_is_told_what_is_allowed(url: str) -> None:
+def test_an_unknown_scheme_lists_the_allowed_ones(url: str) -> None:
     sentence = read_refusal("follow", url, "--once", "--lang", "en")
     assert sentence.endswith(
         "is neither a file nor an address such as postgresql+psycopg://USER:SECRET@HOST/NAME."
@@ -271,7 +271,7 @@ def test_a_name_with_one_letter_wrong_is_refused_with_the_nearest(name: str, dat
             check_names()
 
 
-def test_a_misspelt_name_goes_before_what_it_leaves_unset(tmp_path: Path) -> None:
+def test_a_misspelt_name_is_reported_before_the_unset_one(tmp_path: Path) -> None:
     nearest = "RATA_SERVR is not a variable of this command; the nearest is RATA_SERVER."
     assert read_refusal(*PULL, RATA_SERVR="https://rata.example") == nearest
     assert read_refusal(*PULL, RATA_SERVR="https://rata.example", RATA_SERVER=None) == nearest
@@ -284,9 +284,9 @@ def test_a_misspelt_name_goes_before_what_it_leaves_unset(tmp_path: Path) -> Non
         ("empty", "empty is empty."),
         ("two", "A token is one line"),
     ):
-        given = read_refusal(*PULL, "--token-file", tmp_path / file, RATA_TOKEN=None)
-        assert sentence in given
-        assert "rata_a" not in given
+        refusal = read_refusal(*PULL, "--token-file", tmp_path / file, RATA_TOKEN=None)
+        assert sentence in refusal
+        assert "rata_a" not in refusal
     assert "There is no token." in read_refusal(*PULL, RATA_TOKEN="")
     assert "There is no address of the service." in read_refusal(*PULL, RATA_SERVER="")
 
@@ -318,7 +318,7 @@ def test_a_wrong_option_is_refused_in_one_line(words: list[str], sentence: str) 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
 @pytest.mark.parametrize("place", ["none", "empty", "text", "folder"])
-def test_authorities_that_are_none_are_named(
+def test_invalid_authorities_are_named(
     variable: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "empty").touch()

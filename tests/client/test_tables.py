@@ -1,4 +1,4 @@
-"""A pull as a SQLite file: all that the lines say, in tables that are the same whatever they say."""
+"""A pull as a SQLite file: everything in the lines, in tables that do not depend on them."""
 
 import json
 import sqlite3
@@ -42,13 +42,13 @@ def dump(file: Path) -> list[str]:
 
 
 def built(file: Path, *lines: dict[str, Any]) -> Path:
-    """Through the very transfer, from a service that sends these lines."""
+    """Build the file through a transfer from a service that sends these lines."""
     sent = ndjson(*[json.dumps(line) for line in lines], plans=[{"plan": PLAN, "revision": 2}])
     return pull(scripted(reply(sent)), file, format="sqlite").file
 
 
 def read_back(file: Path) -> list[dict[str, Any]]:
-    """The lines, made again from the tables."""
+    """Rebuild the lines from the tables."""
 
     def rows(table: PullTable, keys: tuple[Any, ...]) -> Iterator[Any]:
         names = list(table.keys)[: len(keys)]
@@ -57,17 +57,17 @@ def read_back(file: Path) -> list[dict[str, Any]]:
             if table.kind in ("values", "entries"):
                 yield row[-1] if table.kind == "values" else (row["key"], row[-1])
                 continue
-            found = {field: row[column] for field, (column, _, _) in table.columns.items()}
+            fields = {field: row[column] for field, (column, _, _) in table.columns.items()}
             if table.kind == "root":
-                found |= {name: row[name] for name in table.keys}
+                fields |= {name: row[name] for name in table.keys}
             own = tuple(row[name] for name in table.keys)
             for field, part in table.parts.items():
-                below = list(rows(part, table.build_foreign_key(own, found)))
+                below = list(rows(part, table.build_foreign_key(own, fields)))
                 if part.kind == "object":
-                    found[field] = below[0] if below else None
+                    fields[field] = below[0] if below else None
                 else:
-                    found[field] = dict(below) if part.kind == "entries" else below
-            yield found
+                    fields[field] = dict(below) if part.kind == "entries" else below
+            yield fields
 
     with closing(sqlite3.connect(file)) as db:
         db.row_factory = sqlite3.Row
@@ -75,29 +75,29 @@ def read_back(file: Path) -> list[dict[str, Any]]:
 
 
 def complete(*lines: dict[str, Any]) -> list[dict[str, Any]]:
-    """The lines with every field: the tables hold null where a line lacks one that is younger."""
+    """Return the lines with every field: the tables hold null where a line lacks a younger field."""
     return [{**dict.fromkeys(create_line_table().columns), **line} for line in lines]
 
 
-def test_the_shapes_beside_the_client_are_those_of_the_service() -> None:
+def test_the_clients_shapes_are_those_of_the_service() -> None:
     assert SHAPES.read_bytes() == make_client_schema(), "run: make openapi"
 
 
-def test_no_two_tables_or_columns_are_called_alike() -> None:
+def test_tables_and_columns_have_distinct_names() -> None:
     tables = list(create_line_table().all())
     names = [table.name for table in tables]
     assert len(names) == len(set(names))
     for table in tables:
         assert [name for name, (column, _, _) in table.columns.items() if name != column] == []
-    wanted = "action budget_line component output recipient location milestone supporting_agency tag report"
-    assert set(wanted.split()) <= set(names)
+    expected = "action budget_line component output recipient location milestone supporting_agency tag report"
+    assert set(expected.split()) <= set(names)
 
 
-def test_nothing_that_the_lines_say_is_lost(tmp_path: Path) -> None:
+def test_tables_hold_everything_in_the_lines(tmp_path: Path) -> None:
     lines = [LINE_EXAMPLE, OTHER, {**LINE_EXAMPLE, "region_code": "63.03", "plan": "63.03-2026"}]
     file = built(tmp_path, *lines)
     assert read_back(file) == complete(*lines)
-    # money and counts are integers, truth is 0 or 1, and what is null is null
+    # money and counts are integers, truth is 0 or 1, null is null
     assert ask(file, "SELECT DISTINCT typeof(allocation), typeof(region_code) FROM action") == [
         ("integer", "text")
     ]
@@ -117,14 +117,14 @@ def test_nothing_that_the_lines_say_is_lost(tmp_path: Path) -> None:
     assert joined == [(750000000, 240000000)]
 
 
-def test_tables_are_there_whatever_the_lines_hold(tmp_path: Path) -> None:
+def test_all_tables_exist_even_if_empty(tmp_path: Path) -> None:
     whole, none = built(tmp_path / "whole", LINE_EXAMPLE), built(tmp_path / "none")
     schema = "SELECT name, sql FROM sqlite_master ORDER BY name"
     assert ask(none, schema) == ask(whole, schema)
     assert ask(none, "SELECT count(*) FROM action JOIN report USING (plan, action)") == [0]
 
 
-def test_what_a_newer_service_sends_appears_by_itself(tmp_path: Path) -> None:
+def test_fields_of_a_newer_service_become_columns(tmp_path: Path) -> None:
     newer = {
         **OTHER,
         "gender_share": 12.5,
@@ -153,10 +153,10 @@ def test_what_a_newer_service_sends_appears_by_itself(tmp_path: Path) -> None:
     assert not {"nothing_yet", "none_yet"} & set(columns)
 
 
-def test_a_pull_into_tables_is_what_the_service_says(rata: Rata, served: Served, tmp_path: Path) -> None:
+def test_a_pull_into_tables_equals_the_pull_of_lines(rata: Rata, served: Served, tmp_path: Path) -> None:
     lines = pull(rata, tmp_path)
     done = pull(rata, tmp_path, format="sqlite", since_last=True)
-    assert {one.name for one in tmp_path.iterdir()} == {NAME, FILE, f"{NAME}.json", f"{FILE}.json"}
+    assert {file.name for file in tmp_path.iterdir()} == {NAME, FILE, f"{NAME}.json", f"{FILE}.json"}
     assert (done.manifest.rows, done.manifest.plans) == (LINES, lines.manifest.plans)
     assert read_back(done.file) == [json.loads(line) for line in lines.file.read_bytes().splitlines()]
     assert ask(done.file, "SELECT sha256, rows, cursor FROM pull") == [
@@ -171,7 +171,7 @@ def test_a_pull_into_tables_is_what_the_service_says(rata: Rata, served: Served,
     assert compare(rata, done.file, PERIOD, "63") == [f"{PLAN} {LEAN['lead_agency']}"]
     assert pull(rata, tmp_path, format="sqlite", since_last=True).is_unchanged is False
     assert compare(rata, done.file, PERIOD, "63") == []
-    # somebody worked in it
+    # a person has worked in it
     with closing(sqlite3.connect(done.file)) as db:
         db.execute("UPDATE action SET allocation = 0")
         db.commit()
@@ -199,11 +199,11 @@ def test_tables_cut_anywhere_equal_the_uncut_ones(
     assert pull(rata, tmp_path / "again", format="sqlite").file.read_bytes() == whole.file.read_bytes()
 
 
-def test_what_a_killed_run_left_is_no_hindrance(tmp_path: Path) -> None:
+def test_remains_of_a_killed_run_do_no_harm(tmp_path: Path) -> None:
     left = tmp_path / f"{FILE}.new"
     content = built(tmp_path / "other", OTHER).read_bytes()
-    for there in (content, content[: len(content) // 2], b"\0" * 4096):
-        left.write_bytes(there)
+    for remains in (content, content[: len(content) // 2], b"\0" * 4096):
+        left.write_bytes(remains)
         assert read_back(built(tmp_path, LINE_EXAMPLE)) == complete(LINE_EXAMPLE)
         assert not left.exists()
 
@@ -222,15 +222,15 @@ def test_what_a_killed_run_left_is_no_hindrance(tmp_path: Path) -> None:
         [json.dumps({**LINE_EXAMPLE, "title": "\ud800"})],
     ],
 )
-def test_lines_that_make_no_tables_leave_what_was_there(lines: list[str], tmp_path: Path) -> None:
+def test_invalid_lines_leave_the_old_file(lines: list[str], tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("what was there")
     with pytest.raises(WrongContent):
         pull(scripted(*[reply(ndjson(*lines)) for _ in "ab"]), tmp_path, format="sqlite")
-    assert {one.name for one in tmp_path.iterdir()} == {FILE}
+    assert {file.name for file in tmp_path.iterdir()} == {FILE}
     assert (tmp_path / FILE).read_text() == "what was there"
 
 
-def test_a_disk_that_takes_nothing_is_said(tmp_path: Path) -> None:
+def test_an_unwritable_disk_is_reported(tmp_path: Path) -> None:
     (tmp_path / f"{FILE}.new").mkdir()
     with pytest.raises(Unwritable):
         built(tmp_path, LINE_EXAMPLE)

@@ -1,4 +1,4 @@
-"""What the tests of the client share: a service that listens, and a line to it that is bad."""
+"""Shared by the tests of the client: a listening service and a bad line to it."""
 
 import contextlib
 import io
@@ -24,11 +24,11 @@ from tests.common import token_for
 from tests.plans.world import furnish
 
 IMPATIENT = Patience(total=30, sleep=lambda seconds: None)
-"""Tries again at once."""
+"""Retry at once."""
 
 
 class Served(NamedTuple):
-    """A service on a port of this machine, over a database that keeps what is written."""
+    """A service on a port of this machine, over a database that keeps commits."""
 
     url: str
     database: Database
@@ -38,7 +38,7 @@ class Served(NamedTuple):
         return token_for(self.database, *roles)
 
     def writer(self, *roles: tuple[str, str]) -> httpx.Client:
-        """Somebody at work; the caller closes it."""
+        """Return a client that may write; the caller closes it."""
         token = self.token(*(roles or (("secretariat", "63.02"),)))
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
 
@@ -66,7 +66,7 @@ def listening(database: Database, spool: Path, port: int = 0) -> Iterator[Served
 
 
 class Ended(NamedTuple):
-    """How a command of the client ended, and what it printed."""
+    """Exit code and output of a command of the client."""
 
     exit_code: int
     stdout: str
@@ -96,7 +96,7 @@ def client_of(served: Served, token: str, **options: object) -> Rata:
 
 
 class Line(ABC):
-    """A proxy in front of a service. What it does to a connection is drawn when that begins."""
+    """A proxy in front of a service that draws a treatment for each connection."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -118,17 +118,17 @@ class Line(ABC):
 
     @abstractmethod
     def _draw(self) -> Any:
-        """What befalls the next connection."""
+        """Draw the treatment of the next connection."""
 
     @abstractmethod
     def _serve(self, caller: socket.socket, drawn: Any) -> None:
-        """One connection, to its end."""
+        """Serve one connection to its end."""
 
 
 class BadLine(Line):
-    """Lets each connection have only so many bytes of answers; then it drops, or resets, it.
+    """A proxy that passes so many bytes of replies per connection, then drops or resets it.
 
-    `cuts` gives the bytes for one connection after the other, None for all of them; then all pass whole.
+    `cuts` gives the bytes for each connection in turn, None for all bytes; later connections pass whole.
     """
 
     def __init__(self, port: int, *cuts: int | None, delay: Callable[[], float] = lambda: 0.0) -> None:
