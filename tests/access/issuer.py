@@ -1,6 +1,6 @@
-"""The real issuer of `issuer_process` as tests use it: log people in, turn its keys, stop it, count what it is asked.
+"""The real issuer of `issuer_process` for tests: logins, rotation of keys, stop, count of requests.
 
-What no issuer gives (a token of yesterday, one for the past of another key) is signed here with the issuer's own key.
+Tokens that no issuer gives (expired, or of another key) are signed here with the issuer's own key.
 """
 
 import json
@@ -42,22 +42,22 @@ class RealIssuer:
         )
 
     def log_in(self, person: str = PERSON, *, client: str = "office") -> str:
-        """The access token of a person who logged in at this client."""
-        said = {"grant_type": "password", "username": person, "password": PASSWORD, "scope": "openid"}
-        reply = httpx.post(f"{self.address}/oauth/token", data=said, auth=(client, "of-this-run"), timeout=60)
+        """Return the access token of a person who logged in at this client."""
+        form = {"grant_type": "password", "username": person, "password": PASSWORD, "scope": "openid"}
+        reply = httpx.post(f"{self.address}/oauth/token", data=form, auth=(client, "of-this-run"), timeout=60)
         assert reply.status_code == 200, reply.text
         return str(reply.json()["access_token"])
 
     def sign(self, *, header: dict[str, Any] | None = None, key: int = 0, **claims: Any) -> str:
-        """A token with the issuer's key as it gives them, but for these claims (None: without)."""
+        """Return a token signed with the issuer's key and usual claims, changed by these (None: without)."""
         now = int(time.time())
         usual = {"iss": self.address, "aud": [AUDIENCE], "sub": PERSON, "iat": now, "exp": now + 300}
-        told = {name: value for name, value in (usual | claims).items() if value is not None}
+        present = {name: value for name, value in (usual | claims).items() if value is not None}
         headers = {"kid": self.keys[key]["kid"]} | (header or {})
-        return jwt.encode(told, _read_key(json.dumps(self.keys[key])), algorithm="RS512", headers=headers)
+        return jwt.encode(present, _read_key(json.dumps(self.keys[key])), algorithm="RS512", headers=headers)
 
     def rotate(self) -> None:
-        """The second key signs from now on, and stands in the key set beside the first."""
+        """Make the second key sign, and publish both."""
         assert self.process.stdin is not None
         self.process.stdin.write("rotate\n")
         self.process.stdin.flush()
@@ -79,7 +79,7 @@ def _make_keys() -> list[Any]:
 
 @cache
 def _read_key(text: str) -> Any:
-    """Read a private key, which takes as long as ten requests: it is checked."""
+    """Read a private key once: checking it takes as long as ten requests."""
     return jwt.PyJWK(json.loads(text), "RS512").key
 
 

@@ -1,7 +1,7 @@
 """A real OIDC issuer, run by `tests.access.issuer` in a process of its own: Canaille with its in-memory backend.
 
-Canaille is an identity provider that offices run; here it has two people, two clients, and two keys of which
-the second takes over when a line comes in on standard input. Each request it answers is a line on standard output.
+Offices run Canaille as their identity provider. Here it has two people, two clients and two keys; a line on standard
+input makes the second key sign. It prints a line for each request that it answers.
 """
 
 import json
@@ -26,7 +26,7 @@ class Threaded(ThreadingMixIn, WSGIServer):
 
 class Quiet(WSGIRequestHandler):
     def log_message(self, *_: Any) -> None:
-        """The wrapper below says what is asked."""
+        """Log nothing: the wrapper below prints requests."""
 
 
 def say(text: str) -> None:
@@ -63,7 +63,7 @@ def main(port: int, keys: list[dict[str, str]], audience: str) -> None:
 
 
 def furnish(audience: str) -> None:
-    """People known by a number alone, the API as the audience of one client and not of the other."""
+    """Add people known by a number alone; the API is the audience of one client and not of the other."""
     for subject in PEOPLE:
         person = models.User(user_name=subject, family_name="–", emails=[f"{subject}@invalid.example"])
         Backend.instance.save(person)

@@ -1,4 +1,4 @@
-"""People who come with tokens of an issuer to an application that trusts it."""
+"""People with tokens of an issuer, and an application that trusts it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ ANY = {"If-Match": "*"}
 
 
 class Clock:
-    """Seconds that go by when a test says so."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -26,7 +26,7 @@ class Clock:
 
 
 class PeopleApp:
-    """The application, its issuer, and who administers it."""
+    """The application, its issuer and its administrator."""
 
     def __init__(self, app: FastAPI, real: RealIssuer, administrator: TestClient, clock: Clock) -> None:
         self.app, self.real, self.administrator, self.clock = app, real, administrator, clock
@@ -37,15 +37,15 @@ class PeopleApp:
         before = app.state.settings, app.state.issuer
         clock = Clock()
         app.state.settings = real.settings
-        found = create_issuer(real.settings)
-        assert found is not None
-        app.state.issuer = found
-        found._clock = clock
-        found.refresh_if_due()
+        issuer = create_issuer(real.settings)
+        assert issuer is not None
+        app.state.issuer = issuer
+        issuer._clock = clock
+        issuer.refresh_if_due()
         try:
             yield cls(app, real, administrator, clock)
         finally:
-            found.stop()
+            issuer.stop()
             app.state.settings, app.state.issuer = before
 
     @property
@@ -55,8 +55,8 @@ class PeopleApp:
 
     def enrol(self, name: str = HEAD, *, subject: str | None = PERSON, memberships: Any = SECRETARIAT) -> Any:
         body = {"region_code": "63.02", "subject": subject, "memberships": memberships}
-        there = self.administrator.get(f"/v1/principals/{name}").status_code == 200
-        headers = ANY if there else {}
+        exists = self.administrator.get(f"/v1/principals/{name}").status_code == 200
+        headers = ANY if exists else {}
         reply = self.administrator.put(f"/v1/principals/{name}", json=body, headers=headers)
         assert reply.status_code in (200, 201), reply.text
         return reply

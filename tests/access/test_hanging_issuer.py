@@ -1,4 +1,4 @@
-"""An issuer that accepts connections and says nothing: no request waits for it, nor does the end of the process."""
+"""An issuer that accepts connections and never answers: neither requests nor the shutdown wait for it."""
 
 import socket
 import threading
@@ -44,7 +44,7 @@ class Hanging:
         self.connection.setblocking(False)
 
     def is_waited_for(self) -> bool:
-        """Return whether the thread that fetches is still waiting for an answer."""
+        """Return True if the fetching thread still waits for an answer."""
         assert self.connection is not None
         try:
             while self.connection.recv(65536):
@@ -66,7 +66,7 @@ def hanging() -> Iterator[Hanging]:
 
 def forged(address: str, number: int) -> str:
     claims = {"iss": address, "aud": AUDIENCE, "sub": "x", "iat": 1, "exp": 2**31}
-    # The signature is of another algorithm than the header names; nothing looks at it before the key is known.
+    # The signature uses another algorithm than the header names; the service checks the key first.
     token = jwt.encode(claims, "x" * 32, algorithm="HS256", headers={"kid": f"forged-{number}"})
     header = jwt.api_jws.base64url_encode(
         f'{{"alg":"ES256","typ":"JWT","kid":"forged-{number}"}}'.encode()
@@ -90,10 +90,10 @@ def test_a_hundred_forged_tokens_hold_no_thread(hanging: Hanging) -> None:
         thread.join()
     assert answers == ["1"] * FORGED
     assert hanging.is_waited_for(), "the requests ended because the fetch did"
-    assert [one.name for one in threading.enumerate()].count("issuer") == 1
+    assert [thread.name for thread in threading.enumerate()].count("issuer") == 1
 
 
-def test_service_tokens_are_not_concerned(app: FastAPI, connect: ConnectAs, hanging: Hanging) -> None:
+def test_service_tokens_need_no_issuer(app: FastAPI, connect: ConnectAs, hanging: Hanging) -> None:
     hanging.start()
     before, app.state.issuer = app.state.issuer, hanging.issuer
     try:
@@ -111,14 +111,14 @@ def test_service_tokens_are_not_concerned(app: FastAPI, connect: ConnectAs, hang
 
 def test_the_end_of_the_process_does_not_wait(hanging: Hanging) -> None:
     hanging.start()
-    (thread,) = (one for one in threading.enumerate() if one.name == "issuer")
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "issuer")
     hanging.issuer.stop()
     assert thread.daemon
     assert thread.is_alive()
     assert hanging.is_waited_for(), "stopping waited for the issuer"
 
 
-def test_after_an_attempt_that_failed_the_next_waits(hanging: Hanging) -> None:
+def test_a_failed_fetch_delays_the_next(hanging: Hanging) -> None:
     now = 1000.0
     hanging.issuer._clock = lambda: now
     hanging.issuer._fetch = lambda: None  # type: ignore[method-assign]  # as after its time-out

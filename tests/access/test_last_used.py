@@ -1,4 +1,4 @@
-"""Last use: known to within minutes, written behind the requests, never at their cost."""
+"""Last use: exact to within minutes, written after the requests, at no cost for them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,7 +22,7 @@ def used_at(client: TestClient) -> Any:
     return client.get("/v1/me").json()["last_used_at"]
 
 
-def test_a_use_is_noted_by_the_request_and_written_behind_it(
+def test_a_use_is_noted_by_the_request_and_written_later(
     connect: ConnectAs, app: FastAPI, database: OneTransaction
 ) -> None:
     client = connect(("reader", "63"))
@@ -79,7 +79,7 @@ class Broken(Database):
         super().__init__("sqlite:////nowhere/at/all.db")
 
 
-def test_what_cannot_be_written_fails_no_request_and_is_written_later(
+def test_a_failed_write_fails_no_request_and_is_retried(
     connect: ConnectAs, app: FastAPI, database: OneTransaction
 ) -> None:
     client = connect(("reader", "63"))
@@ -90,7 +90,7 @@ def test_what_cannot_be_written_fails_no_request_and_is_written_later(
     assert used_at(client)
 
 
-def test_a_service_that_stops_writes_what_it_noted() -> None:
+def test_a_stopping_service_writes_noted_uses() -> None:
     with own_database("sqlite") as database:
         secret = token_for(database, ("reader", "63"))
         app = create_app(Settings(_env_file=None, database_url=str(database.url)))

@@ -1,4 +1,4 @@
-"""Network limits behind a proxy: the word of a proxy counts, that of anybody else does not."""
+"""Network limits behind a proxy: the service believes trusted proxies only."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ OFFICE = "203.0.113.7"
 
 @contextmanager
 def serving(app: FastAPI, settings: Settings) -> Iterator[str]:
-    """The application as `rata serve` serves it, in a thread; gives its address."""
+    """Serve the application as `rata serve` does, in a thread; yield its address."""
     server = uvicorn.Server(uvicorn.Config(app, **{**build_options(settings), "port": 0, "lifespan": "off"}))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -50,13 +50,13 @@ def committed() -> Iterator[Database]:
         ("127.0.0.1", OFFICE, 200),
         ("10.0.0.0/8, 127.0.0.0/8", OFFICE, 200),
         ("127.0.0.1", "198.51.100.9", 401),
-        # What the caller itself put in front of the proxy's word is not believed.
+        # The service does not believe addresses that the caller put before the proxy's.
         ("127.0.0.1", f"{OFFICE}, 198.51.100.9", 401),
         ("192.0.2.1", OFFICE, 401),
         ("", OFFICE, 401),
     ],
 )
-def test_only_a_trusted_proxy_says_where_a_request_comes_from(
+def test_only_a_trusted_proxy_gives_the_address_of_the_caller(
     committed: Database, monkeypatch: pytest.MonkeyPatch, proxies: str, forwarded: str, status: int
 ) -> None:
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
@@ -83,7 +83,7 @@ def test_only_a_trusted_proxy_says_where_a_request_comes_from(
         ({"oidc_algorithms": ""}, "oidc_algorithms"),
     ],
 )
-def test_settings_that_would_open_a_door_are_refused_by_name(wrong: dict[str, str], named: str) -> None:
+def test_insecure_settings_are_refused_by_name(wrong: dict[str, str], named: str) -> None:
     with pytest.raises(ValidationError) as refused:
         Settings(_env_file=None, **wrong)  # type: ignore[arg-type]  # wrong on purpose
     assert [error["loc"] for error in refused.value.errors()] == [(named,)]

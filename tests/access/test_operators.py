@@ -1,4 +1,4 @@
-"""What an operator does from the console with principals and tokens, on both engines."""
+"""Principals and tokens from the console, on both engines."""
 
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ from tests.database import OneTransaction
 pytestmark = pytest.mark.both_engines
 
 
-def test_what_was_enrolled_and_created_is_listed_until_it_is_revoked(database: OneTransaction) -> None:
+def test_principals_and_tokens_are_listed_until_they_are_revoked(database: OneTransaction) -> None:
     grants = [Grant(Role.secretariat, "63.02", None)]
     token_for(database, ("reader", "63"))
     with database.writing() as session:

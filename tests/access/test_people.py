@@ -1,4 +1,4 @@
-"""People with tokens of a real issuer: who is let in, who is not, and what the issuer has to bear."""
+"""People with tokens of a real issuer: admission, refusals, and the load on the issuer."""
 
 import base64
 import hashlib
@@ -21,14 +21,14 @@ from tests.database import OneTransaction
 pytestmark = pytest.mark.one_engine
 
 
-def test_somebody_who_logged_in_is_the_position_that_was_enrolled(people: PeopleApp) -> None:
+def test_a_person_who_logs_in_acts_as_the_enrolled_position(people: PeopleApp) -> None:
     people.enrol()
     me = people.ask(people.real.log_in())
     assert me.status_code == 200, me.text
-    said = me.json()
-    assert (said["principal"], said["token"], said["kind"]) == (HEAD, HEAD, "person")
-    assert said["scopes"] == ["approve", "read", "write"]
-    (membership,) = said["memberships"]
+    body = me.json()
+    assert (body["principal"], body["token"], body["kind"]) == (HEAD, HEAD, "person")
+    assert body["scopes"] == ["approve", "read", "write"]
+    (membership,) = body["memberships"]
     assert membership["rights"][:4] == ["read", "read_drafts", "write_agencies", "write_plan"]
     assert PERSON not in me.text
     plan = TestClient(people.app, headers={"Authorization": f"Bearer {people.real.log_in()}"})
@@ -37,7 +37,7 @@ def test_somebody_who_logged_in_is_the_position_that_was_enrolled(people: People
     assert row["actor"] == HEAD
 
 
-def test_an_authentic_token_of_nobody_enrolled_says_what_to_do(people: PeopleApp) -> None:
+def test_an_authentic_token_without_enrolment_explains_the_next_step(people: PeopleApp) -> None:
     people.enrol()
     reply = people.ask(people.real.log_in(OTHER), **{"Accept-Language": "en"})
     assert (reply.status_code, reply.json()["code"]) == (403, "not_enrolled")
@@ -45,7 +45,7 @@ def test_an_authentic_token_of_nobody_enrolled_says_what_to_do(people: PeopleApp
     assert "administrator" in reply.json()["detail"]
 
 
-def test_a_token_for_somebody_elses_service_is_not_for_this_one(people: PeopleApp) -> None:
+def test_a_token_for_another_audience_is_refused(people: PeopleApp) -> None:
     people.enrol()
     reply = people.ask(people.real.log_in(client="elsewhere"))
     assert (reply.status_code, reply.json()["code"]) == (401, "unauthenticated")
@@ -58,7 +58,7 @@ def unsigned(people: PeopleApp) -> str:
 
 
 def by_public_key(people: PeopleApp) -> str:
-    """HS256 with the public key as the secret: what a service that trusts the header would take."""
+    """Sign HS256 with the public key as the secret: a service that trusts the header would accept it."""
     public: Any = jwt.PyJWK({n: people.real.keys[0][n] for n in ("kty", "n", "e")}, "RS512").key
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
@@ -105,17 +105,17 @@ FORGED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", FORGED)
-def test_what_is_not_authentic_answers_as_an_unknown_token_does(people: PeopleApp, name: str) -> None:
+def test_a_forged_token_gets_the_reply_of_an_unknown_one(people: PeopleApp, name: str) -> None:
     people.enrol()
     assert people.ask(people.real.sign()).status_code == 200
     known, unknown = people.ask(FORGED[name](people)), people.ask("rata_unknown")
     assert (known.status_code, known.headers["WWW-Authenticate"]) == (401, 'Bearer realm="rata"')
-    told = [{**one.json(), "request_id": ""} for one in (known, unknown)]
-    assert told[0] == told[1]
+    bodies = [{**reply.json(), "request_id": ""} for reply in (known, unknown)]
+    assert bodies[0] == bodies[1]
 
 
 @pytest.mark.parametrize("kind", ["JWT", "at+jwt", "application/at+jwt"])
-def test_access_tokens_are_taken_by_either_name(people: PeopleApp, kind: str) -> None:
+def test_access_tokens_have_either_type(people: PeopleApp, kind: str) -> None:
     people.enrol()
     assert people.ask(people.real.sign(header={"typ": kind})).status_code == 200
 
@@ -138,7 +138,7 @@ def test_clocks_may_differ_a_little(people: PeopleApp) -> None:
         ({"scope": 7, "scp": {"rata:read": 1}}, ["approve", "read", "write"]),
     ],
 )
-def test_scopes_of_a_token_narrow_what_the_roles_can(
+def test_scopes_of_a_token_narrow_the_roles(
     people: PeopleApp, claims: dict[str, Any], scopes: list[str]
 ) -> None:
     people.enrol()
@@ -146,11 +146,11 @@ def test_scopes_of_a_token_narrow_what_the_roles_can(
     assert people.ask(token).json()["scopes"] == scopes
     wants = {"Authorization": f"Bearer {token}"}
     put = TestClient(people.app, headers=wants).put("/v1/plans/63.02-2026", json={"title": "RAT"})
-    # Whoever may not read does not learn that there is anything.
+    # A caller without the read scope does not learn that the resource exists.
     assert put.status_code == (201 if "write" in scopes else 403 if "read" in scopes else 404)
 
 
-def test_a_membership_that_is_taken_away_is_gone_with_the_next_request(people: PeopleApp) -> None:
+def test_a_removed_membership_ends_with_the_next_request(people: PeopleApp) -> None:
     people.enrol()
     token = people.real.log_in()
     address = "/v1/regions/63.02/agencies"
@@ -170,10 +170,10 @@ def test_a_person_costs_one_statement_and_no_network(people: PeopleApp, database
     people.enrol()
     token = people.real.log_in()
     people.ask(token)
-    asked, statements = people.real.times_asked(), len(database.statements)
+    requests, statements = people.real.times_asked(), len(database.statements)
     assert people.ask(token).status_code == 200
     assert len(database.statements) - statements == 1
-    assert people.real.times_asked() == asked
+    assert people.real.times_asked() == requests
 
 
 # Keys
@@ -189,7 +189,7 @@ def test_rotated_keys_are_taken_without_a_restart(own_people: PeopleApp) -> None
     assert jwt.get_unverified_header(new)["kid"] != jwt.get_unverified_header(old)["kid"]
     people.clock.now += FETCH_PAUSE
     people.issuer.start()
-    # An honest client does what it is told, and is let in; the service's own thread has fetched meanwhile.
+    # An honest client retries as the reply asks and succeeds; the service's own thread has fetched meanwhile.
     end = time.monotonic() + 60
     while (reply := people.ask(new)).status_code == 503:
         assert (reply.json()["code"], reply.headers["Retry-After"]) == ("issuer_unreachable", "1")
@@ -199,9 +199,9 @@ def test_rotated_keys_are_taken_without_a_restart(own_people: PeopleApp) -> None
     assert people.real.times_asked() == 2
 
 
-def test_forged_keys_do_not_make_the_service_hammer_the_issuer(people: PeopleApp) -> None:
+def test_forged_keys_do_not_flood_the_issuer(people: PeopleApp) -> None:
     people.enrol()
-    asked = people.real.times_asked()
+    requests = people.real.times_asked()
 
     def forge() -> list[int]:
         replies = []
@@ -210,12 +210,12 @@ def test_forged_keys_do_not_make_the_service_hammer_the_issuer(people: PeopleApp
             people.issuer.refresh_if_due()
         return replies
 
-    assert (forge(), people.real.times_asked()) == ([401] * 10, asked)
+    assert (forge(), people.real.times_asked()) == ([401] * 10, requests)
     people.clock.now += FETCH_PAUSE
-    assert (forge(), people.real.times_asked()) == ([503] + [401] * 9, asked + 1)
+    assert (forge(), people.real.times_asked()) == ([503] + [401] * 9, requests + 1)
 
 
-def test_an_issuer_that_is_down_is_missed_only_while_its_keys_are_unknown(own_people: PeopleApp) -> None:
+def test_a_stopped_issuer_matters_only_while_its_keys_are_unknown(own_people: PeopleApp) -> None:
     people = own_people
     people.enrol()
     token = people.real.sign(exp=int(time.time()) + 3600)
@@ -232,21 +232,21 @@ def test_an_issuer_that_is_down_is_missed_only_while_its_keys_are_unknown(own_pe
         reply = people.ask(token)
         assert (reply.status_code, reply.json()["code"]) == (503, "issuer_unreachable")
         assert int(reply.headers["Retry-After"]) > 0
-    # Who comes with a token of this service is not concerned.
+    # Tokens of this service do not need the issuer.
     assert people.administrator.get("/v1/me").status_code == 200
 
 
-def test_keys_are_looked_at_again_after_a_while(people: PeopleApp) -> None:
+def test_keys_are_fetched_again_after_a_while(people: PeopleApp) -> None:
     people.enrol()
-    asked = people.real.times_asked()
+    requests = people.real.times_asked()
     for passed, times in ((0.0, 0), (KEYS_RENEW_AGE - 1, 0), (1.0, 1), (1.0, 1)):
         people.clock.now += passed
         people.issuer.refresh_if_due()
         assert people.ask(people.real.sign()).status_code == 200
-        assert people.real.times_asked() == asked + times
+        assert people.real.times_asked() == requests + times
 
 
-def test_an_issuer_that_calls_itself_otherwise_is_not_trusted(people: PeopleApp) -> None:
+def test_an_issuer_with_another_name_is_not_trusted(people: PeopleApp) -> None:
     people.enrol()
     people.issuer.address = people.real.address.replace("127.0.0.1", "localhost")
     people.clock.now += KEYS_MAX_AGE
@@ -254,7 +254,7 @@ def test_an_issuer_that_calls_itself_otherwise_is_not_trusted(people: PeopleApp)
     assert people.ask(people.real.sign(iss=people.issuer.address)).status_code == 503
 
 
-def test_without_an_issuer_there_are_service_tokens_alone(people: PeopleApp, connect: ConnectAs) -> None:
+def test_without_an_issuer_only_service_tokens_work(people: PeopleApp, connect: ConnectAs) -> None:
     people.enrol()
     people.app.state.issuer = None
     assert people.ask(people.real.sign()).status_code == 401

@@ -1,4 +1,4 @@
-"""Administrators manage services, positions and tokens: within their regions, never beyond what they have."""
+"""Administrators manage services, positions and tokens: within their regions and their own rights."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,7 +30,7 @@ READING: dict[str, Any] = {"scopes": ["read"]}
 
 @pytest.fixture
 def dashboard(provincial_administrator: TestClient) -> TestClient:
-    """The administrator, who made a service that reads Kotabaru."""
+    """The administrator, after creating a service that reads Kotabaru."""
     assert provincial_administrator.put(AT_DASHBOARD, json=READER).status_code == 201
     return provincial_administrator
 
@@ -41,13 +41,11 @@ def bearer(app: FastAPI, secret: str) -> TestClient:
 
 def errors_of(reply: Any) -> dict[str, str]:
     assert reply.status_code == 422, reply.text
-    return {one["pointer"]: one["code"] for one in reply.json()["errors"]}
+    return {error["pointer"]: error["code"] for error in reply.json()["errors"]}
 
 
 @pytest.mark.both_engines
-def test_a_service_gets_a_token_that_holds_at_once_and_ends_at_once(
-    dashboard: TestClient, app: FastAPI
-) -> None:
+def test_a_token_works_and_ends_at_once(dashboard: TestClient, app: FastAPI) -> None:
     made = dashboard.put(f"{AT_DASHBOARD}/tokens/dasbor-2026", json=READING)
     assert (made.status_code, made.headers["Cache-Control"]) == (201, "no-store")
     service = bearer(app, made.json()["secret"])
@@ -61,11 +59,11 @@ def test_a_service_gets_a_token_that_holds_at_once_and_ends_at_once(
         assert service.get("/v1/me").status_code == 401
     gone = dashboard.put(f"{AT_DASHBOARD}/tokens/dasbor-2026", json=READING, headers=ANY)
     assert (gone.status_code, gone.json()["code"]) == (409, "token_revoked")
-    kinds = [one["kind"] for one in dashboard.get(f"{AT_DASHBOARD}/history").json()["items"]]
+    kinds = [entry["kind"] for entry in dashboard.get(f"{AT_DASHBOARD}/history").json()["items"]]
     assert kinds == ["principal.created", "token.created", "token.revoked"]
 
 
-def test_a_secret_is_nowhere_but_in_the_reply_that_made_it(
+def test_a_secret_is_only_in_the_reply_that_created_it(
     dashboard: TestClient, app: FastAPI, database: OneTransaction
 ) -> None:
     headers = {"Idempotency-Key": "once", "If-None-Match": "*"}
@@ -81,7 +79,7 @@ def test_a_secret_is_nowhere_but_in_the_reply_that_made_it(
     assert bearer(app, secret).get("/v1/me").status_code == 200
 
 
-def test_what_a_token_is_limited_to_changes_under_its_secret(dashboard: TestClient, app: FastAPI) -> None:
+def test_the_limits_of_a_token_change_without_a_new_secret(dashboard: TestClient, app: FastAPI) -> None:
     address = f"{AT_DASHBOARD}/tokens/dasbor-2026"
     secret = dashboard.put(address, json=READING).json()["secret"]
     changed = dashboard.put(
@@ -96,7 +94,7 @@ def test_what_a_token_is_limited_to_changes_under_its_secret(dashboard: TestClie
     assert bearer(app, secret).get("/v1/me").json()["expires_at"][:10] == soon[:10]
     assert dashboard.put(address, json={**READING, "expires_at": soon}, headers=ANY).json()["version"] == 3
     listed = dashboard.get(f"{AT_DASHBOARD}/tokens").json()["items"]
-    assert [one["name"] for one in listed] == ["dasbor-2026"]
+    assert [token["name"] for token in listed] == ["dasbor-2026"]
 
 
 @pytest.mark.parametrize(
@@ -112,13 +110,15 @@ def test_what_a_token_is_limited_to_changes_under_its_secret(dashboard: TestClie
         ({"scopes": ["read", "read"]}, {"/scopes/1": "duplicate_key"}),
     ],
 )
-def test_tokens_that_cannot_be(dashboard: TestClient, body: dict[str, Any], expected: dict[str, str]) -> None:
+def test_invalid_tokens_are_refused(
+    dashboard: TestClient, body: dict[str, Any], expected: dict[str, str]
+) -> None:
     reply = dashboard.put(f"{AT_DASHBOARD}/tokens/dasbor-2026", json={**READING, **body})
     assert errors_of(reply) == expected
     assert dashboard.get(f"{AT_DASHBOARD}/tokens").json()["items"] == []
 
 
-def test_nobody_gives_a_scope_that_his_own_token_lacks(connect: ConnectAs) -> None:
+def test_an_administrator_cannot_give_a_scope_that_its_token_lacks(connect: ConnectAs) -> None:
     limited = connect(("administrator", "63"), scopes=(TokenScope.administer, TokenScope.read))
     assert limited.put(AT_DASHBOARD, json=READER).status_code == 201
     reply = limited.put(f"{AT_DASHBOARD}/tokens/t", json={"scopes": ["read", "write", "approve"]})
@@ -130,11 +130,13 @@ def test_nobody_gives_a_scope_that_his_own_token_lacks(connect: ConnectAs) -> No
         ("POST", f"{AT_DASHBOARD}/tokens/t/revoke"), ("GET", f"{AT_DASHBOARD}/history"),
     ):  # fmt: skip
         body = READER if path == AT_DASHBOARD else READING
-        found = without.request(method, path, json=body if method == "PUT" else None, headers=ANY)
-        assert found.status_code == 404, (method, path)
+        reply = without.request(method, path, json=body if method == "PUT" else None, headers=ANY)
+        assert reply.status_code == 404, (method, path)
 
 
-def test_nobody_appoints_beyond_his_regions(connect: ConnectAs, provincial_administrator: TestClient) -> None:
+def test_an_administrator_appoints_within_its_regions(
+    connect: ConnectAs, provincial_administrator: TestClient
+) -> None:
     for body, expected in (
         ({**READER, "region_code": "73"}, {"/region_code": "region_not_administered"}),
         ({**READER, "region_code": "0"}, {"/region_code": "region_not_administered"}),
@@ -151,8 +153,8 @@ def test_nobody_appoints_beyond_his_regions(connect: ConnectAs, provincial_admin
         ({**READER, "subject": "abc"}, {"/subject": "no_issuer"}),
     ):  # fmt: skip
         reply = provincial_administrator.put(AT_DASHBOARD, json=body)
-        found = errors_of(reply)
-        assert {pointer: found.get(pointer) for pointer in expected} == expected, body
+        errors = errors_of(reply)
+        assert {pointer: errors.get(pointer) for pointer in expected} == expected, body
     assert provincial_administrator.get(AT_DASHBOARD).status_code == 404
     whole = {**READER, "region_code": "63", "memberships": [{"role": "chair", "region_code": "63.03"}]}
     assert provincial_administrator.put(AT_DASHBOARD, json=whole).status_code == 201
@@ -167,7 +169,7 @@ def test_another_regions_administrator_sees_nothing_and_takes_no_name(
     neighbour = connect(("administrator", "63.03"))
     for path in ("", "/tokens", "/tokens/dasbor-2026", "/history"):
         assert neighbour.get(AT_DASHBOARD + path).status_code == 404, path
-    names = {one["name"] for one in neighbour.get("/v1/principals").json()["items"]}
+    names = {item["name"] for item in neighbour.get("/v1/principals").json()["items"]}
     assert not any("dasbor" in name for name in names)
     elsewhere = {"region_code": "63.03", "memberships": []}
     taken = neighbour.put(AT_DASHBOARD, json=elsewhere)
@@ -185,17 +187,17 @@ def test_lists_are_narrowed_by_region_and_role(dashboard: TestClient) -> None:
         body = {"region_code": region, "memberships": [{"role": role, "region_code": region}]}
         assert dashboard.put(f"/v1/principals/{name}", json=body).status_code == 201
 
-    def found(**query: str) -> set[str]:
+    def find_names(**query: str) -> set[str]:
         items = dashboard.get("/v1/principals", params=query).json()["items"]
-        return {one["name"] for one in items} & {"a-1", "a-2", "dasbor"}
+        return {item["name"] for item in items} & {"a-1", "a-2", "dasbor"}
 
-    assert found() == {"a-1", "a-2", "dasbor"}
-    assert found(region="63.02") == {"a-1", "dasbor"}
-    assert found(role="operator") == {"a-2"}
-    assert found(region="73") == set()
+    assert find_names() == {"a-1", "a-2", "dasbor"}
+    assert find_names(region="63.02") == {"a-1", "dasbor"}
+    assert find_names(role="operator") == {"a-2"}
+    assert find_names(region="73") == set()
 
 
-def test_other_memberships_are_told_to_whoever_follows_the_feed(dashboard: TestClient, app: FastAPI) -> None:
+def test_the_feed_reports_changed_memberships(dashboard: TestClient, app: FastAPI) -> None:
     secret = dashboard.put(f"{AT_DASHBOARD}/tokens/dasbor-2026", json=READING).json()["secret"]
     service = bearer(app, secret)
     start = service.get("/v1/changes?after=now").json()["next"]
@@ -214,7 +216,7 @@ def test_deleting_ends_every_token_and_leaves_the_history(dashboard: TestClient,
     assert (last["kind"], last["changes"]["tokens"]) == ("principal.deleted", [["dasbor-2026"], None])
 
 
-def test_a_successor_takes_the_position_and_no_journal_knows_either(
+def test_a_successor_takes_the_position_and_the_journal_names_neither_person(
     people: PeopleApp, database: OneTransaction
 ) -> None:
     people.enrol(subject="5d0c1f52")
@@ -264,5 +266,5 @@ def test_a_merged_agency_makes_an_edit_of_its_operators_stale(
         (["6", "63"], "0"),
     ],
 )
-def test_home_is_the_smallest_region_around(regions: list[str], home: str) -> None:
+def test_home_is_the_smallest_enclosing_region(regions: list[str], home: str) -> None:
     assert find_common_region(regions) == home

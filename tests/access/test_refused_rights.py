@@ -1,4 +1,4 @@
-"""A refusal for want of a right names each membership, and the scope, that would give it."""
+"""A refusal for lack of a right lists the memberships, and the scope, that would give it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +15,10 @@ ANY = {"If-Match": "*"}
 PLAN = "/v1/plans/63.02-2026"
 
 
-def errors_of(actor: Actor, *asked: str) -> list[tuple[str, Any]]:
-    """(code, allowed) of what a refusal lists."""
+def errors_of(actor: Actor, *right: str) -> list[tuple[str, Any]]:
+    """Return (code, allowed) of a refusal's errors."""
     with pytest.raises(Forbidden) as refused:
-        actor.require(*asked)
+        actor.require(*right)
     return [(error.kind.code, error.allowed) for error in refused.value.errors]
 
 
@@ -39,8 +39,8 @@ def test_a_right_of_several_roles_names_each_with_its_regions() -> None:
     roots = [{"role": "administrator", "region": code} for code in ("63.02", "63", "0")]
     operators = [{"role": "operator", "region": "63.02", "agency": code} for code in ("A", "B")]
     secretariat = {"role": "secretariat", "region": "63.02"}
-    asked = ("write_actions", "63.02", "A", "B")
-    assert errors_of(own, *asked) == [("missing_role", [*roots, *operators, secretariat])]
+    right = ("write_actions", "63.02", "A", "B")
+    assert errors_of(own, *right) == [("missing_role", [*roots, *operators, secretariat])]
 
 
 def test_a_missing_scope_is_named_by_itself() -> None:
@@ -53,12 +53,12 @@ def test_a_missing_scope_is_named_by_itself() -> None:
 def test_each_membership_that_a_refusal_names_gives_the_right(verb: str) -> None:
     ((code, allowed),) = errors_of(actor_of(), verb, "63.02", SOCIAL)
     assert code == "missing_role"
-    for one in allowed:
-        granted = actor_of(Grant(Role(one["role"]), one["region"], one.get("agency")))
-        assert granted.may(verb, "63.02", SOCIAL), one
+    for membership in allowed:
+        granted = actor_of(Grant(Role(membership["role"]), membership["region"], membership.get("agency")))
+        assert granted.may(verb, "63.02", SOCIAL), membership
 
 
-def test_a_reviewer_of_the_region_itself_learns_where_to_ask(
+def test_a_reviewer_of_the_region_itself_sees_the_regions_above(
     connect: Callable[..., TestClient], database: Any
 ) -> None:
     furnish(database)

@@ -1,4 +1,4 @@
-"""An issuer that answers with what it should not: nothing of it is followed, kept or waited for."""
+"""An issuer with invalid answers: the service follows, keeps and awaits nothing of them."""
 
 import json
 import threading
@@ -16,10 +16,10 @@ DISCOVERY = "/.well-known/openid-configuration"
 
 
 class Strange(HTTPServer):
-    """Answers each path with what a test gave it: (status, Location, body)."""
+    """A server that answers each path as a test set: (status, Location, body)."""
 
     answers: dict[str, tuple[int, str, bytes]]
-    asked: list[str]
+    requests: list[str]
 
     @property
     def address(self) -> str:
@@ -34,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Strange
 
     def do_GET(self) -> None:
-        self.server.asked.append(self.path)
+        self.server.requests.append(self.path)
         status, location, body = self.server.answers.get(self.path, (404, "", b""))
         self.send_response(status)
         if location:
@@ -44,13 +44,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Nothing to say."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def strange() -> Iterator[Strange]:
     server = Strange(("127.0.0.1", 0), Handler)
-    server.answers, server.asked = {}, []
+    server.answers, server.requests = {}, []
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -63,7 +63,7 @@ KEY = {"kty": "oct", "k": "c2VjcmV0", "kid": "k"}
 
 
 @pytest.mark.parametrize(
-    ("discovery", "keys", "asked"),
+    ("discovery", "keys", "requests"),
     [
         ({"value": None, "status": 302, "location": "/elsewhere"}, {}, 1),
         ({"value": b"<html>"}, {}, 1),
@@ -82,19 +82,19 @@ KEY = {"kty": "oct", "k": "c2VjcmV0", "kid": "k"}
         ),
     ],
 )
-def test_what_is_no_issuers_word_gives_no_keys(
-    strange: Strange, issuer: RealIssuer, discovery: dict[str, Any], keys: dict[str, Any], asked: int
+def test_invalid_answers_give_no_keys(
+    strange: Strange, issuer: RealIssuer, discovery: dict[str, Any], keys: dict[str, Any], requests: int
 ) -> None:
-    def here(said: dict[str, Any]) -> dict[str, Any]:
-        value = said.get("value")
+    def fill_address(template: dict[str, Any]) -> dict[str, Any]:
+        value = template.get("value")
         if isinstance(value, dict) and "issuer" in value:
             value = {name: text.replace("{at}", strange.address) for name, text in value.items()}
-        return {**said, "value": value}
+        return {**template, "value": value}
 
-    strange.answer(DISCOVERY, **here(discovery))
-    strange.answer("/keys", **here(keys))
+    strange.answer(DISCOVERY, **fill_address(discovery))
+    strange.answer("/keys", **fill_address(keys))
     strange.answer("/elsewhere", {"issuer": strange.address, "jwks_uri": f"{strange.address}/keys"})
-    found = create_issuer(
+    created = create_issuer(
         Settings(
             _env_file=None,
             oidc_issuer=strange.address,
@@ -102,10 +102,10 @@ def test_what_is_no_issuers_word_gives_no_keys(
             oidc_algorithms="RS512",
         )
     )
-    assert found is not None
+    assert created is not None
     for _ in range(3):
-        found.refresh_if_due()
+        created.refresh_if_due()
         with pytest.raises(IssuerUnreachable):
-            found.verify_token(issuer.sign(iss=strange.address))
-    assert len(strange.asked) == asked, "asked again at once, or led elsewhere"
-    assert "/elsewhere" not in strange.asked
+            created.verify_token(issuer.sign(iss=strange.address))
+    assert len(strange.requests) == requests, "asked again at once, or led elsewhere"
+    assert "/elsewhere" not in strange.requests

@@ -1,4 +1,4 @@
-"""A service that keeps what is written, a receiver, and workers over the same database."""
+"""A service over a database that keeps commits, a receiver, and workers over the same database."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ ADMINISTRATOR = ("administrator", "63")
 
 
 class Place:
-    """The service, with clients and workers; `now` of the workers can be moved on."""
+    """The service with clients and workers; a test can move the workers' `now` forward."""
 
     def __init__(self, database: Database, portal: BlockingPortal) -> None:
         self.database, self._portal = database, portal
@@ -59,7 +59,7 @@ class Place:
         return datetime.now(UTC) + self.waited
 
     def write(self, region: str = "63.02") -> str:
-        """Something happens in a region."""
+        """Write a change in a region."""
         self._agencies += 1
         content = AgencyIn(name="Dinas", kind=AgencyKind.dinas)
         code = f"X-{self._agencies}"
@@ -70,7 +70,7 @@ class Place:
 
 
 class Hook:
-    """A webhook with a secret, as its administrator sees it."""
+    """A webhook with a secret, as its administrator uses it."""
 
     def __init__(self, client: TestClient, name: str, address: str, **content: Any) -> None:
         self.client, self.at = client, f"/v1/webhooks/{name}"
@@ -90,8 +90,8 @@ class Hook:
         assert reply.status_code == 200, reply.text
         return reply.json()
 
-    def replay(self, **wanted: str) -> Any:
-        return self.client.post(f"{self.at}/replay", json=wanted)
+    def replay(self, **body: str) -> Any:
+        return self.client.post(f"{self.at}/replay", json=body)
 
     @property
     def state(self) -> str:
@@ -99,7 +99,7 @@ class Hook:
 
     @property
     def log(self) -> Any:
-        """Its deliveries, the newest first."""
+        """Return its deliveries, the newest first."""
         return self.client.get(f"{self.at}/deliveries").json()["items"]
 
 
@@ -116,7 +116,7 @@ def provincial_administrator(place: Place) -> TestClient:
 
 @pytest.fixture
 def receiver(place: Place) -> Iterator[Receiver]:
-    """A receiver; when it goes, so do the webhooks."""
+    """A receiver; the fixture deletes the webhooks at the end."""
     with receiving() as receiver:
         yield receiver
     place.waited = timedelta()

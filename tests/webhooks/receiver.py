@@ -1,4 +1,4 @@
-"""A real receiver in a thread, which answers as it is told and verifies with the published library."""
+"""A real receiver in a thread, which answers as a test sets and verifies with the published library."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ Answer = Callable[["Post"], int]
 
 
 class Post:
-    """What came in."""
+    """A request that the receiver got."""
 
     def __init__(self, headers: dict[str, str], body: bytes) -> None:
         self.headers, self.body = headers, body
@@ -22,12 +22,12 @@ class Post:
         return self.headers["webhook-id"]
 
     def read_by(self, secret: str) -> Any:
-        """Its content; an exception of the library where that secret did not sign it."""
+        """Return its content; the library raises an exception if that secret did not sign it."""
         return Webhook(secret).verify(self.body, self.headers)
 
 
 class Receiver:
-    """Keeps every post; `answer` gives the status of each."""
+    """A receiver that keeps every post; `answer` gives the status of each."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -35,7 +35,7 @@ class Receiver:
         self.answer: Answer = lambda post: 204
 
     def take(self) -> list[Post]:
-        """What came since the last time."""
+        """Return the posts since the last call."""
         posts, self.posts = self.posts, []
         return posts
 

@@ -1,4 +1,4 @@
-"""What a receiver is told: signed, of what its owner sees, once where all is well, again where it is not."""
+"""Deliveries: signed, limited to the owner's rights, sent once, and retried after failures."""
 
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.one_engine
 
 
 @pytest.mark.both_engines
-def test_a_hint_says_where_to_look_and_nothing_else(place: Place, hook: Hook, receiver: Receiver) -> None:
+def test_a_hint_contains_the_cursor_and_no_content(place: Place, hook: Hook, receiver: Receiver) -> None:
     worker = place.worker()
     assert worker.send_all_due() == 0
     codes = [place.write(), place.write()]
@@ -31,33 +31,38 @@ def test_a_hint_says_where_to_look_and_nothing_else(place: Place, hook: Hook, re
     data = hint["data"]
     assert (data["region"], data["kinds"], data["count"]) == ("63.02", ["agency.created"], 2)
     assert not any(code in post.body.decode() for code in codes)
-    reader = place.connect(("reader", "63.02"))  # as the webhook does, it reads what is in force and no more
-    found = list(follow(reader, data["after"], region="63.02"))
-    assert [one["subject"].rpartition("/")[2] for one in found] == codes
+    reader = place.connect(("reader", "63.02"))  # like the webhook, it reads only what is in force
+    changes = list(follow(reader, data["after"], region="63.02"))
+    assert [change["subject"].rpartition("/")[2] for change in changes] == codes
     assert list(follow(reader, data["next"], region="63.02")) == []
-    (told,) = hook.log
-    assert (told["id"], told["state"], told["status"], told["attempts"]) == (post.id, "delivered", 204, 1)
-    assert told["next_attempt_at"] is None
+    (delivery,) = hook.log
+    assert (delivery["id"], delivery["state"], delivery["status"], delivery["attempts"]) == (
+        post.id,
+        "delivered",
+        204,
+        1,
+    )
+    assert delivery["next_attempt_at"] is None
     assert worker.send_all_due() == 0
 
 
-def test_a_worker_tells_a_collector_what_it_did(place: Place, hook: Hook, receiver: Receiver) -> None:
-    kept = InMemorySpanExporter()
-    traces = SpanSender("1", kept)
+def test_a_worker_sends_spans_to_a_collector(place: Place, hook: Hook, receiver: Receiver) -> None:
+    exporter = InMemorySpanExporter()
+    traces = SpanSender("1", exporter)
     traces.watch(place.database)
     code = place.write()
     assert place.worker(tracer=traces.tracer).send_all_due() == 1
     (post,) = receiver.take()
     assert "traceparent" not in post.headers
     traces.close()
-    found = kept.get_finished_spans()
-    (served,) = [one for one in found if one.name == "serve webhook"]
-    (sent,) = [one for one in found if one.name == "send hint"]
+    spans = exporter.get_finished_spans()
+    (served,) = [span for span in spans if span.name == "serve webhook"]
+    (sent,) = [span for span in spans if span.name == "send hint"]
     assert dict(sent.attributes or {}) == {"http.response.status_code": 204}
-    assert {one.parent.span_id for one in found if one.parent} == {served.context.span_id}
-    for one in found:
+    assert {span.parent.span_id for span in spans if span.parent} == {served.context.span_id}
+    for span in spans:
         for word in (code, receiver.address, hook.at.rpartition("/")[2], post.id):
-            assert word not in one.to_json()
+            assert word not in span.to_json()
 
 
 @pytest.mark.both_engines  # no other test deletes a secret
@@ -79,7 +84,7 @@ def test_every_secret_signs_until_it_is_deleted(place: Place, hook: Hook, receiv
     assert (place.worker().send_all_due(), receiver.take(), hook.state) == (0, [], "no_secret")
 
 
-def test_silence_about_other_regions_and_kinds(place: Place, hook: Hook, receiver: Receiver) -> None:
+def test_a_webhook_reports_only_its_regions_and_kinds(place: Place, hook: Hook, receiver: Receiver) -> None:
     other = Hook(hook.client, "rencana", receiver.address, kinds=["plan.*"])
     place.write("63.03")
     assert (place.worker().send_all_due(), receiver.take()) == (0, [])
@@ -87,18 +92,18 @@ def test_silence_about_other_regions_and_kinds(place: Place, hook: Hook, receive
     put_plan(secretariat)
     place.write()
     place.worker().send_all_due()
-    told = {}
+    kinds = {}
     for post in receiver.take():
-        for one in (hook, other):
+        for item in (hook, other):
             try:
-                told[one.at] = post.read_by(one.secret)["data"]["kinds"]
+                kinds[item.at] = post.read_by(item.secret)["data"]["kinds"]
             except WebhookVerificationError:
                 continue
-    assert told == {hook.at: ["agency.created", "plan.created"], other.at: ["plan.created"]}
+    assert kinds == {hook.at: ["agency.created", "plan.created"], other.at: ["plan.created"]}
 
 
 def owner(place: Place, *grants: tuple[str, str]) -> dict[str, Any]:
-    """Memberships as PUT takes them."""
+    """Return memberships as PUT takes them."""
     return {
         "region_code": "63",
         "memberships": [{"role": role, "region_code": region} for role, region in grants],
@@ -119,7 +124,7 @@ def test_a_webhook_sees_what_its_owner_may_read_when_it_is_sent(
     place.worker().send_all_due()
     (first,) = receiver.take()
     assert first.read_by(hook.secret)["data"]["count"] == 2
-    # A reader sees no drafts: what was waiting is taken back, and what is left is told anew.
+    # A reader sees no drafts: the pending hint is withdrawn, and a new one covers the rest.
     receiver.answer = lambda post: 204
     assert (
         provincial_administrator.put(principal, json=owner(place, ("reader", "63")), headers=ANY).status_code
@@ -130,10 +135,13 @@ def test_a_webhook_sees_what_its_owner_may_read_when_it_is_sent(
     (second,) = receiver.take()
     assert second.id != first.id
     assert second.read_by(hook.secret)["data"]["kinds"] == ["agency.created", "scope.changed"]
-    seen = "/v1/webhooks/milik"
-    states = [one["state"] for one in provincial_administrator.get(f"{seen}/deliveries").json()["items"]]
+    address = "/v1/webhooks/milik"
+    states = [
+        delivery["state"]
+        for delivery in provincial_administrator.get(f"{address}/deliveries").json()["items"]
+    ]
     assert states == ["delivered", "withdrawn"]
-    # Without a role, and gone, it is paused; who changes it then is its owner, and it tells of all since.
+    # An owner without a role, or deleted, pauses it; the next editor becomes owner, and it reports all since.
     for paused in (owner(place), None):
         if paused is None:
             assert provincial_administrator.delete(principal, headers=ANY).status_code == 204
@@ -141,16 +149,16 @@ def test_a_webhook_sees_what_its_owner_may_read_when_it_is_sent(
             assert provincial_administrator.put(principal, json=paused, headers=ANY).status_code == 200
         place.write()
         assert place.worker().send_all_due() == 0
-        assert provincial_administrator.get(seen).json()["state"] == "no_owner"
-    assert provincial_administrator.get(seen).json()["owner"] is None
-    again = provincial_administrator.put(seen, json=hook.content, headers=ANY).json()
+        assert provincial_administrator.get(address).json()["state"] == "no_owner"
+    assert provincial_administrator.get(address).json()["owner"] is None
+    again = provincial_administrator.put(address, json=hook.content, headers=ANY).json()
     assert again["owner"] == provincial_administrator.get("/v1/me").json()["principal"]
     assert place.worker().send_all_due() == 1
     assert receiver.take()[0].read_by(hook.secret)["data"]["count"] >= 2
 
 
 @pytest.mark.both_engines
-def test_owner_without_a_token_that_reads_pauses_it(place: Place, receiver: Receiver) -> None:
+def test_an_owner_without_a_reading_token_pauses_the_webhook(place: Place, receiver: Receiver) -> None:
     theirs = place.connect(("administrator", "63"))
     hook = Hook(theirs, "dicabut", receiver.address)
     me = theirs.get("/v1/me").json()
@@ -164,7 +172,7 @@ def test_owner_without_a_token_that_reads_pauses_it(place: Place, receiver: Rece
 
 
 @pytest.mark.both_engines
-def test_again_and_again_then_switched_off_and_nothing_is_lost(
+def test_a_failing_webhook_is_retried_then_disabled_and_loses_nothing(
     place: Place, hook: Hook, receiver: Receiver
 ) -> None:
     receiver.answer = lambda post: 503
@@ -173,15 +181,15 @@ def test_again_and_again_then_switched_off_and_nothing_is_lost(
     for attempt in range(1, MAX_ATTEMPTS + 1):
         assert worker.send_all_due() == 1
         place.write()
-        (told,) = hook.log
-        assert (told["attempts"], told["status"], told["error"]) == (attempt, 503, "refused")
+        (delivery,) = hook.log
+        assert (delivery["attempts"], delivery["status"], delivery["error"]) == (attempt, 503, "refused")
         if attempt < MAX_ATTEMPTS:
-            assert (told["state"], hook.state) == ("pending", "active")
+            assert (delivery["state"], hook.state) == ("pending", "active")
             place.waited += timedelta(hours=12)
     posts = receiver.take()
     assert len(posts) == MAX_ATTEMPTS
     assert len({(post.id, post.body) for post in posts}) == 1
-    assert told["state"] == "failed"
+    assert delivery["state"] == "failed"
     now = hook.client.get(hook.at).json()
     assert (now["state"], now["disabled_reason"], now["is_active"]) == ("disabled", "exhausted", False)
     (entry,) = hook.client.get(f"{hook.at}/history", params={"kind": "webhook.disabled"}).json()["items"]
@@ -195,7 +203,9 @@ def test_again_and_again_then_switched_off_and_nothing_is_lost(
 
 
 @pytest.mark.both_engines
-def test_410_is_the_last_word_and_a_redirect_none(place: Place, hook: Hook, receiver: Receiver) -> None:
+def test_410_disables_a_webhook_and_a_redirect_is_a_failure(
+    place: Place, hook: Hook, receiver: Receiver
+) -> None:
     receiver.answer = lambda post: 302
     place.write()
     assert place.worker().send_all_due() == 1
@@ -214,7 +224,7 @@ def test_replay_of_a_delivery_and_from_a_cursor(place: Place, hook: Hook, receiv
         place.write()
         worker.send_all_due()
     first, second = receiver.take()
-    for _ in range(2):  # asked for twice, sent once
+    for _ in range(2):  # two requests, one delivery
         assert hook.replay(delivery=first.id).status_code == 200
     assert worker.send_all_due() == 1
     (again,) = receiver.take()
@@ -224,13 +234,13 @@ def test_replay_of_a_delivery_and_from_a_cursor(place: Place, hook: Hook, receiv
     (all_again,) = receiver.take()
     data = all_again.read_by(hook.secret)["data"]
     assert (data["count"], data["next"]) == (2, second.read_by(hook.secret)["data"]["next"])
-    kinds = [one["kind"] for one in follow_history(hook)]
+    kinds = [change["kind"] for change in follow_history(hook)]
     assert kinds.count("webhook.replayed") == 2
     wrong = [hook.replay(delivery="msg_none"), hook.replay(after="x"), hook.replay(), hook.replay(after="")]
-    assert [one.status_code for one in wrong] == [422] * 4
-    pointers = [one.json()["errors"][0]["pointer"] for one in wrong]
+    assert [reply.status_code for reply in wrong] == [422] * 4
+    pointers = [reply.json()["errors"][0]["pointer"] for reply in wrong]
     assert pointers == ["/delivery", "/after", "", "/after"]
-    # What waits for its next attempt is sent at once.
+    # A replay sends a pending delivery at once.
     receiver.answer = lambda post: 500
     place.write()
     assert worker.send_all_due() == 1

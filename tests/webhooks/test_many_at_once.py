@@ -1,4 +1,4 @@
-"""Several workers: each hint once while all is well, and again, the same, where one of them was killed."""
+"""Several workers send each hint once; a killed worker's hint is sent again, unchanged."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ def test_two_workers_at_once_send_each_hint_once(
     posts = receiver.take()
     assert len(posts) == len({post.id for post in posts}) == HOOKS * ROUNDS
     for hook in hooks:
-        assert [one["state"] for one in hook.log] == ["delivered"] * ROUNDS
+        assert [delivery["state"] for delivery in hook.log] == ["delivered"] * ROUNDS
 
 
 def test_a_worker_killed_while_it_sends_loses_nothing(place: Place, hook: Hook, receiver: Receiver) -> None:

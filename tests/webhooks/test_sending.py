@@ -1,4 +1,4 @@
-"""The number that was judged is the one connected to; an attempt always ends, and nothing of the answer is kept."""
+"""The sender connects to the address that it checked, ends every attempt, and keeps nothing of the reply."""
 
 import contextlib
 import socket
@@ -29,7 +29,7 @@ TRUSTED = ssl.create_default_context()
 
 @contextmanager
 def serving(talk: Talk) -> Iterator[int]:
-    """A server that talks to each connection as told; its port."""
+    """Yield the port of a server that talks to each connection by this function."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def work() -> None:
@@ -51,8 +51,8 @@ def serving(talk: Talk) -> Iterator[int]:
     thread.join()
 
 
-def request_of(connection: socket.socket) -> bytes:
-    """A whole request: whoever answers and goes before it was sent cuts its sender off."""
+def read_request(connection: socket.socket) -> bytes:
+    """Read a whole request: a reply and a close before its end would cut the sender off."""
     heard = b""
     while not heard.endswith(b"{}"):
         part = connection.recv(65536)
@@ -65,39 +65,39 @@ def request_of(connection: socket.socket) -> bytes:
 def post(
     address: str, *numbers: str, allow_loopback: bool = True, **options: ssl.SSLContext
 ) -> AttemptResult:
-    """One attempt, of which every name leads to these numbers."""
+    """Make one attempt; every name resolves to these numbers."""
     sender = Sender(allow_loopback=allow_loopback, resolve=lambda host, port: list(numbers), **options)
     return sender.post(address, {"webhook-id": "msg_1"}, b"{}")
 
 
-def test_what_a_name_leads_to_is_asked_each_time_and_connected_to() -> None:
-    asked: list[tuple[str, int]] = []
+def test_each_attempt_resolves_the_name_and_connects_to_the_checked_address() -> None:
+    lookups: list[tuple[str, int]] = []
     answers = [["127.0.0.1"], ["10.0.0.1"], ["8.8.8.8", "169.254.169.254"]]
     heard: list[bytes] = []
 
     def resolve(host: str, port: int) -> list[str]:
-        asked.append((host, port))
-        return answers[len(asked) - 1]
+        lookups.append((host, port))
+        return answers[len(lookups) - 1]
 
     def talk(connection: socket.socket) -> None:
-        heard.append(request_of(connection))
+        heard.append(read_request(connection))
         connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
 
     with serving(talk) as port:
         sender = Sender(allow_loopback=True, resolve=resolve)
-        found = [sender.post(f"http://localhost:{port}/x", {}, b"{}").failure for _ in answers]
-    assert found == [None, Failure.refused_address, Failure.refused_address]
-    assert asked == [("localhost", port)] * 3
+        failures = [sender.post(f"http://localhost:{port}/x", {}, b"{}").failure for _ in answers]
+    assert failures == [None, Failure.refused_address, Failure.refused_address]
+    assert lookups == [("localhost", port)] * 3
     assert len(heard) == 1
     assert b"Host: localhost" in heard[0]
 
 
-def test_loopback_only_where_it_is_allowed() -> None:
-    found = post("http://localhost:9/", "127.0.0.1", allow_loopback=False)
-    assert found.failure == Failure.refused_address
+def test_loopback_needs_permission() -> None:
+    result = post("http://localhost:9/", "127.0.0.1", allow_loopback=False)
+    assert result.failure == Failure.refused_address
 
 
-def test_what_can_go_wrong_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_failure_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     def nowhere(host: str, port: int) -> list[str]:
         raise socket.gaierror
 
@@ -111,32 +111,32 @@ def test_what_can_go_wrong_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
         connection.recv(65536)
         connection.sendall(b"220 mail\r\n")
         connection.shutdown(socket.SHUT_WR)
-        with contextlib.suppress(OSError):  # closed with something unread, it would reset instead
+        with contextlib.suppress(OSError):  # a close with unread bytes would reset instead
             while connection.recv(65536):
                 pass
 
     with serving(mail) as port:
         assert post(f"http://localhost:{port}/", "127.0.0.1").failure == Failure.malformed_reply
         assert post(f"https://localhost:{port}/", "127.0.0.1").failure == Failure.insecure
-    # Whoever sends a byte now and then is left at one end for all.
+    # A trickle of bytes hits the deadline of the whole attempt.
     monkeypatch.setattr(sending, "ATTEMPT_SECONDS", 0.2)
     over = threading.Event()
 
     def drip(connection: socket.socket) -> None:
-        request_of(connection)
+        read_request(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\n")
         while not over.wait(0.02):
             connection.sendall(b"x: y\r\n")
 
     with serving(drip) as port:
-        found = post(f"http://localhost:{port}/", "127.0.0.1")
+        result = post(f"http://localhost:{port}/", "127.0.0.1")
         over.set()
-    assert (found.failure, found.status) == (Failure.timed_out, None)
+    assert (result.failure, result.status) == (Failure.timed_out, None)
 
 
-def test_an_endless_answer_is_left_unread() -> None:
+def test_an_endless_reply_is_not_read() -> None:
     def talk(connection: socket.socket) -> None:
-        request_of(connection)
+        read_request(connection)
         connection.sendall(b"HTTP/1.1 202 Accepted\r\n\r\n")
         while True:
             connection.sendall(b"x" * 65536)
@@ -145,8 +145,8 @@ def test_an_endless_answer_is_left_unread() -> None:
         assert post(f"http://localhost:{port}/", "127.0.0.1").status == 202
 
 
-def certificate(folder: Path, name: str) -> Path:
-    """A certificate for a name, signed by itself, with its key."""
+def make_certificate(folder: Path, name: str) -> Path:
+    """Make a self-signed certificate for a name, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), datetime.now(UTC)
     made = (
@@ -166,8 +166,8 @@ def certificate(folder: Path, name: str) -> Path:
     return file
 
 
-def test_tls_is_that_of_the_name_though_the_number_is_connected_to(tmp_path: Path) -> None:
-    file = certificate(tmp_path, "penerima.example")
+def test_tls_verifies_the_name_although_the_connection_uses_the_address(tmp_path: Path) -> None:
+    file = make_certificate(tmp_path, "penerima.example")
     own, names = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), list[str | None]()
     own.load_cert_chain(file)
     own.sni_callback = lambda connection, name, context: names.append(name)
@@ -175,7 +175,7 @@ def test_tls_is_that_of_the_name_though_the_number_is_connected_to(tmp_path: Pat
 
     def talk(connection: socket.socket) -> None:
         with own.wrap_socket(connection, server_side=True) as secure:
-            request_of(secure)
+            read_request(secure)
             secure.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
     with serving(talk) as port:
@@ -187,16 +187,14 @@ def test_tls_is_that_of_the_name_though_the_number_is_connected_to(tmp_path: Pat
     assert names == ["penerima.example", "lain.example", "penerima.example"]
 
 
-def test_authorities_of_the_machine_can_be_replaced_by_those_of_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = certificate(tmp_path, "penerima.example")
+def test_a_file_of_authorities_replaces_the_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = make_certificate(tmp_path, "penerima.example")
     own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     own.load_cert_chain(file)
 
     def talk(connection: socket.socket) -> None:
         with own.wrap_socket(connection, server_side=True) as secure:
-            request_of(secure)
+            read_request(secure)
             secure.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
     with serving(talk) as port:
@@ -206,28 +204,28 @@ def test_authorities_of_the_machine_can_be_replaced_by_those_of_a_file(
         after = post(address, "127.0.0.1")
         with (
             Rata(f"https://localhost:{port}", "rata_x", patience=Patience(total=0)) as rata,
-            pytest.raises(Unreachable, match="Hostname mismatch"),  # trusted, and of another name
+            pytest.raises(Unreachable, match="Hostname mismatch"),  # trusted, but of another name
         ):
             rata.get("/v1/me")
     assert (before.failure, after.failure) == (Failure.insecure, None)
 
 
 @pytest.mark.parametrize("place", ["http://[", "https://x:99999/", "javascript:1", "https://\u2028/"])
-def test_where_a_redirect_points_is_not_looked_at(place: str) -> None:
+def test_redirects_are_not_followed(place: str) -> None:
     def talk(connection: socket.socket) -> None:
-        request_of(connection)
+        read_request(connection)
         connection.sendall(f"HTTP/1.1 302 Found\r\nlocation: {place}\r\ncontent-length: 0\r\n\r\n".encode())
 
     with serving(talk) as port:
-        found = post(f"http://localhost:{port}/", "127.0.0.1")
-    assert (found.failure, found.status) == (Failure.redirected, 302)
+        result = post(f"http://localhost:{port}/", "127.0.0.1")
+    assert (result.failure, result.status) == (Failure.redirected, 302)
 
 
 def test_receiver_gets_the_headers_of_the_hint_and_no_others() -> None:
     heard: list[bytes] = []
 
     def talk(connection: socket.socket) -> None:
-        heard.append(request_of(connection))
+        heard.append(read_request(connection))
         connection.sendall(b"HTTP/1.1 204 No Content\r\nset-cookie: a=b\r\n\r\n")
 
     with serving(talk) as port:
@@ -256,19 +254,19 @@ def test_receiver_gets_the_headers_of_the_hint_and_no_others() -> None:
         st.text(max_size=20),
     )
 )
-def test_any_address_that_was_accepted_ends_in_an_outcome(address: str) -> None:
-    """The host that was judged is the host that is looked up, however the address is spelled."""
+def test_any_accepted_address_gives_a_result(address: str) -> None:
+    """The sender looks up the host that it checked, however the address spells it."""
     parsed = parse_address(address)
     assume(parsed is not None)
     assert parsed is not None
-    asked: list[str] = []
+    hosts: list[str] = []
 
     def resolve(host: str, port: int) -> list[str]:
-        asked.append(host)
+        hosts.append(host)
         return []
 
     sender = Sender(allow_loopback=True, resolve=resolve, trusted=TRUSTED)
-    found = sender.post(address, {"webhook-id": "msg_1"}, b"{}")
-    assert found.failure in (Failure.unresolved, Failure.unreachable)
+    result = sender.post(address, {"webhook-id": "msg_1"}, b"{}")
+    assert result.failure in (Failure.unresolved, Failure.unreachable)
     if parsed.host.isascii():
-        assert asked in ([], [parsed.host.lower()])
+        assert hosts in ([], [parsed.host.lower()])

@@ -1,4 +1,4 @@
-"""Registering: who may, what is refused, what is shown once and kept sealed."""
+"""Registration of webhooks: rights, refusals, and secrets that are sealed and shown once."""
 
 from typing import Any
 
@@ -22,44 +22,46 @@ pytestmark = pytest.mark.one_engine
 WANTED: dict[str, Any] = {"address": "https://dasbor.example/rata", "region_code": "63.02"}
 
 
-def errors(reply: Any) -> list[tuple[str, str]]:
+def find_errors(reply: Any) -> list[tuple[str, str]]:
     assert reply.status_code == 422, reply.text
-    return [(one["pointer"], one["code"]) for one in reply.json()["errors"]]
+    return [(error["pointer"], error["code"]) for error in reply.json()["errors"]]
 
 
-def test_what_is_refused_names_its_place(place: Place, provincial_administrator: TestClient) -> None:
+def test_refusals_point_to_their_field(place: Place, provincial_administrator: TestClient) -> None:
     def put(**content: Any) -> Any:
         return provincial_administrator.put("/v1/webhooks/salah", json={**WANTED, **content})
 
-    assert errors(put(address="https://10.1.2.3/")) == [("/address", "address_not_reached")]
-    assert errors(put(address="http://dasbor.example/")) == [("/address", "address_not_reached")]
-    assert errors(put(address="https://user:word@dasbor.example/")) == [("/address", "malformed_address")]
+    assert find_errors(put(address="https://10.1.2.3/")) == [("/address", "address_not_reached")]
+    assert find_errors(put(address="http://dasbor.example/")) == [("/address", "address_not_reached")]
+    assert find_errors(put(address="https://user:word@dasbor.example/")) == [
+        ("/address", "malformed_address")
+    ]
     for host in ("<x>.example", "a%41.example", "exa,mple.example", "-"):
-        assert errors(put(address=f"https://{host}/")) == [("/address", "malformed_address")]
-    assert errors(put(region_code="73")) == [("/region_code", "region_not_administered")]
-    assert errors(put(region_code="63.99")) == [("/region_code", "unknown_reference")]
-    assert errors(put(kinds=["plan"])) == [("/kinds/0", "wrong_pattern")]
-    assert errors(put(kinds=["plan.*", "plan.*"])) == [("/kinds/1", "duplicate_key")]
+        assert find_errors(put(address=f"https://{host}/")) == [("/address", "malformed_address")]
+    assert find_errors(put(region_code="73")) == [("/region_code", "region_not_administered")]
+    assert find_errors(put(region_code="63.99")) == [("/region_code", "unknown_reference")]
+    assert find_errors(put(kinds=["plan"])) == [("/kinds/0", "wrong_pattern")]
+    assert find_errors(put(kinds=["plan.*", "plan.*"])) == [("/kinds/1", "duplicate_key")]
     assert put(secret="whsec_x").status_code == 422
     long = provincial_administrator.put("/v1/webhooks/w" + "x" * 60, json=WANTED)
     assert (long.status_code, long.json()["errors"][0]["code"]) == (422, "wrong_length")
     assert provincial_administrator.get("/v1/webhooks").json()["items"] == []
 
 
-def test_only_administrators_of_the_region_know_of_it(place: Place, hook: Hook) -> None:
+def test_only_administrators_of_the_region_see_a_webhook(place: Place, hook: Hook) -> None:
     for role in (("secretariat", "63.02"), ("administrator", "73"), ("administrator", "63.03")):
         other = place.connect(role)
         assert other.get(hook.at).status_code == 404
         assert other.get(f"{hook.at}/history").status_code == 404
         assert other.get("/v1/webhooks").json()["items"] == []
-        kinds = [one["kind"] for one in other.get("/v1/changes?kind=webhook").json()["items"]]
+        kinds = [change["kind"] for change in other.get("/v1/changes?kind=webhook").json()["items"]]
         assert kinds == []
     taken = place.connect(("administrator", "73")).put(hook.at, json={**WANTED, "region_code": "73"})
     assert (taken.status_code, taken.json()["code"]) == (409, "name_taken")
     theirs = place.connect(("administrator", "63.02"))
     assert theirs.get(hook.at).json()["allowed"] == ["edit", "delete", "write_secrets", "replay"]
     moved = theirs.put(hook.at, json={**hook.content, "region_code": "63.02.01"}, headers=ANY)
-    assert errors(moved) == [("/region_code", "region_stays")]
+    assert find_errors(moved) == [("/region_code", "region_stays")]
 
 
 def test_a_secret_is_shown_once_sealed_and_at_most_three(place: Place, hook: Hook) -> None:
@@ -76,16 +78,16 @@ def test_a_secret_is_shown_once_sealed_and_at_most_three(place: Place, hook: Hoo
         assert secret not in hook.client.get(hook.at + address).text
     with place.database.read_session() as session:
         stored = session.scalars(sa.select(get_table(WebhookSecretRow).c.sealed)).all()
-    assert not any(secret.removeprefix("whsec_") in one for one in stored)
+    assert not any(secret.removeprefix("whsec_") in value for value in stored)
 
 
 @pytest.mark.both_engines
-def test_the_key_can_be_changed_while_it_runs(place: Place, hook: Hook, receiver: Receiver) -> None:
+def test_the_key_can_change_while_the_service_runs(place: Place, hook: Hook, receiver: Receiver) -> None:
     old, new = str(place.settings.secrets_key), Fernet.generate_key().decode()
     with place.database.writing() as session:
         assert reseal_secrets(session, Sealer([new, old])) == (1, [])
     place.write()
-    # A worker that has not got the new key yet sends nothing, and counts nothing against the receiver.
+    # A worker without the new key sends nothing and counts no failure of the receiver.
     assert (place.worker().send_all_due(), receiver.take()) == (0, [])
     assert hook.log[0]["attempts"] == 0
     with place.database.writing() as session:
