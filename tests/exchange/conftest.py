@@ -1,4 +1,4 @@
-"""A plan of Kotabaru, empty, with one agency, made once for a module and engine."""
+"""An empty plan of Kotabaru with one agency, created once for a module and engine."""
 
 import pytest
 from fastapi.testclient import TestClient

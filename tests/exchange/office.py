@@ -1,4 +1,4 @@
-"""An office that keeps its plan as a file: makes the file, sends it, reads what became of it."""
+"""An office that keeps its plan as a file: it builds the file, imports it and reads the result."""
 
 import io
 import json
@@ -44,7 +44,7 @@ OWN = {"program": "Program Daerah", "activity": "Kegiatan Daerah", "subactivity"
 
 
 def line(**cells: Any) -> dict[str, Any]:
-    """A line with a known code's names, complete unless told otherwise."""
+    """Return a line with the names of a known code, complete except for these cells."""
     return {
         "number": 1, "strategy": S1, "agency": DINSOS_NAME, "code": DINSOS, **AID, "allocation": 1_000_000,
         "funding_sources": "APBD", **cells,
@@ -52,19 +52,19 @@ def line(**cells: Any) -> dict[str, Any]:
 
 
 def sheet(*lines: dict[str, Any], realisation: bool = False) -> bytes:
-    """A workbook with these lines below one header row: the first line is row 2."""
+    """Build a workbook with these lines below one header row: the first line is row 2."""
     columns = COLUMNS if realisation else PLANNING
     rows: list[Sequence[Any]] = [[column.labels[0] for column in columns]]
     return xlsx([*rows, *([cells.get(column.key) for column in columns] for cells in lines)])
 
 
 def letter(key: str) -> str:
-    """The column's letter in a full sheet."""
+    """Return the column's letter in a full sheet."""
     return chr(ord("A") + BY_KEY[key].number - 1)
 
 
 def edited(data: bytes, changes: dict[tuple[int, str], Any]) -> bytes:
-    """A workbook with other values in cells, by (row, column key)."""
+    """Change cells of a workbook, by (row, column key)."""
     book = load_workbook(io.BytesIO(data))
     for (row, key), value in changes.items():
         book.active[f"{letter(key)}{row}"] = value
@@ -74,7 +74,7 @@ def edited(data: bytes, changes: dict[tuple[int, str], Any]) -> bytes:
 
 
 class Office:
-    """A caller and the plan that it keeps."""
+    """A caller and its plan."""
 
     def __init__(self, client: TestClient, database: OneTransaction, plan: str = "63.02-2026") -> None:
         self.client, self.database, self.plan = client, database, plan
@@ -105,13 +105,13 @@ class Office:
         )
 
     def bring(self, data: bytes, filename: str = "matriks.xlsx", **how: Any) -> dict[str, Any]:
-        """Import what must go through; the report."""
+        """Import a valid file and return the report."""
         reply = self.send(data, filename, **how)
         assert reply.status_code == 200, reply.text
         return dict(reply.json())
 
     def refused(self, data: bytes, filename: str = "matriks.xlsx", **how: Any) -> list[tuple[Any, ...]]:
-        """Import what must be refused, and keep nothing of it: (code, cell or other place) of each error."""
+        """Assert a refusal that keeps nothing; return (code, cell or other place) of each error."""
         before = self.journal()
         reply = self.send(data, filename, **how)
         assert (reply.status_code, reply.json()["code"]) == (422, "invalid"), reply.text
@@ -138,11 +138,11 @@ class Office:
 
 
 def place_of(error: dict[str, Any]) -> str | None:
-    """`G2`, or the pointer or parameter."""
+    """Return `G2`, or the pointer or parameter."""
     cell = error.get("cell")
     return f"{cell['column']}{cell['row']}" if cell else error.get("pointer") or error.get("parameter")
 
 
-def told(items: list[dict[str, Any]]) -> list[tuple[str, str | None]]:
-    """(code, place) of findings or warnings of a report."""
+def list_places(items: list[dict[str, Any]]) -> list[tuple[str, str | None]]:
+    """Return (code, place) of the findings or warnings of a report."""
     return [(item["code"], place_of(item)) for item in items]

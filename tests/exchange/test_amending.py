@@ -1,4 +1,4 @@
-"""The next file of the same plan: what it changes, and what it leaves alone."""
+"""The next file of the same plan: the fields that it changes, and those it keeps."""
 
 import csv
 import io
@@ -22,8 +22,8 @@ from tests.exchange.office import (
     edited,
     letter,
     line,
+    list_places,
     sheet,
-    told,
 )
 from tests.matrix.build import xlsx
 
@@ -75,7 +75,7 @@ FULL = {
 
 @pytest.fixture
 def full(office: Office) -> Office:
-    """A plan with one line that has everything, some of which no matrix can show."""
+    """A plan with one complete line; a matrix cannot show all of its fields."""
     office.make_agency(DINKES, DINKES_NAME)
     made = office.client.put(f"{office.url}/actions/A-001", json=FULL)
     assert made.status_code == 201, made.text
@@ -93,18 +93,18 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple
 
 @cache
 def cells_of(data: bytes) -> list[list[Any]]:
-    """The rows of a workbook; read once for each file, since every test exports the same plan."""
+    """Read the rows of a workbook, once for each file: every test exports the same plan."""
     return [[cell.value for cell in row] for row in load_workbook(io.BytesIO(data)).active.iter_rows()]
 
 
 def first_row(data: bytes) -> int:
-    """The first row below the section row of an export."""
+    """Return the first row below the section row of an export."""
     rows = cells_of(data)
     return next(row for row in range(1, 20) if rows[row - 1][0] == 1 and rows[row - 1][10] != 11)
 
 
 def with_cell(data: bytes, key: str, value: Any, ending: str) -> bytes:
-    """A file with the cells of an export of which one in the first row has another value."""
+    """Return an export with another value in one cell of the first row."""
     rows = [list(row) for row in cells_of(data)]
     rows[first_row(data) - 1][BY_KEY[key].number - 1] = value
     if ending == "xlsx":
@@ -114,7 +114,7 @@ def with_cell(data: bytes, key: str, value: Any, ending: str) -> bytes:
     return text.getvalue().encode()
 
 
-def test_everything_goes_out_and_comes_in_again(full: Office) -> None:
+def test_export_and_import_lose_nothing(full: Office) -> None:
     lines, journal = full.lines(), full.journal()
     for ending in ("xlsx", "csv"):
         report = full.bring(full.export(ending), f"a.{ending}")
@@ -122,7 +122,7 @@ def test_everything_goes_out_and_comes_in_again(full: Office) -> None:
     assert (full.lines(), full.journal()) == (lines, journal)
 
 
-# Column → (what its cell becomes, the fields that this changes).
+# Column → (new cell, fields that this changes).
 CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "number": (7, {}),
     "allocation": (1_000_001, {"allocation": 1_000_001}),
@@ -158,7 +158,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 def filled(items: Any) -> Any:
-    """Parts without their empty fields."""
+    """Return parts without their empty fields."""
     if not isinstance(items, list) or not items or not isinstance(items[0], dict):
         return items
     return [
@@ -174,8 +174,8 @@ def test_one_cell_changes_exactly_its_field(full: Office, key: str, ending: str)
     changed = with_cell(out, key, cell, ending)
     report = full.bring(changed, f"a.{ending}")
     assert (report["updated"], report["absent"], report["created"]) == (int(bool(fields)), [], 0)
-    found = difference(before, full.lines()["A-001"])
-    assert {name: filled(after) for name, (_, after) in found.items()} == {
+    changed = difference(before, full.lines()["A-001"])
+    assert {name: filled(after) for name, (_, after) in changed.items()} == {
         name: filled(value) for name, value in fields.items()
     }
     assert full.bring(changed, f"a.{ending}")["unchanged"] == 1
@@ -189,21 +189,21 @@ def test_one_cell_changes_exactly_its_field(full: Office, key: str, ending: str)
         ("subactivity", f"{AID_CODE} Lain", "G"),
     ],
 )
-def test_names_beside_a_code_change_nothing_and_are_warned_of(
+def test_names_next_to_a_code_change_nothing_and_give_a_warning(
     full: Office, key: str, cell: str, warned: str
 ) -> None:
     out, lines = full.export(), full.lines()
     row = first_row(out)
     report = full.bring(edited(out, {(row, key): cell}))
-    assert (report["unchanged"], told(report["warnings"])) == (1, [("other_name", f"{warned}{row}")])
+    assert (report["unchanged"], list_places(report["warnings"])) == (1, [("other_name", f"{warned}{row}")])
     assert full.lines() == lines
 
 
 @pytest.mark.parametrize(
     ("key", "cell"), [("strategy", S2), ("agency", DINKES_NAME), ("subactivity", "1.06.05.2.02.0001")]
 )
-def test_what_a_line_is_known_by_makes_another_line(full: Office, key: str, cell: str) -> None:
-    """Never guessed: the other line is made, the one that the file no longer has is said and stays."""
+def test_another_identity_makes_another_line(full: Office, key: str, cell: str) -> None:
+    """The import never guesses: it creates the other line, and reports and keeps the missing one."""
     full.bring(sheet(line()))
     before = full.lines()["A-001"]
     report = full.bring(sheet(line(**{key: cell, "code": DINKES if key == "agency" else DINSOS})))
@@ -239,7 +239,7 @@ def test_one_source_follows_the_allocation(office: Office) -> None:
     assert "E01" not in {finding["code"] for finding in report["findings"]}
 
 
-def test_figures_that_were_reported_are_not_orphaned(full: Office) -> None:
+def test_reported_figures_are_not_orphaned(full: Office) -> None:
     report = {"spent": 10, "recipients": [{"code": "P2", "reached": 2}]}
     assert full.client.put(f"{full.url}/actions/A-001/progress/2026-Q1", json=report).status_code == 201
     out = full.export()
@@ -254,7 +254,7 @@ def test_figures_that_were_reported_are_not_orphaned(full: Office) -> None:
 
 
 def test_a_line_of_another_edition_keeps_it(full: Office) -> None:
-    """Names that a code has in another edition, or that somebody gave it, are not overwritten."""
+    """An import does not overwrite names of another edition or names given by hand."""
     named = {**FULL, "subactivity": "Nama Lama", "activity": "Kegiatan Lama", "program": "Program Lama"}
     assert (
         full.client.put(f"{full.url}/actions/A-001", json=named, headers={"If-Match": "*"}).status_code == 200
@@ -264,15 +264,15 @@ def test_a_line_of_another_edition_keeps_it(full: Office) -> None:
     assert (report["unchanged"], report["warnings"], full.lines()) == (1, [], lines)
 
 
-# Rows removed, added, moved, alike
+# Removed, added, moved and similar rows
 
 
 def rows(*numbers: int) -> bytes:
-    """A file with lines of different sub-activities, known by their numbers."""
+    """Return a file with lines of different sub-activities, by number."""
     return sheet(*[line(**{**OWN, "subactivity": f"Gerakan {n}"}, allocation=n) for n in numbers])
 
 
-def test_rows_taken_out_are_said_and_stay(office: Office) -> None:
+def test_removed_rows_are_reported_and_stay(office: Office) -> None:
     office.bring(rows(1, 2, 3, 4), accept="free_text")
     lines = office.lines()
     report = office.bring(rows(1, 3))
@@ -280,7 +280,7 @@ def test_rows_taken_out_are_said_and_stay(office: Office) -> None:
     assert office.lines() == lines
 
 
-def test_rows_put_in_between_or_moved_renumber_nothing(office: Office) -> None:
+def test_inserted_or_moved_rows_renumber_nothing(office: Office) -> None:
     office.bring(rows(1, 2, 3), accept="free_text")
     lines = office.lines()
     assert office.bring(rows(3, 1, 2))["unchanged"] == 3
@@ -291,7 +291,7 @@ def test_rows_put_in_between_or_moved_renumber_nothing(office: Office) -> None:
     assert [after[code]["title"] for code in ("A-004", "A-005")] == ["Gerakan 9", "Gerakan 8"]
 
 
-def test_lines_that_are_alike_are_told_apart_by_what_they_say(office: Office) -> None:
+def test_similar_lines_are_matched_by_content(office: Office) -> None:
     def alike(*allocations: int) -> bytes:
         return sheet(*[line(allocation=n) for n in allocations])
 
@@ -301,15 +301,15 @@ def test_lines_that_are_alike_are_told_apart_by_what_they_say(office: Office) ->
     assert (office.lines(), office.journal()) == (lines, journal)
     report = office.bring(alike(30, 11, 20))
     assert (report["updated"], report["unchanged"]) == (1, 2)
-    assert [one["allocation"] for one in office.lines().values()] == [11, 20, 30]
+    assert [action["allocation"] for action in office.lines().values()] == [11, 20, 30]
     report = office.bring(alike(20, 30))
     assert report["absent"] == ["A-001"]
     report = office.bring(alike(40, 50, 60, 70))
     assert (report["updated"], report["created"]) == (3, 1)
-    assert [one["allocation"] for one in office.lines().values()] == [40, 50, 60, 70]
+    assert [action["allocation"] for action in office.lines().values()] == [40, 50, 60, 70]
 
 
-def test_codes_of_lines_are_counted_as_people_do(office: Office) -> None:
+def test_codes_of_lines_sort_as_numbers(office: Office) -> None:
     for code in ("A-999", "B-1"):
         body = {
             **FULL,
@@ -349,9 +349,9 @@ def test_half_years_are_stored_cumulative(office: Office) -> None:
     assert (progress(office), office.journal()) == ({"Q2": 100, "Q4": 350}, journal)
 
 
-def test_a_figure_that_falls_goes_out_and_comes_in_again(office: Office) -> None:
+def test_a_falling_figure_survives_export_and_import(office: Office) -> None:
     report = office.bring(spent(100, -40, 60), basis="period")
-    assert ("E06", "T2") in told(report["findings"])
+    assert ("E06", "T2") in list_places(report["findings"])
     assert progress(office) == {"Q2": 100, "Q4": 60}
     journal = office.journal()
     for basis in ("period", "cumulative"):

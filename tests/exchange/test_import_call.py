@@ -1,4 +1,4 @@
-"""The import as a call: all or nothing, who may, what a file and a form may be, retries, languages."""
+"""The import as a call: atomicity, rights, valid files and forms, retries, languages."""
 
 import io
 import zipfile
@@ -32,10 +32,10 @@ def test_an_error_in_the_last_row_leaves_nothing(office: Office) -> None:
     report = {"spent_s1": 5, "spent_total": 5}
     good = [{**NEW, **report}, {**line(allocation=2), **report}]
     for wrong in (
-        {"duration": "13 bulan"},  # what an action cannot hold
-        OWN,  # what cannot be resolved
-        {"allocation": None},  # what is missing
-        {"spent_s1": 2**53, "spent_total": 2**53},  # what a report cannot hold
+        {"duration": "13 bulan"},  # too long for an action
+        OWN,  # cannot be resolved
+        {"allocation": None},  # missing
+        {"spent_s1": 2**53, "spent_total": 2**53},  # too large for a report
     ):
         data = sheet(*good, line(**{"allocation": 3, **report, **wrong}), realisation=True)
         reply = office.send(data, basis="period", new_agencies="create")
@@ -44,7 +44,7 @@ def test_an_error_in_the_last_row_leaves_nothing(office: Office) -> None:
         assert state(office) == before
 
 
-def test_a_trial_says_the_same_and_keeps_nothing(office: Office) -> None:
+def test_a_dry_run_reports_the_same_and_keeps_nothing(office: Office) -> None:
     before = state(office)
     data = sheet({**NEW, "spent_s1": 5, "spent_total": 5}, line(**OWN), realisation=True)
     how: dict[str, Any] = {"basis": "period", "new_agencies": "create", "accept": "free_text"}
@@ -62,7 +62,7 @@ def test_who_may_import(office: Office, connect: ConnectAs, stranger: TestClient
         for query in ({}, {"dry_run": "true"}):
             refused = office.send(data, client=client, **query)
             assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), role
-        # What is wrong with a file is no business of who may not import.
+        # A caller without the right does not learn about errors in the file.
         assert office.send(b"", client=client).status_code == 403
         assert client.get(f"{office.url}/matrix.xlsx").status_code == 200
     for client in (stranger, connect(("secretariat", "63.03"))):
@@ -107,7 +107,7 @@ def test_a_file_that_is_no_matrix(office: Office, data: bytes, filename: str, co
     assert state(office) == before
 
 
-def test_archives_that_are_more_or_other_than_they_seem(office: Office) -> None:
+def test_deceptive_archives_are_refused(office: Office) -> None:
     for data, code in ((bomb(), "archive_bomb"), (picture_in_a_zip(), "not_a_workbook")):
         reply = office.send(data)
         assert (reply.status_code, reply.json()["code"]) == (422, "unreadable_file")
@@ -136,7 +136,7 @@ def test_a_sheet_is_chosen_by_its_name(office: Office) -> None:
     assert office.bring(sheet(line()), sheet="Sheet")["sheet"] == "Sheet"
 
 
-def test_a_formula_is_named_and_never_worked_out(office: Office) -> None:
+def test_a_formula_is_named_and_never_evaluated(office: Office) -> None:
     data = edited(
         sheet(line(), line()), {(2, "allocation"): "=1+1", (3, "location"): '=HYPERLINK("http://x")'}
     )
@@ -180,7 +180,7 @@ def part(name: str, data: Any = b"x") -> tuple[str, tuple[str, Any]]:
         ({}, (422,), None),
     ],
 )
-def test_a_form_that_is_not_what_it_must_be(
+def test_invalid_forms_are_refused(
     office: Office, call: dict[str, Any], status: tuple[int, ...], errors: list[tuple[str, str]] | None
 ) -> None:
     reply = office.client.post(f"{office.url}/imports", **call)
@@ -194,12 +194,12 @@ def test_a_form_that_is_not_what_it_must_be(
     ("query", "parameter"),
     [({"basis": "both"}, "basis"), ({"accept": "all"}, "accept.0"), ({"mode": "x"}, "mode")],
 )
-def test_a_parameter_that_is_not_known(office: Office, query: dict[str, str], parameter: str) -> None:
+def test_an_unknown_parameter_is_refused(office: Office, query: dict[str, str], parameter: str) -> None:
     reply = office.send(sheet(line()), **query)
     assert (reply.status_code, reply.json()["errors"][0]["parameter"]) == (400, parameter)
 
 
-def test_a_repeated_call_is_answered_from_store(office: Office) -> None:
+def test_a_retry_with_the_same_key_returns_the_first_reply(office: Office) -> None:
     data, key = sheet(line()), {"Idempotency-Key": "import-1"}
     url = f"{office.url}/imports"
     body, kind = multipart(data)
@@ -221,24 +221,24 @@ def multipart(data: bytes) -> tuple[bytes, str]:
 
 def test_messages_come_in_both_languages(office: Office) -> None:
     data = sheet(line(**OWN, duration="lama"))
-    said = {}
+    texts = {}
     for language in ("id", "en"):
         headers = {"Accept-Language": language}
         refused = office.send(data, headers=headers).json()
         taken = office.bring(data, headers=headers, accept="free_text", dry_run="true")
-        said[language] = (
+        texts[language] = (
             refused["title"],
             refused["errors"][0]["message"],
             taken["warnings"][0]["message"],
             [finding["message"] for finding in taken["findings"]],
         )
-    assert said["id"][0] == "Isi tidak sah"
-    assert said["en"][0] == "Invalid input"
-    for indonesian, english in zip(said["id"], said["en"], strict=True):
+    assert texts["id"][0] == "Isi tidak sah"
+    assert texts["en"][0] == "Invalid input"
+    for indonesian, english in zip(texts["id"], texts["en"], strict=True):
         assert indonesian != english
 
 
-def test_the_journal_says_which_file_it_was(office: Office) -> None:
+def test_the_journal_names_the_file(office: Office) -> None:
     data = sheet(line())
     office.bring(data)
     table = get_table(JournalRow)

@@ -1,4 +1,4 @@
-"""The real plan and report of Kabupaten Kotabaru: what an office meets when it brings them."""
+"""The real plan and report of Kabupaten Kotabaru, imported as an office does."""
 
 from collections import Counter
 from typing import Any
@@ -28,7 +28,7 @@ MADE: Made = {}
 
 
 def bring(connect: ConnectAs, database: OneTransaction) -> None:
-    """Import the plan, which is refused before with the names that are not clear, and keep what the office met."""
+    """Import the plan after a refusal that lists unclear names; keep both replies."""
     office = open_kotabaru(connect(("secretariat", "63.02")), database)
     MADE["refused"] = office.send(PLAN, new_agencies="create")
     MADE["agencies"] = office.client.get("/v1/regions/63.02/agencies").json()["items"]
@@ -41,7 +41,7 @@ world, database = begin_with(bring)
 
 @pytest.fixture
 def made(world: OneTransaction) -> Made:
-    """What the office met on its way: the reply that refused the plan, the report of its import."""
+    """The replies: the refusal of the plan, and the report of its import."""
     return MADE
 
 
@@ -52,7 +52,7 @@ def kotabaru(secretariat: TestClient, database: OneTransaction) -> Office:
 
 
 def official(office: Office) -> dict[str, tuple[str, str]]:
-    """Code → folded (activity, name) of the nomenclature of regencies."""
+    """Return code → folded (activity, name) of the nomenclature of regencies."""
     c = get_table(SubactivityRow).c
     with office.database.read_session() as session:
         rows = session.execute(
@@ -61,7 +61,7 @@ def official(office: Office) -> dict[str, tuple[str, str]]:
         return {code: (activity, name) for code, activity, name in rows}
 
 
-def test_the_plan_comes_in_whole(kotabaru: Office, made: Made) -> None:
+def test_the_whole_plan_is_imported(kotabaru: Office, made: Made) -> None:
     report = made["report"]
     assert (report["lines"], report["created"], report["allocation"]) == (156, 156, 632_470_087_081)
     assert len(report["agencies_created"]) == 33
@@ -79,13 +79,13 @@ def test_the_plan_comes_in_whole(kotabaru: Office, made: Made) -> None:
     assert kinds == {"dinas": 13, "badan": 1, "kecamatan": 19}
 
 
-def test_no_name_is_guessed_and_each_that_is_not_clear_is_named(kotabaru: Office, made: Made) -> None:
+def test_unclear_names_are_listed_and_never_guessed(kotabaru: Office, made: Made) -> None:
     names = official(kotabaru)
     refused = made["refused"]
     assert refused.status_code == 422
-    told = {error["cell"]["row"]: error for error in refused.json()["errors"]}
-    assert len(told) == len(refused.json()["errors"]) == 84
-    for row, error in told.items():
+    errors = {error["cell"]["row"]: error for error in refused.json()["errors"]}
+    assert len(errors) == len(refused.json()["errors"]) == 84
+    for row, error in errors.items():
         assert (error["cell"]["column"], error["value"]) == ("G", ROWS[row]["subactivity"].name)
         assert error.get("allowed") or error.get("nearest")
         for candidate in error.get("allowed") or error["nearest"]:
@@ -94,22 +94,22 @@ def test_no_name_is_guessed_and_each_that_is_not_clear_is_named(kotabaru: Office
 
     report = made["report"]
     unclear = {finding["cell"]["row"] for finding in report["findings"] if finding["code"] == "E02"}
-    assert unclear == set(told)
+    assert unclear == set(errors)
     assert report["free_text"] == 84
     lines = kotabaru.lines()
     for code, row in zip(sorted(lines), sorted(ROWS), strict=True):
-        line, seen = lines[code], ROWS[row]
+        line, matrix_row = lines[code], ROWS[row]
         if row in unclear:
-            assert (line["subactivity_code"], line["subactivity"]) == (None, seen["subactivity"].name)
+            assert (line["subactivity_code"], line["subactivity"]) == (None, matrix_row["subactivity"].name)
         else:
-            activity, name = fold_name(seen["activity"].name), fold_name(seen["subactivity"].name)
+            activity, name = fold_name(matrix_row["activity"].name), fold_name(matrix_row["subactivity"].name)
             assert names[line["subactivity_code"]] == (activity, name)
-            assert [found for found, pair in names.items() if pair == (activity, name)] == [
+            assert [code for code, pair in names.items() if pair == (activity, name)] == [
                 line["subactivity_code"]
             ]
 
 
-def test_the_report_says_how_its_half_years_are_meant(kotabaru: Office) -> None:
+def test_the_report_needs_the_basis_of_its_half_years(kotabaru: Office) -> None:
     assert kotabaru.refused(REPORT) == [("basis_required", "basis")]
     contradicted = kotabaru.refused(REPORT, basis="cumulative")
     assert {code for code, _ in contradicted} == {"total_contradicts_basis"}
@@ -130,10 +130,10 @@ def test_the_report_says_how_its_half_years_are_meant(kotabaru: Office) -> None:
     assert round(summary["absorption_percent"], 1) == 45.4
 
 
-def test_totals_that_contradict_can_be_accepted(kotabaru: Office) -> None:
+def test_contradicting_totals_can_be_accepted(kotabaru: Office) -> None:
     report = kotabaru.bring(REPORT, basis="cumulative", accept=["totals", "free_text"])
-    assert [one["created"] for one in report["progress"]] == [156, 156]
-    # Read as cumulative, most second halves stand below the first.
+    assert [period["created"] for period in report["progress"]] == [156, 156]
+    # Read as cumulative, most second halves are below the first.
     assert Counter(finding["code"] for finding in report["findings"])["E06"] > 0
     summary = kotabaru.client.get(f"{kotabaru.url}/summary?period=2025-S2").json()
     assert summary["absorption_percent"] < 45

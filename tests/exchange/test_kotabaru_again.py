@@ -1,4 +1,4 @@
-"""The real plan and report of Kabupaten Kotabaru, once they are in: again, out, and in again."""
+"""The real plan and report of Kabupaten Kotabaru after their import: again, exported, and imported."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def test_the_same_files_twice_change_nothing(kotabaru: Office) -> None:
     again = kotabaru.bring(PLAN, **TAKEN)
     assert (again["unchanged"], again["agencies_created"], again["absent"]) == (156, [], [])
     again = kotabaru.bring(REPORT, basis="period")
-    assert [one["unchanged"] for one in again["progress"]] == [156, 156]
+    assert [period["unchanged"] for period in again["progress"]] == [156, 156]
     assert (kotabaru.lines(), kotabaru.journal()) == (lines, journal)
 
 
@@ -44,11 +44,11 @@ WAYS: dict[str, list[dict[str, Any]]] = {
     "xlsx": [{}, {"period": "2025-S2", "basis": "period"}, {"period": "2025", "basis": "cumulative"}],
     "csv": [{}, {"period": "2025-S1"}, {"period": "2025", "basis": "period"}],
 }
-"""Ending → how the matrix is exported; both go out by the same columns."""
+"""Ending → options of the export; both have the same columns."""
 
 
 @pytest.mark.parametrize("ending", WAYS)
-def test_what_goes_out_comes_in_again_without_a_difference(kotabaru: Office, ending: str) -> None:
+def test_an_exported_file_imports_without_a_difference(kotabaru: Office, ending: str) -> None:
     lines, journal = kotabaru.lines(), kotabaru.journal()
     for way in WAYS[ending]:
         out = kotabaru.export(ending, **way)
@@ -56,7 +56,7 @@ def test_what_goes_out_comes_in_again_without_a_difference(kotabaru: Office, end
         basis = {"basis": way.get("basis", "period")} if way else {}
         report = kotabaru.bring(out, f"a.{ending}", **basis)
         assert (report["unchanged"], report["absent"], report["warnings"]) == (156, [], []), way
-        assert {(one["created"], one["updated"]) for one in report["progress"]} <= {(0, 0)}, way
+        assert {(period["created"], period["updated"]) for period in report["progress"]} <= {(0, 0)}, way
     assert (kotabaru.lines(), kotabaru.journal()) == (lines, journal)
 
 

@@ -1,4 +1,4 @@
-"""Names in a file, and what is done with those that fit nothing, several, or something of old."""
+"""Names in a file that match nothing, several items, or an old one."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ from tests.exchange.office import (
     TWICE_CODES,
     Office,
     line,
+    list_places,
     sheet,
-    told,
 )
 
 pytestmark = pytest.mark.one_engine
@@ -30,7 +30,7 @@ def settle(column: str, value: str, code: str | None, row: int | None = None) ->
 
 
 @pytest.mark.both_engines
-def test_a_sub_activity_is_known_by_its_code_or_by_its_name_within_its_activity(office: Office) -> None:
+def test_a_sub_activity_matches_by_code_or_by_name_within_its_activity(office: Office) -> None:
     report = office.bring(
         sheet(
             line(),
@@ -39,10 +39,14 @@ def test_a_sub_activity_is_known_by_its_code_or_by_its_name_within_its_activity(
         )
     )
     lines = office.lines()
-    assert [one["subactivity_code"] for one in lines.values()] == [AID_CODE, SURVEY_CODE, "1.06.06.2.01.0001"]
+    assert [action["subactivity_code"] for action in lines.values()] == [
+        AID_CODE,
+        SURVEY_CODE,
+        "1.06.06.2.01.0001",
+    ]
     assert lines["A-002"]["subactivity"] == "Pendataan Fakir Miskin Cakupan Daerah Kabupaten/Kota"
     assert lines["A-003"]["activity"].startswith("Perlindungan Sosial Korban Bencana")
-    assert told(report["warnings"]) == [("other_name", "G3")]
+    assert list_places(report["warnings"]) == [("other_name", "G3")]
     assert report["warnings"][0]["value"] == "Pendataan"
 
 
@@ -51,7 +55,7 @@ def test_a_sub_activity_is_known_by_its_code_or_by_its_name_within_its_activity(
     [
         {"subactivity": "Penyediaan Makanan"},  # of another activity
         {"activity": None, "program": None},  # a name alone is not looked up
-        {"activity": "1.06.06.2.01 Kegiatan", "program": None},  # not in that activity
+        {"activity": "1.06.06.2.01 Kegiatan", "program": None},  # outside that activity
         OWN,
     ],
 )
@@ -59,17 +63,17 @@ def test_a_name_outside_its_activity_is_not_taken(office: Office, cells: dict[st
     assert office.refused(sheet(line(**cells))) == [("unresolved_subactivity", "G2")]
 
 
-def test_a_name_of_several_codes_is_said_with_all_of_them(office: Office) -> None:
+def test_a_name_of_several_codes_lists_all_of_them(office: Office) -> None:
     reply = office.send(sheet(line(), line(**TWICE)))
     (error,) = reply.json()["errors"]
     assert (error["code"], error["cell"]["row"], error["cell"]["column"]) == ("ambiguous_name", 3, "G")
     assert error["value"] == TWICE["subactivity"]
-    assert [one.split()[0] for one in error["allowed"]] == TWICE_CODES
+    assert [name.split()[0] for name in error["allowed"]] == TWICE_CODES
 
 
 def test_free_text_is_kept_with_a_finding(office: Office) -> None:
     report = office.bring(sheet(line(**TWICE), line(**OWN), line()), accept="free_text")
-    assert [place for place in told(report["findings"]) if place[0] == "E02"] == [
+    assert [place for place in list_places(report["findings"]) if place[0] == "E02"] == [
         ("E02", "G2"),
         ("E02", "G3"),
     ]
@@ -83,7 +87,7 @@ def test_free_text_is_kept_with_a_finding(office: Office) -> None:
 
 
 @pytest.mark.both_engines
-def test_a_code_that_is_not_known_is_named_and_never_lost(office: Office) -> None:
+def test_an_unknown_code_is_reported_and_never_lost(office: Office) -> None:
     unknown = sheet(
         line(**{**OWN, "subactivity": "1.06.05.2.02.9999 Gerakan", "program": None, "activity": None})
     )
@@ -93,10 +97,10 @@ def test_a_code_that_is_not_known_is_named_and_never_lost(office: Office) -> Non
     assert (only["subactivity_code"], only["subactivity"]) == (None, "1.06.05.2.02.9999 Gerakan")
     assert office.bring(office.export())["unchanged"] == 1
     by_name = office.bring(sheet(line(subactivity="1.06.05.2.02.9998 " + line()["subactivity"])))
-    assert told(by_name["warnings"]) == [("other_code", "G2")]
+    assert list_places(by_name["warnings"]) == [("other_code", "G2")]
 
 
-def test_a_code_that_was_retired_says_what_came_after_it(office: Office) -> None:
+def test_a_retired_code_names_its_successors(office: Office) -> None:
     table = get_table(SubactivityRow)
     with office.database.writing() as session:
         of_regencies = table.c.government_level == "regency"
@@ -104,14 +108,14 @@ def test_a_code_that_was_retired_says_what_came_after_it(office: Office) -> None
         after = sa.update(table).where(table.c.code == SURVEY_CODE, of_regencies)
         session.execute(after.values(predecessor_code=AID_CODE))
     report = office.bring(sheet(line(subactivity=f"{AID_CODE} {line()['subactivity']}")))
-    (finding,) = [one for one in report["findings"] if one["code"] == "E02"]
+    (finding,) = [finding for finding in report["findings"] if finding["code"] == "E02"]
     assert SURVEY_CODE in finding["message"]
 
 
 # Resolutions
 
 
-def test_a_name_is_settled_everywhere_or_in_one_row(office: Office) -> None:
+def test_a_resolution_applies_everywhere_or_to_one_row(office: Office) -> None:
     lines = [line(**TWICE, allocation=n) for n in (1, 2, 3)]
     office.bring(
         sheet(*lines, line(**OWN)),
@@ -121,11 +125,11 @@ def test_a_name_is_settled_everywhere_or_in_one_row(office: Office) -> None:
             settle("subactivity", OWN["subactivity"], None),
         ],
     )
-    by_allocation = {one["allocation"]: one["subactivity_code"] for one in office.lines().values()}
+    by_allocation = {action["allocation"]: action["subactivity_code"] for action in office.lines().values()}
     assert by_allocation == {1: TWICE_CODES[0], 2: TWICE_CODES[1], 3: TWICE_CODES[0], 1_000_000: None}
 
 
-def test_what_was_settled_once_stays_settled(office: Office) -> None:
+def test_a_resolution_is_remembered(office: Office) -> None:
     file = sheet(line(**OWN), line(**TWICE))
     known = [
         settle("subactivity", OWN["subactivity"], AID_CODE),
@@ -139,7 +143,7 @@ def test_what_was_settled_once_stays_settled(office: Office) -> None:
     assert (office.lines(), office.journal()) == (lines, journal)
 
 
-def test_a_line_that_was_free_text_takes_its_code(office: Office) -> None:
+def test_a_line_of_free_text_takes_its_code(office: Office) -> None:
     file = sheet(line(**OWN), line(**TWICE))
     office.bring(file, accept="free_text")
     settled = office.bring(file, resolutions=[settle("subactivity", OWN["subactivity"], AID_CODE)])
@@ -149,7 +153,7 @@ def test_a_line_that_was_free_text_takes_its_code(office: Office) -> None:
     )
     assert mended.status_code == 200
     office.bring(file, accept="free_text")
-    assert [one["subactivity_code"] for one in office.lines().values()] == [AID_CODE, TWICE_CODES[0]]
+    assert [action["subactivity_code"] for action in office.lines().values()] == [AID_CODE, TWICE_CODES[0]]
     written = sheet(line(), line(**{**TWICE, "subactivity": f"{TWICE_CODES[0]} {TWICE['subactivity']}"}))
     assert office.bring(written)["absent"] == []
 
@@ -176,7 +180,7 @@ def test_a_line_that_was_free_text_takes_its_code(office: Office) -> None:
         ),
     ],
 )
-def test_a_resolution_that_settles_nothing_is_said_once(
+def test_a_useless_resolution_is_reported_once(
     office: Office, resolution: dict[str, Any], error: tuple[str, str]
 ) -> None:
     free = settle("subactivity", OWN["subactivity"], None)
@@ -185,7 +189,7 @@ def test_a_resolution_that_settles_nothing_is_said_once(
     assert office.refused(file, resolutions=[resolution, *more]) == [error]
 
 
-def test_a_resolution_given_twice_and_one_that_is_no_json(office: Office) -> None:
+def test_a_duplicate_resolution_and_invalid_json_are_refused(office: Office) -> None:
     free = settle("subactivity", OWN["subactivity"], None)
     assert ("duplicate_key", "/resolutions/1/value") in office.refused(
         sheet(line(**OWN)), resolutions=[free, free]
@@ -201,7 +205,7 @@ def test_a_resolution_given_twice_and_one_that_is_no_json(office: Office) -> Non
 # Agencies
 
 
-def test_an_agency_is_known_by_code_then_by_name(office: Office) -> None:
+def test_an_agency_matches_by_code_then_by_name(office: Office) -> None:
     office.make_agency(DINKES, DINKES_NAME)
     report = office.bring(
         sheet(
@@ -210,11 +214,11 @@ def test_an_agency_is_known_by_code_then_by_name(office: Office) -> None:
             line(agency=DINKES_NAME, code="1.02.0.00.0.00.99.0000", allocation=3),
         )
     )
-    assert [one["lead_agency"] for one in office.lines().values()] == [DINSOS, DINKES, DINKES]
-    assert told(report["warnings"]) == [("other_name", "C2"), ("other_code", "D4")]
+    assert [action["lead_agency"] for action in office.lines().values()] == [DINSOS, DINKES, DINKES]
+    assert list_places(report["warnings"]) == [("other_name", "C2"), ("other_code", "D4")]
 
 
-def test_an_agency_that_is_not_known_is_named_in_every_row(office: Office) -> None:
+def test_an_unknown_agency_is_reported_in_every_row(office: Office) -> None:
     stranger = line(agency="Dinas Sosal", code=None)
     reply = office.send(sheet(line(), stranger, stranger))
     assert [(e["code"], e["cell"]["row"]) for e in reply.json()["errors"]] == [
@@ -226,12 +230,12 @@ def test_an_agency_that_is_not_known_is_named_in_every_row(office: Office) -> No
         sheet(line(), stranger, stranger), resolutions=[settle("agency", "Dinas Sosal", DINSOS)]
     )
     assert settled["created"] == 3
-    # Without a code there is nothing to make an agency of.
+    # Without a code there is no agency to create.
     unnamed = line(agency="Dinas Baru", code=None)
     assert office.refused(sheet(unnamed), new_agencies="create") == [("unknown_agency", "C2")]
 
 
-def test_agencies_are_made_where_that_is_wanted(office: Office) -> None:
+def test_agencies_are_created_on_request(office: Office) -> None:
     names = ["Badan Keuangan", "Inspektorat", "Kecamatan Pulau Sebuku", "Bagian Kesra", DINKES_NAME]
     codes = [f"5.02.0.00.0.00.{n:02}.0000" for n in range(len(names))]
     rows = [line(agency=name, code=code) for name, code in zip(names, codes, strict=True)]
@@ -271,19 +275,19 @@ def test_the_lines_of_a_merged_agency_are_its_successors(office: Office) -> None
     )
     for same in (file, sheet(line(agency=DINKES_NAME, code=None))):
         report = office.bring(same)
-        assert (report["unchanged"], told(report["warnings"])) == (1, [("merged_agency", "C2")])
+        assert (report["unchanged"], list_places(report["warnings"])) == (1, [("merged_agency", "C2")])
     assert office.lines()["A-001"]["lead_agency"] == DINSOS
 
 
 def test_a_retired_agency_keeps_its_lines_and_gets_none(office: Office) -> None:
     url = office.make_agency(DINKES, DINKES_NAME)
-    kept = line(agency=DINKES_NAME, code=DINKES)
-    office.bring(sheet(kept))
+    row = line(agency=DINKES_NAME, code=DINKES)
+    office.bring(sheet(row))
     assert office.client.post(f"{url}/retire", headers={"If-Match": "*"}).status_code == 200
-    assert office.bring(sheet(kept))["unchanged"] == 1
+    assert office.bring(sheet(row))["unchanged"] == 1
     assert office.bring(office.export())["unchanged"] == 1
-    assert office.refused(sheet(line(), {**kept, "allocation": 2})) == [("retired_agency", "C3")]
-    assert office.refused(sheet(line(), {**kept, "strategy": "2"})) == [("retired_agency", "C3")]
+    assert office.refused(sheet(line(), {**row, "allocation": 2})) == [("retired_agency", "C3")]
+    assert office.refused(sheet(line(), {**row, "strategy": "2"})) == [("retired_agency", "C3")]
 
 
 # Money, places, people
@@ -299,20 +303,20 @@ def test_funding_sources_with_and_without_their_amounts(office: Office) -> None:
             line(funding_sources="APBD Rp 1; DAK Rp 2", allocation=10),
         )
     )
-    kept = [
-        [(item["funding_source"], item["amount"]) for item in one["budget_lines"]]
-        for one in office.lines().values()
+    amounts = [
+        [(item["funding_source"], item["amount"]) for item in action["budget_lines"]]
+        for action in office.lines().values()
     ]
-    assert kept == [
+    assert amounts == [
         [("APBD", 600_000), ("DANA-DESA", 400_000)],
         [("APBD", None), ("DAK", None)],
         [("1.01.01.15", 8)],
         [],
         [("APBD", 1), ("DAK", 2)],
     ]
-    findings = told(report["findings"])
+    findings = list_places(report["findings"])
     assert ("E09", "L5") in findings
-    assert [one for one in findings if one[0] == "E01"] == [("E01", "L3"), ("E01", "L6")]
+    assert [finding for finding in findings if finding[0] == "E01"] == [("E01", "L3"), ("E01", "L6")]
     assert office.refused(sheet(line(funding_sources="APBN; Kas Bon"))) == [("unknown_reference", "L2")]
     office.bring(
         sheet(line(funding_sources="Kas Bon")), resolutions=[settle("funding_sources", "kas bon", "DAK")]
@@ -320,7 +324,7 @@ def test_funding_sources_with_and_without_their_amounts(office: Office) -> None:
     assert office.lines()["A-001"]["budget_lines"][0]["funding_source"] == "DAK"
 
 
-# Words, the places they are, whether they are warned of.
+# Words, their places, True if they give a warning.
 PLACES: list[tuple[str, list[str], bool]] = [
     ("Desa Semaras", ["63.02.02.2009"], False),
     ("Kec. Pulau Sebuku", ["63.02.05"], False),
@@ -336,15 +340,15 @@ PLACES: list[tuple[str, list[str], bool]] = [
 ]
 
 
-def test_places_are_known_whole_or_their_words_are_kept(office: Office) -> None:
+def test_places_match_whole_or_keep_their_words(office: Office) -> None:
     report = office.bring(
         sheet(*[line(location=words, allocation=n) for n, (words, _, _) in enumerate(PLACES)])
     )
-    for (words, codes, _), one in zip(PLACES, office.lines().values(), strict=True):
-        assert [item["region_code"] for item in one["locations"]] == codes
-        assert one["matrix_texts"].get("location") == (None if codes else words)
+    for (words, codes, _), action in zip(PLACES, office.lines().values(), strict=True):
+        assert [item["region_code"] for item in action["locations"]] == codes
+        assert action["matrix_texts"].get("location") == (None if codes else words)
     warned = [("unresolved_place", f"N{row}") for row, (_, _, is_warned) in enumerate(PLACES, 2) if is_warned]
-    assert told(report["warnings"]) == warned
+    assert list_places(report["warnings"]) == warned
     text = office.export("csv").decode()
     assert [words for words, codes, _ in PLACES if not codes and words not in text] == []
     for ending in ("xlsx", "csv"):
@@ -376,14 +380,14 @@ def test_recipients_benefit_and_duration(office: Office) -> None:
     assert second["matrix_texts"] == {
         "recipients": "warga sekitar", "benefit_form": "Doa", "duration": "secukupnya", "regularity": "kadang-kadang",
     }  # fmt: skip
-    assert {place for _, place in told(report["warnings"])} == {"M3", "O3", "P3", "Q3", "R3"}
+    assert {place for _, place in list_places(report["warnings"])} == {"M3", "O3", "P3", "Q3", "R3"}
     text = office.export("csv").decode()
     for words in ("Rp 500.000/KK", "warga sekitar", "Paket sembako", "Doa", "secukupnya", "kadang-kadang"):
         assert words in text
     assert office.bring(office.export())["unchanged"] == 2
 
 
-def test_rows_that_continue_a_line(office: Office) -> None:
+def test_rows_can_continue_a_line(office: Office) -> None:
     more = {
         "allocation": 400_000, "funding_sources": "DAK", "direct": "B", "location": "Desa Semaras",
         "recipients": "3 kelompok", "benefit_form": "Jasa",
@@ -429,13 +433,13 @@ def test_rows_that_continue_a_line(office: Office) -> None:
         ({"recipients": "5 " + "orang " * 90}, ("wrong_length", "O2")),
     ],
 )
-def test_what_an_action_cannot_hold_is_named_by_its_cell(
+def test_values_that_an_action_cannot_hold_are_reported_by_cell(
     office: Office, cells: dict[str, Any], error: tuple[str, str]
 ) -> None:
     assert office.refused(sheet(line(**cells), line(allocation=2)), accept="free_text") == [error]
 
 
-def test_a_cell_is_told_once_and_every_wrong_cell_at_once(office: Office) -> None:
+def test_all_wrong_cells_are_reported_each_once(office: Office) -> None:
     wrong = line(agency=None, code=None, strategy=None, allocation="banyak", funding_sources="Kas Bon")
     assert sorted(office.refused(sheet(wrong, line(allocation=None), line(duration="13 bulan")))) == [
         ("cell_required", "K3"),

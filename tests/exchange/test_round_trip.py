@@ -1,4 +1,4 @@
-"""Whatever an action holds: what goes out as a matrix comes in again as the same action. Pure."""
+"""Any action survives its export as a matrix and the import. Without a database."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from app.exchange.matrix.writing import make_matrix_csv, make_matrix_xlsx
 from app.plans.actions.models import ActionIn
 from tests.exchange.test_amending import FULL
 
-# Signs that mean something to a reader, and some that do not.
+# Signs with a meaning for a reader, and others.
 TEXT = some.text("ab1 .,;:-–/&+()'=@\n\"5Rpdan%", max_size=12).map(str.strip)
 LINE = TEXT.filter(bool)
 AMOUNT = some.none() | some.integers(0, 10**12)
@@ -70,7 +70,7 @@ CONTENTS = some.fixed_dictionaries(
 @pytest.mark.parametrize("ending", ["xlsx", "csv"])
 @given(given_fields=CONTENTS)
 @settings(max_examples=75, deadline=None, derandomize=True)
-def test_out_and_in_again_is_the_same(ending: str, given_fields: dict[str, Any]) -> None:
+def test_an_action_survives_export_and_import(ending: str, given_fields: dict[str, Any]) -> None:
     whole = {**FULL, "activity": "Kegiatan", "program": "Program", "subactivity": "Sub", **given_fields}
     stored = ActionIn.model_validate(whole).model_dump(mode="json")
     write = make_matrix_xlsx if ending == "xlsx" else make_matrix_csv

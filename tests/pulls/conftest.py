@@ -1,4 +1,4 @@
-"""The office of the quarters' tests, with a second plan beside it."""
+"""The office of the quarters' tests, with a second plan."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from tests.quarters.world import Office
 
 @pytest.fixture
 def office(database: OneTransaction, connect: Callable[..., TestClient]) -> Office:
-    """`A-1` is led by the social agency, `A-2` by the health agency; nothing is reported yet."""
+    """An office where the social agency leads `A-1` and the health agency `A-2`, without reports."""
     furnish(database)
     office = Office(connect)
     put_plan(office.secretariat)

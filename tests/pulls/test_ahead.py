@@ -1,4 +1,4 @@
-"""Parts that are fetched while others are at work: none is lost, doubled or forgotten."""
+"""Prefetched parts: none lost, repeated or left open."""
 
 from collections.abc import Generator
 from threading import current_thread
@@ -9,7 +9,7 @@ from app.kit.exports.prefetch import prefetch
 
 
 class Source:
-    """Numbers, until it fails."""
+    """A source of numbers that fails at one of them."""
 
     def __init__(self, fails_at: int = 100) -> None:
         self.given = 0
@@ -36,7 +36,7 @@ def test_all_parts_come_in_order_from_one_thread() -> None:
     assert source.threads != {current_thread().name}
 
 
-def test_what_fails_fails_where_its_part_would_have_come() -> None:
+def test_a_failure_comes_in_place_of_its_part() -> None:
     source = Source(fails_at=3)
     parts = prefetch(source.parts())
     assert [next(parts), next(parts)] == [1, 2]
@@ -45,7 +45,7 @@ def test_what_fails_fails_where_its_part_would_have_come() -> None:
     assert source.is_closed
 
 
-def test_who_has_enough_leaves_nothing_open() -> None:
+def test_a_reader_that_stops_leaves_nothing_open() -> None:
     source = Source()
     parts = prefetch(source.parts())
     assert next(parts) == 1

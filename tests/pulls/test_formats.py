@@ -1,4 +1,4 @@
-"""The same lines as CSV, Parquet and a workbook: nothing lost, nothing run, the same bytes each time."""
+"""A pull as CSV, Parquet and a workbook: complete, without live formulas, reproducible."""
 
 import csv
 import io
@@ -47,7 +47,7 @@ def pulled(office: Office) -> Pulled:
 
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A line as its row in a table says it, by hand."""
+    """Return a line as its row in a table, built by hand."""
     report = row["report"] or {}
     fields = [column.name.removeprefix("report_") for column in COLUMNS if column.name.startswith("report_")]
     return {
@@ -58,8 +58,8 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def same(cell: Any, value: Any) -> bool:
-    """Whether a cell, read as text or number, says a value."""
+def is_same(cell: Any, value: Any) -> bool:
+    """True if a cell, read as text or number, has this value."""
     if isinstance(value, (list, dict)):
         return bool(json.loads(cell) == value)
     if value is None or value == "":
@@ -69,16 +69,16 @@ def same(cell: Any, value: Any) -> bool:
     return bool(cell == value)
 
 
-def check(header: list[Any], rows: list[list[Any]], found: Pulled) -> None:
+def check(header: list[Any], rows: list[list[Any]], whole: Pulled) -> None:
     assert header == [column.name for column in COLUMNS]
-    assert len(rows) == len(found.rows) == 2
-    for cells, row in zip(rows, found.rows, strict=True):
-        wanted = flat(row)
-        assert set(wanted) == set(header)
+    assert len(rows) == len(whole.rows) == 2
+    for cells, row in zip(rows, whole.rows, strict=True):
+        expected = flat(row)
+        assert set(expected) == set(header)
         wrong = {
-            name: (cell, wanted[name])
+            name: (cell, expected[name])
             for name, cell in zip(header, cells, strict=True)
-            if not same(cell, wanted[name])
+            if not is_same(cell, expected[name])
         }
         assert wrong == {}
 
@@ -117,19 +117,19 @@ def test_parquet(office: Office, pulled: Pulled) -> None:
     assert rows[0]["report"]["reported_at"] == datetime.fromisoformat(
         pulled.rows[0]["report"]["reported_at"]
     ).astimezone(UTC)
-    for row, wanted in zip(rows, pulled.rows, strict=True):
+    for row, expected in zip(rows, pulled.rows, strict=True):
         row["matrix_texts"] = json.loads(row["matrix_texts"])
         plain = json.loads(json.dumps(row, default=lambda value: value.isoformat()))
-        for one in (plain, wanted):
-            if one["report"] is not None:
-                one["report"].pop("reported_at")
-        assert plain == wanted
+        for line in (plain, expected):
+            if line["report"] is not None:
+                line["report"].pop("reported_at")
+        assert plain == expected
     kinds = {field.name: str(field.type) for field in table.schema}
     assert (kinds["allocation"], kinds["title"]) == ("int64", "string")
     footer = pyarrow.parquet.ParquetFile(io.BytesIO(content)).metadata
-    said = {name.decode(): value.decode() for name, value in footer.metadata.items() if b"rata." in name}
-    assert json.loads(said["rata.cursor"]) == pulled.end["cursor"]
-    assert json.loads(said["rata.plans"]) == pulled.end["plans"]
+    metadata = {name.decode(): value.decode() for name, value in footer.metadata.items() if b"rata." in name}
+    assert json.loads(metadata["rata.cursor"]) == pulled.end["cursor"]
+    assert json.loads(metadata["rata.plans"]) == pulled.end["plans"]
     assert "RLE_DICTIONARY" in footer.row_group(0).column(2).encodings
 
 
@@ -146,17 +146,17 @@ def test_the_same_lines_are_the_same_bytes(office: Office, format: str) -> None:
 def test_frozen_lines_in_every_format(office: Office) -> None:
     put(office.secretariat, "A-1", matrix_texts=TEXTS, title="=1+1")
     office.freeze()
-    found = pull(office.secretariat)
+    whole = pull(office.secretariat)
     header, *rows = csv.reader(io.StringIO(office.secretariat.get(f"{PULL}.csv").text, newline=""))
-    check(header, [[unescape_formula(cell) for cell in row] for row in rows], found)
+    check(header, [[unescape_formula(cell) for cell in row] for row in rows], whole)
     content = office.secretariat.get(f"{PULL}.parquet").content
     table = pyarrow.parquet.read_table(io.BytesIO(content)).to_pylist()
-    assert [row["title"] for row in table] == [row["title"] for row in found.rows]
+    assert [row["title"] for row in table] == [row["title"] for row in whole.rows]
     assert json.loads(table[0]["matrix_texts"]) == TEXTS
 
 
 @pytest.mark.usefixtures("pulled")
-def test_a_sheet_that_is_too_small_says_so(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_lines_for_a_sheet_are_an_error(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "LARGEST_ROW", 2)
     refused = office.secretariat.get(f"{PULL}.xlsx", headers={"Accept-Language": "en"})
     assert (refused.status_code, refused.json()["code"]) == (406, "sheet_full")
@@ -166,10 +166,8 @@ def test_a_sheet_that_is_too_small_says_so(office: Office, monkeypatch: pytest.M
 
 
 @pytest.mark.usefixtures("pulled")
-def test_a_pull_that_failed_is_made_again_by_the_next_request(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also by one that comes before the failed export is off the list of those under way."""
+def test_the_next_request_rebuilds_a_failed_pull(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that comes before the failed export leaves the list of pending ones also rebuilds it."""
     end = PendingExport.end
 
     def end_and_wait(making: PendingExport, failure: BaseException | None = None) -> None:
@@ -184,7 +182,7 @@ def test_a_pull_that_failed_is_made_again_by_the_next_request(
 
 
 @pytest.mark.usefixtures("pulled")
-def test_a_text_that_no_cell_holds_is_named(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_too_long_for_a_cell_is_named(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "LONGEST_CELL", 50)
     book = openpyxl.load_workbook(io.BytesIO(office.secretariat.get(f"{PULL}.xlsx").content))
     header, first, *_ = book["2026-Q2"].iter_rows(values_only=True)

@@ -1,4 +1,4 @@
-"""A quarter in one go: every line once, with its report, as the caller sees it, and where to go on."""
+"""A pull of a quarter: every line once, with its report, by the caller's rights, and a cursor."""
 
 import hashlib
 import json
@@ -21,25 +21,25 @@ def test_every_line_with_its_report_or_none_in_order(office: Office) -> None:
         "A-2", spent=7, outputs=[{"code": "O1", "achieved": 12.5}], obstacle='Banjir "dua"\ndesa – é'
     )
     office.report("A-1", quarter=1, spent=3)
-    found = pull(office.secretariat)
-    assert [(row["region_code"], row["plan"], row["action"]) for row in found.rows] == [
+    result = pull(office.secretariat)
+    assert [(row["region_code"], row["plan"], row["action"]) for row in result.rows] == [
         ("63.02", "63.02-2026", "A-1"),
         ("63.02", "63.02-2026", "A-2"),
     ]
     live = office.secretariat.get(f"{AT}/actions/A-2/progress/2026-Q2").json()
     line = office.secretariat.get(f"{AT}/actions/A-2").json()
-    assert found.rows[0]["report"] is None
-    report = found.rows[1].pop("report")
+    assert result.rows[0]["report"] is None
+    report = result.rows[1].pop("report")
     assert report == {name: live[name] for name in report}
     own = {"action", "plan", "region_code"}
-    assert found.rows[1] == {name: line[name] for name in found.rows[1].keys() - own} | {
+    assert result.rows[1] == {name: line[name] for name in result.rows[1].keys() - own} | {
         "action": "A-2",
         "plan": "63.02-2026",
         "region_code": "63.02",
     }
-    assert [*json.loads(found.lines[0])] == [*PullLine.model_fields]
+    assert [*json.loads(result.lines[0])] == [*PullLine.model_fields]
     plan = {"region_code": "63.02", "plan": "63.02-2026", "revision": None, "amendment": None}
-    assert (found.end["period"], found.end["region"], found.end["plans"]) == ("2026-Q2", None, [plan])
+    assert (result.end["period"], result.end["region"], result.end["plans"]) == ("2026-Q2", None, [plan])
 
 
 def test_the_cursor_goes_on_where_the_pull_ends(office: Office) -> None:
@@ -49,10 +49,12 @@ def test_the_cursor_goes_on_where_the_pull_ends(office: Office) -> None:
     assert office.secretariat.get(feed).json()["items"] == []
     put(office.secretariat, "A-1", title="Sesudah")
     after = office.secretariat.get(feed).json()["items"]
-    assert [one["subject"] for one in after] == ["plans/63.02-2026/actions/A-1"]
+    assert [change["subject"] for change in after] == ["plans/63.02-2026/actions/A-1"]
 
 
-def test_tag_is_of_the_content_and_the_rights(office: Office, connect: Callable[..., TestClient]) -> None:
+def test_the_tag_depends_on_the_content_and_the_rights(
+    office: Office, connect: Callable[..., TestClient]
+) -> None:
     first = pull(office.secretariat)
     assert pull(connect(("secretariat", "63.02"))).tag == first.tag
     known = {**PLAIN, "If-None-Match": first.tag}
@@ -67,7 +69,9 @@ def test_tag_is_of_the_content_and_the_rights(office: Office, connect: Callable[
     assert pull(office.secretariat).tag not in tags
 
 
-def test_who_sees_what(office: Office, connect: Callable[..., TestClient], database: OneTransaction) -> None:
+def test_a_pull_has_the_lines_that_the_caller_sees(
+    office: Office, connect: Callable[..., TestClient], database: OneTransaction
+) -> None:
     reader = connect(("reader", "63"))
     for caller in (connect(), connect(("secretariat", "63.03")), connect(("reader", "73")), reader):
         for at in (PULL, f"{PULL}.csv", f"{PULL}?region=63.02", "/v1/digests/2026-Q2"):
@@ -108,7 +112,7 @@ def test_format_by_accept(office: Office) -> None:
 # Frozen quarters
 
 
-def test_what_was_frozen_stays_the_same_bytes(office: Office, connect: Callable[..., TestClient]) -> None:
+def test_a_frozen_quarter_keeps_its_bytes(office: Office, connect: Callable[..., TestClient]) -> None:
     office.report("A-1", spent=120_000, outputs=[{"code": "O1", "achieved": 12.5}], obstacle='Banjir "dua"')
     office.move("submit", "verify", "freeze")
     first = pull(office.secretariat)
@@ -128,8 +132,8 @@ def test_what_was_frozen_stays_the_same_bytes(office: Office, connect: Callable[
     assert amended.end["plans"][0]["amendment"] == 1
     assert [row["action"] for row in amended.rows] == ["A-1", "A-2", "A-3"]
     assert amended.rows[0]["report"]["spent"] == 1
-    told = office.secretariat.get(f"/v1/changes?after={first.end['cursor']}").json()["items"]
-    assert "snapshots/2026-Q2/63.02/amendments/1" in [one["subject"] for one in told]
+    changes = office.secretariat.get(f"/v1/changes?after={first.end['cursor']}").json()["items"]
+    assert "snapshots/2026-Q2/63.02/amendments/1" in [change["subject"] for change in changes]
 
 
 def test_frozen_and_live_regions_in_one_order(office: Office, database: OneTransaction) -> None:
@@ -139,20 +143,20 @@ def test_frozen_and_live_regions_in_one_order(office: Office, database: OneTrans
         put_plan(other, f"{region}-2026")
         put(other, "B-1", plan=f"{region}-2026", locations=[])
     office.freeze()
-    found = pull(office.province)
-    assert [(row["region_code"], row["action"]) for row in found.rows] == [
+    result = pull(office.province)
+    assert [(row["region_code"], row["action"]) for row in result.rows] == [
         ("63", "B-1"),
         ("63.02", "A-1"),
         ("63.02", "A-2"),
         ("63.03", "B-1"),
     ]
-    assert [one["amendment"] for one in found.end["plans"]] == [None, 0, None]
+    assert [plan["amendment"] for plan in result.end["plans"]] == [None, 0, None]
     assert [row["region_code"] for row in pull(office.province, f"{PULL}?region=63.03").rows] == ["63.03"]
     office.report("A-1", quarter=3, spent=9)
-    assert pull(office.province) == found, "what happens to a frozen region is not in it"
+    assert pull(office.province) == result, "what happens to a frozen region is not in it"
 
 
-def test_a_plan_that_went_leaves_its_frozen_quarter(office: Office) -> None:
+def test_a_deleted_plan_leaves_its_frozen_quarter(office: Office) -> None:
     office.freeze()
     first = pull(office.secretariat)
     office.move("correct")
@@ -176,27 +180,27 @@ def test_many_lines_in_pieces_and_in_few_statements(
     for count in (10, 60):
         put_many(office.secretariat, [{**LEAN, "code": f"L-{n:03d}"} for n in range(count)])
         database.statements.clear()
-        found = pull(office.secretariat)
-        used.append(sum("pg_catalog" not in one for one in database.statements))
-        assert [row["action"] for row in found.rows] == ["A-1", "A-2", *(f"L-{n:03d}" for n in range(count))]
+        result = pull(office.secretariat)
+        used.append(sum("pg_catalog" not in statement for statement in database.statements))
+        assert [row["action"] for row in result.rows] == ["A-1", "A-2", *(f"L-{n:03d}" for n in range(count))]
     assert used[0] == used[1]
     database.statements.clear()
-    assert office.secretariat.get(PULL, headers={**PLAIN, "If-None-Match": found.tag}).status_code == 304
+    assert office.secretariat.get(PULL, headers={**PLAIN, "If-None-Match": result.tag}).status_code == 304
     assert len(database.statements) == 2, "who asks, and one more"
 
 
 def test_a_plan_without_lines_is_a_pull_without_lines(office: Office) -> None:
     put_plan(office.secretariat, "63.02-2027")
-    found = pull(office.secretariat, "/v1/pulls/2027-Q1")
-    assert (found.rows, found.end["plans"][0]["plan"]) == ([], "63.02-2027")
+    result = pull(office.secretariat, "/v1/pulls/2027-Q1")
+    assert (result.rows, result.end["plans"][0]["plan"]) == ([], "63.02-2027")
     for format in ("csv", "parquet", "xlsx"):
         assert office.secretariat.get(f"/v1/pulls/2027-Q1.{format}").headers["Rata-Rows"] == "0"
 
 
-# Proof of sameness
+# Digests
 
 
-def hashed(lines: list[bytes]) -> str:
+def hash_lines(lines: list[bytes]) -> str:
     return hashlib.sha256(b"".join(lines)).hexdigest()
 
 
@@ -213,7 +217,7 @@ def test_a_mirror_finds_where_it_differs(office: Office, database: OneTransactio
     }
     assert {name: digests[name] for name in same} == same
 
-    def of(**chosen: str) -> list[bytes]:
+    def select_lines(**chosen: str) -> list[bytes]:
         return [
             line
             for line, row in zip(mirror.lines, mirror.rows, strict=True)
@@ -221,15 +225,15 @@ def test_a_mirror_finds_where_it_differs(office: Office, database: OneTransactio
         ]
 
     agencies = {"63": [SOCIAL], "63.02": [HEALTH, SOCIAL]}
-    assert [one["region_code"] for one in digests["plans"]] == [*agencies]
+    assert [item["region_code"] for item in digests["plans"]] == [*agencies]
     for plan in digests["plans"]:
         region = plan["region_code"]
-        own = of(region_code=region)
-        assert (plan["rows"], plan["sha256"]) == (len(own), hashed(own))
-        assert [one["lead_agency"] for one in plan["agencies"]] == agencies[region]
+        own = select_lines(region_code=region)
+        assert (plan["rows"], plan["sha256"]) == (len(own), hash_lines(own))
+        assert [item["lead_agency"] for item in plan["agencies"]] == agencies[region]
         for agency in plan["agencies"]:
-            led = of(region_code=region, lead_agency=agency["lead_agency"])
-            assert (agency["rows"], agency["sha256"]) == (len(led), hashed(led))
+            led = select_lines(region_code=region, lead_agency=agency["lead_agency"])
+            assert (agency["rows"], agency["sha256"]) == (len(led), hash_lines(led))
     put(other, "B-1", plan="63-2026", locations=[], title="Lain")
     after = office.province.get("/v1/digests/2026-Q2?region=63").json()
     differing = [a["region_code"] for a, b in zip(after["plans"], digests["plans"], strict=True) if a != b]

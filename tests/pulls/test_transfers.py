@@ -1,4 +1,4 @@
-"""On the way: cut and resumed, compressed, in turn, of one state while others write."""
+"""Transfers: resumed, compressed, queued, and of one state during writes."""
 
 import asyncio
 import contextlib
@@ -25,58 +25,56 @@ from app.settings import Settings
 from tests.common import token_for
 from tests.database import ENGINES, own_database
 from tests.plans.world import LEAN, furnish, put, put_many, put_plan
-from tests.pulls.world import PLAIN, PULL, forget, pull, went_on
+from tests.pulls.world import PLAIN, PULL, forget, pull, resume
 from tests.quarters.world import Office
 
 pytestmark = pytest.mark.one_engine
 
-# Cut and resumed
+# Resumption
 
 
 def cuts(size: int) -> list[int]:
-    """Twenty places, the first and the last byte among them."""
+    """Return twenty places, the first and the last byte among them."""
     return [0, size - 1, *random.Random(7).sample(range(1, size - 1), 18)]
 
 
 @pytest.mark.parametrize("suffix", ["", ".csv", ".parquet", ".xlsx"])
-def test_a_cut_pull_goes_on_in_its_own_state(office: Office, suffix: str) -> None:
+def test_a_cut_pull_resumes_in_its_own_state(office: Office, suffix: str) -> None:
     office.report("A-1", spent=5)
     url = PULL + suffix
     whole = office.secretariat.get(url, headers=PLAIN)
     put(office.secretariat, "A-2", title="Sementara itu")
     for at in cuts(len(whole.content)):
-        rest = went_on(office.secretariat, at, whole.headers["ETag"], url)
+        rest = resume(office.secretariat, at, whole.headers["ETag"], url)
         assert rest.status_code == 206, rest.text
         assert whole.content[:at] + rest.content == whole.content
         size = len(whole.content)
         assert rest.headers["Content-Range"] == f"bytes {at}-{size - 1}/{size}"
         assert rest.headers["ETag"] == whole.headers["ETag"]
-    anew = office.secretariat.get(url, headers=PLAIN)
-    assert anew.headers["ETag"] != whole.headers["ETag"]
-    assert anew.content != whole.content
+    later = office.secretariat.get(url, headers=PLAIN)
+    assert later.headers["ETag"] != whole.headers["ETag"]
+    assert later.content != whole.content
 
 
-def test_where_the_file_is_gone_the_same_state_is_made_anew_and_another_sent_whole(office: Office) -> None:
+def test_a_lost_file_is_rebuilt_and_another_state_sent_whole(office: Office) -> None:
     first = pull(office.secretariat)
     forget(office.secretariat)
-    rest = went_on(office.secretariat, 100, first.tag)
+    rest = resume(office.secretariat, 100, first.tag)
     assert (rest.status_code, rest.content) == (206, first.content[100:])
     forget(office.secretariat)
     office.report("A-1", spent=1)
-    whole = went_on(office.secretariat, 100, first.tag)
+    whole = resume(office.secretariat, 100, first.tag)
     assert (whole.status_code, whole.headers["ETag"] != first.tag) == (200, True)
     assert whole.content.startswith(b'{"region_code"')
 
 
-def test_what_is_kept_is_for_the_same_rights_alone(
-    office: Office, connect: Callable[..., TestClient]
-) -> None:
+def test_kept_files_serve_the_same_rights_only(office: Office, connect: Callable[..., TestClient]) -> None:
     first = pull(office.secretariat)
     put(office.secretariat, "A-2", title="Sementara itu")
-    assert went_on(connect(("secretariat", "63.02")), 10, first.tag).status_code == 206
-    assert went_on(office.province, 10, first.tag).status_code == 200
-    assert went_on(office.secretariat, 10, first.tag, f"{PULL}?region=63").status_code == 200
-    assert went_on(connect(("secretariat", "63.03")), 10, first.tag).status_code == 404
+    assert resume(connect(("secretariat", "63.02")), 10, first.tag).status_code == 206
+    assert resume(office.province, 10, first.tag).status_code == 200
+    assert resume(office.secretariat, 10, first.tag, f"{PULL}?region=63").status_code == 200
+    assert resume(connect(("secretariat", "63.03")), 10, first.tag).status_code == 404
 
 
 def test_ranges(office: Office) -> None:
@@ -131,7 +129,7 @@ def test_codings_have_tags_and_ranges_of_their_own(
 
 @pytest.fixture(scope="module", params=ENGINES)
 def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A plan with 40 lines."""
+    """A database with a plan of 40 lines."""
     with own_database(request.param) as database:
         furnish(database)
         writer = client_of(database)
@@ -150,14 +148,14 @@ def client_of(
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything is long, and comes five lines at a time."""
+    """Read every pull in pieces of five lines and stream it."""
     monkeypatch.setattr(queries, "CHUNK", 5)
     monkeypatch.setattr(queries, "BATCH_LINES", 10)
     monkeypatch.setattr(writing, "STREAMED_ROWS", 0)
 
 
 def between_pieces(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], None]) -> None:
-    """Do something after each piece that was read for a pull."""
+    """Call `act` after each piece that a pull reads."""
     real = queries.read_lines
 
     def lines(session: Session, *rest: Any) -> Iterator[list[str]]:
@@ -169,7 +167,7 @@ def between_pieces(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], None]) 
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_all_lines_are_of_one_state_while_others_write(
+def test_all_lines_are_of_one_state_during_writes(
     committed: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, actions = client_of(committed), get_table(ActionRow)
@@ -181,16 +179,16 @@ def test_all_lines_are_of_one_state_while_others_write(
             session.execute(sa.update(actions).values(title=f"Diubah {number}"))
 
     between_pieces(monkeypatch, write)
-    found = pull(client)
-    assert [row["title"] for row in found.rows] == ["Baru"] + ["Baris"] * 39
-    assert found.tag != before.tag
+    result = pull(client)
+    assert [row["title"] for row in result.rows] == ["Baru"] + ["Baris"] * 39
+    assert result.tag != before.tag
     monkeypatch.setattr(writing, "read_lines", queries.read_lines)
     forget(client)
     assert {row["title"] for row in pull(client).rows} == {"Diubah 7"}
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_a_pull_that_fails_on_the_way_is_cut_and_not_kept(
+def test_a_pull_that_fails_in_transfer_is_cut_and_not_kept(
     committed: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = client_of(committed)
@@ -211,7 +209,7 @@ def test_a_pull_that_fails_on_the_way_is_cut_and_not_kept(
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_whoever_goes_away_leaves_no_connection_behind_and_can_come_back(
+def test_a_client_that_disconnects_leaves_no_connection_and_can_return(
     committed: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = client_of(committed)
@@ -222,7 +220,7 @@ def test_whoever_goes_away_leaves_no_connection_behind_and_can_come_back(
     heads: list[Any] = []
 
     async def cut() -> None:
-        """A client that reads the first piece and goes."""
+        """Read the first piece and disconnect."""
         went = asyncio.Event()
 
         async def receive() -> dict[str, Any]:
@@ -256,17 +254,17 @@ def test_whoever_goes_away_leaves_no_connection_behind_and_can_come_back(
     asyncio.run(cut())
     (head,) = heads
     gone.set()
-    spool.close()  # waits for who is making it
+    spool.close()  # waits for the writer of the file
     assert committed.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # every pool of ours has it
     monkeypatch.setattr(writing, "read_lines", queries.read_lines)
     put(client, "L-00", base=LEAN, title="Sementara itu")
-    rest = went_on(client, 10, dict(head["headers"])[b"etag"].decode())
+    rest = resume(client, 10, dict(head["headers"])[b"etag"].decode())
     assert rest.status_code == 206
     assert b"Sementara itu" not in rest.content
     assert rest.content.endswith(b"}]}}\n")
 
 
-def test_who_waits_too_long_for_a_turn_is_told_when_to_come_again(committed: Database) -> None:
+def test_a_pull_that_waits_too_long_gets_retry_after(committed: Database) -> None:
     client = client_of(committed, exports_at_once=1, exports_wait_seconds=1)
     put(client, "L-00", base=LEAN, title="Ramai")
     spool: ExportCache = client.app.state.export_cache  # type: ignore[attr-defined]
@@ -282,16 +280,16 @@ def test_who_waits_too_long_for_a_turn_is_told_when_to_come_again(committed: Dat
 @pytest.mark.usefixtures("small_pieces")
 def test_many_at_once_all_finish(committed: Database) -> None:
     client = client_of(committed, exports_at_once=1)
-    wanted = [f"{PULL}?region={region}" for region in ("0", "63", "63.02")] * 4
-    found: list[int] = []
+    addresses = [f"{PULL}?region={region}" for region in ("0", "63", "63.02")] * 4
+    counts: list[int] = []
     threads = [
-        threading.Thread(target=lambda at=at: found.append(len(pull(client, at).rows))) for at in wanted
+        threading.Thread(target=lambda at=at: counts.append(len(pull(client, at).rows))) for at in addresses
     ]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    assert found == [40] * len(wanted)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counts == [40] * len(addresses)
 
 
 def test_the_folder_is_bounded(committed: Database) -> None:
@@ -300,6 +298,6 @@ def test_the_folder_is_bounded(committed: Database) -> None:
     spool.limit = 1
     first = pull(client)
     assert client.get(f"{PULL}.csv").status_code == 200
-    names = [one.name for one in spool.folder.iterdir() if one.suffix != ".json"]
+    names = [file.name for file in spool.folder.iterdir() if file.suffix != ".json"]
     assert len(names) == 1, "the newest stays, however large"
     assert pull(client) == first

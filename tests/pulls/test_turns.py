@@ -1,4 +1,4 @@
-"""Two sessions that read a pull in turns: one state, one order, nothing twice."""
+"""Two sessions that read one pull in turns: one state, one order, no repetition."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ REGIONS = ("63.02", "63.03", "73.22")
 
 @pytest.fixture(scope="module", params=ENGINES)
 def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """Three plans, of 7, 14 and 21 lines."""
+    """A database with three plans of 7, 14 and 21 lines."""
     with own_database(request.param) as database:
         for number, region in enumerate(REGIONS, 1):
             furnish(database, region)
@@ -33,24 +33,24 @@ def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 
 @pytest.mark.parametrize(("chunk", "together"), [(2000, 2000), (2000, 1), (5, 1), (5, 20)])
-def test_whoever_reads_the_lines_are_the_same(
+def test_lines_do_not_depend_on_the_sessions_that_read(
     committed: Database, monkeypatch: pytest.MonkeyPatch, chunk: int, together: int
 ) -> None:
     with committed.snapshot_session() as session:
-        found = list_sources(session, CONSOLE, PERIOD, None)
-        counted = count_lines(session, found, PERIOD)
-        expected = [line for part in read_lines([session], found, counted, PERIOD) for line in part]
+        sources = list_sources(session, CONSOLE, PERIOD, None)
+        counted = count_lines(session, sources, PERIOD)
+        expected = [line for part in read_lines([session], sources, counted, PERIOD) for line in part]
         assert len(expected) == sum(counted.values()) == 42
         monkeypatch.setattr(queries, "CHUNK", chunk)
         monkeypatch.setattr(queries, "BATCH_LINES", together)
         with committed.share_snapshot(session) as sessions:
             assert len(sessions) == (1 if committed.is_sqlite else 2)
-            parts = list(read_lines(sessions, found, counted, PERIOD))
+            parts = list(read_lines(sessions, sources, counted, PERIOD))
     assert [line for part in parts for line in part] == expected
     assert max(map(len, parts)) <= chunk
 
 
-def test_where_no_connection_is_left_one_reads_all(
+def test_without_a_free_connection_one_session_reads_all(
     committed: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if committed.is_sqlite:
@@ -68,14 +68,14 @@ def test_where_no_connection_is_left_one_reads_all(
 
 def test_both_see_what_was_committed_before_and_nothing_else(committed: Database) -> None:
     with committed.snapshot_session() as session:
-        found = list_sources(session, CONSOLE, PERIOD, None)
+        sources = list_sources(session, CONSOLE, PERIOD, None)
         with committed.share_snapshot(session) as sessions:
             writer = client_of(committed, ("secretariat", "63.02"))
             put_many(writer, [{**LEAN, "code": "L-00", "title": "Sesudahnya"}], plan="63.02-2026")
-            for one in sessions:
+            for reader in sessions:
                 text = "".join(
                     line
-                    for part in read_lines([one], found, count_lines(one, found, PERIOD), PERIOD)
+                    for part in read_lines([reader], sources, count_lines(reader, sources, PERIOD), PERIOD)
                     for line in part
                 )
                 assert '"title":"' in text

@@ -1,4 +1,4 @@
-"""What the tests of pulls share: asking for one, and taking it apart."""
+"""Shared by the tests of pulls: fetch a pull and take it apart."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ PLAIN = {"Accept-Encoding": "identity"}
 
 
 class Pulled(NamedTuple):
-    """A pull taken apart: its bytes, its lines, its end."""
+    """A pull taken apart: bytes, tag, lines, rows, end."""
 
     content: bytes
     tag: str
@@ -25,7 +25,7 @@ class Pulled(NamedTuple):
 
 
 def pull(client: TestClient, at: str = PULL, **headers: str) -> Pulled:
-    """A whole NDJSON pull whose end agrees with it."""
+    """Return a whole NDJSON pull after checking its end."""
     reply = client.get(at, headers={**PLAIN, **headers})
     assert reply.status_code == 200, reply.text
     *lines, last = reply.content.splitlines(keepends=True)
@@ -33,16 +33,16 @@ def pull(client: TestClient, at: str = PULL, **headers: str) -> Pulled:
     assert end["rows"] == len(lines) == int(reply.headers["Rata-Rows"])
     assert end["sha256"] == hashlib.sha256(b"".join(lines)).hexdigest()
     assert end["cursor"] == reply.headers["Rata-Cursor"]
-    return Pulled(reply.content, reply.headers["ETag"], lines, [json.loads(one) for one in lines], end)
+    return Pulled(reply.content, reply.headers["ETag"], lines, [json.loads(line) for line in lines], end)
 
 
 def forget(client: TestClient) -> None:
-    """Empty the spool, so that the next pull is made anew."""
+    """Empty the spool, so that the next pull builds its file again."""
     spool: ExportCache = client.app.state.export_cache  # type: ignore[attr-defined]  # an ASGI application has it
-    for one in Path(spool.folder).iterdir():
-        one.unlink()
+    for file in Path(spool.folder).iterdir():
+        file.unlink()
 
 
-def went_on(client: TestClient, at: int, tag: str, url: str = PULL, **headers: str) -> httpx.Response:
-    """The rest of a transfer that was cut behind that many bytes."""
+def resume(client: TestClient, at: int, tag: str, url: str = PULL, **headers: str) -> httpx.Response:
+    """Request the rest of a transfer after so many bytes."""
     return client.get(url, headers={**PLAIN, "Range": f"bytes={at}-", "If-Range": tag, **headers})
