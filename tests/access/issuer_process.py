@@ -1,7 +1,7 @@
 """A real OIDC issuer, run by `tests.access.issuer` in a process of its own: Canaille with its in-memory backend.
 
-Offices run Canaille as their identity provider. Here it has two people, two clients and two keys; a line on standard
-input makes the second key sign. It prints a line for each request that it answers.
+Offices run Canaille as their identity provider. Here it has two people, two clients and two keys; a line on
+standard input makes the second key sign. It prints a line for each request that it answers.
 """
 
 import json

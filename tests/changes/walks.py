@@ -37,7 +37,7 @@ class Walk:
         self.team: TestClient = movers.team
 
     def take(self, name: str) -> httpx.Response:
-        """Take the named step with the argument after its colon or a random one; the service may refuse it."""
+        """Take the named step with the argument after its colon or a random one; it may be refused."""
         step, _, chosen = name.partition(":")
         reply: httpx.Response = getattr(self, f"_{step}")(*([chosen] if chosen else []))
         assert reply.status_code < 500, reply.text

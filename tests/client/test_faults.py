@@ -124,8 +124,8 @@ def processes(url: str, token: str, folder: Path) -> Iterator[object]:
         yield run_and_kill
 
 
-#: For each line it reads it forks a process that pulls and prints its id; after another line it waits for the end.
-#: Python is loaded once.
+#: For each line it reads it forks a process that pulls and prints its id; after another line it waits for the
+#: end. Python is loaded once.
 _PULL = """
 import os, sys
 from app.client import cli

@@ -434,7 +434,7 @@ def follow_and_kill(served: Served, token: str, rata: Rata, folder: Path, kills:
     assert verified.exit_code == 0, verified.stderr
 
 
-#: For each line it reads it forks a process that follows, prints its id and how it ended. Python is loaded once.
+#: For each line it reads it forks a process that follows, prints its id and its exit. Python is loaded once.
 _FOLLOW = """
 import os, sys
 from app.client import cli, copy, follow

@@ -174,8 +174,8 @@ def test_one_cell_changes_exactly_its_field(full: Office, key: str, ending: str)
     changed = with_cell(out, key, cell, ending)
     report = full.bring(changed, f"a.{ending}")
     assert (report["updated"], report["absent"], report["created"]) == (int(bool(fields)), [], 0)
-    changed = difference(before, full.lines()["A-001"])
-    assert {name: filled(after) for name, (_, after) in changed.items()} == {
+    fields_changed = difference(before, full.lines()["A-001"])
+    assert {name: filled(after) for name, (_, after) in fields_changed.items()} == {
         name: filled(value) for name, value in fields.items()
     }
     assert full.bring(changed, f"a.{ending}")["unchanged"] == 1

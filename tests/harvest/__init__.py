@@ -1,1 +1,1 @@
-"""What catalogues and registers harvest: the catalogue, and plans in force as IATI."""
+"""Tests of the catalogue and of plans in force as IATI."""

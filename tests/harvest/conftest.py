@@ -1,4 +1,4 @@
-"""A plan of Kotabaru with a line that says everything, one that says the least, and who may move it."""
+"""Fixtures: a plan of Kotabaru with a full and a minimal line, and the callers that move it."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ def draft(secretariat: TestClient, database: OneTransaction) -> None:
 
 @pytest.fixture
 def secretariat(secretariat: TestClient, database: OneTransaction) -> TestClient:
-    """The secretariat, with a draft that can be submitted."""
+    """The secretariat, with a draft ready for submission."""
     draft(secretariat, database)
     return secretariat
 
@@ -34,19 +34,19 @@ def movers(secretariat: TestClient, connect: Callable[..., TestClient]) -> Mover
 
 @pytest.fixture
 def adopted(secretariat: TestClient, movers: Movers) -> TestClient:
-    """The secretariat, once the plan is in force."""
+    """The secretariat, after the adoption of the plan."""
     movers.bring("adopted")
     return secretariat
 
 
 @pytest.fixture
 def provincial_reader(provincial_reader: TestClient, adopted: TestClient) -> TestClient:
-    """The reader of the province, once the plan is in force."""
+    """The reader of the province, after the adoption of the plan."""
     return provincial_reader
 
 
 def publish(connect: ConnectAs, database: OneTransaction) -> None:
-    """A plan in its second revision, a draft beside it, and a quarter frozen and corrected."""
+    """Write a plan in its second revision, a draft, and a quarter that is frozen and corrected."""
     secretariat, movers = connect(("secretariat", "63.02")), Movers(connect)
     draft(secretariat, database)
     movers.bring("adopted")

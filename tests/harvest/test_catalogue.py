@@ -1,4 +1,4 @@
-"""The catalogue as a harvester reads it: linked data, with what DCAT-AP demands of it."""
+"""The catalogue as a harvester reads it: linked data that DCAT-AP accepts."""
 
 import hashlib
 
@@ -10,7 +10,7 @@ from rdflib.namespace import DCAT, DCTERMS, FOAF, XSD
 from tests.common import ConnectAs, begin_with
 from tests.database import OneTransaction
 from tests.harvest.conftest import publish
-from tests.harvest.world import AT, HOST, SPDX, harvested, one
+from tests.harvest.world import AT, HOST, SPDX, get_value, harvested
 
 pytestmark = pytest.mark.one_engine
 
@@ -20,7 +20,7 @@ world, database = begin_with(publish)
 
 @pytest.fixture
 def published(connect: ConnectAs) -> TestClient:
-    """The secretariat, with a plan in its second revision, a draft beside it, and a quarter frozen and corrected."""
+    """The secretariat, with a plan in its second revision, a draft, and a frozen and corrected quarter."""
     return connect(("secretariat", "63.02"))
 
 
@@ -28,47 +28,49 @@ HYDRA = Namespace("http://www.w3.org/ns/hydra/core#")
 PLAN, QUARTER = URIRef(f"{HOST}/v1/plans/63.02-2026"), URIRef(f"{HOST}/v1/snapshots/2026-Q2/63.02")
 
 
-def test_what_dcat_ap_demands(published: TestClient) -> None:
+def test_the_catalogue_has_the_properties_of_dcat_ap(published: TestClient) -> None:
     graph = harvested(published)
     (catalogue,) = graph.subjects(RDF.type, DCAT.Catalog)
     assert set(graph.objects(catalogue, DCAT.dataset)) == {PLAN, QUARTER}
     for subject in (catalogue, PLAN, QUARTER):
-        assert one(graph, subject, DCTERMS.title).language == "id"
-        assert one(graph, subject, DCTERMS.description)
-        publisher = one(graph, subject, DCTERMS.publisher)
+        assert get_value(graph, subject, DCTERMS.title).language == "id"
+        assert get_value(graph, subject, DCTERMS.description)
+        publisher = get_value(graph, subject, DCTERMS.publisher)
         assert (publisher, RDF.type, FOAF.Agent) in graph
-        assert one(graph, publisher, FOAF.name)
+        assert get_value(graph, publisher, FOAF.name)
     for subject in (PLAN, QUARTER):
         assert (subject, RDF.type, DCAT.Dataset) in graph
         for file in graph.objects(subject, DCAT.distribution):
             assert (file, RDF.type, DCAT.Distribution) in graph
-            assert isinstance(one(graph, file, DCAT.accessURL), URIRef)
-            assert one(graph, file, DCTERMS.license) == URIRef("https://creativecommons.org/licenses/by/4.0/")
-    place = one(graph, PLAN, DCTERMS.spatial)
-    assert (one(graph, place, DCTERMS.identifier), place) == (
+            assert isinstance(get_value(graph, file, DCAT.accessURL), URIRef)
+            assert get_value(graph, file, DCTERMS.license) == URIRef(
+                "https://creativecommons.org/licenses/by/4.0/"
+            )
+    place = get_value(graph, PLAN, DCTERMS.spatial)
+    assert (get_value(graph, place, DCTERMS.identifier), place) == (
         Literal("63.02"),
         URIRef(f"{HOST}/v1/regions/63.02"),
     )
-    spans = [one(graph, subject, DCTERMS.temporal) for subject in (PLAN, QUARTER)]
-    assert [one(graph, span, DCAT.endDate) for span in spans] == [
+    spans = [get_value(graph, subject, DCTERMS.temporal) for subject in (PLAN, QUARTER)]
+    assert [get_value(graph, span, DCAT.endDate) for span in spans] == [
         Literal("2026-12-31", datatype=XSD.date),
         Literal("2026-06-30", datatype=XSD.date),
     ]
 
 
-def test_every_file_is_there_and_is_what_its_checksum_says(published: TestClient) -> None:
+def test_every_file_exists_and_matches_its_checksum(published: TestClient) -> None:
     graph = harvested(published)
     checked = []
     for subject in (PLAN, QUARTER):
         for file in graph.objects(subject, DCAT.distribution):
-            address = str(one(graph, file, DCAT.downloadURL))
+            address = str(get_value(graph, file, DCAT.downloadURL))
             reply = published.get(address.removeprefix(HOST))
             assert reply.status_code == 200, address
             kind = reply.headers["Content-Type"].partition(";")[0]
-            assert str(one(graph, file, DCAT.mediaType)).endswith(f"/media-types/{kind}")
+            assert str(get_value(graph, file, DCAT.mediaType)).endswith(f"/media-types/{kind}")
             for checksum in graph.objects(file, SPDX.checksum):
-                said = graph.value(checksum, SPDX.checksumValue)
-                assert str(said).casefold() == hashlib.sha256(reply.content).hexdigest()
+                checksum_value = graph.value(checksum, SPDX.checksumValue)
+                assert str(checksum_value).casefold() == hashlib.sha256(reply.content).hexdigest()
                 checked.append(address.removeprefix(HOST))
     assert sorted(checked) == [
         "/v1/plans/63.02-2026/revisions/0",
@@ -79,16 +81,18 @@ def test_every_file_is_there_and_is_what_its_checksum_says(published: TestClient
 
 
 def test_harvester_finds_the_next_page(published: TestClient) -> None:
-    found, at = [], f"{AT}?limit=1&region=63"
+    datasets, at = [], f"{AT}?limit=1&region=63"
     while at:
         graph = harvested(published, at)
-        found += list(graph.subjects(RDF.type, DCAT.Dataset))
+        datasets += list(graph.subjects(RDF.type, DCAT.Dataset))
         (view,) = graph.subjects(RDF.type, HYDRA.PagedCollection)
         at = str(graph.value(view, HYDRA.nextPage) or "").removeprefix(HOST)
-    assert found == [PLAN, QUARTER]
+    assert datasets == [PLAN, QUARTER]
 
 
-def test_who_sees_what(published: TestClient, stranger: TestClient, connect: ConnectAs) -> None:
+def test_the_catalogue_lists_what_the_caller_sees(
+    published: TestClient, stranger: TestClient, connect: ConnectAs
+) -> None:
     ours = [dataset["identifier"] for dataset in published.get(AT).json()["items"]]
     assert ours == ["63.02-2026", "63.02-2026-Q2"]
     assert connect(("reader", "63")).get(AT).json()["items"] == published.get(AT).json()["items"]

@@ -1,4 +1,4 @@
-"""A plan in force as IATI 2.03: valid, whole, of what is in force, and the same until something changes."""
+"""A plan in force as IATI 2.03: valid, complete, and unchanged until the plan changes."""
 
 from typing import Any
 
@@ -17,51 +17,51 @@ pytestmark = pytest.mark.one_engine
 FIRST, SECOND = "ID-RATA-63.02-2026-A-1", "ID-RATA-63.02-2026-A-2"
 
 
-def test_line_that_says_everything(adopted: TestClient, connect: ConnectAs) -> None:
+def test_a_full_line(adopted: TestClient, connect: ConnectAs) -> None:
     point = {"longitude": 116.2, "latitude": -3.3, "source": "Bappeda"}
     placed = connect(("administrator", "63")).put(f"/v1/regions/{VILLAGE}/coordinates", json=point)
     assert placed.status_code == 201, placed.text
-    found = exported(adopted)
-    assert list(found) == [FIRST, SECOND]
-    one = found[FIRST]
-    assert one.get("default-currency") == "IDR"
-    assert attributes(one, "reporting-org") == [{"ref": "ID-RATA-63.02", "type": "11"}]
-    assert narrative(one, "reporting-org") == "TKPK Kabupaten Kotabaru"
-    assert narrative(one, "title") == "Permakanan < lansia & difabel"
-    assert narrative(one, "description[@type='3']") == "40 orang (desil 1–2)"
-    assert [(o["role"], o["ref"]) for o in attributes(one, "participating-org")] == [
+    activities = exported(adopted)
+    assert list(activities) == [FIRST, SECOND]
+    first = activities[FIRST]
+    assert first.get("default-currency") == "IDR"
+    assert attributes(first, "reporting-org") == [{"ref": "ID-RATA-63.02", "type": "11"}]
+    assert narrative(first, "reporting-org") == "TKPK Kabupaten Kotabaru"
+    assert narrative(first, "title") == "Permakanan < lansia & difabel"
+    assert narrative(first, "description[@type='3']") == "40 orang (desil 1–2)"
+    assert [(o["role"], o["ref"]) for o in attributes(first, "participating-org")] == [
         ("1", "ID-RATA-APBD"),
         ("1", "ID-RATA-CSR"),
         ("2", f"ID-RATA-63.02-{SOCIAL}"),
         ("4", f"ID-RATA-63.02-{SOCIAL}"),
         ("4", f"ID-RATA-63.02-{PARTNER}"),
     ]
-    assert attributes(one, "activity-status") == [{"code": "2"}]
-    assert attributes(one, "activity-date") == [
+    assert attributes(first, "activity-status") == [{"code": "2"}]
+    assert attributes(first, "activity-date") == [
         {"type": "1", "iso-date": "2026-02-01"},
         {"type": "3", "iso-date": "2026-11-30"},
     ]
-    assert (attributes(one, "location"), one.findtext("location/point/pos")) == (
+    assert (attributes(first, "location"), first.findtext("location/point/pos")) == (
         [{"ref": VILLAGE}],
         "-3.3 116.2",
     )
-    assert attributes(one, "sector") == [
+    assert attributes(first, "sector") == [
         {"vocabulary": "99", "code": "1.06.04.2.01.0001"},
         {"vocabulary": "98", "code": "reduce_spending_burden"},
     ]
-    assert attributes(one, "tag") == [{"vocabulary": "99", "code": "lansia"}]
-    money = [(b.get("type"), b.get("status"), b.findtext("value")) for b in one.iterfind("budget")]
+    assert attributes(first, "tag") == [{"vocabulary": "99", "code": "lansia"}]
+    money = [(b.get("type"), b.get("status"), b.findtext("value")) for b in first.iterfind("budget")]
     assert money == [("1", "2", "200000000"), ("1", "1", "50000000")]
-    assert attributes(one, "result/indicator/baseline") == [
+    assert attributes(first, "result/indicator/baseline") == [
         {"year": "2026", "iso-date": "2026-01-01", "value": "5"}
     ]
-    assert attributes(one, "result/indicator/period/target") == [
+    assert attributes(first, "result/indicator/period/target") == [
         {"value": value} for value in ("10", "20", "30", "40", "92.5")
     ]
-    assert [i["measure"] for i in attributes(one, "result/indicator")] == ["1", "2"]
+    assert [i["measure"] for i in attributes(first, "result/indicator")] == ["1", "2"]
 
 
-def test_line_that_says_little(adopted: TestClient) -> None:
+def test_a_minimal_line(adopted: TestClient) -> None:
     other = exported(adopted)[SECOND]
     assert [d["iso-date"] for d in attributes(other, "activity-date")] == ["2026-01-01", "2026-12-31"]
     assert f"ID-RATA-63.02-{HEALTH}" in [o["ref"] for o in attributes(other, "participating-org")]
@@ -70,21 +70,29 @@ def test_line_that_says_little(adopted: TestClient) -> None:
 
 
 def spent(activity: Any) -> list[tuple[str, str]]:
-    """(day, amount) of each expenditure."""
-    found = activity.iterfind("transaction[transaction-type]")
-    return [(one.find("transaction-date").get("iso-date"), one.findtext("value")) for one in found]
+    """Return (day, amount) of each expenditure."""
+    transactions = activity.iterfind("transaction[transaction-type]")
+    return [
+        (transaction.find("transaction-date").get("iso-date"), transaction.findtext("value"))
+        for transaction in transactions
+    ]
 
 
-def test_expenditure_is_what_came_on_top(adopted: TestClient) -> None:
+def test_an_expenditure_is_the_increase_of_a_quarter(adopted: TestClient) -> None:
     for quarter, total, achieved in ((1, 100, 4), (2, 100, 9), (3, 90, 9), (4, 250, 41)):
         report(adopted, "A-1", quarter, spent=total, outputs=[{"code": "O1", "achieved": achieved}])
-    one = exported(adopted)[FIRST]
-    assert spent(one) == [("2026-03-31", "100"), ("2026-09-30", "-10"), ("2026-12-31", "160")]
-    assert [a["value"] for a in attributes(one, "result[1]/indicator/period/actual")] == ["4", "9", "9", "41"]
-    assert attributes(one, "result[2]/indicator/period/actual") == []
+    first = exported(adopted)[FIRST]
+    assert spent(first) == [("2026-03-31", "100"), ("2026-09-30", "-10"), ("2026-12-31", "160")]
+    assert [a["value"] for a in attributes(first, "result[1]/indicator/period/actual")] == [
+        "4",
+        "9",
+        "9",
+        "41",
+    ]
+    assert attributes(first, "result[2]/indicator/period/actual") == []
 
 
-def test_frozen_quarter_says_what_was_frozen(adopted: TestClient, connect: ConnectAs) -> None:
+def test_a_frozen_quarter_gives_its_frozen_figures(adopted: TestClient, connect: ConnectAs) -> None:
     office = Office(connect)
     office.report("A-1", "A-2", spent=100)
     office.move("submit", "verify", "freeze", "correct")
@@ -94,7 +102,9 @@ def test_frozen_quarter_says_what_was_frozen(adopted: TestClient, connect: Conne
     assert spent(exported(adopted)[FIRST]) == [("2026-06-30", "70")]
 
 
-def test_only_what_is_in_force(provincial_reader: TestClient, adopted: TestClient, movers: Movers) -> None:
+def test_the_export_has_the_plan_in_force(
+    provincial_reader: TestClient, adopted: TestClient, movers: Movers
+) -> None:
     assert movers.move("amend").status_code == 200
     amend(adopted, "A-2", [because()], title="Posyandu baru", **budget(99))
     before = exported(provincial_reader)[SECOND]
@@ -113,7 +123,9 @@ def test_draft_is_not_exported(secretariat: TestClient, stranger: TestClient, co
         assert (other.get(EXPORT).status_code, other.get(EXPORT).json()["code"]) == (404, "not_found")
 
 
-def test_unchanged_until_something_is(adopted: TestClient, database: OneTransaction) -> None:
+def test_the_export_is_unchanged_until_the_plan_changes(
+    adopted: TestClient, database: OneTransaction
+) -> None:
     put_plan(adopted, "63.02-2027")
     first = adopted.get(EXPORT)
     sent = {"If-None-Match": first.headers["ETag"]}

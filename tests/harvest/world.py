@@ -1,4 +1,4 @@
-"""Lines to export, and taking an export or a catalogue apart."""
+"""Lines to export, and helpers that take an export or a catalogue apart."""
 
 import warnings
 from pathlib import Path
@@ -44,7 +44,7 @@ BARE: dict[str, Any] = {**CODED, "title": "Posyandu", "lead_agency": HEALTH, "ou
 
 
 def published_schema() -> etree.XMLSchema:
-    """IATI's own, as it is published."""
+    """Load IATI's published schema."""
     at = Path(__file__).parent / "iati-2.03" / "iati-activities-schema.xsd"
     return etree.XMLSchema(etree.parse(at))
 
@@ -53,14 +53,14 @@ SCHEMA = published_schema()
 
 
 def exported(client: TestClient) -> dict[str, Any]:
-    """Identifier → activity of an export that the published schema takes."""
+    """Return identifier → activity of an export after validating it."""
     reply = client.get(EXPORT)
     assert reply.status_code == 200, reply.text
     assert reply.headers["Content-Type"].startswith("application/xml")
     root = etree.fromstring(reply.content)
     SCHEMA.assertValid(root)
     assert root.get("version") == "2.03"
-    return {one.findtext("iati-identifier"): one for one in root}
+    return {activity.findtext("iati-identifier"): activity for activity in root}
 
 
 def narrative(element: Any, path: str) -> str:
@@ -68,21 +68,21 @@ def narrative(element: Any, path: str) -> str:
 
 
 def attributes(element: Any, path: str) -> list[dict[str, str]]:
-    return [dict(one.attrib) for one in element.iterfind(path)]
+    return [dict(child.attrib) for child in element.iterfind(path)]
 
 
 def harvested(client: TestClient, at: str = AT) -> Graph:
-    """The graph of a page."""
+    """Return the graph of a page."""
     reply = client.get(at)
     assert reply.status_code == 200, reply.text
     assert reply.headers["Content-Type"] == "application/ld+json"
     with warnings.catch_warnings():
-        # rdflib 7 reads JSON-LD by a class of its own that it deprecates; its callers have no other way
+        # rdflib 7 reads JSON-LD by a deprecated class of its own; callers have no other way
         warnings.filterwarnings("ignore", "ConjunctiveGraph is deprecated", DeprecationWarning)
         return Graph().parse(data=reply.text, format="json-ld")
 
 
-def one(graph: Graph, subject: Any, predicate: Any) -> Any:
-    """The only object of a property; AssertionError where there is none, or several."""
-    (found,) = graph.objects(subject, predicate)
-    return found
+def get_value(graph: Graph, subject: Any, predicate: Any) -> Any:
+    """Return the only object of a property; raises ValueError for none or several."""
+    (value,) = graph.objects(subject, predicate)
+    return value

@@ -1,4 +1,4 @@
-"""Awkward files, made in memory."""
+"""Awkward files, built in memory."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ S3 = "Penurunan Jumlah Kantong-Kantong Kemiskinan"
 
 
 def line(**cells: Any) -> list[Any]:
-    """A row of the 21 columns with these cells; a line that is complete unless told otherwise."""
+    """Return a row of the 21 columns: a complete line except for these cells."""
     full = {
         "number": 1,
         "strategy": S1,
@@ -33,12 +33,12 @@ def line(**cells: Any) -> list[Any]:
 
 
 def only(**cells: Any) -> list[Any]:
-    """A row with nothing but these cells."""
+    """Return a row of these cells alone."""
     return [cells.get(column.key) for column in COLUMNS]
 
 
 def xlsx(rows: Sequence[Sequence[Any]], change: Callable[[Any], None] = lambda sheet: None) -> bytes:
-    """A workbook of one sheet; `change` may do more to the openpyxl sheet."""
+    """Build a workbook of one sheet; `change` edits the openpyxl sheet."""
     book = Workbook()
     for row in rows:
         book.active.append(list(row))
@@ -49,18 +49,18 @@ def xlsx(rows: Sequence[Sequence[Any]], change: Callable[[Any], None] = lambda s
 
 
 def matrix(*rows: Sequence[Any], change: Callable[[Any], None] = lambda sheet: None) -> Matrix:
-    """What is read of these rows below a one-row header of all 21 columns; data begins in row 2."""
+    """Read these rows below a one-row header of all 21 columns; data begins in row 2."""
     header = [column.labels[0] for column in COLUMNS]
     return read_matrix(xlsx([header, *rows], change), "matriks.xlsx")
 
 
-def codes(found: Sequence[Any]) -> list[tuple[str, int, str]]:
-    """(code, row, column) of errors or warnings."""
-    return [(error.kind.code, error.cell.row, error.cell.column) for error in found]
+def codes(problems: Sequence[Any]) -> list[tuple[str, int, str]]:
+    """Return (code, row, column) of errors or warnings."""
+    return [(error.kind.code, error.cell.row, error.cell.column) for error in problems]
 
 
 def raw_xlsx(write: Callable[[Any, Any], None]) -> bytes:
-    """A workbook written by xlsxwriter."""
+    """Build a workbook with xlsxwriter."""
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
         write(book, book.add_worksheet("A"))

@@ -1,4 +1,4 @@
-"""The cumulative trap: totals against the stated basis."""
+"""Totals compared with the stated basis: a cumulative file looks like one of periods."""
 
 import pytest
 
@@ -34,11 +34,11 @@ def test_a_total_fits_a_basis_or_not(halves, period, cumulative):
     assert check_totals(rows, "period") == [] or not period
     assert check_totals(rows, "cumulative") == [] or not cumulative
     for basis, fits in (("period", period), ("cumulative", cumulative)):
-        found = check_totals(rows, basis)
-        assert codes(found) == ([] if fits else [("total_contradicts_basis", 2, "U")])
+        errors = check_totals(rows, basis)
+        assert codes(errors) == ([] if fits else [("total_contradicts_basis", 2, "U")])
 
 
-def test_a_contradiction_says_what_it_would_be():
+def test_a_contradiction_gives_the_right_total():
     (error,) = check_totals(matrix(spent(300_000, 400_000, 700_000)).rows, "cumulative")
     assert error.render("en").message == (
         "The total Rp 700.000 contradicts figures cumulative from January. It should be Rp 400.000."

@@ -1,4 +1,4 @@
-"""Codes alone, with a name behind them, with zeros lost."""
+"""Codes: alone, with a name, and with lost zeros."""
 
 from datetime import date
 
@@ -9,7 +9,7 @@ from app.exchange.matrix.models import CodeKind, Named
 
 
 @pytest.mark.parametrize(
-    ("seen", "code", "kind"),
+    ("text", "code", "kind"),
     [
         ("1.06.0.00.0.00.08.0000", "1.06.0.00.0.00.08.0000", "agency"),
         ("1.01.2.22.0.00.01.0000", "1.01.2.22.0.00.01.0000", "agency"),
@@ -23,21 +23,21 @@ from app.exchange.matrix.models import CodeKind, Named
         ("1.06", "1.06", "field"),
     ],
 )
-def test_tells_codes_by_their_groups(seen, code, kind):
-    found = normalise(seen)
-    assert found is not None
-    assert (found.text, found.kind) == (code, kind)
+def test_recognises_codes_by_their_groups(text, code, kind):
+    code_read = normalise(text)
+    assert code_read is not None
+    assert (code_read.text, code_read.kind) == (code, kind)
 
 
 @pytest.mark.parametrize(
-    "seen", ["1", "1.06.05.2", "1.06.005", "1.06.05.2.02.00006", "1..05", "1.X.05", "X.XX.0.00.0.00.08.0000"]
+    "text", ["1", "1.06.05.2", "1.06.005", "1.06.05.2.02.00006", "1..05", "1.X.05", "X.XX.0.00.0.00.08.0000"]
 )
-def test_other_shapes_are_no_codes(seen):
-    assert normalise(seen) is None
+def test_other_shapes_are_no_codes(text):
+    assert normalise(text) is None
 
 
 @pytest.mark.parametrize(
-    ("seen", "code", "name"),
+    ("text", "code", "name"),
     [
         ("1.06.05.2.02.0006 Fasilitasi Bantuan", "1.06.05.2.02.0006", "Fasilitasi Bantuan"),
         ("[1.06.05] Program X", "1.06.05", "Program X"),
@@ -50,12 +50,12 @@ def test_other_shapes_are_no_codes(seen):
         ("Bantuan 1.06.05", None, "Bantuan 1.06.05"),
     ],
 )
-def test_splits_code_and_name(seen, code, name):
-    found, _, rest = split_code(seen)
-    assert (found.text if found else None, rest) == (code, name)
+def test_splits_code_and_name(text, code, name):
+    code_read, _, rest = split_code(text)
+    assert (code_read.text if code_read else None, rest) == (code, name)
 
 
-def test_the_code_column_keeps_and_reports_what_is_no_code():
+def test_the_code_column_keeps_and_reports_other_texts():
     reading = read_code("kode menyusul")
     assert (reading.value, reading.text) == (None, "kode menyusul")
     assert [(r.kind.code, r.blocking) for r in reading.remarks] == [("code_unreadable", True)]
@@ -68,7 +68,7 @@ def test_a_number_is_a_code_only_if_no_zero_can_be_missing():
     assert [r.kind.code for r in read_code(date(2025, 6, 1)).remarks] == ["became_date"]
 
 
-def test_padding_is_said():
+def test_padding_is_reported():
     reading = read_named("1.6.5.2.2.6 Fasilitasi", CodeKind.SUBACTIVITY)
     assert reading.value == Named("1.06.05.2.02.0006", "Fasilitasi")
     assert [(r.kind.code, r.blocking, r.values["code"]) for r in reading.remarks] == [
@@ -92,5 +92,5 @@ def test_a_code_of_another_level_is_reported_and_the_text_kept():
         Named("1.06.05", "-X"),
     ],
 )
-def test_names_survive_being_written_out(named):
+def test_names_survive_writing(named):
     assert read_named(write_named(named), CodeKind.PROGRAM).value == named

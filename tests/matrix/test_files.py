@@ -1,4 +1,4 @@
-"""Files that are empty, locked, lying, cut short or hostile: each one clear problem."""
+"""Files that are empty, locked, deceptive, truncated or hostile: one clear problem each."""
 
 import io
 import struct
@@ -23,7 +23,7 @@ WITH_TEXTS = raw_xlsx(lambda _, sheet: sheet.write_row(0, 0, ["a", 1]))
 
 
 def cause(data: bytes, filename: str = "matriks.xlsx", sheet: str | None = None) -> str:
-    """The one cause for which a file is refused; sheets are read as well."""
+    """Return the one cause of a file's refusal, by name or by sheet."""
 
     def read() -> None:
         book = open_book(data, filename)
@@ -41,7 +41,7 @@ def cause(data: bytes, filename: str = "matriks.xlsx", sheet: str | None = None)
 
 
 def repacked(change: dict[str, bytes], drop: tuple[str, ...] = (), of: bytes = SMALL) -> bytes:
-    """A workbook with some of its parts replaced, added or left out."""
+    """Build a workbook with some of its parts replaced, added or left out."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(of)) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
         parts = {name: source.read(name) for name in source.namelist() if name not in drop} | change
@@ -84,7 +84,7 @@ def test_each_bad_file_has_its_own_cause(data, filename, kind):
     assert cause(data, filename) == kind
 
 
-def test_a_picture_is_named_for_what_it_is():
+def test_a_picture_is_named_by_its_format():
     with pytest.raises(UnreadableFile) as caught:
         open_book(PNG, "matriks.xlsx")
     assert "PNG" in caught.value.errors[0].render("id").message
@@ -138,11 +138,11 @@ def test_a_bomb_that_lies_about_its_size():
         if data[at + 46 :].startswith(b"xl/worksheets/sheet1.xml"):
             data[at + 24 : at + 28] = struct.pack("<I", 100)
         at += 4
-    # Python's reader stops at the declared size and then finds the checksum wrong.
+    # Python's reader stops at the declared size and then reports a wrong checksum.
     assert cause(bytes(data)) in {"archive_bomb", "damaged_workbook"}
 
 
-def test_a_ratio_no_sheet_reaches():
+def test_an_extreme_ratio_is_refused():
     assert cause(with_sheet(" " * (8 * 1024 * 1024))) == "archive_bomb"
 
 
@@ -173,7 +173,7 @@ def test_one_cell_in_the_last_corner_allocates_nothing():
     assert cause(with_sheet('<row r="1"><c r="CX1"><v>1</v></c></row>')) == "too_many_cells"
 
 
-def test_one_long_text_that_many_cells_point_to(monkeypatch):
+def test_a_long_text_shared_by_many_cells_is_refused(monkeypatch):
     monkeypatch.setattr(bounds, "MOST_TEXT", 50_000)
     assert cause(raw_xlsx(lambda _, sheet: sheet.write_row(0, 0, ["x" * 10_000] * 6))) == "archive_bomb"
     allowed = raw_xlsx(lambda _, sheet: sheet.write_row(0, 0, ["x" * 10_000] * 4))
@@ -198,7 +198,7 @@ def test_merged_ranges(monkeypatch):
     assert sheet.rows == [[1]]
 
 
-def test_macros_links_and_pictures_are_left_unread():
+def test_macros_links_and_pictures_are_ignored():
     rel = (
         b'<Relationships><Relationship Id="r" Type="http://x/externalLinkPath" '
         b'Target="file:///etc/passwd" TargetMode="External"/></Relationships>'
@@ -258,7 +258,7 @@ def test_cells_and_rows_without_addresses():
     ).rows == [[1, Formula("=A1")]]
 
 
-def test_an_unknown_sheet_names_those_there_are():
+def test_an_unknown_sheet_lists_the_existing_ones():
     with pytest.raises(UnreadableFile) as caught:
         open_book(SMALL, "a.xlsx").sheet("Lembar1")
     (error,) = caught.value.errors
@@ -285,7 +285,7 @@ def test_csv_dialects(separator, encoding):
     assert sheet.rows == [["Kode", "Nama"], ["1.06", 'Café, é; "x"']]
 
 
-def test_csv_bytes_that_windows_does_not_know():
+def test_csv_bytes_outside_windows_1252():
     assert open_book(b"a,b\r\n\x81,\xe9\r\n", "a.csv").sheet("a").rows[1] == ["\x81", "é"]
 
 
@@ -304,6 +304,6 @@ def test_csv_formulas_are_seen():
 @pytest.mark.parametrize(
     "text", ["=1", "+62", "-", "@x", "\tx", "'=1", "''=1", " =1", "' =1", "＝1", "'", "x=1", "'a", ""]
 )
-def test_what_excel_would_run_is_defused_and_reads_back(text):
+def test_live_formulas_are_defused_and_read_back(text):
     assert not escape_formula(text).lstrip().startswith(("=", "+", "-", "@", "＝"))
     assert unescape_formula(escape_formula(text)) == text

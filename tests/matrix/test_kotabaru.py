@@ -1,4 +1,4 @@
-"""The real matrix of Kabupaten Kotabaru, in and out and in again."""
+"""The real matrix of Kabupaten Kotabaru: read, written and read again."""
 
 from collections import Counter
 from pathlib import Path
@@ -70,7 +70,7 @@ def test_the_cumulative_trap(report):
 
 @pytest.mark.parametrize("realisation", [False, True])
 @pytest.mark.parametrize("write", [make_matrix_xlsx, make_matrix_csv])
-def test_out_and_in_again_changes_nothing(plan, report, realisation, write):
+def test_writing_and_reading_change_nothing(plan, report, realisation, write):
     read = report if realisation else plan
     data = write(read.rows, read.titles, realisation=realisation)
     again = read_matrix(data, "x.csv" if write is make_matrix_csv else "x.xlsx")
@@ -82,7 +82,7 @@ def test_out_and_in_again_changes_nothing(plan, report, realisation, write):
     assert write(again.rows, again.titles, realisation=realisation) == data
 
 
-def test_what_is_written_is_the_office_file_cell_by_cell(plan):
+def test_the_written_file_equals_the_office_file_cell_by_cell(plan):
     theirs = open_book(bytes_of("kotabaru_2025_rat.xlsx"), "a.xlsx").sheet("Matriks OPPKPKE")
     ours = open_book(make_matrix_xlsx(plan.rows, plan.titles, realisation=False), "a.xlsx").sheet(
         "Matriks OPPKPKE"

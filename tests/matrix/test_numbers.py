@@ -11,7 +11,7 @@ from app.kit.files.books import ErrorValue, Formula
 
 
 @pytest.mark.parametrize(
-    ("seen", "rupiah"),
+    ("text", "rupiah"),
     [
         ("Rp 1.250.000,00", 1_250_000),
         ("Rp1.250.000", 1_250_000),
@@ -42,13 +42,13 @@ from app.kit.files.books import ErrorValue, Formula
         (None, None),
     ],
 )
-def test_reads_an_amount(seen, rupiah):
-    reading = read_rupiah(seen)
+def test_reads_an_amount(text, rupiah):
+    reading = read_rupiah(text)
     assert (reading.value, reading.remarks) == (rupiah, ())
 
 
 @pytest.mark.parametrize(
-    ("seen", "kind"),
+    ("text", "kind"),
     [
         ("-5", "negative_number"),
         ("(1.250.000)", "negative_number"),
@@ -75,19 +75,19 @@ def test_reads_an_amount(seen, rupiah):
         (ErrorValue("#REF!"), "cell_error"),
     ],
 )
-def test_refuses_what_is_no_clear_amount(seen, kind):
-    reading = read_rupiah(seen)
+def test_refuses_unclear_amounts(text, kind):
+    reading = read_rupiah(text)
     assert reading.value is None
     assert [(remark.kind.code, remark.blocking) for remark in reading.remarks] == [(kind, True)]
-    assert reading.text  # what was there is kept
+    assert reading.text  # keeps the text
 
 
 @pytest.mark.parametrize(
-    ("seen", "rupiah"),
+    ("text", "rupiah"),
     [(29986597.2, 29986597), (0.5, 1), (2.5, 3), ("1.250.000,49", 1_250_000), ("1250,5", 1251), ("0,125", 0)],
 )
-def test_rounds_half_up_and_says_so(seen, rupiah):
-    reading = read_rupiah(seen)
+def test_rounds_half_up_and_reports_it(text, rupiah):
+    reading = read_rupiah(text)
     assert reading.value == rupiah
     assert [(r.kind.code, r.blocking, r.values) for r in reading.remarks] == [
         ("rounded", False, {"rounded": rupiah})
@@ -95,12 +95,12 @@ def test_rounds_half_up_and_says_so(seen, rupiah):
 
 
 @given(st.integers(0, LARGEST), st.sampled_from(["{}", "Rp {}", "Rp {},00", "{},-"]))
-def test_every_amount_survives_being_written_out(amount, form):
+def test_every_amount_survives_writing(amount, form):
     assert read_rupiah(form.format(format_thousands(amount))).value == amount
     assert read_rupiah(form.format(format_thousands(amount))).remarks == ()
 
 
 @given(st.text(alphabet="0123456789.,-() Rp", max_size=16))
-def test_never_fails_and_never_goes_silent(text):
+def test_any_text_gives_a_value_or_a_remark(text):
     reading = read_rupiah(text)
     assert reading.value is not None or reading.remarks or not text.strip()

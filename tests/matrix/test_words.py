@@ -27,7 +27,7 @@ from app.exchange.matrix.words import (
 
 
 @pytest.mark.parametrize(
-    ("seen", "strategy"),
+    ("text", "strategy"),
     [
         ("Pengurangan Beban Pengeluaran Masyarakat", "reduce_spending_burden"),
         ("PENGURANGAN  BEBAN PENGELUARAN\nMASYARAKAT MISKIN", "reduce_spending_burden"),
@@ -43,13 +43,13 @@ from app.exchange.matrix.words import (
         ("raise_income", "raise_income"),
     ],
 )
-def test_knows_a_strategy(seen, strategy):
-    reading = read_strategy(seen)
+def test_knows_a_strategy(text, strategy):
+    reading = read_strategy(text)
     assert (reading.value, reading.remarks) == (strategy, ())
 
 
 @pytest.mark.parametrize(
-    "seen",
+    "text",
     [
         "Penguatan kelembagaan",
         "4",
@@ -58,9 +58,9 @@ def test_knows_a_strategy(seen, strategy):
         "Pengurangan Beban dan Peningkatan Pendapatan",
     ],
 )
-def test_never_guesses_a_strategy(seen):
-    reading = read_strategy(seen)
-    assert (reading.value, reading.text) == (None, seen)
+def test_never_guesses_a_strategy(text):
+    reading = read_strategy(text)
+    assert (reading.value, reading.text) == (None, text)
     (remark,) = reading.remarks
     assert (remark.kind.code, remark.blocking, remark.allowed) == (
         "unknown_strategy",
@@ -84,7 +84,7 @@ def test_regularity_and_benefit_forms():
 
 
 @pytest.mark.parametrize(
-    ("read", "seen", "kind"),
+    ("read", "text", "kind"),
     [
         (read_regularity, "kadang-kadang", "unknown_regularity"),
         (read_benefit_form, "Non Tunai", "unknown_benefit_form"),
@@ -100,15 +100,15 @@ def test_regularity_and_benefit_forms():
         (read_recipients, "sekitar 500 KK", "unread_recipients"),
     ],
 )
-def test_unknown_words_are_kept_and_reported(read, seen, kind):
-    reading = read(seen)
+def test_unknown_words_are_kept_and_reported(read, text, kind):
+    reading = read(text)
     assert not reading.value
-    assert reading.text == seen
+    assert reading.text == text
     assert [(remark.kind.code, remark.blocking) for remark in reading.remarks] == [(kind, False)]
 
 
 @pytest.mark.parametrize(
-    ("seen", "months"),
+    ("text", "months"),
     [
         ("12 bulan", 12),
         ("1 tahun", 12),
@@ -119,13 +119,13 @@ def test_unknown_words_are_kept_and_reported(read, seen, kind):
         ("2 thn", 24),
     ],
 )
-def test_months(seen, months):
-    assert read_months(seen).value == months
+def test_months(text, months):
+    assert read_months(text).value == months
     assert read_months(write_months(months)).value == months
 
 
 @pytest.mark.parametrize(
-    ("seen", "found"),
+    ("text", "expected"),
     [
         ("500 KK", [(500, "KK", "families")]),
         ("500KK", [(500, "KK", "families")]),
@@ -141,9 +141,9 @@ def test_months(seen, months):
         ("1.500 KK, 1,200 orang", [(1500, "KK", "families"), (1200, "orang", "persons")]),
     ],
 )
-def test_recipients(seen, found):
-    reading = read_recipients(seen)
-    assert reading.value == tuple(RecipientCount(*one) for one in found)
+def test_recipients(text, expected):
+    reading = read_recipients(text)
+    assert reading.value == tuple(RecipientCount(*counts) for counts in expected)
     assert reading.remarks == ()
     assert read_recipients(write_recipients(reading.value)).value == reading.value
 
@@ -155,7 +155,7 @@ def test_an_unknown_unit_has_a_count_and_no_kind():
     assert read_recipients(500).value == (RecipientCount(500, "", None),)
 
 
-def test_benefit_per_recipient_keeps_its_words():
+def test_benefit_per_recipient_keeps_its_text():
     assert read_benefit_amount("Rp 500.000").value == 500_000
     reading = read_benefit_amount("Rp 500.000 per KK per bulan")
     assert (reading.value, reading.text) == (None, "Rp 500.000 per KK per bulan")
@@ -164,7 +164,7 @@ def test_benefit_per_recipient_keeps_its_words():
 
 
 @pytest.mark.parametrize(
-    ("seen", "names"),
+    ("text", "names"),
     [
         ("APBD", ["APBD"]),
         ("APBD, DAK", ["APBD", "DAK"]),
@@ -176,13 +176,13 @@ def test_benefit_per_recipient_keeps_its_words():
         ("Pajak Bumi dan Bangunan;", ["Pajak Bumi dan Bangunan"]),
     ],
 )
-def test_funding_sources(seen, names):
-    reading = read_sources(seen)
+def test_funding_sources(text, names):
+    reading = read_sources(text)
     assert [share.name for share in reading.value] == names
     assert read_sources(write_sources(reading.value)).value == reading.value
 
 
-def test_a_known_name_is_never_taken_apart():
+def test_a_known_name_is_never_split():
     known = ["Pajak Bumi dan Bangunan"]
     assert split_names("APBD, pajak bumi dan bangunan dan DAK", known) == [
         "APBD",
@@ -198,8 +198,8 @@ def test_amounts_by_source_and_component():
     assert read_sources("APBD Rp 1.500.000, DAK (Rp 250,000)").value == shares
     assert read_sources(write_sources(shares)).value == shares
     assert read_components(write_components(shares)).value == shares
-    for seen in (5_000, "5000", "5.000", "Rp 5.000", write_components((Share("", 5_000),))):
-        assert read_components(seen).value == (Share("", 5_000),)
+    for text in (5_000, "5000", "5.000", "Rp 5.000", write_components((Share("", 5_000),))):
+        assert read_components(text).value == (Share("", 5_000),)
     assert read_components("1. Pelatihan, modal\n2. Alat dan bahan").value == (
         Share("1. Pelatihan, modal\n2. Alat dan bahan"),
     )
@@ -216,7 +216,7 @@ def test_places():
     assert reading.text == "Desa A, B dan Kec. Pulau Laut; Seluruh Kecamatan"
 
 
-def test_villages_know_the_district_they_are_named_with():
+def test_a_village_is_found_by_its_district():
     assert [(p.name, p.level, p.within) for p in read_places("Kec. X (Desa A, B)").value] == [
         ("A", "village", "X"),
         ("B", None, "X"),
@@ -227,7 +227,7 @@ def test_villages_know_the_district_they_are_named_with():
     assert (place.name, place.level, place.within, place.every) == ("", "village", "X", True)
 
 
-def test_a_place_with_its_code_survives_being_written_out():
+def test_a_place_with_its_code_survives_writing():
     text = format_place("Sungai Dua dan Tiga", "village", "63.02.07.2001", "Pulau Laut")
     place = parse_place(text)
     assert (place.code, place.name, place.level, place.within) == (
@@ -247,8 +247,8 @@ def test_a_place_with_its_code_survives_being_written_out():
 @pytest.mark.parametrize(
     "piece", [",", "(", "1", "1.000.", ".000", "\n", "Rp ", "kec. ", "a dan ", ", 1", "1,"]
 )
-def test_a_cell_as_long_as_excel_allows_costs_no_more_than_its_length(read, piece):
-    # Patterns that backtrack would take minutes here, which the suite would not survive.
+def test_the_longest_cell_takes_linear_time(read, piece):
+    # Patterns that backtrack would take minutes here.
     text = piece * (32_767 // len(piece))
     reading = read(text)
     assert reading.value or reading.text or reading.remarks or not text.strip(", \n")

@@ -1,4 +1,4 @@
-"""Writing and reading are each other's inverse, for anything that a line can hold."""
+"""Writing and reading are inverse for any line."""
 
 import io
 from typing import Any
@@ -23,7 +23,7 @@ from app.kit.files.cells import clean_text
 
 TITLES = ("RENCANA AKSI TAHUNAN", "KABUPATEN X TAHUN 2026")
 
-# Any text that a cell may hold, the dangerous ones first: formulas, links, escapes, control signs.
+# Any text of a cell, dangerous ones first: formulas, links, escapes, control signs.
 words = st.one_of(
     st.sampled_from(
         [
@@ -50,8 +50,8 @@ words = st.one_of(
 ).map(clean_text)
 
 
-def name(text: str) -> bool:
-    """Whether a text is a name: neither blank, a dash, a code in front, nor a word that means a total."""
+def is_name(text: str) -> bool:
+    """True if a text is a name: not blank, no dash, no leading code, no word for a total."""
     first = text.split(" ")[0].split("\n")[0]
     return (
         text not in ("", "-")
@@ -60,7 +60,7 @@ def name(text: str) -> bool:
     )
 
 
-names = words.filter(name)
+names = words.filter(is_name)
 amounts = st.none() | st.integers(0, LARGEST)
 digits = st.integers(0, 99).map(lambda n: f"{n:02}")
 subactivity_codes = st.builds(lambda a, b, c: f"1.{a}.{b}.2.{c}.0006", digits, digits, digits)
@@ -98,7 +98,7 @@ components = st.one_of(
 
 @st.composite
 def lines(draw: Any) -> MatrixLine:
-    """A line as a plan would give it: consistent, but with whatever words people type."""
+    """A consistent line of a plan with arbitrary texts."""
     shares = tuple(draw(sources))
     allocation = draw(amounts)
     if shares and all(share.amount is not None for share in shares):
@@ -131,27 +131,27 @@ def lines(draw: Any) -> MatrixLine:
     return MatrixLine(values)
 
 
-def comparable(found: list[MatrixLine]) -> list[dict[str, Any]]:
-    """The values of lines in the order in which they are written, without the running number."""
-    ordered = [line for _, block in group_by_strategy(found) for line in block]
+def comparable(written: list[MatrixLine]) -> list[dict[str, Any]]:
+    """Return the values of lines in the written order, without the running number."""
+    ordered = [line for _, block in group_by_strategy(written) for line in block]
     return [{key: value for key, value in line.values.items() if key != "number"} for line in ordered]
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(lines(), min_size=1, max_size=4))
 @pytest.mark.parametrize("write", [make_matrix_xlsx, make_matrix_csv])
-def test_written_lines_read_back_as_they_were(write, found):
+def test_written_lines_read_back_unchanged(write, written):
     again = read_matrix(
-        write(found, TITLES, realisation=True), "x.csv" if write is make_matrix_csv else "x.xlsx"
+        write(written, TITLES, realisation=True), "x.csv" if write is make_matrix_csv else "x.xlsx"
     )
-    for seen, meant in zip(comparable(list(again.rows)), comparable(found), strict=True):
-        assert {k: (v, seen[k]) for k, v in meant.items() if seen[k] != v} == {}
+    for row, expected in zip(comparable(list(again.rows)), comparable(written), strict=True):
+        assert {k: (v, row[k]) for k, v in expected.items() if row[k] != v} == {}
     assert [e.kind.code for e in again.errors] == []
     assert again.titles == TITLES
 
 
 def test_lines_are_numbered_from_one_in_each_block_and_kept_in_order():
-    def one(strategy, text):
+    def make_line(strategy, text):
         return MatrixLine(
             {
                 "strategy": strategy,
@@ -167,8 +167,12 @@ def test_lines_are_numbered_from_one_in_each_block_and_kept_in_order():
             }
         )
 
-    found = [one("raise_income", "b"), one("reduce_spending_burden", "z"), one("reduce_spending_burden", "a")]
-    again = read_matrix(make_matrix_xlsx(found, TITLES, realisation=False), "a.xlsx")
+    written = [
+        make_line("raise_income", "b"),
+        make_line("reduce_spending_burden", "z"),
+        make_line("reduce_spending_burden", "a"),
+    ]
+    again = read_matrix(make_matrix_xlsx(written, TITLES, realisation=False), "a.xlsx")
     assert [(row["number"], row["strategy"], row["subactivity"].name) for row in again.rows] == [
         (1, "reduce_spending_burden", "z"),
         (2, "reduce_spending_burden", "a"),
@@ -176,7 +180,7 @@ def test_lines_are_numbered_from_one_in_each_block_and_kept_in_order():
     ]
 
 
-def test_a_line_without_a_programme_does_not_take_the_one_above():
+def test_a_line_without_a_programme_inherits_none():
     full = {
         "strategy": "raise_income",
         "agency": Named("1.06.0.00.0.00.08.0000", "A"),
@@ -191,7 +195,7 @@ def test_a_line_without_a_programme_does_not_take_the_one_above():
         assert (rows[1]["program"], rows[1]["agency"]) == (None, Named(None, "A"))
 
 
-def test_words_that_could_not_be_read_are_written_as_they_were():
+def test_unread_texts_are_written_unchanged():
     values = {"strategy": "raise_income", "agency": Named(None, "A"), "subactivity": Named(None, "S")}
     texts = {
         "duration": "selama perlu",
