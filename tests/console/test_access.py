@@ -1,4 +1,4 @@
-"""Tokens and positions on the console: nothing is cut, scripts can read it, and names are those that HTTP takes."""
+"""Tokens and positions on the console: whole lines, JSON for scripts, the names that HTTP accepts."""
 
 import json
 import shlex
@@ -33,7 +33,7 @@ def make(rata: Rata, name: str, *roles: str) -> None:
 
 
 @pytest.mark.parametrize("columns", ["20", "40", "200"])
-def test_lists_cut_nothing_at_any_width(rata: Rata, prepared: Database, columns: str) -> None:
+def test_lists_are_complete_at_any_width(rata: Rata, prepared: Database, columns: str) -> None:
     assert len(LONG) == 40
     agency = "operator@63.02/1.06.0.00.0.00.08.0000"
     make(rata, LONG, "secretariat@63.02", agency, "reader@63")
@@ -99,7 +99,7 @@ def test_without_reference_data_the_printed_line_loads_it_first(rata: Rata) -> N
         (["--role", "reader@63", "--principal", "a/b"], "a/b"),
     ],
 )
-def test_what_http_refuses_is_a_wrong_option(
+def test_values_that_http_refuses_are_wrong_options(
     rata: Rata, prepared: Database, options: list[str], reason: str
 ) -> None:
     done = rata("token", "create", "dasbor", *options, COLUMNS="200")
@@ -108,7 +108,7 @@ def test_what_http_refuses_is_a_wrong_option(
     assert json.loads(rata("principal", "list", "--json").stdout) == []
 
 
-def test_a_subject_is_one_that_http_takes(rata: Rata, prepared: Database) -> None:
+def test_the_console_accepts_subjects_that_http_accepts(rata: Rata, prepared: Database) -> None:
     head = ["principal", "enrol", "kepala", "--role", "chair@63.02", "--subject"]
     for subject in ("", "a b", "x" * 256, "é"):
         assert (
@@ -123,19 +123,19 @@ def test_a_subject_is_one_that_http_takes(rata: Rata, prepared: Database) -> Non
 def test_console_and_http_take_the_same_names(
     national_administrator: TestClient, database: OneTransaction, name: str
 ) -> None:
-    name = name.strip()  # the console leaves blanks around a name out, an address cannot have them
+    name = name.strip()  # the console strips a name; an address cannot have blanks
     content: dict[str, Any] = {"region_code": "63.02", "memberships": []}
     reply = national_administrator.put(
         f"/v1/principals/{quote(name)}", json=content, params={"dry_run": True}
     )
     with database.writing(dry_run=True) as session:
-        is_taken = takes(session, name)
-    if name not in ("", ".", ".."):  # these make another address
+        is_taken = can_enrol(session, name)
+    if name not in ("", ".", ".."):  # these change the path
         assert is_taken == (reply.status_code == 201), (name, reply.text)
 
 
-def takes(session: Session, name: str) -> bool:
-    """Return whether the console enrols a principal of that name."""
+def can_enrol(session: Session, name: str) -> bool:
+    """Return True if the console enrols a principal of that name."""
     try:
         enrol(begin_console_write(session), principal=name, grants=[Grant(Role.reader, "63.02", None)])
     except Invalid:

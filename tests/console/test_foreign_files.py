@@ -1,4 +1,4 @@
-"""Databases of other programs, named by mistake: every command refuses them and changes no byte."""
+"""Databases of other programs: every command refuses them and changes no byte."""
 
 import contextlib
 import sqlite3
@@ -29,7 +29,7 @@ def make_foreign(file: Path, tables: set[str], mode: str = "delete") -> None:
             connection.execute(f'INSERT INTO "{table}" VALUES (?)', ("kept",))
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def read_contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
@@ -40,18 +40,18 @@ def test_no_command_changes_a_file_of_another_program(
 ) -> None:
     make_foreign(tmp_path / "rata.db", {"plan", "moz_places"}, mode)
     (tmp_path / "matrix.csv").write_text("x\n")
-    before = contents(tmp_path)
-    said, _ = call(rata, command, RATA_DATABASE_URL="sqlite:///rata.db")
-    assert said == f"{tmp_path / 'rata.db'} {REFUSAL}"
-    assert contents(tmp_path) == before
+    before = read_contents(tmp_path)
+    message, _ = call(rata, command, RATA_DATABASE_URL="sqlite:///rata.db")
+    assert message == f"{tmp_path / 'rata.db'} {REFUSAL}"
+    assert read_contents(tmp_path) == before
 
 
 def test_an_empty_file_stays_empty_until_it_is_migrated(rata: Rata, tmp_path: Path) -> None:
     file = tmp_path / "rata.db"
     file.touch()
     for command in sorted(CALLS.keys() - {"migrate"}):
-        said, _ = call(rata, command, RATA_DATABASE_URL="sqlite:///rata.db")
-        assert said == f"The database {file} is empty. Run: rata migrate"
+        message, _ = call(rata, command, RATA_DATABASE_URL="sqlite:///rata.db")
+        assert message == f"The database {file} is empty. Run: rata migrate"
         assert file.stat().st_size == 0, command
     assert rata("migrate", RATA_DATABASE_URL="sqlite:///rata.db").returncode == 0
 
@@ -69,26 +69,26 @@ def test_a_file_counts_as_ours_by_its_versions_and_its_journal(
 ) -> None:
     folder = tmp_path_factory.mktemp("foreign")
     make_foreign(folder / "rata.db", tables, mode)
-    before = contents(folder)
+    before = read_contents(folder)
     is_empty = tables <= {"alembic_version"}
     is_ours = tables >= {"alembic_version", "journal", "journal_head"}
-    wanted = Settings(_env_file=None, database_url=sqlite_url(folder, "rata"))  # type: ignore[call-arg]
+    config = Settings(_env_file=None, database_url=sqlite_url(folder, "rata"))  # type: ignore[call-arg]
     if is_ours or (is_empty and creates):
-        open_database(wanted, creates=creates).close()
+        open_database(config, creates=creates).close()
     else:
         with pytest.raises(CannotStart, match="is empty" if is_empty else "another program"):
-            open_database(wanted, creates=creates)
-    assert contents(folder) == before
+            open_database(config, creates=creates)
+    assert read_contents(folder) == before
 
 
-def test_a_file_in_use_is_read_with_what_its_log_holds(rata: Rata, prepared: object, tmp_path: Path) -> None:
-    """A file whose tables are still in its log is as foreign, and one of ours in use is no other."""
+def test_a_file_in_use_is_read_with_its_log(rata: Rata, prepared: object, tmp_path: Path) -> None:
+    """A foreign file with its tables still in the log is foreign; one of ours in use is ours."""
     with contextlib.closing(sqlite3.connect(tmp_path / "busy.db")) as connection:
         connection.execute("PRAGMA journal_mode=wal")
         connection.execute("CREATE TABLE plan (note TEXT)")
         connection.commit()
-        said, _ = call(rata, "migrate", RATA_DATABASE_URL="sqlite:///busy.db")
-        assert said == f"{tmp_path / 'busy.db'} {REFUSAL}"
+        message, _ = call(rata, "migrate", RATA_DATABASE_URL="sqlite:///busy.db")
+        assert message == f"{tmp_path / 'busy.db'} {REFUSAL}"
     with contextlib.closing(sqlite3.connect(tmp_path / "var" / "rata.db")) as connection:
         connection.execute("PRAGMA journal_mode=wal")
         connection.execute("UPDATE alembic_version SET version_num = version_num")
@@ -100,7 +100,7 @@ def test_alembic_refuses_in_one_sentence_and_names_what_it_opens(
 ) -> None:
     make_foreign(tmp_path / "foreign.db", {"plan"})
     (tmp_path / "text.db").write_text("a text\n" * 99)
-    before = contents(tmp_path)
+    before = read_contents(tmp_path)
     away = "postgresql+psycopg://rata:hidden@127.0.0.1:1/rata"
     for url, reason in {
         f"sqlite:///{tmp_path}/foreign.db": REFUSAL,
@@ -116,13 +116,13 @@ def test_alembic_refuses_in_one_sentence_and_names_what_it_opens(
         assert reason in str(refused.value)
         assert "\n" not in str(refused.value)
         assert "hidden" not in str(refused.value)
-    assert contents(tmp_path) == before
+    assert read_contents(tmp_path) == before
     monkeypatch.setenv("RATA_DATABASE_URL", f"sqlite:///{tmp_path}/new.db")
-    with pytest.raises(SystemExit):  # of Alembic itself
+    with pytest.raises(SystemExit):  # from Alembic
         run_alembic("upgrade", "0099")
-    assert contents(tmp_path) == before
+    assert read_contents(tmp_path) == before
     for words in (("upgrade", "head"), ("current",)):
         capsys.readouterr()
         run_alembic(*words)
-        said = capsys.readouterr().err
-        assert said.startswith(f"Database sqlite:///{tmp_path}/new.db, settings of ")
+        message = capsys.readouterr().err
+        assert message.startswith(f"Database sqlite:///{tmp_path}/new.db, settings of ")

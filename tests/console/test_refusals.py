@@ -1,4 +1,4 @@
-"""Commands on databases and places that they cannot use: one sentence, exit code 1, nothing made."""
+"""Commands on unusable databases and places: one sentence, exit code 1, nothing created."""
 
 import contextlib
 import errno
@@ -29,7 +29,7 @@ __all__ = ["prepared", "rata"]  # fixtures
 
 on_postgres = pytest.mark.skipif("postgres" not in ENGINES, reason="RATA_TEST_ENGINES leaves PostgreSQL out")
 
-#: Command → what it is called with, for all that open a database.
+# Command → arguments, for all commands that open a database.
 CALLS: dict[str, list[str]] = {
     "serve": [],
     "deliver": ["--once"],
@@ -48,7 +48,7 @@ CREATING = {"migrate", "demo"}
 
 
 def call(rata: Rata, command: str, **settings: str) -> tuple[str, str]:
-    """Run a command that is refused; return its last line on standard error and all of standard output."""
+    """Run a refused command; return its last line on standard error and all of standard output."""
     Path("matrix.csv").write_text("x\n")
     done = rata(command, *CALLS[command], **settings)
     assert done.returncode == 1, (command, done)
@@ -63,7 +63,7 @@ def call(rata: Rata, command: str, **settings: str) -> tuple[str, str]:
     return lines[0], done.stdout
 
 
-def test_every_command_is_here() -> None:
+def test_all_commands_that_open_a_database_are_tested() -> None:
     assert CALLS.keys() | WITHOUT_DATABASE | CREATING == cli.MODULES.keys()
 
 
@@ -80,8 +80,8 @@ def test_no_command_works_with_a_misspelt_setting(rata: Rata, tmp_path: Path, co
 @pytest.mark.parametrize("command", sorted(CALLS.keys() - CREATING))
 def test_no_command_makes_an_empty_database(rata: Rata, tmp_path: Path, command: str) -> None:
     for file in ("rata.db", "none/rata.db"):
-        said, printed = call(rata, command, RATA_DATABASE_URL=f"sqlite:///{file}")
-        assert said == f"There is no database {tmp_path / file}. Run: rata migrate"
+        message, printed = call(rata, command, RATA_DATABASE_URL=f"sqlite:///{file}")
+        assert message == f"There is no database {tmp_path / file}. Run: rata migrate"
         assert printed == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["matrix.csv"]
 
@@ -89,17 +89,17 @@ def test_no_command_makes_an_empty_database(rata: Rata, tmp_path: Path, command:
 @pytest.mark.parametrize("command", sorted(CALLS))
 def test_a_file_that_is_no_database_is_refused(rata: Rata, tmp_path: Path, command: str) -> None:
     (tmp_path / "rata.db").write_bytes(b"of something else " * 100)
-    said, _ = call(rata, command, RATA_DATABASE_URL="sqlite:///rata.db")
-    assert "is not a database" in said
+    message, _ = call(rata, command, RATA_DATABASE_URL="sqlite:///rata.db")
+    assert "is not a database" in message
     assert (tmp_path / "rata.db").read_bytes() == b"of something else " * 100
 
 
 @pytest.mark.parametrize("command", sorted(CALLS))
-def test_a_server_that_is_away_is_refused_without_its_password(rata: Rata, command: str) -> None:
+def test_an_unreachable_server_is_reported_without_its_password(rata: Rata, command: str) -> None:
     away = "postgresql+psycopg://rata:hidden@127.0.0.1:1/rata"
-    said, printed = call(rata, command, RATA_DATABASE_URL=away)
-    assert said.startswith("The database cannot be used: ")
-    assert "hidden" not in said + printed
+    message, printed = call(rata, command, RATA_DATABASE_URL=away)
+    assert message.startswith("The database cannot be used: ")
+    assert "hidden" not in message + printed
 
 
 @pytest.mark.parametrize(
@@ -117,17 +117,15 @@ def test_a_server_that_is_away_is_refused_without_its_password(rata: Rata, comma
         ("postgresql+psycopg://rata@no.such.host.invalid/rata", "cannot be used"),
     ],
 )
-def test_an_address_that_leads_nowhere_is_refused(rata: Rata, tmp_path: Path, url: str, reason: str) -> None:
-    said, _ = call(rata, "migrate", RATA_DATABASE_URL=url)
-    assert reason in said
+def test_an_unusable_address_is_refused(rata: Rata, tmp_path: Path, url: str, reason: str) -> None:
+    message, _ = call(rata, "migrate", RATA_DATABASE_URL=url)
+    assert reason in message
     assert [path.name for path in tmp_path.iterdir()] == ["matrix.csv"]
 
 
 @pytest.mark.parametrize("command", ["serve", "deliver", "openapi"])
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
-def test_authorities_that_are_not_there_are_named(
-    rata: Rata, prepared: object, command: str, variable: str
-) -> None:
+def test_missing_authorities_are_named(rata: Rata, prepared: object, command: str, variable: str) -> None:
     issuer = {"RATA_OIDC_ISSUER": "https://issuer.example", "RATA_OIDC_AUDIENCE": "rata"}
     done = rata(command, *CALLS.get(command, []), **issuer, **{variable: "none"})
     assert done.returncode == 1
@@ -154,7 +152,7 @@ def server() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def made(server: str, *statements: str) -> Iterator[None]:
+def run_on_server(server: str, *statements: str) -> Iterator[None]:
     """Run statements as the server's administrator."""
     with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as connection:
         for statement in statements:
@@ -167,13 +165,13 @@ def made(server: str, *statements: str) -> Iterator[None]:
 def test_a_database_in_another_encoding_is_refused(rata: Rata, server: str, encoding: str) -> None:
     name = f"rata_{encoding.lower()}"
     make = f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'"
-    with made(server, make):
+    with run_on_server(server, make):
         try:
             url = urlsplit(server)._replace(path=f"/{name}").geturl()
             for command in ("migrate", "serve", "verify"):
-                said, _ = call(rata, command, RATA_DATABASE_URL=url)
-                assert f"has the encoding {encoding}" in said
-                assert "createdb --template=template0 --encoding=UTF8" in said
+                message, _ = call(rata, command, RATA_DATABASE_URL=url)
+                assert f"has the encoding {encoding}" in message
+                assert "createdb --template=template0 --encoding=UTF8" in message
         finally:
             drop_database(server, name)
 
@@ -184,32 +182,34 @@ def test_a_role_without_rights_is_refused(rata: Rata, server: str) -> None:
     url = create_database(server, name)
     guest = url.replace("//postgres@", f"//{role}@")
     try:
-        with made(server, f"CREATE ROLE {role} LOGIN"):
-            said, _ = call(rata, "migrate", RATA_DATABASE_URL=guest)
-            assert "lacks a right in the database: permission denied for schema public" in said
+        with run_on_server(server, f"CREATE ROLE {role} LOGIN"):
+            message, _ = call(rata, "migrate", RATA_DATABASE_URL=guest)
+            assert "lacks a right in the database: permission denied for schema public" in message
         assert rata("migrate", RATA_DATABASE_URL=url).returncode == 0
         for command in ("verify", "serve"):
-            said, _ = call(rata, command, RATA_DATABASE_URL=guest)
-            assert "lacks a right in the database: permission denied for table alembic_version" in said
+            message, _ = call(rata, command, RATA_DATABASE_URL=guest)
+            assert "lacks a right in the database: permission denied for table alembic_version" in message
         elsewhere = urlsplit(server)._replace(path="/no_such_database").geturl()
-        said, _ = call(rata, "migrate", RATA_DATABASE_URL=elsewhere)
-        assert 'database "no_such_database" does not exist' in said
+        message, _ = call(rata, "migrate", RATA_DATABASE_URL=elsewhere)
+        assert 'database "no_such_database" does not exist' in message
     finally:
         drop_database(server, name)
-        with made(server, f"DROP ROLE {role}"):
+        with run_on_server(server, f"DROP ROLE {role}"):
             pass
 
 
-def test_a_port_that_is_not_to_be_had_is_refused(rata: Rata, prepared: object) -> None:
+def test_an_unavailable_port_is_refused(rata: Rata, prepared: object) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        said, _ = call(rata, "serve", RATA_PORT=port)
-        assert said == f"127.0.0.1:{port} is taken by another program; choose another port in RATA_PORT."
-        said, _ = call(rata, "serve", RATA_METRICS="port", RATA_METRICS_PORT=port, RATA_PORT=str(free_port()))
-        assert "RATA_METRICS_PORT" in said
+        message, _ = call(rata, "serve", RATA_PORT=port)
+        assert message == f"127.0.0.1:{port} is taken by another program; choose another port in RATA_PORT."
+        message, _ = call(
+            rata, "serve", RATA_METRICS="port", RATA_METRICS_PORT=port, RATA_PORT=str(free_port())
+        )
+        assert "RATA_METRICS_PORT" in message
     for host in ("192.0.2.7", "no.such.host.invalid", "x" * 70, ""):
-        said, _ = call(rata, "serve", RATA_HOST=host)
-        assert said == f"RATA_HOST is {host!r}, which is not an address of this machine."
+        message, _ = call(rata, "serve", RATA_HOST=host)
+        assert message == f"RATA_HOST is {host!r}, which is not an address of this machine."
 
 
 def test_a_port_that_needs_rights_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,22 +221,20 @@ def test_a_port_that_needs_rights_is_refused(monkeypatch: pytest.MonkeyPatch) ->
         serving.check_port("127.0.0.1", 80, "RATA_PORT")
 
 
-def test_a_spool_that_cannot_be_written_is_refused_at_the_start(
-    rata: Rata, prepared: object, tmp_path: Path
-) -> None:
+def test_an_unwritable_spool_is_refused_at_the_start(rata: Rata, prepared: object, tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("a file")
     for folder in (tmp_path / "spool", Path("/proc/none"), Path("/dev/null/spool")):
-        said, _ = call(rata, "serve", RATA_SPOOL_FOLDER=str(folder))
-        assert f"Exports cannot be written to {folder}: " in said
-        assert "RATA_SPOOL_FOLDER" in said
+        message, _ = call(rata, "serve", RATA_SPOOL_FOLDER=str(folder))
+        assert f"Exports cannot be written to {folder}: " in message
+        assert "RATA_SPOOL_FOLDER" in message
 
 
-def test_a_revision_that_nobody_knows_is_refused(rata: Rata, prepared: object, tmp_path: Path) -> None:
+def test_an_unknown_revision_is_refused(rata: Rata, prepared: object, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "var" / "rata.db")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = 'of another program'")
     for command in ("migrate", "verify"):
-        said, _ = call(rata, command)
-        assert said == (
+        message, _ = call(rata, command)
+        assert message == (
             "The database is at revision of another program, which no version of Rata has. "
             "It is a database of another program."
         )
@@ -257,7 +255,7 @@ def test_a_secret_that_cannot_be_printed_is_no_token(
     assert rata("token", "list", "--json").stdout == "[]\n"
 
 
-def test_a_database_is_for_its_owner_alone(rata: Rata, tmp_path: Path) -> None:
+def test_only_its_owner_can_read_a_database(rata: Rata, tmp_path: Path) -> None:
     assert rata("migrate").returncode == 0
     assert (tmp_path / "var" / "rata.db").stat().st_mode & 0o077 == 0
 
@@ -283,7 +281,7 @@ with end_when_stopped():
     assert (done.returncode, done.stdout, done.stderr.strip()) == (1, "", STOPPED)
 
 
-def test_nohup_is_heeded() -> None:
+def test_nohup_is_respected() -> None:
     code = """
 import signal
 from app.startup.signals import end_when_stopped

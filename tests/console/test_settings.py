@@ -1,4 +1,4 @@
-"""Settings as an operator gets them wrong: names, values, files. Each refusal is a sentence of the product's own."""
+"""Operators' mistakes in settings: names, values, files. Each refusal is a sentence of our own."""
 
 import os
 import re
@@ -28,7 +28,7 @@ NAMING = (
     "tests",
 )
 FOREIGN_WORDS = re.compile(r"Input should|String should|Value error|validation error|pydantic|Traceback")
-#: Words that hardly any setting takes, and some that look like another one's.
+# Words that hardly any setting takes, and some that fit another one.
 WORDS = (
     "",
     "abc",
@@ -46,8 +46,8 @@ UNFIT = {
 
 
 @contextmanager
-def environment(**values: str) -> Iterator[pytest.MonkeyPatch]:
-    """An environment with these of the product's variables and no others."""
+def set_environment(**values: str) -> Iterator[pytest.MonkeyPatch]:
+    """Replace the product's variables in the environment by these."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.upper().startswith("RATA_")]:
             patch.delenv(name)
@@ -57,9 +57,9 @@ def environment(**values: str) -> Iterator[pytest.MonkeyPatch]:
         yield patch
 
 
-def refusal(**values: str) -> str | None:
-    """Return the sentences that refuse these variables, None if they are taken."""
-    with environment(**values):
+def find_refusal(**values: str) -> str | None:
+    """Return the sentences that refuse these variables, None if the settings take them."""
+    with set_environment(**values):
         try:
             load_settings()
         except CannotStart as refused:
@@ -67,7 +67,7 @@ def refusal(**values: str) -> str | None:
     return None
 
 
-def test_every_variable_that_is_named_anywhere_is_declared() -> None:
+def test_every_variable_in_the_repository_is_declared() -> None:
     files = [
         file
         for top in NAMING
@@ -75,7 +75,7 @@ def test_every_variable_that_is_named_anywhere_is_declared() -> None:
         if file.is_file()
         and file.suffix not in (".pyc", ".xlsx", ".parquet")
         and file.parent.name != "console"
-        and file.name != "test_refusals.py"  # as those of the console, it misspells some
+        and file.name != "test_refusals.py"  # like the tests of the console, it misspells some
     ]
     named = {
         name: file
@@ -105,74 +105,75 @@ def test_a_misspelt_name_is_refused_with_the_nearest(name: str, data: st.DataObj
     wrong = data.draw(st.sampled_from([str.upper, str.lower]))(name[:place] + letter + name[place + 1 :])
     if wrong.upper() in KNOWN:
         return
-    said = refusal(**{wrong: "1"})
-    assert said is not None
-    assert said.startswith(f"{wrong} is not a setting; ")
-    assert said.count("\n") == 0
-    assert any(known in said for known in KNOWN)
+    sentence = find_refusal(**{wrong: "1"})
+    assert sentence is not None
+    assert sentence.startswith(f"{wrong} is not a setting; ")
+    assert sentence.count("\n") == 0
+    assert any(setting in sentence for setting in KNOWN)
 
 
 def test_a_value_of_the_wrong_form_is_refused_with_a_right_one() -> None:
-    assert refusal(RATA_PUBLIC_URL="zz") == (
+    assert find_refusal(RATA_PUBLIC_URL="zz") == (
         "RATA_PUBLIC_URL is 'zz'; use a value such as https://rata.example."
     )
 
 
 @pytest.mark.parametrize("wrong", ["RATA_", "RATA_X", "RATA_DB", "RATA_FOO_BAR_BAZ"])
-def test_a_name_that_is_like_none_of_ours_gets_no_other(wrong: str) -> None:
-    assert refusal(**{wrong: "1"}) == f"{wrong} is not a setting; docs/operating.md lists them."
+def test_a_name_unlike_any_setting_gets_no_suggestion(wrong: str) -> None:
+    assert find_refusal(**{wrong: "1"}) == f"{wrong} is not a setting; docs/operating.md lists them."
 
 
 def test_a_misspelt_name_names_the_right_one() -> None:
-    assert refusal(RATA_DATABSE_URL="sqlite:///x.db") == (
+    assert find_refusal(RATA_DATABSE_URL="sqlite:///x.db") == (
         "RATA_DATABSE_URL is not a setting; the nearest is RATA_DATABASE_URL."
     )
-    assert "RATA_OIDC_ISSUER" in str(refusal(RATA_ISUER_OIDC="x"))
+    assert "RATA_OIDC_ISSUER" in str(find_refusal(RATA_ISUER_OIDC="x"))
     assert (
-        refusal(RATA_SERVER="https://rata.example", RATA_POSTGRES_PASSWORD="x", RATA_PROOF_COUNT="5") is None
+        find_refusal(RATA_SERVER="https://rata.example", RATA_POSTGRES_PASSWORD="x", RATA_PROOF_COUNT="5")
+        is None
     )
 
 
 @given(st.sampled_from(NAMES), st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 @settings(max_examples=150, deadline=None)
-def test_a_value_that_does_not_fit_is_refused_in_one_sentence(name: str, value: str) -> None:
+def test_an_invalid_value_is_refused_in_one_sentence(name: str, value: str) -> None:
     check_sentence(name, value)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_setting_refuses_what_it_cannot_use(name: str) -> None:
+def test_each_setting_refuses_unusable_values(name: str) -> None:
     refused = [value for value in WORDS if check_sentence(name, value)]
     assert name not in UNFIT or len(refused) >= 4
 
 
 def check_sentence(name: str, value: str) -> bool:
-    """Assert that a value is taken, or refused in one sentence that names it and what is allowed."""
-    said = refusal(**{name: value})
-    if said is None:
+    """Assert that a value is taken, or refused in a sentence with its name and the allowed values."""
+    sentence = find_refusal(**{name: value})
+    if sentence is None:
         return False
-    assert said.startswith(f"{name} ")
-    assert said.endswith(".")
-    assert said.isprintable()
-    assert not FOREIGN_WORDS.search(said)
-    assert "hidden" not in said
-    if Settings.model_fields[name.removeprefix("RATA_").lower()].repr and value and "needs" not in said:
-        assert " is '" in said or ' is "' in said
-    assert "use " in said or "need" in said
+    assert sentence.startswith(f"{name} ")
+    assert sentence.endswith(".")
+    assert sentence.isprintable()
+    assert not FOREIGN_WORDS.search(sentence)
+    assert "hidden" not in sentence
+    if Settings.model_fields[name.removeprefix("RATA_").lower()].repr and value and "needs" not in sentence:
+        assert " is '" in sentence or ' is "' in sentence
+    assert "use " in sentence or "need" in sentence
     return True
 
 
 def test_several_wrong_values_are_a_sentence_each() -> None:
-    assert str(refusal(RATA_PORT="0", RATA_METRICS="yes")).splitlines() == [
+    assert str(find_refusal(RATA_PORT="0", RATA_METRICS="yes")).splitlines() == [
         "RATA_PORT is '0'; use a whole number from 1 to 65535.",
         "RATA_METRICS is 'yes'; use off or public or port.",
     ]
 
 
-def test_the_settings_file_is_the_first_that_is_there(tmp_path: Path) -> None:
+def test_the_first_existing_settings_file_is_used(tmp_path: Path) -> None:
     etc, own, other = tmp_path / "rata.env", tmp_path / ".env", tmp_path / "other.env"
     own.write_text("RATA_PORT=8001\nOTHERS=1\n")
     other.write_text("\ufeffexport RATA_PORT=8003\n", encoding="utf-8")
-    with environment() as patch:
+    with set_environment() as patch:
         patch.setattr(configuration, "FILES", (etc, own))
         assert load_settings().port == 8001
         etc.write_text("RATA_PORT=8002\n")
@@ -195,17 +196,15 @@ def test_the_settings_file_is_the_first_that_is_there(tmp_path: Path) -> None:
         (b"RATA_PORT=8000\nRATA_WORKERS 2\n", "Line 2 of the settings file {file}"),
     ],
 )
-def test_a_settings_file_that_cannot_be_meant_is_refused(
-    tmp_path: Path, content: bytes | None, reason: str
-) -> None:
+def test_an_unusable_settings_file_is_refused(tmp_path: Path, content: bytes | None, reason: str) -> None:
     file = tmp_path / "rata.env"
     if content is not None:
         file.write_bytes(content)
-    said = str(refusal(RATA_ENV_FILE=str(file)))
-    assert reason.format(file=file) in said
-    assert said.endswith(".")
-    assert "\n" not in said
-    assert refusal(RATA_ENV_FILE=str(tmp_path)) == (
+    sentence = str(find_refusal(RATA_ENV_FILE=str(file)))
+    assert reason.format(file=file) in sentence
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert find_refusal(RATA_ENV_FILE=str(tmp_path)) == (
         f"RATA_ENV_FILE names {tmp_path}, which is a folder or a device; name a file."
     )
-    assert "a device; name a file" in str(refusal(RATA_ENV_FILE="/dev/full"))
+    assert "a device; name a file" in str(find_refusal(RATA_ENV_FILE="/dev/full"))

@@ -1,14 +1,14 @@
-"""The pages of the documentation taken apart: blocks with their markers, and where each stands.
+"""The pages of the documentation taken apart: blocks with their markers and places.
 
 A fenced block may follow a comment that a reader does not see:
 
-    <!-- set up -->           the shell text below readies a shell in the checkout beside a running demo; a page
-                              without one has that of the README
-    <!-- run -->              the shell text below is executed in that shell and must succeed
-    <!-- run: 412 -->         the same; its last request is answered by a problem of that status
-    <!-- cron -->             each line below is one of a crontab; its command is executed as cron does
+    <!-- set up -->           the shell text below prepares a shell in the checkout next to a demo; a page
+                              without one uses the README's
+    <!-- run -->              the shell text below runs in that shell and must succeed
+    <!-- run: 412 -->         the same; its last request gets a problem of that status
+    <!-- cron -->             each line below belongs to a crontab; its command runs as under cron
     <!-- save: NAME -->       the text below is a file that later blocks of the page use
-    <!-- answer -->           the JSON below is part of what the block before printed; "…" stands for anything
+    <!-- answer -->           the JSON below is part of the output of the block before; "…" matches anything
     <!-- answer: ndjson -->   the same for the first line of a file of lines
     <!-- shape: NAME -->      the JSON below fits that schema of the OpenAPI document
     <!-- below: FILE: LINE -->
@@ -19,9 +19,9 @@ A fenced block may follow a comment that a reader does not see:
                               the text below replaces that line
     <!-- end: FILE -->        the text below goes to the end of the file, after two blank lines
     <!-- file: FILE -->       the text below is a new file
-    <!-- install -->         the shell text below is executed as root on a Debian machine: `make proofs GROUP=install`
-    <!-- install: script --> the same, and it is part of deploy/install.sh
-    <!-- not run: why -->     the shell text needs what a test machine has not
+    <!-- install -->          the shell text below runs as root on Debian: `make proofs GROUP=install`
+    <!-- install: script -->  the same, and deploy/install.sh contains it
+    <!-- not run: why -->     the shell text needs more than a test machine has
 """
 
 import re
@@ -38,7 +38,7 @@ PAGES = [
     *sorted(DECISIONS.glob("*.md")),
 ]
 TRANSLATIONS = {ROOT / "docs" / "mulai.md": ROOT / "docs" / "start.md"}
-"""Page → the page that it translates; both have the same blocks."""
+"""Translated page → its original; both have the same blocks."""
 
 _FENCE = re.compile(
     r"^(?:<!-- (?P<marker>[^>]+?) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -53,7 +53,7 @@ class Block:
     line: int
     language: str
     marker: str
-    """Its first word, one of those above, or nothing."""
+    """Its first word, one of those above, or empty."""
     argument: str
     text: str
 
@@ -68,17 +68,17 @@ def name_of(page: Path) -> str:
 
 def blocks_of(page: Path) -> list[Block]:
     text = page.read_text()
-    found = []
+    blocks = []
     for match in _FENCE.finditer(text):
         marker, _, argument = (match["marker"] or "").partition(":")
         line = text.count("\n", 0, match.start("text")) + 1
-        found.append(Block(page, line, match["language"], marker.strip(), argument.strip(), match["text"]))
-    return found
+        blocks.append(Block(page, line, match["language"], marker.strip(), argument.strip(), match["text"]))
+    return blocks
 
 
 @dataclass(frozen=True)
 class Mention:
-    """Something that a page names, and where."""
+    """A name in a page, with its place."""
 
     page: Path
     line: int
@@ -89,31 +89,31 @@ class Mention:
         return f"{name_of(self.page)}:{self.line}"
 
 
-def mentions(pattern: str, *pages: Path, in_code: bool = False) -> list[Mention]:
-    """Everything in the pages that matches, as its first group; `in_code`: only in blocks and `spans`."""
-    found = []
+def find_mentions(pattern: str, *pages: Path, in_code: bool = False) -> list[Mention]:
+    """Return each match in the pages by its first group; `in_code`: only in blocks and `spans`."""
+    result = []
     for page in pages or PAGES:
         text = page.read_text()
         if in_code:
-            text = "".join(_code_of(text))
+            text = "".join(_keep_code(text))
         hits = re.finditer(pattern, text, re.MULTILINE)
-        found += [Mention(page, text.count("\n", 0, hit.start(1)) + 1, hit[1]) for hit in hits]
-    return found
+        result += [Mention(page, text.count("\n", 0, hit.start(1)) + 1, hit[1]) for hit in hits]
+    return result
 
 
-def _code_of(text: str) -> list[str]:
-    """The text with everything blanked that is no code, so that line numbers stay."""
-    kept, fenced = [], False
+def _keep_code(text: str) -> list[str]:
+    """Blank everything but code; the line numbers stay."""
+    lines, fenced = [], False
     for line in text.splitlines(keepends=True):
         if line.startswith("```"):
             fenced = not fenced
-            kept.append("\n")
+            lines.append("\n")
         elif fenced:
-            kept.append(line)
+            lines.append(line)
         else:
-            kept.append("|".join(f" {span} " for span in re.findall(r"`([^`]+)`", line)) + "\n")
-    return kept
+            lines.append("|".join(f" {span} " for span in re.findall(r"`([^`]+)`", line)) + "\n")
+    return lines
 
 
-def listed(wrong: list[Mention]) -> str:
-    return "\n".join(f"{one.place}: {one.text}" for one in wrong)
+def list_places(wrong: list[Mention]) -> str:
+    return "\n".join(f"{mention.place}: {mention.text}" for mention in wrong)

@@ -1,4 +1,4 @@
-"""`rata demo` as a reader starts it: a process of its own, on a free port, over a database in a folder of its own."""
+"""`rata demo` as a reader starts it: its own process, a free port, a database in its own folder."""
 
 import json
 import os
@@ -24,23 +24,23 @@ from tests.forked import RATA, python_with_service
 
 START_SECONDS = 120
 ADDRESS, POSTGRES = "http://127.0.0.1:8000", "postgresql+psycopg://rata:secret@localhost/rata"
-"""Addresses of service and database that the pages show."""
+"""Addresses of service and database in the pages."""
 
 
 @dataclass(frozen=True)
 class Demo:
-    """A running demo, what it printed, and the folder in which it keeps its files."""
+    """A running demo, its output, and the folder of its files."""
 
     address: str
     token: str
     greeting: str
     folder: Path
     environment: Mapping[str, str]
-    """The variables of a reader's shell that nothing has set up yet."""
+    """The variables of a reader's shell before any set-up."""
 
 
 class Reader:
-    """A reader's shell beside a running demo, in a checkout of his own: each text sees what those before exported."""
+    """A reader's shell next to a running demo, in its own checkout: each text sees earlier exports."""
 
     def __init__(self, demo: Demo, checkout: Path) -> None:
         self.checkout, self.examples = checkout, checkout / "var" / "examples"
@@ -56,7 +56,7 @@ class Reader:
         self._state.touch()
 
     def run(self, text: str) -> subprocess.CompletedProcess[str]:
-        """Run a text of a page; the addresses that pages show are those of the demo."""
+        """Run a text of a page with the addresses of the demo."""
         for shown, real in (
             (ADDRESS, self._demo.address),
             (POSTGRES, f"sqlite:///{self._demo.folder}/var/demo.db"),
@@ -74,13 +74,13 @@ class Reader:
         return done
 
     def run_by_cron(self, command: str) -> subprocess.CompletedProcess[str]:
-        """Run a line of a crontab as cron does: at home, without anything that the shell has exported."""
-        kept = ("HOME", "LANG", "PYTHONPATH", "PYTHONPYCACHEPREFIX")
-        environment = {name: self._demo.environment[name] for name in kept if name in self._demo.environment}
+        """Run a line of a crontab as cron does: at home, without the shell's exports."""
+        names = ("HOME", "LANG", "PYTHONPATH", "PYTHONPYCACHEPREFIX")
+        environment = {name: self._demo.environment[name] for name in names if name in self._demo.environment}
         return self._sh(command, Path(environment["HOME"]), environment | {"PATH": "/usr/bin:/bin"})
 
     def list_files(self) -> set[str]:
-        """Return what lies in the checkout, but for what the examples may write."""
+        """Return the files in the checkout, except those that examples may write."""
         names = (Path(folder, name) for folder, _, files in os.walk(self.checkout) for name in files)
         return {str(name) for name in names if not name.is_relative_to(self.examples)}
 
@@ -127,7 +127,7 @@ def running_demo(folder: Path) -> Iterator[Demo]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Return what a reader has: node, and a curl whose failures show in its exit code; and make his `.venv/bin`."""
+    """Return a reader's variables: node, and a curl that fails on HTTP errors; create the `.venv/bin`."""
     binaries, home = folder / "bin", folder / "home"
     binaries.mkdir()
     home.mkdir()
@@ -141,12 +141,12 @@ def _environment(folder: Path) -> dict[str, str]:
     for name, words in commands.items():
         (binaries / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
         (binaries / name).chmod(0o755)
-    kept = {
+    environment = {
         name: value for name, value in with_node().items() if not name.startswith(("RATA_", "PYTHON", "npm_"))
     }
-    return kept | {
+    return environment | {
         "PYTHONPATH": str(ROOT),
-        "PYTHONPYCACHEPREFIX": str(folder / "compiled"),  # each command would compile everything anew
+        "PYTHONPYCACHEPREFIX": str(folder / "compiled"),  # spares each command the compilation
         "HOME": str(home),
         "CURL_HOME": str(home),
         "COLUMNS": "120",
@@ -171,7 +171,7 @@ def _wait(server: subprocess.Popen[bytes], address: str, output: Path) -> None:
     raise AssertionError(f"rata demo does not answer at {address}:\n{output.read_text()[-3000:]}")
 
 
-def printed_curls(greeting: str) -> list[str]:
+def find_curls(greeting: str) -> list[str]:
     return re.findall(r"^ *(curl .+)$", greeting, re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""The table of settings in docs/install.md, made from `Settings`: `make openapi` writes it, a test compares it."""
+"""The table of settings in docs/install.md, from `Settings`: `make openapi` writes it, a test compares it."""
 
 import re
 from types import NoneType
@@ -18,7 +18,7 @@ def render_table() -> str:
     rows = ["| Variable | Default | Values | Meaning |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = _write_code(field.default)
-        rows.append(f"| `RATA_{name.upper()}` | {default} | {_values_of(field)} | {field.description} |")
+        rows.append(f"| `RATA_{name.upper()}` | {default} | {_write_values(field)} | {field.description} |")
     return "\n".join(rows) + "\n"
 
 
@@ -29,12 +29,12 @@ def write_table(page: str) -> str:
 
 
 def _write_code(value: object) -> str:
-    """Return a value as the environment takes it; nothing for None."""
+    """Return a value as the environment takes it; "" for None."""
     return "" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _values_of(field: FieldInfo) -> str:
-    """Return the choices or the bounds of a setting; nothing for text."""
+def _write_values(field: FieldInfo) -> str:
+    """Return the choices or the bounds of a setting; "" for text."""
     kind = next((part for part in get_args(field.annotation) if part is not NoneType), field.annotation)
     if get_origin(field.annotation) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(field.annotation))

@@ -18,10 +18,10 @@ def test_rule_has_two_examples_and_tests_that_exist(rule: str) -> None:
     assert [example.split()[1].strip(":,") for example in examples] == ["wrong", "right"]
     for example in examples:
         ast.parse(example)
-    held = NAMED.findall(rule)
-    assert held
-    assert {name for name, _ in held} == set(re.findall(r"`(test_\w+)`", rule))
-    for name, file in held:
+    tests = NAMED.findall(rule)
+    assert tests
+    assert {name for name, _ in tests} == set(re.findall(r"`(test_\w+)`", rule))
+    for name, file in tests:
         tree = ast.parse((ROOT / file).read_text())
         assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, file
 

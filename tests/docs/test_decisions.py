@@ -1,4 +1,4 @@
-"""Decisions have numbers without a gap and rows in the index, and each page has the parts that a reader needs."""
+"""Decisions: numbers without a gap, rows in the index, and the same parts in each page."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the documentation shows is what happens: its shell text runs, word for word, against `rata demo`."""
+"""The shell text of the documentation runs word for word against `rata demo`, with the replies it shows."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.docs.pages import PAGES, README, TRANSLATIONS, Block, blocks_of, name_of
-from tests.docs.server import Demo, Reader, has_curl, printed_curls
+from tests.docs.server import Demo, Reader, find_curls, has_curl
 
 pytestmark = pytest.mark.skipif(not has_curl(), reason="the examples are written for curl, and there is none")
 
@@ -19,9 +19,9 @@ RUN_PAGES = [
     for page in PAGES
     if page not in TRANSLATIONS and any(block.marker in ("run", "cron") for block in blocks_of(page))
 ]
-"""Pages with examples. A translation has the blocks of its original, which run once."""
+"""Pages with examples. A translation repeats the blocks of its original, which run once."""
 COMPILED = [page for page in RUN_PAGES if any("npx " in block.text for block in blocks_of(page))]
-"""Pages whose examples are compiled by programs of others: `make proofs GROUP=clients` runs them."""
+"""Pages whose examples need compilers: `make proofs GROUP=clients` runs them."""
 SET_UP = next(block for block in blocks_of(README) if block.marker == "set up")
 
 
@@ -36,7 +36,7 @@ def test_examples_of_a_page_run_in_their_order(page: Path, reader: Reader) -> No
 
 
 def run_page(page: Path, reader: Reader) -> None:
-    """Run what a page shows from its beginning, and compare what it prints with what the page says."""
+    """Run a page from its beginning and compare the output with the page."""
     printed, blocks = "", blocks_of(page)
     if all(block.marker != "set up" for block in blocks):
         _run(SET_UP, reader)
@@ -49,12 +49,12 @@ def run_page(page: Path, reader: Reader) -> None:
             _run_by_cron(block, reader)
         elif block.marker == "answer":
             text = printed.splitlines()[0] if block.argument == "ndjson" else printed
-            _hold(json.loads(block.text), _read(text, block), block)
+            _compare(json.loads(block.text), _read(text, block), block)
     assert reader.list_added_files() == set(), "an example leaves files in the checkout"
 
 
 def test_every_page_sets_up_the_same_shell() -> None:
-    """And in its first block, where it uses the console: without that a command takes another database."""
+    """A page with the console sets it up first: otherwise a command uses another database."""
     for page in PAGES:
         blocks = blocks_of(page)
         assert {block.text for block in blocks if block.marker == "set up"} <= {SET_UP.text}
@@ -65,11 +65,11 @@ def test_every_page_sets_up_the_same_shell() -> None:
 
 @pytest.mark.parametrize("page", TRANSLATIONS, ids=name_of)
 def test_translation_has_the_blocks_of_its_original(page: Path) -> None:
-    """The blocks are byte-equal, and each is below the same heading."""
-    assert _outline(page) == _outline(TRANSLATIONS[page])
+    """The blocks are byte-equal, each below the same heading."""
+    assert _read_outline(page) == _read_outline(TRANSLATIONS[page])
 
 
-def _outline(page: Path) -> list[tuple[int, str, str, str, str]]:
+def _read_outline(page: Path) -> list[tuple[int, str, str, str, str]]:
     """Return each block of a page with the number of headings before it."""
     lines = page.read_text().splitlines()
     return [
@@ -86,13 +86,13 @@ def _outline(page: Path) -> list[tuple[int, str, str, str, str]]:
 
 def _run(block: Block, reader: Reader) -> str:
     done = reader.run(block.text)
-    said = f"{block.place}: exit code {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    report = f"{block.place}: exit code {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     if block.argument:
         problem = _read(done.stdout, block)
-        assert done.returncode == 22, f"no problem at {said}"
-        assert problem["status"] == int(block.argument), f"another status than {block.argument} at {said}"
+        assert done.returncode == 22, f"no problem at {report}"
+        assert problem["status"] == int(block.argument), f"another status than {block.argument} at {report}"
     elif done.returncode:
-        pytest.fail(said, pytrace=False)
+        pytest.fail(report, pytrace=False)
     return done.stdout
 
 
@@ -109,24 +109,24 @@ def _read(text: str, block: Block) -> Any:
         pytest.fail(f"{block.place}: what came before printed no JSON but\n{text[:3000]}", pytrace=False)
 
 
-def _hold(shown: Any, found: Any, block: Block, at: str = "") -> None:
-    """`shown` is part of `found`: every field that is shown is there, every item that is shown in its place."""
-    if shown == "…":
+def _compare(expected: Any, actual: Any, block: Block, at: str = "") -> None:
+    """Fail unless `actual` has every expected field, and every expected item in its place."""
+    if expected == "…":
         return
-    if isinstance(shown, dict) and isinstance(found, dict):
-        for name, value in shown.items():
-            if name not in found:
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for name, value in expected.items():
+            if name not in actual:
                 pytest.fail(f"{block.place}: the answer has no {at}/{name}", pytrace=False)
-            _hold(value, found[name], block, f"{at}/{name}")
-    elif isinstance(shown, list) and isinstance(found, list) and len(shown) <= len(found):
-        for n, value in enumerate(shown):
-            _hold(value, found[n], block, f"{at}/{n}")
-    elif shown != found:
-        pytest.fail(f"{block.place}: shows {at} {shown!r}, the answer has {found!r}", pytrace=False)
+            _compare(value, actual[name], block, f"{at}/{name}")
+    elif isinstance(expected, list) and isinstance(actual, list) and len(expected) <= len(actual):
+        for n, value in enumerate(expected):
+            _compare(value, actual[n], block, f"{at}/{n}")
+    elif expected != actual:
+        pytest.fail(f"{block.place}: shows {at} {expected!r}, the answer has {actual!r}", pytrace=False)
 
 
 def test_demo_prints_lines_that_work(demo: Demo, reader: Reader) -> None:
-    lines = printed_curls(demo.greeting)
+    lines = find_curls(demo.greeting)
     assert len(lines) == 3
     for line in lines:
         done = reader.run(line)
@@ -142,7 +142,7 @@ def test_demo_prints_a_shell_for_the_console(demo: Demo, reader: Reader) -> None
     assert len(exports) == 3
     done = reader.run("\n".join(exports) + "\ncommand -v rata")
     assert Path(done.stdout.strip()) == Path(sys.executable).with_name("rata")
-    # one whose process need not import the service
+    # its process need not import the service
     quick = shlex.quote(str(demo.folder / "bin" / "rata"))
     done = reader.run(f"{quick} token list\n{quick} pull 2025-Q2 --region 63 --out var/examples")
     assert done.returncode == 0, done.stderr

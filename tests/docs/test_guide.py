@@ -1,4 +1,4 @@
-"""The service serves its own documentation: each page of `docs/` renders, and no link from `/` on is broken."""
+"""The service serves its documentation: each page of `docs/` renders, and no link from `/` on is broken."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ from app.main import VERSION, create_app
 from app.settings import Settings
 from tests.calling import Client
 from tests.docs.pages import ROOT, name_of
-from tests.docs.test_mentions import _anchors
+from tests.docs.test_mentions import _find_anchors
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 GUIDE = "/docs/guide"
@@ -36,13 +36,13 @@ def anonymous(application: FastAPI, portal: BlockingPortal) -> Iterator[TestClie
     client.close()
 
 
-def address_of(page: Any) -> str:
+def find_address(page: Any) -> str:
     name = page.relative_to(ROOT / "docs").as_posix().removesuffix(".md")
     return f"{GUIDE}/{name}".removesuffix("/README")
 
 
 class Elements(HTMLParser):
-    """What a page consists of: the addresses of its links, its anchors, its elements with their attributes."""
+    """Elements of a page: the addresses of its links, its anchors, its tags with their attributes."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Elements(HTMLParser):
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_page_renders(anonymous: TestClient, page: Any) -> None:
-    reply = anonymous.get(address_of(page))
+    reply = anonymous.get(find_address(page))
     assert (reply.status_code, reply.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     elements = Elements(reply.text)
     title = re.search(r"<title>(.+) – Rata</title>", reply.text)
@@ -107,11 +107,13 @@ def test_every_page_renders(anonymous: TestClient, page: Any) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     heads = len(re.findall(r"^#+ ", text, re.MULTILINE))
     assert len(elements.anchors) == heads
-    assert {re.sub(r"-\d+$", "", one) for one in elements.anchors - _anchors(page)} <= _anchors(page)
+    assert {
+        re.sub(r"-\d+$", "", anchor) for anchor in elements.anchors - _find_anchors(page)
+    } <= _find_anchors(page)
 
 
 def test_no_link_is_broken(anonymous: TestClient) -> None:
-    seen: dict[str, Elements] = {}
+    pages: dict[str, Elements] = {}
     waiting, wrong = ["/"], []
     while waiting:
         address = waiting.pop()
@@ -119,22 +121,22 @@ def test_no_link_is_broken(anonymous: TestClient) -> None:
         if reply.status_code != 200:
             wrong.append(address)
         is_page = reply.headers["Content-Type"].startswith("text/html")
-        seen[address] = elements = Elements(reply.text if is_page else "")
+        pages[address] = elements = Elements(reply.text if is_page else "")
         inside = {link.partition("#")[0] for link in elements.links if not urlsplit(link).netloc}
-        waiting += inside - seen.keys() - set(waiting) - {""}
+        waiting += inside - pages.keys() - set(waiting) - {""}
     assert wrong == []
     anchored = [
         (address, link)
-        for address, elements in seen.items()
+        for address, elements in pages.items()
         for link in elements.links
         if "#" in link and not urlsplit(link).netloc
     ]
     assert anchored
     for address, link in anchored:
         target, _, anchor = link.partition("#")
-        assert anchor in seen[target or address].anchors, (address, link)
-    assert {address_of(page) for page in PAGES} <= seen.keys(), "a page that no other page links to"
-    assert {"/docs", "/openapi.json", "/health"} <= seen.keys()
+        assert anchor in pages[target or address].anchors, (address, link)
+    assert {find_address(page) for page in PAGES} <= pages.keys(), "a page that no other page links to"
+    assert {"/docs", "/openapi.json", "/health"} <= pages.keys()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the documentation names exists: addresses, commands, settings, codes, files, links."""
+"""Names in the documentation exist: addresses, commands, settings, codes, files, links."""
 
 import json
 import re
@@ -21,7 +21,17 @@ from app.plans.findings.kinds import FindingKind
 from app.settings import Settings
 from tests.client.world import run_command
 from tests.docs import settings_table
-from tests.docs.pages import DECISIONS, PAGES, ROOT, Block, Mention, blocks_of, listed, mentions, name_of
+from tests.docs.pages import (
+    DECISIONS,
+    PAGES,
+    ROOT,
+    Block,
+    Mention,
+    blocks_of,
+    find_mentions,
+    list_places,
+    name_of,
+)
 
 DOCS = ROOT / "docs"
 EDITS = {"below", "above", "instead", "end", "file"}
@@ -30,8 +40,8 @@ LONGEST_PAGE = 200
 
 
 @cache
-def document() -> dict[str, Any]:
-    """The document as it is committed; tests/contract/test_document.py holds it to be current."""
+def load_document() -> dict[str, Any]:
+    """Return the committed document; tests/contract/test_document.py compares it with the service."""
     return json.loads(COMMITTED.read_bytes())
 
 
@@ -43,50 +53,56 @@ def all_blocks() -> list[Block]:
 
 
 @cache
-def _templates() -> dict[str, re.Pattern[str]]:
-    """Path of the document → pattern of it with each parameter filled, left as it is, or written `…`."""
+def _compile_templates() -> dict[str, re.Pattern[str]]:
+    """Return path → pattern of it with each parameter filled, unfilled, or written `…`."""
     return {
         path: re.compile(re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(path)) + "$")
-        for path in document()["paths"]
+        for path in load_document()["paths"]
     }
 
 
-def _operations(path: str) -> dict[str, Any]:
-    """Method → operation of an address, none where there is no such; the most literal template wins."""
-    found = [template for template, pattern in _templates().items() if pattern.match(path)]
-    operations: dict[str, Any] = document()["paths"][min(found, key=lambda t: t.count("{"))] if found else {}
+def _find_operations(path: str) -> dict[str, Any]:
+    """Return method → operation of an address, empty for an unknown one; the most literal template wins."""
+    templates = [template for template, pattern in _compile_templates().items() if pattern.match(path)]
+    operations: dict[str, Any] = (
+        load_document()["paths"][min(templates, key=lambda t: t.count("{"))] if templates else {}
+    )
     return operations
 
 
 def test_every_address_is_in_the_openapi_document() -> None:
-    named = mentions(r"(/v1/[\w/{}.$…-]+)") + mentions(r"[`\s](/(?:health|ready|problems/[^`\s]+))[`\s]")
-    wrong = [one for one in named if not _operations(_plain(one.text))]
-    assert not wrong, f"no such address:\n{listed(wrong)}"
+    named = find_mentions(r"(/v1/[\w/{}.$…-]+)") + find_mentions(
+        r"[`\s](/(?:health|ready|problems/[^`\s]+))[`\s]"
+    )
+    wrong = [mention for mention in named if not _find_operations(_fill_path(mention.text))]
+    assert not wrong, f"no such address:\n{list_places(wrong)}"
 
 
 def test_every_address_answers_the_method_named_with_it() -> None:
-    named = mentions(r"((?:GET|PUT|PATCH|POST|DELETE) /[\w/{}.$…-]+)")
+    named = find_mentions(r"((?:GET|PUT|PATCH|POST|DELETE) /[\w/{}.$…-]+)")
     wrong = [
-        one for one in named if one.text.split()[0].lower() not in _operations(_plain(one.text.split()[1]))
+        mention
+        for mention in named
+        if mention.text.split()[0].lower() not in _find_operations(_fill_path(mention.text.split()[1]))
     ]
-    assert not wrong, f"no such method:\n{listed(wrong)}"
+    assert not wrong, f"no such method:\n{list_places(wrong)}"
 
 
 def test_every_query_parameter_is_known_at_its_address() -> None:
     wrong = []
-    for one in mentions(r"((?:(?:GET|PUT|PATCH|POST|DELETE) )?/v1/[\w/{}.$…-]+\?[\w=&.,$%{}…-]+)"):
-        path, _, query = one.text.rpartition(" ")[2].partition("?")
-        operations = _operations(_plain(path)).values()
+    for mention in find_mentions(r"((?:(?:GET|PUT|PATCH|POST|DELETE) )?/v1/[\w/{}.$…-]+\?[\w=&.,$%{}…-]+)"):
+        path, _, query = mention.text.rpartition(" ")[2].partition("?")
+        operations = _find_operations(_fill_path(path)).values()
         parameters = [p for operation in operations for p in operation.get("parameters", [])]
         known = {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
         if not operations:
-            continue  # said by the test above
+            continue  # reported by the test above
         unknown = {pair.partition("=")[0] for pair in query.split("&")} - known - {""}
-        wrong += [Mention(one.page, one.line, f"{path}?{name}") for name in sorted(unknown)]
-    assert not wrong, f"no such parameter:\n{listed(wrong)}"
+        wrong += [Mention(mention.page, mention.line, f"{path}?{name}") for name in sorted(unknown)]
+    assert not wrong, f"no such parameter:\n{list_places(wrong)}"
 
 
-def _plain(path: str) -> str:
+def _fill_path(path: str) -> str:
     return path.rstrip(".").replace("…", "x")
 
 
@@ -96,12 +112,12 @@ def _plain(path: str) -> str:
 @pytest.mark.parametrize(
     "block", [b for b in all_blocks() if b.marker == "shape"], ids=lambda block: block.place
 )
-def test_body_fits_the_schema_it_claims(block: Block) -> None:
-    schema = {"$ref": f"#/components/schemas/{block.argument}", "components": document()["components"]}
+def test_body_fits_its_schema(block: Block) -> None:
+    schema = {"$ref": f"#/components/schemas/{block.argument}", "components": load_document()["components"]}
     jsonschema_rs.validate(schema, json.loads(block.text))
 
 
-def test_every_block_says_how_it_is_held_true() -> None:
+def test_every_block_has_a_marker() -> None:
     wrong = [
         Mention(block.page, block.line, f"{block.language} {block.marker}".strip())
         for block in all_blocks()
@@ -110,7 +126,7 @@ def test_every_block_says_how_it_is_held_true() -> None:
         or (block.language == "json" and block.marker not in ("answer", "shape", "save"))
         or (block.language == "sh" and re.search(r"^\s*curl ", block.text, re.MULTILINE) and not block.marker)
     ]
-    assert not wrong, f"mark with one of tests/docs/pages.py:\n{listed(wrong)}"
+    assert not wrong, f"mark with one of tests/docs/pages.py:\n{list_places(wrong)}"
 
 
 # Commands
@@ -118,19 +134,23 @@ def test_every_block_says_how_it_is_held_true() -> None:
 
 def test_every_make_target_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    wrong = [one for one in mentions(r"\bmake ([a-z][a-z-]*)", in_code=True) if one.text not in targets]
-    assert not wrong, f"no such target:\n{listed(wrong)}"
-    assert targets <= {one.text for one in mentions(r"\bmake ([a-z][a-z-]*)", in_code=True)}
+    wrong = [
+        mention
+        for mention in find_mentions(r"\bmake ([a-z][a-z-]*)", in_code=True)
+        if mention.text not in targets
+    ]
+    assert not wrong, f"no such target:\n{list_places(wrong)}"
+    assert targets <= {mention.text for mention in find_mentions(r"\bmake ([a-z][a-z-]*)", in_code=True)}
 
 
 def test_every_rata_command_and_its_options_exist() -> None:
-    named = mentions(r"(?:^|[\s/(])(rata(?! rata)(?: [^\n`#|>;&)]+)?)", in_code=True)
-    checked = [(one, _wrong_command(shlex.split(one.text.replace("\\", " "))[1:])) for one in named]
-    wrong = [Mention(one.page, one.line, error) for one, error in checked if error]
-    assert not wrong, f"no such command:\n{listed(wrong)}"
+    named = find_mentions(r"(?:^|[\s/(])(rata(?! rata)(?: [^\n`#|>;&)]+)?)", in_code=True)
+    checked = [(mention, _find_error(shlex.split(mention.text.replace("\\", " "))[1:])) for mention in named]
+    wrong = [Mention(mention.page, mention.line, error) for mention, error in checked if error]
+    assert not wrong, f"no such command:\n{list_places(wrong)}"
 
 
-def _wrong_command(words: list[str]) -> str | None:
+def _find_error(words: list[str]) -> str | None:
     command: Any = cli
     for word in words:
         commands = getattr(command, "commands", None)
@@ -167,7 +187,7 @@ def test_every_setting_has_a_description() -> None:
 # Codes
 
 
-def test_every_problem_stands_with_its_status_in_the_table() -> None:
+def test_the_table_lists_every_problem_with_its_status() -> None:
     page = (DOCS / "integrating.md").read_text()
     shown = {
         (code, int(status))
@@ -178,7 +198,7 @@ def test_every_problem_stands_with_its_status_in_the_table() -> None:
     assert shown == known, "docs/integrating.md, table of codes"
 
 
-def test_every_finding_stands_in_the_table() -> None:
+def test_the_table_lists_every_finding() -> None:
     page = (DOCS / "plans.md").read_text()
     shown = re.findall(r"^\| `([EW]\d\d)` \|", page, re.MULTILINE)
     assert shown == sorted(FindingKind.known)
@@ -186,9 +206,11 @@ def test_every_finding_stands_in_the_table() -> None:
 
 def test_every_code_of_an_answer_exists() -> None:
     """Codes in JSON of the pages: `"code": "unknown_reference"`."""
-    named = mentions(r'"code": "([a-z_]+)"')
-    wrong = [one for one in named if one.text not in Problem.known and one.text not in Kind.known]
-    assert not wrong, f"no such code:\n{listed(wrong)}"
+    named = find_mentions(r'"code": "([a-z_]+)"')
+    wrong = [
+        mention for mention in named if mention.text not in Problem.known and mention.text not in Kind.known
+    ]
+    assert not wrong, f"no such code:\n{list_places(wrong)}"
 
 
 # Decisions
@@ -198,11 +220,11 @@ def test_every_dependency_has_its_reason() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project, groups = declared["project"], declared["dependency-groups"]
     lists = [project["dependencies"], *project["optional-dependencies"].values(), *groups.values()]
-    asked = {Requirement(one).name for many in lists for one in many} - {project["name"]}
-    asked |= json.loads((ROOT / "package.json").read_text())["devDependencies"].keys()
+    declared = {Requirement(requirement).name for many in lists for requirement in many} - {project["name"]}
+    declared |= json.loads((ROOT / "package.json").read_text())["devDependencies"].keys()
     page = DECISIONS / "0002-dependencies.md"
     shown = set(re.findall(r"^\| `([@a-z0-9/-]+)(?:\[\w+\])?`", page.read_text(), re.MULTILINE))
-    assert shown == asked, f"{name_of(page)}, tables of dependencies"
+    assert shown == declared, f"{name_of(page)}, tables of dependencies"
 
 
 # Files and links
@@ -211,25 +233,27 @@ def test_every_dependency_has_its_reason() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_resolves(page: Path) -> None:
     wrong = []
-    for one in mentions(r"\]\(([^)\s]+)\)", page):
-        if re.match(r"https?://", one.text):
+    for mention in find_mentions(r"\]\(([^)\s]+)\)", page):
+        if re.match(r"https?://", mention.text):
             continue
-        file, _, anchor = one.text.partition("#")
+        file, _, anchor = mention.text.partition("#")
         target = (page.parent / file).resolve() if file else page
-        if not target.exists() or (anchor and anchor not in _anchors(target)):
-            wrong.append(one)
-    assert not wrong, f"no such place:\n{listed(wrong)}"
+        if not target.exists() or (anchor and anchor not in _find_anchors(target)):
+            wrong.append(mention)
+    assert not wrong, f"no such place:\n{list_places(wrong)}"
 
 
-def _anchors(page: Path) -> set[str]:
+def _find_anchors(page: Path) -> set[str]:
     heads = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
 def test_every_file_named_exists() -> None:
-    named = mentions(r"`((?:app|tests|migrations|requirements|docs|benchmarks|openapi|deploy)/[\w./-]*)`")
-    wrong = [one for one in named if not (ROOT / one.text).exists()]
-    assert not wrong, f"no such file:\n{listed(wrong)}"
+    named = find_mentions(
+        r"`((?:app|tests|migrations|requirements|docs|benchmarks|openapi|deploy)/[\w./-]*)`"
+    )
+    wrong = [mention for mention in named if not (ROOT / mention.text).exists()]
+    assert not wrong, f"no such file:\n{list_places(wrong)}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -243,8 +267,8 @@ def test_changelog_begins_with_this_version() -> None:
 
 
 def test_compose_names_only_settings() -> None:
-    """A variable of the image that the service does not read would be silently without effect."""
+    """A variable that the service does not read would have no effect, without a warning."""
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
-    set_there = {name for one in ("rata", "migrate") for name in services[one]["environment"]}
-    set_there |= set(re.findall(r"\b(RATA_\w+)=", (ROOT / "Dockerfile").read_text()))
-    assert set_there <= {f"RATA_{name.upper()}" for name in Settings.model_fields}
+    names = {name for service in ("rata", "migrate") for name in services[service]["environment"]}
+    names |= set(re.findall(r"\b(RATA_\w+)=", (ROOT / "Dockerfile").read_text()))
+    assert names <= {f"RATA_{name.upper()}" for name in Settings.model_fields}

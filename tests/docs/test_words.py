@@ -45,7 +45,7 @@ SECTIONS = {
     "Villages and targeting": ("VillageStatus",),
     "Convergence": ("StepState", "Grade", "IndexComponent", "EditionStatus"),
 }
-"""Section of the page → the enums whose values it explains: a schema, or a field of a schema."""
+"""Section of the page → the enums that it explains: a schema, or a field of a schema."""
 
 OF_MACHINES = {"WebhookState", "DeliveryState"}
 """States that the page of webhooks explains."""
@@ -54,7 +54,7 @@ Move = tuple[str, str, str, frozenset[str]]
 """State before, state after, verb, roles."""
 
 
-def _document() -> dict[str, Any]:
+def _load_document() -> dict[str, Any]:
     document: dict[str, Any] = json.loads(COMMITTED.read_bytes())
     return document
 
@@ -71,8 +71,8 @@ def _read_words(section: str) -> set[str]:
 def _read_values(name: str) -> set[str]:
     """Return the values of an enum: of a schema, or of the field of a schema."""
     schema, _, field = name.partition("/")
-    found = _document()["components"]["schemas"][schema]
-    return set(next(_find_enums(found["properties"][field] if field else found)))
+    definition = _load_document()["components"]["schemas"][schema]
+    return set(next(_find_enums(definition["properties"][field] if field else definition)))
 
 
 def _find_enums(node: Any) -> Iterator[list[str]]:
@@ -94,8 +94,8 @@ def test_section_explains_every_value_of_its_enums(section: str) -> None:
 
 
 def test_every_state_belongs_to_a_section() -> None:
-    """A new enum of states is explained, or it is one for machines."""
-    schemas = _document()["components"]["schemas"]
+    """The glossary explains a new enum of states, or lists it as one for machines."""
+    schemas = _load_document()["components"]["schemas"]
     states = {name for name, schema in schemas.items() if name.endswith("State") and "enum" in schema}
     explained = {name for names in SECTIONS.values() for name in names if name.endswith("State")}
     assert states == explained | OF_MACHINES
@@ -103,7 +103,7 @@ def test_every_state_belongs_to_a_section() -> None:
 
 def test_every_word_of_json_is_in_the_openapi_document() -> None:
     """A word is the name of a field, a value of an enum, or a part of an address."""
-    document = _document()
+    document = _load_document()
     schemas = document["components"]["schemas"]
     known = {field for schema in schemas.values() for field in schema.get("properties", ())}
     known |= {value for enum in _find_enums(document) for value in enum}
@@ -131,7 +131,7 @@ def _read_drawing(first_state: str) -> tuple[set[str], set[Move]]:
     return states, moves
 
 
-def _roles_of(right: str) -> frozenset[str]:
+def _find_roles(right: str) -> frozenset[str]:
     return frozenset(map(str, RIGHTS[right].roles))
 
 
@@ -139,7 +139,7 @@ def test_drawing_of_a_plan_shows_the_transitions() -> None:
     states, moves = _read_drawing(PlanState.draft)
     assert states == set(map(str, PlanState))
     assert moves == {
-        (str(before), str(transition.to_state), transition.verb, _roles_of(transition.verb))
+        (str(before), str(transition.to_state), transition.verb, _find_roles(transition.verb))
         for transition in TRANSITIONS
         for before in transition.from_states
     }
@@ -150,7 +150,7 @@ def test_drawing_of_a_quarter_shows_the_steps() -> None:
     states, moves = _read_drawing(QuarterState.not_yet_open)
     assert states == set(map(str, QuarterState))
     assert moves == {
-        (str(before), str(find_next_state(step, amendment)), str(step.verb), _roles_of(step.right))
+        (str(before), str(find_next_state(step, amendment)), str(step.verb), _find_roles(step.right))
         for step in QUARTER_STEPS
         for before in step.from_states
         for amendment in (None, 0)

@@ -1,7 +1,7 @@
-"""Workbooks made by chance, right and damaged, and the check that our reader and openpyxl read the same of each.
+"""Random workbooks, valid and damaged, and the check that our reader agrees with openpyxl.
 
-What openpyxl cannot read may be read by ours (`true` for 1); what both read is the same. Processor
-time and memory stay within one bound for every file of some kilobytes.
+Our reader may read more than openpyxl (`true` for 1); both agree about the rest. Processor time
+and memory stay within one bound for every file of some kilobytes.
 """
 
 import io
@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 from app.kit.files.books import Book
 from app.kit.files.reader import open_book
 from app.kit.files.unreadable import UnreadableFile
-from tests.files.parts import FORMATS, assert_same_cells, packed, row, unpacked, workbook
+from tests.files.parts import FORMATS, assert_same_cells, pack, row, unpack, workbook
 
 MOST_SECONDS = 2.0
 MOST_BYTES = 8 * 2**20
 
 
 def read(data: bytes) -> Book | None:
-    """Return the book of a file with all its sheets, None if it is refused, in bounded time and memory."""
+    """Return a file's book with all its sheets, None if refused, in bounded time and memory."""
     tracemalloc.start()
     started = clock.process_time()
     try:
@@ -44,7 +44,7 @@ def read(data: bytes) -> Book | None:
 
 
 def is_read_by_both(data: bytes) -> bool:
-    """Return whether both readers read the file; fail if they read it differently."""
+    """Return True if both readers read the file; fail if they read it differently."""
     book = read(data)
     if book is None:
         return False
@@ -52,16 +52,16 @@ def is_read_by_both(data: bytes) -> bool:
         assert_same_cells(book, data)
     except AssertionError:
         raise
-    except Exception:  # openpyxl fails in every way there is
+    except Exception:  # openpyxl raises many kinds of exceptions
         return False
     return True
 
 
 text = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=12).filter(
-    lambda found: "_x" not in found and not found.lstrip().startswith(("=", "{"))
+    lambda text: "_x" not in text and not text.lstrip().startswith(("=", "{"))
 )
 moment = st.datetimes(datetime(1900, 3, 1), datetime(2100, 1, 1)).map(  # noqa: DTZ001
-    lambda found: found.replace(microsecond=0)
+    lambda value: value.replace(microsecond=0)
 )
 plain = st.one_of(
     st.none(),
@@ -71,15 +71,15 @@ plain = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False, width=32),
     moment,
     st.dates(date(1900, 3, 1), date(2100, 1, 1)),
-    st.times().map(lambda found: found.replace(microsecond=0)),
+    st.times().map(lambda value: value.replace(microsecond=0)),
     st.timedeltas(timedelta(0), timedelta(100)).map(
-        lambda found: timedelta(seconds=found // timedelta(seconds=1))
+        lambda value: timedelta(seconds=value // timedelta(seconds=1))
     ),
 )
 table = st.lists(st.lists(plain, max_size=5), min_size=1, max_size=6)
 
 
-def written_by_openpyxl(rows: Sequence[Sequence[Any]]) -> bytes:
+def write_by_openpyxl(rows: Sequence[Sequence[Any]]) -> bytes:
     book = openpyxl.Workbook()
     for r, cells in enumerate(rows):
         for c, value in enumerate(cells):
@@ -90,7 +90,7 @@ def written_by_openpyxl(rows: Sequence[Sequence[Any]]) -> bytes:
     return out.getvalue()
 
 
-def written_by_xlsxwriter(rows: Sequence[Sequence[Any]]) -> bytes:
+def write_by_xlsxwriter(rows: Sequence[Sequence[Any]]) -> bytes:
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_urls": False}) as book:
         sheet = book.add_worksheet("A")
@@ -112,21 +112,21 @@ def written_by_xlsxwriter(rows: Sequence[Sequence[Any]]) -> bytes:
 
 
 def assert_same(data: bytes) -> None:
-    """Fail unless both readers read the file, and read the same."""
+    """Fail unless both readers read the same from the file."""
     assert is_read_by_both(data)
 
 
 def assert_same_or_refused(data: bytes) -> None:
-    """Fail if both readers read the file and one reads other cells than the other."""
+    """Fail if both readers read the file and disagree about a cell."""
     is_read_by_both(data)
 
 
-# Made by hand: the same, or refused
+# Written by hand: read alike, or refused
 
 right_value = {
     "n": st.one_of(
         st.integers(-9, 60_000).map(str),
-        st.floats(0, 60_000).map(lambda found: repr(round(found, 5))),
+        st.floats(0, 60_000).map(lambda number: repr(round(number, 5))),
         st.just("1.5E+3"),
     ),
     "s": st.sampled_from(["0", "1"]),
@@ -148,7 +148,7 @@ odd_address = st.sampled_from(
 
 @st.composite
 def cell(draw: Any, r: int, c: int, odd: Any) -> str:
-    """Return a cell of row `r` and column `c`; `odd` draws whether one of its marks is wrong."""
+    """Return a cell of row `r` and column `c`; `odd` draws True for a wrong attribute."""
     kind = draw(st.sampled_from(sorted(right_value)))
     value = draw(odd_value) if draw(odd) else draw(right_value[kind])
     address = draw(odd_address) if draw(odd) else f"{chr(ord('A') + c)}{r + 1}"
@@ -182,7 +182,7 @@ def cell(draw: Any, r: int, c: int, odd: Any) -> str:
 
 @st.composite
 def sheet_rows(draw: Any, odd: Any) -> str:
-    found = []
+    rows = []
     for r in range(draw(st.integers(1, 4))):
         cells = [draw(cell(r, c, odd)) for c in range(draw(st.integers(0, 4)))]
         number = draw(odd_value | st.integers(-1, 6).map(str)) if draw(odd) else str(r + 1)
@@ -190,12 +190,12 @@ def sheet_rows(draw: Any, odd: Any) -> str:
             draw(st.sampled_from(["<row>", "<x:row>", '<row R="1">'])) if draw(odd) else f'<row r="{number}">'
         )
         closing = "</x:row>" if opening == "<x:row>" else "</row>"
-        found.append(opening + "".join(cells) + closing)
+        rows.append(opening + "".join(cells) + closing)
     if draw(odd):
-        found = draw(st.permutations(found))
+        rows = draw(st.permutations(rows))
     if draw(odd):
-        found.append(found[0])
-    return "".join(found)
+        rows.append(rows[0])
+    return "".join(rows)
 
 
 ranges = st.lists(
@@ -217,13 +217,13 @@ def handmade(draw: Any, odd: Any) -> bytes:
         properties=draw(properties),
         calculation=draw(calculation),
     )
-    parts = unpacked(made)
+    parts = unpack(made)
     name = "xl/worksheets/sheet1.xml"
     parts[name] = parts[name].replace(b"<worksheet ", b'<worksheet xmlns:x="urn:lain" ', 1)
-    return packed(parts)
+    return pack(parts)
 
 
-GOOD = unpacked(
+GOOD = unpack(
     workbook(
         row(
             '<c r="A1" t="s"><v>0</v></c>',
@@ -233,7 +233,7 @@ GOOD = unpacked(
         + row('<c r="A2"><f>B1</f><v>2</v></c>', '<c r="D2" t="inlineStr"><is><t>x</t></is></c>', number=2),
     )
 )
-WHOLE = packed(GOOD)
+WHOLE = pack(GOOD)
 snippet = st.sampled_from(
     [b"", b"\x00", b"<", b">", b'"', b"/", b"&lt;", b"0", b"9", b"A", b"r", b" ", b"x:", b"<c/>"]
 )
@@ -241,18 +241,18 @@ snippet = st.sampled_from(
 
 @st.composite
 def edited_parts(draw: Any) -> bytes:
-    """Return a workbook with a part in which up to three places have other bytes."""
+    """Return a workbook with up to three changed bytes in one part."""
     name = draw(st.sampled_from(sorted(GOOD)))
     part = bytearray(GOOD[name])
     for _ in range(draw(st.integers(1, 3))):
         at = int(draw(st.floats(0, 1)) * len(part))
         part[at : at + draw(st.integers(0, 3))] = draw(snippet)
-    return packed({**GOOD, name: bytes(part)})
+    return pack({**GOOD, name: bytes(part)})
 
 
 @st.composite
 def edited_archives(draw: Any) -> bytes:
-    """Return an archive with other bytes in up to three places, or cut short."""
+    """Return an archive with up to three changed bytes, or truncated."""
     data = bytearray(WHOLE)
     for _ in range(draw(st.integers(1, 3))):
         at, put = int(draw(st.floats(0, 1)) * len(data)), draw(st.binary(max_size=4))
@@ -262,8 +262,8 @@ def edited_archives(draw: Any) -> bytes:
 
 
 CHECKS: dict[str, tuple[st.SearchStrategy[bytes], Callable[[bytes], None]]] = {
-    "written by openpyxl": (table.map(written_by_openpyxl), assert_same),
-    "written by xlsxwriter": (table.map(written_by_xlsxwriter), assert_same),
+    "written by openpyxl": (table.map(write_by_openpyxl), assert_same),
+    "written by xlsxwriter": (table.map(write_by_xlsxwriter), assert_same),
     "made as the format says": (handmade(st.just(False)), assert_same),
     "made nearly as the format says": (
         handmade(st.sampled_from([False] * 7 + [True])),
@@ -275,7 +275,7 @@ CHECKS: dict[str, tuple[st.SearchStrategy[bytes], Callable[[bytes], None]]] = {
 
 
 def check_by_chance(name: str, examples: int) -> None:
-    """Run one of `CHECKS` over so many workbooks."""
+    """Run one of `CHECKS` over so many random workbooks."""
     strategy, check = CHECKS[name]
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
     settings(max_examples=examples, deadline=None, suppress_health_check=slow)(given(strategy)(check))()

@@ -1,4 +1,4 @@
-"""Workbooks put together by hand, part by part, and what openpyxl reads of a workbook beside our reader."""
+"""Workbooks assembled part by part, and the comparison of openpyxl with our reader."""
 
 import io
 import warnings
@@ -38,7 +38,7 @@ def workbook(
     target: str = "worksheets/sheet1.xml",
     changes: Mapping[str, bytes | str] | None = None,
 ) -> bytes:
-    """Return a workbook of one sheet `A` whose parts hold these pieces of XML; style n+1 shows `formats[n]`."""
+    """Return a workbook of one sheet `A` with these pieces of XML; style n+1 uses `formats[n]`."""
     relations = RELATIONS[namespace]
     styles = "".join(
         f'<numFmt numFmtId="{164 + i}" formatCode="{code.replace(chr(34), "&quot;")}"/>'
@@ -57,10 +57,10 @@ def workbook(
             for name, kind in kinds.items()
         )
         + "</Types>",
-        "_rels/.rels": _related([("rId1", "officeDocument", "xl/workbook.xml")], relations),
+        "_rels/.rels": _write_relationships([("rId1", "officeDocument", "xl/workbook.xml")], relations),
         "xl/workbook.xml": f'<workbook xmlns="{namespace}" xmlns:r="{relations}">{properties}'
         f"<sheets>{sheets}</sheets>{calculation}</workbook>",
-        "xl/_rels/workbook.xml.rels": _related(related, relations),
+        "xl/_rels/workbook.xml.rels": _write_relationships(related, relations),
         "xl/styles.xml": f'<styleSheet xmlns="{namespace}"><numFmts>{styles}</numFmts>'
         f"<fonts><font/></fonts><fills><fill><patternFill/></fill></fills><borders><border/></borders><cellStyleXfs><xf/></cellStyleXfs>"
         f'<cellXfs><xf numFmtId="0"/>{cells}</cellXfs></styleSheet>',
@@ -69,10 +69,10 @@ def workbook(
     }
     if texts is not None:
         parts["xl/sharedStrings.xml"] = f'<sst xmlns="{namespace}">{texts}</sst>'
-    return packed({**parts, **(changes or {})})
+    return pack({**parts, **(changes or {})})
 
 
-def _related(entries: Sequence[tuple[str, str, str]], base: str) -> str:
+def _write_relationships(entries: Sequence[tuple[str, str, str]], base: str) -> str:
     return (
         f'<Relationships xmlns="{PACKAGE}">'
         + "".join(f'<Relationship Id="{i}" Type="{base}/{kind}" Target="{to}"/>' for i, kind, to in entries)
@@ -80,7 +80,7 @@ def _related(entries: Sequence[tuple[str, str, str]], base: str) -> str:
     )
 
 
-def packed(parts: Mapping[str, bytes | str]) -> bytes:
+def pack(parts: Mapping[str, bytes | str]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, part in parts.items():
@@ -88,7 +88,7 @@ def packed(parts: Mapping[str, bytes | str]) -> bytes:
     return out.getvalue()
 
 
-def unpacked(data: bytes) -> dict[str, bytes]:
+def unpack(data: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -98,7 +98,7 @@ def row(*cells: str, number: int = 1) -> str:
 
 
 FARTHEST = 12
-"""Rows and columns up to which each cell is compared; few generated cells lie beyond, most are refused."""
+"""Limits of the comparison cell by cell; the reader refuses most generated cells beyond."""
 
 
 def read_by_openpyxl(data: bytes, *, results: bool) -> openpyxl.Workbook:
@@ -108,7 +108,7 @@ def read_by_openpyxl(data: bytes, *, results: bool) -> openpyxl.Workbook:
 
 
 def assert_same_cells(book: Book, data: bytes) -> None:
-    """Fail unless each sheet that openpyxl reads has the cells, formulas, results and ranges that `book` has."""
+    """Fail unless each sheet in openpyxl has the cells, formulas, results and ranges of `book`."""
     typed, calculated = (read_by_openpyxl(data, results=results) for results in (False, True))
     assert [sheet.title for sheet in typed.worksheets] == list(book.names)
     for name in book.names:
@@ -118,8 +118,8 @@ def assert_same_cells(book: Book, data: bytes) -> None:
             for c in range(FARTHEST):
                 if (r, c) not in sheet.merged:
                     ours = sheet.rows[r][c] if r < len(sheet.rows) and c < len(sheet.rows[r]) else None
-                    one, other = typed[name].cell(r + 1, c + 1), calculated[name].cell(r + 1, c + 1)
-                    assert_same_value(ours, one, other)
+                    cell, other = typed[name].cell(r + 1, c + 1), calculated[name].cell(r + 1, c + 1)
+                    assert_same_value(ours, cell, other)
 
 
 def _assert_same_ranges(sheet: Sheet, other: Any) -> None:
@@ -141,7 +141,7 @@ def assert_same_value(ours: Value, typed: Any, calculated: Any) -> None:
     if isinstance(ours, Formula):
         assert typed.data_type == "f", (ours, typed.value)
         text = typed.value if isinstance(typed.value, str) else (typed.value.text or "=")
-        # Of a shared formula only the first cell has the text; openpyxl moves it for the others.
+        # Only the first cell of a shared formula has its text; openpyxl derives the others.
         assert ours.text in ("=", text)
         result = None if calculated.data_type == "e" else calculated.value
         assert ours.result is None or _is_same(ours.result, result), (ours, result)
@@ -150,20 +150,20 @@ def assert_same_value(ours: Value, typed: Any, calculated: Any) -> None:
     if isinstance(ours, ErrorValue):
         assert (typed.data_type, typed.value) == ("e", ours.text)
     elif typed.data_type == "e":
-        # A number that is no date of the calendar: openpyxl shows an error, we show the number.
+        # A number outside the calendar: openpyxl shows an error, we show the number.
         assert (typed.value, type(ours)) in (("#VALUE!", int), ("#VALUE!", float)), (ours, typed.value)
     else:
         assert _is_same(ours, typed.value), (ours, typed.value)
 
 
 def _is_same(ours: Any, other: Any) -> bool:
-    # Excel has no date before 1900: openpyxl counts back from there, we show the number.
+    # Excel has no date before 1900: openpyxl counts back, we show the number.
     is_before_1900 = isinstance(ours, int | float) and ours < 0 and isinstance(other, date)
-    return is_before_1900 or comparable(ours) == comparable(other)
+    return is_before_1900 or normalise(ours) == normalise(other)
 
 
-def comparable(value: Any) -> Any:
-    """Return a value so that two readers' forms of it are equal: type, and dates to a few milliseconds."""
+def normalise(value: Any) -> Any:
+    """Return a form of a value that two readers share: type, and dates to a few milliseconds."""
     if isinstance(value, str):
         return ("text", value) if value.strip() else None
     if isinstance(value, bool) or value is None:

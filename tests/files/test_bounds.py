@@ -1,4 +1,4 @@
-"""What a workbook may cost: small files that would grow are refused in little memory and processor time."""
+"""Costs of workbooks: the reader refuses small files that would grow, in little memory and processor time."""
 
 import gc
 import io
@@ -13,33 +13,33 @@ import pytest
 from app.kit.files import bounds
 from app.kit.files.reader import open_book
 from app.kit.files.unreadable import UnreadableFile
-from tests.files.parts import PACKAGE, RELATIONS, TRANSITIONAL, packed, row, unpacked, workbook
-from tests.matrix.test_files import cause
+from tests.files.parts import PACKAGE, RELATIONS, TRANSITIONAL, pack, row, unpack, workbook
+from tests.matrix.test_files import find_cause
 
 MOST_SECONDS = 5.0
 MOST_BYTES = 24 * 2**20
-"""Above what the test itself holds. Nothing of these files is as large as 24 MB unless it grows."""
+"""On top of the test's own memory. Only a file that grows reaches 24 MB."""
 MEGA = 10**6
 ONE = '<c r="A1"><v>1</v></c>'
 
 
-def cost(data: bytes) -> tuple[str, float, int]:
-    """Return the cause of the refusal ("" if it is read), the processor time and the most memory."""
-    gc.disable()  # what others left behind is no cost of this file
+def measure_cost(data: bytes) -> tuple[str, float, int]:
+    """Return the cause of the refusal ("" for none), the processor time and the peak of memory."""
+    gc.disable()  # garbage of other tests is no cost of this file
     tracemalloc.start()
     started, before = time.thread_time(), tracemalloc.get_traced_memory()[0]
-    found = ""
+    cause = ""
     try:
         book = open_book(data, "a.xlsx")
         for name in book.names:
             book.sheet(name)
     except UnreadableFile as failure:
-        found = failure.errors[0].kind.code
+        cause = failure.errors[0].kind.code
     finally:
         spent, peak = time.thread_time() - started, tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         gc.enable()
-    return found, spent, peak - before
+    return cause, spent, peak - before
 
 
 def sst(items: str) -> dict[str, bytes | str]:
@@ -50,13 +50,13 @@ def styles(content: str) -> dict[str, bytes | str]:
     return {"xl/styles.xml": f'<styleSheet xmlns="{TRANSITIONAL}">{content}</styleSheet>'}
 
 
-def noise(size: int) -> str:
-    """Return digits that do not pack far, so that it is not the ratio that refuses them."""
+def make_noise(size: int) -> str:
+    """Return digits that pack badly, so that the ratio does not refuse them."""
     return "".join(str(n) for n in range(size // 6))
 
 
-def many_entries() -> bytes:
-    """Return an archive whose list has 300,000 entries, which Python would have to read first."""
+def make_many_entries() -> bytes:
+    """Return an archive whose directory has 300,000 entries, all of which Python would read."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("a", b"")
@@ -73,13 +73,13 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
         "archive_bomb",
         lambda: workbook(after="<a " + " ".join(f'b{n}="{n}"' for n in range(200_000)) + "/>"),
     ),
-    "a long attribute": ("archive_bomb", lambda: workbook(after=f'<a b="{noise(MEGA)}"/>')),
-    "a long comment": ("archive_bomb", lambda: workbook(after=f"<!--{noise(MEGA)}-->")),
-    "a long instruction": ("archive_bomb", lambda: workbook(after=f"<?a {noise(MEGA)}?>")),
-    "a long name": ("archive_bomb", lambda: workbook(after=f"<a{noise(MEGA)}/>")),
+    "a long attribute": ("archive_bomb", lambda: workbook(after=f'<a b="{make_noise(MEGA)}"/>')),
+    "a long comment": ("archive_bomb", lambda: workbook(after=f"<!--{make_noise(MEGA)}-->")),
+    "a long instruction": ("archive_bomb", lambda: workbook(after=f"<?a {make_noise(MEGA)}?>")),
+    "a long name": ("archive_bomb", lambda: workbook(after=f"<a{make_noise(MEGA)}/>")),
     "a long namespace": (
         "damaged_workbook",
-        lambda: workbook(after=f'<x xmlns:a="{noise(100_000)}">' + "<a:b/>" * 100_000 + "</x>"),
+        lambda: workbook(after=f'<x xmlns:a="{make_noise(100_000)}">' + "<a:b/>" * 100_000 + "</x>"),
     ),
     "many names of elements": (
         "archive_bomb",
@@ -93,10 +93,10 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
         "archive_bomb",
         lambda: workbook(after="<x>" + "".join(f'<b xmlns:c{n}="d"/>' for n in range(20_000)) + "</x>"),
     ),
-    "a long address": ("damaged_workbook", lambda: workbook(row(f'<c r="{noise(200_000)}"/>'))),
-    "a long number": ("damaged_workbook", lambda: workbook(row(f"<c><v>{noise(MEGA)}</v></c>"))),
-    "a long text": ("damaged_workbook", lambda: workbook(row(f'<c t="str"><v>{noise(MEGA)}</v></c>'))),
-    "a long formula": ("damaged_workbook", lambda: workbook(row(f"<c><f>{noise(MEGA)}</f></c>"))),
+    "a long address": ("damaged_workbook", lambda: workbook(row(f'<c r="{make_noise(200_000)}"/>'))),
+    "a long number": ("damaged_workbook", lambda: workbook(row(f"<c><v>{make_noise(MEGA)}</v></c>"))),
+    "a long text": ("damaged_workbook", lambda: workbook(row(f'<c t="str"><v>{make_noise(MEGA)}</v></c>'))),
+    "a long formula": ("damaged_workbook", lambda: workbook(row(f"<c><f>{make_noise(MEGA)}</f></c>"))),
     "many runs": (
         "damaged_workbook",
         lambda: workbook(changes=sst("<si>" + "<r><t>abcdefgh</t></r>" * 40_000 + "</si>")),
@@ -123,7 +123,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
         "damaged_workbook",
         lambda: workbook(sheets="".join(f'<sheet name="{n}" r:id="rId1"/>' for n in range(50_000))),
     ),
-    "many entries": ("archive_bomb", many_entries),
+    "many entries": ("archive_bomb", make_many_entries),
     "a merged range over all": (
         "too_many_cells",
         lambda: workbook(
@@ -134,7 +134,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
     "a long text merged over many cells": (
         "archive_bomb",
         lambda: workbook(
-            row(f'<c r="A1" t="str"><v>{noise(30_000)}</v></c>')
+            row(f'<c r="A1" t="str"><v>{make_noise(30_000)}</v></c>')
             + row('<c r="CV900"><v>1</v></c>', number=900),
             after='<mergeCells><mergeCell ref="A1:CV900"/></mergeCells>',
         ),
@@ -143,7 +143,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
         "archive_bomb",
         lambda: workbook(
             "".join(row(*['<c t="s"><v>0</v></c>'] * 100, number=n + 1) for n in range(60)),
-            texts=f"<si><t>{noise(32_000)}</t></si>",
+            texts=f"<si><t>{make_noise(32_000)}</t></si>",
         ),
     ),
     "one cell in the last corner": ("", lambda: workbook(row('<c r="CV20000"><v>1</v></c>', number=20_000))),
@@ -152,10 +152,10 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_would_grow_is_refused(name: str) -> None:
+def test_files_that_would_grow_are_refused(name: str) -> None:
     expected, make = HOSTILE[name]
-    found, spent, peak = cost(make())
-    assert found == expected
+    cause, spent, peak = measure_cost(make())
+    assert cause == expected
     assert spent < MOST_SECONDS, f"{spent:.1f} s"
     assert peak < MOST_BYTES, f"{peak // 2**20} MiB"
 
@@ -166,9 +166,9 @@ def test_what_would_grow_is_refused(name: str) -> None:
 )
 def test_elements_attributes_and_namespaces_are_counted(after: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = workbook(row(ONE), after=after)
-    assert cost(data)[0] == ""
+    assert measure_cost(data)[0] == ""
     monkeypatch.setattr(bounds, "MOST_NODES", 2000)
-    assert cause(data) == "archive_bomb"
+    assert find_cause(data) == "archive_bomb"
 
 
 def test_bounds_hold_over_all_sheets_of_a_workbook(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,18 +181,18 @@ def test_bounds_hold_over_all_sheets_of_a_workbook(monkeypatch: pytest.MonkeyPat
             (3, "sharedStrings", "sharedStrings.xml"),
         )
     )
-    parts = unpacked(workbook(cells, sheets='<sheet name="A" r:id="rId1"/><sheet name="B" r:id="rId2"/>'))
+    parts = unpack(workbook(cells, sheets='<sheet name="A" r:id="rId1"/><sheet name="B" r:id="rId2"/>'))
     parts["xl/worksheets/sheet2.xml"] = parts["xl/worksheets/sheet1.xml"]
     parts["xl/_rels/workbook.xml.rels"] = (
         f'<Relationships xmlns="{PACKAGE}">{related}</Relationships>'.encode()
     )
-    data = packed(parts)
+    data = pack(parts)
     for name in ("MOST_TEXT", "MOST_NODES", "LARGEST_UNPACKED"):
         with monkeypatch.context() as patched:
 
             def is_read(bound: int, name: str = name) -> bool:
                 patched.setattr(bounds, name, bound)
-                return cost(data)[0] == ""
+                return measure_cost(data)[0] == ""
 
             enough = next(bound for bound in range(40, 10_000, 40) if is_read(bound))
             patched.setattr(bounds, name, enough - 40)
@@ -216,7 +216,7 @@ def test_cells_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         assert caught.value.errors[0].kind.code == "too_many_cells"
 
 
-def test_cost_grows_with_the_cells_and_no_faster() -> None:
+def test_the_cost_is_linear_in_the_cells() -> None:
     """Twice the rows take at most two and a half times the memory and three times the processor time."""
 
     def table(rows: int) -> bytes:
@@ -227,13 +227,13 @@ def test_cost_grows_with_the_cells_and_no_faster() -> None:
         )
 
     small, large = table(200), table(400)
-    cost(small)
-    assert cost(large)[2] < 2.5 * cost(small)[2]
-    assert min(cost(large)[1] for _ in range(3)) < 3 * min(cost(small)[1] for _ in range(3))
+    measure_cost(small)
+    assert measure_cost(large)[2] < 2.5 * measure_cost(small)[2]
+    assert min(measure_cost(large)[1] for _ in range(3)) < 3 * min(measure_cost(small)[1] for _ in range(3))
 
 
-def test_entries_that_overlap_or_declare_more_than_there_is() -> None:
+def test_overlapping_or_oversized_entries_are_refused() -> None:
     data = bytearray(workbook(row(ONE)))
     at = data.index(b"PK\x01\x02")
     data[at + 20 : at + 24] = struct.pack("<I", len(data))
-    assert cause(bytes(data)) == "damaged_workbook"
+    assert find_cause(bytes(data)) == "damaged_workbook"

@@ -1,4 +1,4 @@
-"""Generated and damaged workbooks: our reader has the cells that openpyxl has, or it refuses the file."""
+"""Generated and damaged workbooks: our reader agrees with openpyxl, or refuses the file."""
 
 import pytest
 

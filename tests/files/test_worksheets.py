@@ -1,4 +1,4 @@
-"""What a workbook's XML means, piece by piece: read as ECMA-376 says, or the workbook is damaged."""
+"""The XML of a workbook, piece by piece: read by ECMA-376, or refused as damaged."""
 
 from datetime import date, datetime, time, timedelta
 
@@ -7,8 +7,8 @@ import pytest
 from app.kit.files.books import ErrorValue, Formula, Sheet, Value
 from app.kit.files.number_formats import classify_format
 from app.kit.files.reader import open_book
-from tests.files.parts import PACKAGE, RELATIONS, STRICT, TRANSITIONAL, packed, row, unpacked, workbook
-from tests.matrix.test_files import cause
+from tests.files.parts import PACKAGE, RELATIONS, STRICT, TRANSITIONAL, pack, row, unpack, workbook
+from tests.matrix.test_files import find_cause
 
 OFFICE_KIND = RELATIONS[TRANSITIONAL]
 SHEET = "xl/worksheets/sheet1.xml"
@@ -19,12 +19,12 @@ def read(data: bytes) -> Sheet:
     return open_book(data, "a.xlsx").sheet("A")
 
 
-def value(cell: str, **parts: str) -> Value:
-    """Return what the cell A1 holds; a second one makes sure that the row is there."""
+def read_value(cell: str, **parts: str) -> Value:
+    """Return the value of A1; a second cell makes sure that the row exists."""
     return read(workbook(row(cell, '<c r="B1"><v>1</v></c>'), **parts)).rows[0][0]
 
 
-def marked(marks: str, content: str = "<v>1</v>") -> bytes:
+def make_marked(marks: str, content: str = "<v>1</v>") -> bytes:
     return workbook(f'<row r="1"><c {marks}>{content}</c></row>')
 
 
@@ -33,8 +33,8 @@ def marked(marks: str, content: str = "<v>1</v>") -> bytes:
     ["xfd1048576", "XFD1048576", "XFE1", "AAAA1", "A1048577", "A0", "a1", " A1", "A1 ", "A 1", "$A$1", "A01", "1A",
      "A", "1", "", "A2", "A1:B1", "A１", "А1", "A" * 5000 + "1", "A" + "1" * 5000],
 )  # fmt: skip
-def test_an_address_that_is_invalid_or_of_another_row(address: str) -> None:
-    assert cause(marked(f'r="{address}"')) == "damaged_workbook"
+def test_an_invalid_address_or_one_of_another_row_is_damage(address: str) -> None:
+    assert find_cause(make_marked(f'r="{address}"')) == "damaged_workbook"
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def test_an_address_that_is_invalid_or_of_another_row(address: str) -> None:
      'r="A1" t="S"', 'r="A1" t=""', 'r="A1" t="number"', 'r="A1" s="5"', 'r="A1" s="+0"', 'r="A1" s=" 0"',
      'r="A1" s="00"', 'r="A1" s="-1"', 'r="A1" s=""', 'r="A1" s="1.0"', 'r="A1" style="1"'],
 )  # fmt: skip
-def test_marks_of_a_cell_that_are_not_the_formats(marks: str) -> None:
-    assert cause(marked(marks)) == "damaged_workbook"
+def test_unknown_attributes_of_a_cell_are_damage(marks: str) -> None:
+    assert find_cause(make_marked(marks)) == "damaged_workbook"
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_marks_of_a_cell_that_are_not_the_formats(marks: str) -> None:
     ]
     + [("str", "x" * 32_768), ("e", "#" * 32_768)],
 )
-def test_contents_that_are_not_of_their_type(kind: str, content: str) -> None:
-    assert cause(marked(f'r="A1" t="{kind}"', f"<v>{content}</v>")) == "damaged_workbook"
+def test_content_of_another_type_is_damage(kind: str, content: str) -> None:
+    assert find_cause(make_marked(f'r="A1" t="{kind}"', f"<v>{content}</v>")) == "damaged_workbook"
 
 
 @pytest.mark.parametrize(
@@ -90,15 +90,15 @@ def test_contents_that_are_not_of_their_type(kind: str, content: str) -> None:
         ('<c r="A1" t="inlineStr"/>', None),
         ('<c r="A1" cm="1" vm="1"><v>1</v><extLst><ext uri="x"/></extLst></c>', 1),
         ('<c r="A1"><v><![CDATA[1]]><!-- satu --></v></c>', 1),
-        # as Excel escapes what XML cannot hold; half of a pair stays as it is
+        # as Excel escapes characters outside XML; half of a pair stays
         ('<c r="A1" t="str"><v>a_x000D_b_x005F_x000D_</v></c>', "a\rb_x000D_"),
         ('<c r="A1" t="str"><v>_xD83D__xDE00__xd83d_</v></c>', "_xD83D__xDE00__xd83d_"),
         ('<c r="A1" t="str"><v>_xD83D__xDE00_ _x00e9_</v></c>', "😀 é"),
     ],
 )  # fmt: skip
-def test_what_a_cell_holds(cell: str, expected: Value) -> None:
-    found = value(cell)
-    assert (found, type(found)) == (expected, type(expected))
+def test_a_cell_has_this_value(cell: str, expected: Value) -> None:
+    result = read_value(cell)
+    assert (result, type(result)) == (expected, type(expected))
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ def test_what_a_cell_holds(cell: str, expected: Value) -> None:
         '<v xmlns="http://purl.oclc.org/ooxml/spreadsheetml/main">1</v>',
     ],
 )  # fmt: skip
-def test_content_that_no_cell_has(cell: str) -> None:
-    assert cause(marked('r="A1"', cell)) == "damaged_workbook"
-    assert cause(marked('r="A1" t="inlineStr"', "<v>a</v>")) == "damaged_workbook"
+def test_impossible_content_is_damage(cell: str) -> None:
+    assert find_cause(make_marked('r="A1"', cell)) == "damaged_workbook"
+    assert find_cause(make_marked('r="A1" t="inlineStr"', "<v>a</v>")) == "damaged_workbook"
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_content_that_no_cell_has(cell: str) -> None:
         '<mc:AlternateContent xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"/>',
     ],
 )  # fmt: skip
-def test_rows_that_are_not_in_order(rows: str) -> None:
-    assert cause(workbook(rows)) == "damaged_workbook"
+def test_unordered_rows_are_damage(rows: str) -> None:
+    assert find_cause(workbook(rows)) == "damaged_workbook"
 
 
 def test_rows_and_cells_without_numbers_follow_those_before() -> None:
@@ -140,8 +140,8 @@ def test_blank_cells_far_away_are_no_cells() -> None:
         + '<row r="1048576"><c r="XFD1048576"><v/></c></row>'
     )
     assert read(workbook(rows)).rows == [[1]]
-    assert cause(workbook(row('<c r="CW1"><v>1</v></c>'))) == "too_many_cells"
-    assert cause(workbook(row('<c r="A20001"><v>1</v></c>', number=20_001))) == "too_many_cells"
+    assert find_cause(workbook(row('<c r="CW1"><v>1</v></c>'))) == "too_many_cells"
+    assert find_cause(workbook(row('<c r="A20001"><v>1</v></c>', number=20_001))) == "too_many_cells"
 
 
 @pytest.mark.parametrize(
@@ -149,10 +149,10 @@ def test_blank_cells_far_away_are_no_cells() -> None:
     [["A1:B2", "B2:C3"], ["A1:B2", "A1:B2"], ["A1", "A1"], ["B2:A1"], ["$A$1:B2"], ["a1:b2"], ["A1:"], [":A1"], [""],
      ["A1:B2:C3"], ["A0:B1"], ["A1:XFE2"], ["A1:B1048577"], ["A1 B2"], ["A:B"], ["A1:" + "B" * 9999]],
 )  # fmt: skip
-def test_merged_ranges_that_are_invalid_or_overlap(ranges: list[str]) -> None:
+def test_invalid_or_overlapping_merged_ranges_are_damage(ranges: list[str]) -> None:
     merges = "".join(f'<mergeCell ref="{ref}"/>' for ref in ranges)
     rows = row('<c r="C3"><v>1</v></c>', number=3)
-    assert cause(workbook(rows, after=f"<mergeCells>{merges}</mergeCells>")) == "damaged_workbook"
+    assert find_cause(workbook(rows, after=f"<mergeCells>{merges}</mergeCells>")) == "damaged_workbook"
 
 
 @pytest.mark.parametrize(
@@ -160,11 +160,11 @@ def test_merged_ranges_that_are_invalid_or_overlap(ranges: list[str]) -> None:
     ["<mergeCells/><mergeCells/>", "<sheetData/>", "<x><row/></x>", '<x:x xmlns:x="urn:x"><c/></x:x>',
      '<mergeCells><mergeCell REF="A1"/></mergeCells>', "<mergeCells><mergeCell/></mergeCells>"],
 )  # fmt: skip
-def test_cells_and_ranges_where_none_belong(after: str) -> None:
-    assert cause(workbook(row('<c r="A1"><v>1</v></c>'), after=after)) == "damaged_workbook"
+def test_misplaced_cells_and_ranges_are_damage(after: str) -> None:
+    assert find_cause(workbook(row('<c r="A1"><v>1</v></c>'), after=after)) == "damaged_workbook"
 
 
-def test_what_no_table_needs_is_skipped() -> None:
+def test_parts_outside_the_table_are_skipped() -> None:
     after = (
         '<mc:AlternateContent xmlns:mc="urn:mc"><mc:Choice Requires="x14"><controls><control/></controls></mc:Choice>'
         '</mc:AlternateContent><drawing/><extLst><ext xmlns:x="urn:x"><x:c r="Z9"><x:v>1</x:v></x:c></ext></extLst>'
@@ -193,15 +193,15 @@ FORMULA = "<f>A1*2</f>"
     ],
 )
 def test_the_stored_result_of_a_formula(cell: str, result: Value) -> None:
-    for asks, kept in (("", True), ("0", True), ("false", True), ("1", False), ("true", False)):
+    for asks, is_kept in (("", True), ("0", True), ("false", True), ("1", False), ("true", False)):
         calculation = f'<calcPr calcId="1" fullCalcOnLoad="{asks}"/>' if asks else ""
-        assert value(cell, calculation=calculation) == Formula("=A1*2", result if kept else None)
+        assert read_value(cell, calculation=calculation) == Formula("=A1*2", result if is_kept else None)
 
 
-def test_a_damaged_result_is_damage_as_any_other() -> None:
-    assert cause(marked('r="A1"', f"{FORMULA}<v>junk</v>")) == "damaged_workbook"
+def test_a_damaged_result_is_damage() -> None:
+    assert find_cause(make_marked('r="A1"', f"{FORMULA}<v>junk</v>")) == "damaged_workbook"
     for wrong in ('fullCalcOnLoad="yes"', 'FullCalcOnLoad="1"', 'fullCalcOnLoad=""'):
-        assert cause(workbook(calculation=f"<calcPr {wrong}/>")) == "damaged_workbook"
+        assert find_cause(workbook(calculation=f"<calcPr {wrong}/>")) == "damaged_workbook"
 
 
 # Number formats and dates
@@ -218,7 +218,7 @@ def test_a_damaged_result_is_damage_as_any_other() -> None:
         ('"[h]"0', "number"), (r"\[h]0", "date"),
     ],
 )  # fmt: skip
-def test_what_a_number_format_shows(code: str, shows: str) -> None:
+def test_a_number_format_shows_this_kind(code: str, shows: str) -> None:
     assert classify_format(code) == shows
 
 
@@ -245,19 +245,19 @@ def test_what_a_number_format_shows(code: str, shows: str) -> None:
 )
 def test_dates_in_both_systems(number: str, style: int, in_1900: Value, in_1904: Value) -> None:
     cell = f'<c r="A1" s="{style}"><v>{number}</v></c>'
-    assert value(cell, formats=("d.m.yyyy", "[h]:mm", '"d"0')) == in_1900
+    assert read_value(cell, formats=("d.m.yyyy", "[h]:mm", '"d"0')) == in_1900
     properties = '<workbookPr date1904="true"/>'
-    assert value(cell, formats=("d.m.yyyy", "[h]:mm", '"d"0'), properties=properties) == in_1904
+    assert read_value(cell, formats=("d.m.yyyy", "[h]:mm", '"d"0'), properties=properties) == in_1904
 
 
 def test_formats_that_have_a_number_only() -> None:
     styles = "".join(f'<xf numFmtId="{number}"/>' for number in range(60))
     data = {"xl/styles.xml": f'<styleSheet xmlns="{TRANSITIONAL}"><cellXfs>{styles}</cellXfs></styleSheet>'}
     cells = row(*(f'<c s="{number}"><v>45000.5</v></c>' for number in range(60)))
-    shown = read(workbook(cells, changes=data)).rows[0]
-    dates = {number for number, found in enumerate(shown) if isinstance(found, datetime)}
+    items = read(workbook(cells, changes=data)).rows[0]
+    dates = {number for number, item in enumerate(items) if isinstance(item, datetime)}
     assert dates == {*range(14, 23), *range(27, 37), 45, 47, *range(50, 59)}
-    assert [number for number, found in enumerate(shown) if isinstance(found, timedelta)] == [46]
+    assert [number for number, item in enumerate(items) if isinstance(item, timedelta)] == [46]
     # a cell without a style has the first
     first = data["xl/styles.xml"].replace('numFmtId="0"', 'numFmtId="14"')
     cells = row('<c r="A1"><v>45000</v></c>')
@@ -270,9 +270,9 @@ def test_formats_that_have_a_number_only() -> None:
      '<numFmts><numFmt numFmtId="9" formatCode="d"/><numFmt numFmtId="9" formatCode="0"/></numFmts>',
      '<cellXfs><xf numFmtId="x"/></cellXfs>', '<cellXfs><xf NumFmtId="1"/></cellXfs>', "<x><cellXfs/></x>"],
 )  # fmt: skip
-def test_styles_that_are_damaged(styles: str) -> None:
+def test_damaged_styles_are_refused(styles: str) -> None:
     part = f'<styleSheet xmlns="{TRANSITIONAL}">{styles}</styleSheet>'
-    assert cause(workbook(changes={"xl/styles.xml": part})) == "damaged_workbook"
+    assert find_cause(workbook(changes={"xl/styles.xml": part})) == "damaged_workbook"
 
 
 # Parts
@@ -285,25 +285,25 @@ def test_the_strict_form_is_read_too() -> None:
     assert read(workbook(rows, namespace=STRICT)).rows == [["dua", date(2023, 3, 15), date(2025, 6, 1)]]
 
 
-def test_elements_of_another_namespace_are_not_the_formats() -> None:
-    parts = unpacked(workbook(row('<c r="A1"><v>1</v></c>')))
+def test_elements_of_another_namespace_are_ignored() -> None:
+    parts = unpack(workbook(row('<c r="A1"><v>1</v></c>')))
     whole = parts[SHEET].decode()
     prefixed = whole.replace("<", "<a:").replace("<a:/", "</a:").replace("xmlns=", "xmlns:a=")
-    assert read(packed({**parts, SHEET: prefixed})).rows == [[1]]
+    assert read(pack({**parts, SHEET: prefixed})).rows == [[1]]
     for other in ("urn:lain", "", TRANSITIONAL.upper(), PACKAGE):
-        assert cause(packed({**parts, SHEET: whole.replace(TRANSITIONAL, other)})) == "damaged_workbook"
+        assert find_cause(pack({**parts, SHEET: whole.replace(TRANSITIONAL, other)})) == "damaged_workbook"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_encodings(encoding: str) -> None:
-    parts = unpacked(workbook(row('<c r="A1" t="str"><v>é😀</v></c>')))
+    parts = unpack(workbook(row('<c r="A1" t="str"><v>é😀</v></c>')))
     sheet = parts[SHEET].decode()
-    assert read(packed({**parts, SHEET: sheet.encode(encoding)})).rows == [["é😀"]]
+    assert read(pack({**parts, SHEET: sheet.encode(encoding)})).rows == [["é😀"]]
     for other in ("latin-1", "utf-7", "x", "utf-16" if encoding == "utf-8" else "us-ascii"):
         wrong = f'<?xml version="1.0" encoding="{other}"?>{sheet}'.encode(encoding)
-        assert cause(packed({**parts, SHEET: wrong})) == "damaged_workbook"
+        assert find_cause(pack({**parts, SHEET: wrong})) == "damaged_workbook"
     half = sheet.encode("utf-16").replace("😀".encode("utf-16-le"), b"\x00\xde")
-    assert cause(packed({**parts, SHEET: half})) == "damaged_workbook"
+    assert find_cause(pack({**parts, SHEET: half})) == "damaged_workbook"
 
 
 @pytest.mark.parametrize(
@@ -317,17 +317,17 @@ def test_encodings(encoding: str) -> None:
 )
 def test_targets(target: str) -> None:
     assert read(workbook(row('<c r="A1"><v>1</v></c>'), target=target)).rows == [[1]]
-    assert cause(workbook(target="worksheets/sheet2.xml")) == "damaged_workbook"
+    assert find_cause(workbook(target="worksheets/sheet2.xml")) == "damaged_workbook"
 
 
 def test_a_workbook_without_shared_texts_or_styles() -> None:
     assert read(workbook(row('<c r="A1"><v>1</v></c>'), texts=None)).rows == [[1]]
-    assert cause(workbook(row('<c r="A1" t="s"><v>0</v></c>'), texts=None)) == "damaged_workbook"
-    parts = unpacked(workbook(row('<c r="A1" s="0"><v>1</v></c>')))
+    assert find_cause(workbook(row('<c r="A1" t="s"><v>0</v></c>'), texts=None)) == "damaged_workbook"
+    parts = unpack(workbook(row('<c r="A1" s="0"><v>1</v></c>')))
     without = parts[RELATED].replace(b"relationships/styles", b"relationships/theme")
-    assert read(packed({**parts, RELATED: without})).rows == [[1]]
+    assert read(pack({**parts, RELATED: without})).rows == [[1]]
     assert (
-        cause(packed({**parts, RELATED: without, SHEET: parts[SHEET].replace(b's="0"', b's="1"')}))
+        find_cause(pack({**parts, RELATED: without, SHEET: parts[SHEET].replace(b's="0"', b's="1"')}))
         == "damaged_workbook"
     )
 
@@ -338,8 +338,8 @@ def test_a_workbook_without_shared_texts_or_styles() -> None:
      '<sheet name="A" id="rId1"/>', '<sheet name="A" r:id="rId1" state="gone"/>', '<sheet NAME="A" r:id="rId1"/>',
      '<sheet name="A" r:id="rId1"/><sheet name="A" r:id="rId1"/>', '<x:sheet xmlns:x="urn:x" name="A" r:id="rId1"/>'],
 )  # fmt: skip
-def test_sheets_that_are_listed_wrongly(sheets: str) -> None:
-    assert cause(workbook(sheets=sheets)) == "damaged_workbook"
+def test_a_wrong_list_of_sheets_is_damage(sheets: str) -> None:
+    assert find_cause(workbook(sheets=sheets)) == "damaged_workbook"
 
 
 @pytest.mark.parametrize(
@@ -350,12 +350,12 @@ def test_sheets_that_are_listed_wrongly(sheets: str) -> None:
      f'<Relationship Id="rId1" Type="{OFFICE_KIND}/worksheet" Target="worksheets/sheet1.xml" TargetMode="internal"/>',
      f'<Relationship ID="rId1" Type="{OFFICE_KIND}/worksheet" Target="worksheets/sheet1.xml"/>'],
 )  # fmt: skip
-def test_relationships_that_are_damaged(related: str) -> None:
+def test_damaged_relationships_are_refused(related: str) -> None:
     part = f'<Relationships xmlns="{PACKAGE}">{related}</Relationships>'
-    assert cause(workbook(changes={RELATED: part})) == "damaged_workbook"
+    assert find_cause(workbook(changes={RELATED: part})) == "damaged_workbook"
 
 
 def test_a_workbook_of_charts_only_is_empty() -> None:
     related = '<Relationship Id="rId1" Type="urn:x/worksheet" Target="a.xml"/>'
     part = f'<Relationships xmlns="{PACKAGE}">{related}</Relationships>'
-    assert cause(workbook(changes={RELATED: part})) == "empty_file"
+    assert find_cause(workbook(changes={RELATED: part})) == "empty_file"

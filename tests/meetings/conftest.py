@@ -1,4 +1,4 @@
-"""Kotabaru with its agencies and a plan, its secretariat, and a clock that stands."""
+"""Kotabaru with its agencies and a plan, its secretariat, and a fixed clock."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ from tests.plans.world import furnish, put_plan
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The instant of every request, from now on; 2 May 2025 unless a test says otherwise."""
+    """The instant of every request: 2 May 2025 until a test changes it."""
     clock = Clock()
     monkeypatch.setattr("app.kit.http.unit_of_work.datetime", clock)
     return clock
@@ -21,7 +21,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def connect(connect: ConnectAs) -> ConnectAs:
-    """Callers whose tokens are good at every instant of the clock."""
+    """Callers whose tokens are valid at every instant of the clock."""
     return partial(connect, days=EVER)
 
 

@@ -1,4 +1,4 @@
-"""Joint commitments: what they refer to, who may write them, what becomes of them when others change."""
+"""Joint commitments: their references, the rights to write them, and changes of agencies and lines."""
 
 from collections.abc import Callable
 from typing import Any
@@ -71,7 +71,7 @@ def test_a_commitment_is_created_and_replaced(secretariat: TestClient) -> None:
         ({"state": "done"}, [("/state", "unknown_field")]),
     ],
 )
-def test_what_is_not_there_is_named(
+def test_unknown_references_are_named(
     secretariat: TestClient, change: dict[str, Any], errors: list[tuple[str, str]]
 ) -> None:
     put(secretariat, "A-1")
@@ -81,7 +81,7 @@ def test_what_is_not_there_is_named(
 
 
 @pytest.mark.both_engines
-def test_a_line_that_is_not_there_names_the_nearest(secretariat: TestClient) -> None:
+def test_an_unknown_line_suggests_the_nearest(secretariat: TestClient) -> None:
     put(secretariat, "A-1")
     wrong = secretariat.put(K1, json={**COMMITMENT, "linked_actions": [{"plan": PLAN, "action": "A-10"}]})
     assert wrong.json()["errors"][0]["nearest"] == ["A-1"]
@@ -99,9 +99,9 @@ def test_a_province_links_lines_of_its_regencies_that_it_sees(
     linked = {**COMMITMENT, "linked_actions": [A1]}
     assert refused(alone.put(of_province, json=linked)) == [("/linked_actions/0/action", "unknown_reference")]
     assert both.put(of_province, json=linked).status_code == 201
-    # Whoever does not see the line may go on writing what another linked.
+    # A caller who does not see the line may keep a link that another made.
     assert alone.patch(of_province, json={"due": "2025-08-01"}, headers=ANY).json()["linked_actions"] == [A1]
-    # A regency does not link lines of elsewhere, not even those that it sees.
+    # A regency does not link lines of another region, even visible ones.
     wide = connect(("secretariat", "63.03"), ("reviewer", "63"))
     assert wide.put(f"/v1/regions/63.03/agencies/{SOCIAL}", json=agency).status_code == 201
     assert refused(wide.put("/v1/regions/63.03/commitments/K-1", json=linked)) == [
@@ -110,14 +110,14 @@ def test_a_province_links_lines_of_its_regencies_that_it_sees(
 
 
 @pytest.mark.both_engines
-def test_a_linked_line_cannot_vanish(secretariat: TestClient) -> None:
+def test_a_linked_line_cannot_be_deleted(secretariat: TestClient) -> None:
     put(secretariat, "A-1")
     assert "delete" in secretariat.get(f"{AT}/actions/A-1").json()["allowed"]
     commit(secretariat, "K-1", linked_actions=[A1])
     assert "delete" not in secretariat.get(f"{AT}/actions/A-1").json()["allowed"]
-    kept = secretariat.delete(f"{AT}/actions/A-1", headers=ANY)
-    assert (kept.status_code, kept.json()["code"]) == (409, "action_in_use")
-    assert "komitmen bersama" in kept.json()["detail"]
+    refused = secretariat.delete(f"{AT}/actions/A-1", headers=ANY)
+    assert (refused.status_code, refused.json()["code"]) == (409, "action_in_use")
+    assert "komitmen bersama" in refused.json()["detail"]
     put(secretariat, "A-1", title="Lain")  # rewriting the line keeps the link
     assert secretariat.get(K1).json()["linked_actions"] == [A1]
     secretariat.patch(K1, json={"linked_actions": []}, headers=ANY)
@@ -129,10 +129,10 @@ def test_links_keep_their_order(secretariat: TestClient) -> None:
     put(secretariat, "A-2", base=LEAN)
     put(secretariat, "A-1")
     put(secretariat, "B-1", plan="63.02-2027", base=LEAN)
-    wanted = [{"plan": "63.02-2027", "action": "B-1"}, {"plan": PLAN, "action": "A-2"}, A1]
-    assert commit(secretariat, "K-1", linked_actions=wanted)["linked_actions"] == wanted
-    turned = secretariat.patch(K1, json={"linked_actions": wanted[::-1]}, headers=ANY).json()
-    assert turned["linked_actions"] == wanted[::-1]
+    links = [{"plan": "63.02-2027", "action": "B-1"}, {"plan": PLAN, "action": "A-2"}, A1]
+    assert commit(secretariat, "K-1", linked_actions=links)["linked_actions"] == links
+    turned = secretariat.patch(K1, json={"linked_actions": links[::-1]}, headers=ANY).json()
+    assert turned["linked_actions"] == links[::-1]
 
 
 ROLES: dict[str, tuple[Any, list[int]]] = {
@@ -148,36 +148,40 @@ ROLES: dict[str, tuple[Any, list[int]]] = {
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_who_writes_meetings_and_commitments(secretariat: TestClient, connect: Connect, role: str) -> None:
+def test_these_roles_write_meetings_and_commitments(
+    secretariat: TestClient, connect: Connect, role: str
+) -> None:
     put_meeting(secretariat, "R-1")
     commit(secretariat, "K-1")
     grant, expected = ROLES[role]
-    who = connect(grant)
+    client = connect(grant)
     new_meeting, new_commitment = f"{HOME}/meetings/R-2", f"{HOME}/commitments/K-2"
     meeting = {"date": "2025-04-01", "title": "Rakor II"}
     done = [
-        who.put(new_meeting, json=meeting),
-        who.patch(f"{HOME}/meetings/R-1", json={"note": "x"}, headers=ANY),
-        who.put(new_commitment, json=COMMITMENT),
-        who.patch(K1, json={"text": "x"}, headers=ANY),
-        who.delete(K1, headers=ANY),
-        who.delete(f"{HOME}/meetings/R-1", headers=ANY),
+        client.put(new_meeting, json=meeting),
+        client.patch(f"{HOME}/meetings/R-1", json={"note": "x"}, headers=ANY),
+        client.put(new_commitment, json=COMMITMENT),
+        client.patch(K1, json={"text": "x"}, headers=ANY),
+        client.delete(K1, headers=ANY),
+        client.delete(f"{HOME}/meetings/R-1", headers=ANY),
     ]
-    assert [one.status_code for one in done] == expected
+    assert [reply.status_code for reply in done] == expected
 
 
-def test_a_merged_agency_hands_its_commitments_on(secretariat: TestClient, connect: Connect) -> None:
+def test_a_successor_takes_the_commitments_of_a_merged_agency(
+    secretariat: TestClient, connect: Connect
+) -> None:
     commit(secretariat, "K-1", supporting_agencies=[PARTNER, HEALTH])
     commit(secretariat, "K-2", responsible_agency=WORKS, supporting_agencies=[SOCIAL, HEALTH])
     commit(secretariat, "K-3", responsible_agency=HEALTH, supporting_agencies=[SOCIAL])
     commit(secretariat, "K-4", responsible_agency=WORKS)
     agency = f"{HOME}/agencies/{SOCIAL}"
-    kept = secretariat.delete(agency, headers=ANY).json()
-    assert "komitmen yang menjadi tanggung jawabnya (1), komitmen yang didukungnya (2)" in kept["detail"]
+    refused = secretariat.delete(agency, headers=ANY).json()
+    assert "komitmen yang menjadi tanggung jawabnya (1), komitmen yang didukungnya (2)" in refused["detail"]
     operator = connect(("operator", "63.02", SOCIAL))
     assert secretariat.post(f"{agency}/merge", json={"into": HEALTH}, headers=ANY).status_code == 200
-    found = secretariat.get(f"{HOME}/commitments?sort=code").json()["items"]
-    assert [(one["responsible_agency"], one["supporting_agencies"], one["version"]) for one in found] == [
+    items = secretariat.get(f"{HOME}/commitments?sort=code").json()["items"]
+    assert [(item["responsible_agency"], item["supporting_agencies"], item["version"]) for item in items] == [
         (HEALTH, [PARTNER], 2),
         (WORKS, [HEALTH], 2),
         (HEALTH, [], 2),
@@ -188,13 +192,13 @@ def test_a_merged_agency_hands_its_commitments_on(secretariat: TestClient, conne
         "commitment.changed",
         {"responsible_agency": [SOCIAL, HEALTH], "supporting_agencies": [[PARTNER, HEALTH], [PARTNER]]},
     )
-    step(operator, "start")  # its operators went over with it
+    step(operator, "start")  # the operators of the merged agency act for its successor
 
 
 def test_a_merger_costs_as_many_statements_for_ten_commitments_as_for_one(
     secretariat: TestClient, database: OneTransaction
 ) -> None:
-    def statements() -> int:
+    def count_statements() -> int:
         database.statements.clear()
         merge = f"{HOME}/agencies/{SOCIAL}/merge?dry_run=true"
         assert secretariat.post(merge, json={"into": HEALTH}, headers=ANY).status_code == 200
@@ -202,14 +206,14 @@ def test_a_merger_costs_as_many_statements_for_ten_commitments_as_for_one(
 
     commit(secretariat, "K-1")
     put_meeting(secretariat, "R-1")
-    one = statements()
+    for_one = count_statements()
     for n in range(2, 11):
         commit(secretariat, f"K-{n}")
         put_meeting(secretariat, f"R-{n}")
-    assert statements() == one
+    assert count_statements() == for_one
 
 
-def test_a_retired_agency_keeps_what_it_promised(secretariat: TestClient) -> None:
+def test_a_retired_agency_keeps_its_commitments(secretariat: TestClient) -> None:
     commit(secretariat, "K-1")
     assert secretariat.post(f"{HOME}/agencies/{SOCIAL}/retire", headers=ANY).status_code == 200
     assert secretariat.patch(K1, json={"due": "2025-09-30"}, headers=ANY).status_code == 200
@@ -233,8 +237,8 @@ def test_history_and_feed(secretariat: TestClient) -> None:
     secretariat.delete(K1, headers=ANY)
     verbs = ["created", "started", "noted", "cancelled", "reopened", "completed", "reopened", "deleted"]
     history = secretariat.get(f"{K1}/history").json()["items"]
-    assert [one["kind"] for one in history] == [f"commitment.{verb}" for verb in verbs]
-    assert [one["version"] for one in history] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [entry["kind"] for entry in history] == [f"commitment.{verb}" for verb in verbs]
+    assert [entry["version"] for entry in history] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert history[1]["changes"] == {
         "state": ["open", "in_progress"],
         "follow_up": [
@@ -248,13 +252,15 @@ def test_history_and_feed(secretariat: TestClient) -> None:
     }
     assert set(history[2]["changes"]) == {"follow_up"}
     fed = told(follow(secretariat, cursor, kind="commitment"))
-    assert [kind for kind, subject in fed if subject == "commitments/K-1"] == [one["kind"] for one in history]
+    assert [kind for kind, subject in fed if subject == "commitments/K-1"] == [
+        entry["kind"] for entry in history
+    ]
     assert secretariat.get(f"{K1}/history", params={"kind": "commitment.started"}).json()["items"] == [
         history[1]
     ]
 
 
-def test_a_note_leaves_the_lists_of_agencies_as_they_are(secretariat: TestClient) -> None:
+def test_a_note_leaves_the_lists_of_agencies_unchanged(secretariat: TestClient) -> None:
     commit(secretariat, "K-1")
     summary = f"{AT}/summary?period=2026-Q1"
     tag = secretariat.get(summary).headers["ETag"]

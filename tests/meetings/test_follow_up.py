@@ -1,4 +1,4 @@
-"""Following commitments up: every role in every state with every step."""
+"""Follow-up of commitments: every role in every state with every step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,21 +7,21 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.database import OneTransaction
-from tests.meetings.world import K1, SAID, Clock, commit, step
+from tests.meetings.world import K1, NOTE, Clock, commit, step
 from tests.plans.world import ANY, HEALTH, SOCIAL, refused
 
 pytestmark = pytest.mark.one_engine
 
 Connect = Callable[..., TestClient]
 
-#: State → the step by which a new commitment gets there.
+# State → the step by which a new commitment reaches it.
 REACHED: dict[str, str | None] = {
     "open": None,
     "in_progress": "start",
     "done": "complete",
     "cancelled": "cancel",
 }
-#: Step → from where it leads where.
+# Step → its transitions.
 LEADS: dict[str, dict[str, str]] = {
     "start": {"open": "in_progress"},
     "complete": {"open": "done", "in_progress": "done"},
@@ -30,7 +30,7 @@ LEADS: dict[str, dict[str, str]] = {
     "follow-ups": {state: state for state in REACHED},
 }
 OWN = ["follow-ups", "start", "complete"]
-#: Caller → the steps that are its; None: it sees nothing.
+# Caller → its steps; None: it sees nothing.
 MAY: dict[str, tuple[tuple[Any, ...], list[str] | None]] = {
     "secretariat": ((("secretariat", "63.02"),), list(LEADS)),
     "administrator": ((("administrator", "0"),), list(LEADS)),
@@ -45,7 +45,7 @@ MAY: dict[str, tuple[tuple[Any, ...], list[str] | None]] = {
 }
 
 
-def expected(caller: str, state: str, verb: str) -> int:
+def find_expected(caller: str, state: str, verb: str) -> int:
     mine = MAY[caller][1]
     if mine is None:
         return 404
@@ -63,15 +63,15 @@ def test_every_step_of_every_caller_in_every_state(
     commit(secretariat, "K-1")
     if verb := REACHED[state]:
         step(secretariat, verb)
-    who = connect(*MAY[caller][0])
+    client = connect(*MAY[caller][0])
     version = secretariat.get(K1).json()["version"]
     for verb, leads in LEADS.items():
-        reply = who.post(f"{K1}/{verb}?dry_run=true", json=SAID, headers=ANY)
-        assert reply.status_code == expected(caller, state, verb), (verb, reply.text)
+        reply = client.post(f"{K1}/{verb}?dry_run=true", json=NOTE, headers=ANY)
+        assert reply.status_code == find_expected(caller, state, verb), (verb, reply.text)
         if reply.status_code == 200:
             assert reply.json()["state"] == leads.get(state, state)
             assert reply.json()["version"] == version + (state in leads)
-    read = who.get(K1)
+    read = client.get(K1)
     if MAY[caller][1] is None:
         assert read.status_code == 404
         return
@@ -82,7 +82,7 @@ def test_every_step_of_every_caller_in_every_state(
     assert secretariat.get(K1).json()["version"] == version
 
 
-def test_each_step_is_kept_with_instant_and_author(
+def test_each_step_records_instant_and_author(
     secretariat: TestClient, connect: Connect, clock: Clock
 ) -> None:
     commit(secretariat, "K-1")
@@ -94,12 +94,12 @@ def test_each_step_is_kept_with_instant_and_author(
     clock.at = "2025-06-20T01:02:03.123456+00:00"
     done = step(secretariat, "complete", note="Selesai")
     entries = done["follow_ups"]
-    assert [(one["state"], one["note"], one["evidence_url"]) for one in entries] == [
+    assert [(entry["state"], entry["note"], entry["evidence_url"]) for entry in entries] == [
         ("in_progress", "Sudah diserahkan", None),
         ("in_progress", "Separuh selesai", "https://berkas.example/1.pdf"),
         ("done", "Selesai", None),
     ]
-    assert [one["at"] for one in entries] == [
+    assert [entry["at"] for entry in entries] == [
         "2025-05-20T01:02:03.123456+00:00",
         "2025-05-21T01:02:03.000005+00:00",
         "2025-06-20T01:02:03.123456+00:00",
@@ -115,13 +115,13 @@ def test_a_refused_step_names_the_state_and_what_is_allowed(
     commit(secretariat, "K-1")
     step(secretariat, "complete")
     english = {**ANY, "Accept-Language": "en"}
-    refusal = secretariat.post(f"{K1}/start", json=SAID, headers=english)
+    refusal = secretariat.post(f"{K1}/start", json=NOTE, headers=english)
     assert (refusal.status_code, refusal.json()["code"]) == (409, "commitment_state")
     assert refusal.json()["detail"] == (
         "Commitment “K-1” is done and cannot be started now. What you can do: add a note, reopen."
     )
     operator = connect(("operator", "63.02", SOCIAL))
-    assert "can do: add a note." in operator.post(f"{K1}/start", json=SAID, headers=english).json()["detail"]
+    assert "can do: add a note." in operator.post(f"{K1}/start", json=NOTE, headers=english).json()["detail"]
     for refusal in (
         secretariat.patch(K1, json={"text": "x"}, headers=english),
         secretariat.delete(K1, headers=english),
@@ -135,7 +135,7 @@ def test_a_refused_step_names_the_state_and_what_is_allowed(
 
 def test_a_repeated_step_writes_nothing(secretariat: TestClient, database: OneTransaction) -> None:
     commit(secretariat, "K-1")
-    first = secretariat.post(f"{K1}/complete", json=SAID, headers=ANY)
+    first = secretariat.post(f"{K1}/complete", json=NOTE, headers=ANY)
     again = secretariat.post(f"{K1}/complete", json={"note": "Sekali lagi"}, headers=ANY)
     assert (again.status_code, again.content, again.headers["ETag"]) == (
         200,
@@ -147,24 +147,24 @@ def test_a_repeated_step_writes_nothing(secretariat: TestClient, database: OneTr
 
 def test_a_step_needs_its_condition_and_its_note(secretariat: TestClient) -> None:
     commit(secretariat, "K-1")
-    assert secretariat.post(f"{K1}/start", json=SAID).status_code == 428
-    assert secretariat.post(f"{K1}/start", json=SAID, headers={"If-Match": '"9"'}).status_code == 412
+    assert secretariat.post(f"{K1}/start", json=NOTE).status_code == 428
+    assert secretariat.post(f"{K1}/start", json=NOTE, headers={"If-Match": '"9"'}).status_code == 412
     assert refused(secretariat.post(f"{K1}/start", json={}, headers=ANY)) == [("/note", "missing")]
     assert refused(secretariat.post(f"{K1}/start", json={"note": " "}, headers=ANY)) == [
         ("/note", "wrong_length")
     ]
-    bad = secretariat.post(f"{K1}/complete", json={**SAID, "evidence_url": "ftp://x"}, headers=ANY)
+    bad = secretariat.post(f"{K1}/complete", json={**NOTE, "evidence_url": "ftp://x"}, headers=ANY)
     assert refused(bad) == [("/evidence_url", "wrong_pattern")]
     assert (
-        secretariat.post("/v1/regions/63.02/commitments/K-9/start", json=SAID, headers=ANY).status_code == 404
+        secretariat.post("/v1/regions/63.02/commitments/K-9/start", json=NOTE, headers=ANY).status_code == 404
     )
 
 
 def test_a_retried_note_is_one_entry(secretariat: TestClient) -> None:
     commit(secretariat, "K-1")
     headers = {**ANY, "Idempotency-Key": "note-1"}
-    first = secretariat.post(f"{K1}/follow-ups", json=SAID, headers=headers)
-    again = secretariat.post(f"{K1}/follow-ups", json=SAID, headers=headers)
+    first = secretariat.post(f"{K1}/follow-ups", json=NOTE, headers=headers)
+    again = secretariat.post(f"{K1}/follow-ups", json=NOTE, headers=headers)
     assert (again.content, again.headers["Idempotency-Replayed"]) == (first.content, "true")
     assert len(secretariat.get(K1).json()["follow_ups"]) == 1
     step(secretariat, "follow-ups")

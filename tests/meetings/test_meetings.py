@@ -1,4 +1,4 @@
-"""Coordination meetings: planned, held, found again, kept while something was promised there."""
+"""Coordination meetings: planned, held, listed, and protected while a commitment refers to them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from tests.changes.feed import follow, now, told
 from tests.database import OneTransaction
-from tests.meetings.world import HOME, MEETING, R1, Clock, codes, commit, put_meeting
+from tests.meetings.world import HOME, MEETING, R1, Clock, commit, list_codes, put_meeting
 from tests.pages import walk
 from tests.plans.world import ANY, HEALTH, SOCIAL, WORKS, refused
 
@@ -40,17 +40,15 @@ def test_a_meeting_is_planned_held_and_read_back(secretariat: TestClient, clock:
         "updated_at": "2025-05-02T03:00:00.123456+00:00",
         "allowed": ["edit", "delete"],
     }
-    held = secretariat.patch(R1, json={"agencies_present": [HEALTH, SOCIAL]}, headers={"If-Match": '"1"'})
-    assert (held.json()["state"], held.json()["version"]) == ("held", 2)
-    assert held.json()["agencies_present"] == [HEALTH, SOCIAL]
+    changed = secretariat.patch(R1, json={"agencies_present": [HEALTH, SOCIAL]}, headers={"If-Match": '"1"'})
+    assert (changed.json()["state"], changed.json()["version"]) == ("held", 2)
+    assert changed.json()["agencies_present"] == [HEALTH, SOCIAL]
     assert secretariat.put(R1, json=whole, headers={"If-Match": '"1"'}).status_code == 412
     again = secretariat.put(R1, json={**whole, "agencies_present": [HEALTH, SOCIAL]}, headers=ANY)
     assert (again.status_code, again.json()["version"]) == (200, 2)
 
 
-def test_a_day_makes_of_a_planned_meeting_a_held_one_and_the_tag_follows(
-    secretariat: TestClient, clock: Clock
-) -> None:
+def test_a_planned_meeting_and_its_tag_change_with_the_day(secretariat: TestClient, clock: Clock) -> None:
     put_meeting(secretariat, "R-1", date="2025-05-03")
     clock.at = "2025-05-02T15:59:00+00:00"  # 23:59 in Kotabaru
     before, listed = secretariat.get(R1), secretariat.get(f"{HOME}/meetings")
@@ -81,7 +79,7 @@ def test_a_day_makes_of_a_planned_meeting_a_held_one_and_the_tag_follows(
         ({"title": " "}, "/title", "wrong_length"),
     ],
 )
-def test_what_cannot_be_stored_is_named(
+def test_invalid_values_are_named(
     secretariat: TestClient, change: dict[str, Any], pointer: str, code: str
 ) -> None:
     assert refused(secretariat.put(R1, json={**MEETING, **change})) == [(pointer, code)]
@@ -95,15 +93,15 @@ def test_an_unknown_agency_names_the_nearest_and_a_key_follows_its_pattern(secre
     assert (bad.status_code, bad.json()["errors"][0]["parameter"]) == (422, "key")
 
 
-def test_a_meeting_at_which_something_was_promised_stays(secretariat: TestClient) -> None:
+def test_a_meeting_with_commitments_cannot_be_deleted(secretariat: TestClient) -> None:
     put_meeting(secretariat, "R-1")
     commit(secretariat, "K-1", meeting="R-1")
     commit(secretariat, "K-2", meeting="R-1")
     read = secretariat.get(R1).json()
     assert (read["commitment_count"], read["allowed"]) == (2, ["edit"])
-    kept = secretariat.delete(R1, headers=ANY)
-    assert (kept.status_code, kept.json()["code"]) == (409, "meeting_in_use")
-    assert "K-1, K-2" in kept.json()["detail"]
+    refused = secretariat.delete(R1, headers=ANY)
+    assert (refused.status_code, refused.json()["code"]) == (409, "meeting_in_use")
+    assert "K-1, K-2" in refused.json()["detail"]
     for code in ("K-1", "K-2"):
         secretariat.patch(f"{HOME}/commitments/{code}", json={"meeting": None}, headers=ANY)
     assert secretariat.delete(R1, headers=ANY).status_code == 204
@@ -117,21 +115,21 @@ def test_lists_of_a_region_and_of_a_province(secretariat: TestClient, connect: C
     put_meeting(secretariat, "R-3", date="2026-01-01", agencies_present=[])
     put_meeting(other, "R-1", "63.03", date="2024-12-31", agencies_present=[])
     home = f"{HOME}/meetings"
-    assert codes(secretariat, home) == ["63.02/R-2", "63.02/R-1", "63.02/R-3"]
-    assert codes(secretariat, home, sort="-date", year=2025) == ["63.02/R-1", "63.02/R-2"]
-    assert codes(secretariat, home, agency=SOCIAL) == ["63.02/R-1"]
-    assert codes(secretariat, home, state="planned") == ["63.02/R-3"]
+    assert list_codes(secretariat, home) == ["63.02/R-2", "63.02/R-1", "63.02/R-3"]
+    assert list_codes(secretariat, home, sort="-date", year=2025) == ["63.02/R-1", "63.02/R-2"]
+    assert list_codes(secretariat, home, agency=SOCIAL) == ["63.02/R-1"]
+    assert list_codes(secretariat, home, state="planned") == ["63.02/R-3"]
     province = connect(("reader", "63"))
     everything = ["63.03/R-1", "63.02/R-2", "63.02/R-1", "63.02/R-3"]
-    assert codes(province, "/v1/meetings", region="63") == everything
-    assert codes(province, "/v1/meetings") == everything
-    assert codes(province, "/v1/meetings", region="63.03") == ["63.03/R-1"]
-    assert codes(province, "/v1/meetings", region="63", state="held") == ["63.02/R-2", "63.02/R-1"]
-    assert codes(secretariat, "/v1/meetings", region="63") == everything[1:]
+    assert list_codes(province, "/v1/meetings", region="63") == everything
+    assert list_codes(province, "/v1/meetings") == everything
+    assert list_codes(province, "/v1/meetings", region="63.03") == ["63.03/R-1"]
+    assert list_codes(province, "/v1/meetings", region="63", state="held") == ["63.02/R-2", "63.02/R-1"]
+    assert list_codes(secretariat, "/v1/meetings", region="63") == everything[1:]
     for sort in ("date", "-date", "code", "-code"):
         paged = walk(province, f"/v1/meetings?limit=1&sort={sort}")
-        found = [f"{one['region_code']}/{one['code']}" for one in paged]
-        assert found == codes(province, "/v1/meetings", sort=sort)
+        order = [f"{item['region_code']}/{item['code']}" for item in paged]
+        assert order == list_codes(province, "/v1/meetings", sort=sort)
     assert other.get(home).status_code == 404
     assert connect().get("/v1/meetings").json()["items"] == []
 
@@ -144,13 +142,13 @@ def test_history_and_feed(secretariat: TestClient, clock: Clock) -> None:
     secretariat.delete(R1, headers=ANY)
     kinds = ["meeting.created", "meeting.changed", "meeting.deleted"]
     history = secretariat.get(f"{R1}/history").json()["items"]
-    assert [one["kind"] for one in history] == kinds
+    assert [entry["kind"] for entry in history] == kinds
     assert history[1]["changes"] == {"agencies_present": [[SOCIAL, HEALTH], [SOCIAL]]}
-    assert [one["sequence"] for one in history] == [1, 2, 3]
+    assert [entry["sequence"] for entry in history] == [1, 2, 3]
     assert told(follow(secretariat, cursor)) == [(kind, "meetings/R-1") for kind in kinds]
 
 
-def test_a_trial_keeps_nothing(secretariat: TestClient, database: OneTransaction) -> None:
+def test_a_dry_run_keeps_nothing(secretariat: TestClient, database: OneTransaction) -> None:
     trial = secretariat.put(f"{R1}?dry_run=true", json=MEETING)
     assert (trial.status_code, trial.json()["code"]) == (201, "R-1")
     assert secretariat.get(R1).status_code == 404
@@ -159,21 +157,21 @@ def test_a_trial_keeps_nothing(secretariat: TestClient, database: OneTransaction
     assert secretariat.get(R1).status_code == 200
 
 
-def test_a_merged_agency_attended_as_its_successor(secretariat: TestClient) -> None:
+def test_meetings_of_a_merged_agency_name_its_successor(secretariat: TestClient) -> None:
     put_meeting(secretariat, "R-1", agencies_present=[WORKS, SOCIAL, HEALTH])
     put_meeting(secretariat, "R-2", agencies_present=[SOCIAL])
     put_meeting(secretariat, "R-3", agencies_present=[HEALTH])
     agency = f"{HOME}/agencies/{SOCIAL}"
-    kept = secretariat.delete(agency, headers=ANY)
-    assert (kept.status_code, "rapat yang dihadirinya (2)" in kept.json()["detail"]) == (409, True)
+    refused = secretariat.delete(agency, headers=ANY)
+    assert (refused.status_code, "rapat yang dihadirinya (2)" in refused.json()["detail"]) == (409, True)
     assert secretariat.post(f"{agency}/merge", json={"into": HEALTH}, headers=ANY).status_code == 200
-    found = {one["code"]: one for one in secretariat.get(f"{HOME}/meetings").json()["items"]}
-    assert {code: one["agencies_present"] for code, one in found.items()} == {
+    meetings = {meeting["code"]: meeting for meeting in secretariat.get(f"{HOME}/meetings").json()["items"]}
+    assert {code: meeting["agencies_present"] for code, meeting in meetings.items()} == {
         "R-1": [WORKS, HEALTH],
         "R-2": [HEALTH],
         "R-3": [HEALTH],
     }
-    assert [found[code]["version"] for code in ("R-1", "R-2", "R-3")] == [2, 2, 1]
+    assert [meetings[code]["version"] for code in ("R-1", "R-2", "R-3")] == [2, 2, 1]
     last = secretariat.get(f"{R1}/history?sort=-sequence").json()["items"][0]
     assert last["changes"] == {"agencies_present": [[WORKS, SOCIAL, HEALTH], [WORKS, HEALTH]]}
     assert SOCIAL in last["reason"]

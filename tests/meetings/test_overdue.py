@@ -1,4 +1,4 @@
-"""What is overdue, judged in the zone of each region, listed for a province and for the nation."""
+"""Overdue commitments by the time zone of each region, listed for a province and for the nation."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from app.kit.database.engine import get_table
 from app.reference.models import RegionRow, Timezone
 from tests.database import OneTransaction
-from tests.meetings.world import Clock, codes, commit, put_meeting, step
+from tests.meetings.world import Clock, commit, list_codes, put_meeting, step
 from tests.pages import walk
 from tests.plans.world import HEALTH, PARTNER, PLAN, SOCIAL, furnish, put
 
@@ -23,7 +23,7 @@ PATH = "/v1/commitments"
 def nation(
     secretariat: TestClient, connect: Connect, database: OneTransaction
 ) -> tuple[TestClient, Callable[..., None]]:
-    """A reader of everything, and a way to commit something in regions of three zones."""
+    """A reader of everything, and a function that adds a commitment in regions of three zones."""
     region = get_table(RegionRow)
     moved = sa.update(region).where(region.c.code == EAST).values(timezone=Timezone.wit)
     database.connection.execute(moved)
@@ -51,12 +51,15 @@ def test_midnight_comes_to_the_east_first(
         ("2025-06-30T17:00:00", [WEST, MIDDLE, EAST]),
     ):
         clock.at = f"{at}+00:00"
-        assert codes(reader, PATH, overdue="true") == [f"{region}/K-1" for region in late], at
+        assert list_codes(reader, PATH, overdue="true") == [f"{region}/K-1" for region in late], at
         on_time = [f"{region}/K-1" for region in (WEST, MIDDLE, EAST) if region not in late]
-        assert codes(reader, PATH, overdue="false") == on_time, at
+        assert list_codes(reader, PATH, overdue="false") == on_time, at
         for region in (WEST, MIDDLE, EAST):
-            one = reader.get(f"/v1/regions/{region}/commitments/K-1").json()
-            assert (one["overdue"], one["days_overdue"]) == ((region in late), int(region in late)), at
+            commitment = reader.get(f"/v1/regions/{region}/commitments/K-1").json()
+            assert (commitment["overdue"], commitment["days_overdue"]) == (
+                (region in late),
+                int(region in late),
+            ), at
 
 
 def test_days_are_counted_over_months_and_years(secretariat: TestClient, clock: Clock) -> None:
@@ -68,9 +71,9 @@ def test_days_are_counted_over_months_and_years(secretariat: TestClient, clock: 
 
 def test_the_tag_follows_the_day(secretariat: TestClient, clock: Clock) -> None:
     commit(secretariat, "K-1", due="2025-06-30")
-    one = "/v1/regions/63.02/commitments/K-1"
+    single = "/v1/regions/63.02/commitments/K-1"
     clock.at = "2025-06-30T01:00:00+00:00"
-    tags = {path: secretariat.get(path).headers["ETag"] for path in (one, PATH, f"{PATH}?overdue=true")}
+    tags = {path: secretariat.get(path).headers["ETag"] for path in (single, PATH, f"{PATH}?overdue=true")}
     clock.at = "2025-06-30T15:59:00+00:00"
     for path, tag in tags.items():
         assert secretariat.get(path, headers={"If-None-Match": tag}).status_code == 304
@@ -82,12 +85,12 @@ def test_the_tag_follows_the_day(secretariat: TestClient, clock: Clock) -> None:
             tags[path] = reply.headers["ETag"]
 
 
-def test_what_is_closed_is_not_overdue(secretariat: TestClient, clock: Clock) -> None:
+def test_a_closed_commitment_is_not_overdue(secretariat: TestClient, clock: Clock) -> None:
     for code, verb in (("K-1", "complete"), ("K-2", "cancel"), ("K-3", "start"), ("K-4", "follow-ups")):
         commit(secretariat, code)
         step(secretariat, verb, f"/v1/regions/63.02/commitments/{code}")
     clock.at = "2025-07-10T00:00:00+00:00"
-    assert codes(secretariat, PATH, overdue="true") == ["63.02/K-3", "63.02/K-4"]
+    assert list_codes(secretariat, PATH, overdue="true") == ["63.02/K-3", "63.02/K-4"]
     step(secretariat, "reopen")
     assert secretariat.get(PATH, params={"sort": "code"}).json()["items"][0]["days_overdue"] == 10
 
@@ -101,19 +104,19 @@ def test_filters_and_order_of_a_province(
     promise(MIDDLE, "K-3", due="2025-09-01", responsible_agency=PARTNER)
     promise(EAST, "K-1", due="2025-04-30")
     promise(EAST, "K-9", due="2025-03-01")
-    assert codes(reader, PATH, region="63") == ["63.02/K-2", "63.02/K-1", "63.02/K-3"]
-    assert codes(reader, PATH, region="63", overdue="true") == ["63.02/K-2", "63.02/K-1"]
-    assert codes(reader, PATH, region="63", agency=SOCIAL) == ["63.02/K-2", "63.02/K-1"]
-    assert codes(reader, PATH, region="63", due_before="2025-04-30") == ["63.02/K-2"]
-    assert codes(reader, PATH, state="done") == []
+    assert list_codes(reader, PATH, region="63") == ["63.02/K-2", "63.02/K-1", "63.02/K-3"]
+    assert list_codes(reader, PATH, region="63", overdue="true") == ["63.02/K-2", "63.02/K-1"]
+    assert list_codes(reader, PATH, region="63", agency=SOCIAL) == ["63.02/K-2", "63.02/K-1"]
+    assert list_codes(reader, PATH, region="63", due_before="2025-04-30") == ["63.02/K-2"]
+    assert list_codes(reader, PATH, state="done") == []
     every = ["73.22/K-9", "63.02/K-2", "63.02/K-1", "73.22/K-1", "63.02/K-3"]
-    assert codes(reader, PATH) == every
-    assert codes(reader, PATH, sort="-due") == every[::-1]
+    assert list_codes(reader, PATH) == every
+    assert list_codes(reader, PATH, sort="-due") == every[::-1]
     assert reader.get(PATH, params={"count": "exact", "limit": 1, "overdue": "true"}).json()["count"] == 4
     for sort in ("due", "-due", "code", "-code"):
         paged = walk(reader, f"{PATH}?limit=2&sort={sort}")
-        found = [f"{one['region_code']}/{one['code']}" for one in paged]
-        assert found == codes(reader, PATH, sort=sort)
+        order = [f"{item['region_code']}/{item['code']}" for item in paged]
+        assert order == list_codes(reader, PATH, sort=sort)
     for wrong in ({"overdue": "maybe"}, {"due_before": "soon"}, {"state": "late"}, {"region": "x"}):
         assert reader.get(PATH, params=wrong).status_code == 400, wrong
 
@@ -123,8 +126,8 @@ def test_a_list_of_a_region_and_of_a_meeting(secretariat: TestClient, connect: C
     commit(secretariat, "K-1", meeting="R-1")
     commit(secretariat, "K-2")
     home = "/v1/regions/63.02/commitments"
-    assert codes(secretariat, home) == ["63.02/K-1", "63.02/K-2"]
-    assert codes(secretariat, home, meeting="R-1") == ["63.02/K-1"]
+    assert list_codes(secretariat, home) == ["63.02/K-1", "63.02/K-2"]
+    assert list_codes(secretariat, home, meeting="R-1") == ["63.02/K-1"]
     assert connect(("secretariat", "63.03")).get(home).status_code == 404
     assert connect(("secretariat", "63.03")).get(PATH).json()["items"] == []
 
@@ -132,7 +135,7 @@ def test_a_list_of_a_region_and_of_a_meeting(secretariat: TestClient, connect: C
 def test_a_hundred_commitments_cost_as_many_statements_as_one(
     secretariat: TestClient, database: OneTransaction
 ) -> None:
-    def statements() -> int:
+    def count_statements() -> int:
         database.statements.clear()
         assert secretariat.get(f"{PATH}?limit=500").status_code == 200
         return len(database.statements)
@@ -140,10 +143,10 @@ def test_a_hundred_commitments_cost_as_many_statements_as_one(
     put(secretariat, "A-1")
     rich = {"supporting_agencies": [HEALTH], "linked_actions": [{"plan": PLAN, "action": "A-1"}]}
     commit(secretariat, "K-1", **rich)
-    one = statements()
+    for_one = count_statements()
     for n in range(2, 101):
         commit(secretariat, f"K-{n}", **rich)
     step(secretariat, "start")
     step(secretariat, "follow-ups")
-    assert statements() == one
+    assert count_statements() == for_one
     assert len(secretariat.get(f"{PATH}?limit=500").json()["items"]) == 100

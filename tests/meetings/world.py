@@ -1,4 +1,4 @@
-"""What the tests of meetings and commitments share: how to send them, and a clock that stands."""
+"""Shared by the tests of meetings and commitments: requests and a fixed clock."""
 
 from datetime import datetime, tzinfo
 from typing import Any
@@ -17,13 +17,13 @@ COMMITMENT: dict[str, Any] = {
     "responsible_agency": SOCIAL,
     "due": "2025-06-30",
 }
-SAID = {"note": "Sudah diserahkan"}
+NOTE = {"note": "Sudah diserahkan"}
 EVER = 36_500
-"""Days for which a token is good, whatever the clock of a test says."""
+"""Days of a token's validity, enough for any clock of a test."""
 
 
 class Clock:
-    """Stands in for `datetime` where a request takes its instant."""
+    """A stand-in for `datetime` where a request takes its instant."""
 
     def __init__(self) -> None:
         self.at = "2025-05-02T03:00:00.123456+00:00"
@@ -45,13 +45,13 @@ def commit(client: TestClient, code: str, region: str = "63.02", **changes: Any)
 
 
 def step(client: TestClient, verb: str, at: str = K1, **options: Any) -> Any:
-    """A step that is taken, as the reply shows it."""
-    done = client.post(f"{at}/{verb}", json={**SAID, **options}, headers=ANY)
+    """Take a step and return the reply's body."""
+    done = client.post(f"{at}/{verb}", json={**NOTE, **options}, headers=ANY)
     assert done.status_code == 200, done.text
     return done.json()
 
 
-def codes(client: TestClient, path: str, **query: Any) -> list[str]:
+def list_codes(client: TestClient, path: str, **query: Any) -> list[str]:
     reply = client.get(path, params=query)
     assert reply.status_code == 200, reply.text
     return [f"{item['region_code']}/{item['code']}" for item in reply.json()["items"]]
