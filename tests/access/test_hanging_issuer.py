@@ -64,7 +64,7 @@ def hanging() -> Iterator[Hanging]:
             hanging.connection.close()
 
 
-def forged(address: str, number: int) -> str:
+def forge_token(address: str, number: int) -> str:
     claims = {"iss": address, "aud": AUDIENCE, "sub": "x", "iat": 1, "exp": 2**31}
     # The signature uses another algorithm than the header names; the service checks the key first.
     token = jwt.encode(claims, "x" * 32, algorithm="HS256", headers={"kid": f"forged-{number}"})
@@ -80,7 +80,7 @@ def test_a_hundred_forged_tokens_hold_no_thread(hanging: Hanging) -> None:
 
     def ask(number: int) -> None:
         with pytest.raises(IssuerUnreachable) as error:
-            hanging.issuer.verify_token(forged(hanging.address, number))
+            hanging.issuer.verify_token(forge_token(hanging.address, number))
         answers.append(error.value.headers["Retry-After"])
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(FORGED)]
@@ -99,7 +99,7 @@ def test_service_tokens_need_no_issuer(app: FastAPI, connect: ConnectAs, hanging
     try:
         office = connect(("reader", "63"))
         for number in range(FORGED // 10):
-            token = forged(hanging.address, number)
+            token = forge_token(hanging.address, number)
             reply = TestClient(app, headers={"Authorization": f"Bearer {token}"}).get("/v1/me")
             assert (reply.status_code, reply.json()["code"]) == (503, "issuer_unreachable")
             assert reply.headers["Retry-After"] == "1"
@@ -124,5 +124,5 @@ def test_a_failed_fetch_delays_the_next(hanging: Hanging) -> None:
     hanging.issuer._fetch = lambda: None  # type: ignore[method-assign]  # as after its time-out
     hanging.issuer.refresh_if_due()
     with pytest.raises(IssuerUnreachable) as error:
-        hanging.issuer.verify_token(forged(hanging.address, 0))
+        hanging.issuer.verify_token(forge_token(hanging.address, 0))
     assert error.value.headers == {"Retry-After": f"{FIRST_FETCH_PAUSE:.0f}"}

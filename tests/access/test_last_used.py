@@ -18,7 +18,7 @@ from tests.common import ConnectAs, token_for
 from tests.database import OneTransaction, own_database
 
 
-def used_at(client: TestClient) -> Any:
+def read_last_use(client: TestClient) -> Any:
     return client.get("/v1/me").json()["last_used_at"]
 
 
@@ -29,9 +29,9 @@ def test_a_use_is_noted_by_the_request_and_written_later(
     before = len(database.statements)
     client.get("/v1/me")
     assert len(database.statements) - before == 1
-    assert used_at(client) is None
+    assert read_last_use(client) is None
     app.state.last_uses.write(database)
-    first = used_at(client)
+    first = read_last_use(client)
     assert datetime.now(UTC) - datetime.fromisoformat(first) < timedelta(minutes=1)
     before = len(database.statements)
     app.state.last_uses.write(database)
@@ -51,7 +51,7 @@ def test_an_older_use_is_replaced_and_a_newer_one_stays(
         database.connection.execute(sa.update(tokens).where(newest).values(last_used_at=stored))
         client.get("/v1/me")
         app.state.last_uses.write(database)
-        assert (datetime.fromisoformat(used_at(client)) == stored) is stays
+        assert (datetime.fromisoformat(read_last_use(client)) == stored) is stays
 
 
 @pytest.mark.both_engines
@@ -85,9 +85,9 @@ def test_a_failed_write_fails_no_request_and_is_retried(
     client = connect(("reader", "63"))
     client.get("/v1/me")
     app.state.last_uses.write(Broken())
-    assert used_at(client) is None
+    assert read_last_use(client) is None
     app.state.last_uses.write(database)
-    assert used_at(client)
+    assert read_last_use(client)
 
 
 def test_a_stopping_service_writes_noted_uses() -> None:
@@ -96,6 +96,6 @@ def test_a_stopping_service_writes_noted_uses() -> None:
         app = create_app(Settings(_env_file=None, database_url=str(database.url)))
         headers = {"Authorization": f"Bearer {secret}"}
         with TestClient(app, headers=headers) as client:
-            assert used_at(client) is None
+            assert read_last_use(client) is None
         with database.read_session() as session:
             assert session.scalar(sa.select(sa.func.max(get_table(Token).c.last_used_at))) is not None

@@ -22,7 +22,7 @@ OFFICE = "203.0.113.7"
 
 
 @contextmanager
-def serving(app: FastAPI, settings: Settings) -> Iterator[str]:
+def serve(app: FastAPI, settings: Settings) -> Iterator[str]:
     """Serve the application as `rata serve` does, in a thread; yield its address."""
     server = uvicorn.Server(uvicorn.Config(app, **{**build_options(settings), "port": 0, "lifespan": "off"}))
     thread = threading.Thread(target=server.run)
@@ -63,7 +63,7 @@ def test_only_a_trusted_proxy_gives_the_address_of_the_caller(
     secret = token_for(committed, ("reader", "63"), networks=(f"{OFFICE}/32",))
     settings = Settings(_env_file=None, database_url=str(committed.url), trusted_proxies=proxies)
     headers = {"Authorization": f"Bearer {secret}", "X-Forwarded-For": forwarded}
-    with serving(create_app(settings, committed), settings) as address:
+    with serve(create_app(settings, committed), settings) as address:
         assert httpx.get(f"{address}/v1/me", headers=headers, timeout=60).status_code == status
 
 

@@ -35,11 +35,11 @@ def dashboard(provincial_administrator: TestClient) -> TestClient:
     return provincial_administrator
 
 
-def bearer(app: FastAPI, secret: str) -> TestClient:
+def connect_with(app: FastAPI, secret: str) -> TestClient:
     return TestClient(app, headers={"Authorization": f"Bearer {secret}"})
 
 
-def errors_of(reply: Any) -> dict[str, str]:
+def find_errors(reply: Any) -> dict[str, str]:
     assert reply.status_code == 422, reply.text
     return {error["pointer"]: error["code"] for error in reply.json()["errors"]}
 
@@ -48,7 +48,7 @@ def errors_of(reply: Any) -> dict[str, str]:
 def test_a_token_works_and_ends_at_once(dashboard: TestClient, app: FastAPI) -> None:
     made = dashboard.put(f"{AT_DASHBOARD}/tokens/dasbor-2026", json=READING)
     assert (made.status_code, made.headers["Cache-Control"]) == (201, "no-store")
-    service = bearer(app, made.json()["secret"])
+    service = connect_with(app, made.json()["secret"])
     assert service.get("/v1/me").json()["memberships"][0]["rights"] == ["read"]
     again = dashboard.get(f"{AT_DASHBOARD}/tokens/dasbor-2026")
     assert "secret" not in again.json()
@@ -76,7 +76,7 @@ def test_a_secret_is_only_in_the_reply_that_created_it(
     for name in sa.inspect(database.connection).get_table_names():
         rows = database.connection.execute(sa.text(f'SELECT * FROM "{name}"')).all()
         assert secret not in repr(rows), name
-    assert bearer(app, secret).get("/v1/me").status_code == 200
+    assert connect_with(app, secret).get("/v1/me").status_code == 200
 
 
 def test_the_limits_of_a_token_change_without_a_new_secret(dashboard: TestClient, app: FastAPI) -> None:
@@ -91,7 +91,7 @@ def test_the_limits_of_a_token_change_without_a_new_secret(dashboard: TestClient
         assert caller.get("/v1/me").status_code == status, client
     soon = (datetime.now(UTC) + timedelta(days=30)).isoformat()
     assert dashboard.put(address, json={**READING, "expires_at": soon}, headers=ANY).json()["version"] == 3
-    assert bearer(app, secret).get("/v1/me").json()["expires_at"][:10] == soon[:10]
+    assert connect_with(app, secret).get("/v1/me").json()["expires_at"][:10] == soon[:10]
     assert dashboard.put(address, json={**READING, "expires_at": soon}, headers=ANY).json()["version"] == 3
     listed = dashboard.get(f"{AT_DASHBOARD}/tokens").json()["items"]
     assert [token["name"] for token in listed] == ["dasbor-2026"]
@@ -114,7 +114,7 @@ def test_invalid_tokens_are_refused(
     dashboard: TestClient, body: dict[str, Any], expected: dict[str, str]
 ) -> None:
     reply = dashboard.put(f"{AT_DASHBOARD}/tokens/dasbor-2026", json={**READING, **body})
-    assert errors_of(reply) == expected
+    assert find_errors(reply) == expected
     assert dashboard.get(f"{AT_DASHBOARD}/tokens").json()["items"] == []
 
 
@@ -122,7 +122,7 @@ def test_an_administrator_cannot_give_a_scope_that_its_token_lacks(connect: Conn
     limited = connect(("administrator", "63"), scopes=(TokenScope.administer, TokenScope.read))
     assert limited.put(AT_DASHBOARD, json=READER).status_code == 201
     reply = limited.put(f"{AT_DASHBOARD}/tokens/t", json={"scopes": ["read", "write", "approve"]})
-    assert errors_of(reply) == {"/scopes/1": "scope_beyond_own", "/scopes/2": "scope_beyond_own"}
+    assert find_errors(reply) == {"/scopes/1": "scope_beyond_own", "/scopes/2": "scope_beyond_own"}
     assert limited.put(f"{AT_DASHBOARD}/tokens/t", json=READING).status_code == 201
     without = connect(("administrator", "63"), scopes=(TokenScope.read, TokenScope.write, TokenScope.approve))
     for method, path in (
@@ -153,13 +153,13 @@ def test_an_administrator_appoints_within_its_regions(
         ({**READER, "subject": "abc"}, {"/subject": "no_issuer"}),
     ):  # fmt: skip
         reply = provincial_administrator.put(AT_DASHBOARD, json=body)
-        errors = errors_of(reply)
+        errors = find_errors(reply)
         assert {pointer: errors.get(pointer) for pointer in expected} == expected, body
     assert provincial_administrator.get(AT_DASHBOARD).status_code == 404
     whole = {**READER, "region_code": "63", "memberships": [{"role": "chair", "region_code": "63.03"}]}
     assert provincial_administrator.put(AT_DASHBOARD, json=whole).status_code == 201
     moved = provincial_administrator.put(AT_DASHBOARD, json=READER, headers=ANY)
-    assert errors_of(moved)["/region_code"] == "home_stays"
+    assert find_errors(moved)["/region_code"] == "home_stays"
 
 
 def test_another_regions_administrator_sees_nothing_and_takes_no_name(
@@ -199,7 +199,7 @@ def test_lists_are_narrowed_by_region_and_role(dashboard: TestClient) -> None:
 
 def test_the_feed_reports_changed_memberships(dashboard: TestClient, app: FastAPI) -> None:
     secret = dashboard.put(f"{AT_DASHBOARD}/tokens/dasbor-2026", json=READING).json()["secret"]
-    service = bearer(app, secret)
+    service = connect_with(app, secret)
     start = service.get("/v1/changes?after=now").json()["next"]
     dashboard.put(AT_DASHBOARD, json={**READER, "memberships": []}, headers=ANY)
     (change,) = service.get("/v1/changes", params={"after": start, "changes": "true"}).json()["items"]
@@ -210,7 +210,7 @@ def test_the_feed_reports_changed_memberships(dashboard: TestClient, app: FastAP
 def test_deleting_ends_every_token_and_leaves_the_history(dashboard: TestClient, app: FastAPI) -> None:
     secret = dashboard.put(f"{AT_DASHBOARD}/tokens/dasbor-2026", json=READING).json()["secret"]
     assert dashboard.delete(AT_DASHBOARD, headers=ANY).status_code == 204
-    assert bearer(app, secret).get("/v1/me").status_code == 401
+    assert connect_with(app, secret).get("/v1/me").status_code == 401
     assert dashboard.get(AT_DASHBOARD).status_code == 404
     last = dashboard.get(f"{AT_DASHBOARD}/history").json()["items"][-1]
     assert (last["kind"], last["changes"]["tokens"]) == ("principal.deleted", [["dasbor-2026"], None])
@@ -225,7 +225,7 @@ def test_a_successor_takes_the_position_and_the_journal_names_neither_person(
     twice = people.administrator.put(
         "/v1/principals/lain", json={"region_code": "63", "subject": "e81b07aa", "memberships": []}
     )
-    assert errors_of(twice) == {"/subject": "taken_subject"}
+    assert find_errors(twice) == {"/subject": "taken_subject"}
     rows = database.connection.execute(sa.select(get_table(JournalRow))).all()
     assert "5d0c1f52" not in repr(rows)
     assert "e81b07aa" not in repr(rows)

@@ -15,46 +15,46 @@ ANY = {"If-Match": "*"}
 PLAN = "/v1/plans/63.02-2026"
 
 
-def errors_of(actor: Actor, *right: str) -> list[tuple[str, Any]]:
+def find_errors(actor: Actor, *right: str) -> list[tuple[str, Any]]:
     """Return (code, allowed) of a refusal's errors."""
     with pytest.raises(Forbidden) as refused:
         actor.require(*right)
     return [(error.kind.code, error.allowed) for error in refused.value.errors]
 
 
-def actor_of(*grants: Grant, scopes: frozenset[TokenScope] = frozenset(TokenScope)) -> Actor:
+def make_actor(*grants: Grant, scopes: frozenset[TokenScope] = frozenset(TokenScope)) -> Actor:
     return Actor("dasbor", "dasbor-2026", scopes, grants)
 
 
 def test_a_right_from_above_names_the_regions_above() -> None:
-    own = actor_of(Grant(Role.reviewer, "63.02", None))
+    own = make_actor(Grant(Role.reviewer, "63.02", None))
     above = [{"role": "reviewer", "region": "63"}, {"role": "reviewer", "region": "0"}]
-    assert errors_of(own, "endorse", "63.02") == [("missing_role", above)]
-    assert errors_of(own, "endorse", "63") == [("missing_role", above[1:])]
-    assert errors_of(own, "endorse", "0") == [("missing_role", [])]
+    assert find_errors(own, "endorse", "63.02") == [("missing_role", above)]
+    assert find_errors(own, "endorse", "63") == [("missing_role", above[1:])]
+    assert find_errors(own, "endorse", "0") == [("missing_role", [])]
 
 
 def test_a_right_of_several_roles_names_each_with_its_regions() -> None:
-    own = actor_of(Grant(Role.operator, "63.02", HEALTH))
+    own = make_actor(Grant(Role.operator, "63.02", HEALTH))
     roots = [{"role": "administrator", "region": code} for code in ("63.02", "63", "0")]
     operators = [{"role": "operator", "region": "63.02", "agency": code} for code in ("A", "B")]
     secretariat = {"role": "secretariat", "region": "63.02"}
     right = ("write_actions", "63.02", "A", "B")
-    assert errors_of(own, *right) == [("missing_role", [*roots, *operators, secretariat])]
+    assert find_errors(own, *right) == [("missing_role", [*roots, *operators, secretariat])]
 
 
 def test_a_missing_scope_is_named_by_itself() -> None:
-    chair = actor_of(Grant(Role.chair, "63.02", None), scopes=frozenset({TokenScope.read}))
-    assert errors_of(chair, "submit", "63.02") == [("missing_scope", ["approve"])]
-    assert [code for code, _ in errors_of(chair, "submit", "63.03")] == ["missing_role", "missing_scope"]
+    chair = make_actor(Grant(Role.chair, "63.02", None), scopes=frozenset({TokenScope.read}))
+    assert find_errors(chair, "submit", "63.02") == [("missing_scope", ["approve"])]
+    assert [code for code, _ in find_errors(chair, "submit", "63.03")] == ["missing_role", "missing_scope"]
 
 
 @pytest.mark.parametrize("verb", [verb for verb in RIGHTS if verb != "read"])
 def test_each_membership_that_a_refusal_names_gives_the_right(verb: str) -> None:
-    ((code, allowed),) = errors_of(actor_of(), verb, "63.02", SOCIAL)
+    ((code, allowed),) = find_errors(make_actor(), verb, "63.02", SOCIAL)
     assert code == "missing_role"
     for membership in allowed:
-        granted = actor_of(Grant(Role(membership["role"]), membership["region"], membership.get("agency")))
+        granted = make_actor(Grant(Role(membership["role"]), membership["region"], membership.get("agency")))
         assert granted.may(verb, "63.02", SOCIAL), membership
 
 

@@ -74,7 +74,7 @@ class Copy:
         )
 
     def _read(self, plan: str) -> None:
-        for at, body in answers(self.client).items():
+        for at, body in read_replies(self.client).items():
             self.held[at] = {
                 name: value for name, value in body.items() if name not in ("version", "updated_at")
             }
@@ -84,28 +84,30 @@ class Copy:
         self.held[plan]["instrument"] = first["instrument"]
 
 
-def answers(client: TestClient) -> dict[str, Fields]:
+def read_replies(client: TestClient) -> dict[str, Fields]:
     """Return the plan, its lines and their reports as the service sends them, in the fields of the feed."""
     reply = client.get(f"/v1/{PLAN_AT}")
     if reply.status_code == 404:
         return {}
-    result = {PLAN_AT: _chosen(reply.json(), {*PlanIn.model_fields, "state", "revision", "updated_at"})}
+    result = {
+        PLAN_AT: _select_fields(reply.json(), {*PlanIn.model_fields, "state", "revision", "updated_at"})
+    }
     for line in client.get(f"/v1/{PLAN_AT}/actions").json()["items"]:
-        result[f"{PLAN_AT}/actions/{line['code']}"] = _chosen(line, set(ActionIn.model_fields))
+        result[f"{PLAN_AT}/actions/{line['code']}"] = _select_fields(line, set(ActionIn.model_fields))
     for report in client.get(f"/v1/{PLAN_AT}/progress/2025-Q1").json()["items"]:
-        result[f"{PLAN_AT}/actions/{report['action']}/progress/2025-Q1"] = _chosen(
+        result[f"{PLAN_AT}/actions/{report['action']}/progress/2025-Q1"] = _select_fields(
             report, set(ProgressIn.model_fields)
         )
     return result
 
 
-def _chosen(body: Fields, names: set[str]) -> Fields:
+def _select_fields(body: Fields, names: set[str]) -> Fields:
     return {name: value for name, value in body.items() if name in {*names, "version"}}
 
 
 def check(copy: Copy) -> None:
     """Compare the copy with the replies to its reader, versions and instants of change included."""
-    expected = answers(copy.client)
+    expected = read_replies(copy.client)
     addresses = {
         at
         for at in copy.held

@@ -17,15 +17,15 @@ Q1 = f"{A1}/progress/2026-Q1"
 SOCIAL_AT = f"/v1/regions/63.02/agencies/{SOCIAL}"
 
 
-def entries(client: TestClient, path: str, **query: Any) -> list[dict[str, Any]]:
+def read_history(client: TestClient, path: str, **query: Any) -> list[dict[str, Any]]:
     reply = client.get(f"{path}/history", params=query)
     assert reply.status_code == 200, reply.text
     items: list[dict[str, Any]] = reply.json()["items"]
     return items
 
 
-def kinds(client: TestClient, path: str, **query: Any) -> list[str]:
-    return [entry["kind"] for entry in entries(client, path, **query)]
+def list_kinds(client: TestClient, path: str, **query: Any) -> list[str]:
+    return [entry["kind"] for entry in read_history(client, path, **query)]
 
 
 def test_a_report_corrected_twice(secretariat: TestClient) -> None:
@@ -34,7 +34,7 @@ def test_a_report_corrected_twice(secretariat: TestClient) -> None:
     id = {"X-Request-Id": "correction-1"}
     secretariat.patch(Q1, json={"spent": 58_000_000, "obstacle": "Salah catat"}, headers={**ANY, **id})
     report(secretariat, "A-1", 1, spent=58_500_000, obstacle="Salah catat")
-    first, second, third = entries(secretariat, Q1)
+    first, second, third = read_history(secretariat, Q1)
     assert [entry["kind"] for entry in (first, second, third)] == [
         "progress.created",
         *["progress.changed"] * 2,
@@ -50,7 +50,7 @@ def test_a_report_corrected_twice(secretariat: TestClient) -> None:
     assert (second["subject"], second["request_id"], second["reason"]) == (Q1[4:], "correction-1", None)
     assert second["actor"].startswith("secretariat-63.02")
     assert first["at"] < second["at"] < third["at"]
-    assert kinds(secretariat, Q1, sort="-sequence") == [
+    assert list_kinds(secretariat, Q1, sort="-sequence") == [
         "progress.changed",
         "progress.changed",
         "progress.created",
@@ -62,16 +62,19 @@ def test_a_plans_history_includes_or_omits_its_actions(secretariat: TestClient) 
     put(secretariat, "A-10", base=LEAN)
     report(secretariat, "A-1", 1, spent=5)
     secretariat.patch(AT, json={"title": "Baru"}, headers=ANY)
-    assert kinds(secretariat, AT) == [
+    assert list_kinds(secretariat, AT) == [
         "plan.created", "action.created", "action.created", "progress.created", "plan.changed"
     ]  # fmt: skip
-    assert [entry["sequence"] for entry in entries(secretariat, AT)] == [1, 2, 3, 4, 5]
-    assert kinds(secretariat, AT, kind="plan") == ["plan.created", "plan.changed"]
-    assert kinds(secretariat, AT, kind=["plan.changed", "progress"]) == ["progress.created", "plan.changed"]
-    assert kinds(secretariat, A1) == ["action.created", "progress.created"]
-    assert kinds(secretariat, A1, kind="action") == ["action.created"]
-    assert kinds(secretariat, f"{AT}/actions/A-10") == ["action.created"]
-    assert entries(secretariat, AT, kind="plan", sort="-sequence")[0]["changes"] == {
+    assert [entry["sequence"] for entry in read_history(secretariat, AT)] == [1, 2, 3, 4, 5]
+    assert list_kinds(secretariat, AT, kind="plan") == ["plan.created", "plan.changed"]
+    assert list_kinds(secretariat, AT, kind=["plan.changed", "progress"]) == [
+        "progress.created",
+        "plan.changed",
+    ]
+    assert list_kinds(secretariat, A1) == ["action.created", "progress.created"]
+    assert list_kinds(secretariat, A1, kind="action") == ["action.created"]
+    assert list_kinds(secretariat, f"{AT}/actions/A-10") == ["action.created"]
+    assert read_history(secretariat, AT, kind="plan", sort="-sequence")[0]["changes"] == {
         "title": ["RAT Kotabaru", "Baru"]
     }
 
@@ -82,22 +85,25 @@ def test_a_deleted_resource_keeps_its_history(secretariat: TestClient) -> None:
     for path in (Q1, A1, AT):
         assert secretariat.delete(path, headers=ANY).status_code == 204
         assert secretariat.get(path).status_code == 404
-        assert kinds(secretariat, path)[-1] == f"{ {Q1: 'progress', A1: 'action', AT: 'plan'}[path] }.deleted"
-    deleted = entries(secretariat, A1, kind="action.deleted")[0]
+        assert (
+            list_kinds(secretariat, path)[-1]
+            == f"{ {Q1: 'progress', A1: 'action', AT: 'plan'}[path] }.deleted"
+        )
+    deleted = read_history(secretariat, A1, kind="action.deleted")[0]
     assert (deleted["version"], deleted["changes"]["title"]) == (2, ["Permakanan lanjut usia", None])
     assert secretariat.put(AT, json={"title": "Lagi"}).status_code == 201
-    assert kinds(secretariat, AT, kind="plan") == ["plan.created", "plan.deleted", "plan.created"]
+    assert list_kinds(secretariat, AT, kind="plan") == ["plan.created", "plan.deleted", "plan.created"]
 
 
 def test_an_agencys_history_and_the_reason_of_a_merger(secretariat: TestClient) -> None:
     put(secretariat, "A-1", lead_agency=WORKS)
     secretariat.patch(f"/v1/regions/63.02/agencies/{WORKS}", json={"name": "Dinas PU"}, headers=ANY)
     secretariat.post(f"/v1/regions/63.02/agencies/{WORKS}/merge", json={"into": PARTNER}, headers=ANY)
-    history = entries(secretariat, f"/v1/regions/63.02/agencies/{WORKS}")
+    history = read_history(secretariat, f"/v1/regions/63.02/agencies/{WORKS}")
     assert [entry["kind"] for entry in history] == ["agency.created", "agency.changed", "agency.merged"]
     assert history[1]["changes"] == {"name": ["Dinas Pekerjaan Umum", "Dinas PU"]}
     assert history[2]["changes"] == {"state": ["active", "merged"], "merged_into": [None, PARTNER]}
-    moved = entries(secretariat, A1)[-1]
+    moved = read_history(secretariat, A1)[-1]
     assert (moved["kind"], moved["reason"]) == ("action.changed", f"merge {WORKS} → {PARTNER}")
     assert moved["changes"]["lead_agency"] == [WORKS, PARTNER]
 
@@ -114,7 +120,7 @@ def test_a_history_is_as_visible_as_its_resource(
         connect(("administrator", "0")),
     ):
         for path in paths:
-            assert entries(reader, path) == entries(secretariat, path)
+            assert read_history(reader, path) == read_history(secretariat, path)
     for other in (stranger, connect(("secretariat", "63.03")), connect(("secretariat", "63"))):
         for path in paths:
             hidden = other.get(f"{path}/history")
@@ -134,7 +140,7 @@ def test_a_history_is_as_visible_as_its_resource(
 @pytest.mark.parametrize("sort", ["sequence", "-sequence"])
 def test_pages_miss_nothing(secretariat: TestClient, sort: str) -> None:
     put_many(secretariat, [{"code": f"A-{n}", **LEAN} for n in range(5)])
-    whole = entries(secretariat, AT, sort=sort)
+    whole = read_history(secretariat, AT, sort=sort)
     for limit in (1, 2, 3):
         assert list(walk(secretariat, f"{AT}/history?sort={sort}&limit={limit}")) == whole
     counted = secretariat.get(f"{AT}/history?count=exact&limit=1&kind=action").json()

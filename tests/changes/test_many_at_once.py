@@ -57,7 +57,7 @@ def write(session: Session, region: str, code: str) -> None:
     put_agency(Write(session, Author("test", datetime.now(UTC)), CONSOLE), region, code, content)
 
 
-def codes(changes: Any) -> list[str]:
+def list_codes(changes: Any) -> list[str]:
     return [change["subject"].rpartition("/")[2] for change in changes]
 
 
@@ -71,7 +71,7 @@ def test_the_first_of_two_open_transactions_commits_last(
     def poll() -> None:
         nonlocal cursor
         result = page(reader, cursor)
-        seen.extend(codes(result["items"]))
+        seen.extend(list_codes(result["items"]))
         cursor = result["next"]
 
     def second() -> None:
@@ -90,7 +90,7 @@ def test_the_first_of_two_open_transactions_commits_last(
         other.result(PATIENCE)
     poll()
     assert sorted(seen) == ["FIRST", "SECOND"]
-    assert codes(follow(reader, cursor)) == []
+    assert list_codes(follow(reader, cursor)) == []
     assert seen == (["FIRST", "SECOND"] if committed.is_sqlite else ["SECOND", "FIRST"])
 
 
@@ -120,7 +120,7 @@ def test_a_rollback_leaves_no_gap(committed: Database, connect: Callable[..., Te
     assert (end(), page(reader, start)["items"]) == (before, [])
     with committed.writing() as session:
         write(session, "63.02", "KEPT")
-    assert codes(follow(reader, start)) == ["KEPT"]
+    assert list_codes(follow(reader, start)) == ["KEPT"]
     with committed.read_session() as session:
         assert verify_journal(session).breaks == []
 
@@ -138,7 +138,7 @@ class Copy:
         paths = dict[str, None]()
         for change in result["items"]:
             self.seen.append((change["subject"].split("/")[1], change["sequence"]))
-            paths |= dict.fromkeys(paths_of(change["subject"]))
+            paths |= dict.fromkeys(find_paths(change["subject"]))
         for path in paths:
             self._read(path)
         self.cursor = result["next"]
@@ -148,10 +148,10 @@ class Copy:
         if reply.status_code == 404:
             self.kept.pop(path, None)
         else:
-            self.kept[path] = content(reply)
+            self.kept[path] = read_content(reply)
 
 
-def paths_of(subject: str) -> list[str]:
+def find_paths(subject: str) -> list[str]:
     """Return the paths of an action, its reports and its plan: they show figures of one another."""
     steps = subject.split("/")
     if steps[0] != "plans":
@@ -160,24 +160,24 @@ def paths_of(subject: str) -> list[str]:
     return [f"/v1/plans/{steps[1]}", *([action, f"{action}/progress"] if len(steps) > 2 else [])]
 
 
-def content(reply: httpx.Response) -> Any:
+def read_content(reply: httpx.Response) -> Any:
     assert reply.status_code == 200, reply.text
     return reply.json()
 
 
-def whole(client: TestClient) -> dict[str, Any]:
+def read_everything(client: TestClient) -> dict[str, Any]:
     """Read all resources in full."""
     replies: dict[str, Any] = {}
     for plan in PLANS:
-        replies[f"/v1/plans/{plan}"] = content(client.get(f"/v1/plans/{plan}"))
+        replies[f"/v1/plans/{plan}"] = read_content(client.get(f"/v1/plans/{plan}"))
         for line in walk(client, f"/v1/plans/{plan}/actions?limit=500"):
             action = f"/v1/plans/{plan}/actions/{line['code']}"
-            replies[action] = content(client.get(action))
-            replies[f"{action}/progress"] = content(client.get(f"{action}/progress"))
+            replies[action] = read_content(client.get(action))
+            replies[f"{action}/progress"] = read_content(client.get(f"{action}/progress"))
     return replies
 
 
-def shown(kept: dict[str, Any]) -> dict[str, Any]:
+def strip_allowed(kept: dict[str, Any]) -> dict[str, Any]:
     """Return the copy without `allowed`, which differs by caller."""
     return {
         path: {name: value for name, value in body.items() if name != "allowed"}
@@ -245,13 +245,13 @@ def test_a_reader_that_polls_during_writes_ends_with_the_state_of_the_database(
         assert min(future.result(PATIENCE) for future in reading) > 1
     assert statuses == {200, 201, 204, 409, 422}, statuses
 
-    expected = shown(whole(reader))
+    expected = strip_allowed(read_everything(reader))
     assert len(expected) == 2 + 2 * (WRITERS + 2)
     journal = get_table(JournalRow)
     for copy in copies:
         while page(copy.client, copy.cursor)["items"]:
             copy.poll()
-        assert shown(copy.kept) == expected
+        assert strip_allowed(copy.kept) == expected
         for plan in PLANS:  # each change once, in order
             numbers = [sequence for key, sequence in copy.seen if key == plan]
             with committed.read_session() as session:

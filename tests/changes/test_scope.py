@@ -45,7 +45,7 @@ def token(database: OneTransaction, app: FastAPI, portal: BlockingPortal) -> Cal
     return make
 
 
-def scope(changes: Any) -> list[tuple[str, Any, Any]]:
+def list_scope_changes(changes: Any) -> list[tuple[str, Any, Any]]:
     return [
         (change["region_code"], *change["changes"]["sees"])
         for change in changes
@@ -140,7 +140,11 @@ def test_the_feed_names_regions_that_enter_and_leave_the_scope(
     changes = list(follow(reader, start, changes=True, limit=1))
     # The feed no longer shows changes of 63.02, but that it left the scope. It shows new regions whole.
     assert [change["kind"] for change in changes] == ["plan.created", *["scope.changed"] * 3, "plan.changed"]
-    assert scope(changes) == [("63.02", "below", None), ("63.03", None, "below"), ("73.22", None, "region")]
+    assert list_scope_changes(changes) == [
+        ("63.02", "below", None),
+        ("63.03", None, "below"),
+        ("73.22", None, "region"),
+    ]
     assert {change["subject"] for change in changes[1:4]} == {"me"}
     assert [(change["sequence"], change["version"]) for change in changes[1:4]] == [(1, 1), (2, 2), (3, 3)]
     assert reader.get("/v1/me").json()["memberships"][0]["region_code"] == "63.03"
@@ -163,13 +167,13 @@ def test_a_scope_change_comes_through_every_filter_that_it_concerns(
     starts = [now(reader, **query) for query in queries]
     token("dasbor", ("reader", "73.22"))
     results = [
-        scope(follow(reader, start, changes=True, **query))
+        list_scope_changes(follow(reader, start, changes=True, **query))
         for start, query in zip(starts, queries, strict=True)
     ]
     left, came = ("63", "below", None), ("73.22", None, "below")
     assert results == [[left], [left], [left], [came], [left, came]]
     for other in (token("lain", ("reader", "63")), connect(("administrator", "0"))):
-        assert scope(follow(other, changes=True)) == []
+        assert list_scope_changes(follow(other, changes=True)) == []
 
 
 def test_a_further_token_with_the_same_view_changes_nothing(token: Callable[..., TestClient]) -> None:
@@ -183,7 +187,7 @@ def test_a_further_token_with_the_same_view_changes_nothing(token: Callable[...,
     }
     assert page(again, start)["items"] == []
     token(principal, ("reviewer", "0"))
-    assert scope(follow(third, start, changes=True)) == [("0", None, "below")]
+    assert list_scope_changes(follow(third, start, changes=True)) == [("0", None, "below")]
 
 
 def test_drafts_that_become_visible_are_a_scope_change(

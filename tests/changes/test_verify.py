@@ -46,13 +46,13 @@ def written(secretariat: TestClient) -> TestClient:
     return secretariat
 
 
-def verdict(database: Database, chain: str | None = None) -> JournalCheck:
+def verify(database: Database, chain: str | None = None) -> JournalCheck:
     with database.read_session() as session:
         return verify_journal(session, chain)
 
 
-def breaks(database: Database, chain: str | None = None) -> list[tuple[str, int]]:
-    return [(row_break.chain, row_break.position) for row_break in verdict(database, chain).breaks]
+def find_breaks(database: Database, chain: str | None = None) -> list[tuple[str, int]]:
+    return [(row_break.chain, row_break.position) for row_break in verify(database, chain).breaks]
 
 
 def tamper(database: Database, statement: Any) -> None:
@@ -60,7 +60,7 @@ def tamper(database: Database, statement: Any) -> None:
         assert session.execute(statement).rowcount == 1  # type: ignore[attr-defined]
 
 
-def number_of(database: Database, position: int) -> int:
+def find_sequence(database: Database, position: int) -> int:
     with database.read_session() as session:
         number = session.scalar(sa.select(_table.c.sequence).where(_HERE, _table.c.position == position))
     assert number is not None
@@ -68,14 +68,14 @@ def number_of(database: Database, position: int) -> int:
 
 
 def test_a_whole_journal_holds(written: TestClient, database: OneTransaction) -> None:
-    result = verdict(database)
+    result = verify(database)
     with database.read_session() as session:
         rows = session.scalar(sa.select(sa.func.count()).select_from(_table))
         chains = session.scalar(sa.select(sa.func.count(sa.distinct(_table.c.chain))))
     assert (result.breaks, result.rows, result.chains) == ([], rows, chains)
-    assert verdict(database, CHAIN) == JournalCheck(1, 8, [])
+    assert verify(database, CHAIN) == JournalCheck(1, 8, [])
     with pytest.raises(NotFound):
-        verdict(database, "plan:63.02-1999")
+        verify(database, "plan:63.02-1999")
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_a_changed_row_is_the_first_broken_link(
     written: TestClient, database: OneTransaction, values: dict[str, Any]
 ) -> None:
     tamper(database, sa.update(_table).where(_HERE, _table.c.position == 5).values(**values))
-    assert breaks(database) == breaks(database, CHAIN) == [(CHAIN, 5)]
-    (broken,) = verdict(database).breaks
-    assert (broken.version, broken.sequence) == (values.get("version", 1), number_of(database, 5))
+    assert find_breaks(database) == find_breaks(database, CHAIN) == [(CHAIN, 5)]
+    (broken,) = verify(database).breaks
+    assert (broken.version, broken.sequence) == (values.get("version", 1), find_sequence(database, 5))
     assert str(broken).startswith(f"{CHAIN}, link 5 (plans/63.02-2026")
 
 
@@ -108,59 +108,59 @@ def test_a_changed_row_with_a_new_hash_breaks_the_next(written: TestClient, data
             new = hash_link(rows[position - 2]["hash"], {**values, "at": row["at"].isoformat()})
             changed = sa.update(_table).where(_HERE, _table.c.position == position)
             session.execute(changed.values(actor="orang lain", hash=new))
-        assert breaks(database) == [expected]
+        assert find_breaks(database) == [expected]
         with database.writing() as session:
             session.execute(
                 changed.values(actor=rows[position - 1]["actor"], hash=rows[position - 1]["hash"])
             )
-    assert breaks(database) == []
+    assert find_breaks(database) == []
 
 
 def test_removed_rows_show_in_the_chain_and_in_the_feed(
     written: TestClient, database: OneTransaction
 ) -> None:
-    middle, last = number_of(database, 5), number_of(database, 8)
+    middle, last = find_sequence(database, 5), find_sequence(database, 8)
     tamper(database, sa.delete(_table).where(_HERE, _table.c.position == 8))
-    assert breaks(database) == [(CHAIN, 8), ("feed", last)]
+    assert find_breaks(database) == [(CHAIN, 8), ("feed", last)]
     tamper(database, sa.delete(_table).where(_HERE, _table.c.position == 5))
-    assert breaks(database) == [(CHAIN, 5), ("feed", middle)]
-    assert breaks(database, CHAIN) == [(CHAIN, 5)]
+    assert find_breaks(database) == [(CHAIN, 5), ("feed", middle)]
+    assert find_breaks(database, CHAIN) == [(CHAIN, 5)]
     with database.writing() as session:
         session.execute(sa.delete(_table).where(_HERE))
-    assert breaks(database)[0] == (CHAIN, 1)
+    assert find_breaks(database)[0] == (CHAIN, 1)
 
 
 def test_a_moved_end_shows(written: TestClient, database: OneTransaction) -> None:
     head = sa.update(_heads).where(_heads.c.chain == CHAIN)
     tamper(database, head.values(position=7))
-    assert breaks(database) == [(CHAIN, 8)]
+    assert find_breaks(database) == [(CHAIN, 8)]
     tamper(database, head.values(position=9))
-    assert breaks(database) == [(CHAIN, 9)]
+    assert find_breaks(database) == [(CHAIN, 9)]
     tamper(database, head.values(position=8, hash="0" * 64))
-    assert breaks(database) == [(CHAIN, 8)]
+    assert find_breaks(database) == [(CHAIN, 8)]
     tamper(database, sa.delete(_heads).where(_heads.c.chain == CHAIN))
-    assert breaks(database) == [(CHAIN, 1)]
+    assert find_breaks(database) == [(CHAIN, 1)]
 
 
 def test_rows_that_changed_places_in_the_feed_show(written: TestClient, database: OneTransaction) -> None:
-    second, third = number_of(database, 2), number_of(database, 3)
+    second, third = find_sequence(database, 2), find_sequence(database, 3)
     for number, to in ((second, 10**6), (third, second), (10**6, third)):
         tamper(database, sa.update(_table).where(_table.c.sequence == number).values(sequence=to))
-    assert breaks(database) == [(CHAIN, 3)]
+    assert find_breaks(database) == [(CHAIN, 3)]
 
 
 def test_the_beginning_of_the_feed_is_missed_too(written: TestClient, database: OneTransaction) -> None:
     tamper(database, sa.delete(_table).where(_table.c.sequence == 1))
-    assert breaks(database)[-1] == ("feed", 1)
+    assert find_breaks(database)[-1] == ("feed", 1)
 
 
 def test_batches_end_where_chains_do_not(
     written: TestClient, database: OneTransaction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = verdict(database)
+    whole = verify(database)
     for batch in (1, 2, 3, 7):
         monkeypatch.setattr(queries, "_BATCH", batch)
-        assert verdict(database) == whole
+        assert verify(database) == whole
 
 
 @pytest.mark.both_engines
@@ -182,7 +182,7 @@ def test_rows_written_during_the_check_are_left_out(
 
     monkeypatch.setattr(queries, "_read_rows", reading)
     monkeypatch.setattr(queries, "_BATCH", 1)
-    assert verdict(committed).breaks == []
+    assert verify(committed).breaks == []
     assert next(number) > len(AGENCIES)
 
 

@@ -21,9 +21,9 @@ from tests.changes.worlds import (
     filters,
     is_of_kind,
     may_know,
+    read_journal,
     readers,
     transactions,
-    whole_journal,
     write_all,
 )
 from tests.database import rolled_back
@@ -64,15 +64,15 @@ class Reader:
         assert self.items == []
 
 
-def known(database: Database, feed: Feed) -> list[Row]:
+def find_visible_rows(database: Database, feed: Feed) -> list[Row]:
     """Return the rows of the journal that the reader may see, by the rule in plain Python."""
     region, kinds = feed.filters["region"], feed.filters["kind"]
     return [
-        row for row in whole_journal(database) if may_know(feed.actor, row, region) and is_of_kind(row, kinds)
+        row for row in read_journal(database) if may_know(feed.actor, row, region) and is_of_kind(row, kinds)
     ]
 
 
-def shown(rows: list[Row], feed: Feed) -> list[dict[str, Any]]:
+def show_rows(rows: list[Row], feed: Feed) -> list[dict[str, Any]]:
     """Return the rows as the feed shows them, without their instant."""
     optional = ("changes",) if feed.filters["changes"] else ()
     names = ("kind", "region_code", "subject", "version", "actor", *optional)
@@ -92,7 +92,7 @@ class Readers:
 
     def begin_late(self) -> None:
         self._late.begin_now()
-        self._before = len(known(self._database, self._feed))
+        self._before = len(find_visible_rows(self._database, self._feed))
 
     def read(self) -> None:
         self._prompt.read_all()
@@ -101,7 +101,7 @@ class Readers:
     def check(self) -> None:
         self._slow.read_all()
         self._late.read_all()
-        whole = shown(known(self._database, self._feed), self._feed)
+        whole = show_rows(find_visible_rows(self._database, self._feed), self._feed)
         expected = ((self._prompt, whole), (self._slow, whole), (self._late, whole[self._before :]))
         for reader, rows in expected:
             assert [{name: item[name] for name in item if name != "at"} for item in reader.items] == rows
@@ -110,7 +110,7 @@ class Readers:
 def check_webhook(database: Database, feed: Feed) -> None:
     """Compare what a webhook counts in each stretch of the feed, and where it ends."""
     watch = FeedFilter(feed.actor, feed.filters["region"], feed.filters["kind"])
-    rows = known(database, feed)
+    rows = find_visible_rows(database, feed)
     with database.read_session() as session:
         end = read_last_number(session)
         last = rows[-1] if rows else {"chain": "", "position": 0, "hash": ""}

@@ -100,8 +100,8 @@ class Walk:
 
     def _quarter(self, verb: str | None = None) -> httpx.Response:
         verb = verb or self._random.choice(list(OF_QUARTER))
-        who = self._movers.reviewer if verb in ("return", "verify", "freeze") else self.team
-        return who.post(f"{QUARTER}/{verb}", json=OF_QUARTER[verb], headers=ANY)
+        client = self._movers.reviewer if verb in ("return", "verify", "freeze") else self.team
+        return client.post(f"{QUARTER}/{verb}", json=OF_QUARTER[verb], headers=ANY)
 
     def _extend(self) -> httpx.Response:
         content = {

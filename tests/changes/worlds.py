@@ -106,7 +106,7 @@ def write_all(database: Database, rows: list[Write], first: int) -> None:
             append(session, chain, author, [entry])
 
 
-def whole_journal(database: Database) -> list[Row]:
+def read_journal(database: Database) -> list[Row]:
     """Return every row in the order of the commits."""
     table = get_table(JournalRow)
     with database.read_session() as session:
@@ -120,13 +120,13 @@ def _is_within(region: str, ancestor: str) -> bool:
     return ancestor in (NATION, region) or region.startswith(f"{ancestor}.")
 
 
-def _reaches(grant: Grant, region: str) -> bool:
+def _is_reached(grant: Grant, region: str) -> bool:
     return _is_within(region, grant.region) if str(grant.role) in ROLES_BELOW else region == grant.region
 
 
 def _administers(actor: Actor, region: str) -> bool:
     return TokenScope.administer in actor.scopes and any(
-        grant.role == Role.administrator and _reaches(grant, region) for grant in actor.grants
+        grant.role == Role.administrator and _is_reached(grant, region) for grant in actor.grants
     )
 
 
@@ -145,7 +145,7 @@ def may_know(actor: Actor, row: Row, region: str | None) -> bool:
         return _administers(actor, NATION)
     if chain.startswith(("principal:", "webhook:")):
         return _administers(actor, home)
-    reached = [grant for grant in actor.grants if _reaches(grant, home)]
+    reached = [grant for grant in actor.grants if _is_reached(grant, home)]
     if row["is_draft"]:
         return any(grant.role != Role.reader for grant in reached)
     return bool(reached) or (home == NATION and bool(actor.grants))

@@ -60,7 +60,7 @@ def pull_over_faults(
     with (
         served.writer() as writer,
         FaultyLine(served.port(), seed=runs, size=150_000) as line,
-        processes(line.url, token, folder) as run_and_kill,
+        start_processes(line.url, token, folder) as run_and_kill,
     ):
         for run in range(runs):
             form = FORMATS[run % len(FORMATS)]
@@ -70,7 +70,7 @@ def pull_over_faults(
                 change = {"note": chance.randbytes(900).hex()}
                 done = writer.patch(f"/v1/plans/{PLAN}/actions/A-{run % LINES:03}", json=change, headers=ANY)
                 assert done.status_code == 200
-            now = content(served, token, form)
+            now = read_file(served, token, form)
             line.is_bad, line.is_plain = True, chance.random() < 0.5
             for _ in range(2):
                 if chance.random() < 0.5:
@@ -92,7 +92,7 @@ def pull_over_faults(
     assert len(line.drawn) == 6
 
 
-def content(served: Served, token: str, form: str) -> bytes:
+def read_file(served: Served, token: str, form: str) -> bytes:
     """Read the file without the client; of NDJSON without its end."""
     headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
     reply = httpx.get(
@@ -103,7 +103,7 @@ def content(served: Served, token: str, form: str) -> bytes:
 
 
 @contextmanager
-def processes(url: str, token: str, folder: Path) -> Iterator[object]:
+def start_processes(url: str, token: str, folder: Path) -> Iterator[object]:
     """Yield `run_and_kill(format, seconds)`: start a pull in a process and kill it after so many seconds."""
     pipe, settings = subprocess.PIPE, environment(RATA_SERVER=url, RATA_TOKEN=token)
     words = [sys.executable, "-c", _PULL, PERIOD, str(folder)]

@@ -60,7 +60,7 @@ def pull(rata: Rata, folder: Path, **options: Any) -> Pulled:
     return rata.pull(PERIOD, folder, region="63", **options)
 
 
-def names(folder: Path) -> set[str]:
+def list_names(folder: Path) -> set[str]:
     return {file.name for file in folder.iterdir()}
 
 
@@ -68,7 +68,7 @@ def test_a_pull_equals_the_services_file(rata: Rata, tmp_path: Path) -> None:
     seen: list[int] = []
     done = pull(rata, tmp_path, shown=lambda done, total: seen.append(done))
     content = done.file.read_bytes()
-    assert names(tmp_path) == {NAME, f"{NAME}.json"}
+    assert list_names(tmp_path) == {NAME, f"{NAME}.json"}
     assert (done.manifest.rows, len(content.splitlines())) == (LINES, LINES)
     assert hashlib.sha256(content).hexdigest() == done.manifest.sha256
     assert json.loads(content.splitlines()[7])["report"]["spent"] == 70
@@ -102,7 +102,7 @@ def test_a_pull_cut_anywhere_equals_the_uncut_one(
         ):
             done = pull(over, tmp_path / f"{number}", format=form)
         assert done.file.read_bytes() == whole.file.read_bytes()
-        assert names(done.file.parent) == {done.file.name, f"{done.file.name}.json"}
+        assert list_names(done.file.parent) == {done.file.name, f"{done.file.name}.json"}
         assert line.connections >= 2
 
 
@@ -117,7 +117,7 @@ def test_a_run_resumes_where_an_earlier_one_stopped(
         ):
             pull(once, tmp_path)
         assert failed.value.exit_code == 4
-        assert names(tmp_path) == {"whole", f"{NAME}.part", f"{NAME}.part.json"}
+        assert list_names(tmp_path) == {"whole", f"{NAME}.part", f"{NAME}.part.json"}
         size = (tmp_path / f"{NAME}.part").stat().st_size
         assert 0 < size < 1200
         with Rata(line.url, token, patience=IMPATIENT) as again:
@@ -155,7 +155,7 @@ def test_since_last(served: Served, rata: Rata, tmp_path: Path) -> None:
     first = pull(rata, tmp_path, since_last=True)
     again = pull(rata, tmp_path, since_last=True)
     assert (first.is_unchanged, again.is_unchanged, again.manifest) == (False, True, first.manifest)
-    assert names(tmp_path) == {NAME, f"{NAME}.json"}
+    assert list_names(tmp_path) == {NAME, f"{NAME}.json"}
     with served.writer() as writer:
         report(writer, "A-008", 2, plan=PLAN, spent=random.randrange(100))  # type: ignore[arg-type]  # see above
     other = pull(rata, tmp_path, since_last=True)
@@ -188,7 +188,7 @@ def test_digests_show_where_a_file_differs(served: Served, rata: Rata, tmp_path:
 # A service that misbehaves
 
 
-def scripted(*replies: httpx.Response | Exception, waits: list[float] | None = None) -> Rata:
+def make_client(*replies: httpx.Response | Exception, waits: list[float] | None = None) -> Rata:
     """Return a client whose service gives these replies in turn."""
     left = list(replies)
 
@@ -203,13 +203,13 @@ def scripted(*replies: httpx.Response | Exception, waits: list[float] | None = N
     return Rata("https://rata.example", "rata_x", patience=patience, transport=httpx.MockTransport(answer))
 
 
-def ndjson(*lines: str, **fields: Any) -> bytes:
+def make_ndjson(*lines: str, **fields: Any) -> bytes:
     data = "".join(f"{line}\n" for line in lines).encode()
     end = {"rows": len(lines), "sha256": hashlib.sha256(data).hexdigest(), "period": PERIOD, "region": "63"}
     return data + json.dumps({"end": {**end, "cursor": "c", "plans": [], **fields}}).encode() + b"\n"
 
 
-def reply(content: bytes, status: int = 200, **headers: str) -> httpx.Response:
+def make_reply(content: bytes, status: int = 200, **headers: str) -> httpx.Response:
     all_headers = {"ETag": '"1"', "Content-Length": str(len(content)), **headers}
     return httpx.Response(status, stream=httpx.ByteStream(content), headers=all_headers)
 
@@ -219,60 +219,67 @@ def reply(content: bytes, status: int = 200, **headers: str) -> httpx.Response:
     [
         b"",
         b"{}\n",
-        ndjson("{}", rows=2),
-        ndjson("{}", sha256="0" * 64),
-        ndjson("{}", period="2026-Q1"),
-        ndjson("{}", region=None),
-        ndjson("{}").removesuffix(b"\n"),
-        b"{}\n" + ndjson("{}"),
-        ndjson("{}") + b"{}\n",
-        ndjson("{}").replace(b'"cursor"', b'"cruiser"'),
+        make_ndjson("{}", rows=2),
+        make_ndjson("{}", sha256="0" * 64),
+        make_ndjson("{}", period="2026-Q1"),
+        make_ndjson("{}", region=None),
+        make_ndjson("{}").removesuffix(b"\n"),
+        b"{}\n" + make_ndjson("{}"),
+        make_ndjson("{}") + b"{}\n",
+        make_ndjson("{}").replace(b'"cursor"', b'"cruiser"'),
         b'["end"]\n',
     ],
 )
 def test_wrong_content_is_never_left_under_the_name(content: bytes, tmp_path: Path) -> None:
     (tmp_path / NAME).write_text("what was there")
-    rata = scripted(reply(content), reply(content))
+    rata = make_client(make_reply(content), make_reply(content))
     with pytest.raises(WrongContent) as wrong:
         pull(rata, tmp_path)
     assert wrong.value.exit_code == 5
     assert (tmp_path / NAME).read_text() == "what was there"
-    assert names(tmp_path) == {NAME}
-    assert pull(scripted(reply(ndjson("{}", "{}"))), tmp_path).file.read_bytes() == b"{}\n{}\n"
+    assert list_names(tmp_path) == {NAME}
+    assert pull(make_client(make_reply(make_ndjson("{}", "{}"))), tmp_path).file.read_bytes() == b"{}\n{}\n"
 
 
 def test_other_formats_are_compared_with_their_digest(tmp_path: Path) -> None:
     table = b'a,b\r\n1,"x\ny"\r\n'
     digest = base64.b64encode(hashlib.sha256(table).digest()).decode()
     good = {"Repr-Digest": f"sha-256=:{digest}:", "Rata-Rows": "1"}
-    assert pull(scripted(reply(table, **good)), tmp_path, format="csv").manifest.rows == 1
+    assert pull(make_client(make_reply(table, **good)), tmp_path, format="csv").manifest.rows == 1
     for bad in ({**good, "Rata-Rows": "2"}, {"Repr-Digest": good["Repr-Digest"]}, {"Rata-Rows": "1"}):
         with pytest.raises(WrongContent):
-            pull(scripted(reply(table, **bad), reply(table, **bad)), tmp_path, format="csv")
+            pull(make_client(make_reply(table, **bad), make_reply(table, **bad)), tmp_path, format="csv")
     with pytest.raises(WrongContent):
-        pull(scripted(*[reply(table + b"2,3\r\n", **good) for _ in "ab"]), tmp_path, format="csv")
+        pull(make_client(*[make_reply(table + b"2,3\r\n", **good) for _ in "ab"]), tmp_path, format="csv")
     # a coding cut at a seeming end
-    packed = gzip.compress(ndjson("{}"))[:-4]
+    packed = gzip.compress(make_ndjson("{}"))[:-4]
     with pytest.raises(WrongContent):
-        pull(scripted(*[reply(packed, **{"Content-Encoding": "gzip"}) for _ in "ab"]), tmp_path)
+        pull(make_client(*[make_reply(packed, **{"Content-Encoding": "gzip"}) for _ in "ab"]), tmp_path)
 
 
 def test_transient_failures_are_retried_after_these_waits(tmp_path: Path) -> None:
     waits: list[float] = []
     busy = httpx.Response(503, headers={"Retry-After": "7"})
-    rata = scripted(
-        httpx.ConnectError("no"), busy, httpx.Response(429), httpx.Response(502), reply(ndjson()), waits=waits
+    rata = make_client(
+        httpx.ConnectError("no"),
+        busy,
+        httpx.Response(429),
+        httpx.Response(502),
+        make_reply(make_ndjson()),
+        waits=waits,
     )
     assert pull(rata, tmp_path).manifest.rows == 0
     assert waits == [0.5, 8.0, 2.0, 4.0]
     waits.clear()
-    rata = scripted(
+    rata = make_client(
         httpx.ReadTimeout("slow"), httpx.Response(200, text="{"), httpx.Response(200, json={}), waits=waits
     )
     assert rata.get("/v1/me").content == {}
     assert waits == [0.5, 1.0]
     with pytest.raises(Unreachable, match="3 attempts"):
-        scripted(*[httpx.Response(504)] * 2, httpx.Response(503, headers={"Retry-After": "99"})).get("/v1/me")
+        make_client(*[httpx.Response(504)] * 2, httpx.Response(503, headers={"Retry-After": "99"})).get(
+            "/v1/me"
+        )
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 409, 422, 500])
@@ -280,13 +287,13 @@ def test_permanent_failures_are_not_retried(status: int, tmp_path: Path) -> None
     problem = {"code": "x", "title": "T", "detail": "D", "errors": [{"message": "M"}]}
     for call in (lambda rata: rata.get("/v1/me"), lambda rata: pull(rata, tmp_path)):
         with pytest.raises(Refused, match="T – D – M") as refused:
-            call(scripted(httpx.Response(status, json=problem)))
+            call(make_client(httpx.Response(status, json=problem)))
         assert (refused.value.status, refused.value.exit_code, refused.value.is_missing) == (status, 3, False)
-    assert names(tmp_path) == set()
+    assert list_names(tmp_path) == set()
 
 
 def test_odd_replies_of_a_proxy_end_in_a_whole_file_or_none(tmp_path: Path) -> None:
-    content = ndjson("{}", "{}")
+    content = make_ndjson("{}", "{}")
     size = len(content)
     rest = {"ETag": '"1"', "Content-Range": f"bytes 9-{size - 1}/{size}"}
     beyond = {"Content-Range": f"bytes */{size}"}
@@ -296,18 +303,22 @@ def test_odd_replies_of_a_proxy_end_in_a_whole_file_or_none(tmp_path: Path) -> N
 
     for number, replies in enumerate(
         (
-            [reply(content, 206), reply(content)],  # a part of a transfer that never began
-            [unframed(content[:9]), reply(content[9:], 206, **rest)],  # a seeming end
-            [unframed(content), reply(b"", 416, **beyond)],
-            [unframed(content[:9]), reply(content[9:], 206, **{**rest, "ETag": '"2"'}), reply(content)],
-            [unframed(content * 2), reply(b"", 416, **beyond), reply(content)],
-            [unframed(content[:9]), reply(content, 200)],  # it knows no ranges, or has another state
+            [make_reply(content, 206), make_reply(content)],  # a part of a transfer that never began
+            [unframed(content[:9]), make_reply(content[9:], 206, **rest)],  # a seeming end
+            [unframed(content), make_reply(b"", 416, **beyond)],
+            [
+                unframed(content[:9]),
+                make_reply(content[9:], 206, **{**rest, "ETag": '"2"'}),
+                make_reply(content),
+            ],
+            [unframed(content * 2), make_reply(b"", 416, **beyond), make_reply(content)],
+            [unframed(content[:9]), make_reply(content, 200)],  # it knows no ranges, or has another state
         )
     ):
-        done = pull(scripted(*replies), tmp_path / f"{number}")
+        done = pull(make_client(*replies), tmp_path / f"{number}")
         assert (done.file.read_bytes(), done.resumed_at) == (b"{}\n{}\n", 0)
     with pytest.raises(Refused):
-        pull(scripted(httpx.Response(304)), tmp_path / "x")
+        pull(make_client(httpx.Response(304)), tmp_path / "x")
 
 
 # The command

@@ -13,7 +13,7 @@ from app.client import Misused, Rata, Unwritable, WrongContent
 from app.client.comparison import compare
 from app.client.shapes import SHAPES, PullTable, create_line_table
 from app.exchange.pulls.models import LINE_EXAMPLE, make_client_schema
-from tests.client.test_pulling import LINES, NAME, PERIOD, PLAN, ndjson, pull, reply, scripted
+from tests.client.test_pulling import LINES, NAME, PERIOD, PLAN, make_client, make_ndjson, make_reply, pull
 from tests.client.test_pulling import rata as rata  # fixtures
 from tests.client.test_pulling import token as token
 from tests.client.world import IMPATIENT, BadLine, Served
@@ -41,10 +41,10 @@ def dump(file: Path) -> list[str]:
         return list(db.iterdump())
 
 
-def built(file: Path, *lines: dict[str, Any]) -> Path:
+def build_tables(file: Path, *lines: dict[str, Any]) -> Path:
     """Build the file through a transfer from a service that sends these lines."""
-    sent = ndjson(*[json.dumps(line) for line in lines], plans=[{"plan": PLAN, "revision": 2}])
-    return pull(scripted(reply(sent)), file, format="sqlite").file
+    sent = make_ndjson(*[json.dumps(line) for line in lines], plans=[{"plan": PLAN, "revision": 2}])
+    return pull(make_client(make_reply(sent)), file, format="sqlite").file
 
 
 def read_back(file: Path) -> list[dict[str, Any]]:
@@ -74,7 +74,7 @@ def read_back(file: Path) -> list[dict[str, Any]]:
         return list(rows(create_line_table(), ()))
 
 
-def complete(*lines: dict[str, Any]) -> list[dict[str, Any]]:
+def add_fields(*lines: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the lines with every field: the tables hold null where a line lacks a younger field."""
     return [{**dict.fromkeys(create_line_table().columns), **line} for line in lines]
 
@@ -95,8 +95,8 @@ def test_tables_and_columns_have_distinct_names() -> None:
 
 def test_tables_hold_everything_in_the_lines(tmp_path: Path) -> None:
     lines = [LINE_EXAMPLE, OTHER, {**LINE_EXAMPLE, "region_code": "63.03", "plan": "63.03-2026"}]
-    file = built(tmp_path, *lines)
-    assert read_back(file) == complete(*lines)
+    file = build_tables(tmp_path, *lines)
+    assert read_back(file) == add_fields(*lines)
     # money and counts are integers, truth is 0 or 1, null is null
     assert ask(file, "SELECT DISTINCT typeof(allocation), typeof(region_code) FROM action") == [
         ("integer", "text")
@@ -118,7 +118,7 @@ def test_tables_hold_everything_in_the_lines(tmp_path: Path) -> None:
 
 
 def test_all_tables_exist_even_if_empty(tmp_path: Path) -> None:
-    whole, none = built(tmp_path / "whole", LINE_EXAMPLE), built(tmp_path / "none")
+    whole, none = build_tables(tmp_path / "whole", LINE_EXAMPLE), build_tables(tmp_path / "none")
     schema = "SELECT name, sql FROM sqlite_master ORDER BY name"
     assert ask(none, schema) == ask(whole, schema)
     assert ask(none, "SELECT count(*) FROM action JOIN report USING (plan, action)") == [0]
@@ -135,7 +135,7 @@ def test_fields_of_a_newer_service_become_columns(tmp_path: Path) -> None:
         "budget_lines": [{"funding_source": "APBD", "amount": 1, "stage": None, "is_earmarked": True}],
         "review": {"grade": "B", "remarks": [{"code": "R1", "texts": ["ok"]}]},
     }
-    file = built(tmp_path, LINE_EXAMPLE, newer, LINE_EXAMPLE | {"action": "A-003"})
+    file = build_tables(tmp_path, LINE_EXAMPLE, newer, LINE_EXAMPLE | {"action": "A-003"})
     assert ask(file, "SELECT gender_share FROM action ORDER BY action") == [None, 12.5, None]
     assert ask(file, "SELECT is_earmarked FROM budget_line ORDER BY action") == [None, 1, None]
     assert ask(file, 'SELECT action, position, "position_" FROM verification') == [
@@ -201,10 +201,10 @@ def test_tables_cut_anywhere_equal_the_uncut_ones(
 
 def test_remains_of_a_killed_run_do_no_harm(tmp_path: Path) -> None:
     left = tmp_path / f"{FILE}.new"
-    content = built(tmp_path / "other", OTHER).read_bytes()
+    content = build_tables(tmp_path / "other", OTHER).read_bytes()
     for remains in (content, content[: len(content) // 2], b"\0" * 4096):
         left.write_bytes(remains)
-        assert read_back(built(tmp_path, LINE_EXAMPLE)) == complete(LINE_EXAMPLE)
+        assert read_back(build_tables(tmp_path, LINE_EXAMPLE)) == add_fields(LINE_EXAMPLE)
         assert not left.exists()
 
 
@@ -225,7 +225,7 @@ def test_remains_of_a_killed_run_do_no_harm(tmp_path: Path) -> None:
 def test_invalid_lines_leave_the_old_file(lines: list[str], tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("what was there")
     with pytest.raises(WrongContent):
-        pull(scripted(*[reply(ndjson(*lines)) for _ in "ab"]), tmp_path, format="sqlite")
+        pull(make_client(*[make_reply(make_ndjson(*lines)) for _ in "ab"]), tmp_path, format="sqlite")
     assert {file.name for file in tmp_path.iterdir()} == {FILE}
     assert (tmp_path / FILE).read_text() == "what was there"
 
@@ -233,4 +233,4 @@ def test_invalid_lines_leave_the_old_file(lines: list[str], tmp_path: Path) -> N
 def test_an_unwritable_disk_is_reported(tmp_path: Path) -> None:
     (tmp_path / f"{FILE}.new").mkdir()
     with pytest.raises(Unwritable):
-        built(tmp_path, LINE_EXAMPLE)
+        build_tables(tmp_path, LINE_EXAMPLE)

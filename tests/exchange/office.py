@@ -58,7 +58,7 @@ def sheet(*lines: dict[str, Any], realisation: bool = False) -> bytes:
     return xlsx([*rows, *([cells.get(column.key) for column in columns] for cells in lines)])
 
 
-def letter(key: str) -> str:
+def find_letter(key: str) -> str:
     """Return the column's letter in a full sheet."""
     return chr(ord("A") + BY_KEY[key].number - 1)
 
@@ -67,7 +67,7 @@ def edited(data: bytes, changes: dict[tuple[int, str], Any]) -> bytes:
     """Change cells of a workbook, by (row, column key)."""
     book = load_workbook(io.BytesIO(data))
     for (row, key), value in changes.items():
-        book.active[f"{letter(key)}{row}"] = value
+        book.active[f"{find_letter(key)}{row}"] = value
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
@@ -116,7 +116,7 @@ class Office:
         reply = self.send(data, filename, **how)
         assert (reply.status_code, reply.json()["code"]) == (422, "invalid"), reply.text
         assert self.journal() == before
-        return [(error["code"], place_of(error)) for error in reply.json()["errors"]]
+        return [(error["code"], find_place(error)) for error in reply.json()["errors"]]
 
     def export(self, ending: str = "xlsx", **query: Any) -> bytes:
         reply = self.client.get(f"{self.url}/matrix.{ending}", params=query)
@@ -137,7 +137,7 @@ class Office:
             return [tuple(row) for row in rows]
 
 
-def place_of(error: dict[str, Any]) -> str | None:
+def find_place(error: dict[str, Any]) -> str | None:
     """Return `G2`, or the pointer or parameter."""
     cell = error.get("cell")
     return f"{cell['column']}{cell['row']}" if cell else error.get("pointer") or error.get("parameter")
@@ -145,4 +145,4 @@ def place_of(error: dict[str, Any]) -> str | None:
 
 def list_places(items: list[dict[str, Any]]) -> list[tuple[str, str | None]]:
     """Return (code, place) of the findings or warnings of a report."""
-    return [(item["code"], place_of(item)) for item in items]
+    return [(item["code"], find_place(item)) for item in items]

@@ -20,7 +20,7 @@ from tests.exchange.office import (
     TWICE,
     Office,
     edited,
-    letter,
+    find_letter,
     line,
     list_places,
     sheet,
@@ -82,7 +82,7 @@ def full(office: Office) -> Office:
     return office
 
 
-def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def find_changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     followed = {"version", "updated_at", "absorption_percent"}
     return {
         name: (before[name], after[name])
@@ -92,20 +92,20 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple
 
 
 @cache
-def cells_of(data: bytes) -> list[list[Any]]:
+def read_cells(data: bytes) -> list[list[Any]]:
     """Read the rows of a workbook, once for each file: every test exports the same plan."""
     return [[cell.value for cell in row] for row in load_workbook(io.BytesIO(data)).active.iter_rows()]
 
 
 def first_row(data: bytes) -> int:
     """Return the first row below the section row of an export."""
-    rows = cells_of(data)
+    rows = read_cells(data)
     return next(row for row in range(1, 20) if rows[row - 1][0] == 1 and rows[row - 1][10] != 11)
 
 
-def with_cell(data: bytes, key: str, value: Any, ending: str) -> bytes:
+def change_cell(data: bytes, key: str, value: Any, ending: str) -> bytes:
     """Return an export with another value in one cell of the first row."""
-    rows = [list(row) for row in cells_of(data)]
+    rows = [list(row) for row in read_cells(data)]
     rows[first_row(data) - 1][BY_KEY[key].number - 1] = value
     if ending == "xlsx":
         return xlsx(rows)
@@ -157,7 +157,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def filled(items: Any) -> Any:
+def drop_empty(items: Any) -> Any:
     """Return parts without their empty fields."""
     if not isinstance(items, list) or not items or not isinstance(items[0], dict):
         return items
@@ -171,12 +171,12 @@ def filled(items: Any) -> Any:
 def test_one_cell_changes_exactly_its_field(full: Office, key: str, ending: str) -> None:
     cell, fields = CHANGES[key]
     before, out = full.lines()["A-001"], full.export()
-    changed = with_cell(out, key, cell, ending)
+    changed = change_cell(out, key, cell, ending)
     report = full.bring(changed, f"a.{ending}")
     assert (report["updated"], report["absent"], report["created"]) == (int(bool(fields)), [], 0)
-    fields_changed = difference(before, full.lines()["A-001"])
-    assert {name: filled(after) for name, (_, after) in fields_changed.items()} == {
-        name: filled(value) for name, value in fields.items()
+    fields_changed = find_changes(before, full.lines()["A-001"])
+    assert {name: drop_empty(after) for name, (_, after) in fields_changed.items()} == {
+        name: drop_empty(value) for name, value in fields.items()
     }
     assert full.bring(changed, f"a.{ending}")["unchanged"] == 1
 
@@ -218,7 +218,7 @@ def test_names_of_a_line_without_a_code_are_fields_of_their_own(office: Office) 
         report = office.bring(sheet(line(**{**OWN, key: words})), accept="free_text")
         assert (report["updated"], report["absent"]) == (1, ["A-002"])
         after = office.lines()["A-001"]
-        assert difference(before, after) == {key: (OWN[key], words)}
+        assert find_changes(before, after) == {key: (OWN[key], words)}
         office.bring(sheet(line(**OWN)), accept="free_text")
 
 
@@ -228,7 +228,7 @@ def test_columns_that_a_file_lacks_are_left_alone(full: Office) -> None:
     report = full.bring(short.format(AID_CODE, 1_000_000).encode(), "a.csv")
     assert (report["unchanged"], full.lines(), full.journal()) == (1, lines, journal)
     full.bring(short.format(AID_CODE, 2_000_000).encode(), "a.csv")
-    assert difference(lines["A-001"], full.lines()["A-001"]) == {"allocation": (1_000_000, 2_000_000)}
+    assert find_changes(lines["A-001"], full.lines()["A-001"]) == {"allocation": (1_000_000, 2_000_000)}
 
 
 def test_one_source_follows_the_allocation(office: Office) -> None:
@@ -333,26 +333,26 @@ def spent(s1: Any, s2: Any, total: Any = None, **cells: Any) -> bytes:
     return sheet(line(spent_s1=s1, spent_s2=s2, spent_total=total, **cells), realisation=True)
 
 
-def progress(office: Office, code: str = "A-001") -> dict[str, Any]:
+def read_progress(office: Office, code: str = "A-001") -> dict[str, Any]:
     items = office.client.get(f"{office.url}/actions/{code}/progress").json()["items"]
     return {item["period"][-2:]: item["spent"] for item in items}
 
 
 def test_half_years_are_stored_cumulative(office: Office) -> None:
     office.bring(spent(100, 200, 300), basis="period")
-    assert progress(office) == {"Q2": 100, "Q4": 300}
+    assert read_progress(office) == {"Q2": 100, "Q4": 300}
     office.bring(spent(100, 350, 350), basis="cumulative")
-    assert progress(office) == {"Q2": 100, "Q4": 350}
+    assert read_progress(office) == {"Q2": 100, "Q4": 350}
     journal = office.journal()
     for blank in (spent(None, None), spent(100, None)):
         office.bring(blank, basis="period")
-    assert (progress(office), office.journal()) == ({"Q2": 100, "Q4": 350}, journal)
+    assert (read_progress(office), office.journal()) == ({"Q2": 100, "Q4": 350}, journal)
 
 
 def test_a_falling_figure_survives_export_and_import(office: Office) -> None:
     report = office.bring(spent(100, -40, 60), basis="period")
     assert ("E06", "T2") in list_places(report["findings"])
-    assert progress(office) == {"Q2": 100, "Q4": 60}
+    assert read_progress(office) == {"Q2": 100, "Q4": 60}
     journal = office.journal()
     for basis in ("period", "cumulative"):
         for ending in ("xlsx", "csv"):
@@ -373,9 +373,9 @@ def test_quarters_between_are_kept(office: Office) -> None:
         assert reply.status_code == 201, reply.text
     for basis in ("period", "cumulative"):
         office.bring(office.export(period="2026", basis=basis), basis=basis)
-    assert progress(office) == {"Q1": 10, "Q3": 30}
+    assert read_progress(office) == {"Q1": 10, "Q3": 30}
     office.bring(spent(20, 40), basis="cumulative")
-    assert progress(office) == {"Q1": 10, "Q2": 20, "Q3": 30, "Q4": 40}
+    assert read_progress(office) == {"Q1": 10, "Q2": 20, "Q3": 30, "Q4": 40}
 
 
 def test_a_report_keeps_its_words_when_its_figure_changes(office: Office) -> None:
@@ -409,7 +409,7 @@ def test_only_half_years_are_exported(office: Office) -> None:
         load_workbook(io.BytesIO(office.export(**way))).active for way in ({"period": "2026-S1"}, {})
     )
     assert (wide.max_column, narrow.max_column) == (21, 18)
-    assert wide[f"{letter('allocation')}8"].value == 1_000_000
+    assert wide[f"{find_letter('allocation')}8"].value == 1_000_000
     tag = office.client.get(f"{office.url}/matrix.csv").headers["etag"]
     assert office.client.get(f"{office.url}/matrix.csv", headers={"If-None-Match": tag}).status_code == 304
     office.bring(sheet(line(**TWICE, allocation=3)))

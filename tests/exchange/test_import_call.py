@@ -13,22 +13,22 @@ from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
 from app.kit.files import reader
 from tests.common import ConnectAs
-from tests.exchange.office import DINSOS, OWN, Office, edited, line, place_of, sheet
-from tests.matrix.test_files import OLE, PNG, with_sheet
+from tests.exchange.office import DINSOS, OWN, Office, edited, find_place, line, sheet
+from tests.matrix.test_files import OLE, PNG, pack_sheet
 
 pytestmark = pytest.mark.one_engine
 
 NEW = line(agency="Badan Keuangan", code="5.02.0.00.0.00.01.0000")
 
 
-def state(office: Office) -> tuple[Any, ...]:
+def read_state(office: Office) -> tuple[Any, ...]:
     agencies = office.client.get("/v1/regions/63.02/agencies").json()["items"]
     reports = office.client.get(f"{office.url}/progress/2026-Q2").json()["items"]
     return office.lines(), office.journal(), agencies, reports
 
 
 def test_an_error_in_the_last_row_leaves_nothing(office: Office) -> None:
-    before = state(office)
+    before = read_state(office)
     report = {"spent_s1": 5, "spent_total": 5}
     good = [{**NEW, **report}, {**line(allocation=2), **report}]
     for wrong in (
@@ -40,19 +40,19 @@ def test_an_error_in_the_last_row_leaves_nothing(office: Office) -> None:
         data = sheet(*good, line(**{"allocation": 3, **report, **wrong}), realisation=True)
         reply = office.send(data, basis="period", new_agencies="create")
         assert reply.status_code == 422, wrong
-        assert {place_of(error)[1:] for error in reply.json()["errors"]} == {"4"}
-        assert state(office) == before
+        assert {find_place(error)[1:] for error in reply.json()["errors"]} == {"4"}
+        assert read_state(office) == before
 
 
 def test_a_dry_run_reports_the_same_and_keeps_nothing(office: Office) -> None:
-    before = state(office)
+    before = read_state(office)
     data = sheet({**NEW, "spent_s1": 5, "spent_total": 5}, line(**OWN), realisation=True)
     how: dict[str, Any] = {"basis": "period", "new_agencies": "create", "accept": "free_text"}
     trial = office.bring(data, **how, dry_run="true")
     assert (trial["created"], trial["agencies_created"]) == (2, [NEW["code"]])
-    assert state(office) == before
+    assert read_state(office) == before
     assert office.bring(data, **how) == trial
-    assert state(office) != before
+    assert read_state(office) != before
 
 
 def test_who_may_import(office: Office, connect: ConnectAs, stranger: TestClient) -> None:
@@ -74,10 +74,10 @@ def test_who_may_import(office: Office, connect: ConnectAs, stranger: TestClient
 
 
 def bomb() -> bytes:
-    return with_sheet(" " * (8 * 1024 * 1024))
+    return pack_sheet(" " * (8 * 1024 * 1024))
 
 
-def picture_in_a_zip() -> bytes:
+def zip_picture() -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("a.png", PNG)
@@ -98,17 +98,17 @@ def picture_in_a_zip() -> bytes:
     ],
 )
 def test_a_file_that_is_no_matrix(office: Office, data: bytes, filename: str, code: str) -> None:
-    before = state(office)
+    before = read_state(office)
     reply = office.send(data, filename)
     problem = reply.json()
     assert (reply.status_code, problem["code"]) == (422, "unreadable_file"), reply.text
     assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [("/file", code)]
     assert reply.headers["content-type"] == "application/problem+json"
-    assert state(office) == before
+    assert read_state(office) == before
 
 
 def test_deceptive_archives_are_refused(office: Office) -> None:
-    for data, code in ((bomb(), "archive_bomb"), (picture_in_a_zip(), "not_a_workbook")):
+    for data, code in ((bomb(), "archive_bomb"), (zip_picture(), "not_a_workbook")):
         reply = office.send(data)
         assert (reply.status_code, reply.json()["code"]) == (422, "unreadable_file")
         assert [error["code"] for error in reply.json()["errors"]] == [code]
@@ -118,7 +118,7 @@ def test_deceptive_archives_are_refused(office: Office) -> None:
     "address", ["xfd1048576", "AAAA1", "A1048577", "A0", "a1", " A1", "A 1", "$A$1", "A01"]
 )
 def test_a_small_workbook_with_an_invalid_address(office: Office, address: str) -> None:
-    data = with_sheet(f'<row><c r="{address}"><v>1</v></c></row>')
+    data = pack_sheet(f'<row><c r="{address}"><v>1</v></c></row>')
     reply = office.send(data, dry_run="true")
     assert (reply.status_code, reply.json()["code"]) == (422, "unreadable_file"), reply.text
     assert [error["code"] for error in reply.json()["errors"]] == ["damaged_workbook"]

@@ -14,7 +14,7 @@ from app.reference.nomenclature.models import SubactivityRow
 from tests.common import ConnectAs, begin_with
 from tests.database import OneTransaction
 from tests.exchange.conftest import open_kotabaru
-from tests.exchange.office import PLAN_FILE, REPORT_FILE, Office, place_of
+from tests.exchange.office import PLAN_FILE, REPORT_FILE, Office, find_place
 
 pytestmark = pytest.mark.one_engine
 
@@ -51,7 +51,7 @@ def kotabaru(secretariat: TestClient, database: OneTransaction) -> Office:
     return Office(secretariat, database, "63.02-2025")
 
 
-def official(office: Office) -> dict[str, tuple[str, str]]:
+def read_nomenclature(office: Office) -> dict[str, tuple[str, str]]:
     """Return code → folded (activity, name) of the nomenclature of regencies."""
     c = get_table(SubactivityRow).c
     with office.database.read_session() as session:
@@ -80,7 +80,7 @@ def test_the_whole_plan_is_imported(kotabaru: Office, made: Made) -> None:
 
 
 def test_unclear_names_are_listed_and_never_guessed(kotabaru: Office, made: Made) -> None:
-    names = official(kotabaru)
+    names = read_nomenclature(kotabaru)
     refused = made["refused"]
     assert refused.status_code == 422
     errors = {error["cell"]["row"]: error for error in refused.json()["errors"]}
@@ -119,7 +119,7 @@ def test_the_report_needs_the_basis_of_its_half_years(kotabaru: Office) -> None:
     report = kotabaru.bring(REPORT, basis="period")
     beyond = {f["line"]: f for f in report["findings"] if f["code"] == "E07"}
     assert len(beyond) == 28
-    assert {place_of(finding) for finding in beyond.values()} >= {"T8"}
+    assert {find_place(finding) for finding in beyond.values()} >= {"T8"}
     assert report["progress"] == [
         {"period": "2025-Q2", "created": 156, "updated": 0, "unchanged": 0},
         {"period": "2025-Q4", "created": 156, "updated": 0, "unchanged": 0},

@@ -25,7 +25,7 @@ from tests.exchange.office import (
 pytestmark = pytest.mark.one_engine
 
 
-def settle(column: str, value: str, code: str | None, row: int | None = None) -> dict[str, Any]:
+def make_resolution(column: str, value: str, code: str | None, row: int | None = None) -> dict[str, Any]:
     return {"column": column, "value": value, "code": code, "row": row}
 
 
@@ -120,9 +120,9 @@ def test_a_resolution_applies_everywhere_or_to_one_row(office: Office) -> None:
     office.bring(
         sheet(*lines, line(**OWN)),
         resolutions=[
-            settle("subactivity", TWICE["subactivity"].upper(), TWICE_CODES[0]),
-            settle("subactivity", TWICE["subactivity"], TWICE_CODES[1], row=3),
-            settle("subactivity", OWN["subactivity"], None),
+            make_resolution("subactivity", TWICE["subactivity"].upper(), TWICE_CODES[0]),
+            make_resolution("subactivity", TWICE["subactivity"], TWICE_CODES[1], row=3),
+            make_resolution("subactivity", OWN["subactivity"], None),
         ],
     )
     by_allocation = {action["allocation"]: action["subactivity_code"] for action in office.lines().values()}
@@ -132,8 +132,8 @@ def test_a_resolution_applies_everywhere_or_to_one_row(office: Office) -> None:
 def test_a_resolution_is_remembered(office: Office) -> None:
     file = sheet(line(**OWN), line(**TWICE))
     known = [
-        settle("subactivity", OWN["subactivity"], AID_CODE),
-        settle("subactivity", TWICE["subactivity"], TWICE_CODES[1]),
+        make_resolution("subactivity", OWN["subactivity"], AID_CODE),
+        make_resolution("subactivity", TWICE["subactivity"], TWICE_CODES[1]),
     ]
     office.bring(file, resolutions=known)
     lines, journal = office.lines(), office.journal()
@@ -146,7 +146,7 @@ def test_a_resolution_is_remembered(office: Office) -> None:
 def test_a_line_of_free_text_takes_its_code(office: Office) -> None:
     file = sheet(line(**OWN), line(**TWICE))
     office.bring(file, accept="free_text")
-    settled = office.bring(file, resolutions=[settle("subactivity", OWN["subactivity"], AID_CODE)])
+    settled = office.bring(file, resolutions=[make_resolution("subactivity", OWN["subactivity"], AID_CODE)])
     assert (settled["updated"], settled["unchanged"], settled["absent"]) == (1, 1, [])
     mended = office.client.patch(
         f"{office.url}/actions/A-002", json={"subactivity_code": TWICE_CODES[0]}, headers={"If-Match": "*"}
@@ -162,15 +162,18 @@ def test_a_line_of_free_text_takes_its_code(office: Office) -> None:
     ("resolution", "error"),
     [
         (
-            settle("subactivity", OWN["subactivity"], "9.99.99.9.99.9999"),
+            make_resolution("subactivity", OWN["subactivity"], "9.99.99.9.99.9999"),
             ("unknown_reference", "/resolutions/0/code"),
         ),
-        (settle("agency", "Dinas Sosial", "NONE"), ("unknown_reference", "/resolutions/0/code")),
-        (settle("funding_sources", "APBD", "NONE"), ("unknown_reference", "/resolutions/0/code")),
-        (settle("agency", "Dinas Sosial", None), ("resolution_code_needed", "/resolutions/0/code")),
-        (settle("subactivity", "Tidak Ada", AID_CODE), ("unused_resolution", "/resolutions/0/value")),
+        (make_resolution("agency", "Dinas Sosial", "NONE"), ("unknown_reference", "/resolutions/0/code")),
+        (make_resolution("funding_sources", "APBD", "NONE"), ("unknown_reference", "/resolutions/0/code")),
+        (make_resolution("agency", "Dinas Sosial", None), ("resolution_code_needed", "/resolutions/0/code")),
         (
-            settle("subactivity", OWN["subactivity"], None, row=9),
+            make_resolution("subactivity", "Tidak Ada", AID_CODE),
+            ("unused_resolution", "/resolutions/0/value"),
+        ),
+        (
+            make_resolution("subactivity", OWN["subactivity"], None, row=9),
             ("unused_resolution", "/resolutions/0/value"),
         ),
         ({"column": "location", "value": "x", "code": None}, ("not_allowed", "/resolutions/0/column")),
@@ -183,14 +186,14 @@ def test_a_line_of_free_text_takes_its_code(office: Office) -> None:
 def test_a_useless_resolution_is_reported_once(
     office: Office, resolution: dict[str, Any], error: tuple[str, str]
 ) -> None:
-    free = settle("subactivity", OWN["subactivity"], None)
+    free = make_resolution("subactivity", OWN["subactivity"], None)
     file = sheet(line(**OWN), line(**OWN, allocation=5))
     more = [] if resolution["value"] == OWN["subactivity"] and resolution["row"] is None else [free]
     assert office.refused(file, resolutions=[resolution, *more]) == [error]
 
 
 def test_a_duplicate_resolution_and_invalid_json_are_refused(office: Office) -> None:
-    free = settle("subactivity", OWN["subactivity"], None)
+    free = make_resolution("subactivity", OWN["subactivity"], None)
     assert ("duplicate_key", "/resolutions/1/value") in office.refused(
         sheet(line(**OWN)), resolutions=[free, free]
     )
@@ -227,7 +230,7 @@ def test_an_unknown_agency_is_reported_in_every_row(office: Office) -> None:
     ]
     assert reply.json()["errors"][0]["nearest"] == [f"{DINSOS} Dinas Sosial"]
     settled = office.bring(
-        sheet(line(), stranger, stranger), resolutions=[settle("agency", "Dinas Sosal", DINSOS)]
+        sheet(line(), stranger, stranger), resolutions=[make_resolution("agency", "Dinas Sosal", DINSOS)]
     )
     assert settled["created"] == 3
     # Without a code there is no agency to create.
@@ -261,7 +264,7 @@ def test_two_agencies_of_one_name(office: Office) -> None:
         "ambiguous_name",
         [f"{DINSOS} Dinas Sosial", "LAIN Dinas Sosial"],
     )
-    office.bring(sheet(line(code=None)), resolutions=[settle("agency", "Dinas Sosial", "LAIN")])
+    office.bring(sheet(line(code=None)), resolutions=[make_resolution("agency", "Dinas Sosial", "LAIN")])
     assert office.lines()["A-001"]["lead_agency"] == "LAIN"
 
 
@@ -319,7 +322,8 @@ def test_funding_sources_with_and_without_their_amounts(office: Office) -> None:
     assert [finding for finding in findings if finding[0] == "E01"] == [("E01", "L3"), ("E01", "L6")]
     assert office.refused(sheet(line(funding_sources="APBN; Kas Bon"))) == [("unknown_reference", "L2")]
     office.bring(
-        sheet(line(funding_sources="Kas Bon")), resolutions=[settle("funding_sources", "kas bon", "DAK")]
+        sheet(line(funding_sources="Kas Bon")),
+        resolutions=[make_resolution("funding_sources", "kas bon", "DAK")],
     )
     assert office.lines()["A-001"]["budget_lines"][0]["funding_source"] == "DAK"
 

@@ -28,28 +28,28 @@ NAMES = CodeNames(
 )  # fmt: skip
 
 
-def listed(**fields: Any) -> some.SearchStrategy[list[dict[str, Any]]]:
+def draw_items(**fields: Any) -> some.SearchStrategy[list[dict[str, Any]]]:
     return some.lists(some.fixed_dictionaries(fields), max_size=3)
 
 
-def numbered(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def number_items(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"code": f"X{n}", **item} for n, item in enumerate(items)]
 
 
 CONTENTS = some.fixed_dictionaries(
     {
         "allocation": some.integers(0, 10**12),
-        "components": listed(
+        "components": draw_items(
             component_class=some.sampled_from(["direct", "indirect", "supporting"]), description=TEXT, amount=AMOUNT
-        ).map(numbered),
+        ).map(number_items),
         "budget_lines": some.lists(
             some.fixed_dictionaries({"funding_source": some.sampled_from(SOURCES), "amount": AMOUNT}),
             max_size=3, unique_by=lambda item: item["funding_source"],
         ),
-        "recipients": listed(
+        "recipients": draw_items(
             kind=some.sampled_from(["families", "persons", "groups", "villages", "units"]),
             unit=some.none() | LINE, count=some.none() | some.integers(0, 10**9),
-        ).map(numbered),
+        ).map(number_items),
         "locations": some.lists(some.sampled_from(list(NAMES.regions)), unique=True).map(
             lambda codes: [{"region_code": code} for code in codes]
         ),

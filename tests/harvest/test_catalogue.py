@@ -10,7 +10,7 @@ from rdflib.namespace import DCAT, DCTERMS, FOAF, XSD
 from tests.common import ConnectAs, begin_with
 from tests.database import OneTransaction
 from tests.harvest.conftest import publish
-from tests.harvest.world import AT, HOST, SPDX, get_value, harvested
+from tests.harvest.world import AT, HOST, SPDX, get_value, read_graph
 
 pytestmark = pytest.mark.one_engine
 
@@ -29,7 +29,7 @@ PLAN, QUARTER = URIRef(f"{HOST}/v1/plans/63.02-2026"), URIRef(f"{HOST}/v1/snapsh
 
 
 def test_the_catalogue_has_the_properties_of_dcat_ap(published: TestClient) -> None:
-    graph = harvested(published)
+    graph = read_graph(published)
     (catalogue,) = graph.subjects(RDF.type, DCAT.Catalog)
     assert set(graph.objects(catalogue, DCAT.dataset)) == {PLAN, QUARTER}
     for subject in (catalogue, PLAN, QUARTER):
@@ -59,7 +59,7 @@ def test_the_catalogue_has_the_properties_of_dcat_ap(published: TestClient) -> N
 
 
 def test_every_file_exists_and_matches_its_checksum(published: TestClient) -> None:
-    graph = harvested(published)
+    graph = read_graph(published)
     checked = []
     for subject in (PLAN, QUARTER):
         for file in graph.objects(subject, DCAT.distribution):
@@ -83,7 +83,7 @@ def test_every_file_exists_and_matches_its_checksum(published: TestClient) -> No
 def test_harvester_finds_the_next_page(published: TestClient) -> None:
     datasets, at = [], f"{AT}?limit=1&region=63"
     while at:
-        graph = harvested(published, at)
+        graph = read_graph(published, at)
         datasets += list(graph.subjects(RDF.type, DCAT.Dataset))
         (view,) = graph.subjects(RDF.type, HYDRA.PagedCollection)
         at = str(graph.value(view, HYDRA.nextPage) or "").removeprefix(HOST)

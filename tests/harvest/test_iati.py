@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from tests.amendments.world import Movers, amend, because, budget
 from tests.common import ConnectAs
 from tests.database import OneTransaction
-from tests.harvest.world import EXPORT, VILLAGE, attributes, exported, narrative
+from tests.harvest.world import EXPORT, VILLAGE, find_attributes, find_narrative, read_export
 from tests.plans.world import HEALTH, PARTNER, SOCIAL, put_plan, report
 from tests.quarters.world import Office
 
@@ -21,55 +21,55 @@ def test_a_full_line(adopted: TestClient, connect: ConnectAs) -> None:
     point = {"longitude": 116.2, "latitude": -3.3, "source": "Bappeda"}
     placed = connect(("administrator", "63")).put(f"/v1/regions/{VILLAGE}/coordinates", json=point)
     assert placed.status_code == 201, placed.text
-    activities = exported(adopted)
+    activities = read_export(adopted)
     assert list(activities) == [FIRST, SECOND]
     first = activities[FIRST]
     assert first.get("default-currency") == "IDR"
-    assert attributes(first, "reporting-org") == [{"ref": "ID-RATA-63.02", "type": "11"}]
-    assert narrative(first, "reporting-org") == "TKPK Kabupaten Kotabaru"
-    assert narrative(first, "title") == "Permakanan < lansia & difabel"
-    assert narrative(first, "description[@type='3']") == "40 orang (desil 1–2)"
-    assert [(o["role"], o["ref"]) for o in attributes(first, "participating-org")] == [
+    assert find_attributes(first, "reporting-org") == [{"ref": "ID-RATA-63.02", "type": "11"}]
+    assert find_narrative(first, "reporting-org") == "TKPK Kabupaten Kotabaru"
+    assert find_narrative(first, "title") == "Permakanan < lansia & difabel"
+    assert find_narrative(first, "description[@type='3']") == "40 orang (desil 1–2)"
+    assert [(o["role"], o["ref"]) for o in find_attributes(first, "participating-org")] == [
         ("1", "ID-RATA-APBD"),
         ("1", "ID-RATA-CSR"),
         ("2", f"ID-RATA-63.02-{SOCIAL}"),
         ("4", f"ID-RATA-63.02-{SOCIAL}"),
         ("4", f"ID-RATA-63.02-{PARTNER}"),
     ]
-    assert attributes(first, "activity-status") == [{"code": "2"}]
-    assert attributes(first, "activity-date") == [
+    assert find_attributes(first, "activity-status") == [{"code": "2"}]
+    assert find_attributes(first, "activity-date") == [
         {"type": "1", "iso-date": "2026-02-01"},
         {"type": "3", "iso-date": "2026-11-30"},
     ]
-    assert (attributes(first, "location"), first.findtext("location/point/pos")) == (
+    assert (find_attributes(first, "location"), first.findtext("location/point/pos")) == (
         [{"ref": VILLAGE}],
         "-3.3 116.2",
     )
-    assert attributes(first, "sector") == [
+    assert find_attributes(first, "sector") == [
         {"vocabulary": "99", "code": "1.06.04.2.01.0001"},
         {"vocabulary": "98", "code": "reduce_spending_burden"},
     ]
-    assert attributes(first, "tag") == [{"vocabulary": "99", "code": "lansia"}]
+    assert find_attributes(first, "tag") == [{"vocabulary": "99", "code": "lansia"}]
     money = [(b.get("type"), b.get("status"), b.findtext("value")) for b in first.iterfind("budget")]
     assert money == [("1", "2", "200000000"), ("1", "1", "50000000")]
-    assert attributes(first, "result/indicator/baseline") == [
+    assert find_attributes(first, "result/indicator/baseline") == [
         {"year": "2026", "iso-date": "2026-01-01", "value": "5"}
     ]
-    assert attributes(first, "result/indicator/period/target") == [
+    assert find_attributes(first, "result/indicator/period/target") == [
         {"value": value} for value in ("10", "20", "30", "40", "92.5")
     ]
-    assert [i["measure"] for i in attributes(first, "result/indicator")] == ["1", "2"]
+    assert [i["measure"] for i in find_attributes(first, "result/indicator")] == ["1", "2"]
 
 
 def test_a_minimal_line(adopted: TestClient) -> None:
-    other = exported(adopted)[SECOND]
-    assert [d["iso-date"] for d in attributes(other, "activity-date")] == ["2026-01-01", "2026-12-31"]
-    assert f"ID-RATA-63.02-{HEALTH}" in [o["ref"] for o in attributes(other, "participating-org")]
+    other = read_export(adopted)[SECOND]
+    assert [d["iso-date"] for d in find_attributes(other, "activity-date")] == ["2026-01-01", "2026-12-31"]
+    assert f"ID-RATA-63.02-{HEALTH}" in [o["ref"] for o in find_attributes(other, "participating-org")]
     for missing in ("transaction", "result", "description[@type='3']", "location/point"):
         assert other.find(missing) is None, missing
 
 
-def spent(activity: Any) -> list[tuple[str, str]]:
+def list_expenditures(activity: Any) -> list[tuple[str, str]]:
     """Return (day, amount) of each expenditure."""
     transactions = activity.iterfind("transaction[transaction-type]")
     return [
@@ -81,15 +81,15 @@ def spent(activity: Any) -> list[tuple[str, str]]:
 def test_an_expenditure_is_the_increase_of_a_quarter(adopted: TestClient) -> None:
     for quarter, total, achieved in ((1, 100, 4), (2, 100, 9), (3, 90, 9), (4, 250, 41)):
         report(adopted, "A-1", quarter, spent=total, outputs=[{"code": "O1", "achieved": achieved}])
-    first = exported(adopted)[FIRST]
-    assert spent(first) == [("2026-03-31", "100"), ("2026-09-30", "-10"), ("2026-12-31", "160")]
-    assert [a["value"] for a in attributes(first, "result[1]/indicator/period/actual")] == [
+    first = read_export(adopted)[FIRST]
+    assert list_expenditures(first) == [("2026-03-31", "100"), ("2026-09-30", "-10"), ("2026-12-31", "160")]
+    assert [a["value"] for a in find_attributes(first, "result[1]/indicator/period/actual")] == [
         "4",
         "9",
         "9",
         "41",
     ]
-    assert attributes(first, "result[2]/indicator/period/actual") == []
+    assert find_attributes(first, "result[2]/indicator/period/actual") == []
 
 
 def test_a_frozen_quarter_gives_its_frozen_figures(adopted: TestClient, connect: ConnectAs) -> None:
@@ -97,9 +97,9 @@ def test_a_frozen_quarter_gives_its_frozen_figures(adopted: TestClient, connect:
     office.report("A-1", "A-2", spent=100)
     office.move("submit", "verify", "freeze", "correct")
     office.report("A-1", spent=70)
-    assert spent(exported(adopted)[FIRST]) == [("2026-06-30", "100")]
+    assert list_expenditures(read_export(adopted)[FIRST]) == [("2026-06-30", "100")]
     office.move("submit", "verify", "freeze")
-    assert spent(exported(adopted)[FIRST]) == [("2026-06-30", "70")]
+    assert list_expenditures(read_export(adopted)[FIRST]) == [("2026-06-30", "70")]
 
 
 def test_the_export_has_the_plan_in_force(
@@ -107,13 +107,13 @@ def test_the_export_has_the_plan_in_force(
 ) -> None:
     assert movers.move("amend").status_code == 200
     amend(adopted, "A-2", [because()], title="Posyandu baru", **budget(99))
-    before = exported(provincial_reader)[SECOND]
-    assert narrative(before, "title") == "Posyandu"
+    before = read_export(provincial_reader)[SECOND]
+    assert find_narrative(before, "title") == "Posyandu"
     for verb in ("submit", "endorse", "adopt"):
         assert movers.move(verb).status_code == 200
-    after = exported(provincial_reader)[SECOND]
-    assert narrative(after, "title") == "Posyandu baru"
-    assert attributes(after, "budget") == [{"type": "2", "status": "2"}]
+    after = read_export(provincial_reader)[SECOND]
+    assert find_narrative(after, "title") == "Posyandu baru"
+    assert find_attributes(after, "budget") == [{"type": "2", "status": "2"}]
 
 
 def test_draft_is_not_exported(secretariat: TestClient, stranger: TestClient, connect: ConnectAs) -> None:

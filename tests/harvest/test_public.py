@@ -14,8 +14,8 @@ from app.access.models import TokenScope
 from tests.amendments.world import Movers, amend, because, budget
 from tests.common import ConnectAs, begin_with
 from tests.harvest.conftest import publish
-from tests.harvest.test_iati import FIRST, SECOND, spent
-from tests.harvest.world import AT, EXPORT, HOST, SPDX, exported, get_value, harvested, narrative
+from tests.harvest.test_iati import FIRST, SECOND, list_expenditures
+from tests.harvest.world import AT, EXPORT, HOST, SPDX, find_narrative, get_value, read_export, read_graph
 from tests.plans.world import report
 
 pytestmark = pytest.mark.one_engine
@@ -62,7 +62,7 @@ def anonymous_reader(published: TestClient, open_to_public: Open) -> TestClient:
 
 
 def test_stranger_follows_every_address_of_the_catalogue(anonymous_reader: TestClient) -> None:
-    graph = harvested(anonymous_reader)
+    graph = read_graph(anonymous_reader)
     datasets = set(graph.subjects(RDF.type, DCAT.Dataset))
     assert len(datasets) == 2
     checked = 0
@@ -84,8 +84,8 @@ def test_stranger_follows_every_address_of_the_catalogue(anonymous_reader: TestC
 
 
 def test_unfrozen_quarters_are_hidden(anonymous_reader: TestClient, published: TestClient) -> None:
-    assert spent(exported(published)[FIRST]) == [("2026-06-30", "5"), ("2026-09-30", "72")]
-    assert spent(exported(anonymous_reader)[FIRST]) == [("2026-06-30", "5")]
+    assert list_expenditures(read_export(published)[FIRST]) == [("2026-06-30", "5"), ("2026-09-30", "72")]
+    assert list_expenditures(read_export(anonymous_reader)[FIRST]) == [("2026-06-30", "5")]
     assert published.get("/v1/pulls/2026-Q3").status_code == 200
     for nothing in ("/v1/pulls/2026-Q3", "/v1/digests/2026-Q3", "/v1/snapshots/2026-Q3/63.02"):
         assert anonymous_reader.get(nothing).json()["code"] == "not_found", nothing
@@ -112,7 +112,7 @@ def test_an_amendment_is_hidden(anonymous_reader: TestClient, published: TestCli
     for verb in ("submit", "endorse", "adopt"):
         assert movers.move(verb).status_code == 200
     assert [item["revision"] for item in anonymous_reader.get(REVISIONS).json()["items"]] == [0, 1, 2]
-    assert narrative(exported(anonymous_reader)[SECOND], "title") == "Posyandu baru"
+    assert find_narrative(read_export(anonymous_reader)[SECOND], "title") == "Posyandu baru"
     assert anonymous_reader.get(PLAN).json()["allocation"] == 250_000_099
 
 

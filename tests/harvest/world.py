@@ -43,16 +43,16 @@ FULL: dict[str, Any] = {
 BARE: dict[str, Any] = {**CODED, "title": "Posyandu", "lead_agency": HEALTH, "outputs": [], "recipients": []}
 
 
-def published_schema() -> etree.XMLSchema:
+def load_schema() -> etree.XMLSchema:
     """Load IATI's published schema."""
     at = Path(__file__).parent / "iati-2.03" / "iati-activities-schema.xsd"
     return etree.XMLSchema(etree.parse(at))
 
 
-SCHEMA = published_schema()
+SCHEMA = load_schema()
 
 
-def exported(client: TestClient) -> dict[str, Any]:
+def read_export(client: TestClient) -> dict[str, Any]:
     """Return identifier → activity of an export after validating it."""
     reply = client.get(EXPORT)
     assert reply.status_code == 200, reply.text
@@ -63,15 +63,15 @@ def exported(client: TestClient) -> dict[str, Any]:
     return {activity.findtext("iati-identifier"): activity for activity in root}
 
 
-def narrative(element: Any, path: str) -> str:
+def find_narrative(element: Any, path: str) -> str:
     return str(element.findtext(f"{path}/narrative"))
 
 
-def attributes(element: Any, path: str) -> list[dict[str, str]]:
+def find_attributes(element: Any, path: str) -> list[dict[str, str]]:
     return [dict(child.attrib) for child in element.iterfind(path)]
 
 
-def harvested(client: TestClient, at: str = AT) -> Graph:
+def read_graph(client: TestClient, at: str = AT) -> Graph:
     """Return the graph of a page."""
     reply = client.get(at)
     assert reply.status_code == 200, reply.text

@@ -32,7 +32,7 @@ def line(**cells: Any) -> list[Any]:
     return [full.get(column.key) for column in COLUMNS]
 
 
-def only(**cells: Any) -> list[Any]:
+def partial_line(**cells: Any) -> list[Any]:
     """Return a row of these cells alone."""
     return [cells.get(column.key) for column in COLUMNS]
 
@@ -54,7 +54,7 @@ def matrix(*rows: Sequence[Any], change: Callable[[Any], None] = lambda sheet: N
     return read_matrix(xlsx([header, *rows], change), "matriks.xlsx")
 
 
-def codes(problems: Sequence[Any]) -> list[tuple[str, int, str]]:
+def list_codes(problems: Sequence[Any]) -> list[tuple[str, int, str]]:
     """Return (code, row, column) of errors or warnings."""
     return [(error.kind.code, error.cell.row, error.cell.column) for error in problems]
 

@@ -7,10 +7,10 @@ from app.exchange.matrix.amounts import (
     accumulate_spending,
     check_totals,
 )
-from tests.matrix.build import codes, line, matrix
+from tests.matrix.build import line, list_codes, matrix
 
 
-def spent(*halves, **cells):
+def make_spent(*halves, **cells):
     s1, s2, total = halves
     return line(spent_s1=s1, spent_s2=s2, spent_total=total, **cells)
 
@@ -30,31 +30,33 @@ def spent(*halves, **cells):
     ],
 )
 def test_a_total_fits_a_basis_or_not(halves, period, cumulative):
-    rows = matrix(spent(*halves)).rows
+    rows = matrix(make_spent(*halves)).rows
     assert check_totals(rows, "period") == [] or not period
     assert check_totals(rows, "cumulative") == [] or not cumulative
     for basis, fits in (("period", period), ("cumulative", cumulative)):
         errors = check_totals(rows, basis)
-        assert codes(errors) == ([] if fits else [("total_contradicts_basis", 2, "U")])
+        assert list_codes(errors) == ([] if fits else [("total_contradicts_basis", 2, "U")])
 
 
 def test_a_contradiction_gives_the_right_total():
-    (error,) = check_totals(matrix(spent(300_000, 400_000, 700_000)).rows, "cumulative")
+    (error,) = check_totals(matrix(make_spent(300_000, 400_000, 700_000)).rows, "cumulative")
     assert error.render("en").message == (
         "The total Rp 700.000 contradicts figures cumulative from January. It should be Rp 400.000."
     )
 
 
 def test_a_total_alone_is_not_guessed():
-    assert codes(check_totals(matrix(spent(None, None, 700)).rows, "period")) == [("total_alone", 2, "U")]
+    assert list_codes(check_totals(matrix(make_spent(None, None, 700)).rows, "period")) == [
+        ("total_alone", 2, "U")
+    ]
 
 
 def test_a_lost_fraction_is_no_contradiction():
-    rows = matrix(spent(28218345.2, 138269891.48, 166488236.68)).rows
+    rows = matrix(make_spent(28218345.2, 138269891.48, 166488236.68)).rows
     assert rows[0]["spent_s1"] + rows[0]["spent_s2"] != rows[0]["spent_total"]
     assert check_totals(rows, "period") == []
-    rows = matrix(spent(28218345, 138269891, 166488237)).rows
-    assert codes(check_totals(rows, "period")) == [("total_contradicts_basis", 2, "U")]
+    rows = matrix(make_spent(28218345, 138269891, 166488237)).rows
+    assert list_codes(check_totals(rows, "period")) == [("total_contradicts_basis", 2, "U")]
 
 
 @pytest.mark.parametrize(
@@ -69,4 +71,4 @@ def test_a_lost_fraction_is_no_contradiction():
     ],
 )
 def test_cumulative_values(halves, basis, expected):
-    assert accumulate_spending(matrix(spent(*halves)).rows[0], basis) == expected
+    assert accumulate_spending(matrix(make_spent(*halves)).rows[0], basis) == expected

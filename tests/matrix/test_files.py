@@ -22,7 +22,7 @@ SMALL = xlsx([["a", "b"], [1, 2]])
 WITH_TEXTS = raw_xlsx(lambda _, sheet: sheet.write_row(0, 0, ["a", 1]))
 
 
-def cause(data: bytes, filename: str = "matriks.xlsx", sheet: str | None = None) -> str:
+def find_cause(data: bytes, filename: str = "matriks.xlsx", sheet: str | None = None) -> str:
     """Return the one cause of a file's refusal, by name or by sheet."""
 
     def read() -> None:
@@ -40,7 +40,7 @@ def cause(data: bytes, filename: str = "matriks.xlsx", sheet: str | None = None)
     return error.kind.code
 
 
-def repacked(change: dict[str, bytes], drop: tuple[str, ...] = (), of: bytes = SMALL) -> bytes:
+def repack(change: dict[str, bytes], drop: tuple[str, ...] = (), of: bytes = SMALL) -> bytes:
     """Build a workbook with some of its parts replaced, added or left out."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(of)) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
@@ -56,8 +56,8 @@ def sheet_xml(rows: str, rest: str = "", head: str = "") -> bytes:
     return f'<?xml version="1.0"?>{head}{body}'.encode()
 
 
-def with_sheet(rows: str, rest: str = "", head: str = "") -> bytes:
-    return repacked({"xl/worksheets/sheet1.xml": sheet_xml(rows, rest, head)})
+def pack_sheet(rows: str, rest: str = "", head: str = "") -> bytes:
+    return repack({"xl/worksheets/sheet1.xml": sheet_xml(rows, rest, head)})
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def with_sheet(rows: str, rest: str = "", head: str = "") -> bytes:
     ],
 )
 def test_each_bad_file_has_its_own_cause(data, filename, kind):
-    assert cause(data, filename) == kind
+    assert find_cause(data, filename) == kind
 
 
 def test_a_picture_is_named_by_its_format():
@@ -100,11 +100,11 @@ def test_other_archives():
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("readme.txt", "hello")
-    assert cause(out.getvalue()) == "not_a_workbook"
-    assert cause(repacked({"content.xml": b"<a/>"}, drop=("[Content_Types].xml",))) == "old_workbook"
-    assert cause(repacked({"xl/workbook.bin": b""})) == "old_workbook"
-    assert cause(repacked({}, drop=("xl/workbook.xml",))) == "not_a_workbook"
-    assert cause(repacked({}, drop=("xl/_rels/workbook.xml.rels",))) == "damaged_workbook"
+    assert find_cause(out.getvalue()) == "not_a_workbook"
+    assert find_cause(repack({"content.xml": b"<a/>"}, drop=("[Content_Types].xml",))) == "old_workbook"
+    assert find_cause(repack({"xl/workbook.bin": b""})) == "old_workbook"
+    assert find_cause(repack({}, drop=("xl/workbook.xml",))) == "not_a_workbook"
+    assert find_cause(repack({}, drop=("xl/_rels/workbook.xml.rels",))) == "damaged_workbook"
 
 
 def test_an_encrypted_archive():
@@ -112,26 +112,26 @@ def test_an_encrypted_archive():
     for signature, offset in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
         at = data.find(signature)
         data[at + offset] |= 1
-    assert cause(bytes(data)) == "password_protected"
+    assert find_cause(bytes(data)) == "password_protected"
 
 
 def test_damage_within_a_part():
-    assert cause(with_sheet('<row r="1"><c r="A1"><v>1</v>')) == "damaged_workbook"
+    assert find_cause(pack_sheet('<row r="1"><c r="A1"><v>1</v>')) == "damaged_workbook"
     data = bytearray(SMALL)
     with zipfile.ZipFile(io.BytesIO(SMALL)) as archive:
         info = archive.getinfo("xl/worksheets/sheet1.xml")
     name, extra = struct.unpack("<HH", SMALL[info.header_offset + 26 : info.header_offset + 30])
     start = info.header_offset + 30 + name + extra
     data[start + 20 : start + 40] = bytes(20)
-    assert cause(bytes(data)) == "damaged_workbook"
+    assert find_cause(bytes(data)) == "damaged_workbook"
 
 
 def test_a_bomb_that_declares_its_size():
-    assert cause(repacked({"xl/media/big.xml": bytes(129 * 1024 * 1024)})) == "archive_bomb"
+    assert find_cause(repack({"xl/media/big.xml": bytes(129 * 1024 * 1024)})) == "archive_bomb"
 
 
 def test_a_bomb_that_lies_about_its_size():
-    bomb = repacked({"xl/worksheets/sheet1.xml": sheet_xml(" " * (40 * 1024 * 1024))})
+    bomb = repack({"xl/worksheets/sheet1.xml": sheet_xml(" " * (40 * 1024 * 1024))})
     data = bytearray(bomb)
     at = 0
     while (at := data.find(b"PK\x01\x02", at)) >= 0:
@@ -139,15 +139,15 @@ def test_a_bomb_that_lies_about_its_size():
             data[at + 24 : at + 28] = struct.pack("<I", 100)
         at += 4
     # Python's reader stops at the declared size and then reports a wrong checksum.
-    assert cause(bytes(data)) in {"archive_bomb", "damaged_workbook"}
+    assert find_cause(bytes(data)) in {"archive_bomb", "damaged_workbook"}
 
 
 def test_an_extreme_ratio_is_refused():
-    assert cause(with_sheet(" " * (8 * 1024 * 1024))) == "archive_bomb"
+    assert find_cause(pack_sheet(" " * (8 * 1024 * 1024))) == "archive_bomb"
 
 
 def test_too_many_parts():
-    assert cause(repacked({f"xl/x{n}.bin": b"" for n in range(2_001)})) == "archive_bomb"
+    assert find_cause(repack({f"xl/x{n}.bin": b"" for n in range(2_001)})) == "archive_bomb"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
@@ -156,7 +156,7 @@ def test_too_many_parts():
 )
 def test_no_entity_is_ever_expanded(part, encoding):
     attack = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;"><!ENTITY c SYSTEM "file:///etc/passwd">]><x>&b;&c;</x>'
-    assert cause(repacked({part: attack.encode(encoding)}, of=WITH_TEXTS)) == "xml_entities"
+    assert find_cause(repack({part: attack.encode(encoding)}, of=WITH_TEXTS)) == "xml_entities"
 
 
 def test_a_document_type_in_another_encoding_is_refused_too():
@@ -165,17 +165,17 @@ def test_a_document_type_in_another_encoding_is_refused_too():
         .decode()
         .replace('"1.0"', '"1.0" encoding="utf-16"')
     )
-    assert cause(repacked({"xl/worksheets/sheet1.xml": attack.encode("utf-16")})) == "xml_entities"
+    assert find_cause(repack({"xl/worksheets/sheet1.xml": attack.encode("utf-16")})) == "xml_entities"
 
 
 def test_one_cell_in_the_last_corner_allocates_nothing():
-    assert cause(with_sheet('<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>')) == "too_many_cells"
-    assert cause(with_sheet('<row r="1"><c r="CX1"><v>1</v></c></row>')) == "too_many_cells"
+    assert find_cause(pack_sheet('<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>')) == "too_many_cells"
+    assert find_cause(pack_sheet('<row r="1"><c r="CX1"><v>1</v></c></row>')) == "too_many_cells"
 
 
 def test_a_long_text_shared_by_many_cells_is_refused(monkeypatch):
     monkeypatch.setattr(bounds, "MOST_TEXT", 50_000)
-    assert cause(raw_xlsx(lambda _, sheet: sheet.write_row(0, 0, ["x" * 10_000] * 6))) == "archive_bomb"
+    assert find_cause(raw_xlsx(lambda _, sheet: sheet.write_row(0, 0, ["x" * 10_000] * 6))) == "archive_bomb"
     allowed = raw_xlsx(lambda _, sheet: sheet.write_row(0, 0, ["x" * 10_000] * 4))
     assert open_book(allowed, "a.xlsx").sheet("A").width == 4
 
@@ -183,13 +183,13 @@ def test_a_long_text_shared_by_many_cells_is_refused(monkeypatch):
 def test_merged_ranges(monkeypatch):
     corner = '<row r="3"><c r="C3"><v>1</v></c></row>'
     merges = '<mergeCells><mergeCell ref="A1:C2"/><mergeCell ref="A3:B3"/></mergeCells>'
-    assert open_book(with_sheet(corner, merges), "a.xlsx").sheet("Sheet").rows[2][2] == 1
+    assert open_book(pack_sheet(corner, merges), "a.xlsx").sheet("Sheet").rows[2][2] == 1
     for bound in (7, 1):  # cells, then ranges
         monkeypatch.setattr(bounds, "MOST_MERGED", bound)
-        assert cause(with_sheet(corner, merges)) == "too_many_cells"
+        assert find_cause(pack_sheet(corner, merges)) == "too_many_cells"
     # A range beyond the used area costs nothing.
     sheet = open_book(
-        with_sheet(
+        pack_sheet(
             '<row r="1"><c r="A1"><v>1</v></c></row>',
             '<mergeCells><mergeCell ref="A1:XFD1048576"/></mergeCells>',
         ),
@@ -203,7 +203,7 @@ def test_macros_links_and_pictures_are_ignored():
         b'<Relationships><Relationship Id="r" Type="http://x/externalLinkPath" '
         b'Target="file:///etc/passwd" TargetMode="External"/></Relationships>'
     )
-    data = repacked(
+    data = repack(
         {
             "xl/vbaProject.bin": OLE,
             "xl/media/image1.png": PNG,
@@ -228,7 +228,7 @@ def test_cells_are_typed_and_formulas_never_show_their_cached_value():
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         part = archive.read("xl/worksheets/sheet1.xml")
     part = part.replace(b'<c r="C1"><v>1.5</v>', b'<c r="C1" t="e"><v>#REF!</v>')
-    sheet = open_book(repacked({"xl/worksheets/sheet1.xml": part}, of=data), "a.xlsx").sheet("A")
+    sheet = open_book(repack({"xl/worksheets/sheet1.xml": part}, of=data), "a.xlsx").sheet("A")
     assert sheet.rows[0] == ["text", 1250000, ErrorValue("#REF!"), True]
     assert isinstance(sheet.rows[0][1], int)
     assert sheet.rows[1] == [Formula("=1+1"), Formula('="x"'), Formula("=A1:A2"), Formula("=1/0")]
@@ -241,7 +241,7 @@ def test_shared_formulas_are_seen_in_every_cell():
         '<row r="1"><c r="A1"><f t="shared" ref="A1:A2" si="0">B1</f><v>1</v></c></row>'
         '<row r="2"><c r="A2"><f t="shared" si="0"/><v>1</v></c></row>'
     )
-    assert open_book(with_sheet(rows), "a.xlsx").sheet("Sheet").rows == [[Formula("=B1")], [Formula("=")]]
+    assert open_book(pack_sheet(rows), "a.xlsx").sheet("Sheet").rows == [[Formula("=B1")], [Formula("=")]]
 
 
 def test_every_cell_of_a_merged_range_shows_its_value():
@@ -253,7 +253,7 @@ def test_every_cell_of_a_merged_range_shows_its_value():
 
 
 def test_cells_and_rows_without_addresses():
-    assert open_book(with_sheet("<row><c><v>1</v></c><c><f>A1</f><v>2</v></c></row>"), "a.xlsx").sheet(
+    assert open_book(pack_sheet("<row><c><v>1</v></c><c><f>A1</f><v>2</v></c></row>"), "a.xlsx").sheet(
         "Sheet"
     ).rows == [[1, Formula("=A1")]]
 

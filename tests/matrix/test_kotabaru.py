@@ -14,18 +14,18 @@ from app.kit.files.reader import open_book
 SAMPLES = Path(app.exchange.__file__).parent / "matrix" / "samples"
 
 
-def bytes_of(name: str) -> bytes:
+def read_bytes(name: str) -> bytes:
     return (SAMPLES / name).read_bytes()
 
 
 @pytest.fixture(scope="module")
 def plan():
-    return read_matrix(bytes_of("kotabaru_2025_rat.xlsx"), "kotabaru_2025_rat.xlsx")
+    return read_matrix(read_bytes("kotabaru_2025_rat.xlsx"), "kotabaru_2025_rat.xlsx")
 
 
 @pytest.fixture(scope="module")
 def report():
-    return read_matrix(bytes_of("kotabaru_2025_semester_2.xlsx"), "kotabaru_2025_semester_2.xlsx")
+    return read_matrix(read_bytes("kotabaru_2025_semester_2.xlsx"), "kotabaru_2025_semester_2.xlsx")
 
 
 def test_the_plan(plan):
@@ -83,7 +83,7 @@ def test_writing_and_reading_change_nothing(plan, report, realisation, write):
 
 
 def test_the_written_file_equals_the_office_file_cell_by_cell(plan):
-    theirs = open_book(bytes_of("kotabaru_2025_rat.xlsx"), "a.xlsx").sheet("Matriks OPPKPKE")
+    theirs = open_book(read_bytes("kotabaru_2025_rat.xlsx"), "a.xlsx").sheet("Matriks OPPKPKE")
     ours = open_book(make_matrix_xlsx(plan.rows, plan.titles, realisation=False), "a.xlsx").sheet(
         "Matriks OPPKPKE"
     )

@@ -5,12 +5,12 @@ import pytest
 from app.exchange.matrix.models import COLUMNS, Code, CodeKind, Named
 from app.exchange.matrix.rules import read_matrix
 from app.kit.files.unreadable import UnreadableFile
-from tests.matrix.build import LABELS, S1, S2, S3, codes, line, matrix, only, xlsx
+from tests.matrix.build import LABELS, S1, S2, S3, line, list_codes, matrix, partial_line, xlsx
 
 NUMBERS = list(range(1, 22))
 
 
-def names(result, key="subactivity"):
+def list_names(result, key="subactivity"):
     return [row[key].name if row[key] else None for row in result.rows]
 
 
@@ -30,16 +30,16 @@ def test_finds_the_header_by_its_labels_wherever_the_columns_are():
         Named(None, "P"),
         4,
     )
-    assert codes(result.warnings) == [("unknown_column", 3, "A")]
+    assert list_codes(result.warnings) == [("unknown_column", 3, "A")]
     assert result.errors == ()
 
 
 def test_finds_the_header_by_its_numbering_row_alone():
     result = read_matrix(xlsx([[f"?{n}" for n in NUMBERS], NUMBERS, line()]), "a.xlsx")
-    assert names(result) == ["Sub A"]
+    assert list_names(result) == ["Sub A"]
     assert result.has_realisation
     result = read_matrix(xlsx([[None, *(f"({n})" for n in range(1, 19))], [None, *line()[:18]]]), "a.xlsx")
-    assert names(result) == ["Sub A"]
+    assert list_names(result) == ["Sub A"]
     assert result.rows[0].columns["number"] == "B"
     assert not result.has_realisation
 
@@ -76,7 +76,7 @@ def test_missing_and_double_columns_are_named():
         xlsx([["No", "Strategi", "Perangkat Daerah", "Program", "Kegiatan", "Lokasi", "Lokasi"], [1]]),
         "a.xlsx",
     )
-    assert codes(result.errors) == [
+    assert list_codes(result.errors) == [
         ("duplicate_column", 1, "G"),
         ("missing_column", 1, "A"),
         ("missing_column", 1, "A"),
@@ -100,15 +100,15 @@ def test_the_first_sheet_with_a_header_is_read_and_another_is_mentioned():
 
     data = xlsx([["sampul"]], more)
     result = read_matrix(data, "a.xlsx")
-    assert (result.sheet, names(result, "agency")) == ("Isi", ["Dinas A"])
+    assert (result.sheet, list_names(result, "agency")) == ("Isi", ["Dinas A"])
     assert [(w.kind.code, w.value) for w in result.warnings] == [("other_sheets", "Lain")]
-    assert names(read_matrix(data, "a.xlsx", sheet="Lain"), "agency") == ["Dinas B"]
+    assert list_names(read_matrix(data, "a.xlsx", sheet="Lain"), "agency") == ["Dinas B"]
 
 
 def test_a_repeated_header_is_no_line():
     header = [c.labels[0] for c in COLUMNS]
     result = matrix(line(), header, NUMBERS, line(subactivity="Sub B"))
-    assert names(result) == ["Sub A", "Sub B"]
+    assert list_names(result) == ["Sub A", "Sub B"]
     assert result.errors == ()
 
 
@@ -116,7 +116,7 @@ def test_a_repeated_header_is_no_line():
 
 
 def test_blank_levels_mean_as_above():
-    result = matrix(line(), only(number=2, subactivity="Sub B", allocation=5))
+    result = matrix(line(), partial_line(number=2, subactivity="Sub B", allocation=5))
     row = result.rows[1]
     assert row["agency"] == Named("1.06.0.00.0.00.08.0000", "Dinas Sosial")
     assert (row["strategy"], row["program"].name, row["activity"].name) == (
@@ -130,13 +130,13 @@ def test_blank_levels_mean_as_above():
 
 
 def test_another_agency_inherits_nothing():
-    result = matrix(line(), only(agency="Dinas B", subactivity="Sub B", allocation=5))
+    result = matrix(line(), partial_line(agency="Dinas B", subactivity="Sub B", allocation=5))
     row = result.rows[1]
     assert (row["agency"], row["program"], row["activity"]) == (Named(None, "Dinas B"), None, None)
 
 
 def test_a_repeated_agency_keeps_the_levels_above():
-    result = matrix(line(), only(agency="Dinas Sosial", subactivity="Sub B", allocation=5))
+    result = matrix(line(), partial_line(agency="Dinas Sosial", subactivity="Sub B", allocation=5))
     assert result.rows[1]["agency"].code == "1.06.0.00.0.00.08.0000"
     assert result.rows[1]["program"].name == "Program A"
 
@@ -144,8 +144,8 @@ def test_a_repeated_agency_keeps_the_levels_above():
 def test_another_programme_resets_the_activity_and_a_dash_means_none():
     result = matrix(
         line(),
-        only(program="Program B", subactivity="Sub B", allocation=5),
-        only(program="-", subactivity="Sub C", allocation=5),
+        partial_line(program="Program B", subactivity="Sub B", allocation=5),
+        partial_line(program="-", subactivity="Sub C", allocation=5),
     )
     assert [(r["program"] and r["program"].name, r["activity"]) for r in result.rows[1:]] == [
         ("Program B", None),
@@ -154,18 +154,18 @@ def test_another_programme_resets_the_activity_and_a_dash_means_none():
 
 
 def test_amounts_are_never_inherited():
-    result = matrix(line(funding_sources="APBD"), only(number=2, subactivity="Sub B"))
+    result = matrix(line(funding_sources="APBD"), partial_line(number=2, subactivity="Sub B"))
     assert (result.rows[1]["allocation"], result.rows[1]["funding_sources"]) == (None, ())
 
 
 def test_a_row_without_number_and_sub_activity_continues_the_line_above():
     result = matrix(
         line(),
-        only(allocation=500, funding_sources="DAK"),
-        only(direct="Pelatihan"),
-        only(number=2, allocation=7),
+        partial_line(allocation=500, funding_sources="DAK"),
+        partial_line(direct="Pelatihan"),
+        partial_line(number=2, allocation=7),
     )
-    assert names(result) == ["Sub A"] * 4
+    assert list_names(result) == ["Sub A"] * 4
     assert [row.continues for row in result.rows] == [None, 2, 2, None]
 
 
@@ -174,13 +174,13 @@ def test_merged_levels_repeat_and_merged_amounts_count_once():
         for letter in "ACDEFGK":
             sheet.merge_cells(f"{letter}2:{letter}3")
 
-    result = matrix(line(), only(funding_sources="DAK"), change=merge)
+    result = matrix(line(), partial_line(funding_sources="DAK"), change=merge)
     first, second = result.rows
     assert second["subactivity"] == first["subactivity"]
     assert second["agency"] == first["agency"]
     assert (first["allocation"], second["allocation"]) == (1000, None)
     assert second.continues == 2
-    assert codes(result.warnings) == [("merged_amount", 3, "K")]
+    assert list_codes(result.warnings) == [("merged_amount", 3, "K")]
 
 
 # -- sections -----------------------------------------------------------------------------------
@@ -188,21 +188,24 @@ def test_merged_levels_repeat_and_merged_amounts_count_once():
 
 def test_a_section_row_sets_the_strategy_and_resets_the_levels():
     result = matrix(
-        only(number=S1.upper()),
+        partial_line(number=S1.upper()),
         line(strategy=None),
-        only(number="2. Peningkatan Pendapatan"),
+        partial_line(number="2. Peningkatan Pendapatan"),
         line(strategy=None, agency="B"),
     )
     assert [row["strategy"] for row in result.rows] == ["reduce_spending_burden", "raise_income"]
     result = matrix(
-        only(number=S1), line(strategy=None), only(number=S2), only(subactivity="Sub B", allocation=1)
+        partial_line(number=S1),
+        line(strategy=None),
+        partial_line(number=S2),
+        partial_line(subactivity="Sub B", allocation=1),
     )
     assert result.rows[1]["agency"] is None
-    assert codes(result.errors) == [("no_agency", 5, "C")]
+    assert list_codes(result.errors) == [("no_agency", 5, "C")]
 
 
 def test_a_merged_section_row():
-    result = matrix(only(number=S3), line(strategy=None), change=lambda s: s.merge_cells("A2:U2"))
+    result = matrix(partial_line(number=S3), line(strategy=None), change=lambda s: s.merge_cells("A2:U2"))
     assert [row["strategy"] for row in result.rows] == ["reduce_poverty_pockets"]
     assert result.errors == result.warnings == ()
 
@@ -216,27 +219,27 @@ def test_another_strategy_in_its_column_begins_a_block():
 
 
 def test_a_strategy_that_contradicts_its_section():
-    result = matrix(only(number=S1), line(strategy=S2))
-    assert codes(result.errors) == [("strategy_conflict", 3, "B")]
+    result = matrix(partial_line(number=S1), line(strategy=S2))
+    assert list_codes(result.errors) == [("strategy_conflict", 3, "B")]
 
 
 def test_an_unknown_section_is_an_error_only_if_a_line_needs_it():
-    result = matrix(only(number="BIDANG SOSIAL"), line(), line(subactivity="B"))
-    assert (codes(result.warnings), result.errors) == ([("unknown_section", 2, "A")], ())
-    result = matrix(only(number="BIDANG SOSIAL"), line(strategy=None), line(strategy=None))
-    assert (codes(result.errors), result.warnings) == ([("unknown_section", 2, "A")], ())
+    result = matrix(partial_line(number="BIDANG SOSIAL"), line(), line(subactivity="B"))
+    assert (list_codes(result.warnings), result.errors) == ([("unknown_section", 2, "A")], ())
+    result = matrix(partial_line(number="BIDANG SOSIAL"), line(strategy=None), line(strategy=None))
+    assert (list_codes(result.errors), result.warnings) == ([("unknown_section", 2, "A")], ())
 
 
 def test_no_strategy_at_all():
     result = matrix(line(strategy=None))
-    assert codes(result.errors) == [("no_strategy", 2, "B")]
+    assert list_codes(result.errors) == [("no_strategy", 2, "B")]
 
 
 def test_an_unknown_strategy_is_kept_and_reported():
     result = matrix(line(strategy="Bantuan Umum"))
     assert result.rows[0]["strategy"] is None
     assert result.rows[0].texts["strategy"] == "Bantuan Umum"
-    assert codes(result.errors) == [("unknown_strategy", 2, "B")]
+    assert list_codes(result.errors) == [("unknown_strategy", 2, "B")]
 
 
 # -- rows that are no lines ---------------------------------------------------------------------
@@ -244,10 +247,10 @@ def test_an_unknown_strategy_is_kept_and_reported():
 
 def test_headings_set_the_levels_below_them():
     result = matrix(
-        only(agency="Dinas A"),
-        only(program="P"),
-        only(activity="K"),
-        only(number=1, strategy=S1, subactivity="Sub A", allocation=1),
+        partial_line(agency="Dinas A"),
+        partial_line(program="P"),
+        partial_line(activity="K"),
+        partial_line(number=1, strategy=S1, subactivity="Sub A", allocation=1),
     )
     (row,) = result.rows
     assert (row["agency"].name, row["program"].name, row["activity"].name) == ("Dinas A", "P", "K")
@@ -255,8 +258,8 @@ def test_headings_set_the_levels_below_them():
 
 
 def test_an_amount_on_a_heading_is_an_error():
-    result = matrix(line(), only(program="Program B", allocation=99))
-    assert codes(result.errors) == [("no_subactivity", 3, "G")]
+    result = matrix(line(), partial_line(program="Program B", allocation=99))
+    assert list_codes(result.errors) == [("no_subactivity", 3, "G")]
 
 
 @pytest.mark.parametrize(
@@ -264,11 +267,11 @@ def test_an_amount_on_a_heading_is_an_error():
     [{"agency": "Jumlah"}, {"number": "TOTAL"}, {"strategy": S1, "subactivity": "Sub Total Strategi 1"}],
 )
 def test_totals_are_no_lines_and_are_checked(cells):
-    result = matrix(line(), line(subactivity="Sub B"), only(allocation=2000, **cells))
-    assert (names(result), result.errors, result.warnings) == (["Sub A", "Sub B"], (), ())
-    result = matrix(line(), line(subactivity="Sub B"), only(allocation=2001, **cells))
-    assert codes(result.warnings) == [("total_differs", 4, "K")]
-    result = matrix(line(), only(allocation="=SUM(K2:K2)", **cells))
+    result = matrix(line(), line(subactivity="Sub B"), partial_line(allocation=2000, **cells))
+    assert (list_names(result), result.errors, result.warnings) == (["Sub A", "Sub B"], (), ())
+    result = matrix(line(), line(subactivity="Sub B"), partial_line(allocation=2001, **cells))
+    assert list_codes(result.warnings) == [("total_differs", 4, "K")]
+    result = matrix(line(), partial_line(allocation="=SUM(K2:K2)", **cells))
     assert (result.errors, result.warnings) == ((), ())
 
 
@@ -276,37 +279,39 @@ def test_the_footer_ends_the_table():
     result = matrix(
         line(),
         [],
-        only(number="Keterangan:"),
-        only(number=1, strategy="Strategi diisi menurut Inpres"),
-        only(location="Kotabaru, 2 Januari"),
+        partial_line(number="Keterangan:"),
+        partial_line(number=1, strategy="Strategi diisi menurut Inpres"),
+        partial_line(location="Kotabaru, 2 Januari"),
     )
-    assert (names(result), result.errors, result.warnings) == (["Sub A"], (), ())
+    assert (list_names(result), result.errors, result.warnings) == (["Sub A"], (), ())
 
 
 def test_signatures_below_a_gap_are_reported_and_no_lines():
-    result = matrix(line(), [], only(location="Kotabaru, 2 Januari 2025"), only(location="Kepala Bappeda"))
-    assert names(result) == ["Sub A"]
-    assert codes(result.warnings) == [("text_after_table", 4, "N")]
+    result = matrix(
+        line(), [], partial_line(location="Kotabaru, 2 Januari 2025"), partial_line(location="Kepala Bappeda")
+    )
+    assert list_names(result) == ["Sub A"]
+    assert list_codes(result.warnings) == [("text_after_table", 4, "N")]
 
 
 def test_lines_below_the_footer_are_an_error():
-    result = matrix(line(), only(number="Keterangan"), line(subactivity="Sub B"))
-    assert names(result) == ["Sub A"]
-    assert codes(result.errors) == [("lines_after_end", 4, "G")]
+    result = matrix(line(), partial_line(number="Keterangan"), line(subactivity="Sub B"))
+    assert list_names(result) == ["Sub A"]
+    assert list_codes(result.errors) == [("lines_after_end", 4, "G")]
 
 
 def test_a_gap_in_the_middle_is_no_end():
-    result = matrix(line(), [], [], line(subactivity="Sub B"), only(number=3))
-    assert names(result) == ["Sub A", "Sub B"]
+    result = matrix(line(), [], [], line(subactivity="Sub B"), partial_line(number=3))
+    assert list_names(result) == ["Sub A", "Sub B"]
 
 
 def test_an_office_of_civil_registration_is_no_footer():
-    result = matrix(line(), only(agency="Catatan Sipil", subactivity="Sub B", allocation=1))
-    assert names(result) == ["Sub A", "Sub B"]
+    result = matrix(line(), partial_line(agency="Catatan Sipil", subactivity="Sub B", allocation=1))
+    assert list_names(result) == ["Sub A", "Sub B"]
 
 
 def test_a_table_without_lines():
-    assert codes(matrix().errors) == [("no_lines", 2, "A")]
+    assert list_codes(matrix().errors) == [("no_lines", 2, "A")]
 
 
 # -- cells --------------------------------------------------------------------------------------
@@ -314,19 +319,19 @@ def test_a_table_without_lines():
 
 def test_formulas_are_reported_cell_by_cell():
     result = matrix(line(number="=1+0", allocation="=500*2", spent_total="=S2+T2", location="=A1"))
-    assert codes(result.errors) == [("formula", 2, "K"), ("formula", 2, "N"), ("formula", 2, "U")]
+    assert list_codes(result.errors) == [("formula", 2, "K"), ("formula", 2, "N"), ("formula", 2, "U")]
     assert result.errors[0].value == "=500*2"
     assert result.rows[0]["allocation"] is None
 
 
 def test_all_wrong_cells_are_reported_at_once():
     result = matrix(line(allocation="12a", code="kode?", spent_s1=-1, duration="lama"))
-    assert sorted(codes(result.errors)) == [
+    assert sorted(list_codes(result.errors)) == [
         ("code_unreadable", 2, "D"),
         ("negative_number", 2, "S"),
         ("not_an_amount", 2, "K"),
     ]
-    assert codes(result.warnings) == [("unread_duration", 2, "R")]
+    assert list_codes(result.warnings) == [("unread_duration", 2, "R")]
     assert dict(result.rows[0].texts) == {
         "allocation": "12a",
         "code": "kode?",
@@ -352,19 +357,19 @@ def test_the_code_column_gives_its_code_to_its_level():
 
 def test_codes_that_contradict_each_other():
     result = matrix(line(code="1.06.05", program="1.06.06 Program A"))
-    assert codes(result.errors) == [("code_conflict", 2, "D")]
+    assert list_codes(result.errors) == [("code_conflict", 2, "D")]
     result = matrix(line(program="1.06.05 P", activity="1.06.06.2.01 K"))
-    assert codes(result.errors) == [("code_conflict", 2, "F")]
+    assert list_codes(result.errors) == [("code_conflict", 2, "F")]
 
 
 def test_only_a_repayment_in_a_half_year_is_negative():
     result = matrix(line(spent_s1=500, spent_s2="(20)", spent_total=480))
     assert (result.errors, result.rows[0]["spent_s2"]) == ((), -20)
-    assert codes(matrix(line(spent_s1=-1)).errors) == [("negative_number", 2, "S")]
+    assert list_codes(matrix(line(spent_s1=-1)).errors) == [("negative_number", 2, "S")]
 
 
 def test_rounding_names_its_cell():
     result = matrix(line(allocation=29986597.2))
     assert result.rows[0]["allocation"] == 29986597
     assert result.rows[0].rounded == {"allocation"}
-    assert codes(result.warnings) == [("rounded", 2, "K")]
+    assert list_codes(result.warnings) == [("rounded", 2, "K")]

@@ -131,7 +131,7 @@ def lines(draw: Any) -> MatrixLine:
     return MatrixLine(values)
 
 
-def comparable(written: list[MatrixLine]) -> list[dict[str, Any]]:
+def list_values(written: list[MatrixLine]) -> list[dict[str, Any]]:
     """Return the values of lines in the written order, without the running number."""
     ordered = [line for _, block in group_by_strategy(written) for line in block]
     return [{key: value for key, value in line.values.items() if key != "number"} for line in ordered]
@@ -144,7 +144,7 @@ def test_written_lines_read_back_unchanged(write, written):
     again = read_matrix(
         write(written, TITLES, realisation=True), "x.csv" if write is make_matrix_csv else "x.xlsx"
     )
-    for row, expected in zip(comparable(list(again.rows)), comparable(written), strict=True):
+    for row, expected in zip(list_values(list(again.rows)), list_values(written), strict=True):
         assert {k: (v, row[k]) for k, v in expected.items() if row[k] != v} == {}
     assert [e.kind.code for e in again.errors] == []
     assert again.titles == TITLES

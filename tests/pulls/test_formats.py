@@ -46,7 +46,7 @@ def pulled(office: Office) -> Pulled:
     return pull(office.secretariat)
 
 
-def flat(row: dict[str, Any]) -> dict[str, Any]:
+def flatten(row: dict[str, Any]) -> dict[str, Any]:
     """Return a line as its row in a table, built by hand."""
     report = row["report"] or {}
     fields = [column.name.removeprefix("report_") for column in COLUMNS if column.name.startswith("report_")]
@@ -73,7 +73,7 @@ def check(header: list[Any], rows: list[list[Any]], whole: Pulled) -> None:
     assert header == [column.name for column in COLUMNS]
     assert len(rows) == len(whole.rows) == 2
     for cells, row in zip(rows, whole.rows, strict=True):
-        expected = flat(row)
+        expected = flatten(row)
         assert set(expected) == set(header)
         wrong = {
             name: (cell, expected[name])

@@ -186,7 +186,7 @@ def test_many_lines_in_pieces_and_in_few_statements(
     assert used[0] == used[1]
     database.statements.clear()
     assert office.secretariat.get(PULL, headers={**PLAIN, "If-None-Match": result.tag}).status_code == 304
-    assert len(database.statements) == 2, "who asks, and one more"
+    assert len(database.statements) == 2, "the caller, and one more"
 
 
 def test_a_plan_without_lines_is_a_pull_without_lines(office: Office) -> None:

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.one_engine
 # Resumption
 
 
-def cuts(size: int) -> list[int]:
+def choose_cuts(size: int) -> list[int]:
     """Return twenty places, the first and the last byte among them."""
     return [0, size - 1, *random.Random(7).sample(range(1, size - 1), 18)]
 
@@ -44,7 +44,7 @@ def test_a_cut_pull_resumes_in_its_own_state(office: Office, suffix: str) -> Non
     url = PULL + suffix
     whole = office.secretariat.get(url, headers=PLAIN)
     put(office.secretariat, "A-2", title="Sementara itu")
-    for at in cuts(len(whole.content)):
+    for at in choose_cuts(len(whole.content)):
         rest = resume(office.secretariat, at, whole.headers["ETag"], url)
         assert rest.status_code == 206, rest.text
         assert whole.content[:at] + rest.content == whole.content

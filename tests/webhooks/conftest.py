@@ -27,7 +27,7 @@ from tests.calling import Client
 from tests.common import token_for
 from tests.database import ENGINES, own_database
 from tests.plans.world import ANY
-from tests.webhooks.receiver import Receiver, receiving
+from tests.webhooks.receiver import Receiver, run_receiver
 
 ADMINISTRATOR = ("administrator", "63")
 
@@ -117,7 +117,7 @@ def provincial_administrator(place: Place) -> TestClient:
 @pytest.fixture
 def receiver(place: Place) -> Iterator[Receiver]:
     """A receiver; the fixture deletes the webhooks at the end."""
-    with receiving() as receiver:
+    with run_receiver() as receiver:
         yield receiver
     place.waited = timedelta()
     with place.database.writing() as session:

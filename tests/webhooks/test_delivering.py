@@ -102,7 +102,7 @@ def test_a_webhook_reports_only_its_regions_and_kinds(place: Place, hook: Hook, 
     assert kinds == {hook.at: ["agency.created", "plan.created"], other.at: ["plan.created"]}
 
 
-def owner(place: Place, *grants: tuple[str, str]) -> dict[str, Any]:
+def make_owner(place: Place, *grants: tuple[str, str]) -> dict[str, Any]:
     """Return memberships as PUT takes them."""
     return {
         "region_code": "63",
@@ -127,7 +127,9 @@ def test_a_webhook_sees_what_its_owner_may_read_when_it_is_sent(
     # A reader sees no drafts: the pending hint is withdrawn, and a new one covers the rest.
     receiver.answer = lambda post: 204
     assert (
-        provincial_administrator.put(principal, json=owner(place, ("reader", "63")), headers=ANY).status_code
+        provincial_administrator.put(
+            principal, json=make_owner(place, ("reader", "63")), headers=ANY
+        ).status_code
         == 200
     )
     place.waited = timedelta(seconds=10)
@@ -142,7 +144,7 @@ def test_a_webhook_sees_what_its_owner_may_read_when_it_is_sent(
     ]
     assert states == ["delivered", "withdrawn"]
     # An owner without a role, or deleted, pauses it; the next editor becomes owner, and it reports all since.
-    for paused in (owner(place), None):
+    for paused in (make_owner(place), None):
         if paused is None:
             assert provincial_administrator.delete(principal, headers=ANY).status_code == 204
         else:

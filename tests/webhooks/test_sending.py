@@ -28,7 +28,7 @@ TRUSTED = ssl.create_default_context()
 
 
 @contextmanager
-def serving(talk: Talk) -> Iterator[int]:
+def serve(talk: Talk) -> Iterator[int]:
     """Yield the port of a server that talks to each connection by this function."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -83,7 +83,7 @@ def test_each_attempt_resolves_the_name_and_connects_to_the_checked_address() ->
         heard.append(read_request(connection))
         connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
 
-    with serving(talk) as port:
+    with serve(talk) as port:
         sender = Sender(allow_loopback=True, resolve=resolve)
         failures = [sender.post(f"http://localhost:{port}/x", {}, b"{}").failure for _ in answers]
     assert failures == [None, Failure.refused_address, Failure.refused_address]
@@ -115,7 +115,7 @@ def test_every_failure_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
             while connection.recv(65536):
                 pass
 
-    with serving(mail) as port:
+    with serve(mail) as port:
         assert post(f"http://localhost:{port}/", "127.0.0.1").failure == Failure.malformed_reply
         assert post(f"https://localhost:{port}/", "127.0.0.1").failure == Failure.insecure
     # A trickle of bytes hits the deadline of the whole attempt.
@@ -128,7 +128,7 @@ def test_every_failure_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
         while not over.wait(0.02):
             connection.sendall(b"x: y\r\n")
 
-    with serving(drip) as port:
+    with serve(drip) as port:
         result = post(f"http://localhost:{port}/", "127.0.0.1")
         over.set()
     assert (result.failure, result.status) == (Failure.timed_out, None)
@@ -141,7 +141,7 @@ def test_an_endless_reply_is_not_read() -> None:
         while True:
             connection.sendall(b"x" * 65536)
 
-    with serving(talk) as port:
+    with serve(talk) as port:
         assert post(f"http://localhost:{port}/", "127.0.0.1").status == 202
 
 
@@ -178,7 +178,7 @@ def test_tls_verifies_the_name_although_the_connection_uses_the_address(tmp_path
             read_request(secure)
             secure.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
-    with serving(talk) as port:
+    with serve(talk) as port:
         right = post(f"https://penerima.example:{port}/", "127.0.0.1", trusted=trusted)
         other = post(f"https://lain.example:{port}/", "127.0.0.1", trusted=trusted)
         unknown = post(f"https://penerima.example:{port}/", "127.0.0.1")
@@ -197,7 +197,7 @@ def test_a_file_of_authorities_replaces_the_systems(tmp_path: Path, monkeypatch:
             read_request(secure)
             secure.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
-    with serving(talk) as port:
+    with serve(talk) as port:
         address = f"https://penerima.example:{port}/"
         before = post(address, "127.0.0.1")
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
@@ -216,7 +216,7 @@ def test_redirects_are_not_followed(place: str) -> None:
         read_request(connection)
         connection.sendall(f"HTTP/1.1 302 Found\r\nlocation: {place}\r\ncontent-length: 0\r\n\r\n".encode())
 
-    with serving(talk) as port:
+    with serve(talk) as port:
         result = post(f"http://localhost:{port}/", "127.0.0.1")
     assert (result.failure, result.status) == (Failure.redirected, 302)
 
@@ -228,7 +228,7 @@ def test_receiver_gets_the_headers_of_the_hint_and_no_others() -> None:
         heard.append(read_request(connection))
         connection.sendall(b"HTTP/1.1 204 No Content\r\nset-cookie: a=b\r\n\r\n")
 
-    with serving(talk) as port:
+    with serve(talk) as port:
         assert post(f"http://localhost:{port}/x?y=1", "127.0.0.1").failure is None
         assert post(f"http://localhost:{port}/x?y=1", "127.0.0.1").failure is None
     for request in heard:
