@@ -203,14 +203,14 @@ def preconditions_as_callbacks() -> list[str]:
 _PASSIVE = re.compile(
     r"\b(is|are|was|were|be|been|being)\s+(\w+ly\s+)?(\w+(ed|en)|told|said|kept|held|made|sent|read)\b"
 )
-_PEOPLE = re.compile(r"\b(who|whoever|anybody|nobody|somebody)\b", re.IGNORECASE)
+_PEOPLE = re.compile(r"\b(who|whoever|whatever|anybody|nobody|somebody)\b", re.IGNORECASE)
 _OPENINGS = re.compile(r"^(What|Whether|Of which|Who|Whose|Where|When|How)\b")
 _PREPOSITIONS = {"of", "at", "in", "on", "by", "to", "as", "from", "with", "without", "before", "after"}
 _VAGUE = ("found", "one", "told", "said")
 
 
 def share_of_docstrings(is_one: Callable[[str], Any]) -> float:
-    """Return the percentage of docstrings of which a predicate is true."""
+    """Return the percentage of docstrings that satisfy a predicate."""
     texts = list(docstrings())
     return 100 * sum(bool(is_one(text)) for text in texts) / len(texts)
 

@@ -56,7 +56,7 @@ def make_noise(size: int) -> str:
 
 
 def make_many_entries() -> bytes:
-    """Return an archive whose directory has 300,000 entries, all of which Python would read."""
+    """Return an archive whose directory has 300,000 entries. Python would read all."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("a", b"")

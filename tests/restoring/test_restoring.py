@@ -1,4 +1,4 @@
-"""Backup and restore as docs/operating.md shows an operator, word for word, while somebody writes."""
+"""Backup and restore by the commands of docs/operating.md during writes."""
 
 import re
 import sqlite3
