@@ -138,7 +138,7 @@ def _refuse_name(name: str, place: str) -> str:
         return f"{name}{place} is no longer a setting; {REMOVED[name.upper()]}."
     # the shared prefix makes all names similar, so the cutoff is high, and the prefix alone is similar to each
     close = find_nearest(name.upper(), sorted(KNOWN), limit=1, cutoff=86) if name.upper() != PREFIX else []
-    hint = f"the nearest is {close[0]}" if close else "docs/operating.md lists them"
+    hint = f"the nearest is {close[0]}" if close else "docs/install.md lists them"
     return f"{name}{place} is not a setting; {hint}."
 
 

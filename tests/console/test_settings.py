@@ -120,7 +120,7 @@ def test_a_value_of_the_wrong_form_is_refused_with_a_right_one() -> None:
 
 @pytest.mark.parametrize("wrong", ["RATA_", "RATA_X", "RATA_DB", "RATA_FOO_BAR_BAZ"])
 def test_a_name_unlike_any_setting_gets_no_suggestion(wrong: str) -> None:
-    assert find_refusal(**{wrong: "1"}) == f"{wrong} is not a setting; docs/operating.md lists them."
+    assert find_refusal(**{wrong: "1"}) == f"{wrong} is not a setting; docs/install.md lists them."
 
 
 def test_a_misspelt_name_names_the_right_one() -> None:
