@@ -176,11 +176,12 @@ def test_a_finding_is_two_files(checkout: Path) -> None:
         "python",
         "-c",
         "from app.plans.actions.models import ActionIn\n"
-        "from app.plans.findings.rules import Facts, findings_of\n"
+        "from app.plans.findings.rules import LineFacts, check_line\n"
         "from tests.plans.world import ACTION\n"
         "part = {'code': 'C1', 'component_class': 'direct', 'amount': 0}\n"
         "line = ActionIn.model_validate({**ACTION, 'components': [part]}).model_dump(mode='json')\n"
-        "pointers = [one.pointer for one in findings_of(line, Facts('63.02', 2026)) if one.kind.code == 'W11']\n"
+        "findings = check_line(line, LineFacts('63.02', 2026))\n"
+        "pointers = [finding.pointer for finding in findings if finding.kind.code == 'W11']\n"
         "assert pointers == ['/components/0/amount'], pointers\n",
     )
     check(checkout, OF_A_FINDING)
