@@ -27,15 +27,16 @@ from app.tracking.reporting.commands import refresh_figures
 
 declare_words(
     {
-        "regions": Text("daftar wilayah", "the regions"),
-        "agencies": Text("daftar perangkat daerah wilayah ini", "the agencies of this region"),
-        "actions": Text("daftar baris rencana ini", "the lines of this plan"),
-        "meetings": Text("daftar rapat wilayah ini", "the meetings of this region"),
-        "indicators": Text("daftar indikator", "the indicators"),
-        "strategies": Text("daftar strategi", "the strategies"),
-        "funding-sources": Text("daftar sumber pembiayaan", "the funding sources"),
-        "nomenclatures": Text("daftar edisi nomenklatur", "the editions of the nomenclature"),
-        "service-packages": Text("daftar paket layanan", "the service packages"),
+        "regions": Text("daftar wilayah", "the list of regions"),
+        "agencies": Text("daftar perangkat daerah wilayah ini", "the list of agencies of this region"),
+        "actions": Text("daftar baris rencana ini", "the list of this plan's lines"),
+        "meetings": Text("daftar rapat wilayah ini", "the list of meetings of this region"),
+        "indicators": Text("daftar indikator", "the list of indicators"),
+        "strategies": Text("daftar strategi", "the list of strategies"),
+        "funding-sources": Text("daftar sumber pembiayaan", "the list of funding sources"),
+        "nomenclatures": Text("daftar edisi nomenklatur", "the list of nomenclature editions"),
+        "subactivities": Text("nomenklatur rencana ini", "the nomenclature of this plan"),
+        "service-packages": Text("daftar paket layanan", "the list of service packages"),
     },
     form="list",
 )

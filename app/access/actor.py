@@ -37,9 +37,9 @@ class NotEnrolled(Problem):
     code = "not_enrolled"
     title = Text("Belum terdaftar", "Not enrolled")
     detail = Text(
-        "Token Anda sah, tetapi Anda belum terdaftar dalam jabatan di sini. Berikan pengenal ini "
+        "Token Anda sah, tetapi Anda belum memiliki peran di layanan ini. Berikan pengenal ini "
         "kepada administrator wilayah Anda: “{subject}”.",
-        "Your token is authentic, but you have no position here yet. Give this identifier to the "
+        "Your token is authentic, but you have no role in this service yet. Give this identifier to the "
         "administrator of your region: “{subject}”.",
     )
 

@@ -21,8 +21,10 @@ missing_role = Kind(
 )
 missing_scope = Kind(
     "missing_scope",
-    id="Token Anda tidak boleh {scope:scope}. Minta token yang boleh kepada administrator.",
-    en="Your token may not {scope:scope}. Ask the administrator for one that may.",
+    id="Token Anda tidak memiliki cakupan {scope:scope}, yang diperlukan untuk {verb:right}. Minta token dengan "
+    "cakupan itu kepada administrator.",
+    en="Your token lacks the scope to {scope:scope}, which you need to {verb:right}. Ask the administrator for one "
+    "that has it.",
 )
 
 ROLES_BELOW = frozenset({Role.reader, Role.reviewer, Role.administrator})
@@ -365,7 +367,7 @@ def find_scope_changes(before: Iterable[Grant], after: Iterable[Grant]) -> list[
     """Return the visibility changes between two sets of grants."""
     old, new = tuple(before), tuple(after)
     old_drafts, new_drafts = _select_draft_grants(old), _select_draft_grants(new)
-    regions = _find_moved_regions(old, new) | _find_moved_regions(old_drafts, new_drafts)
+    regions = _find_changed_regions(old, new) | _find_changed_regions(old_drafts, new_drafts)
     return [
         ScopeChange(region, *(_find_reach(grants, region) for grants in (old, new, old_drafts, new_drafts)))
         for region in sorted(regions)
@@ -376,7 +378,7 @@ def _select_draft_grants(grants: Iterable[Grant]) -> tuple[Grant, ...]:
     return tuple(grant for grant in grants if grant.role in RIGHTS["read_drafts"].roles)
 
 
-def _find_moved_regions(old: tuple[Grant, ...], new: tuple[Grant, ...]) -> set[str]:
+def _find_changed_regions(old: tuple[Grant, ...], new: tuple[Grant, ...]) -> set[str]:
     gone = {g.region for g in old if not _can_see(new, g.region, g.is_below)}
     return gone | {g.region for g in new if not _can_see(old, g.region, g.is_below)}
 

@@ -180,7 +180,10 @@ class BadRequest(Problem):
     status = 400
     code = "bad_request"
     title = Text("Permintaan keliru", "Bad request")
-    detail = Text("Permintaan tidak dapat dibaca.", "The request cannot be read.")
+    detail = Text(
+        "Ada bagian permintaan yang keliru; rinciannya di bawah.",
+        "Part of the request is wrong; details below.",
+    )
 
 
 class UnknownParameter(Problem):

@@ -134,7 +134,7 @@ def test_a_refused_move_names_the_state_and_the_possible_moves(
     reply = movers.chair.post(f"{AT}/adopt", json=SIGNED, headers={**ANY, "Accept-Language": "en"})
     assert (reply.status_code, reply.json()["code"]) == (409, "transition_refused")
     assert reply.json()["detail"] == (
-        f"Plan {PLAN} is a draft. It can be adopted only if it is: endorsed. You may now: submit the plan."
+        f"Plan {PLAN} is a draft. It can be adopted only if it is endorsed. What you can do: submit the plan."
     )
     assert secretariat.get(AT).json()["version"] == 1
 

@@ -40,8 +40,8 @@ from app.reference.queries import find_regions_by_code, is_region
 
 not_your_region = Kind(
     "not_your_region",
-    id="hanya {roles:or} di wilayah {region} yang dapat menulis cakupan desa “{value}”",
-    en="only {roles:or} of region {region} can write the coverage of the village “{value}”",
+    id="Hanya {roles:or} di wilayah {region} yang dapat mengisi cakupan desa “{value}”.",
+    en="Only {roles:or} in region {region} can enter the coverage of the village “{value}”.",
 )
 declare_words(
     {

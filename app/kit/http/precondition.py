@@ -25,8 +25,10 @@ from app.kit.problems import (
 
 malformed_tag = Kind(
     "malformed_etag",
-    id="“{value}” bukan tanda versi. Kirim tanda versi yang Anda terima saat membaca data ini, seperti {allowed}.",
-    en="“{value}” is not an entity tag. Send the ETag that you got when you read this, such as {allowed}.",
+    id="“{value}” bukan tanda versi. Kirim tanda versi yang Anda terima saat membaca data ini, "
+    'misalnya "7", atau * untuk menimpa.',
+    en="“{value}” is not an entity tag. Send the ETag that you got when you read this, such as "
+    '"7", or * to overwrite.',
 )
 only_create = Kind(
     "only_create",

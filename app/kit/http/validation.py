@@ -63,7 +63,7 @@ def _declare_kind(code: str, types: str, *, id: str, en: str) -> Kind:
 
 
 missing = _declare_kind("missing", "missing", id="wajib diisi", en="is required")
-_declare_kind("unknown_field", "extra_forbidden", id="tidak dikenal", en="is not a known field")
+_declare_kind("unknown_field", "extra_forbidden", id="bukan isian yang dikenal", en="is not a known field")
 malformed_json = _declare_kind(
     "malformed_json",
     "json_invalid json_type",

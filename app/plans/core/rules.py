@@ -121,8 +121,8 @@ def check_reportable(plan: str, state: str) -> None:
 
 not_your_agency = Kind(
     "not_your_agency",
-    id="Anda tidak dapat menulis baris perangkat daerah “{value}”; operatornya dan sekretariat TKPK dapat",
-    en="you cannot write lines of agency “{value}”; its operator and the TKPK secretariat can",
+    id="Anda tidak dapat menulis baris perangkat daerah “{value}”. Minta operatornya atau sekretariat TKPK.",
+    en="You cannot write lines of agency “{value}”. Ask its operator or the TKPK secretariat.",
 )
 
 

@@ -125,7 +125,7 @@ def _check_state(actor: Actor, plan: Plan, status: PlanStatus, transition: Trans
             state=status.state,
             verb=transition.verb,
             from_states=transition.from_states,
-            allowed=list_allowed_verbs(actor, plan.region_code, status),
+            allowed=list_allowed_verbs(actor, plan.region_code, status) or "",
         )
 
 
@@ -165,11 +165,11 @@ def _move(
     )
     entries = [entry]
     if move.verb == "amend":
-        entries.append(_opening_entry(session, plan, move, drafting))
+        entries.append(_build_opening_entry(session, plan, move, drafting))
     append(session, drafting if is_draft else chain, author, entries)
 
 
-def _opening_entry(session: Session, plan: Plan, move: Move, chain: Chain) -> Entry:
+def _build_opening_entry(session: Session, plan: Plan, move: Move, chain: Chain) -> Entry:
     """Return the journal entry of a new amendment (`_open_amendment`); it begins as the plan in force."""
     after = {**read_plan_content(session, plan), "reasons": [], "purpose": move.note}
     subject = f"plans/{plan.code}/amendment"

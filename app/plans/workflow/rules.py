@@ -19,9 +19,10 @@ class TransitionRefused(Problem):
     code = "transition_refused"
     title = Text("Tidak dapat pada status ini", "Not possible in this state")
     detail = Text(
-        "Rencana {plan} berstatus {state}. Yang dapat {verb:passive} hanya rencana yang berstatus: {from_states}. "
-        "Yang dapat Anda lakukan sekarang: {allowed:right}.",
-        "Plan {plan} is {state}. It can be {verb:passive} only if it is: {from_states}. You may now: {allowed:right}.",
+        "Rencana {plan} berstatus {state}. Rencana hanya dapat {verb:passive} bila berstatus {from_states:or}. Yang "
+        "dapat Anda lakukan: {allowed:right}.",
+        "Plan {plan} is {state}. It can be {verb:passive} only if it is {from_states:or}. What you can do: "
+        "{allowed:right}.",
     )
 
 
@@ -127,6 +128,7 @@ declare_words(
     form="passive",
 )
 declare_words({"edit": Text("mengubah", "edit"), "delete": Text("menghapus", "delete")})
+declare_words({"": Text("tidak ada", "nothing")}, form="right")
 
 
 def is_done(transition: Transition, plan: PlanStatus) -> bool:

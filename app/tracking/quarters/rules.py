@@ -55,22 +55,22 @@ not_yet_open = Kind(
 )
 being_verified = Kind(
     "quarter_being_verified",
-    id="Triwulan {value} sudah diajukan. Mintalah penelaah mengembalikannya.",
-    en="Quarter {value} is submitted already. Ask the reviewer to return it.",
+    id="Triwulan {value} sudah diajukan. Minta penelaah provinsi mengembalikannya.",
+    en="Quarter {value} is submitted already. Ask the reviewer of the province to return it.",
 )
 already_frozen = Kind(
     "quarter_frozen",
-    id="Triwulan {value} sudah dibekukan. Mintalah sekretariat TKPK membuka koreksi.",
+    id="Triwulan {value} sudah dibekukan. Minta sekretariat TKPK membuka koreksi.",
     en="Quarter {value} is frozen. Ask the TKPK secretariat to open a correction.",
 )
 past_closing = Kind(
     "quarter_past_closing",
-    id="Triwulan {value} ditutup pada {closes_on}. Mintalah perpanjangan waktu.",
+    id="Triwulan {value} ditutup pada {closes_on}. Minta perpanjangan waktu.",
     en="Quarter {value} closed on {closes_on}. Ask for an extension.",
 )
 part_submitted = Kind(
     "part_submitted",
-    id="Perangkat daerah {agency} sudah mengajukan bagiannya. Mintalah sekretariat TKPK mengembalikannya.",
+    id="Perangkat daerah {agency} sudah mengajukan bagiannya. Minta sekretariat TKPK mengembalikannya.",
     en="Agency {agency} has submitted its part already. Ask the TKPK secretariat to return it.",
 )
 nothing_to_submit = Kind(
@@ -127,11 +127,11 @@ class QuarterStatus:
         return max([day, *(e.until for e in self.extensions if e.agency in (None, agency))])
 
     def deadline(self, agency: str | None = None) -> datetime:
-        """Return the last second in time."""
+        """Return the last second at which a report is in time."""
         return get_end_of_day(self.extend(self.due_on, agency), self.zone)
 
     def late_by_days(self, at: datetime, agency: str | None = None) -> int:
-        """Return whole days from the last day in time to `at` in the region's zone; 0: in time."""
+        """Return whole days from the due day, with extensions, to `at` in the region's zone; 0: in time."""
         return max(0, (get_local_date(at, self.zone) - self.extend(self.due_on, agency)).days)
 
     def is_past_closing(self, agency: str | None = None) -> bool:

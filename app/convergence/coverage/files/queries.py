@@ -48,8 +48,8 @@ name_of_another = Kind(
 )
 unresolved_village = Kind(
     "unresolved_village",
-    id="“{value}” tidak ditemukan tepat satu kali di {place}; terdekat: {nearest}",
-    en="{place} does not have exactly one “{value}”; nearest: {nearest}",
+    id="nama “{value}” tidak menunjuk tepat satu desa di {place}; terdekat: {nearest}",
+    en="the name “{value}” does not identify exactly one village in {place}; nearest: {nearest}",
 )
 
 

@@ -40,8 +40,8 @@ from app.reference.nomenclature.queries import SubactivityRef, find_similar_suba
 from app.reference.queries import FundingSourceRef, RegionRef, read_funding_source_labels
 
 _SOURCES = {
-    "agency": "regions/{region}/agencies",
-    "subactivity": "nomenclatures/{edition}/subactivities",
+    "agency": "agencies",
+    "subactivity": "subactivities",
     "funding_sources": "funding-sources",
 }
 
@@ -158,14 +158,13 @@ class _Run:
     ) -> None:
         for n in places:
             resolution = self.resolutions[n]
-            source = _SOURCES[resolution.column].format(region=self.plan.region_code, edition=self.edition)
             self.out.errors.append(
                 FieldError(
                     kind,
                     pointer=f"/resolutions/{n}/{name}",
                     value=getattr(resolution, name),
                     nearest=near,
-                    values={"source": source},
+                    values={"source": _SOURCES[resolution.column]},
                 )
             )
 
@@ -217,9 +216,9 @@ class _Run:
     def _follow_merge(self, agency: StoredAgency | None, cell: Cell, seen: str) -> str | None:
         """Return the code of an agency, or of the one into which it merged. Retired agencies keep their lines."""
         if agency is not None and agency.merged_into is not None:
-            heir = self.known.agencies.get(agency.merged_into)
+            successor = self.known.agencies.get(agency.merged_into)
             self._add_warning(
-                merged_agency, cell, seen, code=agency.merged_into, name=heir.name if heir else ""
+                merged_agency, cell, seen, code=agency.merged_into, name=successor.name if successor else ""
             )
             return agency.merged_into
         return agency.code if agency else None
