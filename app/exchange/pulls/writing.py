@@ -49,7 +49,7 @@ _GROUP_LINES = 10_000
 _MATRIX_TEXTS = re.compile(rb'"matrix_texts":\s*(\{(?:[^"{}]|"(?:[^"\\]|\\.)*")*\})')
 
 
-def write_parquet(making: PendingExport, chunks: Iterator[list[str]], facts: dict[str, object]) -> None:
+def write_parquet(export: PendingExport, chunks: Iterator[list[str]], facts: dict[str, object]) -> None:
     """Write the lines; `facts` go into the footer, each value as JSON under `rata.` and its name."""
     # Imported on first use: pyarrow takes half as much memory as the remainder of a worker.
     import pyarrow as pa
@@ -61,7 +61,7 @@ def write_parquet(making: PendingExport, chunks: Iterator[list[str]], facts: dic
         explicit_schema=_make_json_schema(schema), unexpected_field_behavior="error"
     )
     with pa.parquet.ParquetWriter(
-        pa.PythonFile(ExportWriter(making), "w"),
+        pa.PythonFile(ExportWriter(export), "w"),
         schema,
         compression="zstd",
         use_dictionary=True,
@@ -95,7 +95,7 @@ def make_arrow_schema(shape: type[BaseModel]) -> "pa.Schema":
     import pyarrow as pa
 
     return pa.schema(
-        [(name, _make_arrow_type(of.annotation)) for name, of in sort_fields_by_age(shape).items()]
+        [(name, _make_arrow_type(field.annotation)) for name, field in sort_fields_by_age(shape).items()]
     )
 
 
@@ -114,7 +114,7 @@ def _make_arrow_type(kind: Any) -> "pa.DataType":
         return pa.string()
     if issubclass(kind, BaseModel):
         return pa.struct(
-            [(name, _make_arrow_type(of.annotation)) for name, of in sort_fields_by_age(kind).items()]
+            [(name, _make_arrow_type(field.annotation)) for name, field in sort_fields_by_age(kind).items()]
         )
     plain = {
         bool: pa.bool_(),
@@ -328,10 +328,10 @@ class RequestedPull:
 
     def tag(self, plan_sources: Sequence[Source]) -> str:
         """Return the ETag for the current states of these plans, made of all that decides the bytes."""
-        made_by = version(LIBRARIES[self.kind]) if self.kind in LIBRARIES else ""
+        library = version(LIBRARIES[self.kind]) if self.kind in LIBRARIES else ""
         states = [repr(tuple(source)) for source in plan_sources]
         rights = self.actor.fingerprint
-        return make_etag(BYTES_VERSION, self.kind, made_by, self.period, self.region, rights, *states)
+        return make_etag(BYTES_VERSION, self.kind, library, self.period, self.region, rights, *states)
 
     def name(self, tag: str) -> str:
         """Return the cache key for the state of that tag."""
@@ -339,11 +339,11 @@ class RequestedPull:
             tag, self.actor.fingerprint, self.kind, self.period, self.region or "", self.coding or ""
         )
 
-    def make(self, database: Database, making: PendingExport) -> str:
+    def make(self, database: Database, export: PendingExport) -> str:
         """Write the export from one snapshot and return its cache key. Raises NotFound if the actor sees nothing."""
-        return database.run_in_snapshot(partial(self._write, database, making))
+        return database.run_in_snapshot(partial(self._write, database, export))
 
-    def _write(self, database: Database, making: PendingExport, session: Session) -> str:
+    def _write(self, database: Database, export: PendingExport, session: Session) -> str:
         plans = require_found(list_sources(session, self.actor, self.period, self.region) or None)
         counted = count_lines(session, plans, self.period)
         # The feed has no public rows: a reader of published regions only gets the cursor of the beginning.
@@ -352,7 +352,7 @@ class RequestedPull:
         pull = PullFacts(self.period, self.region, sum(counted.values()), cursor, plans)
         tag = self.tag(plans)
         is_long = self.kind == Format.ndjson and pull.rows > STREAMED_ROWS and start_streaming(session)
-        making.begin(ExportMetadata(tag, {"Rata-Rows": str(pull.rows), "Rata-Cursor": cursor}, is_long))
+        export.begin(ExportMetadata(tag, {"Rata-Rows": str(pull.rows), "Rata-Cursor": cursor}, is_long))
         with (
             database.share_snapshot(session)
             if pull.rows > STREAMED_ROWS
@@ -360,9 +360,9 @@ class RequestedPull:
             closing(read_lines(sessions, plans, counted, self.period)) as texts,
         ):
             if self.coding is None:
-                _WRITERS[self.kind](making, texts, pull)
+                _WRITERS[self.kind](export, texts, pull)
             else:
-                coded = CompressedSink(making, self.coding)
+                coded = CompressedSink(export, self.coding)
                 _WRITERS[self.kind](coded, texts, pull)
                 coded.close()
         return self.name(tag)

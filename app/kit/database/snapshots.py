@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoConnection
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
 from app.kit.database.errors import is_serialization_failure
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 SNAPSHOT_OPTIONS: dict[str, object] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
-_LEFT = "some results are sent"
+_HAS_SENT = "some results are sent"
 MAY_FAIL_OVER = "the primary may repeat the work"
 """In the `info` of a session on a replica: if it fails, the primary repeats the work."""
 
@@ -24,7 +24,7 @@ def start_streaming(session: Session) -> bool:
     """Return whether the work may send results before it has read all; if so, it is not repeated after an error."""
     if MAY_FAIL_OVER in session.info:
         return False
-    session.info[_LEFT] = True
+    session.info[_HAS_SENT] = True
     return True
 
 
@@ -45,16 +45,16 @@ class Snapshots:
             with self.snapshot_session() as session:
                 return work(session)
         except DBAPIError as error:
-            if session is None or not is_serialization_failure(error) or _LEFT in session.info:
+            if session is None or not is_serialization_failure(error) or _HAS_SENT in session.info:
                 raise
         with self.snapshot_session() as session:
             return work(session)
 
     @contextmanager
     def share_snapshot(self, session: Session) -> Iterator[list[Session]]:
-        """Yield a snapshot session, and a second one on its snapshot, so that two server processes share the work.
+        """Yield the session, and a second one on its snapshot, so that two server processes share the work.
 
-        There is only the first on SQLite, which gains nothing by a second, and if no connection is free.
+        Yield only the first on SQLite, which gains nothing by a second, or if no connection is free.
         """
         if self.is_sqlite:
             yield [session]
@@ -62,12 +62,12 @@ class Snapshots:
         first = session.connection()
         try:
             free = first.engine.connect()
-        except NoConnection:  # the first session does all the work
+        except PoolTimeout:  # the first session does all the work
             yield [session]
             return
-        state = first.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
+        snapshot = first.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
         with free.execution_options(**SNAPSHOT_OPTIONS) as second, second.begin():
-            second.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{state}'")
+            second.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
             with Session(second, autoflush=False) as other:
                 yield [session, other]
 

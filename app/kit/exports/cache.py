@@ -152,15 +152,15 @@ def _resolve(woken: "asyncio.Future[None]") -> None:
 class ExportWriter(io.RawIOBase):
     """A pending export as a writable file, for libraries that need one; closing it does not end the export."""
 
-    def __init__(self, making: PendingExport) -> None:
+    def __init__(self, export: PendingExport) -> None:
         super().__init__()
-        self._making = making
+        self._export = export
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any, /) -> int:
-        return self._making.write(bytes(data))
+        return self._export.write(bytes(data))
 
 
 class ExportCache:
@@ -170,7 +170,7 @@ class ExportCache:
         self.folder = Path(folder or Path(tempfile.gettempdir()) / f"rata-spool-{os.getuid()}")
         self.limit = limit
         self._writers = ThreadPoolExecutor(at_once, "spool")
-        self._making: dict[str, tuple[PendingExport, Future[None]]] = {}
+        self._pending: dict[str, tuple[PendingExport, Future[None]]] = {}
         self._lock = threading.Lock()
 
     def check_writable(self) -> None:
@@ -192,70 +192,70 @@ class ExportCache:
     def make(self, name: str, write: Callable[[PendingExport], str]) -> PendingExport:
         """Start an export, or join the pending one of that name. `write` returns the name to keep it under."""
         with self._lock:
-            if name in self._making:
-                making, _ = self._making[name]
+            if name in self._pending:
+                export, _ = self._pending[name]
             else:
-                making = PendingExport(self._prepare_folder())
+                export = PendingExport(self._prepare_folder())
                 # the span of the export belongs to the trace of the request that starts it
                 run = contextvars.copy_context().run
-                self._making[name] = (making, self._writers.submit(run, self._run, name, making, write))
-            making.readers += 1
-            return making
+                self._pending[name] = (export, self._writers.submit(run, self._run, name, export, write))
+            export.readers += 1
+            return export
 
-    def leave(self, name: str, making: PendingExport) -> None:
+    def leave(self, name: str, export: PendingExport) -> None:
         """Drop one reader. Cancels an export without readers that has not started."""
         with self._lock:
-            making.readers -= 1
-            if making.readers:
+            export.readers -= 1
+            if export.readers:
                 return
-            pending = self._making.get(name)
-            if pending is None or pending[0] is not making:
-                making.close()
+            pending = self._pending.get(name)
+            if pending is None or pending[0] is not export:
+                export.close()
             elif pending[1].cancel():
-                making.finish()
-                making.path.unlink()
-                self._drop(name, making)
+                export.finish()
+                export.path.unlink()
+                self._drop(name, export)
 
-    def _drop(self, name: str, making: PendingExport) -> None:
+    def _drop(self, name: str, export: PendingExport) -> None:
         """Forget a pending export, and close its file unless a reader has it."""
-        del self._making[name]
-        if not making.readers:
-            making.close()
+        del self._pending[name]
+        if not export.readers:
+            export.close()
 
     def close(self) -> None:
         """Cancel the exports that have not started, and wait for the others."""
         self._writers.shutdown(wait=True, cancel_futures=True)
 
-    def _run(self, name: str, making: PendingExport, write: Callable[[PendingExport], str]) -> None:
+    def _run(self, name: str, export: PendingExport, write: Callable[[PendingExport], str]) -> None:
         failure = None
         try:
             try:
                 with open_span("write export"):
-                    kept = write(making)
+                    kept = write(export)
             finally:
-                making.finish()
+                export.finish()
         except BaseException as error:
             failure = error
         else:
             try:
-                self._keep(making, kept)
+                self._keep(export, kept)
             except Exception as error:
                 # the readers get the whole export all the same; the next request starts it again
                 log.error("spool_not_kept", exc_info=error)
-        if failure is not None and not making.readers:
+        if failure is not None and not export.readers:
             log.error("spool_failed", exc_info=failure)  # a reader reports it otherwise
-        making.path.unlink(missing_ok=True)
-        with self._lock:  # a request that follows a failure has it made again
-            making.end(failure)
-            self._drop(name, making)
+        export.path.unlink(missing_ok=True)
+        with self._lock:  # after a failure, the next request starts the export again
+            export.end(failure)
+            self._drop(name, export)
 
-    def _keep(self, making: PendingExport, name: str) -> None:
-        assert making.about is not None
+    def _keep(self, export: PendingExport, name: str) -> None:
+        assert export.about is not None
         path = self.folder / name
-        about = making.path.with_name(making.path.name + _ABOUT)
-        about.write_text(json.dumps(asdict(making.about)))
+        about = export.path.with_name(export.path.name + _ABOUT)
+        about.write_text(json.dumps(asdict(export.about)))
         about.replace(path.with_name(name + _ABOUT))
-        making.path.replace(path)
+        export.path.replace(path)
         self._make_room(path)
 
     def _make_room(self, newest: Path) -> None:

@@ -99,7 +99,7 @@ class ExportResponse(StreamingResponse):
     def __init__(
         self,
         request: Request,
-        spool: ExportCache,
+        cache: ExportCache,
         source: ExportSource,
         kept: WholeExport | None,
         *,
@@ -109,7 +109,7 @@ class ExportResponse(StreamingResponse):
         in_parts: bool = True,
     ) -> None:
         super().__init__(iter(()), headers=headers, media_type=media_type)
-        self._spool, self._source, self._kept, self._seconds = spool, source, kept, seconds
+        self._cache, self._source, self._kept, self._seconds = cache, source, kept, seconds
         self._in_parts = in_parts
         self._range = request.headers.get("range") if in_parts else None
         self._if_range = request.headers.get("if-range")
@@ -121,26 +121,26 @@ class ExportResponse(StreamingResponse):
             return
         if give_back := scope.get("give_back_place"):
             give_back()  # from here on the request only waits: for a thread of the cache, then for the client
-        making = await anyio.to_thread.run_sync(self._spool.make, self._source.name, self._source.make)
+        export = await anyio.to_thread.run_sync(self._cache.make, self._source.name, self._source.make)
         file = -1
         try:
             with anyio.move_on_after(self._seconds):
-                await making.wait_begun()
-            if making.about is None:
+                await export.wait_begun()
+            if export.about is None:
                 raise Busy(headers={"Retry-After": str(max(1, round(self._seconds)))})
-            file = making.open()
-            if self._range or not making.about.is_long:
-                await making.wait_ended()
-                kept, file = WholeExport(file, making.size, making.about), -1
+            file = export.open()
+            if self._range or not export.about.is_long:
+                await export.wait_ended()
+                kept, file = WholeExport(file, export.size, export.about), -1
                 await self._send_kept(kept, scope, receive, send)
                 return
-            self._describe(making.about)
-            self.body_iterator = self._follow(making, file)
+            self._describe(export.about)
+            self.body_iterator = self._follow(export, file)
             await super().__call__(scope, receive, send)
         finally:
             if file >= 0:
                 os.close(file)
-            self._spool.leave(self._source.name, making)
+            self._cache.leave(self._source.name, export)
 
     async def _send_kept(self, kept: WholeExport, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -177,15 +177,15 @@ class ExportResponse(StreamingResponse):
         while at < span.end and not self._is_head:
             piece = await anyio.to_thread.run_sync(os.pread, file, min(CHUNK_SIZE, span.end - at), at)
             if not piece:
-                raise OSError("a content of the spool was cut")
+                raise OSError("an export in the cache was cut")
             at += len(piece)
             yield piece
 
-    async def _follow(self, making: PendingExport, file: int) -> AsyncIterator[bytes]:
+    async def _follow(self, export: PendingExport, file: int) -> AsyncIterator[bytes]:
         at = 0
         while not self._is_head:
-            await making.wait_beyond(at)
-            if making.is_whole and at == making.size:
+            await export.wait_beyond(at)
+            if export.is_whole and at == export.size:
                 return
             piece = await anyio.to_thread.run_sync(os.pread, file, CHUNK_SIZE, at)
             at += len(piece)
