@@ -153,7 +153,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     )
     app.state.database.log_refusals()
     app.state.probe = Probe(lambda: app.state.database.ping())
-    places = Slots(settings.threads, length=settings.queue_length, seconds=settings.queue_seconds)
+    slots = Slots(settings.threads, length=settings.queue_length, seconds=settings.queue_seconds)
     # Starlette tries routes in this order: first those that must answer under any load, then the most frequent.
     for router in (
         health_router(VERSION),
@@ -198,14 +198,14 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     install_guide(app)
     install_problem_handlers(app)
     app.add_middleware(Compression, compresslevel=5)
-    app.add_middleware(Admission, places=places)
+    app.add_middleware(Admission, places=slots)
     app.add_middleware(RequestBodies, limit=settings.max_body_bytes, together=settings.bodies_max_bytes)
     app.add_middleware(RateLimits, rates=app.state.rates)
     app.add_middleware(HeadRequests)
     app.add_middleware(HeadBounds)
     app.add_middleware(RequestLog)
     app.add_middleware(ConnectionClosing)
-    _add_metrics(app, settings, places)
+    _add_metrics(app, settings, slots)
     _add_traces(app, settings)
     return app
 
@@ -229,13 +229,13 @@ def _make_issuer(settings: Settings) -> "Issuer | None":
     return create_issuer(settings)
 
 
-def _add_metrics(app: FastAPI, settings: Settings, places: Slots) -> None:
+def _add_metrics(app: FastAPI, settings: Settings, slots: Slots) -> None:
     app.state.metrics = None
     if settings.metrics == "off":
         return
     from app.kit.server.metrics import Metrics, RequestMetrics, install_metrics
 
-    app.state.metrics = Metrics(lambda: app.state.database, places)
+    app.state.metrics = Metrics(lambda: app.state.database, slots)
     if settings.metrics == "public":
         install_metrics(app, app.state.metrics)
     app.add_middleware(RequestMetrics, metrics=app.state.metrics)

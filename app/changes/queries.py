@@ -103,19 +103,19 @@ class FeedPage:
 
 
 def read_feed(session: Session, actor: Actor, query: ChangesQuery, *, now: datetime, days: int) -> FeedPage:
-    """Return the page behind a cursor of the changes that an actor may know of, in the order of their commits.
+    """Return the page after a cursor of the changes that an actor may know of, in the order of their commits.
 
     Raises FeedGone if the first change is older than `days`, or if the cursor's row is gone, as after the restore of a
     backup.
     """
-    watch = FeedFilter(actor, query.region, query.kind)
-    filters = watch.filters
+    feed = FeedFilter(actor, query.region, query.kind)
+    filters = feed.filters
     if query.after == NOW:
-        return FeedPage([], encode_cursor(find_feed_end(session, watch), filters), more=False)
+        return FeedPage([], encode_cursor(find_feed_end(session, feed), filters), more=False)
     place = BEGINNING if query.after is None else decode_cursor(query.after, filters)
     start = find_number(session, place)
     span = None if start is None else _find_span(session, start, actor, query.region)
-    rows = [] if span is None else _read_span(session, span, _match_watch(watch), query)
+    rows = [] if span is None else _read_span(session, span, _match_feed(feed), query)
     if start is None or (rows and rows[0][1] < now - timedelta(days=days)):
         error = FieldError(
             expired_cursor, parameter="after", value=query.after, allowed=list_sources(query.region)
@@ -134,22 +134,22 @@ class FeedRange(NamedTuple):
     last: int | None
 
 
-def _match_watch(watch: FeedFilter) -> list[ColumnElement[bool]]:
-    return [_is_known_to(watch.actor, watch.region), sa.or_(_has_kind(watch.kinds), _c.kind == SCOPE_CHANGED)]
+def _match_feed(feed: FeedFilter) -> list[ColumnElement[bool]]:
+    return [_is_known_to(feed.actor, feed.region), sa.or_(_has_kind(feed.kinds), _c.kind == SCOPE_CHANGED)]
 
 
-def find_feed_end(session: Session, watch: FeedFilter) -> FeedPosition:
+def find_feed_end(session: Session, feed: FeedFilter) -> FeedPosition:
     """Return the last row of a reader's feed. Returns BEGINNING if it is empty."""
-    span = _find_span(session, 0, watch.actor, watch.region)
+    span = _find_span(session, 0, feed.actor, feed.region)
     if span is None:
         return BEGINNING
-    behind = sa.select(_c.chain, _c.position, _c.hash).where(_is_in_span(span), *_match_watch(watch))
-    row = session.execute(behind.order_by(_c.sequence.desc()).limit(1)).one_or_none()
+    ends = sa.select(_c.chain, _c.position, _c.hash).where(_is_in_span(span), *_match_feed(feed))
+    row = session.execute(ends.order_by(_c.sequence.desc()).limit(1)).one_or_none()
     return FeedPosition(*row) if row else BEGINNING
 
 
 def _find_span(session: Session, start: int, actor: Actor, region: str | None) -> FeedRange | None:
-    """Return a range behind a number that contains all rows for this reader. Returns None if it has none.
+    """Return a range after a number that contains all rows for this reader. Returns None without any.
 
     Without it, the database would read the whole feed to find a page for a reader that sees little of it. Two index
     look-ups for each region in the journal find the range.
@@ -161,11 +161,11 @@ def _find_span(session: Session, start: int, actor: Actor, region: str | None) -
     key = (here.c.region_code, here.c.sequence)
 
     def nearest(
-        behind: ColumnElement[bool], *order: sa.SQLColumnExpression[object]
+        condition: ColumnElement[bool], *order: sa.SQLColumnExpression[object]
     ) -> sa.SQLColumnExpression[object]:
         # By both columns: an order by the number alone tempts PostgreSQL to read the feed along its key.
         number = sa.case((here.c.region_code == known.c.code, here.c.sequence))
-        statement = sa.select(number).where(behind).order_by(*order).limit(1)
+        statement = sa.select(number).where(condition).order_by(*order).limit(1)
         return statement.correlate(known).scalar_subquery()
 
     at_start, at_end = (sa.tuple_(known.c.code, sa.literal(number)) for number in (start, _ENDLESS))
@@ -202,8 +202,8 @@ def _read_span(
 
 
 def _is_in_span(span: FeedRange) -> ColumnElement[bool]:
-    is_behind = _c.sequence >= span.first
-    return is_behind if span.last is None else sa.and_(is_behind, _c.sequence <= span.last)
+    is_after = _c.sequence >= span.first
+    return is_after if span.last is None else sa.and_(is_after, _c.sequence <= span.last)
 
 
 def find_number(session: Session, place: FeedPosition) -> int | None:
@@ -281,9 +281,9 @@ def read_last_number(session: Session) -> int:
     return session.scalar(sa.select(_heads.c.position).where(_heads.c.chain == FEED)) or 0
 
 
-def count_entries(session: Session, watch: FeedFilter, *, after: int, until: int) -> FeedCount:
+def count_entries(session: Session, feed: FeedFilter, *, after: int, until: int) -> FeedCount:
     """Count the entries in (`after`, `until`] that match a feed, with their kinds and the last entry."""
-    conditions = [_c.sequence > after, _c.sequence <= until, *_match_watch(watch)]
+    conditions = [_c.sequence > after, _c.sequence <= until, *_match_feed(feed)]
     statement = sa.select(_c.kind, sa.func.count(), sa.func.max(_c.sequence)).where(*conditions)
     rows = session.execute(statement.group_by(_c.kind).order_by(_c.kind)).all()
     if not rows:

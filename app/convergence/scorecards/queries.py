@@ -416,8 +416,8 @@ def read_scorecard_json(
 def compute_frozen(
     session: Session, region: str, period: str, amendment: int, now: datetime
 ) -> tuple[RegionFigures, Scorecard]:
-    """Compute the figures and the scorecard of a regency or a province for the snapshot of its quarter, from the
-    writes of this transaction too, with everything that the plan says."""
+    """Compute the figures and the scorecard of a regency or a province for the snapshot of its quarter, with
+    drafts and with the writes of this transaction."""
     state = read_group_state(session, region, [period, add_quarters(period, -1)], now)
     group = state.load(session, FiguresCache(), now, recompute=region)
     scorecard = _explain(session, CONSOLE, group, region, period, frozen=amendment)
@@ -472,9 +472,9 @@ def _compute_ranking(session: Session, cache: FiguresCache, state: GroupState, n
     highest = group.find_highest(period)
     subjects = [_build_ranked_subject(figures, highest) for figures in group.list_regencies(period)]
     evaluated = [(subject, subject.evaluate()) for subject in subjects]
-    places = rank_regions(build_rank_figures(*pair) for pair in evaluated)
+    ranks = rank_regions(build_rank_figures(*pair) for pair in evaluated)
     ranked = [
-        build_ranked_regency(subject, result, places.get(subject.figures.region_code))
+        build_ranked_regency(subject, result, ranks.get(subject.figures.region_code))
         for subject, result in evaluated
         if region in (province, subject.figures.region_code)
     ]
@@ -482,7 +482,7 @@ def _compute_ranking(session: Session, cache: FiguresCache, state: GroupState, n
         region_code=region,
         province=province,
         period=period,
-        ranked=len(places),
+        ranked=len(ranks),
         highest_spending_percent=highest,
         regencies=sorted(ranked, key=lambda row: (row.rank is None, row.rank or 0, row.region_code)),
     )

@@ -128,22 +128,22 @@ def _count_lines(scope: VillageScope) -> sa.SelectBase:
     line = select_lines(scope, actions.c.id.in_(named)).subquery("line")
     flags = sa.select(line.c.id, line.c.strategy, *label_all(flag_efforts(scope, line)))
     # Materialized: computed once for each line. An engine that inlines it looks a line up for each sum below.
-    standing = flags.cte("standing").prefix_with("MATERIALIZED")
-    s = standing.c
-    is_late = sa.and_(s.funded == 1, s.on_time == 0)
+    efforts = flags.cte("efforts").prefix_with("MATERIALIZED")
+    e = efforts.c
+    is_late = sa.and_(e.funded == 1, e.on_time == 0)
     of_strategies = [
-        sum_where(s.strategy == strategy, s[name]).label(name_column(strategy, name))
+        sum_where(e.strategy == strategy, e[name]).label(name_column(strategy, name))
         for strategy in Strategy
         for name in EFFORTS
     ]
     return (
         sa.select(
             village.label("village"),
-            *[whole_sum(s[name]).label(name) for name in EFFORTS],
+            *[whole_sum(e[name]).label(name) for name in EFFORTS],
             sum_where(is_late).label("late"),
             *of_strategies,
         )
-        .select_from(places.join(standing, s.id == places.c.action_id))
+        .select_from(places.join(efforts, e.id == places.c.action_id))
         .where(scope.is_village(village))
         .group_by(village)
     )

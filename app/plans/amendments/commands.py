@@ -58,7 +58,7 @@ class AmendmentNotEditable(Problem):
     )
 
 
-def _hold_amendment(write: Write, code: str, right: str) -> tuple[Amendment, Chain]:
+def _lock_amendment(write: Write, code: str, right: str) -> tuple[Amendment, Chain]:
     """Lock the chains of the plan and of its amendment. Return the amendment and its chain."""
     amendment = find_amendment(write.session, write.actor, code)
     write.actor.require(right, amendment.plan.region_code)
@@ -69,7 +69,7 @@ def _hold_amendment(write: Write, code: str, right: str) -> tuple[Amendment, Cha
     return amendment, lock_chain(write.session, format_amendment_chain(code))
 
 
-def _next_number(chain: Chain) -> int:
+def _get_next_number(chain: Chain) -> int:
     """Return the number of the chain's next entry, which rises from one amendment to the next."""
     return chain.position + 1
 
@@ -79,14 +79,14 @@ def _next_number(chain: Chain) -> int:
 
 def put_amendment(write: Write, code: str, content: AmendmentIn) -> None:
     """Replace the draft of the plan's own fields."""
-    amendment, chain = _hold_amendment(write, code, "write_plan")
+    amendment, chain = _lock_amendment(write, code, "write_plan")
     write.precondition.check(amendment.version)
     _store_plan(write, amendment, chain, content)
 
 
 def patch_amendment(write: Write, code: str, patch: dict[str, object]) -> None:
     """Merge a patch into the draft of the plan's own fields."""
-    amendment, chain = _hold_amendment(write, code, "write_plan")
+    amendment, chain = _lock_amendment(write, code, "write_plan")
     write.precondition.check(amendment.version)
     target = {**amendment.content, "reasons": amendment.reasons}
     _store_plan(write, amendment, chain, validate(AmendmentIn, merge_patch(target, patch)))
@@ -102,7 +102,7 @@ def _store_plan(write: Write, amendment: Amendment, chain: Chain, content: Amend
     after = {**new, "reasons": reasons}
     if before == after:
         return
-    plan, version = amendment.plan, _next_number(chain)
+    plan, version = amendment.plan, _get_next_number(chain)
     row = {
         "plan_id": plan.id,
         "content": new if is_changed else None,
@@ -121,21 +121,21 @@ def _dump_reasons(reasons: Sequence[Reason]) -> list[ReasonContent]:
 
 def discard_amendment(write: Write, code: str) -> None:
     """Delete the amendment with its lines; the revision in force remains."""
-    amendment, chain = _hold_amendment(write, code, "amend")
+    amendment, chain = _lock_amendment(write, code, "amend")
     write.precondition.check(amendment.version)
     session, plan = write.session, amendment.plan
-    gone = build_gone_entry(amendment, chain)
+    entry = build_gone_entry(amendment, chain)
     session.execute(sa.delete(amendments).where(amendments.c.plan_id == plan.id))
     adopted = {"state": PlanState.adopted, "version": plan.version + 1, "updated_at": write.author.at}
     session.execute(sa.update(plans).where(plans.c.id == plan.id).values(**adopted))
-    append(session, chain, write.author, [gone, build_state_entry(plan, PlanState.adopted)])
+    append(session, chain, write.author, [entry, build_state_entry(plan, PlanState.adopted)])
 
 
 def build_gone_entry(amendment: Amendment, chain: Chain) -> Entry:
     """Return the journal entry of the end of an amendment and its lines."""
     plan = amendment.plan
     before = {**amendment.content, "reasons": amendment.reasons, "purpose": amendment.purpose}
-    return _build_entry(plan, _next_number(chain), before, None)
+    return _build_entry(plan, _get_next_number(chain), before, None)
 
 
 def _build_entry(
@@ -162,7 +162,7 @@ class _Drafting:
     @classmethod
     def open(cls, write: Write, code: str, lines: list[str]) -> "_Drafting":
         """Lock the chains of the plan and of its amendment, and read these lines."""
-        amendment, chain = _hold_amendment(write, code, "write_actions")
+        amendment, chain = _lock_amendment(write, code, "write_actions")
         stored = read_stored_actions(write.session, amendment.plan, lines)
         return cls(amendment, chain, stored, read_amended_rows(write.session, amendment.plan, lines))
 
@@ -218,7 +218,7 @@ def _store(
     plan, stored, lines = drafting.plan, drafting.stored, drafting.lines
     contents = complete_drafts(write.session, plan, batch, stored)
     accepted = batch.select_accepted(contents)
-    versions = _next_versions(write.session, plan, drafting.chain, accepted, stored)
+    versions = _assign_line_versions(write.session, plan, drafting.chain, accepted, stored)
     changes: dict[str, AmendedRow] = {}
     for code, content in accepted.items():
         is_in_force = code in stored and stored[code].content == content
@@ -232,7 +232,7 @@ def _store(
     )
 
 
-def _next_versions(
+def _assign_line_versions(
     session: Session, plan: Plan, chain: Chain, codes: Iterable[str], stored: Mapping[str, StoredAction]
 ) -> dict[str, int]:
     """Return the versions that this write gives to drafted lines, by code.
@@ -243,7 +243,7 @@ def _next_versions(
     in_force = assign_versions(
         session, {code: format_action_subject(plan.code, code) for code in codes}, stored
     )
-    return {code: version - 1 + _next_number(chain) for code, version in in_force.items()}
+    return {code: version - 1 + _get_next_number(chain) for code, version in in_force.items()}
 
 
 def _store_lines(
@@ -329,7 +329,7 @@ def remove_amended_action(write: Write, code: str, action: str, reason: Reason |
         raise PartInUse(keys=", ".join(reported))
     if references := count_references(write.session, plan, [action]):
         raise_referred(references)
-    version = _next_versions(write.session, plan, drafting.chain, [action], drafting.stored)[action]
+    version = _assign_line_versions(write.session, plan, drafting.chain, [action], drafting.stored)[action]
     removal = AmendedRow(None, _dump_reasons([reason] if reason else []), version, write.author.at)
     if (line.content, list(line.reasons)) != (None, removal.reasons):
         _store_lines(write, drafting, {action: removal})
@@ -369,7 +369,7 @@ def move_drafted(write: Write, region: str, old: str, new: str) -> None:
         if not before:
             continue
         stored = read_stored_actions(session, plan, list(before))
-        versions, after = _next_versions(session, plan, chain, before, stored), {}
+        versions, after = _assign_line_versions(session, plan, chain, before, stored), {}
         for code, (row, drafted) in before.items():
             content = _replace_agency(drafted, old, new)
             is_in_force = code in stored and content == stored[code].content

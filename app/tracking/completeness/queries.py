@@ -43,7 +43,7 @@ from app.tracking.progress.queries import progress
 from app.tracking.quarters.models import PartState
 from app.tracking.quarters.queries import extend_day, join_quarters, parts, quarters
 
-_agencies, _homes, _asked = get_table(AgencyRow), regions.alias("home"), regions.alias("asked")
+_agencies, _homes, _requested = get_table(AgencyRow), regions.alias("home"), regions.alias("requested")
 _HOMES = (RegionLevel.province, RegionLevel.regency)
 """Levels that have plans."""
 
@@ -94,15 +94,15 @@ class _Lateness:
     on_time: ColumnElement[bool | None]
 
 
-def _judge(
+def _select_lateness(
     due: ColumnElement[str],
     day: ColumnElement[str],
     is_done: ColumnElement[bool],
-    judged: sa.SQLColumnExpression[object],
+    stored_days: sa.SQLColumnExpression[object],
 ) -> _Lateness:
-    """Return the lateness: `judged` as of the submission if `is_done`, else of today, `day`."""
+    """Return the lateness: the stored one of the submission if `is_done`, else that of today, `day`."""
     until_today = sa.case((day > due, DaysBetween(due, day)), else_=0)
-    days = sa.case((is_done, sa.func.coalesce(judged, 0)), else_=until_today)
+    days = sa.case((is_done, sa.func.coalesce(stored_days, 0)), else_=until_today)
     return _Lateness(days, sa.case((days > 0, sa.false()), (is_done, sa.true())))
 
 
@@ -117,18 +117,18 @@ def read_completeness(session: Session, actor: Actor, query: CompletenessQuery, 
         calendar_rules.c.quarter == period.last_quarter[5:], calendar_rules.c.retired.is_(False)
     )
     computed = {
-        "region_code": _asked.c.code,
-        "region_name": _asked.c.name,
+        "region_code": _requested.c.code,
+        "region_name": _requested.c.name,
         "period": sa.literal(str(period)),
         "to_quarter": sa.literal(period.last_quarter),
         "totals": build_json_object(_select_totals(rows), name="totals_of"),
         "regions": build_json_array(sa.select(*columns).order_by(rows.c.region_code), name="regions_of"),
     }
     reply = sa.select(
-        *select_fields(CompletenessReply, _asked, **computed),
+        *select_fields(CompletenessReply, _requested, **computed),
         sa.select(sa.func.count()).select_from(rows).scalar_subquery().label("_seen"),
         is_loaded.label("_loaded"),
-    ).where(_asked.c.code == query.region)
+    ).where(_requested.c.code == query.region)
     texts = select_json(reply, "_seen", "_loaded")
     row = session.connection().execute(texts, bind_today(now)).one_or_none()
     if row is None or not row._seen:
@@ -154,7 +154,7 @@ def _select_quarters(actor: Actor, region: str, quarter: str) -> CTE:
             view.days.columns["due_on"].label("due_on"),
             view.due.label("due"),
             _is_submitted(view.state).label("is_submitted"),
-            c.late_by_days.label("judged"),
+            c.late_by_days.label("stored_days"),
             sa.case((_is_submitted(view.state), c.submitted_at)).label("submitted_at"),
             c.verified_at,
             c.frozen_at,
@@ -196,7 +196,7 @@ def _select_regions(actor: Actor, query: CompletenessQuery, quarter: CTE, counts
     )
     q, home = quarter.c, _homes.c
     has_plan = q.plan_id.is_not(None)
-    timing = _judge(q.due, q.today, q.is_submitted, q.judged)
+    timing = _select_lateness(q.due, q.today, q.is_submitted, q.stored_days)
     expected, reported = (sa.func.coalesce(column, 0) for column in (sums.c.expected, sums.c.reported))
     columns = {
         "region_code": home.code,
@@ -230,8 +230,8 @@ def _select_agencies(quarter: CTE, counts: CTE) -> sa.SelectBase:
     """Return the `AgencyCompleteness` of the agencies that lead a line of a quarter's plan."""
     q, n, code = quarter.c, counts.c, _agencies.c.code
     due = extend_day(q.due_on, q.region_code, q.period, code)
-    part = _Part(q.is_submitted, q.judged)
-    timing = _judge(due, q.today, part.is_done, part.judged)
+    part = _Part(q.is_submitted, q.stored_days)
+    timing = _select_lateness(due, q.today, part.is_done, part.stored_days)
     columns = {
         "agency_code": code,
         "agency_name": _agencies.c.name,
@@ -281,10 +281,12 @@ def _is_part(
 class _Part:
     """Submission of a part, by its agency or with the region's quarter, and its lateness."""
 
-    def __init__(self, is_submitted: ColumnElement[bool], judged: sa.SQLColumnExpression[object]) -> None:
+    def __init__(
+        self, is_submitted: ColumnElement[bool], stored_days: sa.SQLColumnExpression[object]
+    ) -> None:
         self.is_done = sa.or_(_IS_SUBMITTED, is_submitted)
         own = sa.case((_IS_SUBMITTED, parts.c.late_by_days))
-        self.judged = sa.func.coalesce(own, judged)
+        self.stored_days = sa.func.coalesce(own, stored_days)
 
 
 def list_missing(actor: Actor, query: MissingFilters, now: datetime) -> Listing:
@@ -306,7 +308,7 @@ def list_missing(actor: Actor, query: MissingFilters, now: datetime) -> Listing:
         "state": view.state,
         "accepted": part.is_done,
         "deadline": format_end_of_day(due, zone),
-        "late_by_days": _judge(due, select_today(zone), part.is_done, part.judged).days,
+        "late_by_days": _select_lateness(due, select_today(zone), part.is_done, part.stored_days).days,
     }
     report = sa.and_(progress.c.action_id == actions.c.id, progress.c.period == quarter)
     leads = sa.and_(_agencies.c.region_code == actions.c.region_code, _agencies.c.code == agency)

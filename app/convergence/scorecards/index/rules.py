@@ -192,7 +192,7 @@ class Evaluation:
 def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = False) -> Evaluation:
     """Compute all components, the index IKPK = Σ weight·component / Σ weight over the defined components, and its
     class. `only_coverage`: for districts and villages, which have no plans."""
-    places, figure = compute_targeting(inputs), compute_spending_figure(inputs, method)
+    targeting, figure = compute_targeting(inputs), compute_spending_figure(inputs, method)
     if figure.percent is not None:
         top = max(inputs.highest_spending_percent or 0.0, figure.percent)
         inputs = inputs.model_copy(update={"highest_spending_percent": top})
@@ -202,16 +202,16 @@ def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = F
     values = {
         IndexComponent.process: process,
         IndexComponent.coverage: compute_coverage(inputs.services),
-        IndexComponent.targeting: places.total,
+        IndexComponent.targeting: targeting.total,
         IndexComponent.spending: compute_spending(figure, inputs.highest_spending_percent),
         IndexComponent.outcome: compute_outcome(inputs.indicators),
     }
     if only_coverage:
-        nowhere = IndexValue(None, Missing.not_at_level)
+        undefined = IndexValue(None, Missing.not_at_level)
         values = {
-            name: value if name is IndexComponent.coverage else nowhere for name, value in values.items()
+            name: value if name is IndexComponent.coverage else undefined for name, value in values.items()
         }
-        places, figure = Targeting(nowhere, nowhere, nowhere), nowhere
+        targeting, figure = Targeting(undefined, undefined, undefined), undefined
     weights = {name: round(getattr(method, f"weight_{name}") * _MILLION) for name in values}
     defined = {
         name: round_to_hundredths(value.percent)
@@ -230,7 +230,7 @@ def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = F
         )
         for name, value in values.items()
     }
-    return Evaluation(inputs, terms, places, figure, index, classify_index(index, method))
+    return Evaluation(inputs, terms, targeting, figure, index, classify_index(index, method))
 
 
 def classify_index(index: float | None, method: Method) -> str | None:
@@ -257,28 +257,28 @@ class RankFigures(NamedTuple):
     rank_reach: float
 
 
-def explain_missing_rank(standing: RankFigures) -> NotRanked | None:
+def explain_missing_rank(figures: RankFigures) -> NotRanked | None:
     """Return the reason why a region gets no rank: no index, no reach R, or R below the method's 70. Else None."""
-    if standing.ikpk is None:
+    if figures.ikpk is None:
         return NotRanked.no_index
-    if standing.reach is None:
+    if figures.reach is None:
         return NotRanked.reach_unknown
-    return NotRanked.reach_too_low if standing.reach < standing.rank_reach else None
+    return NotRanked.reach_too_low if figures.reach < figures.rank_reach else None
 
 
 def rank_regions(group: Iterable[RankFigures]) -> dict[str, int]:
     """Rank regions by the index, ties by K, then P. Equals in all three share a rank; the next stays free."""
 
-    def key(standing: RankFigures) -> tuple[float, float, float]:
-        return (standing.ikpk or 0.0, _fill_gap(standing.coverage), _fill_gap(standing.process))
+    def key(figures: RankFigures) -> tuple[float, float, float]:
+        return (figures.ikpk or 0.0, _fill_gap(figures.coverage), _fill_gap(figures.process))
 
     ranking = sorted(
-        (standing for standing in group if explain_missing_rank(standing) is None), key=key, reverse=True
+        (figures for figures in group if explain_missing_rank(figures) is None), key=key, reverse=True
     )
     ranked: dict[str, int] = {}
-    for place, standing in enumerate(ranking, start=1):
-        is_tied = place > 1 and key(ranking[place - 2]) == key(standing)
-        ranked[standing.region] = ranked[ranking[place - 2].region] if is_tied else place
+    for rank, figures in enumerate(ranking, start=1):
+        is_tied = rank > 1 and key(ranking[rank - 2]) == key(figures)
+        ranked[figures.region] = ranked[ranking[rank - 2].region] if is_tied else rank
     return ranked
 
 
@@ -301,8 +301,10 @@ def apply_changes(
         known = {getattr(row, key): row for row in getattr(inputs, name)}
         for n, item in enumerate(values.pop(name, ())):
             if item[key] not in known:
-                place = f"/{name}/{n}/{key}"
-                errors.append(describe_unknown(item[key], name, known, allowed=sorted(known), pointer=place))
+                pointer = f"/{name}/{n}/{key}"
+                errors.append(
+                    describe_unknown(item[key], name, known, allowed=sorted(known), pointer=pointer)
+                )
                 continue
             known[item[key]] = known[item[key]].model_copy(update=item)
         given[name] = list(known.values())
