@@ -95,7 +95,7 @@ _HASH_LENGTH = 16
 
 
 def encode_cursor(place: FeedPosition, filters: Sequence[object]) -> str:
-    """Return the cursor behind a row, for a feed with these filters."""
+    """Return the cursor after a row, for a feed with these filters."""
     values = [place.chain, place.position, place.hash[:_HASH_LENGTH]]
     return (
         base64.urlsafe_b64encode(dump_json([_hash_values(values, filters), *values]).encode())

@@ -133,7 +133,7 @@ class Rata(AbstractContextManager["Rata"]):
     def changes(
         self, after: str | None = None, *, region: str | None = None, limit: int = 200
     ) -> Iterator[FeedReply]:
-        """Yield the pages of the feed behind a cursor, at least one, up to the end of the feed.
+        """Yield the pages of the feed after a cursor, at least one, up to the end of the feed.
 
         `after="now"` yields an empty page with the current cursor. Raises Refused with status 410 if the feed no
         longer reaches back to the cursor.

@@ -102,13 +102,13 @@ def make_export_cache(settings: Settings) -> ExportCache:
     )
 
 
-def check_export_cache(spool: ExportCache) -> None:
+def check_export_cache(cache: ExportCache) -> None:
     """Raise CannotStart if the process cannot write exports: each pull would fail later."""
     try:
-        spool.check_writable()
+        cache.check_writable()
     except OSError as error:
         raise CannotStart(
-            f"Exports cannot be written to {spool.folder}: {error.strerror or error}. "
+            f"Exports cannot be written to {cache.folder}: {error.strerror or error}. "
             "Name a folder of the service's own in RATA_SPOOL_FOLDER."
         ) from None
 

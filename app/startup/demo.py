@@ -69,7 +69,7 @@ def run_demo(settings: Settings, out: Console) -> None:
 
 
 def make_own_settings(settings: Settings, folder: Path) -> Settings:
-    """Return the settings with the demo's database and spool."""
+    """Return the settings with the demo's database and export cache."""
     return settings.model_copy(
         update={
             "database_url": make_file_address(folder / DATABASE),

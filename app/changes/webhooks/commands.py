@@ -271,7 +271,7 @@ def reseal_secrets(session: Session, sealer: Sealer) -> tuple[int, list[str]]:
 
 
 def replay_delivery(write: Write, name: str, content: ReplayIn) -> None:
-    """Queue a delivery again at once, or a hint of everything behind a cursor of the feed.
+    """Queue a delivery again at once, or a hint of all changes after a cursor of the feed.
 
     A delivery that waits for its retry becomes due now. Raises NotFound for an unknown webhook, Invalid for an
     unknown delivery or cursor.

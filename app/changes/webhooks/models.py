@@ -226,7 +226,7 @@ class DeliveryOut(BaseModel):
     duration_ms: int | None = ShapeField(description="Duration of the last attempt in milliseconds.")
     error: Failure | None = ShapeField(description="Failure of the last attempt; null: none.")
     after: str = ShapeField(description="Cursor of the feed before its first change.")
-    next: str = ShapeField(description="Cursor behind its last change.")
+    next: str = ShapeField(description="Cursor after its last change.")
     count: int = ShapeField(description="Number of changes between the two cursors.")
     kinds: list[str] = ShapeField(description="Kinds of these changes.")
 

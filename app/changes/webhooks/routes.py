@@ -184,7 +184,7 @@ def list_webhook_deliveries(call: Caller, webhook: WebhookKey, query: FromQuery[
 
 @router.post("/webhooks/{webhook}/replay", response_model=WebhookReply)
 def replay_webhook(call: Caller, webhook: WebhookKey, content: ReplayIn) -> Response:
-    """Send one delivery again under its own id, or a hint of everything behind a cursor of the feed.
+    """Send one delivery again under its own id, or a hint of all changes after a cursor of the feed.
 
     A delivery that waits for its next attempt becomes due at once. A second request before the attempt changes
     nothing.

@@ -41,7 +41,7 @@ _HEADERS = {
     "later versions.",
     "Repr-Digest": "SHA-256 of the bytes (RFC 9530), to check a copy.",
     "Rata-Rows": "Number of lines in the content.",
-    "Rata-Cursor": "Cursor of the feed behind this content: `after` of `/v1/changes` with the same `region`.",
+    "Rata-Cursor": "Cursor of the feed after this content: `after` of `/v1/changes` with the same `region`.",
     "Accept-Ranges": "`bytes`: `Range` and `If-Range` resume an interrupted transfer.",
     "Content-Range": "Range of bytes in this reply, and number of all bytes.",
     "X-Request-Id": "Id of this request, from the client or new. Quote it when you ask for help.",

@@ -106,10 +106,10 @@ def _collect_replica(database: ReplicatedDatabase) -> Iterator[Metric]:
         reads.add_metric((name,), count)
     yield reads
     in_use = database.is_replica_in_use
-    yield GaugeMetricFamily("rata_replica_in_use", "Whether the replica is asked.", value=in_use)
+    yield GaugeMetricFamily("rata_replica_in_use", "1 while reads use the replica, else 0.", value=in_use)
     if (behind := database.rows_behind) is not None:
         yield GaugeMetricFamily(
-            "rata_replica_rows_behind", "Rows of the journal that it lacked when last asked.", value=behind
+            "rata_replica_rows_behind", "Rows of the journal that it lacked at the last check.", value=behind
         )
 
 

@@ -208,17 +208,17 @@ def find_parts_in_use(
 
     `pointers` are the JSON Pointers of the lines in the request, by code.
     """
-    gone: RemovedItems = {}
+    removed: RemovedItems = {}
     for code, content in contents.items():
         for part in PARTS if code in stored else ():
             if dropped := part.list_keys(stored[code].content) - part.list_keys(content):
-                gone.setdefault(part.name, set()).update((stored[code].id, key) for key in dropped)
-    if not gone:
+                removed.setdefault(part.name, set()).update((stored[code].id, key) for key in dropped)
+    if not removed:
         return {}
     codes = {stored[code].id: code for code in contents if code in stored}
     errors: dict[str, list[FieldError]] = {}
     for hook in IN_USE_HOOKS:
-        for name, items in hook(session, gone).items():
+        for name, items in hook(session, removed).items():
             for id, key in sorted(items):
                 error = FieldError(reported_part, pointer=f"{pointers[codes[id]]}/{name}", value=key)
                 errors.setdefault(codes[id], []).append(error)
@@ -330,12 +330,12 @@ def raise_referred(references: Mapping[str, Mapping[str, int]]) -> NoReturn:
     raise ActionInUse(action=code, references=[*counts])
 
 
-def remove_actions(session: Session, gone: Mapping[str, StoredAction]) -> None:
+def remove_actions(session: Session, removed: Mapping[str, StoredAction]) -> None:
     """Delete lines, by code. Raises PartInUse if one has reports."""
     try:
-        session.execute(sa.delete(actions).where(actions.c.id.in_([line.id for line in gone.values()])))
+        session.execute(sa.delete(actions).where(actions.c.id.in_([line.id for line in removed.values()])))
     except IntegrityError as error:
-        raise PartInUse(keys=", ".join(sorted(gone))) from error
+        raise PartInUse(keys=", ".join(sorted(removed))) from error
 
 
 # Merge of agencies

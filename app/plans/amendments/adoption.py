@@ -148,11 +148,11 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict
     if references := count_references(session, plan, _list_removed(rows)):
         raise_referred(references)
     contents = {code: row.content for code, row in rows.items() if row.content is not None}
-    gone = {code: stored[code] for code, row in rows.items() if row.content is None and code in stored}
-    if gone:
-        remove_actions(session, gone)
+    removed = {code: stored[code] for code, row in rows.items() if row.content is None and code in stored}
+    if removed:
+        remove_actions(session, removed)
     versions = write_actions(session, author, plan, contents, stored)
-    versions |= {code: line.version + 1 for code, line in gone.items()}
+    versions |= {code: line.version + 1 for code, line in removed.items()}
     own = compare_contents(amendment.in_force, amendment.content)
     entries = [_store_plan(session, plan, amendment, own)] if own else []
     lines = {
