@@ -73,16 +73,16 @@ year_not_over = Kind(
 )
 
 
-def has_lines(plan: PlanStatus) -> Iterable[FieldError]:
+def check_lines(plan: PlanStatus) -> Iterable[FieldError]:
     if plan.action_count == 0:
         yield FieldError(empty_plan, pointer="/actions")
 
 
-def has_no_errors(plan: PlanStatus) -> Iterable[FieldError]:
+def check_errors(plan: PlanStatus) -> Iterable[FieldError]:
     yield from plan.errors
 
 
-def is_over(plan: PlanStatus) -> Iterable[FieldError]:
+def check_year_over(plan: PlanStatus) -> Iterable[FieldError]:
     if plan.today.year <= plan.year:
         yield FieldError(
             year_not_over, parameter="plan", value=plan.year, allowed=date(plan.year + 1, 1, 1).isoformat()
@@ -106,13 +106,13 @@ class Transition(NamedTuple):
 _S = PlanState
 
 TRANSITIONS = (
-    Transition("submit", (_S.draft, _S.returned), _S.submitted, "plan.submitted", (has_lines, has_no_errors)),
+    Transition("submit", (_S.draft, _S.returned), _S.submitted, "plan.submitted", (check_lines, check_errors)),
     # From endorsed too: until the adoption, the province can return a plan with an error.
     Transition("return", (_S.submitted, _S.endorsed), _S.returned, "plan.returned"),
     Transition("endorse", (_S.submitted,), _S.endorsed, "plan.endorsed"),
     Transition("adopt", (_S.endorsed,), _S.adopted, "plan.adopted"),
     Transition("amend", (_S.adopted,), _S.draft, "plan.amended"),
-    Transition("close", (_S.adopted,), _S.closed, "plan.closed", (is_over,)),
+    Transition("close", (_S.adopted,), _S.closed, "plan.closed", (check_year_over,)),
 )
 BY_VERB = {transition.verb: transition for transition in TRANSITIONS}
 

@@ -210,7 +210,7 @@ class QuarterFacts:
 Condition = Callable[[QuarterFacts], list[FieldError]]
 
 
-def is_reporting(facts: QuarterFacts) -> list[FieldError]:
+def check_reporting(facts: QuarterFacts) -> list[FieldError]:
     """Require that the calendar has opened the quarter and the region has not submitted it."""
     if facts.status.state in REPORTING:
         return []
@@ -218,7 +218,7 @@ def is_reporting(facts: QuarterFacts) -> list[FieldError]:
     return [error] if error else []
 
 
-def is_accepted(facts: QuarterFacts) -> list[FieldError]:
+def check_not_closed(facts: QuarterFacts) -> list[FieldError]:
     """Require that the calendar has not closed the quarter, or that an extension runs."""
     status = facts.status
     if not status.is_past_closing(facts.agency):
@@ -227,20 +227,20 @@ def is_accepted(facts: QuarterFacts) -> list[FieldError]:
     return [FieldError(past_closing, parameter="period", value=status.period, values=values)]
 
 
-def has_lines(facts: QuarterFacts) -> list[FieldError]:
+def check_lines(facts: QuarterFacts) -> list[FieldError]:
     """Require a line to report on."""
     value = " ".join(filter(None, (facts.status.region, facts.status.period, facts.agency)))
     return [] if facts.lines else [FieldError(nothing_to_submit, pointer="", value=value)]
 
 
-def is_complete(facts: QuarterFacts) -> list[FieldError]:
+def check_complete(facts: QuarterFacts) -> list[FieldError]:
     """Require a report on every line, or a reason to accept the missing ones."""
     if facts.accept_missing:
         return []
     return [FieldError(line_not_reported, pointer="/accept_missing", value=line) for line in facts.missing]
 
 
-def is_free_of_errors(facts: QuarterFacts) -> list[FieldError]:
+def check_reports(facts: QuarterFacts) -> list[FieldError]:
     """Require reports without errors (E06, E07, E08)."""
     return [
         FieldError(line_has_error, pointer="", value=line, values={"finding": finding, "part": part})
@@ -268,7 +268,7 @@ class QuarterStep(Generic[State, Verb]):
 
 _open, _submitted = QuarterState.open, QuarterState.submitted
 _verified, _frozen, _correcting = QuarterState.verified, QuarterState.frozen, QuarterState.correcting
-_CONTENT: tuple[Condition, ...] = (is_complete, is_free_of_errors)
+_CONTENT: tuple[Condition, ...] = (check_complete, check_reports)
 
 QUARTER_STEPS: tuple[QuarterStep[QuarterState, QuarterVerb], ...] = (
     QuarterStep(
@@ -276,7 +276,7 @@ QUARTER_STEPS: tuple[QuarterStep[QuarterState, QuarterVerb], ...] = (
         frozenset({_open, _correcting}),
         _submitted,
         "submit_quarter",
-        (is_accepted, has_lines),
+        (check_not_closed, check_lines),
         _CONTENT,
     ),
     QuarterStep("return", frozenset({_submitted, _verified}), _open, "verify_quarter"),
@@ -291,10 +291,10 @@ PART_STEPS: tuple[QuarterStep[PartState, PartVerb], ...] = (
         frozenset({PartState.open}),
         PartState.submitted,
         "submit_part",
-        (is_reporting, is_accepted, has_lines),
+        (check_reporting, check_not_closed, check_lines),
         _CONTENT,
     ),
-    QuarterStep("return", frozenset({PartState.submitted}), PartState.open, "return_part", (is_reporting,)),
+    QuarterStep("return", frozenset({PartState.submitted}), PartState.open, "return_part", (check_reporting,)),
 )
 
 
