@@ -232,6 +232,7 @@ def test_lists_filter_and_sort_observations(national_administrator: TestClient) 
     assert national_administrator.get("/v1/observations", headers={"If-None-Match": tag}).status_code == 200
 
 
+@pytest.mark.both_engines
 def test_the_feed_shows_observations_to_all_users(
     national_administrator: TestClient, connect: ConnectAs
 ) -> None:

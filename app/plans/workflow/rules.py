@@ -106,7 +106,9 @@ class Transition(NamedTuple):
 _S = PlanState
 
 TRANSITIONS = (
-    Transition("submit", (_S.draft, _S.returned), _S.submitted, "plan.submitted", (check_lines, check_errors)),
+    Transition(
+        "submit", (_S.draft, _S.returned), _S.submitted, "plan.submitted", (check_lines, check_errors)
+    ),
     # From endorsed too: until the adoption, the province can return a plan with an error.
     Transition("return", (_S.submitted, _S.endorsed), _S.returned, "plan.returned"),
     Transition("endorse", (_S.submitted,), _S.endorsed, "plan.endorsed"),

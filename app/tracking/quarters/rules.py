@@ -294,7 +294,9 @@ PART_STEPS: tuple[QuarterStep[PartState, PartVerb], ...] = (
         (check_reporting, check_not_closed, check_lines),
         _CONTENT,
     ),
-    QuarterStep("return", frozenset({PartState.submitted}), PartState.open, "return_part", (check_reporting,)),
+    QuarterStep(
+        "return", frozenset({PartState.submitted}), PartState.open, "return_part", (check_reporting,)
+    ),
 )
 
 
