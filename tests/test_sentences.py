@@ -43,3 +43,10 @@ def test_a_code_has_one_wording() -> None:
 def test_documentation_shows_names_without_forms() -> None:
     text = Text("Rencana {plan} {verb:passive}", "Plan {plan} {verb:passive}")
     assert text.strip_forms() == ("Rencana {plan} {verb}", "Plan {plan} {verb}")
+
+
+def test_words_of_the_client_are_shown_as_sent() -> None:
+    """A parameter or a name can be spelt like a code."""
+    text = Text("parameter “{parameter}”, {state}", "parameter “{parameter}”, {state}")
+    values = {"parameter": "retired", "state": "retired"}
+    assert text.render("id", values) == "parameter “retired”, tidak aktif"

@@ -11,12 +11,14 @@ LONGEST_SHOWN = 300
 Language = Literal["id", "en"]
 
 _FORM = re.compile(r":\w+}")
+_QUOTED = re.compile(r"“{(\w+)}”")
 
 
 class Text(NamedTuple):
     """A sentence in both languages; `{name}` takes the value of that name.
 
-    A code such as `frozen` appears as its words; `{verb:passive}` takes those that `declare_words` has for a form.
+    A code such as `frozen` appears as its words, but never in quotation marks: “{name}” is what the client sent.
+    `{verb:passive}` takes those that `declare_words` has for a form.
     `{roles:or}` joins a list by "or".
     """
 
@@ -24,7 +26,7 @@ class Text(NamedTuple):
     en: str
 
     def render(self, language: Language, values: Mapping[str, object]) -> str:
-        template = self.id if language == "id" else self.en
+        template = _QUOTED.sub(r"“{\1:as_sent}”", self.id if language == "id" else self.en)
         return template.format_map(_SentenceValues(language, values))
 
     def strip_forms(self) -> "Text":
@@ -54,14 +56,9 @@ class _SentenceValues(dict[str, object]):
         super().__init__(values)
         self._language = language
 
-    def __getitem__(self, name: str) -> object:
-        value = super().__getitem__(name)
-        if name == "value":  # the client's input: never taken for a code
-            return "–" if value is None else cut_text(str(value))
-        return _Shown(value, self._language)
-
-    def __missing__(self, key: str) -> str:
-        return "–"
+    def __getitem__(self, name: str) -> "_Shown":
+        # `value` is the client's input in unquoted sentences too: it is never taken for a code
+        return _Shown(self.get(name), self._language, is_sent=name == "value")
 
 
 _OR: dict[Language, str] = {"id": " atau ", "en": " or "}
@@ -72,8 +69,12 @@ class _Shown(NamedTuple):
 
     value: object
     language: Language
+    is_sent: bool = False
+    """True for what the client sent, which stays as it is."""
 
     def __format__(self, form: str) -> str:
+        if self.is_sent and self.value is not None:
+            return cut_text(str(self.value))
         return self._speak(self.value, form)
 
     def _speak(self, value: object, form: str) -> str:
@@ -84,7 +85,7 @@ class _Shown(NamedTuple):
             *items, last = [self._speak(item, "" if form == "or" else form) for item in value] or ["–"]
             return ", ".join(items) + (_OR[self.language] if is_choice else ", " if items else "") + last
         code = value.value if isinstance(value, Enum) else value
-        if isinstance(code, str):
+        if isinstance(code, str) and form != "as_sent":
             text = _words.get((code, form)) or _words.get((code, "")) or _words.get(("", form))
             if text is not None:
                 return text.id if self.language == "id" else text.en
