@@ -10,23 +10,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy import event
 
 from app.kit.database.journal import FEED
+from tests.areas import AREAS
 from tests.coverage.world import ANY, AT, SEKAPUNG, add_villages, item
 from tests.database import OneTransaction
 
 APP = Path(__file__).parents[1] / "app"
 OF_THE_CLIENT = "client"
 """A program of its own, with databases of its own."""
-AREAS = (
-    "access",
-    "agencies",
-    "changes",
-    "convergence",
-    "exchange",
-    "plans",
-    "reference",
-    "reports",
-    "tracking",
-)
 READ_THE_CLOCK = {
     "changes/webhooks/worker.py",  # works outside of requests, and takes its clock as an argument
     "reference/commands.py",  # loads reference data, also outside of requests

@@ -21,6 +21,7 @@ from app.kit.openapi.document import COMMITTED
 from app.kit.problems import Kind, Problem
 from app.main import create_app
 from app.settings import Settings
+from tests.areas import AREAS
 from tests.contract.operations import operations
 
 ROOT = Path(__file__).parents[1]
@@ -43,17 +44,6 @@ def nodes_of(tree: ast.AST) -> list[ast.AST]:
     return list(ast.walk(tree))
 
 
-AREAS = (
-    "access",
-    "agencies",
-    "changes",
-    "convergence",
-    "exchange",
-    "plans",
-    "reference",
-    "reports",
-    "tracking",
-)
 PROMISED = {"__init__", "models", "rules", "queries", "commands", "routes"}
 #: Files with another name, each a noun of its own beside the promised five.
 NAMED_BY_NOUN = {
