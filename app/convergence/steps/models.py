@@ -65,8 +65,8 @@ class Grade(StrEnum):
 
 
 class StepState(StrEnum):
-    """State of a step on today's date in the region's zone: `done` with evidence of each required kind, else
-    `not_open`, `open` or `late` by the step's window."""
+    """State of a step on today's date in the region's zone: `done` with evidence of each required kind (of a kind
+    per village, for every priority location), else `not_open`, `open` or `late` by the step's window."""
 
     not_open = "not_open"
     open = "open"
@@ -314,6 +314,12 @@ class AskedEvidence(StepEvidenceKind):
 
     count: int = ShapeField(description="Pieces of evidence of this kind.")
     first_date: dt.date | None = ShapeField(description="Date of the earliest piece.")
+    loci: int | None = ShapeField(
+        description="Priority locations of the plan, each of which needs its own; null unless `per_village`."
+    )
+    loci_with_evidence: int | None = ShapeField(
+        description="Priority locations with evidence of this kind; null unless `per_village`."
+    )
 
 
 class StepStanding(StepScore):
@@ -328,7 +334,8 @@ class StepStanding(StepScore):
     deadline: datetime = ShapeField(description="End of the last day, in the region's zone.")
     state: StepState
     done_on: dt.date | None = ShapeField(
-        description="Date of the document that completed the required kinds; null before that."
+        description="Date of the document that completed the required kinds, those per village for every priority "
+        "location; null before that."
     )
     deadline_missed: bool = ShapeField(description="True if the last day passed before the step was done.")
     criteria: list[GradedCriterion]
@@ -378,6 +385,8 @@ _STEP = {
             "per_village": False,
             "count": 1,
             "first_date": "2025-02-03",
+            "loci": None,
+            "loci_with_evidence": None,
         }
     ],
     "evidence": [

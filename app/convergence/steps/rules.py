@@ -46,6 +46,17 @@ class EvidenceCount(NamedTuple):
     first_date: date
 
 
+class VillageEvidence(NamedTuple):
+    """Number of priority locations with evidence, the day on which the last of these had its first."""
+
+    loci: int
+    last_date: date
+
+
+ALL_KINDS = ""
+"""In place of a kind: all kinds that a step asks for per village."""
+
+
 @dataclass(frozen=True)
 class StepFacts:
     """The counts of a region's year, the source of all figures. `counts` lacks the names that have no data."""
@@ -58,13 +69,29 @@ class StepFacts:
     counts: Inputs = field(default_factory=dict)
     shown: Mapping[tuple[str, str], EvidenceCount] = field(default_factory=dict)
     """Evidence by step and kind."""
-    villages_shown: Mapping[str, int] = field(default_factory=dict)
-    """Priority locations with evidence of each kind required per village, by step."""
+    villages_shown: Mapping[tuple[str, str], VillageEvidence] = field(default_factory=dict)
+    """Evidence of priority locations by step and kind, also `ALL_KINDS`."""
     meetings: Mapping[str, Inputs] = field(default_factory=dict)
     """Counts of the meetings in a step's window, by step."""
 
     def count(self, name: str) -> Any:
         return self.counts.get(name) or 0
+
+    def count_loci_shown(self, step: str, kind: str) -> int:
+        """Return the number of priority locations with evidence of a kind."""
+        villages = self.villages_shown.get((step, kind))
+        return villages.loci if villages else 0
+
+    def find_done_on(self, step: str, kind: StepEvidenceKind) -> date | None:
+        """Return the day on which the evidence of a kind was complete: that of the first piece, for a kind per village
+        of the last priority location's first. Returns None before it, and without priority locations."""
+        if not kind.per_village:
+            shown = self.shown.get((step, kind.code))
+            return shown.first_date if shown else None
+        villages = self.villages_shown.get((step, kind.code))
+        if villages is None or villages.loci < self.count("priority_locations"):
+            return None
+        return villages.last_date
 
     def pick(self, *names: str) -> dict[str, Any]:
         """Return counts by name, 0 for a missing one."""
@@ -232,7 +259,7 @@ def _measure_poverty_change(facts: StepFacts, step: TemplateStep) -> MeasuredFig
 FIGURES: Mapping[MeasureName, MeasureFunction] = {
     MeasureName.evidence_given: _measure_evidence,
     MeasureName.loci_with_evidence: _make_loci(
-        "with_evidence", lambda facts, step: facts.villages_shown.get(step.code, 0)
+        "with_evidence", lambda facts, step: facts.count_loci_shown(step.code, ALL_KINDS)
     ),
     MeasureName.loci_with_fresh_data: _make_loci(
         "with_fresh_data", lambda facts, step: facts.count("loci_with_fresh_data")
@@ -352,8 +379,8 @@ def _describe_step(
     window = compute_window(facts.year, step.opens_month, step.due_month)
     is_open = facts.today >= window.opens_on
     criteria = [_grade_criterion(item, step, counts, facts, panel, is_open=is_open) for item in step.criteria]
-    first = [facts.shown.get((step.code, kind.code)) for kind in step.evidence_kinds if kind.required]
-    done_on = None if None in first else max(shown.first_date for shown in first if shown is not None)
+    days = [facts.find_done_on(step.code, kind) for kind in step.evidence_kinds if kind.required]
+    done_on = None if None in days else max(day for day in days if day is not None)
     return StepStanding.model_construct(
         step=step.code,
         number=number,
@@ -367,9 +394,7 @@ def _describe_step(
         done_on=done_on,
         deadline_missed=facts.today > window.due_on and (done_on is None or done_on > window.due_on),
         criteria=criteria,
-        evidence_kinds=[
-            _describe_evidence(kind, facts.shown.get((step.code, kind.code))) for kind in step.evidence_kinds
-        ],
+        evidence_kinds=[_describe_evidence(kind, step.code, facts) for kind in step.evidence_kinds],
         evidence=list(evidence),
         machine_score=compute_step_score((item.weight, item.machine_grade) for item in criteria),
         panel_score=compute_step_score(
@@ -379,9 +404,15 @@ def _describe_step(
     )
 
 
-def _describe_evidence(kind: StepEvidenceKind, shown: EvidenceCount | None) -> AskedEvidence:
-    count, first_date = shown or (0, None)
-    return AskedEvidence.model_construct(**dict(kind), count=count, first_date=first_date)
+def _describe_evidence(kind: StepEvidenceKind, step: str, facts: StepFacts) -> AskedEvidence:
+    count, first_date = facts.shown.get((step, kind.code)) or (0, None)
+    return AskedEvidence.model_construct(
+        **dict(kind),
+        count=count,
+        first_date=first_date,
+        loci=facts.count("priority_locations") if kind.per_village else None,
+        loci_with_evidence=facts.count_loci_shown(step, kind.code) if kind.per_village else None,
+    )
 
 
 def _grade_criterion(

@@ -18,6 +18,7 @@ from app.convergence.editions.step_templates.models import Template
 from app.convergence.editions.step_templates.rules import compute_window
 from app.convergence.indicators.queries import observations
 from app.convergence.steps.models import StepEvidenceRow
+from app.convergence.steps.rules import ALL_KINDS, VillageEvidence
 from app.kit.database.engine import BigInt, get_table
 from app.kit.database.json_sql import build_once, dump_json, select_json_tables, sum_where, whole_sum
 from app.kit.database.upsert import unnest_records
@@ -463,24 +464,28 @@ def _count_commitments(given: Subquery) -> sa.SelectBase:
 
 def count_villages(
     session: Session, homes: Iterable[PlanningRegion], templates: Mapping[str, Template], year: int
-) -> dict[str, dict[str, int]]:
-    """Return by region and step the number of priority locations with evidence of each kind required per village."""
+) -> dict[str, dict[tuple[str, str], VillageEvidence]]:
+    """Return the evidence of priority locations by region, and by step and kind that the step asks for per village.
+
+    The kind `ALL_KINDS` has the priority locations with evidence of each of these kinds.
+    """
     rows = []
     for home in homes:
         for step in templates[home.code].steps:
             kinds = [kind.code for kind in step.evidence_kinds if kind.per_village]
             place = {"region": home.code, "plan_id": home.plan_id, "step": step.code, "asked": len(kinds)}
             rows += [{**place, "kind": kind} for kind in kinds if home.plan_id is not None]
-    result: dict[str, dict[str, int]] = {}
+    result: dict[str, dict[tuple[str, str], VillageEvidence]] = {}
     if rows:
         bound = {"records": dump_json(rows), "year": year}
-        for region, code, count in session.connection().execute(_select_villages(session), bound):
-            result.setdefault(region, {})[code] = count
+        rows_by_kind = session.connection().execute(_select_villages(session), bound)
+        for region, code, kind, loci, last_date in rows_by_kind:
+            result.setdefault(region, {})[code, kind] = VillageEvidence(loci, last_date)
     return result
 
 
 @build_once
-def _select_villages(session: Session) -> sa.Select[str, str, int]:
+def _select_villages(session: Session) -> sa.CompoundSelect[str, str, str, int, date]:
     e = evidence.c
     kinds = {"region": e.region_code.type, "plan_id": BigInt, "step": e.step.type, "kind": e.kind.type}
     given = unnest_records(session, {**kinds, "asked": BigInt})
@@ -492,12 +497,22 @@ def _select_villages(session: Session) -> sa.Select[str, str, int]:
         e.kind == g.kind,
     )
     is_locus = sa.and_(_priorities.c.plan_id == g.plan_id, _priorities.c.region_code == e.village)
-    complete = (
-        sa.select(g.region, g.step, e.village)
+    first = (
+        sa.select(g.region, g.step, g.kind, g.asked, e.village, sa.func.min(e.date).label("day"))
         .select_from(given.join(evidence, matches).join(_priorities, is_locus))
-        .group_by(g.region, g.step, g.asked, e.village)
-        .having(sa.func.count(e.kind.distinct()) == g.asked)
+        .group_by(g.region, g.step, g.kind, g.asked, e.village)
+        .cte("first")
+    )
+    f = first.c
+    complete = (
+        sa.select(f.region, f.step, sa.literal(ALL_KINDS).label("kind"), sa.func.max(f.day).label("day"))
+        .group_by(f.region, f.step, f.asked, f.village)
+        .having(sa.func.count() == f.asked)
         .subquery("complete")
     )
-    count = sa.func.count().label("villages")
-    return sa.select(complete.c.region, complete.c.step, count).group_by(complete.c.region, complete.c.step)
+
+    def count(source: sa.FromClause) -> sa.Select[str, str, str, int, date]:
+        key = (source.c.region, source.c.step, source.c.kind)
+        return sa.select(*key, sa.func.count(), sa.func.max(source.c.day)).group_by(*key)
+
+    return sa.union_all(count(first), count(complete))
