@@ -1,10 +1,14 @@
 """A plan in force as IATI 2.03: valid, complete, and unchanged until the plan changes."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from app.kit.database.engine import get_table
+from app.tracking.progress.models import ProgressRow
 from tests.amendments.world import Movers, amend, because, budget
 from tests.common import ConnectAs
 from tests.database import OneTransaction
@@ -78,9 +82,16 @@ def list_expenditures(activity: Any) -> list[tuple[str, str]]:
     ]
 
 
-def test_an_expenditure_is_the_increase_of_a_quarter(adopted: TestClient) -> None:
+def date_reports(database: OneTransaction, instant: str) -> None:
+    """Make all reports those of one instant."""
+    with database.writing() as session:
+        session.execute(sa.update(get_table(ProgressRow)).values(reported_at=datetime.fromisoformat(instant)))
+
+
+def test_an_expenditure_is_the_increase_of_a_quarter(adopted: TestClient, database: OneTransaction) -> None:
     for quarter, total, achieved in ((1, 100, 4), (2, 100, 9), (3, 90, 9), (4, 250, 41)):
         report(adopted, "A-1", quarter, spent=total, outputs=[{"code": "O1", "achieved": achieved}])
+    date_reports(database, "2027-01-05T00:00Z")
     first = read_export(adopted)[FIRST]
     assert list_expenditures(first) == [("2026-03-31", "100"), ("2026-09-30", "-10"), ("2026-12-31", "160")]
     assert [a["value"] for a in find_attributes(first, "result[1]/indicator/period/actual")] == [
@@ -92,11 +103,46 @@ def test_an_expenditure_is_the_increase_of_a_quarter(adopted: TestClient) -> Non
     assert find_attributes(first, "result[2]/indicator/period/actual") == []
 
 
-def test_a_frozen_quarter_gives_its_frozen_figures(adopted: TestClient, connect: ConnectAs) -> None:
+@pytest.mark.both_engines
+@pytest.mark.parametrize(
+    ("instant", "day"),
+    [
+        ("2026-05-20T01:00Z", "2026-05-20"),
+        ("2026-06-29T15:59Z", "2026-06-29"),
+        ("2026-06-29T16:00Z", "2026-06-30"),  # midnight in Kotabaru
+        ("2026-06-30T16:00Z", "2026-06-30"),
+        ("2026-07-09T01:00Z", "2026-06-30"),
+    ],
+)
+def test_an_expenditure_is_never_dated_after_its_report(
+    adopted: TestClient, connect: ConnectAs, database: OneTransaction, instant: str, day: str
+) -> None:
     office = Office(connect)
     office.report("A-1", "A-2", spent=100)
+    date_reports(database, instant)
+
+    def list_days() -> set[str]:
+        transaction = read_export(adopted)[FIRST].find("transaction")
+        return {
+            transaction.find("transaction-date").get("iso-date"),
+            transaction.find("value").get("value-date"),
+        }
+
+    assert list_days() == {day}
+    office.move("submit", "verify", "freeze", "correct")
+    date_reports(database, "2026-04-01T01:00Z")
+    assert list_days() == {day}, "a frozen quarter keeps the instant of its report"
+
+
+def test_a_frozen_quarter_gives_its_frozen_figures(
+    adopted: TestClient, connect: ConnectAs, database: OneTransaction
+) -> None:
+    office = Office(connect)
+    office.report("A-1", "A-2", spent=100)
+    date_reports(database, "2026-07-09T01:00Z")
     office.move("submit", "verify", "freeze", "correct")
     office.report("A-1", spent=70)
+    date_reports(database, "2026-07-20T01:00Z")
     assert list_expenditures(read_export(adopted)[FIRST]) == [("2026-06-30", "100")]
     office.move("submit", "verify", "freeze")
     assert list_expenditures(read_export(adopted)[FIRST]) == [("2026-06-30", "70")]

@@ -45,6 +45,8 @@ class ExportNames(NamedTuple):
     """Names, and points of regions, for the codes in a plan's lines."""
 
     region: str
+    zone: str
+    """Time zone of the plan's region."""
     agencies: dict[str, str]
     sources: dict[str, str]
     strategies: dict[str, str]

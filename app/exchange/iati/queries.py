@@ -15,7 +15,6 @@ from app.kit.problems import Problem
 from app.kit.wording import Text
 from app.plans.actions.queries import actions
 from app.plans.core.models import Plan, PlanState
-from app.plans.core.queries import region_name
 from app.plans.revisions.differences.rules import fill_defaults
 from app.plans.revisions.queries import revisions
 from app.reference.coordinates.queries import COORDINATES
@@ -75,12 +74,15 @@ def _read_in_force(session: Session, plan: Plan) -> RevisionInForce:
 def _read_names(session: Session, in_force: RevisionInForce) -> ExportNames:
     codes = {place["region_code"] for line in in_force.actions for place in line["locations"]}
     points = COORDINATES.read(session, [(code,) for code in codes])
+    places = find_regions_by_code(session, {in_force.region_code, *codes})
+    home = places[in_force.region_code]
     return ExportNames(
-        region=region_name(session, in_force.region_code),
+        region=home.name,
+        zone=home.timezone,
         agencies=read_agency_names(session, in_force.region_code),
         sources=read_funding_source_labels(session),
         strategies=read_strategy_labels(session),
-        places={code: region.name for code, region in find_regions_by_code(session, codes).items()},
+        places={code: region.name for code, region in places.items()},
         points={
             code: (point.content["latitude"], point.content["longitude"]) for (code,), point in points.items()
         },

@@ -25,9 +25,10 @@ def read_iati_export(call: Caller, plan: PlanKey) -> Response:
     """Return the revision in force as IATI 2.03, valid against the published schema: an activity for each line, with
     its money, places, targets and reports.
 
-    The expenditure of a quarter is the increase since the report before; figures of outputs stay cumulative from
-    January. A frozen quarter has the figures of its latest snapshot; the public reads frozen quarters alone. 404
-    (`not_adopted`) for a plan without a revision.
+    The expenditure of a quarter is the increase since the report before, dated the quarter's last day or, if earlier,
+    the report's day in the region's zone; figures of outputs stay cumulative from January. A frozen quarter has the
+    figures of its latest snapshot; the public reads frozen quarters alone. 404 (`not_adopted`) for a plan without a
+    revision.
     """
     row = find_published_plan(call.session, call.actor, plan)
     prefix: str = call.request.app.state.settings.iati_prefix

@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from app.exchange.iati.models import Export, QuarterReport
-from app.kit.periods import Period
+from app.kit.periods import Period, get_local_date
 
 LOCAL_GOVERNMENT = "11"
 FUNDING, ACCOUNTABLE, IMPLEMENTING = "1", "2", "4"
@@ -81,7 +81,7 @@ def _add_activity(root: Element, export: Export, line: dict[str, Any]) -> None:
     for tag in line["tags"]:
         _add_text(activity, "tag", tag, vocabulary=OWN, code=tag)
     _add_budgets(activity, export, line)
-    _add_transactions(activity, reports)
+    _add_transactions(activity, reports, names.zone)
     for output in line["outputs"]:
         _add_result(activity, plan.year, output, reports)
 
@@ -154,12 +154,15 @@ def _add_budgets(activity: Element, export: Export, line: dict[str, Any]) -> Non
             _add_value(budget, amount, plan.instrument_date)
 
 
-def _add_transactions(activity: Element, reports: Iterable[QuarterReport]) -> None:
-    """Add the increase of spending since the previous report; a correction downwards is negative."""
+def _add_transactions(activity: Element, reports: Iterable[QuarterReport], zone: str) -> None:
+    """Add the increase of spending since the previous report; a correction downwards is negative.
+
+    A report may come before its quarter ends: money is dated the earlier of the quarter's end and the report's day.
+    """
     before = 0
     for report in reports:
         if report.spent != before:
-            day = Period.parse(report.period).last_day
+            day = min(Period.parse(report.period).last_day, get_local_date(report.reported_at, zone))
             transaction = SubElement(activity, "transaction", ref=report.period)
             SubElement(transaction, "transaction-type", code=EXPENDITURE)
             _add_date(transaction, "transaction-date", day)
