@@ -88,12 +88,14 @@ taken_subject = Kind(
 
 
 class NameTaken(Problem):
+    """A name that a principal, token or webhook outside the actor's rights has: the reply tells nothing of it."""
+
     status = 409
     code = "name_taken"
     title = Text("Nama sudah dipakai", "Name taken")
     detail = Text(
-        "Nama “{name}” sudah dipakai di layanan ini. Pilih nama lain.",
-        "The name “{name}” is taken in this service. Choose another name.",
+        "Nama ini sudah dipakai di layanan ini. Pilih nama lain.",
+        "This name is taken in this service. Choose another name.",
     )
 
 
@@ -120,7 +122,7 @@ def put_principal(write: Write, name: str, content: PrincipalIn, *, issuer: str 
     chain = lock_chain(write.session, format_principal_chain(name))
     stored = find_principal(write.session, name)
     if stored is not None and not write.actor.may("read_access", stored.region_code):
-        raise NameTaken(name=name)
+        raise NameTaken()
     write.precondition.check(stored.version if stored else None)
     home = stored.region_code if stored else content.region_code
     _check_content(write, content, home, issuer)

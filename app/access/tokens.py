@@ -80,9 +80,9 @@ def put_token(write: Write, principal: str, name: str, content: TokenIn) -> str 
     """Create a token and return its secret, the only time; or change its limits and return None."""
     chain, owner = lock_principal(write, principal)
     stored = _find_token(write.session, owner.id, name)
-    write.precondition.check(stored.version if stored else None)
     if stored is None and _is_taken(write.session, name):
-        raise NameTaken(name=name)
+        raise NameTaken()
+    write.precondition.check(stored.version if stored else None)
     if stored is not None and stored.revoked_at is not None:
         raise TokenRevoked(token=name)
     expires_at = choose_expiry(content.expires_at, stored.created_at if stored else write.author.at)

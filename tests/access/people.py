@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx2 as httpx
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -13,6 +14,17 @@ from tests.access.issuer import PERSON, RealIssuer
 HEAD = "kepala-bappeda-kotabaru"
 SECRETARIAT = [{"role": "secretariat", "region_code": "63.02"}]
 ANY = {"If-Match": "*"}
+
+
+def check_taken(reply: httpx.Response) -> None:
+    """Check that a reply says `name_taken` and nothing else: no name, no list of errors."""
+    body = reply.json()
+    assert {name: body[name] for name in body.keys() - {"type", "instance", "request_id"}} == {
+        "title": "Nama sudah dipakai",
+        "status": 409,
+        "code": "name_taken",
+        "detail": "Nama ini sudah dipakai di layanan ini. Pilih nama lain.",
+    }
 
 
 class Clock:

@@ -78,7 +78,7 @@ def put_webhook(write: Write, name: str, content: WebhookIn, *, allow_loopback: 
     chain = lock_chain(write.session, format_webhook_chain(name))
     stored = find_webhook(write.session, webhooks.c.name == name, write.author.at)
     if stored is not None and not write.actor.may("write_webhooks", stored.row["region_code"]):
-        raise NameTaken(name=name)
+        raise NameTaken()
     write.precondition.check(stored.version if stored else None)
     _check_content(write, content, stored, allow_loopback=allow_loopback)
     values: dict[str, object] = content.model_dump(mode="json")
