@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -16,7 +16,11 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    PlainValidator,
     StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
@@ -194,6 +198,30 @@ Instant = Annotated[
     ),
 ]
 """A date, a time and its offset, as RFC 3339 writes them."""
+
+_DAY, _INSTANT = TypeAdapter[date](Day), TypeAdapter[datetime](Instant)
+
+
+def _read_day_or_instant(value: object) -> date:
+    adapter = _DAY if isinstance(value, str) and len(value) == len("2026-06-30") else _INSTANT
+    try:
+        return adapter.validate_python(value)
+    except ValidationError:
+        raise PydanticCustomError("date_parsing", "must be a day or an instant of RFC 3339") from None
+
+
+DayOrInstant = Annotated[
+    date,
+    PlainValidator(_read_day_or_instant),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9:.]+([Zz]|[+-][0-9:]+))?$",
+            "examples": ["2026-06-30", "2026-06-30T08:00:00+07:00"],
+        }
+    ),
+]
+"""A `Day` or an `Instant`, which is the value's type: `datetime` for an instant."""
 
 REGION_PATTERN = r"^(0|[0-9]{2}(\.[0-9]{2}(\.[0-9]{2}(\.[0-9]{4})?)?)?)$"
 RegionCode = Annotated[

@@ -1,26 +1,35 @@
-"""A plan in force at an instant equals the frozen revision of that time."""
+"""A plan in force on a day or at an instant equals the frozen revision of that time."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import httpx2 as httpx
 import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
+from app.access.rules import CONSOLE
 from app.kit.database.engine import get_table
+from app.kit.problems import NotFound
+from app.plans.core.queries import find_plan
 from app.plans.revisions.models import PlanRevisionRow
+from app.plans.revisions.queries import NotInForceThen, find_revision_at
 from tests.amendments.conftest import draft_plan
 from tests.amendments.world import HEALTHY, LINES, Movers, amend, because, budget, expect_ok
 from tests.common import ConnectAs, begin_with
 from tests.database import OneTransaction
-from tests.plans.world import ANY, AT, HEALTH, report, walk
+from tests.plans.world import ANY, AT, HEALTH, PLAN, report, walk
 
 ZERO = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
 ONE = datetime(2026, 9, 1, 3, 0, tzinfo=UTC)
+SIGNED_ZERO, SIGNED_ONE = date(2025, 12, 20), date(2026, 8, 24)
+PATHS = (AT, f"{AT}/actions", f"{AT}/actions/A-1")
 
 
 def adopt_twice(connect: ConnectAs, database: OneTransaction) -> None:
-    """Adopt a plan in January and its amendment in September."""
+    """Adopt a plan in January and its amendment in September, each some days after its decree."""
     secretariat, movers = connect(("secretariat", "63.02")), Movers(connect)
     draft_plan(secretariat, database)
     movers.bring("amended")
@@ -33,10 +42,14 @@ def adopt_twice(connect: ConnectAs, database: OneTransaction) -> None:
     expect_ok(secretariat.put(f"{LINES}/B-1", json={**HEALTHY, "title": "Baru", "reasons": [because()]}))
     for verb in ("submit", "endorse", "adopt"):
         expect_ok(movers.move(verb))
-    c = get_table(PlanRevisionRow).c
+    date_revision(database, 0, instrument_date=SIGNED_ZERO, adopted_at=ZERO)
+    date_revision(database, 1, instrument_date=SIGNED_ONE, adopted_at=ONE)
+
+
+def date_revision(database: OneTransaction, number: int, **dates: date) -> None:
+    table = get_table(PlanRevisionRow)
     with database.writing() as session:
-        for number, instant in enumerate((ZERO, ONE)):
-            session.execute(sa.update(c.number.table).where(c.number == number).values(adopted_at=instant))
+        session.execute(sa.update(table).where(table.c.number == number).values(dates))
 
 
 world, database = begin_with(adopt_twice)
@@ -48,13 +61,18 @@ def reader(connect: ConnectAs) -> TestClient:
     return connect(("reader", "63"))
 
 
-def build_get(path: str, instant: datetime, **params: Any) -> Any:
-    return {"url": path, "params": {"as_of": instant.isoformat(), **params}}
+def build_get(path: str, as_of: date, **params: Any) -> Any:
+    return {"url": path, "params": {"as_of": as_of.isoformat(), **params}}
 
 
 @pytest.mark.parametrize(
-    ("instant", "revision"),
+    ("as_of", "revision"),
     [
+        (SIGNED_ZERO, 0),
+        (date(2026, 6, 30), 0),
+        (SIGNED_ONE - timedelta(days=1), 0),
+        (SIGNED_ONE, 1),
+        (date(2030, 1, 1), 1),
         (ZERO, 0),
         (ZERO + timedelta(days=30), 0),
         (ONE - timedelta(microseconds=1), 0),
@@ -62,18 +80,18 @@ def build_get(path: str, instant: datetime, **params: Any) -> Any:
         (ONE + timedelta(days=300), 1),
     ],
 )
-def test_the_revision_adopted_last_is_shown(reader: TestClient, instant: datetime, revision: int) -> None:
+def test_the_revision_adopted_last_is_shown(reader: TestClient, as_of: date, revision: int) -> None:
     frozen = expect_ok(reader.get(f"{AT}/revisions/{revision}"))
     entry = expect_ok(reader.get(f"{AT}/revisions"))["items"][revision]
-    plan = expect_ok(reader.get(**build_get(AT, instant)))
+    plan = expect_ok(reader.get(**build_get(AT, as_of)))
     assert plan["revision"] == revision
     assert plan["allowed"] == []
     for name in ("action_count", "allocation"):
         assert plan[name] == entry[name]
     assert plan["title"] == frozen["title"]
-    lines = expect_ok(reader.get(**build_get(f"{AT}/actions", instant)))["items"]
+    lines = expect_ok(reader.get(**build_get(f"{AT}/actions", as_of)))["items"]
     assert [{name: line[name] for name in frozen["actions"][0]} for line in lines] == frozen["actions"]
-    single = expect_ok(reader.get(**build_get(f"{AT}/actions/A-1", instant)))
+    single = expect_ok(reader.get(**build_get(f"{AT}/actions/A-1", as_of)))
     assert {name: single[name] for name in lines[0]} == lines[0]
 
 
@@ -96,19 +114,92 @@ def test_past_lines_show_todays_reports(reader: TestClient, connect: ConnectAs) 
     assert reader.get(**build_get(f"{AT}/actions/B-1", ZERO)).status_code == 404
 
 
-def test_an_instant_before_the_first_adoption_is_404_and_names_it(reader: TestClient) -> None:
-    for path in (AT, f"{AT}/actions", f"{AT}/actions/A-1"):
-        reply = reader.get(**build_get(path, ZERO - timedelta(seconds=1)))
-        assert (reply.status_code, reply.json()["code"]) == (404, "not_in_force_then")
-        assert reply.json()["errors"][0]["allowed"] == ZERO.isoformat()
+def check_not_in_force(reply: httpx.Response, *, signed: date, entered: datetime, earliest: date) -> None:
+    body = reply.json()
+    assert (reply.status_code, body["code"]) == (404, "not_in_force_then")
+    assert f"ditetapkan {signed.isoformat()} dan dicatat {entered.isoformat()}." in body["detail"]
+    (error,) = body["errors"]
+    assert (error["parameter"], error["allowed"]) == ("as_of", earliest.isoformat())
 
 
-@pytest.mark.parametrize("value", ["2026-06-30T08:00:00", "2026-06-30", "besok", ""])
-def test_an_instant_without_offset_is_400(reader: TestClient, value: str) -> None:
-    for path in (AT, f"{AT}/actions", f"{AT}/actions/A-1"):
+def test_a_time_before_the_first_revision_is_404_and_names_decree_and_entry(reader: TestClient) -> None:
+    for path in PATHS:
+        for as_of, earliest in (
+            (ZERO - timedelta(seconds=1), ZERO),
+            (SIGNED_ZERO - timedelta(days=1), SIGNED_ZERO),
+        ):
+            reply = reader.get(**build_get(path, as_of))
+            check_not_in_force(reply, signed=SIGNED_ZERO, entered=ZERO, earliest=earliest)
+
+
+def test_a_plan_entered_in_may_is_in_force_since_its_decree(
+    reader: TestClient, database: OneTransaction
+) -> None:
+    may = datetime(2026, 5, 11, 3, 0, tzinfo=UTC)
+    date_revision(database, 0, adopted_at=may)
+    for path in PATHS:
+        assert expect_ok(reader.get(**build_get(path, date(2026, 1, 15))))
+        reply = reader.get(**build_get(path, datetime(2026, 1, 15, tzinfo=UTC)))
+        check_not_in_force(reply, signed=SIGNED_ZERO, entered=may, earliest=may)
+
+
+FIRST_DAY = date(2026, 1, 1)
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+offsets = st.integers(-3, 3)
+
+
+@pytest.mark.both_engines
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(dated=st.lists(st.tuples(offsets, offsets), min_size=2, max_size=5), as_of=offsets)
+@example(dated=[(0, 0), (0, -1)], as_of=0)  # two decrees of one day, the clock went back
+@example(dated=[(0, 0), (0, -1)], as_of=-1)
+def test_order_decides_over_any_dates_and_clocks(
+    dated: list[tuple[int, int]], as_of: int, database: OneTransaction
+) -> None:
+    days = [FIRST_DAY + timedelta(days=day) for day in sorted(day for day, _ in dated)]
+    entries = [NOON + timedelta(hours=hour) for _, hour in dated]
+    day, instant = FIRST_DAY + timedelta(days=as_of), NOON + timedelta(hours=as_of)
+    by_day = [number for number, signed in enumerate(days) if signed <= day]
+    later = [number for number, entered in enumerate(entries) if entered > instant]
+    table = get_table(PlanRevisionRow)
+    point = database.connection.begin_nested()
+    try:
+        with database.writing() as session:
+            first = session.execute(sa.select(table).where(table.c.number == 0)).one()._asdict()
+            session.execute(sa.delete(table))
+            rows = [
+                {**first, "number": number, "instrument_date": signed, "adopted_at": entered}
+                for number, (signed, entered) in enumerate(zip(days, entries, strict=True))
+            ]
+            session.execute(sa.insert(table), rows)
+            plan = find_plan(session, CONSOLE, PLAN)._replace(revision=len(rows) - 1)
+
+            def find_number(when: date | None) -> int | None:
+                try:
+                    return find_revision_at(session, plan, when).number
+                except NotInForceThen:
+                    return None
+
+            assert find_number(day) == (by_day[-1] if by_day else None)
+            assert find_number(instant) == (
+                None if later[:1] == [0] else later[0] - 1 if later else len(rows) - 1
+            )
+            assert find_number(None) == len(rows) - 1
+            with pytest.raises(NotFound):
+                find_revision_at(session, plan._replace(revision=None), None)
+    finally:
+        point.rollback()
+
+
+@pytest.mark.parametrize(
+    "value", ["2026-06-30T08:00:00", "2026-06-31", "2026-6-30", "2026-06-30 ", "20260630", "besok", ""]
+)
+def test_neither_a_day_nor_an_instant_with_offset_is_400(reader: TestClient, value: str) -> None:
+    for path in PATHS:
         reply = reader.get(path, params={"as_of": value})
         assert reply.status_code == 400
-        assert reply.json()["errors"][0]["parameter"] == "as_of"
+        (error,) = reply.json()["errors"]
+        assert (error["parameter"], error["code"]) == ("as_of", "malformed_date")
 
 
 def test_pages_of_an_instant_continue_and_refuse_other_cursors(reader: TestClient) -> None:
@@ -124,7 +215,7 @@ def test_pages_of_an_instant_continue_and_refuse_other_cursors(reader: TestClien
         ]
         assert sorted(codes) == ["A-1", "A-2", "A-3"]
     cursor = expect_ok(reader.get(**build_get(f"{AT}/actions", ZERO, limit=1)))["next"]
-    for other in ({"as_of": ONE.isoformat()}, {}):
+    for other in ({"as_of": ONE.isoformat()}, {"as_of": ZERO.date().isoformat()}, {}):
         reply = reader.get(f"{AT}/actions", params={**other, "limit": 1, "after": cursor})
         assert reply.json()["errors"][0]["code"] == "foreign_cursor"
     counted = reader.get(**build_get(f"{AT}/actions", ZERO, count="exact", lead_agency=HEALTH))

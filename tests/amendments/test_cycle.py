@@ -24,7 +24,7 @@ from tests.amendments.world import (
 )
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, put_plan, read_rows, refused, report, walk
-from tests.workflow.moves import CODED
+from tests.workflow.moves import CODED, SIGNED
 
 pytestmark = pytest.mark.one_engine
 
@@ -214,7 +214,8 @@ def test_differences_agree_with_an_independent_comparison(
     total = differences["sums"]["allocation"]
     assert total["difference"] == total["after"] - total["before"] == -249_999_700
     # The draft had the same differences; only the edition after them differs.
-    assert drafted["after"] == {"revision": None, "sha256": None, "adopted_at": None}
+    assert set(drafted["after"].values()) == {None}
+    assert drafted["before"]["instrument_date"] == SIGNED["date"]
     assert [entry["changes"] for entry in drafted["actions"]] == [
         entry["changes"] for entry in differences["actions"]
     ]

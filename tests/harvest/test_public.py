@@ -3,16 +3,21 @@
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from rdflib import RDF, URIRef
 from rdflib.namespace import DCAT, DCTERMS
 
 from app.access.models import TokenScope
+from app.kit.database.engine import get_table
+from app.plans.revisions.models import PlanRevisionRow
 from tests.amendments.world import Movers, amend, because, budget
 from tests.common import ConnectAs, begin_with
+from tests.database import OneTransaction
 from tests.harvest.conftest import publish
 from tests.harvest.test_iati import FIRST, SECOND, list_expenditures
 from tests.harvest.world import AT, EXPORT, HOST, SPDX, find_narrative, get_value, read_export, read_graph
@@ -59,6 +64,20 @@ def anonymous_reader(published: TestClient, open_to_public: Open) -> TestClient:
     client = TestClient(published.app)
     client.portal = published.portal
     return client
+
+
+def test_the_public_reads_the_plan_in_force_by_any_clock(
+    anonymous_reader: TestClient, database: OneTransaction
+) -> None:
+    before = anonymous_reader.get(PLAN).json()
+    table = get_table(PlanRevisionRow)
+    with database.writing() as session:
+        session.execute(sa.update(table).values(adopted_at=datetime(2999, 1, 1, tzinfo=UTC)))
+    reply = anonymous_reader.get(PLAN)
+    assert (reply.status_code, before["revision"]) == (200, 1)
+    assert {**reply.json(), "updated_at": ""} == {**before, "updated_at": ""}
+    by_day = anonymous_reader.get(f"{PLAN}?as_of=2999-01-01").json()
+    assert by_day == reply.json()
 
 
 def test_stranger_follows_every_address_of_the_catalogue(anonymous_reader: TestClient) -> None:

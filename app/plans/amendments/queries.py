@@ -18,6 +18,7 @@ from app.plans.amendments.rules import AmendedLine, AmendedRecord
 from app.plans.core.models import Plan, PlanContent
 from app.plans.core.queries import find_plan, read_plan_content
 from app.plans.core.rules import AMENDMENT_CHAIN
+from app.plans.revisions.differences.models import Side
 from app.plans.revisions.differences.queries import build_differences, read_revision_heads
 from app.plans.revisions.differences.rules import Content, PlanEdition, Reasons, fill_defaults
 from app.plans.revisions.queries import ReportedFigures
@@ -185,5 +186,5 @@ def compute_amendment_differences(session: Session, amendment: Amendment) -> Con
         after,
         {code: [{**reason, "revision": None} for reason in of_line] for code, of_line in by_place},
         read_revision_heads(session, plan)[plan.revision].shown,
-        {"revision": None, "sha256": None, "adopted_at": None},
+        dict.fromkeys(Side.model_fields),
     )

@@ -24,7 +24,9 @@ class RevisionFields(BaseModel):
     revision: int = ShapeField(description="0 is the first; each adoption of an amendment makes the next.")
     instrument: Instrument
     instrument_number: str
-    instrument_date: date
+    instrument_date: date = ShapeField(
+        description="Day of the instrument, from which the revision is in force."
+    )
 
 
 _SIGNED: JsonDict = {
@@ -39,7 +41,9 @@ _SIGNED: JsonDict = {
 class RevisionOut(RevisionFields):
     """A revision of a plan, without its content."""
 
-    adopted_at: datetime
+    adopted_at: datetime = ShapeField(
+        description="Instant of the entry in this service, on or after `instrument_date`."
+    )
     adopted_by: str = ShapeField(
         description="Name of the token, a service or a position; never of a person. Empty for the public."
     )

@@ -1,8 +1,8 @@
-"""Queries of plans as the actor may see them, of their revisions, and of the plan in force at an instant."""
+"""Queries of plans as the actor may see them, of their revisions, and of the plan in force at a time."""
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache, lru_cache
 from typing import Any, Literal, NamedTuple, cast
 
@@ -17,7 +17,7 @@ from app.kit.database.engine import get_table
 from app.kit.database.json_sql import build_json_array, dump_json, select_fields
 from app.kit.database.resources import read_record
 from app.kit.database.upsert import unnest_records
-from app.kit.fields import Instant, RegionCode, split_words
+from app.kit.fields import DayOrInstant, RegionCode, split_words
 from app.kit.http.pagination import Listing, PageQuery, match_values
 from app.kit.problems import FieldError, Kind, Problem, require_found
 from app.kit.wording import Text
@@ -182,7 +182,7 @@ def read_instrument_in_force(session: Session, plan: Plan) -> dict[str, str | No
     return {"instrument": str(kind), "number": number, "date": signed.isoformat()}
 
 
-# The plan in force at an instant, in the shapes of the present plan
+# The plan in force on a day or at an instant, in the shapes of the present plan
 
 before_adoption = Kind(
     "before_adoption",
@@ -196,23 +196,25 @@ class NotInForceThen(Problem):
     code = "not_in_force_then"
     title = Text("Belum berlaku saat itu", "Not in force then")
     detail = Text(
-        "Rencana {plan} belum berlaku pada “{as_of}”. Revisi pertamanya ditetapkan {first}.",
-        "Plan {plan} was not in force at “{as_of}”. The region adopted its first revision at {first}.",
+        "Rencana {plan} belum berlaku pada “{as_of}”. Revisi pertamanya ditetapkan {signed} dan dicatat {entered}.",
+        "Plan {plan} was not in force at “{as_of}”. Its first revision is dated {signed}; the region entered it at "
+        "{entered}.",
     )
 
 
 class AsOfQuery(BaseModel):
-    """The instant of a read."""
+    """The day or instant of a read."""
 
-    as_of: Instant | None = Field(
+    as_of: DayOrInstant | None = Field(
         default=None,
-        description="Instant (RFC 3339 with offset) of the state to return: the revision in force then. Reported "
-        "figures (spending, latest quarter, physical progress) are the present ones.",
+        description="Day (`2026-06-30`) or instant (RFC 3339 with offset) of the state to return. A day selects the "
+        "last revision whose legal instrument is dated on or before it, an instant the last one that was entered by "
+        "then. Reported figures (spending, latest quarter, physical progress) are the present ones.",
     )
 
 
 class PastRevision(NamedTuple):
-    """The revision in force at an instant."""
+    """The revision in force on a day or at an instant."""
 
     number: int
     content: dict[str, Any]
@@ -222,25 +224,55 @@ class PastRevision(NamedTuple):
     plan_version: int
 
 
-def find_revision_at(session: Session, plan: Plan, instant: datetime) -> PastRevision:
-    """Return the revision in force at an instant. Raises NotInForceThen before the first adoption."""
+def select_revision_by_day(
+    plan_id: sa.SQLColumnExpression[int] | int, last_day: sa.SQLColumnExpression[date] | date
+) -> sa.ScalarSelect[int | None]:
+    """Select the number of a plan's last revision whose instrument is dated on or before a day; null without one."""
+    c = revisions.alias("dated").c
+    return (
+        sa.select(sa.func.max(c.number))
+        .where(c.plan_id == plan_id, c.instrument_date <= last_day)
+        .scalar_subquery()
+    )
+
+
+def find_revision_at(session: Session, plan: Plan, as_of: date | None) -> PastRevision:
+    """Return the revision in force on a day, by its instrument, or at an instant, by its entry; None: the present one.
+
+    Order decides, not the clock: an instant selects the revision before the first one with a later entry. Raises
+    NotInForceThen before the first revision.
+    """
     c = revisions.c
+    number: object = plan.revision
+    if isinstance(as_of, datetime):
+        later = revisions.alias("later").c
+        first = sa.select(sa.func.min(later.number)).where(later.plan_id == plan.id, later.adopted_at > as_of)
+        number = sa.func.coalesce(first.scalar_subquery() - 1, plan.revision)
+    elif as_of is not None:
+        number = select_revision_by_day(plan.id, as_of)
     columns = (c.number, c.content, c.adopted_at, c.action_count, c.allocation, c.plan_version)
-    statement = sa.select(*columns).where(c.plan_id == plan.id, c.adopted_at <= instant)
-    row = session.execute(statement.order_by(c.number.desc()).limit(1)).one_or_none()
-    if row is None:
-        first = session.scalar(sa.select(sa.func.min(c.adopted_at)).where(c.plan_id == plan.id))
-        earliest = first.isoformat() if first else "–"
-        error = FieldError(
-            before_adoption, parameter="as_of", value=instant.isoformat(), allowed=earliest if first else None
-        )
-        raise NotInForceThen(errors=[error], plan=plan.code, as_of=instant.isoformat(), first=earliest)
+    row = session.execute(sa.select(*columns).where(c.plan_id == plan.id, c.number == number)).one_or_none()
+    if row is None and as_of is not None:
+        raise _explain_not_in_force(session, plan, as_of)
+    row = require_found(row)
     return PastRevision(row.number, json.loads(row.content), *row[2:])
 
 
-def read_plan_at(session: Session, plan: Plan, instant: datetime) -> dict[str, object]:
-    """Return the plan at an instant as `PlanOut`, in the state `adopted`. Raises like `find_revision_at`."""
-    revision = find_revision_at(session, plan, instant)
+def _explain_not_in_force(session: Session, plan: Plan, as_of: date) -> NotInForceThen:
+    c = revisions.c
+    first = sa.select(c.instrument_date, c.adopted_at).where(c.plan_id == plan.id, c.number == 0)
+    dates = session.execute(first).one_or_none() or (None, None)
+    signed, entered = [day and day.isoformat() for day in dates]
+    earliest = entered if isinstance(as_of, datetime) else signed
+    error = FieldError(before_adoption, parameter="as_of", value=as_of.isoformat(), allowed=earliest)
+    return NotInForceThen(
+        errors=[error], plan=plan.code, as_of=as_of.isoformat(), signed=signed, entered=entered
+    )
+
+
+def read_plan_at(session: Session, plan: Plan, as_of: date | None) -> dict[str, object]:
+    """Return the plan in force then as `PlanOut`, in the state `adopted`; `find_revision_at` chooses its revision."""
+    revision = find_revision_at(session, plan, as_of)
     fields = {
         **fill_defaults("plan", revision.content),
         "plan": plan.code,
@@ -257,9 +289,9 @@ def read_plan_at(session: Session, plan: Plan, instant: datetime) -> dict[str, o
     return {name: fields[name] for name in PlanOut.model_fields}
 
 
-def read_lines_at(session: Session, plan: Plan, instant: datetime) -> dict[str, ActionRecord]:
-    """Return the lines at an instant as `ActionOut`, by code, with present figures. Raises like `find_revision_at`."""
-    revision = find_revision_at(session, plan, instant)
+def read_lines_at(session: Session, plan: Plan, as_of: date) -> dict[str, ActionRecord]:
+    """Return the lines in force then as `ActionOut`, by code, with present figures."""
+    revision = find_revision_at(session, plan, as_of)
     figures = _read_figures(session, plan)
     lines = revision.content["actions"]
     return {

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date
 
 from fastapi import Response
 
@@ -43,7 +43,7 @@ router = make_router(tags=["plans"])
 
 
 class ActionsQuery(ActionQuery, AsOfQuery):
-    """Filters, order and instant of a plan's actions."""
+    """Filters, order and time of a plan's actions."""
 
 
 @router.get("/plans/{plan}/actions", response_model=Page[ActionOut])
@@ -146,8 +146,8 @@ def _action_reply(call: RequestContext, plan: Plan, code: str, *, status: int = 
     )
 
 
-def _reply_then(call: RequestContext, plan: Plan, code: str, instant: datetime) -> Response:
-    content = require_found(read_lines_at(call.session, plan, instant).get(code))
+def _reply_then(call: RequestContext, plan: Plan, code: str, as_of: date) -> Response:
+    content = require_found(read_lines_at(call.session, plan, as_of).get(code))
     fields = _read_fields(call, plan, code, list_findings_by_line(call.session, plan, {code: content})[code])
     return answer(call.request, append_fields(dump_json(content), **fields, allowed=[]))
 

@@ -40,15 +40,15 @@ def list_plans(call: Caller, query: FromQuery[PlanQuery]) -> Response:
 def read_plan(call: Caller, plan: PlanKey, query: FromQuery[AsOfQuery]) -> Response:
     """Return a plan with its priority locations; `allowed` lists the caller's verbs.
 
-    `as_of` selects the plan in force at an instant; 404 (`not_in_force_then`) before the first adoption. The public
-    reads the revision in force, in every state of the plan.
+    `as_of` selects the plan in force on a day or at an instant; 404 (`not_in_force_then`) before the first revision.
+    The public reads the revision in force, in every state of the plan.
     """
     if query.as_of is None and not call.actor.opened:
         return _reply(call, plan)
     row = find_published_plan(call.session, call.actor, plan)
     if query.as_of is None and call.actor.sees(row.region_code):
         return _reply(call, plan)
-    then = read_plan_at(call.session, row, query.as_of or call.now)
+    then = read_plan_at(call.session, row, query.as_of)
     return answer(call.request, dump_json({**then, "allowed": []}).encode())
 
 

@@ -1,6 +1,6 @@
 """Wire shapes of the differences between two editions of a plan."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from pydantic import BaseModel
@@ -81,6 +81,7 @@ class Side(BaseModel):
 
     revision: int | None = ShapeField(description="Number of the revision; null: the open amendment.")
     sha256: str | None = ShapeField(description="SHA-256 of the content, hex; null for a draft.")
+    instrument_date: date | None
     adopted_at: datetime | None
 
 
@@ -111,8 +112,18 @@ class Differences(BaseModel):
 
     model_config = show_example(
         plan="63.02-2026",
-        before={"revision": 0, "sha256": "9f2c", "adopted_at": "2026-01-28T02:00:00+00:00"},
-        after={"revision": 1, "sha256": "41d8", "adopted_at": "2026-09-02T02:00:00+00:00"},
+        before={
+            "revision": 0,
+            "sha256": "9f2c",
+            "instrument_date": "2026-01-26",
+            "adopted_at": "2026-01-28T02:00:00+00:00",
+        },
+        after={
+            "revision": 1,
+            "sha256": "41d8",
+            "instrument_date": "2026-09-01",
+            "adopted_at": "2026-09-02T02:00:00+00:00",
+        },
         sums=SUMS_EXAMPLE,
         changes=[],
         reasons=[],

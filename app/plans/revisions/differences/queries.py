@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -43,17 +43,24 @@ class RevisionHead(NamedTuple):
 
     number: int
     sha256: str
+    instrument_date: date
     adopted_at: datetime
 
     @property
     def shown(self) -> Content:
-        return {"revision": self.number, "sha256": self.sha256, "adopted_at": self.adopted_at}
+        return {
+            "revision": self.number,
+            "sha256": self.sha256,
+            "instrument_date": self.instrument_date,
+            "adopted_at": self.adopted_at,
+        }
 
 
 def read_revision_heads(session: Session, plan: Plan) -> dict[int, RevisionHead]:
     """Return every revision of a plan, by number, without contents."""
     c = revisions.c
-    rows = session.execute(sa.select(c.number, c.sha256, c.adopted_at).where(c.plan_id == plan.id))
+    columns = [c[name] for name in RevisionHead._fields]
+    rows = session.execute(sa.select(*columns).where(c.plan_id == plan.id))
     return {row.number: RevisionHead(*row) for row in rows}
 
 
