@@ -58,6 +58,7 @@ CONTENTS: dict[type, type[BaseModel]] = {
     actions.LocationContent: Location,
     actions.MilestoneContent: Milestone,
     actions.CostContent: ActionIn,
+    actions.QuartersContent: ActionIn,
     actions.ActionContent: ActionIn,
     actions.ActionRecord: ActionOut,
     AmendedRecord: AmendedAction,

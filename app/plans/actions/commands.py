@@ -28,7 +28,7 @@ from app.plans.actions.queries import (
     count_references,
     read_stored_actions,
 )
-from app.plans.actions.rules import ActionContent, Draft, RemovedItems
+from app.plans.actions.rules import ActionContent, Draft, RemovedItems, check_quarters
 from app.plans.core.models import Plan
 from app.plans.core.queries import read_again, read_plans_in
 from app.plans.core.rules import check_editable, check_right, format_action_subject, format_plan_chain
@@ -188,10 +188,13 @@ def complete_drafts(
 ) -> dict[str, ActionContent]:
     """Return the drafts' contents by code, with edition and official names; `stored` are the lines in force.
 
-    Refuses drafts with unknown references (Invalid) and those that drop a part with reports (PartInUse).
+    Refuses drafts with unknown references or wrong quarters (Invalid) and those that drop reported parts (PartInUse).
     """
     drafts = list(batch.items.values())
     contents, errors = check_references(session, plan, drafts)
+    for draft in drafts:
+        if wrong := [*check_quarters(contents[draft.code], plan, draft.pointer)]:
+            errors.setdefault(draft.code, []).extend(wrong)
     batch.invalidate(errors)
     in_use = find_parts_in_use(session, {draft.code: draft.pointer for draft in drafts}, contents, stored)
     batch.refuse(in_use, build_part_in_use)

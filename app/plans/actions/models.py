@@ -37,7 +37,8 @@ from app.kit.fields import (
     show_example,
 )
 from app.kit.http.validation import RuleBroken, refuse_repeated
-from app.kit.periods import PeriodText
+from app.kit.openapi.schemas import since
+from app.kit.periods import PeriodText, Quarter
 from app.kit.problems import Kind
 from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE
 from app.plans.core.models import EDITION_PATTERN
@@ -260,6 +261,18 @@ class ActionFields(BaseModel):
     )
     first_month: Month | None = None
     last_month: Month | None = None
+    starts_in: Quarter | None = ShapeField(
+        default=None,
+        description="First quarter in which a report on the line is due; null: the first of the year. "
+        "An amendment sets it.",
+        json_schema_extra=since("1.1"),
+    )
+    ends_after: Quarter | None = ShapeField(
+        default=None,
+        description="Last quarter in which a report on the line is due, or the last of the year before: none is. "
+        "Null: the line has not ended. An amendment sets it.",
+        json_schema_extra=since("1.1"),
+    )
     source_stage: Line | None = ShapeField(
         default=None, description="Document or system that the line came from."
     )

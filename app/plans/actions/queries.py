@@ -57,6 +57,15 @@ from app.reference.queries import find_funding_sources_by_code, has_words, read_
 actions = get_table(ActionRow)
 
 
+def is_expected_in(line: FromClause, period: str | sa.SQLColumnExpression[str]) -> ColumnElement[bool]:
+    """Predicate: a report on the line is due in a quarter (`is_expected`); `line` has both of its quarters."""
+    first, last = line.c.starts_in, line.c.ends_after
+    return sa.and_(
+        sa.or_(first.is_(None), first <= period),
+        sa.or_(last.is_(None), last >= period),
+    )
+
+
 class ActionQuery(PageQuery):
     """Filters and order of a plan's actions."""
 

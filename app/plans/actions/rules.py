@@ -1,9 +1,25 @@
 """Rules of actions, and the JSON of their contents: of each shape the keys that rules read. Pure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
+from app.kit.http.validation import unknown_value
+from app.kit.periods import Period
+from app.kit.problems import FieldError, Kind
 from app.plans.actions.models import ActionIn
+from app.plans.core.models import Plan
+
+of_an_amendment = Kind(
+    "of_an_amendment",
+    id="hanya perubahan rencana yang dapat mengisinya, setelah rencana ditetapkan",
+    en="only an amendment can set it, after the adoption of the plan",
+)
+ends_before_it_starts = Kind(
+    "ends_before_it_starts",
+    id="baris diakhiri ({value}) sebelum mulai berlaku ({first})",
+    en="the line ends ({value}) before it starts ({first})",
+)
 
 RemovedItems = dict[str, set[tuple[int, str]]]
 """Name of a part → (action id, item's key) of the items."""
@@ -48,7 +64,14 @@ class CostContent(TypedDict):
     recipients: list[RecipientContent]
 
 
-class ActionContent(CostContent):
+class QuartersContent(TypedDict):
+    """The quarters of an action in which a report is due."""
+
+    starts_in: str | None
+    ends_after: str | None
+
+
+class ActionContent(CostContent, QuartersContent):
     """The content of an action (`ActionIn`)."""
 
     title: str
@@ -76,6 +99,30 @@ class ActionRecord(ActionContent):
     version: int
     progress_period: str | None
     spent: int
+
+
+def is_expected(line: QuartersContent, period: str) -> bool:
+    """Return whether a report on the line is due in a quarter; the months of its schedule play no part."""
+    first, last = line["starts_in"], line["ends_after"]
+    return (first is None or first <= period) and (last is None or last >= period)
+
+
+def format_no_quarter(year: int) -> str:
+    """Return the `ends_after` of a line on which no report is due in its year."""
+    return f"{year - 1}-Q4"
+
+
+def check_quarters(line: QuartersContent, plan: Plan, pointer: str) -> Iterator[FieldError]:
+    """Yield the errors of the first and the last quarter of a line; before the first adoption it has neither."""
+    first, last, quarters = line["starts_in"], line["ends_after"], Period(plan.year, "").quarters
+    none = format_no_quarter(plan.year)
+    for name, value, allowed in (("starts_in", first, quarters), ("ends_after", last, [none, *quarters])):
+        if value is not None and plan.revision is None:
+            yield FieldError(of_an_amendment, f"{pointer}/{name}", value=value)
+        elif value is not None and value not in allowed:
+            yield FieldError(unknown_value, f"{pointer}/{name}", value=value, allowed=allowed)
+    if plan.revision is not None and first is not None and last is not None and none < last < first:
+        yield FieldError(ends_before_it_starts, f"{pointer}/ends_after", value=last, values={"first": first})
 
 
 def absorption_percent(spent: int, allocation: int) -> float | None:
