@@ -18,12 +18,14 @@ from app.plans.actions import queries as actions
 from app.plans.amendments import commands as amendments
 from app.plans.core import commands as plans
 from app.plans.findings import queries as findings
+from app.plans.revisions import commands as revisions
 from app.reference.queries import find_missing_regions
+from app.tracking.lines.queries import check_stored_reports
 from app.tracking.meetings import commands as meetings
 from app.tracking.meetings.queries import commitment_actions
-from app.tracking.progress.queries import check_stored_reports, find_reported_items
+from app.tracking.progress.queries import find_reported_items
 from app.tracking.quarters import commands as quarters
-from app.tracking.reporting.commands import refresh_figures
+from app.tracking.reporting.commands import refresh_after_adoption, refresh_figures
 
 declare_words(
     {
@@ -65,6 +67,7 @@ def wire() -> None:
     actions.REFERRERS["commitments"] = commitment_actions.c.action_id
     action_commands.IN_USE_HOOKS[:] = [find_reported_items]
     action_commands.AFTER_ACTIONS[:] = [refresh_figures]
+    revisions.AFTER_ADOPTION[:] = [refresh_after_adoption]
     plans.AFTER_LOCATIONS[:] = [refresh_after_locations]
 
     # the check of a plan

@@ -135,6 +135,15 @@ retired_agency = Kind(
 )
 
 
+def select_successor(
+    region: ColumnElement[str], code: sa.SQLColumnExpression[str]
+) -> sa.SQLColumnExpression[str]:
+    """Return the code of the agency that an agency of a region merged into; without one, its own."""
+    c = _agency.c
+    merged = sa.select(c.merged_into).where(c.region_code == region, c.code == code)
+    return sa.func.coalesce(merged.correlate_except(_agency).scalar_subquery(), code)
+
+
 def check_agencies(
     session: Session, region: str, named: Sequence[tuple[str, str]], kept: Collection[str] = ()
 ) -> list[FieldError]:

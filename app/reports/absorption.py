@@ -15,11 +15,11 @@ from app.kit.fields import AgencyCode, show_example
 from app.kit.http.pagination import Listing, match_values
 from app.kit.periods import Period
 from app.kit.wording import Text
-from app.plans.actions.queries import actions
 from app.plans.core.queries import plans, regions
 from app.reports.definition import ReportDefinition, build_listing, compute_percent
 from app.reports.models import PLAN_EXAMPLE, LeadAgencyQuery, MoneyColumns, PeriodQuery, PlanColumns, column
-from app.tracking.summaries.queries import is_visible_line, select_lines, sum_money_by_group
+from app.tracking.lines.queries import is_visible_plan, select_lines_of_quarter, select_plans_of_quarter
+from app.tracking.summaries.queries import sum_money_by_group
 
 _agencies = get_table(AgencyRow)
 
@@ -66,8 +66,7 @@ class AbsorptionQuery(LeadAgencyQuery, PeriodQuery):
 def list_absorption(session: Session, actor: Actor, query: AbsorptionQuery, now: datetime) -> Listing:
     """Return a row for every agency and every quarter of the period."""
     period = Period.parse(query.period)
-    of_agency = match_values((actions.c.lead_agency, query.agency))
-    is_chosen = sa.and_(is_visible_line(actor, query.region, period.year), *of_agency)
+    is_chosen = is_visible_plan(actor, query.region, period.year)
     sums = sa.union_all(*[_sum_by_agency(is_chosen, quarter) for quarter in period.quarters]).subquery("sums")
     leads = sa.and_(_agencies.c.region_code == plans.c.region_code, _agencies.c.code == sums.c.lead_agency)
     columns = {
@@ -83,6 +82,7 @@ def list_absorption(session: Session, actor: Actor, query: AbsorptionQuery, now:
         .join(regions, regions.c.code == plans.c.region_code)
         .join(_agencies, leads)
     )
+    rows = rows.where(*match_values((sums.c.lead_agency, query.agency)))
     sorts = ("region_code", "agency_code", "allocated", "spent")
     return build_listing(AgencyAbsorption, rows, sorts=sorts, key=("region_code", "agency_code", "period"))
 
@@ -90,8 +90,9 @@ def list_absorption(session: Session, actor: Actor, query: AbsorptionQuery, now:
 def _sum_by_agency(is_chosen: ColumnElement[bool], quarter: str) -> sa.SelectBase:
     """Return the sums by plan and agency to the end of a quarter; summaries compute the same ones."""
     name = quarter[-2:].lower()
-    money = sum_money_by_group(select_lines(is_chosen, quarter, name=f"lines_{name}")).subquery(name)
-    c = money.c
+    chosen = select_plans_of_quarter(is_chosen, quarter, name=f"plans_{name}")
+    lines = select_lines_of_quarter(chosen, quarter, name=f"lines_{name}")
+    c = sum_money_by_group(lines).subquery(name).c
     return sa.select(
         c.plan_id,
         c.lead_agency,

@@ -29,7 +29,7 @@ from app.plans.overlaps.queries import (
 from app.plans.overlaps.rules import LinePair, find_coincidence
 from app.reports.definition import ReportDefinition, Row, build_listing
 from app.reports.models import PLAN_EXAMPLE, LeadAgencyQuery, PlanColumns, ReportQuery, YearQuery, column
-from app.tracking.summaries.queries import is_visible_line
+from app.tracking.lines.queries import is_visible_plan
 
 _locations, _recipients = get_table(LocationRow), get_table(RecipientRow)
 _agencies = get_table(AgencyRow)
@@ -104,7 +104,8 @@ class RegisterQuery(LeadAgencyQuery, YearQuery, ReportQuery):
 
 def list_overlaps(session: Session, actor: Actor, query: RegisterQuery, now: datetime) -> Listing:
     """Return the pairs with the content of both lines, for the rule of overlaps in `complete_overlap`."""
-    pairs = select_overlapping(session, is_visible_line(actor, query.region, query.year))
+    visible = sa.select(plans.c.id).where(is_visible_plan(actor, query.region, query.year))
+    pairs = select_overlapping(session, actions.c.plan_id.in_(visible))
     source: Any = pairs.join(plans, plans.c.id == pairs.c.plan_id).join(
         regions, regions.c.code == plans.c.region_code
     )

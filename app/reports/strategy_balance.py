@@ -19,16 +19,12 @@ from app.kit.http.pagination import Listing
 from app.kit.periods import Period
 from app.kit.wording import Text
 from app.plans.actions.models import RecipientKind, Strategy
-from app.plans.core.queries import can_see_plan, plans, regions
+from app.plans.core.queries import plans, regions
 from app.reference.models import RegionLevel, StrategyRow
 from app.reports.definition import ReportDefinition, build_listing, compute_percent
 from app.reports.models import PLAN_EXAMPLE, MoneyColumns, PeriodQuery, PlanColumns, column
-from app.tracking.summaries.queries import (
-    is_visible_line,
-    select_lines,
-    sum_money_by_group,
-    sum_recipients_by_group,
-)
+from app.tracking.lines.queries import is_visible_plan, select_lines_of_quarter, select_plans_of_quarter
+from app.tracking.summaries.queries import sum_money_by_group, sum_recipients_by_group
 
 _strategies = get_table(StrategyRow)
 
@@ -92,7 +88,9 @@ class BalanceQuery(PeriodQuery):
 def list_strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: datetime) -> Listing:
     """Return a row for every visible plan of the period's year and every strategy."""
     period = Period.parse(query.period)
-    lines = select_lines(is_visible_line(actor, query.region, period.year), period.last_quarter)
+    is_chosen = is_visible_plan(actor, query.region, period.year)
+    chosen = select_plans_of_quarter(is_chosen, period.last_quarter)
+    lines = select_lines_of_quarter(chosen, period.last_quarter)
     money, recipients = _sum_money(lines).subquery("money"), _sum_recipients(lines).subquery("aimed")
     coverage = _sum_coverage(query.region, period.last_quarter).subquery("covered")
     totals = sa.select(lines.c.plan_id, whole_sum(lines.c.allocation).label("allocated"))
@@ -131,9 +129,7 @@ def list_strategy_balance(session: Session, actor: Actor, query: BalanceQuery, n
             )
         )
         .where(
-            can_see_plan(actor),
-            is_in_region(plans.c.region_code, query.region),
-            plans.c.year == period.year,
+            is_chosen,
             sa.or_(_strategies.c.retired.is_(False), money.c.lines.is_not(None)),
         )
     )

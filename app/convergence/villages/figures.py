@@ -31,7 +31,6 @@ from app.tracking.progress.models import (
     RecipientProgressRow,
 )
 from app.tracking.progress.queries import progress
-from app.tracking.summaries.queries import select_newest_period
 
 places, _priorities = get_table(LocationRow), get_table(PriorityLocationRow)
 _budget_lines, _milestones = get_table(BudgetLineRow), get_table(MilestoneRow)
@@ -112,6 +111,20 @@ def flag_efforts(scope: VillageScope, line: FromClause) -> dict[str, ColumnEleme
         ),
     }
     return {name: sa.case((condition, 1), else_=0) for name, condition in conditions.items()}
+
+
+def select_newest_period(quarter: str) -> sa.ScalarSelect[str]:
+    """Return the latest quarter of the year up to `quarter` with a report, for each row of the enclosing actions."""
+    return (
+        sa.select(sa.func.max(progress.c.period))
+        .where(
+            progress.c.action_id == actions.c.id,
+            progress.c.period <= quarter,
+            progress.c.period > quarter[:4],
+        )
+        .correlate(actions)
+        .scalar_subquery()
+    )
 
 
 def select_lines(scope: VillageScope, *conditions: ColumnElement[bool]) -> Select[Any]:

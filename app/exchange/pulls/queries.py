@@ -192,7 +192,7 @@ def select_live_lines(session: Session) -> TextSelect:
         "region_code": actions.c.region_code,
         "plan": plans.c.code,
         "action": actions.c.code,
-        "report": select_report_of_line(),
+        "report": select_report_of_line(actions),
     }
     query = (
         sa.select(*[columns[name].label(name) for name in PullLine.model_fields])

@@ -47,7 +47,7 @@ that it is about to remove from their actions; the hook returns those with repor
 FIGURE_PARTS = ("outputs", "milestones")
 """Parts of an action from which the areas above compute figures."""
 
-AFTER_ACTIONS: list[Callable[[Session, Sequence[int]], None]] = []
+AFTER_ACTIONS: list[Callable[[Session, Plan, Sequence[int]], None]] = []
 """Hooks of the areas above, from `app.wiring`. A write calls each with the ids of existing actions if it changed their
 parts in `FIGURE_PARTS`."""
 
@@ -304,7 +304,7 @@ def write_actions(
     ]
     if rewritten:
         for hook in AFTER_ACTIONS:
-            hook(session, rewritten)
+            hook(session, plan, rewritten)
     return {row.code: row.version for row in written}
 
 

@@ -118,13 +118,15 @@ def build_action_columns() -> list[ColumnElement[Any]]:
 
 
 def _select_part(part: Part) -> sa.SQLColumnExpression[object]:
-    columns = [part.table.c[part.key]] if part.shape is None else select_fields(part.shape, part.table)
-    query = (
-        sa.select(*columns)
-        .where(part.table.c.action_id == actions.c.id)
-        .order_by(part.table.c.position)
-        .correlate(actions)
-    )
+    return build_part_json(part, part.table, actions, part.table.c.action_id == actions.c.id)
+
+
+def build_part_json(
+    part: Part, table: sa.Table, lines: sa.Table, is_of_line: ColumnElement[bool]
+) -> sa.SQLColumnExpression[object]:
+    """Return the items of a part as JSON, correlated with a line; `table` holds the rows of the part."""
+    columns = [table.c[part.key]] if part.shape is None else select_fields(part.shape, table)
+    query = sa.select(*columns).where(is_of_line).order_by(table.c.position).correlate(lines)
     make = build_json_values if part.shape is None else build_json_array
     return make(query, name=part.name)
 

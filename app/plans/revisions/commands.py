@@ -1,16 +1,21 @@
 """Command of revisions: an adoption freezes the plan. No command changes or deletes a revision."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import sqlalchemy as sa
+from sqlmodel import Session
 
 from app.access.commands import Write
 from app.plans.actions.queries import read_stored_actions
+from app.plans.copies.commands import copy_plan
 from app.plans.core.models import Plan
 from app.plans.core.queries import read_again, read_plan_content
 from app.plans.core.rules import compute_sha256, dump_canonical
 from app.plans.revisions.models import AdoptIn
 from app.plans.revisions.queries import revisions
+
+AFTER_ADOPTION: list[Callable[[Session, Plan], None]] = []
+"""Hooks that run after the rows of a revision are written. `app.wiring` adds those of the areas above."""
 
 
 def adopt_revision(write: Write, plan: Plan, signed: AdoptIn, amended: Mapping[str, object] | None) -> None:
@@ -57,3 +62,6 @@ def adopt_revision(write: Write, plan: Plan, signed: AdoptIn, amended: Mapping[s
             plan_version=plan.version + 1,
         )
     )
+    copy_plan(session, plan, number=number, instrument_date=signed.date)
+    for hook in AFTER_ADOPTION:
+        hook(session, plan)

@@ -245,6 +245,11 @@ class ProgressRow(ProgressFields, Table, table=True):
     plan_id: int = Field(foreign_key="plan.id")
     region_code: str = Field(max_length=13, description="Region of the plan; possible distribution key.")
     year: int = Field(description="Year of the plan; possible partition key.")
+    carried_from: str | None = Field(
+        default=None,
+        max_length=7,
+        description="Quarter of the report that a submission copied for a line without its own; null: a report.",
+    )
     spent: int
     evidence: list[str] = Field(sa_type=sa.JSON)
     physical_percent: float | None = None
@@ -260,11 +265,6 @@ def _refer_to_progress() -> sa.ForeignKeyConstraint:
     )
 
 
-def _refer_to_part(table: str, own: str, key: str = "code") -> sa.ForeignKeyConstraint:
-    """Return the foreign key that keeps a reported item in the plan."""
-    return sa.ForeignKeyConstraint(["action_id", own], [f"{table}.action_id", f"{table}.{key}"])
-
-
 class _PartRow(Table):
     action_id: int = Field(primary_key=True)
     period: str = Field(primary_key=True, max_length=7)
@@ -273,10 +273,7 @@ class _PartRow(Table):
 
 class SpendingRow(SpendingFields, _PartRow, table=True):
     __tablename__ = "progress_spending"
-    __table_args__ = (
-        _refer_to_progress(),
-        _refer_to_part("action_budget_line", "funding_source", "funding_source"),
-    )
+    __table_args__ = (_refer_to_progress(),)
 
     funding_source: str = Field(primary_key=True, max_length=40)
 
@@ -290,21 +287,21 @@ class ComponentSpendingRow(ComponentSpendingFields, _PartRow, table=True):
 
 class OutputProgressRow(OutputProgressFields, _PartRow, table=True):
     __tablename__ = "progress_output"
-    __table_args__ = (_refer_to_progress(), _refer_to_part("action_output", "code"))
+    __table_args__ = (_refer_to_progress(),)
 
     code: str = Field(primary_key=True, max_length=40)
 
 
 class RecipientProgressRow(RecipientProgressFields, _PartRow, table=True):
     __tablename__ = "progress_recipient"
-    __table_args__ = (_refer_to_progress(), _refer_to_part("action_recipient", "code"))
+    __table_args__ = (_refer_to_progress(),)
 
     code: str = Field(primary_key=True, max_length=40)
 
 
 class MilestoneProgressRow(MilestoneProgressFields, _PartRow, table=True):
     __tablename__ = "progress_milestone"
-    __table_args__ = (_refer_to_progress(), _refer_to_part("action_milestone", "code"))
+    __table_args__ = (_refer_to_progress(),)
 
     code: str = Field(primary_key=True, max_length=40)
 

@@ -1,7 +1,7 @@
 """Queries of progress: lists, single reports, findings on stored reports, physical progress."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
+from app.agencies.queries import select_successor
 from app.kit.database.engine import get_table
 from app.kit.database.json_sql import build_json_array, build_once, dump_json, select_fields, select_json
 from app.kit.database.resources import ResourceText
@@ -18,10 +19,10 @@ from app.kit.problems import require_found
 from app.plans.actions.models import PARTS, MilestoneRow, OutputRow, Part
 from app.plans.actions.queries import actions
 from app.plans.actions.rules import RemovedItems
+from app.plans.copies.queries import COPIED, PRESENT, LineTables, bind_lines
 from app.plans.core.models import Plan
 from app.plans.core.queries import plans
 from app.plans.findings.kinds import Finding
-from app.plans.findings.rules import PlacedFinding
 from app.tracking.progress.models import (
     PROGRESS_PARTS,
     MilestoneProgressRow,
@@ -40,6 +41,9 @@ from app.tracking.progress.rules import check_report
 progress = get_table(ProgressRow)
 _milestones, _milestones_done = get_table(MilestoneRow), get_table(MilestoneProgressRow)
 _outputs, _achieved = get_table(OutputRow), get_table(OutputProgressRow)
+
+is_own = progress.c.carried_from.is_(None)
+"""Predicate: an agency reported it; the other rows are copies that a submission made for lines without a report."""
 
 
 class ProgressQuery(PageQuery):
@@ -82,7 +86,7 @@ def list_progress(plan: Plan, period: str) -> Listing:
     rows = (
         sa.select(*[code if column.name == "action" else column for column in list_progress_columns()])
         .select_from(progress.join(actions, actions.c.id == progress.c.action_id))
-        .where(progress.c.plan_id == plan.id, progress.c.period == period)
+        .where(progress.c.plan_id == plan.id, progress.c.period == period, is_own)
     )
     sorts = {"action": actions.c.code, "spent": progress.c.spent, "reported_at": progress.c.reported_at}
     return Listing(rows, sorts, {"action": actions.c.code})
@@ -90,7 +94,7 @@ def list_progress(plan: Plan, period: str) -> Listing:
 
 def list_action_reports(action_id: int) -> Listing:
     """Return the reports of an action, by quarter."""
-    rows = sa.select(*list_progress_columns()).where(progress.c.action_id == action_id)
+    rows = sa.select(*list_progress_columns()).where(progress.c.action_id == action_id, is_own)
     return Listing(rows, {"period": progress.c.period}, {"period": progress.c.period})
 
 
@@ -106,13 +110,19 @@ def _select_report(session: Session) -> Select[Any]:
     conditions = (
         progress.c.action_id == sa.bindparam("action_id"),
         progress.c.period == sa.bindparam("period"),
+        is_own,
     )
     return select_json(sa.select(*list_progress_columns()).where(*conditions), "version")
 
 
-def read_lines(session: Session, plan: Plan, codes: Sequence[str]) -> dict[str, ReportableLine]:
-    """Return the existing actions among the codes, by code."""
-    bound = {"plan_id": plan.id, "records": dump_json([{"code": code} for code in codes])}
+def read_lines(
+    session: Session, plan: Plan, codes: Sequence[str], copy_id: int | None
+) -> dict[str, ReportableLine]:
+    """Return the lines of a plan, or of a copy, that are among the codes, by code.
+
+    The lead agency is the successor of an agency that merged into another.
+    """
+    bound = {**bind_lines(plan, copy_id), "records": dump_json([{"code": code} for code in codes])}
     return {
         code: ReportableLine(
             id,
@@ -121,7 +131,7 @@ def read_lines(session: Session, plan: Plan, codes: Sequence[str]) -> dict[str, 
             {name: _read_keys(text) for name, text in zip(_PARTS_REPORTED_ON, parts, strict=True)},
         )
         for code, id, agency, allocation, *parts in session.connection().execute(
-            _select_lines(session), bound
+            _select_lines(session, copy_id is not None), bound
         )
     }
 
@@ -134,25 +144,28 @@ _PARTS_REPORTED_ON = tuple(part.reports_on for part in PROGRESS_PARTS if part.re
 
 
 @build_once
-def _select_lines(session: Session) -> Select[Any]:
-    codes = unnest_records(session, {"code": actions.c.code.type})
-    keys = {part.name: _build_keys_json(part) for part in PARTS if part.name in _PARTS_REPORTED_ON}
+def _select_lines(session: Session, is_copied: bool) -> Select[Any]:
+    tables = COPIED if is_copied else PRESENT
+    c = tables.lines.c
+    codes = unnest_records(session, {"code": c.code.type})
+    keys = {part.name: _build_keys_json(tables, part) for part in PARTS if part.name in _PARTS_REPORTED_ON}
     return sa.select(
-        actions.c.code,
-        actions.c.id,
-        actions.c.lead_agency,
-        actions.c.allocation,
+        c.code,
+        c.id,
+        select_successor(c.region_code, c.lead_agency) if is_copied else c.lead_agency,
+        c.allocation,
         *[keys[name] for name in _PARTS_REPORTED_ON],
-    ).where(actions.c.plan_id == sa.bindparam("plan_id"), actions.c.code.in_(sa.select(codes.c.code)))
+    ).where(tables.is_of_plan, c.code.in_(sa.select(codes.c.code)))
 
 
-def _build_keys_json(part: Part) -> sa.SQLColumnExpression[object]:
-    planned = part.table.c["count"] if part.name == "recipients" else sa.null()
+def _build_keys_json(tables: LineTables, part: Part) -> sa.SQLColumnExpression[object]:
+    table = tables.parts[part.table]
+    planned = table.c["count"] if part.name == "recipients" else sa.null()
     query = (
-        sa.select(part.table.c[part.key].label("key"), planned.label("planned"))
-        .where(part.table.c.action_id == actions.c.id)
-        .order_by(part.table.c.position)
-        .correlate(actions)
+        sa.select(table.c[part.key].label("key"), planned.label("planned"))
+        .where(tables.is_of_line(part.table, tables.lines))
+        .order_by(table.c.position)
+        .correlate(tables.lines)
     )
     return sa.cast(build_json_array(query, name=part.name), sa.Text)
 
@@ -183,6 +196,7 @@ def _select_stored_and_before(session: Session) -> Select[str, int, str, int]:
         sa.select(sa.func.max(earlier.c.period))
         .where(
             earlier.c.action_id == progress.c.action_id,
+            earlier.c.carried_from.is_(None),
             earlier.c.period < sa.bindparam("period"),
             earlier.c.period > sa.bindparam("year"),
         )
@@ -191,6 +205,7 @@ def _select_stored_and_before(session: Session) -> Select[str, int, str, int]:
     )
     query = sa.select(*_list_content_columns(), progress.c.action_id.label("_id")).where(
         progress.c.action_id.in_(sa.select(ids.c.action_id)),
+        is_own,
         sa.or_(progress.c.period == sa.bindparam("period"), progress.c.period == latest),
     )
     return select_json(query, *_META_COLUMNS, "_id")
@@ -216,6 +231,7 @@ def read_latest_spent(
         sa.select(progress.c.action_id, progress.c.spent)
         .where(
             progress.c.action_id.in_(action_ids),
+            is_own,
             progress.c.period <= period,
             progress.c.period > (after or period[:4]),
         )
@@ -230,26 +246,18 @@ def check_stored_report(session: Session, line: ReportableLine, period: str) -> 
     return check_report(stored[line.id].content, before.get(line.id), line)
 
 
-def check_stored_reports(session: Session, plan: Plan) -> Iterator[PlacedFinding]:
-    """Yield the findings of all reports on a plan's lines; they compare each report with the one before it."""
+def read_reports(session: Session, plan: Plan) -> list[tuple[str, StoredProgress]]:
+    """Return (code of the line, report) of all reports on a plan's lines, by line and quarter."""
     query = (
         sa.select(*_list_content_columns(), actions.c.code.label("_code"))
         .select_from(progress.join(actions, actions.c.id == progress.c.action_id))
-        .where(progress.c.plan_id == plan.id)
+        .where(progress.c.plan_id == plan.id, is_own)
         .order_by(actions.c.code, progress.c.period)
     )
-    reports = [
+    return [
         (code, StoredProgress(json.loads(text), version, period))
         for text, version, period, code in session.execute(select_json(query, *_META_COLUMNS, "_code"))
     ]
-    lines = read_lines(session, plan, sorted({code for code, _ in reports}))
-    earlier: dict[str, StoredProgress] = {}
-    for code, report in reports:
-        if code not in lines:
-            continue  # deleted between the two statements
-        for finding in check_report(report.content, earlier.get(code), lines[code]):
-            yield PlacedFinding(code, finding, report.period)
-        earlier[code] = report
 
 
 def find_reported_items(session: Session, gone: RemovedItems) -> RemovedItems:
@@ -269,58 +277,60 @@ def _is_of_report(table: sa.Table) -> ColumnElement[bool]:
     return sa.and_(table.c.action_id == progress.c.action_id, table.c.period == progress.c.period)
 
 
-def _compute_by_milestones() -> sa.SQLColumnExpression[object]:
+def _compute_by_milestones(tables: LineTables) -> sa.SQLColumnExpression[object]:
     """Return the weight of milestones done / the weight of all × 100; null without weighted milestones."""
+    milestones = tables.parts[_milestones]
     done = (
         sa.exists()
         .where(
             _is_of_report(_milestones_done),
-            _milestones_done.c.code == _milestones.c.code,
+            _milestones_done.c.code == milestones.c.code,
             _milestones_done.c.state == MilestoneState.done,
         )
-        .correlate(progress, _milestones)
+        .correlate(progress, milestones)
     )
     return (
         sa.select(
-            sa.func.sum(sa.case((done, _milestones.c.weight), else_=0.0))
+            sa.func.sum(sa.case((done, milestones.c.weight), else_=0.0))
             * 100.0
-            / sa.func.nullif(sa.func.sum(_milestones.c.weight), 0.0)
+            / sa.func.nullif(sa.func.sum(milestones.c.weight), 0.0)
         )
-        .where(_milestones.c.action_id == progress.c.action_id, _milestones.c.weight.is_not(None))
+        .where(tables.is_of_report(_milestones, progress.c.action_id), milestones.c.weight.is_not(None))
         .correlate(progress)
         .scalar_subquery()
     )
 
 
-def _compute_by_outputs() -> sa.SQLColumnExpression[object]:
+def _compute_by_outputs(tables: LineTables) -> sa.SQLColumnExpression[object]:
     """Return the mean of achieved/target over the outputs, each at most 1, × 100; null without targets."""
-    share = sa.func.coalesce(_achieved.c.achieved, 0.0) / _outputs.c.target
+    outputs = tables.parts[_outputs]
+    share = sa.func.coalesce(_achieved.c.achieved, 0.0) / outputs.c.target
     return (
         sa.select(sa.func.avg(sa.case((share > 1.0, 1.0), else_=share)) * 100.0)
         .select_from(
-            _outputs.outerjoin(
-                _achieved, sa.and_(_is_of_report(_achieved), _achieved.c.code == _outputs.c.code)
+            outputs.outerjoin(
+                _achieved, sa.and_(_is_of_report(_achieved), _achieved.c.code == outputs.c.code)
             )
         )
-        .where(_outputs.c.action_id == progress.c.action_id, _outputs.c.target > 0.0)
+        .where(tables.is_of_report(_outputs, progress.c.action_id), outputs.c.target > 0.0)
         .correlate(progress)
         .scalar_subquery()
     )
 
 
-def compute_physical_percent() -> sa.SQLColumnExpression[object]:
+def compute_physical_percent(tables: LineTables) -> sa.SQLColumnExpression[object]:
     """Return the physical progress of a report: as reported, else by milestones, else by outputs, else null."""
     exact = sa.func.coalesce(
-        progress.c.physical_reported_percent, _compute_by_milestones(), _compute_by_outputs()
+        progress.c.physical_reported_percent, _compute_by_milestones(tables), _compute_by_outputs(tables)
     )
     return sa.func.round(sa.cast(exact, sa.Numeric(9, 4)), 2)
 
 
-def derive_physical_basis() -> sa.SQLColumnExpression[object]:
+def derive_physical_basis(tables: LineTables) -> sa.SQLColumnExpression[object]:
     """Return the basis of `physical_percent`."""
     return sa.case(
         (progress.c.physical_reported_percent.is_not(None), PhysicalBasis.reported.value),
-        (_compute_by_milestones().is_not(None), PhysicalBasis.milestones.value),
-        (_compute_by_outputs().is_not(None), PhysicalBasis.outputs.value),
+        (_compute_by_milestones(tables).is_not(None), PhysicalBasis.milestones.value),
+        (_compute_by_outputs(tables).is_not(None), PhysicalBasis.outputs.value),
         else_=None,
     )

@@ -16,12 +16,15 @@ from app.agencies.queries import Referrer, find_agencies_by_code, make_counter
 from app.kit.database.journal import Author, Chain, Entry, append, lock_chain
 from app.kit.database.resources import StoredRow
 from app.kit.database.upsert import upsert
-from app.kit.http.validation import check_key, unknown_reference
+from app.kit.http.validation import check_key, describe_unknown, unknown_reference
 from app.kit.problems import FieldError, Kind, NotFound, refuse
 from app.kit.wording import Text, declare_words
+from app.plans.copies.commands import copy_plan, drop_unused_copy
+from app.plans.copies.queries import find_copy, list_revision_numbers
 from app.plans.core.models import Plan
 from app.plans.core.queries import read_again, read_plans_in
 from app.plans.core.rules import format_plan_chain
+from app.tracking.progress.commands import carry_reports, drop_carried, refresh_physical
 from app.tracking.quarters.models import (
     ExtensionIn,
     PartState,
@@ -61,7 +64,12 @@ extends_nothing = Kind(
     id="{value} tidak sesudah tenggat {due_on}. Pilih hari yang lebih lambat.",
     en="{value} is not after the deadline {due_on}. Choose a later day.",
 )
-declare_words({"region.agencies": Text("daftar perangkat daerah wilayah ini", "the agencies of the region")})
+declare_words(
+    {
+        "region.agencies": Text("daftar perangkat daerah wilayah ini", "the agencies of the region"),
+        "plan_revisions": Text("daftar revisi rencana ini", "the revisions of the plan"),
+    }
+)
 
 AFTER_FREEZING: list[Callable[[Session, QuarterToFreeze], None]] = []
 """Hooks that run after a quarter is frozen, in its transaction. `app.wiring` adds those of the areas above."""
@@ -84,6 +92,8 @@ class QuarterMove(Generic[Verb]):
     submission: QuarterSubmitIn | None = None
     text: str | None = None
     """Notes of a return, or reason of a correction."""
+    revision: int | None = None
+    """Revision of the plan that a correction moves the quarter to; None: none."""
 
 
 # The region's quarter
@@ -104,11 +114,15 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
     facts = _read_facts(session, plan, status, None, move.submission)
     step = find_step(QUARTER_STEPS, verb, status.state, facts, actor)
     facts = _check_content(session, plan, step, facts)
-    before = {**_read_row(session, quarters, period, region_code=region), "state": status.state}
+    stored = _read_row(session, quarters, period, region_code=region)
+    before = {**stored, "state": status.state, "revision": status.revision}
+    state = find_next_state(step, status.amendment)
+    copy_id = _choose_copy(session, plan, status, move, state)
     after = {
         **before,
         **_make_fields(author, status, move, facts),
-        "state": find_next_state(step, status.amendment),
+        "state": state,
+        "copy_id": copy_id,
         "version": status.version + 1,
         "updated_at": author.at,
     }
@@ -120,14 +134,61 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
         number = 0 if status.amendment is None else status.amendment + 1
         after |= {"amendment": number, "frozen_at": author.at}
         correction = before["correction_reason"] if number else None
-        frozen = QuarterToFreeze(plan, period, number, correction, author.at, author.actor, before)
+        frozen = QuarterToFreeze(plan, status, number, correction, author.at, author.actor, before)
         entries.append(store_snapshot(session, frozen))
-    upsert(session, quarters, [after], key=["region_code", "period"])
+    row = {name: value for name, value in after.items() if name != "revision"}
+    upsert(session, quarters, [row], key=["region_code", "period"])
+    if copy_id != status.copy_id:
+        after["revision"] = _follow_copy(session, plan, period, status.copy_id, author)
+    if verb == "submit":
+        assert copy_id is not None
+        carry_reports(session, plan, period, copy_id)
     reason = move.text if verb == "correct" else None
     append(session, chain, author, [_make_entry(plan, _DONE[verb], before, after, reason), *entries])
     if frozen is not None:
         for follow in AFTER_FREEZING:
             follow(session, frozen)
+
+
+def _choose_copy(
+    session: Session,
+    plan: Plan,
+    status: QuarterStatus,
+    move: QuarterMove[QuarterVerb],
+    state: QuarterState,
+) -> int | None:
+    """Return the copy of the plan that a quarter keeps after a step; None if it is open then.
+
+    Raises Invalid if a correction names a revision that the plan does not have.
+    """
+    if state == QuarterState.open:
+        return None
+    if move.verb == "submit" and status.copy_id is None:
+        return copy_plan(session, plan, period=status.period)
+    if move.revision is None:
+        return status.copy_id
+    copy_id = find_copy(session, plan, move.revision)
+    if copy_id is None:
+        known = list_revision_numbers(session, plan)
+        refuse(
+            [
+                describe_unknown(
+                    str(move.revision), "plan_revisions", known, pointer="/revision", allowed=known
+                )
+            ]
+        )
+    return copy_id
+
+
+def _follow_copy(session: Session, plan: Plan, period: str, old: int | None, author: Author) -> int | None:
+    """Recompute what follows from a quarter's copy after its change. Return the number of its revision."""
+    status = read_status(session, plan, period, author.at)
+    if status.state == QuarterState.open:
+        drop_carried(session, plan, period)
+    if old is not None:
+        drop_unused_copy(session, old)
+    refresh_physical(session, plan, period, status.copy_id)
+    return status.revision
 
 
 def _read_facts(
@@ -137,7 +198,7 @@ def _read_facts(
     agency: str | None,
     submission: QuarterSubmitIn | None,
 ) -> QuarterFacts:
-    lines = list_expected_lines(session, plan, status.period, agency)
+    lines = list_expected_lines(session, plan, status, agency)
     return QuarterFacts(
         status,
         agency,
@@ -153,7 +214,7 @@ def _check_content(
 ) -> QuarterFacts:
     """Check the conditions of a step on the reports. Return the facts with the errors in reports."""
     if step.content:
-        errors = find_report_errors(session, plan, facts.status.period, facts.reported)
+        errors = find_report_errors(session, plan, facts.status, facts.reported)
         facts = replace(facts, errors=errors)
         check_conditions(step, step.content, facts)
     return facts
@@ -198,7 +259,7 @@ def _read_row(session: Session, table: sa.Table, period: str, **key: str) -> dic
     return {**dict.fromkeys(table.c.keys()), **key, "year": int(period[:4]), "version": 0}
 
 
-_NOT_IN_JOURNAL = {"region_code", "period", "year", "agency_code", "version", "updated_at"}
+_NOT_IN_JOURNAL = {"region_code", "period", "year", "agency_code", "copy_id", "version", "updated_at"}
 
 
 def _select_journal_fields(row: dict[str, object]) -> dict[str, object]:
@@ -216,7 +277,7 @@ def move_part(write: Write, region: str, period: str, agency: str, move: Quarter
     """Move an agency's part one step. Raises NotFound if it leads no line of the plan, and all of `move_quarter`."""
     session, author, actor, verb = write.session, write.author, write.actor, move.verb
     plan = read_plan_of_quarter(session, actor, region, period)
-    if not list_expected_lines(session, plan, period, agency):
+    if not list_expected_lines(session, plan, read_status(session, plan, period, author.at), agency):
         raise NotFound()
     actor.require(next(step.right for step in PART_STEPS if step.verb == verb), region, agency)
     chain = lock_chain(session, format_plan_chain(plan.code))

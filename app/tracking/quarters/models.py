@@ -128,6 +128,12 @@ class QuarterRow(SubmissionFields, Table, table=True):
     period: str = Field(max_length=7)
     year: int = Field(description="Possible partition key.")
     state: QuarterState
+    copy_id: int | None = Field(
+        default=None,
+        foreign_key="plan_copy.id",
+        ondelete="SET NULL",
+        description="Copy of the plan that the quarter keeps from its submission on; null while it is open.",
+    )
     amendment: int | None = Field(
         default=None, description="Number of the snapshot in force, from 0; null before it."
     )
@@ -204,11 +210,16 @@ class QuarterReturnIn(Shape):
 
 
 class QuarterCorrectIn(Shape):
-    """Reason for a correction of a frozen quarter."""
+    """Reason for a correction of a frozen quarter, and the revision that it moves to."""
 
     reason: Reason
+    revision: int | None = ShapeField(
+        default=None,
+        ge=0,
+        description="Revision of the plan that the figures compare with from now on; null: as before.",
+    )
 
-    model_config = show_example(reason="Koreksi realisasi setelah pemeriksaan BPK")
+    model_config = show_example(reason="Koreksi realisasi setelah pemeriksaan BPK", revision=None)
 
 
 _EXTENSION: JsonDict = {"agency_code": None, "until": "2026-07-31", "reason": "Banjir di enam kecamatan"}
@@ -241,6 +252,7 @@ class ExtensionOut(ExtensionFields):
     )
 
 
+REVISION = "Revision of the plan that the figures compare with; null: the plan as submitted, until then as it is."
 _MOVED: JsonDict = dict.fromkeys(SubmissionFields.model_fields)
 VERSION_0 = "0 before the first step; send it as `If-Match`, as any other version."
 
@@ -290,6 +302,7 @@ _QUARTER: JsonDict = {
     "region_name": "Kabupaten Kotabaru",
     "period": "2026-Q2",
     "plan": "63.02-2026",
+    "revision": 0,
     "state": "open",
     "timezone": "WITA",
     "opens_on": "2026-04-01",
@@ -312,6 +325,7 @@ class _Quarter(BaseModel):
     region_name: str
     period: str
     plan: str
+    revision: int | None = ShapeField(description=REVISION)
     state: QuarterState
 
 
@@ -357,6 +371,7 @@ class SemesterReply(BaseModel):
     period: str
     state: QuarterState = ShapeField(description="State of its last quarter.")
     to_quarter: str = ShapeField(description="Last quarter: the figures are cumulative to its end.")
+    revision: int | None = ShapeField(description=f"{REVISION} The one of its last quarter.")
     snapshot: str | None = ShapeField(
         description="Address of the snapshot of its last quarter; null before it."
     )
@@ -367,6 +382,7 @@ class SemesterReply(BaseModel):
         period="2026-S1",
         state="open",
         to_quarter="2026-Q2",
+        revision=0,
         snapshot=None,
         quarters=[{**_QUARTER, "period": "2026-Q1"}, _QUARTER],
     )

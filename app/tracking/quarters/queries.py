@@ -15,14 +15,17 @@ from sqlmodel import Session
 from app.access.queries import is_in_region
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
+from app.agencies.queries import select_successor
 from app.kit.database.engine import get_table
 from app.kit.database.json_sql import build_json_array, build_once, dump_json, select_fields, select_json
 from app.kit.database.resources import Resource, ResourceText, read_text
 from app.kit.fields import RegionCode
 from app.kit.http.pagination import Listing, PageQuery, match_values
-from app.kit.periods import Quarter
+from app.kit.periods import Period, Quarter
 from app.kit.problems import NotFound, require_found
 from app.plans.actions.queries import actions
+from app.plans.copies.models import action_copies
+from app.plans.copies.queries import COPIED, PRESENT, bind_lines, select_copy_by_day, select_number
 from app.plans.core.models import Plan
 from app.plans.core.queries import can_see_plan, find_plan, plans, select_visible_plans
 from app.reference.models import RegionRow, Timezone
@@ -36,7 +39,7 @@ from app.tracking.calendars.queries import (
     select_today,
 )
 from app.tracking.progress.models import ProgressRow
-from app.tracking.progress.queries import read_lines, read_stored_and_before
+from app.tracking.progress.queries import is_own, read_lines, read_stored_and_before
 from app.tracking.progress.rules import check_period, check_report
 from app.tracking.quarters.models import (
     ExtensionIn,
@@ -104,6 +107,8 @@ def read_plan_of_quarter(session: Session, actor: Actor, region: str, period: st
 
 # Sources of all statements
 
+_LAST_DAYS = {part: f"{Period(2026, part).last_day:-%m-%d}" for part in ("Q1", "Q2", "Q3", "Q4")}
+
 
 @dataclass(frozen=True)
 class PlanQuarters:
@@ -113,6 +118,9 @@ class PlanQuarters:
     period: ColumnElement[str]
     days: QuarterDays
     state: ColumnElement[str]
+    copy_id: ColumnElement[int]
+    """Copy of the plan that the figures compare with; null: the plan's present lines."""
+    revision: sa.SQLColumnExpression[object]
     due: ColumnElement[str]
     """Last day in time, the region's extensions included."""
 
@@ -130,11 +138,15 @@ def join_quarters() -> PlanQuarters:
         else_=QuarterState.open.value,
     )
     state = sa.func.coalesce(sa.cast(quarters.c.state, sa.Text), by_calendar)
+    last_day = sa.cast(plans.c.year, sa.Text) + sa.case(_LAST_DAYS, value=calendar_rules.c.quarter)
+    copy_id = sa.func.coalesce(quarters.c.copy_id, select_copy_by_day(plans.c.id, last_day))
     return PlanQuarters(
         days.source.outerjoin(quarters, moved),
         period,
         days,
         state,
+        copy_id,
+        select_number(copy_id),
         extend_day(days.columns["due_on"], plans.c.region_code, period.element),
     )
 
@@ -159,17 +171,26 @@ def extend_day(
     return sa.case((latest > due, latest), else_=due)
 
 
-def _count_lines(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
-    count = sa.select(sa.func.count()).select_from(actions)
-    query = count.where(actions.c.plan_id == plans.c.id, *conditions)
-    return query.correlate_except(actions).scalar_subquery()
-
-
-def _count_reported(period: ColumnElement[str], *conditions: ColumnElement[bool]) -> ColumnElement[int]:
-    joined = _progress.join(actions, actions.c.id == _progress.c.action_id) if conditions else _progress
-    count = sa.select(sa.func.count()).select_from(joined)
-    query = count.where(_progress.c.plan_id == plans.c.id, _progress.c.period == period, *conditions)
-    return query.correlate_except(_progress, actions).scalar_subquery()
+def _count_lines(
+    view: PlanQuarters, *, is_reported: bool = False, agency: ColumnElement[str] | None = None
+) -> ColumnElement[int]:
+    """Return the number of a quarter's lines, or of those with a report, or of those that an agency leads."""
+    is_present = sa.and_(actions.c.plan_id == plans.c.id, view.copy_id.is_(None))
+    counts = []
+    for table, is_of_quarter in (
+        (action_copies, action_copies.c.copy_id == view.copy_id),
+        (actions, is_present),
+    ):
+        source: FromClause = table
+        if is_reported:
+            period = view.period.element
+            is_of_line = sa.and_(_progress.c.action_id == table.c.id, _progress.c.period == period, is_own)
+            source = table.join(_progress, is_of_line)
+        query = sa.select(sa.func.count()).select_from(source).where(is_of_quarter)
+        if agency is not None:
+            query = query.where(select_successor(table.c.region_code, table.c.lead_agency) == agency)
+        counts.append(query.correlate_except(table, _progress).scalar_subquery())
+    return counts[0] + counts[1]
 
 
 def _compute_columns(view: PlanQuarters) -> dict[str, sa.SQLColumnExpression[object]]:
@@ -180,11 +201,12 @@ def _compute_columns(view: PlanQuarters) -> dict[str, sa.SQLColumnExpression[obj
         "region_name": _regions.c.name,
         "period": period,
         "plan": plans.c.code,
+        "revision": view.revision,
         "state": view.state,
         "timezone": zone,
         "deadline": format_end_of_day(view.due, zone),
-        "expected": _count_lines(),
-        "reported": _count_reported(period),
+        "expected": _count_lines(view),
+        "reported": _count_lines(view, is_reported=True),
         "version": sa.func.coalesce(quarters.c.version, 0),
     }
 
@@ -214,6 +236,8 @@ def _select_status(session: Session) -> Select[Any]:
             *[view.days.columns[name].label(name) for name in ("opens_on", "due_on", "closes_on")],
             quarters.c.version,
             quarters.c.amendment,
+            view.copy_id.label("copy_id"),
+            view.revision.label("revision"),
             sa.cast(build_json_array(longer, name="longer"), sa.Text).label("extensions"),
             sa.cast(build_json_array(done, name="done"), sa.Text).label("parts"),
         )
@@ -241,12 +265,24 @@ def read_status(session: Session, plan: Plan, period: str, now: datetime) -> Qua
         today=date.fromisoformat(days[f"today_{zone.value}"]),
         version=row.version or 0,
         amendment=row.amendment,
+        copy_id=row.copy_id,
+        revision=row.revision,
         extensions=[
             Extension(item["agency_code"], date.fromisoformat(item["until"]))
             for item in json.loads(row.extensions)
         ],
         submitted_parts=frozenset(item["agency_code"] for item in json.loads(row.parts)),
     )
+
+
+def read_copies(session: Session, plan: Plan, *, is_open: bool = False) -> dict[str, int | None]:
+    """Map the quarters of a plan, or the open ones alone, to their copies of it; None: the plan's present lines."""
+    view = join_quarters()
+    query = sa.select(view.period, view.copy_id.label("copy_id")).select_from(view.source).where(plans.c.id == plan.id)
+    if is_open:
+        query = query.where(quarters.c.copy_id.is_(None))
+    rows = session.connection().execute(query).all()
+    return {row.period: row.copy_id for row in rows}
 
 
 # Quarters
@@ -344,6 +380,7 @@ def read_semester(session: Session, actor: Actor, region: str, semester: str, no
         "period": semester,
         "state": last_quarter["state"],
         "to_quarter": periods[1],
+        "revision": last_quarter["revision"],
         "snapshot": None if amendment is None else f"/v1/{format_address(region, periods[1], amendment)}",
     }
     return f'{dump_json(head)[:-1]},"quarters":[{",".join(texts)}]}}'
@@ -368,9 +405,8 @@ def _read_quarters(session: Session, plan: Plan, periods: Sequence[str], now: da
 
 
 def _select_parts(view: PlanQuarters) -> sa.SelectBase:
-    """Return the parts of a quarter: one for each agency that leads a line of the plan."""
+    """Return the parts of a quarter: one for each agency that leads a line of it."""
     period, zone, code = view.period.element, _regions.c.timezone, _agencies.c.code
-    leads = sa.and_(actions.c.plan_id == plans.c.id, actions.c.lead_agency == code)
     moved = sa.and_(
         parts.c.region_code == plans.c.region_code, parts.c.period == period, parts.c.agency_code == code
     )
@@ -380,8 +416,8 @@ def _select_parts(view: PlanQuarters) -> sa.SelectBase:
         "agency_name": _agencies.c.name,
         "state": sa.func.coalesce(sa.cast(parts.c.state, sa.Text), PartState.open.value),
         "deadline": format_end_of_day(due, zone),
-        "expected": _count_lines(actions.c.lead_agency == code),
-        "reported": _count_reported(period, actions.c.lead_agency == code),
+        "expected": _count_lines(view, agency=code),
+        "reported": _count_lines(view, is_reported=True, agency=code),
         "version": sa.func.coalesce(parts.c.version, 0),
     }
     return (
@@ -389,7 +425,7 @@ def _select_parts(view: PlanQuarters) -> sa.SelectBase:
         .select_from(_agencies.outerjoin(parts, moved))
         .where(
             _agencies.c.region_code == plans.c.region_code,
-            sa.exists(sa.select(sa.literal(1)).where(leads).correlate_except(actions)),
+            columns["expected"] > 0,
         )
         .order_by(code)
         .correlate_except(_agencies, parts)
@@ -403,27 +439,30 @@ def find_part(text: QuarterText, agency: str) -> dict[str, Any]:
 
 
 def list_expected_lines(
-    session: Session, plan: Plan, period: str, agency: str | None
+    session: Session, plan: Plan, status: QuarterStatus, agency: str | None
 ) -> list[tuple[str, bool]]:
-    """Return (code, has a report of the quarter) for the lines of a plan, or for those that an agency leads."""
-    report = sa.and_(_progress.c.action_id == actions.c.id, _progress.c.period == period)
+    """Return (code, has a report of the quarter) for the lines of a quarter, or for those that an agency leads."""
+    tables = COPIED if status.copy_id else PRESENT
+    lines = tables.lines
+    is_of_line = sa.and_(_progress.c.action_id == lines.c.id, _progress.c.period == status.period, is_own)
     query = (
-        sa.select(actions.c.code, _progress.c.action_id.is_not(None).label("is_reported"))
-        .select_from(actions.outerjoin(_progress, report))
-        .where(actions.c.plan_id == plan.id)
-        .order_by(actions.c.code)
+        sa.select(lines.c.code, _progress.c.action_id.is_not(None).label("is_reported"))
+        .select_from(lines.outerjoin(_progress, is_of_line))
+        .where(tables.is_of_plan)
+        .order_by(lines.c.code)
     )
     if agency is not None:
-        query = query.where(actions.c.lead_agency == agency)
-    return [(row.code, row.is_reported) for row in session.execute(query)]
+        query = query.where(select_successor(lines.c.region_code, lines.c.lead_agency) == agency)
+    bound = bind_lines(plan, status.copy_id)
+    return [(row.code, row.is_reported) for row in session.execute(query, bound)]
 
 
 def find_report_errors(
-    session: Session, plan: Plan, period: str, codes: Sequence[str]
+    session: Session, plan: Plan, status: QuarterStatus, codes: Sequence[str]
 ) -> list[tuple[str, str, str]]:
     """Return (line, finding, part of the report) of the errors (E06, E07, E08) in the reports on some lines."""
-    lines = read_lines(session, plan, codes)
-    stored, before = read_stored_and_before(session, [line.id for line in lines.values()], period)
+    lines = read_lines(session, plan, codes, status.copy_id)
+    stored, before = read_stored_and_before(session, [line.id for line in lines.values()], status.period)
     errors = [
         (code, finding.code, finding.pointer.split("/")[1])
         for code in codes

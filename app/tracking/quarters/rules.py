@@ -119,6 +119,10 @@ class QuarterStatus:
     today: date
     version: int = 0
     amendment: int | None = None
+    copy_id: int | None = None
+    """Copy of the plan that the figures compare with; None: the plan's present lines."""
+    revision: int | None = None
+    """Number of the revision that keeps the copy."""
     extensions: Sequence[Extension] = ()
     submitted_parts: frozenset[str] = frozenset()
 

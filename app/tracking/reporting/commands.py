@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from pydantic import ValidationError
@@ -12,9 +11,8 @@ from sqlmodel import Session
 from app.access.commands import Write
 from app.kit.batch import BatchWrite, ItemOutcome
 from app.kit.database.journal import Chain, Entry, append, assign_versions, lock_chain
-from app.kit.database.json_sql import build_once, dump_json
 from app.kit.database.parts import PartList, delete_parts, write_parts
-from app.kit.database.upsert import unnest_records, upsert
+from app.kit.database.upsert import upsert
 from app.kit.http.validation import list_body_errors, unknown_reference, validate
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, NotFound
@@ -23,6 +21,7 @@ from app.plans.core.models import Plan
 from app.plans.core.queries import read_again
 from app.plans.core.rules import check_reportable, check_right, format_plan_chain
 from app.plans.findings.kinds import Finding
+from app.tracking.progress.commands import copy_latest, drop_carried, refresh_physical
 from app.tracking.progress.models import (
     PROGRESS_PARTS,
     ProgressFields,
@@ -31,13 +30,7 @@ from app.tracking.progress.models import (
     ReportContent,
     StoredProgress,
 )
-from app.tracking.progress.queries import (
-    compute_physical_percent,
-    derive_physical_basis,
-    progress,
-    read_lines,
-    read_stored_and_before,
-)
+from app.tracking.progress.queries import progress, read_lines, read_stored_and_before
 from app.tracking.progress.rules import (
     add_to_earlier,
     check_period,
@@ -47,8 +40,8 @@ from app.tracking.progress.rules import (
     format_progress_subject,
     split_single_source,
 )
-from app.tracking.quarters.queries import read_status
-from app.tracking.quarters.rules import REPORTING, ClosedAgencies, find_closed_agencies
+from app.tracking.quarters.queries import read_copies, read_status
+from app.tracking.quarters.rules import REPORTING, ClosedAgencies, QuarterStatus, find_closed_agencies
 
 
 @dataclass(frozen=True)
@@ -75,7 +68,7 @@ class _Reporting:
 
     plan: Plan
     chain: Chain
-    period: str
+    status: QuarterStatus
     lines: dict[str, ReportableLine]
     stored: dict[str, StoredProgress]
     """Reports of the quarter, by action."""
@@ -84,18 +77,22 @@ class _Reporting:
 
     @classmethod
     def open(cls, write: Write, plan: Plan, period: str, actions: Sequence[str]) -> "_Reporting":
-        """Lock the chain of the plan and read its lines. Raises PlanClosed (409) if it accepts no more reports."""
+        """Lock the chain of the plan and read its lines as the quarter has them.
+
+        Raises PlanClosed (409) if the plan accepts no more reports.
+        """
         write.actor.require("report_progress", plan.region_code)
         chain = lock_chain(write.session, format_plan_chain(plan.code))
         plan = read_again(write.session, plan)
         check_reportable(plan.code, plan.state)
-        lines = read_lines(write.session, plan, actions)
+        status = read_status(write.session, plan, period, write.author.at)
+        lines = read_lines(write.session, plan, actions, status.copy_id)
         codes = {line.id: code for code, line in lines.items()}
         stored, before = (
             {codes[id]: report for id, report in reports.items()}
             for reports in read_stored_and_before(write.session, list(codes), period)
         )
-        return cls(plan, chain, period, lines, stored, before)
+        return cls(plan, chain, status, lines, stored, before)
 
     def require(self, write: Write, action: str) -> tuple[ReportableLine, StoredProgress]:
         """Return a line and its report. Raises NotFound without a report, Forbidden without the right to write it."""
@@ -107,7 +104,7 @@ class _Reporting:
 
     def check_open(self, write: Write, line: ReportableLine) -> None:
         """Raise QuarterClosed (409) if the quarter, or the part of the line's agency, accepts no reports now."""
-        closed = check_reporting(write, self.plan, self.period, [line.lead_agency])
+        closed = check_reporting(write, self.plan, self.status, [line.lead_agency])
         if closed.by_agency:
             raise closed.problem()
 
@@ -116,17 +113,18 @@ class _Reporting:
     ) -> Entry:
         """Return the journal entry of a write of a report; `after` None is its deletion."""
         before = self.stored[code].content if code in self.stored else None
-        subject = format_progress_subject(self.plan.code, code, self.period)
+        subject = format_progress_subject(self.plan.code, code, self.status.period)
         region, is_draft = self.plan.region_code, self.plan.revision is None
         return Entry.of("progress", region, subject, version, before, after, reason, is_draft=is_draft)
 
 
-def check_reporting(write: Write, plan: Plan, period: str, agencies: Iterable[str]) -> ClosedAgencies:
+def check_reporting(
+    write: Write, plan: Plan, status: QuarterStatus, agencies: Iterable[str]
+) -> ClosedAgencies:
     """Return the agencies that cannot report now, with the reasons. The caller holds the lock of the plan's chain.
 
     Raises QuarterClosed (409) if none of them can: the quarter is not open yet, submitted or frozen.
     """
-    status = read_status(write.session, plan, period, write.author.at)
     compiles = write.actor.may("return_part", plan.region_code)
     closed = find_closed_agencies(status, agencies, compiles=compiles)
     if status.state not in REPORTING:
@@ -152,7 +150,8 @@ def report_progress(
     check_period(plan.year, period)
     reporting = _Reporting.open(write, plan, period, list(batch.items))
     lines = reporting.lines
-    closed = check_reporting(write, reporting.plan, period, {line.lead_agency for line in lines.values()})
+    leading = {line.lead_agency for line in lines.values()}
+    closed = check_reporting(write, reporting.plan, reporting.status, leading)
     lacking = {
         code: check_right(
             write.actor, "report_progress", plan.region_code, f"{report.pointer}/action", *agencies
@@ -268,7 +267,8 @@ def _write_reports(write: Write, reporting: _Reporting, contents: dict[str, Repo
     if not contents:
         return {}
     session, author = write.session, write.author
-    plan, period, lines, stored = reporting.plan, reporting.period, reporting.lines, reporting.stored
+    plan, status, lines, stored = reporting.plan, reporting.status, reporting.lines, reporting.stored
+    period, ids = status.period, [lines[code].id for code in contents]
     subjects = {code: format_progress_subject(plan.code, code, period) for code in contents}
     versions = assign_versions(session, subjects, stored)
     rows = [
@@ -279,6 +279,7 @@ def _write_reports(write: Write, reporting: _Reporting, contents: dict[str, Repo
             "plan_id": plan.id,
             "region_code": plan.region_code,
             "year": plan.year,
+            "carried_from": None,
             "spent": content["spent"],
             "version": versions[code],
             "reported_at": author.at.isoformat(),
@@ -286,6 +287,7 @@ def _write_reports(write: Write, reporting: _Reporting, contents: dict[str, Repo
         }
         for code, content in contents.items()
     ]
+    drop_carried(session, plan, period, ids)
     upsert(session, progress, rows, key=["action_id", "period"], versioned=True)
     for part in PROGRESS_PARTS:
         lists = [
@@ -297,7 +299,8 @@ def _write_reports(write: Write, reporting: _Reporting, contents: dict[str, Repo
             for code, content in contents.items()
         ]
         write_parts(session, part.table, part.key, lists)
-    refresh_figures(session, [lines[code].id for code in contents], period)
+    refresh_physical(session, plan, period, status.copy_id, ids)
+    copy_latest(session, ids)
     return versions
 
 
@@ -309,63 +312,26 @@ def _delete_report(session: Session, line: ReportableLine, stored: StoredProgres
     session.execute(
         sa.delete(progress).where(progress.c.action_id == line.id, progress.c.period == stored.period)
     )
-    refresh_figures(session, [line.id])
+    copy_latest(session, [line.id])
 
 
-def refresh_figures(session: Session, action_ids: Sequence[int], period: str | None = None) -> None:
-    """Recompute the physical progress in the reports of actions and copy the latest report to each action.
+def refresh_figures(session: Session, plan: Plan, action_ids: Sequence[int]) -> None:
+    """Recompute what follows from the targets and milestones of lines, after a write of the lines.
 
-    Call it after writes of reports of a quarter (`period`), deletions of reports, and writes of actions, since
-    milestones and targets decide it too.
+    Quarters that are submitted keep their figures.
     """
-    bound = {"records": dump_json([{"action_id": id} for id in action_ids])}
-    connection = session.connection()
-    if period is None:
-        connection.execute(_update_physical(session), bound)
-    else:
-        connection.execute(_update_physical_of_quarter(session), {**bound, "quarter": period})
-    connection.execute(_copy_latest(session), bound)
+    refresh_open_quarters(session, plan, action_ids)
+    copy_latest(session, action_ids)
 
 
-def _select_listed(session: Session) -> sa.SelectBase:
-    source = unnest_records(session, {"action_id": progress.c.action_id.type})
-    return sa.select(source.c.action_id)
+def refresh_after_adoption(session: Session, plan: Plan) -> None:
+    """Recompute the physical progress in the open quarters of a plan, which may have a new revision."""
+    refresh_open_quarters(session, plan)
+    ids = session.scalars(sa.select(actions.c.id).where(actions.c.plan_id == plan.id)).all()
+    copy_latest(session, ids)
 
 
-@build_once
-def _update_physical(session: Session) -> sa.Update:
-    return (
-        sa.update(progress)
-        .where(progress.c.action_id.in_(_select_listed(session)))
-        .values(physical_percent=compute_physical_percent(), physical_basis=derive_physical_basis())
-    )
-
-
-@build_once
-def _update_physical_of_quarter(session: Session) -> sa.Update:
-    return _update_physical(session).where(progress.c.period == sa.bindparam("quarter"))
-
-
-@build_once
-def _copy_latest(session: Session) -> sa.Update:
-    latest = progress.alias("latest")
-
-    def select_latest(column: sa.Column[Any]) -> object:
-        return (
-            sa.select(column)
-            .where(latest.c.action_id == actions.c.id)
-            .order_by(latest.c.period.desc())
-            .limit(1)
-            .correlate(actions)
-            .scalar_subquery()
-        )
-
-    return (
-        sa.update(actions)
-        .where(actions.c.id.in_(_select_listed(session)))
-        .values(
-            progress_period=select_latest(latest.c.period),
-            spent=sa.func.coalesce(select_latest(latest.c.spent), 0),
-            physical_percent=select_latest(latest.c.physical_percent),
-        )
-    )
+def refresh_open_quarters(session: Session, plan: Plan, action_ids: Sequence[int] | None = None) -> None:
+    """Recompute the physical progress of reports in the plan's open quarters."""
+    for period, copy_id in read_copies(session, plan, is_open=True).items():
+        refresh_physical(session, plan, period, copy_id, action_ids)

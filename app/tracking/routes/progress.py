@@ -197,7 +197,8 @@ def _answer_report(
     status: int = 200,
 ) -> Response:
     check_period(plan.year, period)
-    lines = done.lines if done else queries.read_lines(call.session, plan, [action])
+    quarter = read_status(call.session, plan, period, call.now)
+    lines = done.lines if done else queries.read_lines(call.session, plan, [action], quarter.copy_id)
     line = require_found(lines.get(action))
     report = queries.read_progress(call.session, line.id, period)
     language = choose_language(call.request)
@@ -206,9 +207,8 @@ def _answer_report(
         "report_progress", plan.region_code, line.lead_agency
     )
     if is_allowed and not done:
-        quarter_status = read_status(call.session, plan, period, call.now)
         compiles = call.actor.may("return_part", plan.region_code)
-        is_allowed = quarter_status.find_closing_reason(line.lead_agency, compiles=compiles) is None
+        is_allowed = quarter.find_closing_reason(line.lead_agency, compiles=compiles) is None
     return answer_resource(
         call.request,
         report.json,

@@ -113,12 +113,13 @@ def freeze_quarter(call: Caller, region: RegionKey, period: QuarterPeriod) -> Re
 def correct_quarter(
     call: Caller, region: RegionKey, period: QuarterPeriod, content: QuarterCorrectIn
 ) -> Response:
-    """Open a frozen quarter for a correction, with a reason.
+    """Open a frozen quarter for a correction, with a reason. `revision` moves its figures to that revision of the plan.
 
     The snapshot stays in force until the region submits the correction and its reviewer verifies and freezes it, as
     an amendment with the reason.
     """
-    return _move(call, region, period, QuarterMove("correct", text=content.reason))
+    move: QuarterMove[QuarterVerb] = QuarterMove("correct", text=content.reason, revision=content.revision)
+    return _move(call, region, period, move)
 
 
 @router.get(f"{_QUARTER}/history", response_model=Page[HistoryEntry])

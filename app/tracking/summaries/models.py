@@ -6,6 +6,7 @@ from pydantic.config import JsonDict
 
 from app.kit.fields import show_example
 from app.plans.actions.models import RecipientKind
+from app.tracking.quarters.models import REVISION
 
 
 class RecipientFigures(BaseModel):
@@ -35,6 +36,18 @@ class SummaryFigures(BaseModel):
 class KeyFigures(SummaryFigures):
     key: str
     name: str | None = None
+
+
+class AgencyFigures(KeyFigures):
+    """Figures of an agency. In a submitted quarter it is the agency that its revision of the plan names."""
+
+    merged_into: str | None = ShapeField(description="Code of the agency that took over its lines.")
+
+
+class PlanFigures(KeyFigures):
+    """Figures of a plan, with the revision that they compare with."""
+
+    revision: int | None = ShapeField(description=REVISION)
 
 
 class MoneyFigures(BaseModel):
@@ -73,16 +86,25 @@ class Summary(SummaryFigures):
     plan: str
     period: str
     to_quarter: str = ShapeField(description="Last quarter: the figures are cumulative to its end.")
+    revision: int | None = ShapeField(description=REVISION)
     by_strategy: list[KeyFigures]
-    by_agency: list[KeyFigures]
+    by_agency: list[AgencyFigures]
     by_funding_source: list[MoneyFigures]
     by_component_class: list[MoneyFigures]
 
     model_config = show_example(
         _SUMMARY,
         plan="63.02-2026",
+        revision=0,
         by_strategy=[_BY_STRATEGY],
-        by_agency=[{**_FIGURES_EXAMPLE, "key": "1.06.0.00.0.00.08.0000", "name": "Dinas Sosial"}],
+        by_agency=[
+            {
+                **_FIGURES_EXAMPLE,
+                "key": "1.06.0.00.0.00.08.0000",
+                "name": "Dinas Sosial",
+                "merged_into": None,
+            }
+        ],
     )
 
 
@@ -92,7 +114,7 @@ class RegionSummary(SummaryFigures):
     region_code: str
     period: str
     to_quarter: str
-    by_plan: list[KeyFigures]
+    by_plan: list[PlanFigures]
     by_strategy: list[KeyFigures]
     by_funding_source: list[MoneyFigures]
     by_component_class: list[MoneyFigures]
@@ -101,5 +123,5 @@ class RegionSummary(SummaryFigures):
         _SUMMARY,
         region_code="63",
         by_strategy=[_BY_STRATEGY],
-        by_plan=[{**_FIGURES_EXAMPLE, "key": "63.02-2026", "name": "Kabupaten Kotabaru"}],
+        by_plan=[{**_FIGURES_EXAMPLE, "key": "63.02-2026", "name": "Kabupaten Kotabaru", "revision": 0}],
     )

@@ -10,19 +10,18 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
-from app.agencies.queries import read_agency_names
+from app.agencies.queries import list_stored
 from app.kit.database.engine import get_table
 from app.kit.database.json_sql import build_json_array, whole_sum
-from app.kit.http.pagination import match_values
 from app.kit.periods import Period
 from app.plans.actions.models import BudgetLineRow, ComponentRow, MilestoneRow, RecipientKind, RecipientRow
-from app.plans.actions.queries import actions
 from app.plans.actions.rules import absorption_percent
+from app.plans.copies.queries import select_part
 from app.plans.core.models import Plan
-from app.plans.core.queries import can_see_lines, can_see_plan, plans, regions
+from app.plans.core.queries import plans, regions
 from app.reference.queries import read_funding_source_labels, read_strategy_labels
+from app.tracking.lines.queries import is_visible_plan, select_lines_of_quarter, select_plans_of_quarter
 from app.tracking.progress.models import (
     ComponentSpendingRow,
     MilestoneProgressRow,
@@ -31,59 +30,21 @@ from app.tracking.progress.models import (
     RecipientProgressRow,
     SpendingRow,
 )
-from app.tracking.summaries.models import KeyFigures, MoneyFigures, RecipientFigures, RegionSummary, Summary
+from app.tracking.summaries.models import (
+    AgencyFigures,
+    KeyFigures,
+    MoneyFigures,
+    PlanFigures,
+    RecipientFigures,
+    RegionSummary,
+    Summary,
+)
 
 _progress = get_table(ProgressRow)
 _milestones, _milestones_done = get_table(MilestoneRow), get_table(MilestoneProgressRow)
 _recipients, _reached = get_table(RecipientRow), get_table(RecipientProgressRow)
 _budget_lines, _spending = get_table(BudgetLineRow), get_table(SpendingRow)
 _components, _component_spending = get_table(ComponentRow), get_table(ComponentSpendingRow)
-
-
-def is_visible_line(actor: Actor, region: str, year: int | None) -> ColumnElement[bool]:
-    """Return the predicate: a visible action of a plan of the year in a region or below it.
-
-    The region codes repeat the condition on plan ids and give the planner a range.
-    """
-    return sa.and_(
-        can_see_region(actor, actions.c.region_code),
-        is_in_region(actions.c.region_code, region),
-        can_see_lines(actor, actions.c.plan_id),
-        *match_values((actions.c.year, year)),
-    )
-
-
-def select_newest_period(quarter: str) -> sa.ScalarSelect[str]:
-    """Return the latest quarter of the year up to `quarter` with a report, for each row of the enclosing actions."""
-    return (
-        sa.select(sa.func.max(_progress.c.period))
-        .where(
-            _progress.c.action_id == actions.c.id,
-            _progress.c.period <= quarter,
-            _progress.c.period > quarter[:4],
-        )
-        .correlate(actions)
-        .scalar_subquery()
-    )
-
-
-def select_lines(is_chosen: ColumnElement[bool], quarter: str, *, name: str = "lines") -> sa.CTE:
-    """Return the actions of a predicate, each with its latest reported quarter of the year up to `quarter`.
-
-    A statement over several quarters needs a `name` for each.
-    """
-    return (
-        sa.select(
-            actions.c.id,
-            actions.c.plan_id,
-            actions.c.strategy,
-            actions.c.lead_agency,
-            actions.c.allocation,
-            select_newest_period(quarter).label("period"),
-        )
-        .where(is_chosen)
-        .cte(name)
-    )
 
 
 def sum_money_by_group(lines: sa.CTE) -> sa.SelectBase:
@@ -110,53 +71,56 @@ def sum_money_by_group(lines: sa.CTE) -> sa.SelectBase:
 
 def sum_recipients_by_group(lines: sa.CTE) -> sa.SelectBase:
     """Map (plan, strategy, lead_agency, kind) to planned, reached."""
+    planned = select_part(lines, _recipients)
     return (
         sa.select(
             *_list_group_columns(lines),
-            _recipients.c.kind,
-            whole_sum(_recipients.c["count"]).label("planned"),
+            planned.c.kind,
+            whole_sum(planned.c["count"]).label("planned"),
             whole_sum(_reached.c.reached).label("reached"),
         )
-        .select_from(_join_reports(lines, _recipients, _reached, "code"))
-        .group_by(*_list_group_columns(lines), _recipients.c.kind)
+        .select_from(_join_reports(lines, planned, _reached, "code"))
+        .group_by(*_list_group_columns(lines), planned.c.kind)
     )
 
 
 def count_milestones_by_group(lines: sa.CTE, last_day: date) -> sa.SelectBase:
     """Map (plan, strategy, lead_agency) to the numbers of milestones due by `last_day` and of those done."""
-    is_done = _milestones_done.c.state == MilestoneState.done
+    planned, is_done = select_part(lines, _milestones), _milestones_done.c.state == MilestoneState.done
     return (
         sa.select(
             *_list_group_columns(lines),
             sa.func.count().label("due"),
             sa.func.count(_milestones_done.c.code).label("met"),
         )
-        .select_from(_join_reports(lines, _milestones, _milestones_done, "code", is_done))
-        .where(_milestones.c.due <= last_day)
+        .select_from(_join_reports(lines, planned, _milestones_done, "code", is_done))
+        .where(planned.c.due <= last_day)
         .group_by(*_list_group_columns(lines))
     )
 
 
 def sum_money_by_source(lines: sa.CTE) -> sa.SelectBase:
     """Map funding source to allocated, spent."""
+    planned = select_part(lines, _budget_lines)
     return (
         sa.select(
-            _budget_lines.c.funding_source.label("key"),
-            whole_sum(_budget_lines.c.amount).label("allocated"),
+            planned.c.funding_source.label("key"),
+            whole_sum(planned.c.amount).label("allocated"),
             whole_sum(_spending.c.amount).label("spent"),
         )
-        .select_from(_join_reports(lines, _budget_lines, _spending, "funding_source"))
-        .group_by(_budget_lines.c.funding_source)
+        .select_from(_join_reports(lines, planned, _spending, "funding_source"))
+        .group_by(planned.c.funding_source)
     )
 
 
 def sum_money_by_class(lines: sa.CTE) -> sa.SelectBase:
     """Map component class to allocated, spent. A class without a planned amount can have spending."""
+    components = select_part(lines, _components)
     planned = sa.select(
-        _components.c.component_class.label("key"),
-        _components.c.amount.label("allocated"),
+        components.c.component_class.label("key"),
+        components.c.amount.label("allocated"),
         sa.literal(0, sa.BigInteger).label("spent"),
-    ).select_from(lines.join(_components, _components.c.action_id == lines.c.id))
+    )
     table = _component_spending
     spent = sa.select(table.c.component_class, sa.literal(0, sa.BigInteger), table.c.amount).select_from(
         lines.join(table, sa.and_(table.c.action_id == lines.c.id, table.c.period == lines.c.period))
@@ -168,9 +132,9 @@ def sum_money_by_class(lines: sa.CTE) -> sa.SelectBase:
 
 
 def _join_reports(
-    lines: sa.CTE, planned: sa.Table, reported: sa.Table, key: str, *conditions: ColumnElement[bool]
+    lines: sa.CTE, planned: sa.Subquery, reported: sa.Table, key: str, *conditions: ColumnElement[bool]
 ) -> sa.Join:
-    """Return the planned items of the lines, each with its item in the latest report of the line."""
+    """Return the planned items of the lines, each with its item in the report of the line that counts."""
     is_of_item = sa.and_(
         reported.c.action_id == lines.c.id,
         reported.c.period == lines.c.period,
@@ -182,6 +146,15 @@ def _join_reports(
 
 def _list_group_columns(lines: sa.CTE) -> list[sa.SQLColumnExpression[object]]:
     return [lines.c.plan_id, lines.c.strategy, lines.c.lead_agency]
+
+
+def _name_plans(chosen: sa.CTE) -> sa.SelectBase:
+    """Return id, code, revision, and name of the region of chosen plans."""
+    return (
+        sa.select(plans.c.id, plans.c.code, chosen.c.revision, regions.c.name)
+        .join_from(chosen, plans, plans.c.id == chosen.c.plan_id)
+        .join(regions, regions.c.code == plans.c.region_code)
+    )
 
 
 _MONEY = ("actions", "reported", "allocated", "spent", "physical_weight", "physical_sum")
@@ -219,22 +192,21 @@ class _Sums:
 
 
 class _Groups:
-    """Grouped rows of a set of actions, for sums by any of their keys.
+    """Grouped rows of the lines of chosen plans, for sums by any of their keys.
 
     One statement reads all of them, so the parts add up to the total despite concurrent writes.
     """
 
-    def __init__(
-        self, session: Session, is_chosen: ColumnElement[bool], period: Period, **more: sa.SelectBase
-    ) -> None:
-        lines = select_lines(is_chosen, period.last_quarter)
+    def __init__(self, session: Session, is_chosen: ColumnElement[bool], period: Period) -> None:
+        chosen = select_plans_of_quarter(is_chosen, period.last_quarter)
+        lines = select_lines_of_quarter(chosen, period.last_quarter)
         queries = {
             "money": sum_money_by_group(lines),
             "recipients": sum_recipients_by_group(lines),
             "milestones": count_milestones_by_group(lines, period.last_day),
             "sources": sum_money_by_source(lines),
             "classes": sum_money_by_class(lines),
-            **more,
+            "plans": _name_plans(chosen),
         }
         row = session.execute(
             sa.select(
@@ -249,7 +221,7 @@ class _Groups:
             for name, text in zip(queries, row, strict=True)
         }
 
-    def roll_up(self, key: Callable[[object], str]) -> dict[str, _Sums]:
+    def roll_up(self, key: Callable[[Any], str]) -> dict[str, _Sums]:
         """Return the sums by a key of the rows."""
         groups: dict[str, _Sums] = {}
         for row in self.rows["money"]:
@@ -309,36 +281,32 @@ def _split_money(rows: Iterable[Any], names: dict[str, str], total: _Sums) -> li
 
 def summarize_plan(session: Session, plan: Plan, period: Period) -> Summary:
     """Return a visible plan at a period. A semester or a year is its last quarter."""
-    groups = _Groups(session, actions.c.plan_id == plan.id, period)
+    groups = _Groups(session, plans.c.id == plan.id, period)
+    agencies = {agency.code: agency for agency in list_stored(session, plan.region_code)}
+    names = {code: agency.name for code, agency in agencies.items()}
     return Summary.model_construct(
         **groups.summarize(session, period),
         plan=plan.code,
-        by_agency=groups.list_figures(
-            lambda row: str(row.lead_agency), read_agency_names(session, plan.region_code)
-        ),
+        revision=groups.rows["plans"][0].revision,
+        by_agency=[
+            AgencyFigures.model_construct(**dict(figures), merged_into=agencies[figures.key].merged_into)
+            for figures in groups.list_figures(lambda row: str(row.lead_agency), names)
+        ],
     )
 
 
 def summarize_region(session: Session, actor: Actor, region: str, period: Period) -> RegionSummary:
     """Return the summary of the visible plans of the period's year in the region and below it."""
-    visible_plan_rows = (
-        sa.select(plans.c.id, plans.c.code, regions.c.name)
-        .join_from(plans, regions, regions.c.code == plans.c.region_code)
-        .where(can_see_plan(actor), is_in_region(plans.c.region_code, region), plans.c.year == period.year)
-    )
-    is_chosen = is_visible_line(actor, region, period.year)
-    groups = _Groups(session, is_chosen, period, plans=visible_plan_rows)
+    groups = _Groups(session, is_visible_plan(actor, region, period.year), period)
     plan_of = {row.id: row for row in groups.rows["plans"]}
-    names = {row.code: row.name for row in plan_of.values()}
-    by_plan = {
-        code: KeyFigures.model_construct(**_Sums().figures(), key=code, name=names[code]) for code in names
-    }
-    by_plan |= {
-        figure.key: figure
-        for figure in groups.list_figures(lambda row: str(plan_of[row.plan_id].code), names)
-    }
+    figures = groups.roll_up(lambda row: str(plan_of[row.plan_id].code))
     return RegionSummary.model_construct(
         **groups.summarize(session, period),
         region_code=region,
-        by_plan=[by_plan[code] for code in sorted(by_plan)],
+        by_plan=[
+            PlanFigures.model_construct(
+                **figures.get(row.code, _Sums()).figures(), key=row.code, name=row.name, revision=row.revision
+            )
+            for row in sorted(plan_of.values(), key=lambda row: str(row.code))
+        ],
     )

@@ -32,16 +32,15 @@ from app.convergence.steps.queries import compute_process_scores
 from app.kit.database.engine import get_table
 from app.kit.database.json_sql import select_json_tables, sum_where, whole_sum
 from app.plans.actions.models import ComponentRow, LocationRow, RecipientKind, RecipientRow, Strategy
-from app.plans.actions.queries import actions
-from app.plans.core.models import PriorityLocationRow
+from app.plans.copies.queries import select_part, select_priority_locations
 from app.plans.core.queries import plans
 from app.reference.models import RegionLevel
 from app.reference.queries import is_among
+from app.tracking.lines.queries import select_lines_of_quarter, select_plans_of_quarter
 from app.tracking.progress.models import ComponentSpendingRow, ProgressRow
-from app.tracking.summaries.queries import select_lines
 
 _components, _locations = get_table(ComponentRow), get_table(LocationRow)
-_recipients, _loci = get_table(RecipientRow), get_table(PriorityLocationRow)
+_recipients = get_table(RecipientRow)
 _progress, _spent = get_table(ProgressRow), get_table(ComponentSpendingRow)
 _coverage = get_table(CoverageRow)
 
@@ -127,23 +126,22 @@ def _sum_plans(
     session: Session, codes: Collection[str], period: str
 ) -> dict[str, tuple[dict[str, int], bool]]:
     """Return `SumFields` and the flag `in_force` for each region with a plan of the year."""
-    chosen = (
-        sa.select(plans.c.id, plans.c.region_code, plans.c.revision)
-        .where(plans.c.year == int(period[:4]), is_among(session, plans.c.region_code, codes))
-        .cte("chosen")
-    )
-    lines = select_lines(actions.c.plan_id.in_(sa.select(chosen.c.id)), period)
-    classes = _select_classes(lines)
+    is_chosen = sa.and_(plans.c.year == int(period[:4]), is_among(session, plans.c.region_code, codes))
+    chosen = select_plans_of_quarter(is_chosen, period)
+    lines = select_lines_of_quarter(chosen, period)
+    components, places_of_lines = select_part(lines, _components), select_part(lines, _locations)
+    loci_of_plans = select_priority_locations(chosen)
+    classes = _select_classes(components)
     spending = _select_spending(lines, classes)
     queries: dict[str, sa.SelectBase] = {
-        "plans": sa.select(chosen.c.id, chosen.c.region_code, chosen.c.revision),
+        "plans": sa.select(plans.c.id, plans.c.region_code, plans.c.revision).where(is_chosen),
         "money": _select_money(lines),
-        "planned": _select_planned(lines),
+        "planned": _select_planned(lines, components),
         "spent": _sum_spending(spending, classes),
         "travel": _select_partial_travel(spending, classes),
-        "places": _sum_located(lines),
-        "loci": _sum_loci(chosen, lines, period),
-        "recipients": _sum_recipients(lines),
+        "places": _sum_located(lines, places_of_lines, loci_of_plans),
+        "loci": _sum_loci(lines, places_of_lines, loci_of_plans, period),
+        "recipients": _sum_recipients(lines, select_part(lines, _recipients)),
     }
     row = session.execute(select_json_tables(queries)).one()
     plan_rows, money, planned, spent, travel, places, loci, recipients = map(json.loads, row)
@@ -208,18 +206,18 @@ def _select_money(lines: sa.CTE) -> sa.SelectBase:
     )
 
 
-def _select_planned(lines: sa.CTE) -> sa.SelectBase:
-    c = _components.c
+def _select_planned(lines: sa.CTE, components: sa.Subquery) -> sa.SelectBase:
+    c = components.c
     return (
         sa.select(lines.c.plan_id, c.component_class, whole_sum(c.amount).label("amount"))
-        .select_from(lines.join(_components, c.action_id == lines.c.id))
+        .select_from(lines.join(components, c.action_id == lines.c.id))
         .group_by(lines.c.plan_id, c.component_class)
     )
 
 
-def _select_classes(lines: sa.CTE) -> sa.CTE:
+def _select_classes(components: sa.Subquery) -> sa.CTE:
     """Select for each line and class the amount, the travel in it, and a flag for travel only."""
-    c = _components.c
+    c = components.c
     amount = sa.func.coalesce(c.amount, 0)
     return (
         sa.select(
@@ -229,7 +227,6 @@ def _select_classes(lines: sa.CTE) -> sa.CTE:
             sum_where(c.is_travel, amount).label("travel"),
             sa.func.min(sa.case((c.is_travel, 1), else_=0)).label("all_travel"),
         )
-        .where(c.action_id.in_(sa.select(lines.c.id)))
         .group_by(c.action_id, c.component_class)
         .cte("classes")
     )
@@ -294,16 +291,15 @@ def _list_places(code: ColumnElement[str]) -> list[sa.SQLColumnExpression[object
     return [code, sa.func.substr(code, 1, 8), sa.func.substr(code, 1, 5)]
 
 
-def _sum_located(lines: sa.CTE) -> sa.SelectBase:
+def _sum_located(lines: sa.CTE, places: sa.Subquery, loci: sa.Subquery) -> sa.SelectBase:
     """Select for each plan its budget at villages, and the part of it in priority locations."""
-    c = _locations.c
+    c = places.c
     stated = (
         sa.select(
             c.action_id,
             (sa.func.count() - sa.func.count(c.amount)).label("open"),
             whole_sum(c.amount).label("amount"),
         )
-        .where(c.action_id.in_(sa.select(lines.c.id)))
         .group_by(c.action_id)
         .subquery("stated")
     )
@@ -311,56 +307,54 @@ def _sum_located(lines: sa.CTE) -> sa.SelectBase:
     share = sa.case((unstated > 0, unstated // sa.func.nullif(stated.c.open, 0)), else_=0)
     placed = sa.func.coalesce(c.amount, share)
     is_locus = sa.exists().where(
-        _loci.c.plan_id == lines.c.plan_id, _loci.c.region_code.in_(_list_places(c.region_code))
+        loci.c.plan_id == lines.c.plan_id, loci.c.region_code.in_(_list_places(c.region_code))
     )
     return (
         sa.select(
             lines.c.plan_id,
             whole_sum(placed).label("budget_at_villages"),
-            sum_where(is_locus.correlate(lines, _locations), placed).label("budget_in_loci"),
+            sum_where(is_locus.correlate(lines, places), placed).label("budget_in_loci"),
         )
         .select_from(
-            lines.join(_locations, c.action_id == lines.c.id).join(stated, stated.c.action_id == lines.c.id)
+            lines.join(places, c.action_id == lines.c.id).join(stated, stated.c.action_id == lines.c.id)
         )
         .where(sa.func.length(c.region_code) == VILLAGE_LENGTH)
         .group_by(lines.c.plan_id)
     )
 
 
-def _sum_loci(chosen: sa.CTE, lines: sa.CTE, period: str) -> sa.SelectBase:
+def _sum_loci(lines: sa.CTE, places: sa.Subquery, loci: sa.Subquery, period: str) -> sa.SelectBase:
     """Select for each plan its priority locations, their families, and the families of those where each strategy has a
     funded line that names the location or a place in it (as finding W04)."""
-    c = _locations.c
+    c = places.c
     reached = (
-        sa.select(_loci.c.plan_id, _loci.c.region_code)
+        sa.select(loci.c.plan_id, loci.c.region_code)
         .select_from(
-            lines.join(_locations, c.action_id == lines.c.id).join(
-                _loci,
+            lines.join(places, c.action_id == lines.c.id).join(
+                loci,
                 sa.and_(
-                    _loci.c.plan_id == lines.c.plan_id, _loci.c.region_code.in_(_list_places(c.region_code))
+                    loci.c.plan_id == lines.c.plan_id, loci.c.region_code.in_(_list_places(c.region_code))
                 ),
             )
         )
         .where(lines.c.allocation > 0)
-        .group_by(_loci.c.plan_id, _loci.c.region_code)
+        .group_by(loci.c.plan_id, loci.c.region_code)
         .having(sa.func.count(lines.c.strategy.distinct()) == len(Strategy))
         .subquery("reached")
     )
     families = sa.func.coalesce(
-        _read_families(_loci.c.region_code, [period]),
-        _loci.c.target_families,
-        _read_families(
-            _loci.c.region_code, [add_quarters(period, -back) for back in range(1, QUARTERS_BACK + 1)]
-        ),
+        _read_families(loci, [period]),
+        loci.c.target_families,
+        _read_families(loci, [add_quarters(period, -back) for back in range(1, QUARTERS_BACK + 1)]),
     )
     locus = (
         sa.select(
-            _loci.c.plan_id, families.label("families"), reached.c.region_code.is_not(None).label("funded")
+            loci.c.plan_id, families.label("families"), reached.c.region_code.is_not(None).label("funded")
         )
         .select_from(
-            _loci.join(chosen, chosen.c.id == _loci.c.plan_id).outerjoin(
+            loci.outerjoin(
                 reached,
-                sa.and_(reached.c.plan_id == _loci.c.plan_id, reached.c.region_code == _loci.c.region_code),
+                sa.and_(reached.c.plan_id == loci.c.plan_id, reached.c.region_code == loci.c.region_code),
             )
         )
         .subquery("locus")
@@ -374,24 +368,23 @@ def _sum_loci(chosen: sa.CTE, lines: sa.CTE, period: str) -> sa.SelectBase:
     ).group_by(locus.c.plan_id)
 
 
-def _read_families(village: ColumnElement[str], periods: list[str]) -> sa.SQLColumnExpression[object]:
-    """Select the latest reported target families of a village in these quarters."""
+def _read_families(loci: sa.Subquery, periods: list[str]) -> sa.SQLColumnExpression[object]:
+    """Select the latest reported target families of each locus in these quarters."""
     return (
         sa.select(_coverage.c.target_families)
-        .where(_coverage.c.village == village, _coverage.c.period.in_(periods))
+        .where(_coverage.c.village == loci.c.region_code, _coverage.c.period.in_(periods))
         .order_by(_coverage.c.period.desc())
         .limit(1)
-        .correlate(_loci)
+        .correlate(loci)
         .scalar_subquery()
     )
 
 
-def _sum_recipients(lines: sa.CTE) -> sa.SelectBase:
+def _sum_recipients(lines: sa.CTE, recipients: sa.Subquery) -> sa.SelectBase:
     """Select by plan the recipients and the budget of lines with families only, and of lines with persons only."""
-    c = _recipients.c
+    c = recipients.c
     of_line = (
         sa.select(c.action_id, sa.func.min(c.kind).label("kind"), whole_sum(c["count"]).label("recipients"))
-        .where(c.action_id.in_(sa.select(lines.c.id)))
         .group_by(c.action_id)
         .having(sa.func.min(c.kind) == sa.func.max(c.kind), sa.func.coalesce(sa.func.sum(c["count"]), 0) > 0)
         .subquery("of_line")

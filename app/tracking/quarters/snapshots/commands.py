@@ -13,6 +13,7 @@ from app.kit.database.journal import Entry
 from app.plans.core.models import Plan
 from app.plans.core.queries import region_name
 from app.plans.core.rules import compute_sha256, dump_canonical
+from app.tracking.quarters.rules import QuarterStatus
 from app.tracking.quarters.snapshots.models import SnapshotHead
 from app.tracking.quarters.snapshots.queries import read_lines_with_reports, snapshots
 from app.tracking.quarters.snapshots.rules import compute_sums, format_address
@@ -23,7 +24,7 @@ class QuarterToFreeze:
     """A verified quarter of a plan to freeze."""
 
     plan: Plan
-    period: str
+    status: QuarterStatus
     amendment: int
     reason: str | None
     at: datetime
@@ -31,21 +32,26 @@ class QuarterToFreeze:
     quarter: dict[str, Any]
     """Row of the quarter with the times of submission and verification."""
 
+    @property
+    def period(self) -> str:
+        return self.status.period
+
 
 def store_snapshot(session: Session, frozen: QuarterToFreeze) -> Entry:
     """Store the canonical JSON of a quarter with its hash. Return the journal entry, for the caller to record.
 
     The caller holds the lock of the plan's chain, so the plan and its reports do not change meanwhile.
     """
-    plan, quarter = frozen.plan, frozen.quarter
-    rows = [json.loads(text) for text in read_lines_with_reports(session, plan, frozen.period)]
+    plan, quarter, copy_id = frozen.plan, frozen.quarter, frozen.status.copy_id
+    assert copy_id is not None, f"{plan.code} {frozen.period} is verified without a copy of the plan"
+    rows = [json.loads(text) for text in read_lines_with_reports(session, copy_id, frozen.period)]
     leading = find_agencies_by_code(session, plan.region_code, {row["lead_agency"] for row in rows})
     head = {
         "region_code": plan.region_code,
         "period": frozen.period,
         "amendment": frozen.amendment,
         "plan": plan.code,
-        "revision": plan.revision,
+        "revision": frozen.status.revision,
         "row_count": len(rows),
         "reason": frozen.reason,
         "frozen_at": frozen.at.isoformat(),

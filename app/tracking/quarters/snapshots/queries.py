@@ -16,10 +16,8 @@ from app.kit.fields import RegionCode
 from app.kit.http.pagination import Listing, PageQuery, match_values
 from app.kit.periods import Quarter
 from app.kit.problems import require_found
-from app.plans.actions.models import ActionIn
-from app.plans.actions.queries import actions, build_action_columns
-from app.plans.core.models import Plan
-from app.tracking.progress.queries import list_progress_columns, progress
+from app.plans.copies.queries import COPIED, build_content_columns
+from app.tracking.progress.queries import is_own, list_progress_columns, progress
 from app.tracking.quarters.snapshots.models import SnapshotOut, SnapshotReport, SnapshotRow
 
 snapshots = get_table(SnapshotRow)
@@ -110,27 +108,28 @@ def read_content(session: Session, key: SnapshotKey) -> bytes:
     return text.encode()
 
 
-def read_lines_with_reports(session: Session, plan: Plan, period: str) -> Iterator[str]:
-    """Yield the lines of a plan as JSON by code, each with its report of the quarter or null."""
-    bound = {"plan_id": plan.id, "period": period}
+def read_lines_with_reports(session: Session, copy_id: int, period: str) -> Iterator[str]:
+    """Yield the lines of a copy as JSON by code, each with its report of the quarter or null."""
+    bound = {"of_copy": copy_id, "period": period}
     for row in session.connection().execute(_select_lines_with_reports(session), bound):
         yield row[0]
 
 
-def select_report_of_line() -> ColumnElement[Any]:
+def select_report_of_line(lines: sa.Table) -> ColumnElement[Any]:
     """Return the report of a line in the quarter bound as `period`, as `SnapshotReport`; null without one."""
     report = (
         sa.select(
             *[column for column in list_progress_columns() if column.name in SnapshotReport.model_fields]
         )
-        .where(progress.c.action_id == actions.c.id, progress.c.period == sa.bindparam("period"))
-        .correlate(actions)
+        .where(progress.c.action_id == lines.c.id, progress.c.period == sa.bindparam("period"), is_own)
+        .correlate(lines)
     )
     return build_json_object(report, name="of_quarter")
 
 
 @build_once
 def _select_lines_with_reports(session: Session) -> Select[str]:
-    columns = [column for column in build_action_columns() if column.name in ActionIn.model_fields]
-    lines = sa.select(*columns, actions.c.code.label("action"), select_report_of_line().label("report"))
-    return select_json(lines.where(actions.c.plan_id == sa.bindparam("plan_id")).order_by(actions.c.code))
+    lines = COPIED.lines
+    report = select_report_of_line(lines).label("report")
+    query = sa.select(*build_content_columns(COPIED), lines.c.code.label("action"), report)
+    return select_json(query.where(COPIED.is_of_plan).order_by(lines.c.code))

@@ -1,0 +1,116 @@
+"""Queries of plans and lines by quarter. All figures of a quarter start from them."""
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement
+from sqlmodel import Session
+
+from app.access.queries import is_in_region
+from app.access.rules import Actor
+from app.agencies.models import AgencyRow
+from app.kit.database.engine import get_table
+from app.kit.http.pagination import match_values
+from app.kit.periods import Period
+from app.plans.copies.queries import select_copy_by_day, select_lines, select_number
+from app.plans.core.models import Plan
+from app.plans.core.queries import can_see_plan, plans
+from app.plans.findings.rules import PlacedFinding
+from app.tracking.progress.models import StoredProgress
+from app.tracking.progress.queries import progress, read_lines, read_reports
+from app.tracking.progress.rules import check_report
+from app.tracking.quarters.queries import quarters, read_copies
+
+_agencies = get_table(AgencyRow)
+
+
+def check_stored_reports(session: Session, plan: Plan) -> Iterator[PlacedFinding]:
+    """Yield the findings of all reports on a plan, each compared with the lines of its quarter and the report before.
+
+    `app.wiring` adds them to the check of a plan.
+    """
+    reports = read_reports(session, plan)
+    codes_by_period: dict[str, set[str]] = {}
+    for code, report in reports:
+        codes_by_period.setdefault(report.period, set()).add(code)
+    copies = read_copies(session, plan)
+    lines = {
+        period: read_lines(session, plan, sorted(codes), copies.get(period))
+        for period, codes in codes_by_period.items()
+    }
+    earlier: dict[str, StoredProgress] = {}
+    for code, report in reports:
+        if code in lines[report.period]:  # else deleted between two statements
+            for finding in check_report(report.content, earlier.get(code), lines[report.period][code]):
+                yield PlacedFinding(code, finding, report.period)
+        earlier[code] = report
+
+
+def is_visible_plan(actor: Actor, region: str, year: int | None) -> ColumnElement[bool]:
+    """Predicate: a visible plan of the year in a region or below it."""
+    return sa.and_(
+        can_see_plan(actor), is_in_region(plans.c.region_code, region), *match_values((plans.c.year, year))
+    )
+
+
+def select_plans_of_quarter(
+    is_chosen: ColumnElement[bool], quarter: str, *, name: str = "plan_of_quarter"
+) -> sa.CTE:
+    """Return the plans of a predicate, each with the copy that its figures of a quarter compare with.
+
+    Columns: `plan_id`, `plan_region`, `is_closed` (submitted, and so bound to the copy), `copy_id` (null: the plan's
+    present lines) and `revision` (null: none keeps the copy). A statement over several quarters needs a `name` each.
+    """
+    moved = sa.and_(quarters.c.region_code == plans.c.region_code, quarters.c.period == quarter)
+    last_day = sa.literal(Period.parse(quarter).last_day.isoformat())
+    copy_id = sa.func.coalesce(quarters.c.copy_id, select_copy_by_day(plans.c.id, last_day))
+    return (
+        sa.select(
+            plans.c.id.label("plan_id"),
+            plans.c.region_code.label("plan_region"),
+            quarters.c.copy_id.is_not(None).label("is_closed"),
+            copy_id.label("copy_id"),
+            select_number(copy_id).label("revision"),
+        )
+        .select_from(plans.outerjoin(quarters, moved))
+        .where(is_chosen)
+        .cte(name)
+    )
+
+
+LINE_FIELDS = ("id", "code", "strategy", "lead_agency", "allocation", "starts_in", "ends_after")
+
+
+def select_lines_of_quarter(chosen: sa.CTE, quarter: str, *, name: str = "lines") -> sa.CTE:
+    """Return the lines of chosen plans (`select_plans_of_quarter`), each with the `period` of the report that counts.
+
+    That is the report of the quarter or, without one, the latest earlier one of the year; null without any. A submitted
+    quarter has the copy of it that its submission carried over. The lead agency of an open quarter is the successor
+    of one that merged into another.
+    """
+    lines = select_lines(chosen, *LINE_FIELDS).subquery(f"{name}_of_plans")
+    leads = sa.and_(_agencies.c.region_code == lines.c.plan_region, _agencies.c.code == lines.c.lead_agency)
+    successor = sa.func.coalesce(_agencies.c.merged_into, lines.c.lead_agency)
+    columns = {"lead_agency": sa.case((lines.c.is_closed, lines.c.lead_agency), else_=successor)}
+    counts = sa.case(
+        (lines.c.is_closed, progress.c.period == quarter), else_=progress.c.carried_from.is_(None)
+    )
+    period = (
+        sa.select(sa.func.max(progress.c.period))
+        .where(
+            progress.c.action_id == lines.c.id,
+            progress.c.period <= quarter,
+            progress.c.period > quarter[:4],
+            counts,
+        )
+        .correlate(lines)
+        .scalar_subquery()
+    )
+    return (
+        sa.select(
+            *[columns.get(column.name, column).label(column.name) for column in lines.c],
+            period.label("period"),
+        )
+        .select_from(lines.outerjoin(_agencies, leads))
+        .cte(name)
+    )
