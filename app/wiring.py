@@ -6,8 +6,8 @@ The service and the console call `wire` before they use the areas.
 from app.access import queries as access
 from app.agencies import commands as agency_commands
 from app.agencies import queries as agencies
-from app.convergence.coverage.queries import has_coverage
-from app.convergence.coverage.sums.commands import refresh_after_locations
+from app.convergence.coverage.queries import find_uncovered, has_coverage
+from app.convergence.coverage.sums import commands as coverage_sums
 from app.convergence.editions.methods.queries import EDITIONS
 from app.convergence.editions.step_templates.queries import TEMPLATES
 from app.convergence.scorecards.commands import store_scorecard
@@ -25,6 +25,7 @@ from app.tracking.meetings import commands as meetings
 from app.tracking.meetings.queries import commitment_actions
 from app.tracking.progress.queries import find_reported_items
 from app.tracking.quarters import commands as quarters
+from app.tracking.quarters import queries as quarter_queries
 from app.tracking.reporting.commands import refresh_after_adoption, refresh_figures
 
 declare_words(
@@ -67,13 +68,18 @@ def wire() -> None:
     actions.REFERRERS["commitments"] = commitment_actions.c.action_id
     action_commands.IN_USE_HOOKS[:] = [find_reported_items]
     action_commands.AFTER_ACTIONS[:] = [refresh_figures]
-    revisions.AFTER_ADOPTION[:] = [refresh_after_adoption]
-    plans.AFTER_LOCATIONS[:] = [refresh_after_locations]
+    plans.AFTER_LOCATIONS[:] = [coverage_sums.refresh_after_locations]
+
+    # an adoption
+    revisions.AFTER_ADOPTION[:] = [refresh_after_adoption, coverage_sums.refresh_after_adoption]
 
     # the check of a plan
     findings.REPORT_CHECKS[:] = [check_stored_reports]
 
-    # the freezing of a quarter; the choice of an edition
+    # the submission and the freezing of a quarter; the choice of an edition
+    quarter_queries.UNCOVERED[:] = [find_uncovered]
+    quarters.HOLD_COVERAGE[:] = [coverage_sums.hold_coverage]
+    quarters.AFTER_BINDING[:] = [coverage_sums.settle_coverage]
     quarters.AFTER_FREEZING[:] = [store_scorecard]
     EDITIONS.settled_by[:] = [has_coverage]
     TEMPLATES.settled_by[:] = [has_step_entries]

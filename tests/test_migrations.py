@@ -37,7 +37,7 @@ from tests.meetings.world import commit, put_meeting, step
 from tests.plans.test_actions import WHOLE
 from tests.plans.test_plans import WHOLE as WHOLE_PLAN
 from tests.plans.world import ACTION, ANY, AT, PARTNER, SOCIAL, WORKS, furnish, put, put_plan, report
-from tests.quarters.world import ACCEPTED
+from tests.quarters.world import ACCEPTED, PART_ACCEPTED
 from tests.steps.world import grade, show
 from tests.test_migration_rules import RELEASED, list_complaints
 from tests.workflow.moves import CODED, Movers
@@ -242,7 +242,8 @@ def freeze_quarter(secretariat: TestClient, database: Database, app: FastAPI) ->
         done = [
             above.put(days, json=content),
             above.put(f"{quarter}/extensions/banjir", json={"until": "2026-04-30", "reason": "Banjir"}),
-            *[secretariat.post(f"{quarter}/{at}", json=ACCEPTED, headers=ANY) for at in (PART, "submit")],
+            secretariat.post(f"{quarter}/{PART}", json=PART_ACCEPTED, headers=ANY),
+            secretariat.post(f"{quarter}/submit", json=ACCEPTED, headers=ANY),
             *[above.post(f"{quarter}/{verb}", headers=ANY) for verb in ("verify", "freeze")],
         ]
     assert [reply.status_code for reply in done] == [201, 201, 200, 200, 200, 200]

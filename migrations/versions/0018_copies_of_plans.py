@@ -284,6 +284,18 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("copy_id", "action_id", "tag", name=op.f("pk_action_tag_copy")),
     )
+    op.create_table(
+        "coverage_expected",
+        sa.Column("period", text_type(7), nullable=False),
+        sa.Column("village", text_type(13), nullable=False),
+        sa.Column("region_code", text_type(13), nullable=False),
+        sa.Column("target_families", BigInt, nullable=True),
+        sa.ForeignKeyConstraint(["village"], ["region.code"], name=op.f("fk_coverage_expected_village")),
+        sa.PrimaryKeyConstraint("period", "village", name=op.f("pk_coverage_expected")),
+    )
+    op.create_index(
+        op.f("ix_coverage_expected_region_code_period"), "coverage_expected", ["region_code", "period"]
+    )
     with op.batch_alter_table("progress", schema=None) as batch_op:
         batch_op.add_column(sa.Column("carried_from", text_type(7), nullable=True))
 
@@ -357,7 +369,14 @@ def fill(connection: sa.Connection) -> None:
 
 def _reflect(connection: sa.Connection) -> Mapping[str, sa.Table]:
     names = ["plan", "plan_revision", "action", "quarter", "snapshot", "progress", *REPORT_PARTS]
-    names += ["plan_copy", "action_copy", "plan_priority_location", "plan_priority_location_copy"]
+    names += [
+        "coverage",
+        "coverage_expected",
+        "plan_copy",
+        "action_copy",
+        "plan_priority_location",
+        "plan_priority_location_copy",
+    ]
     names += [table for table, _ in PARTS.values()] + [
         table.removesuffix("_copy") for table, _ in PARTS.values()
     ]
@@ -474,6 +493,8 @@ def _bind_quarters(
             .values(copy_id=copy_id)
         )
         _carry_reports(connection, tables, plan, quarter.period, copy_id)
+        if plan.region_code.count(".") == 1:
+            _settle_coverage(connection, tables, plan, quarter.period, copy_id)
         if frozen is not None:
             _restore_physical(connection, tables, ids, quarter.period, json.loads(frozen.content)["rows"])
 
@@ -561,6 +582,29 @@ def _carry_reports(
         connection.execute(sa.insert(table).from_select([column.name for column in table.c], items))
 
 
+def _settle_coverage(
+    connection: sa.Connection, tables: Mapping[str, sa.Table], plan: Any, period: str, copy_id: int
+) -> None:
+    """Keep the villages that the quarter expects by its plan, or by reports of the four quarters before."""
+    year, quarter = int(period[:4]), int(period[-1])
+    before = [f"{year - 1}-Q{n}" for n in range(quarter, 5)] + [f"{year}-Q{n}" for n in range(1, quarter)]
+    c, places = tables["coverage"].c, tables["plan_priority_location_copy"].c
+    reported = sa.select(c.village, c.target_families).where(
+        c.region_code == plan.region_code, c.period.in_(before)
+    )
+    planned = sa.select(places.region_code, places.target_families).where(places.copy_id == copy_id)
+    expected: dict[str, int | None] = {}
+    sources = [*connection.execute(reported.order_by(c.period)), *connection.execute(planned)]
+    for village, families in sources:
+        if village.count(".") == 3:
+            expected[village] = expected.get(village) if families is None else families
+    rows = [
+        {"village": village, "target_families": families, "period": period, "region_code": plan.region_code}
+        for village, families in expected.items()
+    ]
+    _insert(connection, tables["coverage_expected"], rows)
+
+
 def _restore_physical(
     connection: sa.Connection,
     tables: Mapping[str, sa.Table],
@@ -622,6 +666,7 @@ def downgrade() -> None:
     with op.batch_alter_table("progress", schema=None) as batch_op:
         batch_op.drop_column("carried_from")
 
+    op.drop_table("coverage_expected")
     op.drop_table("action_tag_copy")
     op.drop_table("action_supporting_agency_copy")
     op.drop_table("action_recipient_copy")

@@ -13,7 +13,7 @@ from app.kit.periods import get_zone
 from app.reference.models import Timezone
 from app.tracking.completeness.queries import CompletenessQuery, read_completeness
 from app.tracking.quarters.commands import QuarterMove, move_part, move_quarter, put_extension
-from app.tracking.quarters.models import ExtensionIn, QuarterSubmitIn, QuarterVerb
+from app.tracking.quarters.models import ExtensionIn, PartSubmitIn, QuarterSubmitIn, QuarterVerb
 
 QUARTER = "2026-Q2"
 #: The shipped calendar: the second quarter is due on 20 July.
@@ -23,7 +23,8 @@ OFFICES = Actor(
 )
 """An actor with the rights of the secretariat and of the province."""
 REVIEWER = Actor("bappeda", "bappeda", frozenset(TokenScope), (Grant(Role.reviewer, "0", None),))
-ACCEPTED = QuarterSubmitIn(accept_missing=True, reason="Dua kegiatan belum dimulai")
+PART_ACCEPTED = PartSubmitIn(accept_missing=True, reason="Dua kegiatan belum dimulai")
+ACCEPTED = QuarterSubmitIn(accept_missing=True, reason=PART_ACCEPTED.reason)
 
 
 def get_late_day(number: int) -> datetime:
@@ -58,7 +59,7 @@ def move(database: Database, instant: datetime, verb: QuarterVerb, text: str | N
 def submit_part(database: Database, instant: datetime, agency: str) -> None:
     with database.writing() as session:
         write = Write(session, Author("test", instant), OFFICES)
-        move_part(write, "63.02", QUARTER, agency, QuarterMove("submit", ACCEPTED))
+        move_part(write, "63.02", QUARTER, agency, QuarterMove("submit", PART_ACCEPTED))
 
 
 def extend(database: Database, until: str, agency: str | None = None) -> None:

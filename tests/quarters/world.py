@@ -15,7 +15,8 @@ from tests.plans.world import ANY, AT, SOCIAL, report
 Q2 = "/v1/regions/63.02/quarters/2026-Q2"
 PART = f"{Q2}/agencies/{SOCIAL}"
 A1 = f"{AT}/actions/A-1/progress/2026-Q2"
-ACCEPTED = {"accept_missing": True, "reason": "Belum mulai"}
+PART_ACCEPTED = {"accept_missing": True, "reason": "Belum mulai"}
+ACCEPTED = {**PART_ACCEPTED, "accept_without_coverage": True}
 BODIES: dict[str, Any] = {
     "submit": ACCEPTED,
     "return": {"notes": "Mohon diperiksa"},
@@ -81,7 +82,7 @@ def adopt(database: Database) -> None:
 
 
 def send(caller: TestClient, verb: str, at: str = Q2, **headers: str) -> httpx.Response:
-    body = BODIES.get(verb)
+    body = PART_ACCEPTED if verb == "submit" and "/agencies/" in at else BODIES.get(verb)
     options = {} if body is None else {"json": body}
     return caller.post(f"{at}/{verb}", headers=headers or ANY, **options)
 

@@ -31,9 +31,9 @@ def move(world: World, *verbs: str) -> None:
         assert reply.status_code == 200, reply.text
 
 
-def disturb(world: World) -> None:
-    """Change today's coverage and outcome."""
-    put_coverage(world.secretariat, FIRST, {"livelihood": (50, 50)}, families=140)
+def disturb(world: World, period: str = PERIOD) -> None:
+    """Change the coverage of a quarter, and the outcome."""
+    put_coverage(world.secretariat, FIRST, {"livelihood": (50, 50)}, period, families=140)
     observe(world.nation, 3.6)
 
 
@@ -48,7 +48,7 @@ def test_later_writes_do_not_touch_a_frozen_scorecard(world: World) -> None:
     assert [get_values(card)[name] for name in same] == [get_values(live)[name] for name in same]
     ranked = get_json(world.nation, RANKING)["regencies"][0]
     assert (ranked["frozen"], ranked["index_percent"]) == (True, card["index_percent"])
-    disturb(world)
+    disturb(world, "2026-Q1")
     assert world.secretariat.get(AT).content == frozen.content
     same_tag = {"If-None-Match": frozen.headers["ETag"], "Accept-Encoding": "identity"}
     unchanged = world.secretariat.get(AT, headers=same_tag)

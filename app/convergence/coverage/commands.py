@@ -1,7 +1,7 @@
 """Commands of coverage. The number of statements hardly grows with the villages of a batch."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
@@ -37,6 +37,8 @@ from app.kit.http.validation import find_nearest, unknown_reference
 from app.kit.problems import Cell, FieldError, Kind, NotFound, require_found
 from app.kit.wording import Text, declare_words
 from app.reference.queries import find_regions_by_code, is_region
+from app.tracking.quarters.queries import read_closed_quarters
+from app.tracking.quarters.rules import QuarterClosed
 
 not_your_region = Kind(
     "not_your_region",
@@ -70,6 +72,12 @@ class VillageReport:
         if self.cells:
             return FieldError(kind, cell=self.cells.get(f"/services/{service}" if service else at), **details)
         return FieldError(kind, pointer=f"{self.pointer}{at}", **details)
+
+    def place_error(self, error: FieldError) -> FieldError:
+        """Return an error of the request as one of this report in a batch or a file."""
+        if not (self.cells or self.pointer):
+            return error
+        return self.build_error("/village", error.kind, value=error.value, values=error.values)
 
 
 def report_coverage(write: Write, period: str, batch: BatchWrite[VillageReport]) -> list[ItemOutcome]:
@@ -109,6 +117,8 @@ def report_coverage(write: Write, period: str, batch: BatchWrite[VillageReport])
     batch.invalidate(errors)
     contents = {report.code: report.content.model_dump(mode="json") for report in seen}
     changes = batch.changes(contents, stored)
+    _refuse_closed(write, period, batch, changes)
+    changes = batch.select_accepted(changes)
     entries: list[Entry] = []
     written: dict[str, int] = {}
     if changes:
@@ -126,6 +136,21 @@ def report_coverage(write: Write, period: str, batch: BatchWrite[VillageReport])
     for region, own in groupby(sorted(entries, key=of_region), of_region):
         append(session, chains[region], write.author, list(own))
     return batch.outcomes(stored, written)
+
+
+def _refuse_closed(
+    write: Write, period: str, batch: BatchWrite[VillageReport], villages: Iterable[str]
+) -> None:
+    """Refuse changes in regencies that have submitted the quarter. The caller holds the locks of their chains."""
+    regencies = {find_regency(village) for village in villages}
+    closed = read_closed_quarters(write.session, regencies, period, write.author.at)
+    errors = {
+        village: [batch.items[village].place_error(reason)]
+        for village in villages
+        if (reason := closed.get(find_regency(village))) is not None
+    }
+    region = ", ".join(sorted(closed))
+    batch.refuse(errors, lambda errors: QuarterClosed(period=period, region=region, errors=errors))
 
 
 def _find_unseen(write: Write, reports: Sequence[VillageReport]) -> dict[str, list[FieldError]]:
@@ -235,6 +260,8 @@ def delete_coverage(write: Write, period: str, village: str) -> None:
     chain = lock_chain(write.session, f"{COVERAGE_CHAIN}{regency}")
     stored = require_found(read_stored_coverage(write.session, period, [village]).get(village))
     write.precondition.check(stored.version)
+    if reason := read_closed_quarters(session, [regency], period, write.author.at).get(regency):
+        raise QuarterClosed(period=period, region=regency, errors=[reason])
     session.execute(sa.delete(cells).where(cells.c.period == period, cells.c.village == village))
     session.execute(sa.delete(coverage).where(coverage.c.period == period, coverage.c.village == village))
     refresh_after_reports(session, period, [village])

@@ -411,6 +411,18 @@ class CoverageRow(CoverageFields, Table, table=True):
     reported_by: str = Field(max_length=80)
 
 
+class ExpectedCoverageRow(Table, table=True):
+    """A village that a submitted quarter expects by its plan or by earlier reports, as they were at the submission."""
+
+    __tablename__ = "coverage_expected"
+    __table_args__ = (sa.Index(None, "region_code", "period"),)
+
+    period: str = Field(primary_key=True, max_length=7)
+    village: str = Field(primary_key=True, max_length=13, foreign_key="region.code")
+    region_code: str = Field(max_length=13, description="The regency.")
+    target_families: int | None = None
+
+
 class ServiceCoverageRow(ServiceCoverageFields, Table, table=True):
     """A service in a village in a quarter."""
 

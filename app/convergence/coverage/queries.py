@@ -18,7 +18,7 @@ from app.convergence.coverage.models import (
     ServiceCoverage,
     ServiceCoverageRow,
 )
-from app.convergence.coverage.rules import find_regency
+from app.convergence.coverage.rules import VILLAGE_LENGTH, find_regency, is_regency
 from app.convergence.editions.methods.queries import region_editions
 from app.kit.database.engine import get_table
 from app.kit.database.json_sql import build_json_array, build_once, dump_json, select_fields, select_json
@@ -26,7 +26,10 @@ from app.kit.database.resources import StoredRow
 from app.kit.database.upsert import unnest_records
 from app.kit.http.pagination import Listing
 from app.kit.problems import require_found
+from app.plans.copies.queries import select_priority_locations
+from app.plans.core.models import Plan
 from app.reference.models import RegionRow
+from app.tracking.quarters.rules import QuarterStatus
 
 coverage, cells, regions = get_table(CoverageRow), get_table(ServiceCoverageRow), get_table(RegionRow)
 
@@ -68,6 +71,19 @@ def list_columns() -> list[ColumnElement[Any]]:
         coverage_percent=build_percent(c.served, c.eligible),
         completeness_percent=build_percent(c.complete_families, c.target_families),
     )
+
+
+def find_uncovered(session: Session, plan: Plan, status: QuarterStatus) -> list[str]:
+    """Return the villages among a regency's priority locations of a quarter that have no coverage of it, by code."""
+    if not is_regency(plan.region_code):
+        return []
+    of_plan = sa.select(
+        sa.literal(plan.id).label("plan_id"), sa.literal(status.copy_id, sa.BigInteger).label("copy_id")
+    )
+    village = select_priority_locations(of_plan.cte("chosen")).c.region_code
+    is_covered = sa.exists().where(coverage.c.village == village, coverage.c.period == status.period)
+    codes = sa.select(village).where(sa.func.length(village) == VILLAGE_LENGTH, ~is_covered).order_by(village)
+    return list(session.scalars(codes))
 
 
 def list_coverage(actor: Actor, period: str, query: CoverageListQuery) -> Listing:

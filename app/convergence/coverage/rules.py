@@ -16,6 +16,10 @@ QUARTERS_BACK = 4
 """Quarters for which a report makes its village expected; an older report is stale."""
 
 
+VILLAGE_LENGTH = 13
+"""Characters of a village's code."""
+
+
 class VillageStatus(StrEnum):
     """Convergence of the services in a village, by the thresholds of the method."""
 
@@ -159,6 +163,11 @@ def find_regency(code: str) -> str:
 def find_district(village: str) -> str:
     """Return the code of a village's district."""
     return ".".join(village.split(".")[:3])
+
+
+def is_regency(code: str) -> bool:
+    """Return whether a region code has the depth of a regency or a city."""
+    return code.count(".") == 1
 
 
 def is_village(code: str) -> bool:

@@ -8,15 +8,15 @@ from pydantic.config import JsonDict
 
 from app.kit.fields import SOMETIMES, AgencyCode, Key, RegionCode, show_example
 from app.reference.models import RegionLevel
-from app.tracking.quarters.models import PartFields, QuarterState
+from app.tracking.quarters.models import REVISION, PartFields, QuarterState
 
 
 class ReportCounts(BaseModel):
     """Numbers of expected and missing reports."""
 
-    expected: int = ShapeField(description="Lines of the plan: each needs a report in every quarter.")
+    expected: int = ShapeField(description="Lines of the plan on which a report of the quarter is due.")
     reported: int = ShapeField(description="Lines with a report of the quarter.")
-    missing: int = ShapeField(description="Lines without a report of the quarter.")
+    missing: int = ShapeField(description="Expected lines without a report of the quarter.")
 
 
 class Punctuality(BaseModel):
@@ -36,7 +36,12 @@ class Punctuality(BaseModel):
 
 
 class AgencyCompleteness(Punctuality, ReportCounts, PartFields):
-    """Lines that an agency leads. Without a submission of its part, that of the region counts."""
+    """Lines that an agency leads. Without a submission of its part, that of the region counts.
+
+    In a submitted quarter it is the agency that the revision of the plan names.
+    """
+
+    merged_into: AgencyCode | None = ShapeField(description="Code of the agency that took over its lines.")
 
 
 class _Region(BaseModel):
@@ -44,6 +49,7 @@ class _Region(BaseModel):
     region_name: str
     level: RegionLevel
     plan: str | None = ShapeField(description="Key of its plan of the year; null: no plan to report on.")
+    revision: int | None = ShapeField(description=REVISION)
     state: QuarterState | None
 
 
@@ -113,6 +119,7 @@ class CompletenessReply(BaseModel):
                 "region_name": "Kabupaten Kotabaru",
                 "level": "regency",
                 "plan": "63.02-2026",
+                "revision": 0,
                 "state": "open",
                 "verified_at": None,
                 "frozen_at": None,
@@ -125,6 +132,7 @@ class MissingLine(BaseModel):
     """Line without a report of the quarter."""
 
     plan: str
+    revision: int | None = ShapeField(title="Revisi rencana; kosong bila tanpa revisi.", description=REVISION)
     action: Key
     title: str
     region_code: RegionCode
@@ -155,6 +163,7 @@ class MissingLine(BaseModel):
 
     model_config = show_example(
         plan="63.02-2026",
+        revision=0,
         action="A-014",
         title="Bantuan permakanan lanjut usia",
         region_code="63.02",

@@ -26,8 +26,8 @@ from app.kit.fields import AgencyCode, RegionCode
 from app.kit.http.pagination import Listing, PageQuery, match_values
 from app.kit.periods import Period, PeriodText
 from app.kit.problems import NotFound
-from app.plans.actions.queries import actions
-from app.plans.core.queries import plans, regions, select_visible_plans
+from app.plans.actions.queries import is_expected_in
+from app.plans.core.queries import plans, regions
 from app.reference.models import RegionLevel
 from app.reference.nomenclature.queries import NotLoaded
 from app.tracking.calendars.queries import bind_today, calendar_rules, format_end_of_day, select_today
@@ -39,7 +39,8 @@ from app.tracking.completeness.models import (
     Totals,
 )
 from app.tracking.completeness.rules import SUBMITTED
-from app.tracking.progress.queries import progress
+from app.tracking.lines.queries import is_visible_plan, select_lines_of_quarter, select_plans_of_quarter
+from app.tracking.progress.queries import is_own, progress
 from app.tracking.quarters.models import PartState
 from app.tracking.quarters.queries import extend_day, join_quarters, parts, quarters
 
@@ -74,16 +75,6 @@ class MissingFilters(BaseModel):
 class MissingQuery(MissingFilters, PageQuery): ...
 
 
-def _is_chosen(actor: Actor, region: str, quarter: str) -> ColumnElement[bool]:
-    visible_ids = select_visible_plans(actor).with_only_columns(plans.c.id).scalar_subquery()
-    return sa.and_(
-        plans.c.id.in_(visible_ids),
-        is_in_region(plans.c.region_code, region),
-        plans.c.year == int(quarter[:4]),
-        calendar_rules.c.quarter == quarter[5:],
-    )
-
-
 def _is_submitted(state: sa.SQLColumnExpression[object]) -> ColumnElement[bool]:
     return state.in_([member.value for member in SUBMITTED])
 
@@ -110,7 +101,7 @@ def read_completeness(session: Session, actor: Actor, query: CompletenessQuery, 
     """Return the `CompletenessReply` of a region. Raises NotFound if the actor sees no region with plans in it."""
     period = Period.parse(query.period)
     quarter = _select_quarters(actor, query.region, period.last_quarter)
-    counts = _count_reports(quarter, query.region, period)
+    counts = _count_reports(actor, query.region, period)
     rows = _select_regions(actor, query, quarter, counts).cte("completeness")
     columns = [column for column in rows.c if column.name != "agencies" or query.by]
     is_loaded = sa.exists().where(
@@ -148,6 +139,7 @@ def _select_quarters(actor: Actor, region: str, quarter: str) -> CTE:
             plans.c.code.label("plan"),
             plans.c.region_code,
             view.period,
+            view.revision.label("revision"),
             view.state.label("state"),
             zone.label("zone"),
             select_today(zone).label("today"),
@@ -160,29 +152,32 @@ def _select_quarters(actor: Actor, region: str, quarter: str) -> CTE:
             c.frozen_at,
         )
         .select_from(view.source)
-        .where(_is_chosen(actor, region, quarter))
+        .where(is_visible_plan(actor, region, int(quarter[:4])), calendar_rules.c.quarter == quarter[5:])
         .cte("quarter_of_plan")
     )
 
 
-def _count_reports(quarter: CTE, region: str, period: Period) -> CTE:
-    """Return the numbers of lines and reports by plan and agency."""
-    report = sa.and_(progress.c.action_id == actions.c.id, progress.c.period == period.last_quarter)
+def _count_reports(actor: Actor, region: str, period: Period) -> CTE:
+    """Return the numbers of expected lines and of reports by plan and agency."""
+    quarter = period.last_quarter
+    chosen = select_plans_of_quarter(is_visible_plan(actor, region, period.year), quarter)
+    lines = select_lines_of_quarter(chosen, quarter)
+    key = (lines.c.plan_id, lines.c.plan_region.label("region_code"), lines.c.lead_agency)
     return (
         sa.select(
-            actions.c.plan_id,
-            actions.c.region_code,
-            actions.c.lead_agency,
+            *key,
             sa.func.count().label("expected"),
             sa.func.count(progress.c.action_id).label("reported"),
         )
-        .select_from(
-            quarter.join(actions, actions.c.plan_id == quarter.c.plan_id).outerjoin(progress, report)
-        )
-        .where(is_in_region(actions.c.region_code, region), actions.c.year == period.year)
-        .group_by(actions.c.plan_id, actions.c.region_code, actions.c.lead_agency)
+        .select_from(lines.outerjoin(progress, _is_report(lines, quarter)))
+        .where(is_expected_in(lines, quarter))
+        .group_by(*key)
         .cte("counted")
     )
+
+
+def _is_report(lines: CTE, quarter: str) -> ColumnElement[bool]:
+    return sa.and_(progress.c.action_id == lines.c.id, progress.c.period == quarter, is_own)
 
 
 def _select_regions(actor: Actor, query: CompletenessQuery, quarter: CTE, counts: CTE) -> sa.SelectBase:
@@ -235,6 +230,7 @@ def _select_agencies(quarter: CTE, counts: CTE) -> sa.SelectBase:
     columns = {
         "agency_code": code,
         "agency_name": _agencies.c.name,
+        "merged_into": _agencies.c.merged_into,
         "state": sa.func.coalesce(sa.cast(parts.c.state, sa.Text), PartState.open.value),
         "submitted_at": sa.case((_IS_SUBMITTED, parts.c.submitted_at)),
         "deadline": format_end_of_day(due, q.zone),
@@ -292,36 +288,41 @@ class _Part:
 def list_missing(actor: Actor, query: MissingFilters, now: datetime) -> Listing:
     """Return the lines without a report in visible plans."""
     quarter = Period.parse(query.period).last_quarter
-    view = join_quarters()
-    agency, region, zone = actions.c.lead_agency, plans.c.region_code, regions.c.timezone
+    view, chosen = (
+        join_quarters(),
+        select_plans_of_quarter(is_visible_plan(actor, query.region, int(quarter[:4])), quarter),
+    )
+    lines = select_lines_of_quarter(chosen, quarter, "title", "first_month", "last_month")
+    agency, region, zone = lines.c.lead_agency, plans.c.region_code, regions.c.timezone
     period = sa.literal(quarter)
     due = extend_day(view.days.columns["due_on"], region, period, agency)
     part = _Part(_is_submitted(view.state), quarters.c.late_by_days)
     columns = {
         "plan": plans.c.code,
-        "action": actions.c.code,
+        "action": lines.c.code,
+        "revision": lines.c.revision,
         "region_code": region,
         "region_name": regions.c.name,
         "agency_code": agency,
         "agency_name": _agencies.c.name,
-        "latest_report": _find_latest_before(quarter),
+        "latest_report": _find_latest_before(lines, quarter),
         "state": view.state,
         "accepted": part.is_done,
         "deadline": format_end_of_day(due, zone),
         "late_by_days": _select_lateness(due, select_today(zone), part.is_done, part.stored_days).days,
     }
-    report = sa.and_(progress.c.action_id == actions.c.id, progress.c.period == quarter)
-    leads = sa.and_(_agencies.c.region_code == actions.c.region_code, _agencies.c.code == agency)
+    leads = sa.and_(_agencies.c.region_code == region, _agencies.c.code == agency)
     rows = (
-        sa.select(*select_fields(MissingLine, actions, **columns))
+        sa.select(*select_fields(MissingLine, lines, **columns))
         .select_from(
-            view.source.join(actions, actions.c.plan_id == plans.c.id)
+            view.source.join(lines, lines.c.plan_id == plans.c.id)
             .join(_agencies, leads)
             .outerjoin(parts, _is_part(region, period, agency))
-            .outerjoin(progress, report)
+            .outerjoin(progress, _is_report(lines, quarter))
         )
         .where(
-            _is_chosen(actor, query.region, quarter),
+            calendar_rules.c.quarter == quarter[5:],
+            is_expected_in(lines, quarter),
             progress.c.action_id.is_(None),
             *match_values((agency, query.agency)),
         )
@@ -329,17 +330,16 @@ def list_missing(actor: Actor, query: MissingFilters, now: datetime) -> Listing:
     if query.accepted is not None:
         rows = rows.where(part.is_done if query.accepted else sa.not_(part.is_done))
     sorts = {"plan": plans.c.code, "agency_code": agency}
-    return Listing(rows.params(bind_today(now)), sorts, {"plan": plans.c.code, "action": actions.c.code})
+    return Listing(rows.params(bind_today(now)), sorts, {"plan": plans.c.code, "action": lines.c.code})
 
 
-def _find_latest_before(quarter: str) -> sa.SQLColumnExpression[object]:
-    """Return the latest quarter before `quarter` in its year with a report on the line."""
-    earlier = progress.alias("earlier")
-    return (
-        sa.select(sa.func.max(earlier.c.period))
-        .where(
-            earlier.c.action_id == actions.c.id, earlier.c.period < quarter, earlier.c.period > quarter[:4]
-        )
-        .correlate(actions)
+def _find_latest_before(lines: CTE, quarter: str) -> sa.SQLColumnExpression[object]:
+    """Return the quarter of the earlier report that counts for a line without one of `quarter`; null without any."""
+    carried = progress.alias("carried")
+    carried_from = (
+        sa.select(carried.c.carried_from)
+        .where(carried.c.action_id == lines.c.id, carried.c.period == quarter)
+        .correlate(lines)
         .scalar_subquery()
     )
+    return sa.case((lines.c.is_closed, carried_from), else_=lines.c.period)

@@ -1,6 +1,7 @@
 """Queries of plans and lines by quarter. All figures of a quarter start from them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement
@@ -78,17 +79,42 @@ def select_plans_of_quarter(
     )
 
 
-LINE_FIELDS = ("id", "code", "strategy", "lead_agency", "allocation", "starts_in", "ends_after")
+class QuarterCopy(NamedTuple):
+    """The plan of a quarter, and the copy that its figures compare with."""
+
+    plan_id: int | None
+    copy_id: int | None
+    is_closed: bool
 
 
-def select_lines_of_quarter(chosen: sa.CTE, quarter: str, *, name: str = "lines") -> sa.CTE:
+NO_COPY = QuarterCopy(None, None, is_closed=False)
+"""A quarter without a plan."""
+
+
+def read_quarter_copies(
+    session: Session, regions: Collection[str], periods: Sequence[str]
+) -> dict[tuple[str, str], QuarterCopy]:
+    """Map (region, quarter) to the plan and the copy, with one statement; a quarter without a plan is not in it."""
+    rows = []
+    for n, period in enumerate(periods):
+        is_chosen = sa.and_(plans.c.region_code.in_(sorted(regions)), plans.c.year == int(period[:4]))
+        c = select_plans_of_quarter(is_chosen, period, name=f"plans_{n}").c
+        rows.append(sa.select(c.plan_region, sa.literal(period), c.plan_id, c.copy_id, c.is_closed))
+    found = session.execute(sa.union_all(*rows)).all() if rows else []
+    return {(region, period): QuarterCopy(*copy) for region, period, *copy in found}
+
+
+_FIELDS = ("id", "code", "strategy", "lead_agency", "allocation", "starts_in", "ends_after")
+
+
+def select_lines_of_quarter(chosen: sa.CTE, quarter: str, *fields: str, name: str = "lines") -> sa.CTE:
     """Return the lines of chosen plans (`select_plans_of_quarter`), each with the `period` of the report that counts.
 
     That is the report of the quarter or, without one, the latest earlier one of the year; null without any. A submitted
     quarter has the copy of it that its submission carried over. The lead agency of an open quarter is the successor
     of one that merged into another.
     """
-    lines = select_lines(chosen, *LINE_FIELDS).subquery(f"{name}_of_plans")
+    lines = select_lines(chosen, *_FIELDS, *fields).subquery(f"{name}_of_plans")
     leads = sa.and_(_agencies.c.region_code == lines.c.plan_region, _agencies.c.code == lines.c.lead_agency)
     successor = sa.func.coalesce(_agencies.c.merged_into, lines.c.lead_agency)
     columns = {"lead_agency": sa.case((lines.c.is_closed, lines.c.lead_agency), else_=successor)}

@@ -28,6 +28,7 @@ from app.tracking.progress.commands import carry_reports, drop_carried, refresh_
 from app.tracking.quarters.models import (
     ExtensionIn,
     PartState,
+    PartSubmitIn,
     PartVerb,
     QuarterState,
     QuarterSubmitIn,
@@ -54,6 +55,7 @@ from app.tracking.quarters.rules import (
     State,
     Verb,
     check_conditions,
+    coverage_of_regencies,
     find_next_state,
     find_step,
 )
@@ -74,6 +76,12 @@ declare_words(
 AFTER_FREEZING: list[Callable[[Session, QuarterToFreeze], None]] = []
 """Hooks that run after a quarter is frozen, in its transaction. `app.wiring` adds those of the areas above."""
 
+HOLD_COVERAGE: list[Callable[[Session, Plan, QuarterStatus], list[str]]] = []
+"""Hooks that lock the coverage of a region before a submission and return the priority locations without it."""
+
+AFTER_BINDING: list[Callable[[Session, Plan, str], None]] = []
+"""Hooks that run after a submission, and after any other change of the copy of the plan that a quarter keeps."""
+
 _DONE = {
     "submit": "submitted",
     "return": "returned",
@@ -89,7 +97,7 @@ class QuarterMove(Generic[Verb]):
     """One step of a quarter or of an agency's part, with the content of the request."""
 
     verb: Verb
-    submission: QuarterSubmitIn | None = None
+    submission: PartSubmitIn | None = None
     text: str | None = None
     """Notes of a return, or reason of a correction."""
     revision: int | None = None
@@ -112,6 +120,8 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
     status = read_status(session, plan, period, author.at)
     write.precondition.check(status.version)
     facts = _read_facts(session, plan, status, None, move.submission)
+    if isinstance(move.submission, QuarterSubmitIn):
+        facts = _hold_coverage(session, plan, facts, move.submission)
     step = find_step(QUARTER_STEPS, verb, status.state, facts, actor)
     facts = _check_content(session, plan, step, facts)
     stored = _read_row(session, quarters, period, region_code=region)
@@ -143,11 +153,25 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
     if verb == "submit":
         assert copy_id is not None
         carry_reports(session, plan, period, copy_id)
+    if verb == "submit" or copy_id != status.copy_id:
+        for settle in AFTER_BINDING:
+            settle(session, plan, period)
     reason = move.text if verb == "correct" else None
     append(session, chain, author, [_make_entry(plan, _DONE[verb], before, after, reason), *entries])
     if frozen is not None:
         for follow in AFTER_FREEZING:
             follow(session, frozen)
+
+
+def _hold_coverage(
+    session: Session, plan: Plan, facts: QuarterFacts, submission: QuarterSubmitIn
+) -> QuarterFacts:
+    """Return the facts with the coverage that lacks. Raises Invalid if a province accepts that it lacks."""
+    accepts = submission.accept_without_coverage
+    if accepts and "." not in plan.region_code:
+        refuse([FieldError(coverage_of_regencies, pointer="/accept_without_coverage", value="true")])
+    uncovered = [code for hold in HOLD_COVERAGE for code in hold(session, plan, facts.status)]
+    return replace(facts, uncovered=uncovered, accept_without_coverage=accepts)
 
 
 def _choose_copy(
@@ -196,7 +220,7 @@ def _read_facts(
     plan: Plan,
     status: QuarterStatus,
     agency: str | None,
-    submission: QuarterSubmitIn | None,
+    submission: PartSubmitIn | None,
 ) -> QuarterFacts:
     lines = list_expected_lines(session, plan, status, agency)
     return QuarterFacts(
@@ -232,7 +256,9 @@ def _make_fields(
         fields = {
             "submitted_at": author.at,
             "submitted_by": author.actor,
-            "missing_reason": submission.reason if submission and facts.missing else None,
+            "missing_reason": submission.reason
+            if submission and (facts.missing or facts.uncovered)
+            else None,
         }
         if status.state != QuarterState.correcting:
             days = status.late_by_days(author.at, facts.agency)

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import sqlalchemy as sa
 from pydantic import BaseModel, model_validator
@@ -34,8 +34,8 @@ ExtensionKey = Annotated[str, describe_key("Name of the extension in its quarter
 
 reason_required = Kind(
     "reason_required",
-    id="wajib diisi bila ada baris yang diajukan tanpa laporan",
-    en="is required to submit lines without a report",
+    id="wajib diisi untuk mengajukan tanpa laporan atau tanpa cakupan",
+    en="is required to submit without reports or without coverage",
 )
 
 
@@ -109,7 +109,9 @@ class SubmissionFields(BaseModel):
         default=None, description="Whole days after the deadline, by the calendar of that day; 0: in time."
     )
     missing_reason: str | None = ShapeField(
-        default=None, max_length=1000, description="Reason to accept lines without a report."
+        default=None,
+        max_length=1000,
+        description="Reason to accept lines without a report, or missing coverage.",
     )
     returned_at: datetime | None = None
     returned_by: str | None = ShapeField(default=None, max_length=200)
@@ -184,21 +186,45 @@ class QuarterExtensionRow(ExtensionFields, Table, table=True):
     version: int = 1
 
 
-class QuarterSubmitIn(Shape):
-    """Body of the submission of a quarter or a part."""
+_SUBMISSION: JsonDict = {"accept_missing": True, "reason": "Dua kegiatan dimulai pada triwulan berikutnya"}
+
+
+class PartSubmitIn(Shape):
+    """Body of the submission of a part."""
 
     accept_missing: bool = ShapeField(
         default=False, description="Submit although lines have no report; needs a `reason`."
     )
     reason: Reason | None = None
 
-    model_config = show_example(accept_missing=True, reason="Dua kegiatan dimulai pada triwulan berikutnya")
+    model_config = show_example(_SUBMISSION)
+
+    @property
+    def accepts(self) -> bool:
+        """Whether the submission accepts that something is missing."""
+        return self.accept_missing
 
     @model_validator(mode="after")
-    def _check_reason(self) -> "QuarterSubmitIn":
-        if self.accept_missing and not self.reason:
+    def _check_reason(self) -> Self:
+        if self.accepts and not self.reason:
             raise RuleBroken(reason_required, at="/reason")
         return self
+
+
+class QuarterSubmitIn(PartSubmitIn):
+    """Body of the submission of a quarter."""
+
+    accept_without_coverage: bool = ShapeField(
+        default=False,
+        description="Submit although priority locations have no coverage of the quarter; needs a `reason`. Only for "
+        "regencies and cities.",
+    )
+
+    model_config = show_example(_SUBMISSION, accept_without_coverage=False)
+
+    @property
+    def accepts(self) -> bool:
+        return self.accept_missing or self.accept_without_coverage
 
 
 class QuarterReturnIn(Shape):
@@ -252,7 +278,9 @@ class ExtensionOut(ExtensionFields):
     )
 
 
-REVISION = "Revision of the plan that the figures compare with; null: the plan as submitted, until then as it is."
+REVISION = (
+    "Revision of the plan that the figures compare with; null: the plan as submitted, until then as it is."
+)
 _MOVED: JsonDict = dict.fromkeys(SubmissionFields.model_fields)
 VERSION_0 = "0 before the first step; send it as `If-Match`, as any other version."
 
@@ -357,10 +385,18 @@ class QuarterReply(QuarterOut):
     )
     extensions: list[ExtensionOut]
     parts: list[PartOut] = ShapeField(description="One for each agency that leads a line.")
+    loci_without_coverage: list[str] = ShapeField(
+        description="Priority locations of a regency or city that have no coverage of the quarter."
+    )
     allowed: list[QuarterVerb]
 
     model_config = show_example(
-        _QUARTER, calendar_set_by=None, extensions=[], parts=[_PART], allowed=["submit"]
+        _QUARTER,
+        calendar_set_by=None,
+        extensions=[],
+        parts=[_PART],
+        loci_without_coverage=["63.02.05.2001"],
+        allowed=["submit"],
     )
 
 

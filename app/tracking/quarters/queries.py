@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Literal
@@ -22,12 +22,12 @@ from app.kit.database.resources import Resource, ResourceText, read_text
 from app.kit.fields import RegionCode
 from app.kit.http.pagination import Listing, PageQuery, match_values
 from app.kit.periods import Period, Quarter
-from app.kit.problems import NotFound, require_found
-from app.plans.actions.queries import actions
+from app.kit.problems import FieldError, NotFound, require_found
+from app.plans.actions.queries import actions, is_expected_in
 from app.plans.copies.models import action_copies
 from app.plans.copies.queries import COPIED, PRESENT, bind_lines, select_copy_by_day, select_number
 from app.plans.core.models import Plan
-from app.plans.core.queries import can_see_plan, find_plan, plans, select_visible_plans
+from app.plans.core.queries import can_see_plan, find_plan, plans, read_plans, select_visible_plans
 from app.reference.models import RegionRow, Timezone
 from app.reference.nomenclature.queries import NotLoaded
 from app.tracking.calendars.queries import (
@@ -59,6 +59,15 @@ from app.tracking.quarters.snapshots.rules import format_address
 quarters, parts = get_table(QuarterRow), get_table(QuarterPartRow)
 extensions, _progress = get_table(QuarterExtensionRow), get_table(ProgressRow)
 _regions, _agencies = get_table(RegionRow), get_table(AgencyRow)
+
+UNCOVERED: list[Callable[[Session, Plan, QuarterStatus], list[str]]] = []
+"""Queries of the priority locations without coverage of a quarter. `app.wiring` adds that of the area above."""
+
+
+def list_uncovered(session: Session, plan: Plan, status: QuarterStatus) -> list[str]:
+    """Return the priority locations of a quarter that have no coverage of it, by code."""
+    return [code for find in UNCOVERED for code in find(session, plan, status)]
+
 
 EXTENSION = Resource(
     "extension",
@@ -186,7 +195,8 @@ def _count_lines(
             period = view.period.element
             is_of_line = sa.and_(_progress.c.action_id == table.c.id, _progress.c.period == period, is_own)
             source = table.join(_progress, is_of_line)
-        query = sa.select(sa.func.count()).select_from(source).where(is_of_quarter)
+        is_expected = is_expected_in(table, view.period.element)
+        query = sa.select(sa.func.count()).select_from(source).where(is_of_quarter, is_expected)
         if agency is not None:
             query = query.where(select_successor(table.c.region_code, table.c.lead_agency) == agency)
         counts.append(query.correlate_except(table, _progress).scalar_subquery())
@@ -278,11 +288,29 @@ def read_status(session: Session, plan: Plan, period: str, now: datetime) -> Qua
 def read_copies(session: Session, plan: Plan, *, is_open: bool = False) -> dict[str, int | None]:
     """Map the quarters of a plan, or the open ones alone, to their copies of it; None: the plan's present lines."""
     view = join_quarters()
-    query = sa.select(view.period, view.copy_id.label("copy_id")).select_from(view.source).where(plans.c.id == plan.id)
+    query = (
+        sa.select(view.period, view.copy_id.label("copy_id"))
+        .select_from(view.source)
+        .where(plans.c.id == plan.id)
+    )
     if is_open:
         query = query.where(quarters.c.copy_id.is_(None))
     rows = session.connection().execute(query).all()
     return {row.period: row.copy_id for row in rows}
+
+
+def read_closed_quarters(
+    session: Session, regions: Iterable[str], period: str, now: datetime
+) -> dict[str, FieldError]:
+    """Map each of these regions that has submitted a quarter to the reason why its figures cannot change now."""
+    of_year = sa.and_(plans.c.region_code.in_(sorted(regions)), plans.c.year == int(period[:4]))
+    is_closed = sa.and_(quarters.c.period == period, quarters.c.copy_id.is_not(None))
+    closed = sa.select(plans).join(quarters, quarters.c.region_code == plans.c.region_code)
+    reasons = {
+        plan.region_code: read_status(session, plan, period, now).find_submission()
+        for plan in read_plans(session, closed.where(of_year, is_closed))
+    }
+    return {region: reason for region, reason in reasons.items() if reason is not None}
 
 
 # Quarters
@@ -333,11 +361,15 @@ class QuarterText:
 
 
 def read_quarter(session: Session, plan: Plan, period: str, now: datetime) -> QuarterText:
-    """Return a quarter of a visible plan, as `QuarterReply` without `allowed`."""
+    """Return a quarter of a visible plan, as `QuarterReply` without the fields of `_OF_CALLER`."""
     status = read_status(session, plan, period, now)
     bound = {"plan_id": plan.id, "quarter": period[5:], **bind_today(now)}
     text = session.connection().execute(_select_quarter(session), bound).scalar_one()
     return QuarterText(str(text), status)
+
+
+_OF_CALLER = ("loci_without_coverage", "allowed")
+"""Fields of a reply that other queries give."""
 
 
 @build_once
@@ -355,10 +387,12 @@ def _select_quarter(session: Session) -> Select[str]:
         "calendar_set_by": view.days.columns["set_by"],
         "extensions": build_json_array(longer, name="longer"),
         "parts": build_json_array(_select_parts(view), name="parts_of"),
-        "allowed": sa.null(),
+        **dict.fromkeys(_OF_CALLER, sa.null()),
     }
     columns = [
-        column for column in select_fields(QuarterReply, quarters, **computed) if column.name != "allowed"
+        column
+        for column in select_fields(QuarterReply, quarters, **computed)
+        if column.name not in _OF_CALLER
     ]
     return select_json(
         sa.select(*columns)
@@ -448,7 +482,7 @@ def list_expected_lines(
     query = (
         sa.select(lines.c.code, _progress.c.action_id.is_not(None).label("is_reported"))
         .select_from(lines.outerjoin(_progress, is_of_line))
-        .where(tables.is_of_plan)
+        .where(tables.is_of_plan, is_expected_in(lines, status.period))
         .order_by(lines.c.code)
     )
     if agency is not None:

@@ -83,6 +83,17 @@ line_not_reported = Kind(
     id="Baris {value} belum dilaporkan. Laporkan baris itu, atau ajukan tanpa laporan itu dengan alasan.",
     en="Line {value} has no report. Report it, or submit without the report and give a reason.",
 )
+location_not_covered = Kind(
+    "location_not_covered",
+    id="Lokasi prioritas {value} belum memiliki cakupan triwulan ini. Isi cakupannya, atau ajukan tanpa cakupan "
+    "itu dengan alasan.",
+    en="Priority location {value} has no coverage of this quarter. Enter it, or submit without it and give a reason.",
+)
+coverage_of_regencies = Kind(
+    "coverage_of_regencies",
+    id="hanya untuk kabupaten dan kota; provinsi tidak mengisi cakupan",
+    en="is only for regencies and cities; a province has no coverage of its own",
+)
 line_has_error = Kind(
     "line_has_error",
     id="Laporan baris {value} memuat kesalahan pada {part:report}: {finding:finding}. Perbaiki lebih dahulu.",
@@ -144,18 +155,24 @@ class QuarterStatus:
             return False
         return self.today > self.extend(self.closes_on, agency)
 
-    def find_closing_reason(self, agency: str | None, *, compiles: bool) -> FieldError | None:
-        """Return why the lines of an agency accept no progress now. Returns None if they do.
-
-        With `compiles` (the secretariat), submitted parts accept progress too.
-        """
+    def find_submission(self) -> FieldError | None:
+        """Return why the figures of a submitted quarter cannot change now. Returns None if they can."""
         kinds = {
-            QuarterState.not_yet_open: not_yet_open,
             QuarterState.submitted: being_verified,
             QuarterState.verified: being_verified,
             QuarterState.frozen: already_frozen,
         }
         kind = kinds.get(self.state)
+        return FieldError(kind, parameter="period", value=self.period) if kind else None
+
+    def find_closing_reason(self, agency: str | None, *, compiles: bool) -> FieldError | None:
+        """Return why the lines of an agency accept no progress now. Returns None if they do.
+
+        With `compiles` (the secretariat), submitted parts accept progress too.
+        """
+        if submission := self.find_submission():
+            return submission
+        kind = not_yet_open if self.state == QuarterState.not_yet_open else None
         if kind is None and self.is_past_closing(agency):
             kind = past_closing
         if kind is None and agency in self.submitted_parts and not compiles:
@@ -203,6 +220,9 @@ class QuarterFacts:
     errors: Sequence[tuple[str, str, str]] = ()
     """(line, finding, part of the report) of errors in reports."""
     accept_missing: bool = False
+    uncovered: Sequence[str] = ()
+    """Priority locations without coverage of the quarter."""
+    accept_without_coverage: bool = False
 
     @property
     def names(self) -> dict[str, Any]:
@@ -252,6 +272,14 @@ def check_reports(facts: QuarterFacts) -> list[FieldError]:
     ]
 
 
+def check_coverage(facts: QuarterFacts) -> list[FieldError]:
+    """Require the coverage of every priority location, or a reason to submit without it; a correction needs neither."""
+    if facts.accept_without_coverage or facts.status.state == QuarterState.correcting:
+        return []
+    at = "/accept_without_coverage"
+    return [FieldError(location_not_covered, pointer=at, value=village) for village in facts.uncovered]
+
+
 State = TypeVar("State", QuarterState, PartState)
 Verb = TypeVar("Verb", QuarterVerb, PartVerb)
 
@@ -281,7 +309,7 @@ QUARTER_STEPS: tuple[QuarterStep[QuarterState, QuarterVerb], ...] = (
         _submitted,
         "submit_quarter",
         (check_not_closed, check_lines),
-        _CONTENT,
+        (*_CONTENT, check_coverage),
     ),
     QuarterStep("return", frozenset({_submitted, _verified}), _open, "verify_quarter"),
     QuarterStep("verify", frozenset({_submitted}), _verified, "verify_quarter"),

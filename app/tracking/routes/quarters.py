@@ -19,6 +19,7 @@ from app.tracking.quarters.models import (
     ExtensionKey,
     ExtensionOut,
     PartReply,
+    PartSubmitIn,
     PartVerb,
     QuarterCorrectIn,
     QuarterOut,
@@ -78,9 +79,10 @@ def submit_quarter(
 ) -> Response:
     """Submit the quarter to the region's reviewer, for the secretariat, which closes its reports.
 
-    409 with `errors` for every line without a report (`accept_missing` with a reason submits without them) and
-    every report with an error (E06, E07, E08). After the deadline the service marks it late, until the calendar
-    closes the quarter.
+    409 with `errors` for every line without a report (`accept_missing` with a reason submits without them), every
+    report with an error (E06, E07, E08) and every priority location without coverage (`accept_without_coverage`). From
+    then on the figures compare with one revision of the plan. After the deadline the service marks it late, until the
+    calendar closes the quarter.
     """
     return _move(call, region, period, QuarterMove("submit", submission=submission))
 
@@ -138,7 +140,7 @@ def read_quarter_part(call: Caller, region: RegionKey, period: QuarterPeriod, ag
 
 @router.post(f"{_QUARTER}/agencies/{{agency}}/submit", response_model=PartReply, openapi_extra=_CONDITIONAL)
 def submit_quarter_part(
-    call: Caller, region: RegionKey, period: QuarterPeriod, agency: AgencyKey, submission: QuarterSubmitIn
+    call: Caller, region: RegionKey, period: QuarterPeriod, agency: AgencyKey, submission: PartSubmitIn
 ) -> Response:
     """Submit an agency's part to the secretariat, on the conditions of the whole quarter.
 
@@ -216,7 +218,9 @@ def _answer_quarter(call: RequestContext, region: str, period: str) -> Response:
     status = quarter.status
     facts = QuarterFacts(status, lines=quarter.lines)
     allowed = list_possible_verbs(QUARTER_STEPS, status.state, facts, call.actor)
-    return answer(call.request, append_fields(quarter.json, allowed=allowed), version=status.version)
+    uncovered = queries.list_uncovered(call.session, plan, status)
+    body = append_fields(quarter.json, loci_without_coverage=uncovered, allowed=allowed)
+    return answer(call.request, body, version=status.version)
 
 
 def _answer_part(call: RequestContext, region: str, period: str, agency: str) -> Response:

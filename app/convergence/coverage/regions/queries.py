@@ -309,7 +309,7 @@ def _sum_by_province(period: str) -> sa.SelectBase:
 
 def _sum_by_village(session: Session, district: str, period: str) -> sa.SelectBase:
     """Return the sums of each village of a district, as if it were a region."""
-    return select_sums(session, "village").params(records=dump_sources([period], [district]))
+    return select_sums(session, "village").params(records=dump_sources(session, [period], [district]))
 
 
 def parse_strategies(session: Session, text: str) -> tuple[list[StrategyCoverage], int]:

@@ -14,11 +14,13 @@ from sqlmodel import Session
 
 from app.access.queries import is_below_region
 from app.convergence.coverage.models import ServiceCoverageRow
+from app.convergence.coverage.queries import find_uncovered
 from app.convergence.coverage.rules import (
     QUARTERS_BACK,
     add_quarters,
     find_district,
     find_regency,
+    is_regency,
     is_village,
 )
 from app.convergence.coverage.sums.queries import (
@@ -27,7 +29,9 @@ from app.convergence.coverage.sums.queries import (
     build_touched,
     coverage,
     dump_sources,
+    expected,
     region_sums,
+    select_expected,
     select_sums,
     service_sums,
 )
@@ -36,7 +40,11 @@ from app.convergence.editions.methods.rules import COVERAGE_CHAIN
 from app.kit.database.engine import get_table
 from app.kit.database.journal import lock_chain
 from app.kit.database.json_sql import build_once, dump_json, whole_sum
+from app.plans.copies.models import location_copies, plan_copies
+from app.plans.core.models import Plan
 from app.reference.models import RegionLevel
+from app.tracking.lines.queries import read_quarter_copies
+from app.tracking.quarters.rules import QuarterStatus
 
 cells = get_table(ServiceCoverageRow)
 
@@ -44,7 +52,8 @@ cells = get_table(ServiceCoverageRow)
 def refresh_after_reports(session: Session, period: str, villages: Iterable[str]) -> None:
     """Recompute the sums above villages after writes to a quarter, and those of the four quarters after it.
 
-    The caller holds the locks of the regencies' chains.
+    The caller holds the locks of the regencies' chains. Later quarters that are submitted keep their sums
+    (`dump_sources`).
     """
     districts = {find_district(village) for village in villages}
     _sum_services(session, period, districts)
@@ -54,10 +63,61 @@ def refresh_after_reports(session: Session, period: str, villages: Iterable[str]
 def refresh_after_locations(session: Session, region: str, year: int, places: Collection[str]) -> None:
     """Lock a regency's chain and recompute a year's sums after its plan has changed the priority locations `places`."""
     districts = {find_district(place) for place in places if is_village(place)}
-    if find_regency(region) != region or "." not in region or not districts:
+    if not is_regency(region) or not districts:
         return
     lock_chain(session, f"{COVERAGE_CHAIN}{region}")
     _sum_regions(session, [f"{year}-Q{n}" for n in range(1, 5)], districts)
+
+
+def refresh_after_adoption(session: Session, plan: Plan) -> None:
+    """Recompute a year's sums after an adoption: open quarters may have the priority locations of a new revision."""
+    places = session.scalars(_select_copied_places(plan.id)).all()
+    refresh_after_locations(session, plan.region_code, plan.year, places)
+
+
+def _select_copied_places(plan_id: int) -> sa.Select[str]:
+    of_plan = sa.select(plan_copies.c.id).where(plan_copies.c.plan_id == plan_id)
+    return sa.select(location_copies.c.region_code).where(location_copies.c.copy_id.in_(of_plan)).distinct()
+
+
+# Submitted quarters
+
+
+def hold_coverage(session: Session, plan: Plan, status: QuarterStatus) -> list[str]:
+    """Lock the coverage of a regency against writes. Return the priority locations that a quarter does not cover."""
+    if is_regency(plan.region_code):
+        lock_chain(session, f"{COVERAGE_CHAIN}{plan.region_code}")
+    return find_uncovered(session, plan, status)
+
+
+def settle_coverage(session: Session, plan: Plan, period: str) -> None:
+    """Keep the villages that a submitted quarter expects, so that neither a later plan nor an earlier quarter changes
+    them; drop them when the quarter is open again. The caller has locked the plan's chain."""
+    region = plan.region_code
+    if not is_regency(region):
+        return
+    lock_chain(session, f"{COVERAGE_CHAIN}{region}")
+    e, c = expected.c, coverage.c
+    of_quarter = (e.region_code == region, e.period == period)
+    periods = [add_quarters(period, -back) for back in range(QUARTERS_BACK + 1)]
+    reported = sa.select(c.village).where(c.region_code == region, c.period.in_(periods)).distinct()
+    kept = sa.select(e.village).where(*of_quarter)
+    places = session.scalars(sa.union(_select_copied_places(plan.id), reported, kept)).all()
+    districts = {find_district(place) for place in places if is_village(place)}
+    session.execute(sa.delete(expected).where(*of_quarter))
+    copy = read_quarter_copies(session, [region], [period])[region, period]
+    if copy.is_closed and districts:
+        foreseen = select_expected(session).subquery("foreseen")
+        rows = sa.select(
+            foreseen.c.period, foreseen.c.village, sa.literal(region), foreseen.c.target_families
+        )
+        insert = sa.insert(expected).from_select(
+            ["period", "village", "region_code", "target_families"], rows
+        )
+        bound = {"records": dump_sources(session, [period], districts, is_settling=True)}
+        session.connection().execute(insert, bound)
+    if districts:
+        _sum_regions(session, [period], districts)
 
 
 def _sum_services(session: Session, period: str, districts: Collection[str]) -> None:
@@ -79,7 +139,7 @@ def _sum_regions(session: Session, periods: list[str], districts: Collection[str
         "records": dump_json([build_touched(p, code) for p in periods for code in sorted(districts)])
     }
     connection.execute(_clear(session, region_sums, RegionLevel.district), of_districts)
-    connection.execute(_insert_districts(session), {"records": dump_sources(periods, districts)})
+    connection.execute(_insert_districts(session), {"records": dump_sources(session, periods, districts)})
     of_regencies = {"records": dump_json([build_touched(p, code) for p in periods for code in regencies])}
     connection.execute(_clear(session, region_sums, RegionLevel.regency), of_regencies)
     connection.execute(_insert_regencies(session), of_regencies)

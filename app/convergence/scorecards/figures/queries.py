@@ -18,7 +18,7 @@ from sqlmodel import Session
 
 from app.access.models import Role, TokenScope
 from app.access.rules import CONSOLE, Actor, Grant
-from app.convergence.coverage.models import CoverageRow
+from app.convergence.coverage.models import CoverageRow, ExpectedCoverageRow
 from app.convergence.coverage.queries import regions
 from app.convergence.coverage.rules import QUARTERS_BACK, add_quarters
 from app.convergence.coverage.sums.queries import region_sums, service_sums
@@ -42,7 +42,7 @@ from app.tracking.progress.models import ComponentSpendingRow, ProgressRow
 _components, _locations = get_table(ComponentRow), get_table(LocationRow)
 _recipients = get_table(RecipientRow)
 _progress, _spent = get_table(ProgressRow), get_table(ComponentSpendingRow)
-_coverage = get_table(CoverageRow)
+_coverage, _expected = get_table(CoverageRow), get_table(ExpectedCoverageRow)
 
 _READER = Actor("reader", "reader", frozenset(TokenScope), (Grant(Role.reader, "0", None),))
 """Reader of all plans in force, and of no draft."""
@@ -140,7 +140,7 @@ def _sum_plans(
         "spent": _sum_spending(spending, classes),
         "travel": _select_partial_travel(spending, classes),
         "places": _sum_located(lines, places_of_lines, loci_of_plans),
-        "loci": _sum_loci(lines, places_of_lines, loci_of_plans, period),
+        "loci": _sum_loci(chosen, lines, places_of_lines, loci_of_plans, period),
         "recipients": _sum_recipients(lines, select_part(lines, _recipients)),
     }
     row = session.execute(select_json_tables(queries)).one()
@@ -323,7 +323,9 @@ def _sum_located(lines: sa.CTE, places: sa.Subquery, loci: sa.Subquery) -> sa.Se
     )
 
 
-def _sum_loci(lines: sa.CTE, places: sa.Subquery, loci: sa.Subquery, period: str) -> sa.SelectBase:
+def _sum_loci(
+    chosen: sa.CTE, lines: sa.CTE, places: sa.Subquery, loci: sa.Subquery, period: str
+) -> sa.SelectBase:
     """Select for each plan its priority locations, their families, and the families of those where each strategy has a
     funded line that names the location or a place in it (as finding W04)."""
     c = places.c
@@ -343,16 +345,22 @@ def _sum_loci(lines: sa.CTE, places: sa.Subquery, loci: sa.Subquery, period: str
         .subquery("reached")
     )
     families = sa.func.coalesce(
-        _read_families(loci, [period]),
+        _read_families(loci, _coverage, [period]),
         loci.c.target_families,
-        _read_families(loci, [add_quarters(period, -back) for back in range(1, QUARTERS_BACK + 1)]),
+        # What a submitted quarter keeps; the earlier reports themselves may change.
+        sa.case(
+            (chosen.c.is_closed, _read_families(loci, _expected, [period])),
+            else_=_read_families(
+                loci, _coverage, [add_quarters(period, -back) for back in range(1, QUARTERS_BACK + 1)]
+            ),
+        ),
     )
     locus = (
         sa.select(
             loci.c.plan_id, families.label("families"), reached.c.region_code.is_not(None).label("funded")
         )
         .select_from(
-            loci.outerjoin(
+            loci.join(chosen, chosen.c.plan_id == loci.c.plan_id).outerjoin(
                 reached,
                 sa.and_(reached.c.plan_id == loci.c.plan_id, reached.c.region_code == loci.c.region_code),
             )
@@ -368,12 +376,12 @@ def _sum_loci(lines: sa.CTE, places: sa.Subquery, loci: sa.Subquery, period: str
     ).group_by(locus.c.plan_id)
 
 
-def _read_families(loci: sa.Subquery, periods: list[str]) -> sa.SQLColumnExpression[object]:
-    """Select the latest reported target families of each locus in these quarters."""
+def _read_families(loci: sa.Subquery, table: sa.Table, periods: list[str]) -> sa.SQLColumnExpression[object]:
+    """Select the latest target families of each locus in these quarters, of a table by village and quarter."""
     return (
-        sa.select(_coverage.c.target_families)
-        .where(_coverage.c.village == loci.c.region_code, _coverage.c.period.in_(periods))
-        .order_by(_coverage.c.period.desc())
+        sa.select(table.c.target_families)
+        .where(table.c.village == loci.c.region_code, table.c.period.in_(periods))
+        .order_by(table.c.period.desc())
         .limit(1)
         .correlate(loci)
         .scalar_subquery()
