@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+import sqlalchemy as sa
 from alembic import command
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
@@ -17,8 +18,8 @@ from sqlmodel import Session
 from app.convergence.editions.commands import load_editions
 from app.convergence.editions.methods.queries import METHOD, PACKAGE
 from app.convergence.editions.step_templates.queries import TEMPLATE
-from app.kit.database.engine import WRITE, Database, make_alembic_config
-from app.kit.database.journal import Author
+from app.kit.database.engine import WRITE, Database, get_table, make_alembic_config
+from app.kit.database.journal import Author, JournalRow
 from tests.engines import ENGINES as ENGINES
 from tests.postgres import worker_database
 from tests.reference import load_small_reference
@@ -127,3 +128,10 @@ def rolled_back(base: Database, *, keep: bool = False) -> Iterator[OneTransactio
         finally:
             event.remove(connection, "before_cursor_execute", note)
             transaction.close()  # rolls back unless committed
+
+
+def turn_back(database: Database, instant: datetime) -> None:
+    """Give later entries of the journal this instant, so that the next write can have it too."""
+    journal = get_table(JournalRow)
+    with database.writing() as session:
+        session.execute(sa.update(journal).where(journal.c.at > instant).values(at=instant))

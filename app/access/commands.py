@@ -30,7 +30,7 @@ from app.access.rules import (
     is_within,
 )
 from app.kit.database.engine import get_table
-from app.kit.database.journal import Author, Chain, Entry, append, assign_version, lock_chain
+from app.kit.database.journal import Author, Chain, Entry, append, assign_version, keep_order, lock_chain
 from app.kit.database.resources import write_version
 from app.kit.http.precondition import UNCONDITIONAL, Precondition
 from app.kit.http.validation import check_key, describe_unknown
@@ -44,11 +44,16 @@ class Write:
     """The session, author, actor and precondition of a write: the first parameter of every command."""
 
     session: Session
-    author: Author
+    caller: Author
     """The journal's name for the actor, with the instant and the request."""
     actor: Actor
     """The holder of the rights that the command checks."""
     precondition: Precondition = UNCONDITIONAL
+
+    @property
+    def author(self) -> Author:
+        """The caller, at an instant that suits the chains locked so far: read it after `lock_chain`."""
+        return keep_order(self.session, self.caller)
 
     def drop_precondition(self) -> "Write":
         """Return a copy without the precondition, for the consequences of a write that already met it."""

@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from app.access.rules import CONSOLE
 from app.kit.database.engine import get_table
-from app.kit.database.journal import Author, Entry, append, lock_chain
+from app.kit.database.journal import Author, Entry, append, keep_order, lock_chain
 from app.kit.database.json_sql import dump_json
 from app.kit.database.upsert import unnest_records, upsert
 from app.kit.fields import fold_name
@@ -308,8 +308,8 @@ def load_reference(
 
     Codes that the new files lack stay as retired. Raises BrokenReference if the files contradict each other.
     """
-    author = author or Author(CONSOLE.token, datetime.now(UTC))
     chain = lock_chain(session, CHAIN)
+    author = keep_order(session, author or Author(CONSOLE.token, datetime.now(UTC)))
     table = get_table(ReferenceEditionRow)
     columns = [table.c[name] for name in _Loaded._fields]
     rows = [_Loaded(*row) for row in session.execute(sa.select(*columns))]

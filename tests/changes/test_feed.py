@@ -17,7 +17,7 @@ from app.changes.rules import FeedPosition, encode_cursor, list_sources
 from app.kit.database.engine import get_table
 from app.kit.database.journal import Author, JournalHead, JournalRow
 from tests.changes.feed import follow, now, page, told
-from tests.database import OneTransaction
+from tests.database import OneTransaction, turn_back
 from tests.plans.world import ANY, AT, LEAN, PLAN, put, put_many, put_plan, report
 
 A1 = f"{AT}/actions/A-1"
@@ -163,8 +163,9 @@ def test_a_cursor_beyond_the_retention_is_410_with_addresses_to_read(
     secretariat: TestClient, database: OneTransaction, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = now(secretariat, region="63.02")
+    author = Author("test", datetime.now(UTC) - timedelta(days=400, minutes=1))
+    turn_back(database, author.at)
     with database.writing() as session:
-        author = Author("test", datetime.now(UTC) - timedelta(days=400, minutes=1))
         content = AgencyIn(name="Dinas Lama", kind=AgencyKind.dinas)
         put_agency(Write(session, author, CONSOLE), "63.02", "LAMA", content)
     cursor = now(secretariat, region="63.02")

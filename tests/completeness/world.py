@@ -14,6 +14,7 @@ from app.reference.models import Timezone
 from app.tracking.completeness.queries import CompletenessQuery, read_completeness
 from app.tracking.quarters.commands import QuarterMove, move_part, move_quarter, put_extension
 from app.tracking.quarters.models import ExtensionIn, PartSubmitIn, QuarterSubmitIn, QuarterVerb
+from tests.database import turn_back
 
 QUARTER = "2026-Q2"
 #: The shipped calendar: the second quarter is due on 20 July.
@@ -51,12 +52,14 @@ def read_agency_at(database: Database, instant: datetime, agency: str) -> Any:
 
 
 def move(database: Database, instant: datetime, verb: QuarterVerb, text: str | None = None) -> None:
+    turn_back(database, instant)
     with database.writing() as session:
         step = QuarterMove(verb, ACCEPTED if verb == "submit" else None, text)
         move_quarter(Write(session, Author("test", instant), OFFICES), "63.02", QUARTER, step)
 
 
 def submit_part(database: Database, instant: datetime, agency: str) -> None:
+    turn_back(database, instant)
     with database.writing() as session:
         write = Write(session, Author("test", instant), OFFICES)
         move_part(write, "63.02", QUARTER, agency, QuarterMove("submit", PART_ACCEPTED))

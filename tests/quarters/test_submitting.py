@@ -15,7 +15,7 @@ from app.tracking.quarters.commands import QuarterMove, move_part, move_quarter
 from app.tracking.quarters.models import QuarterState, QuarterSubmitIn
 from app.tracking.quarters.queries import read_plan_of_quarter, read_status
 from app.tracking.quarters.rules import Extension, QuarterStatus
-from tests.database import OneTransaction
+from tests.database import OneTransaction, turn_back
 from tests.plans.world import ANY, HEALTH, SOCIAL
 from tests.quarters.world import PART, Q2, Office, list_codes, send, summarise_refusal
 
@@ -32,6 +32,7 @@ def submit(database: OneTransaction, instant: str, agency: str | None = None) ->
     """Submit a quarter, or an agency's part, at an instant in the past."""
     submission = QuarterSubmitIn(accept_missing=True, reason="x")
     author = Author("test", parse(instant).astimezone(UTC))
+    turn_back(database, author.at)
     with database.writing() as session:
         write = Write(session, author, SECRETARIAT)
         if agency:

@@ -47,7 +47,7 @@ from app.changes.webhooks.rules import (
 )
 from app.changes.webhooks.sending import Sender
 from app.kit.database.engine import Database
-from app.kit.database.journal import Author, append, lock_chain
+from app.kit.database.journal import Author, append, keep_order, lock_chain
 from app.kit.problems import Busy
 from app.kit.spans import open_span
 
@@ -287,9 +287,15 @@ def store_outcome(
     first, place = session.execute(sa.select(c.first, c.place).where(c.id == job.hint.id)).one()
     _rewind(session, job.webhook, first, place)
     reason = DisabledReason.gone if outcome.status == GONE else DisabledReason.exhausted
-    changed = {"is_active": False, "disabled_reason": reason, "disabled_at": now, "updated_at": now}
+    author = keep_order(session, Author(ACTOR, now))
+    changed = {
+        "is_active": False,
+        "disabled_reason": reason,
+        "disabled_at": author.at,
+        "updated_at": author.at,
+    }
     changed["version"] = stored.version + 1
     session.execute(sa.update(webhooks).where(webhooks.c.id == job.webhook).values(**changed))
     why = f"{job.hint.id}: {outcome.status or outcome.failure}, {attempts}×"
     done = build_webhook_entry("disabled", stored.row, {**stored.row, **changed}, why)
-    append(session, chain, Author(ACTOR, now), [done])
+    append(session, chain, author, [done])

@@ -22,7 +22,7 @@ from app.convergence.editions.queries import (
     read_stored_edition,
 )
 from app.convergence.editions.rules import CHAIN
-from app.kit.database.journal import Author, Entry, append, lock_chain
+from app.kit.database.journal import Author, Entry, append, keep_order, lock_chain
 from app.kit.database.resources import StoredRow
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import check_key, describe_unknown
@@ -87,7 +87,7 @@ def load_editions(session: Session, author: Author, kinds: Collection[EditionKin
 
 
 def _load(session: Session, author: Author, kind: EditionKind) -> list[str]:
-    chain = lock_chain(session, CHAIN)
+    chain, author = lock_chain(session, CHAIN), keep_order(session, author)
     done, entries = [], []
     for content in json.loads(kind.shipped.read_text(encoding="utf-8")):
         edition = content.pop("edition")

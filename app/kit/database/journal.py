@@ -7,7 +7,7 @@ which writers of one plan take turns, and its hash the state by which a list is 
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -72,6 +72,7 @@ FEED = "feed"
 """Name of the head that counts the rows of all chains."""
 
 _UNNUMBERED = "journal rows without their sequence"
+_LATEST = "instant of the latest entry in the chains that this transaction locks"
 
 
 @dataclass(frozen=True)
@@ -134,12 +135,30 @@ class Chain:
 
 
 def lock_chain(session: Session, name: str) -> Chain:
-    """Lock a chain until the transaction ends; other writers of that chain wait in line."""
-    return _move_head(session, name, by=0)
+    """Lock a chain until the transaction ends; other writers of that chain wait in line.
+
+    Later instants of this transaction are not before the last one of the chain (`keep_order`).
+    """
+    chain = _move_head(session, name, by=0)
+    last = {"name": name, "position": chain.position}
+    if chain.position and (at := session.connection().scalar(_LAST_INSTANT, last)) is not None:
+        session.info[_LATEST] = max(at, session.info.get(_LATEST, at))
+    return chain
+
+
+def keep_order(session: Session, author: Author) -> Author:
+    """Return the author at an instant that is not before the entries of any chain that this transaction locks.
+
+    The order of a chain decides, not the clock: clocks of two servers differ, and a clock may be set back.
+    """
+    return replace(author, at=max(author.at, session.info.get(_LATEST, author.at)))
 
 
 # Every write runs these statements, so they are built once.
-_heads = get_table(JournalHead)
+_heads, _journal = get_table(JournalHead), get_table(JournalRow)
+_LAST_INSTANT = sa.select(_journal.c.at).where(
+    _journal.c.chain == sa.bindparam("name"), _journal.c.position == sa.bindparam("position")
+)
 _MOVE = (
     sa.update(_heads)
     .where(_heads.c.chain == sa.bindparam("name"))
@@ -220,7 +239,7 @@ def _highest_versions(session: Session) -> sa.Select[str, int | None]:
 
 def append(session: Session, chain: Chain, author: Author, entries: Sequence[Entry]) -> Chain:
     """Append the entries to the chain, and return its new end."""
-    rows, position, link = [], chain.position, chain.hash
+    rows, position, link, author = [], chain.position, chain.hash, keep_order(session, author)
     for entry in entries:
         position += 1
         row = {
@@ -240,6 +259,7 @@ def append(session: Session, chain: Chain, author: Author, entries: Sequence[Ent
         rows.append({**row, "hash": link, "is_draft": entry.is_draft})
     if rows:
         session.info.setdefault(_UNNUMBERED, []).extend(rows)
+        session.info[_LATEST] = author.at
         session.connection().execute(_END, {"name": chain.name, "position": position, "hash": link})
     return Chain(chain.name, position, link)
 
@@ -251,7 +271,7 @@ def _number_rows(session: Session) -> None:
     The transaction locks the feed's head after every other lock, and only until the commit. So the
     numbers follow the order of commits without a gap: a reader that has seen n meets no smaller one later.
     """
-    rows = session.info.pop(_UNNUMBERED, None)
+    rows, _ = session.info.pop(_UNNUMBERED, None), session.info.pop(_LATEST, None)
     if rows:
         first = _move_head(session, FEED, by=len(rows)).position - len(rows) + 1
         upsert(session, get_table(JournalRow), [{**row, "sequence": first + n} for n, row in enumerate(rows)])
@@ -260,6 +280,7 @@ def _number_rows(session: Session) -> None:
 @event.listens_for(Session, "after_rollback")
 def _forget_rows(session: Session) -> None:
     session.info.pop(_UNNUMBERED, None)
+    session.info.pop(_LATEST, None)
 
 
 LAST_SEQUENCE = sa.select(_heads.c.position).where(_heads.c.chain == FEED)

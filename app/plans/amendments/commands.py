@@ -357,10 +357,10 @@ def _count_drafted(session: Session, region: str, agency: str) -> int:
 
 def move_drafted(write: Write, region: str, old: str, new: str) -> None:
     """Replace an agency by another in every drafted line of a region; locks the plans' chains first."""
-    session, author = write.session, write.author
+    session = write.session
     for plan in _read_amended_plans(session, region):
         lock_chain(session, format_plan_chain(plan.code))
-        chain = lock_chain(session, format_amendment_chain(plan.code))
+        chain, author = lock_chain(session, format_amendment_chain(plan.code)), write.author
         before = {
             code: (row, row.content)
             for code, row in read_amended_rows(session, plan).items()

@@ -112,10 +112,10 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
 
     Raises QuarterStateProblem (409) from another state, QuarterNotReady (409) with the conditions that fail.
     """
-    session, author, actor, verb = write.session, write.author, write.actor, move.verb
+    session, actor, verb = write.session, write.actor, move.verb
     plan = read_plan_of_quarter(session, actor, region, period)
     actor.require(next(step.right for step in QUARTER_STEPS if step.verb == verb), region)
-    chain = lock_chain(session, format_plan_chain(plan.code))
+    chain, author = lock_chain(session, format_plan_chain(plan.code)), write.author
     plan = read_again(session, plan)
     status = read_status(session, plan, period, author.at)
     write.precondition.check(status.version)
@@ -301,12 +301,12 @@ def _select_journal_fields(row: dict[str, object]) -> dict[str, object]:
 
 def move_part(write: Write, region: str, period: str, agency: str, move: QuarterMove[PartVerb]) -> None:
     """Move an agency's part one step. Raises NotFound if it leads no line of the plan, and all of `move_quarter`."""
-    session, author, actor, verb = write.session, write.author, write.actor, move.verb
+    session, actor, verb = write.session, write.actor, move.verb
     plan = read_plan_of_quarter(session, actor, region, period)
     if not list_expected_lines(session, plan, read_status(session, plan, period, author.at), agency):
         raise NotFound()
     actor.require(next(step.right for step in PART_STEPS if step.verb == verb), region, agency)
-    chain = lock_chain(session, format_plan_chain(plan.code))
+    chain, author = lock_chain(session, format_plan_chain(plan.code)), write.author
     plan = read_again(session, plan)
     status = read_status(session, plan, period, author.at)
     before = _read_row(session, parts, period, region_code=region, agency_code=agency)
