@@ -63,7 +63,13 @@ def list_violations(tree: ast.Module) -> Iterator[str]:
         for node in ast.walk(function)
         if isinstance(node, ast.Call)
     ]
-    names = [ast.unparse(call.func).rpartition(".")[2] for call in calls]
+    names = [get_name(call) for call in calls]
+    assigned = {
+        ast.unparse(node.targets[0])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        if get_name(node.value) == "create_table"
+    }
     created = {get_first(call) for call, name in zip(calls, names, strict=True) if name == "create_table"}
     if "add_index_concurrently" in names and len({*names} - {"add_index_concurrently", "f", "text"}) > 0:
         yield "a revision that builds an index concurrently does nothing else"
@@ -71,6 +77,8 @@ def list_violations(tree: ast.Module) -> Iterator[str]:
         options = {keyword.arg: keyword.value for keyword in call.keywords}
         if name in TAKES_AWAY:
             yield TAKES_AWAY[name]
+        elif name == "fill_created" and get_first(call) not in assigned:
+            yield "writes into a table that this revision does not create"
         elif name == "alter_column" and options.keys() & {"new_column_name", "type_"}:
             yield "renames a column or changes its type"
         elif name == "alter_column" and is_false(options.get("nullable")):
@@ -79,6 +87,11 @@ def list_violations(tree: ast.Module) -> Iterator[str]:
             yield "adds a column that the version before does not fill, without a server_default"
         elif name == "create_index" and not created & {get_first(call), ast.unparse(call.args[1])}:
             yield "builds an index that writers wait for: use add_index_concurrently"
+
+
+def get_name(call: ast.Call) -> str:
+    """Return the last part of the name of the called function."""
+    return ast.unparse(call.func).rpartition(".")[2]
 
 
 def get_first(call: ast.Call) -> str:
@@ -115,6 +128,7 @@ GOOD = [
     "op.create_table('later', sa.Column('id', BigInt))\n    op.create_index('ix_later_id', 'later', ['id'])",
     "add_index_concurrently('ix_action_note', 'action', ['note'])",
     "op.alter_column('action', 'title', nullable=True)",
+    "made = op.create_table('later', sa.Column('id', BigInt))\n    fill_created(made, read_rows(lines))",
 ]
 BAD = [
     "op.drop_column('action', 'title')",
@@ -128,6 +142,7 @@ BAD = [
     "op.create_unique_constraint('uq_action_title', 'action', ['title'])",
     "op.execute('UPDATE action SET title = NULL')",
     "with op.batch_alter_table('action') as batch:\n        batch.drop_column('title')",
+    "made = op.create_table('later', sa.Column('id', BigInt))\n    fill_created(actions, read_rows(lines))",
     "op.add_column('action', note)\n    add_index_concurrently('ix_action_note', 'action', ['note'])",
 ]
 

@@ -6,8 +6,9 @@ the name from the database. A revision without that part works only with code of
 
 import re
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVarTuple
 
 import sqlalchemy as sa
 import structlog
@@ -101,3 +102,30 @@ def add_index_concurrently(
         op.drop_index(name, table_name=table, if_exists=True, postgresql_concurrently=True)
         op.create_index(name, table, columns, postgresql_concurrently=True, **options)
         op.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+
+
+CHUNK = 1_000
+"""Rows that one statement reads or inserts."""
+
+Columns = TypeVarTuple("Columns")
+
+
+def read_rows(statement: sa.Select[*Columns]) -> Iterator[sa.Row[*Columns]]:
+    """Yield the rows of a SELECT, in parts: a table may not fit in memory. Raises TypeError for another statement."""
+    if not isinstance(statement, sa.Select):
+        raise TypeError("a migration reads by sa.select alone")
+    rows: sa.Result[*Columns] = op.get_bind().execute(statement, execution_options={"yield_per": CHUNK})
+    yield from rows
+
+
+def fill_created(table: sa.Table, rows: Iterable[dict[str, object]]) -> None:
+    """Insert rows into a table that `op.create_table` of the same revision returned.
+
+    The version before does not know the table, so these rows change nothing for it. Raises ValueError if the table has
+    rows already: then another revision created it.
+    """
+    if op.get_bind().scalar(sa.select(sa.exists().select_from(table))):
+        raise ValueError(f"the table {table.name} has rows: fill a table in the revision that creates it")
+    rest = iter(rows)
+    while chunk := list(islice(rest, CHUNK)):
+        op.bulk_insert(table, chunk)
