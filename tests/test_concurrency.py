@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.kit.database.engine import Database, get_table
-from app.kit.database.journal import NOT_HASHED, JournalRow, hash_link
+from app.kit.database.journal import JournalRow, hash_row
 from app.main import create_app
 from app.settings import Settings
 from tests.calling import Client
@@ -226,6 +226,5 @@ def check_chain(database: Database, chain: str, *, at_least: int) -> None:
     assert len(rows) >= at_least
     link = "0" * 64
     for position, row in enumerate(rows, 1):
-        hashed = {name: value for name, value in row.items() if name not in NOT_HASHED}
-        link = hash_link(link, {**hashed, "at": row["at"].isoformat()})
+        link = hash_row(link, row)
         assert (row["position"], row["hash"]) == (position, link)

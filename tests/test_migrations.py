@@ -17,6 +17,7 @@ from cryptography.fernet import Fernet
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.access.models import TokenPosition
 from app.changes.webhooks.rules import Sealer
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
@@ -211,6 +212,9 @@ def fill(database: Database) -> None:
             sa.select(get_table(PlanRow).c.id).where(get_table(PlanRow).c.code == ADOPTED).scalar_subquery()
         )
         session.execute(sa.insert(get_table(AmendmentActionRow)).values(plan_id=plan, version=1, **amended))
+        session.execute(
+            sa.insert(get_table(TokenPosition)).values(token="o1", from_sequence=1, principal="opd")
+        )
     deliver_to_webhook(database, app, key)
     nation = {"Authorization": f"Bearer {token_for(database, ('administrator', '0'))}"}
     with TestClient(app, headers=nation) as client:

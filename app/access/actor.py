@@ -69,7 +69,8 @@ class RequestContext:
 
     @property
     def author(self) -> Author:
-        return Author(self.actor.token, self.unit.now, self.request.scope.get("request_id"))
+        request_id = self.request.scope.get("request_id")
+        return Author(self.actor.principal, self.unit.now, request_id, token=self.actor.token)
 
     @property
     def write(self) -> Write:

@@ -204,6 +204,19 @@ class Principal(PrincipalFields, Table, table=True):
     version: int = 1
 
 
+class TokenPosition(Table, table=True):
+    """The principal of a token from an entry of the journal on, for entries that name the token alone.
+
+    A migration filled it once: younger entries name the principal themselves.
+    """
+
+    __tablename__ = "token_position"
+
+    token: str = Field(primary_key=True, max_length=80)
+    from_sequence: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    principal: str = Field(max_length=80)
+
+
 class Membership(Table, table=True):
     """A role of a principal in a region; an operator may have it for one agency alone."""
 

@@ -303,6 +303,8 @@ class JournalCheck(NamedTuple):
     chains: int
     rows: int
     breaks: list[ChainBreak]
+    blanked: int = 0
+    """Rows with blanked values."""
 
 
 _BATCH = 2000
@@ -333,20 +335,21 @@ def verify_journal(session: Session, chain: str | None = None) -> JournalCheck:
     ]
     if chain is None and (gap := _find_gap(session, written)) is not None:
         breaks.append(ChainBreak(FEED, gap, f"missing; the feed has {written} numbers"))
-    return JournalCheck(len(heads), counted.count, breaks)
+    return JournalCheck(len(heads), counted.count, breaks, counted.blanked)
 
 
 class _Counter:
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self.blanked = 0
 
-    def each(self, rows: Iterator[object]) -> Iterator[Any]:
+    def each(self, rows: Iterator[sa.RowMapping]) -> Iterator[Any]:
         for row in rows:
             self.count += 1
+            self.blanked += row["blanked"] is not None
             yield row
 
 
-def _read_rows(session: Session, chain: str | None, written: int) -> Iterator[object]:
+def _read_rows(session: Session, chain: str | None, written: int) -> Iterator[sa.RowMapping]:
     """Yield every row up to a number of the feed, chain by chain, in batches: the journal may not fit in memory."""
     statement = (
         sa.select(_journal).where(_c.sequence <= written).order_by(_c.chain, _c.position).limit(_BATCH)

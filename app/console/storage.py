@@ -89,4 +89,8 @@ def verify(
         err.print(f"[bold red]Broken[/]: {escape(str(broken))}", highlight=False, soft_wrap=True)
     if verdict.breaks:
         raise typer.Exit(1)
-    out.print(f"The journal is intact: {verdict.rows:,} rows in {verdict.chains:,} chains.", highlight=False)
+    blanked = f" Rows with blanked values: {verdict.blanked:,}." if verdict.blanked else ""
+    out.print(
+        f"The journal is intact: {verdict.rows:,} rows in {verdict.chains:,} chains.{blanked}",
+        highlight=False,
+    )

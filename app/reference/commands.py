@@ -309,7 +309,7 @@ def load_reference(
     Codes that the new files lack stay as retired. Raises BrokenReference if the files contradict each other.
     """
     chain = lock_chain(session, CHAIN)
-    author = keep_order(session, author or Author(CONSOLE.token, datetime.now(UTC)))
+    author = keep_order(session, author or Author(CONSOLE.principal, datetime.now(UTC)))
     table = get_table(ReferenceEditionRow)
     columns = [table.c[name] for name in _Loaded._fields]
     rows = [_Loaded(*row) for row in session.execute(sa.select(*columns))]

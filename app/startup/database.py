@@ -157,7 +157,7 @@ def check_encoding(database: Database) -> None:
 
 def make_console_author() -> Author:
     """Return the author of a write by the console, at the current time."""
-    return Author(CONSOLE.token, datetime.now(UTC))
+    return Author(CONSOLE.principal, datetime.now(UTC))
 
 
 def begin_console_write(session: Session) -> Write:

@@ -17,8 +17,19 @@ from app.changes.queries import JournalCheck, verify_journal
 from app.console.frame import CommandRefused
 from app.console.storage import cli
 from app.kit.database.engine import Database, get_table
-from app.kit.database.journal import NOT_HASHED, Author, JournalHead, JournalRow, hash_link
+from app.kit.database.journal import (
+    COVERED,
+    FEED,
+    Author,
+    Entry,
+    JournalHead,
+    JournalRow,
+    append,
+    hash_row,
+    lock_chain,
+)
 from app.kit.problems import NotFound
+from tests.changes.test_formats import blank
 from tests.database import OneTransaction, own_database
 from tests.plans.world import AGENCIES, ANY, AT, LEAN, PLAN, furnish_by_command, put, put_many, report
 
@@ -83,9 +94,10 @@ def test_a_whole_journal_holds(written: TestClient, database: OneTransaction) ->
     [
         {"actor": "orang lain"}, {"at": datetime(2026, 1, 1, tzinfo=UTC)}, {"reason": "sudah begitu"},
         {"changes": {"spent": [0, 0]}}, {"version": 9}, {"kind": "action.changed"}, {"region_code": "63.03"},
-        {"subject": "plans/63.02-2026"}, {"request_id": None}, {"hash": "0" * 64},
+        {"subject": "plans/63.02-2026"}, {"request_id": None}, {"hash": "0" * 64}, {"principal": "orang lain"},
+        {"is_draft": False}, {"format": 1}, {"format": 3}, {"salt": "0" * 64}, {"salt": None}, {"blanked": {}},
     ],
-    ids=lambda values: next(iter(values)),
+    ids=str,
 )  # fmt: skip
 def test_a_changed_row_is_the_first_broken_link(
     written: TestClient, database: OneTransaction, values: dict[str, Any]
@@ -104,8 +116,7 @@ def test_a_changed_row_with_a_new_hash_breaks_the_next(written: TestClient, data
                 session.execute(sa.select(_table).where(_HERE).order_by(_table.c.position)).mappings().all()
             )
             row = {**rows[position - 1], "actor": "orang lain"}
-            values = {name: value for name, value in row.items() if name not in NOT_HASHED}
-            new = hash_link(rows[position - 2]["hash"], {**values, "at": row["at"].isoformat()})
+            new = hash_row(rows[position - 2]["hash"], row)
             changed = sa.update(_table).where(_HERE, _table.c.position == position)
             session.execute(changed.values(actor="orang lain", hash=new))
         assert find_breaks(database) == [expected]
@@ -114,6 +125,42 @@ def test_a_changed_row_with_a_new_hash_breaks_the_next(written: TestClient, data
                 changed.values(actor=rows[position - 1]["actor"], hash=rows[position - 1]["hash"])
             )
     assert find_breaks(database) == []
+
+
+def test_a_blanked_value_holds_and_is_counted(written: TestClient, database: OneTransaction) -> None:
+    """Blanked: what the report had spent before and after."""
+    here = sa.and_(_HERE, _table.c.position == 6)
+    with database.read_session() as session:
+        row = dict(session.execute(sa.select(_table).where(here)).mappings().one())
+    rest = blank(row, ["changes/spent/0", "changes/spent/1"])
+    assert (row["changes"]["spent"], rest["changes"]["spent"]) == ([1, 2], [None, None])
+    cells = {name: rest[name] for name in ("changes", "salt", "blanked")}
+    tamper(database, sa.update(_table).where(here).values(**cells))
+    assert verify(database, CHAIN) == JournalCheck(1, 8, [], blanked=1)
+    tamper(database, sa.update(_table).where(here).values(changes=row["changes"]))
+    assert find_breaks(database) == [(CHAIN, 6)]
+
+
+def test_rows_of_the_version_before_hold_among_newer_ones(
+    written: TestClient, database: OneTransaction
+) -> None:
+    """During an upgrade the version before writes on: rows of format 1, without the younger columns."""
+    names = sorted({*COVERED[1], "sequence", "hash"})
+    with database.writing() as session:
+        chain = lock_chain(session, CHAIN)
+        append(
+            session, chain, Author("test", datetime.now(UTC)), [Entry("a.b", "0", "x", 1, None, {"n": 1.5})]
+        )
+    with database.writing() as session:
+        last = session.execute(sa.select(_table).order_by(_table.c.sequence.desc()).limit(1)).mappings().one()
+        old = {**last, "format": 1, "principal": None, "salt": None, "position": last["position"] + 1}
+        old |= {"sequence": last["sequence"] + 1, "hash": hash_row(last["hash"], old)}
+        session.execute(sa.insert(_table), [{name: old[name] for name in names}])
+        for name in (CHAIN, FEED):
+            head = {"position": _heads.c.position + 1, "hash": old["hash"]}
+            session.execute(sa.update(_heads).where(_heads.c.chain == name).values(**head))
+    put(written, "A-4", base=LEAN)
+    assert verify(database, CHAIN) == JournalCheck(1, 11, [])
 
 
 def test_removed_rows_show_in_the_chain_and_in_the_feed(
@@ -195,6 +242,13 @@ def test_the_command_reports_by_text_and_exit_code(monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("RATA_DATABASE_URL", str(database.url))
         whole = command()
         assert (whole.exit_code, whole.stdout[:21]) == (0, "The journal is intact")
+        link = sa.and_(_table.c.chain == "region:63.02", _table.c.position == 1)
+        with database.read_session() as session:
+            row = dict(session.execute(sa.select(_table).where(link)).mappings().one())
+        rest = blank(row, ["changes/name/1"])
+        cells = {name: rest[name] for name in ("changes", "salt", "blanked")}
+        tamper(database, sa.update(_table).where(link).values(**cells))
+        assert command().stdout.endswith(" chains. Rows with blanked values: 1.\n")
         unknown = command("--plan", PLAN)
         assert (unknown.exit_code, type(unknown.exception)) == (1, CommandRefused)
         link = sa.and_(_table.c.chain == "region:63.02", _table.c.position == 2)

@@ -22,8 +22,10 @@ import pytest
 import sqlalchemy as sa
 import uvicorn
 from alembic import command
+from alembic.script import ScriptDirectory
 
 from app.kit.database.engine import Database, make_alembic_config
+from app.kit.database.migrations import name_next_revision
 from app.main import create_app
 from app.settings import Settings
 from app.startup.bootstrap import upgrade_schema
@@ -40,22 +42,25 @@ from tests.replicas.standby import PATIENCE, wait_until
 ROOT = Path(__file__).parents[2]
 REGION = "/v1/regions/63.02/agencies"
 
+HEAD = str(ScriptDirectory.from_config(make_alembic_config("sqlite://")).get_current_head())
+COLUMN_REVISION = name_next_revision(HEAD)
+INDEX_REVISION = name_next_revision(COLUMN_REVISION)
 #: Migrations of the next version: a column, and an index built concurrently.
-COLUMN = '''
+COLUMN = f'''
 """a column"""
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0017_works_with_0016", "0016"
+revision, down_revision = "{COLUMN_REVISION}", "{HEAD}"
 def upgrade():
     op.add_column("action", sa.Column("remark", sa.Text(), nullable=True))
 def downgrade():
     op.drop_column("action", "remark")
 '''
-INDEX = '''
+INDEX = f'''
 """an index"""
 from app.kit.database.migrations import add_index_concurrently
 from alembic import op
-revision, down_revision = "0018_works_with_0016", "0017_works_with_0016"
+revision, down_revision = "{INDEX_REVISION}", "{COLUMN_REVISION}"
 def upgrade():
     add_index_concurrently("ix_action_title", "action", ["title"])
 def downgrade():
@@ -76,7 +81,7 @@ def next_version(tmp_path: Path) -> Path:
     for name in ("app", "openapi"):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "migrations", tmp_path / "migrations")
-    for name, text in (("0017_column", COLUMN), ("0018_index", INDEX)):
+    for name, text in ((f"{COLUMN_REVISION}_column", COLUMN), (f"{INDEX_REVISION}_index", INDEX)):
         (tmp_path / "migrations" / "versions" / f"{name}.py").write_text(text.strip())
     return tmp_path
 
@@ -298,7 +303,7 @@ def upgrade_under_load(
     assert {row[0]: tuple(row[1:]) for row in rows} == dict.fromkeys(load.made, (2, 2))
     balancer.ready = []
     # a restarted old service accepts the schema, which declares that the old code works with it
-    assert database.read_schema_state() == ("0018_works_with_0016", "0016")
+    assert database.read_schema_state() == (INDEX_REVISION, HEAD)
     check_schema(database)
     upgrade_schema(database)
     young.stop()

@@ -6,10 +6,12 @@ which writers of one plan take turns, and its hash the state by which a list is 
 """
 
 import hashlib
+import hmac
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypedDict, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -36,7 +38,7 @@ class JournalRow(Table, table=True):
         description="Place in the feed of all chains, in commit order, from 1.",
     )
     at: datetime
-    actor: str = Field(max_length=200, description="Name of the token or the position; never of a person.")
+    actor: str = Field(max_length=200, description="Name of the token; of the position if it used none.")
     kind: str = Field(max_length=60, description="Noun and verb, such as `action.changed`.")
     region_code: str = Field(max_length=13)
     subject: str = Field(max_length=200, description="Address below /v1/ of what changed.")
@@ -50,12 +52,24 @@ class JournalRow(Table, table=True):
     is_draft: bool = Field(
         default=False,
         sa_column_kwargs={"server_default": sa.false()},
-        description="Of what is not in force yet: who may read the row, not what was done, so it is not hashed.",
+        description="Of what is not in force yet; format 1 does not hash it.",
     )
-
-
-NOT_HASHED = frozenset({"sequence", "hash", "is_draft"})
-"""Columns that the hash of a row does not cover."""
+    format: int = Field(
+        default=1, sa_column_kwargs={"server_default": "1"}, description="What the hash covers, and how."
+    )
+    principal: str | None = Field(
+        default=None, max_length=200, description="Position of the author; null in format 1. Never a person."
+    )
+    salt: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Random; keys the digests of the values. Null after blanking.",
+    )
+    blanked: dict[str, object] | None = Field(
+        default=None,
+        sa_type=sa.JSON(none_as_null=True),
+        description="After blanking: keys of the remaining values and digests of the blanked ones.",
+    )
 
 
 class JournalHead(Table, table=True):
@@ -80,8 +94,11 @@ class Author:
     """The author of a write, with its instant and request."""
 
     actor: str
+    """Name of the position, also of a service; never of a person."""
     at: datetime
     request_id: str | None = None
+    token: str | None = None
+    """Name of the token; None on the command line."""
 
 
 @dataclass(frozen=True)
@@ -243,8 +260,10 @@ def append(session: Session, chain: Chain, author: Author, entries: Sequence[Ent
     for entry in entries:
         position += 1
         row = {
+            "format": FORMAT,
             "at": author.at.isoformat(),
-            "actor": author.actor,
+            "actor": author.token or author.actor,
+            "principal": author.actor,
             "kind": entry.kind,
             "region_code": entry.region_code,
             "subject": entry.subject,
@@ -254,9 +273,11 @@ def append(session: Session, chain: Chain, author: Author, entries: Sequence[Ent
             "request_id": author.request_id,
             "chain": chain.name,
             "position": position,
+            "is_draft": entry.is_draft,
+            "salt": secrets.token_hex(32),
         }
-        link = hash_link(link, row)
-        rows.append({**row, "hash": link, "is_draft": entry.is_draft})
+        link = hash_row(link, row)
+        rows.append({**row, "hash": link})
     if rows:
         session.info.setdefault(_UNNUMBERED, []).extend(rows)
         session.info[_LATEST] = author.at
@@ -291,10 +312,80 @@ def last_sequence(session: Session) -> int:
     return session.connection().scalar(LAST_SEQUENCE) or 0
 
 
-def hash_link(previous: str, row: dict[str, object]) -> str:
-    """Return the SHA-256 (hex) of the previous link and the row's canonical JSON."""
-    body = dump_json({name: row[name] for name in sorted(row)})
+# Hashes of rows
+
+_CELLS = (
+    "at", "actor", "kind", "region_code", "subject", "version", "changes", "reason", "request_id", "chain", "position"
+)  # fmt: skip
+COVERED: Mapping[int, Sequence[str]] = {1: _CELLS, 2: (*_CELLS, "format", "principal", "is_draft")}
+"""Cells that the hash of a row covers, by its format. Rows of each format stay for ever."""
+FORMAT = 2
+"""Format of the rows that this version writes."""
+
+
+class BlankedContent(TypedDict):
+    """The cell `blanked` of a row: its salt is gone, so no digest gives a blanked value away to one who guesses it."""
+
+    keys: dict[str, str]
+    """Keys of the values that remain, by path."""
+    digests: dict[str, str]
+    """Digests of the blanked values, by path."""
+
+
+def hash_row(previous: str, row: Mapping[str, Any]) -> str:
+    """Return the SHA-256 (hex) of the previous link and of the canonical JSON of the cells that the format covers.
+
+    Format 2 covers each changed value and the reason by a digest, so that the row verifies after one is blanked.
+    Raises LookupError for an unknown format; also AttributeError, TypeError or ValueError for cells of another shape.
+    """
+    covered = {name: row[name] for name in COVERED[row["format"]]}
+    if row["format"] == 1:
+        later = ("principal", "salt", "blanked")
+        covered |= {name: row[name] for name in later if row.get(name) is not None}
+    else:
+        digests = _compute_digests(row)
+        covered["reason"] = digests["reason"]
+        covered["changes"] = {
+            field: [digests[f"changes/{field}/{side}"] for side in range(len(values))]
+            for field, values in row["changes"].items()
+        }
+    body = dump_json({name: covered[name] for name in sorted(covered)})
     return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()
+
+
+def list_values(row: Mapping[str, Any]) -> dict[str, object]:
+    """Return the changed values and the reason of a row by path: `changes/spent/0` is the old value of `spent`."""
+    values: dict[str, object] = {
+        f"changes/{field}/{side}": value
+        for field, pair in row["changes"].items()
+        for side, value in enumerate(pair)
+    }
+    return {**values, "reason": row["reason"]}
+
+
+def derive_key(salt: str, path: str) -> str:
+    """Return the key of one value of a row: keys of other values do not lead to it."""
+    return hmac.digest(salt.encode(), path.encode(), "sha256").hex()
+
+
+def compute_digest(key: str, value: object) -> str:
+    """Return the HMAC-SHA-256 (hex) of a value's canonical JSON."""
+    return hmac.digest(key.encode(), dump_json(value).encode(), "sha256").hex()
+
+
+def _compute_digests(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the digest of each value by path; of blanked ones, the stored digest."""
+    values, blanked = list_values(row), row.get("blanked")
+    if blanked is None:
+        return {path: compute_digest(derive_key(row["salt"], path), value) for path, value in values.items()}
+    keys, digests = blanked["keys"], blanked["digests"]
+    is_whole = len(blanked) == 2 and {*keys} ^ {*digests} == {*values} and not {*keys} & {*digests}
+    if row["salt"] is not None or not is_whole or any(values[path] is not None for path in digests):
+        raise ValueError("the blanked values do not fit the row")
+    return {**{path: compute_digest(key, values[path]) for path, key in keys.items()}, **digests}
+
+
+# State of chains
 
 
 def state_hash(session: Session, *chains: str) -> str:
