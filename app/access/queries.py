@@ -20,16 +20,19 @@ from app.access.models import (
     Role,
     Token,
     TokenOut,
+    TokenPosition,
     TokenScope,
 )
 from app.access.rules import RIGHTS, ROLES_BELOW, Actor, Grant, read_scopes
 from app.kit.database.engine import get_table
+from app.kit.database.journal import JournalRow
 from app.kit.database.json_sql import build_json_array, select_fields
 from app.kit.database.resources import ResourceText, read_record, read_text
 from app.kit.http.pagination import Listing
 from app.kit.problems import require_found
 
 _token, _principal, _membership = get_table(Token), get_table(Principal), get_table(Membership)
+_journal, _positions = get_table(JournalRow), get_table(TokenPosition)
 
 MISSING_REGIONS: list[Callable[[Session, Collection[str]], set[str]]] = []
 """(session, region codes) → the codes that do not exist. The area of the regions adds its function on import:
@@ -224,6 +227,29 @@ def is_public_region(actor: Actor, column: ColumnElement[str]) -> ColumnElement[
 def can_read_frozen(actor: Actor, column: ColumnElement[str]) -> ColumnElement[bool]:
     """Return the predicate for frozen rows: the actor sees the region in `column`, or it is public."""
     return sa.or_(can_see_region(actor, column), is_public_region(actor, column))
+
+
+# Positions in the journal
+
+_named = sa.select(_positions.c.principal).where(
+    _positions.c.token == _journal.c.actor, _positions.c.from_sequence < _journal.c.sequence
+)
+_named = _named.order_by(_positions.c.from_sequence.desc()).limit(1).correlate(_journal)
+POSITION = sa.func.coalesce(_journal.c.principal, _named.scalar_subquery(), _journal.c.actor)
+"""The position of an entry's author: of an entry of format 1, the principal of its token; else the stored name."""
+
+
+def select_token(actor: Actor) -> ColumnElement[str | None]:
+    """Return the name of an entry's token, for administrators of the home of its author; else null.
+
+    The nation's administrators also get the names of deleted principals, and of the command line.
+    """
+    if actor.may("read_access", "0"):
+        return _journal.c.actor
+    if not any(actor.may("read_access", grant.region) for grant in actor.grants):
+        return sa.cast(sa.null(), sa.Text)
+    home = sa.select(_principal.c.region_code).where(_principal.c.name == POSITION).correlate(_journal)
+    return sa.case((can_see_region(actor, home.scalar_subquery(), "read_access"), _journal.c.actor))
 
 
 # Principals and their tokens, for their administrators

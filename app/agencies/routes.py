@@ -93,7 +93,7 @@ def merge_agency(call: Caller, region: RegionKey, agency: AgencyKey, merge: Merg
 
 @router.get("/{agency}/history", response_model=Page[HistoryEntry])
 def list_agency_history(call: Caller, region: RegionKey, agency: AgencyKey, query: History) -> Response:
-    """List every write to an agency, also mergers and retirement: token, time, old and new values.
+    """List every write to an agency, also mergers and retirement: position, time, old and new values.
 
     The history outlives the agency.
     """

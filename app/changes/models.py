@@ -34,7 +34,14 @@ Kind = Annotated[
     ),
 ]
 Subject = Annotated[str, Field(description="Address of the resource below `/v1/`.")]
-Actor = Annotated[str, Field(description="Name of the token: of a service or a position, never of a person.")]
+Actor = Annotated[
+    str,
+    Field(description="Position or service that wrote; its tokens may change. Never the name of a person."),
+]
+TokenName = Annotated[
+    str | None,
+    Field(description="Name of the token; null without the right to administer the home of `actor`."),
+]
 
 _CHANGE: dict[str, JsonValue] = {
     "sequence": 17,
@@ -43,11 +50,12 @@ _CHANGE: dict[str, JsonValue] = {
     "subject": "plans/63.02-2026/actions/A-001/progress/2026-Q1",
     "version": 2,
     "actor": "opd-dinsos",
+    "token": None,
 }
 
 
 class HistoryEntry(BaseModel):
-    """One write: token, time, old and new values, reason."""
+    """One write: position, time, old and new values, reason."""
 
     sequence: Sequence
     at: datetime
@@ -57,6 +65,7 @@ class HistoryEntry(BaseModel):
         description="Row version that the write made; of a deletion, the one after the last."
     )
     actor: Actor
+    token: TokenName
     reason: str | None = Field(description="Reason that the writer gave, if any.")
     changes: Changes
     request_id: str | None = Field(description="`X-Request-Id` of the request; null for the command line.")
@@ -94,6 +103,7 @@ class Change(BaseModel):
         description="Row version that the write made; of a deletion, the one after the last."
     )
     actor: Actor
+    token: TokenName
     changes: Changes | None = Field(
         default=None, description="Field → [from, to]; only with `changes=true`.", json_schema_extra=SOMETIMES
     )

@@ -7,12 +7,13 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from pydantic import BaseModel
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.access.commands import ACCESS_CHAIN as ACCESS
 from app.access.models import TokenScope
-from app.access.queries import can_see_region, is_in_region
+from app.access.queries import POSITION, can_see_region, is_in_region, select_token
 from app.access.rules import (
     PRINCIPAL_CHAINS,
     SCOPE_CHAINS,
@@ -53,7 +54,7 @@ def select_history(session: Session, actor: Actor, chain: str, subject: str, que
 
     The history outlives a deleted subject. Raises NotFound if the actor may know of no entry.
     """
-    statement = sa.select(*select_fields(HistoryEntry, _journal, sequence=_c.position)).where(
+    statement = sa.select(*_select_entry(HistoryEntry, actor)).where(
         _c.chain == chain,
         sa.or_(_c.subject == subject, _starts_with(_c.subject, f"{subject}/")),
         _is_known_to(actor, None),
@@ -63,6 +64,10 @@ def select_history(session: Session, actor: Actor, chain: str, subject: str, que
     return Listing(
         statement.where(_has_kind(query.kind)), {"sequence": _c.position}, {"sequence": _c.position}
     )
+
+
+def _select_entry(shape: type[BaseModel], actor: Actor) -> list[ColumnElement[Any]]:
+    return select_fields(shape, _journal, sequence=_c.position, actor=POSITION, token=select_token(actor))
 
 
 def _starts_with(column: ColumnElement[str], start: str) -> ColumnElement[bool]:
@@ -115,7 +120,7 @@ def read_feed(session: Session, actor: Actor, query: ChangesQuery, *, now: datet
     place = BEGINNING if query.after is None else decode_cursor(query.after, filters)
     start = find_number(session, place)
     span = None if start is None else _find_span(session, start, actor, query.region)
-    rows = [] if span is None else _read_span(session, span, _match_feed(feed), query)
+    rows = [] if span is None else _read_span(session, span, feed, query)
     if start is None or (rows and rows[0][1] < now - timedelta(days=days)):
         error = FieldError(
             expired_cursor, parameter="after", value=query.after, allowed=list_sources(query.region)
@@ -189,14 +194,12 @@ def _list_regions() -> sa.CTE:
     return known.union_all(sa.select(following.scalar_subquery()).where(known.c.code.is_not(None)))
 
 
-def _read_span(
-    session: Session, span: FeedRange, chosen: Sequence[ColumnElement[bool]], query: ChangesQuery
-) -> Sequence[Any]:
+def _read_span(session: Session, span: FeedRange, feed: FeedFilter, query: ChangesQuery) -> Sequence[Any]:
     """Return (JSON, instant, chain, position, hash) of the page's rows and of one more, if it exists."""
-    columns = select_fields(Change, _journal, sequence=_c.position)
+    columns = _select_entry(Change, feed.actor)
     fields = [column for column in columns if query.changes or column.name != "changes"]
     extra = [_c[name].label(f"_{name}") for name in ("at", "chain", "position", "hash")]
-    statement = sa.select(*fields, *extra).where(_is_in_span(span), *chosen)
+    statement = sa.select(*fields, *extra).where(_is_in_span(span), *_match_feed(feed))
     statement = statement.order_by(_c.sequence).limit(query.limit + 1)
     return session.execute(select_json(statement, *[column.name for column in extra])).all()
 

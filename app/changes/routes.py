@@ -35,7 +35,7 @@ def list_changes(call: Caller, query: FromQuery[ChangesQuery]) -> Response:
 
 @router.get("/principals/{principal}/history", response_model=Page[HistoryEntry])
 def list_principal_history(call: Caller, principal: PrincipalKey, query: History) -> Response:
-    """List every write to a principal, its memberships and its tokens: token, time, old and new values.
+    """List every write to a principal, its memberships and its tokens: position, time, old and new values.
 
     For administrators of its home. The history outlives the principal, and has a digest in place of a person's
     identifier.

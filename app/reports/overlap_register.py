@@ -64,7 +64,9 @@ class OverlapEntry(PlanColumns):
     )
     explanation: str | None = column("Penjelasan.", "Text of the explanation.")
     explained_at: datetime | None = column("Waktu penjelasan.", "Time of the explanation.")
-    explained_by: str | None = column("Token yang menjelaskan.", "Name of the token that explained.")
+    explained_by: str | None = column(
+        "Jabatan atau layanan yang menjelaskan.", "Position or service that explained."
+    )
 
     model_config = show_example(
         PLAN_EXAMPLE,

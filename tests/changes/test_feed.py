@@ -50,7 +50,16 @@ def test_every_write_comes_once_in_its_order_deletions_too(secretariat: TestClie
     assert told(changes) == expected
     sequences = [change["sequence"] for change in changes]
     assert sequences == list(range(sequences[0], sequences[0] + len(changes)))
-    assert set(changes[0]) == {"sequence", "at", "kind", "region_code", "subject", "version", "actor"}
+    assert set(changes[0]) == {
+        "sequence",
+        "at",
+        "kind",
+        "region_code",
+        "subject",
+        "version",
+        "actor",
+        "token",
+    }
     assert {change["region_code"] for change in changes} == {"63.02"}
     assert {change["actor"][:17] for change in changes} == {"secretariat-63.02"}
     assert [change["version"] for change in changes if change["subject"].endswith("Q1")] == [1, 2, 3]

@@ -114,13 +114,17 @@ def test_a_history_is_as_visible_as_its_resource(
     put(secretariat, "A-1")
     report(secretariat, "A-1", 1, spent=5)
     paths = (AT, A1, Q1, SOCIAL_AT)
+
+    def read_without_token(client: TestClient, path: str) -> list[dict[str, Any]]:
+        return [{**entry, "token": None} for entry in read_history(client, path)]
+
     for reader in (
         connect(("reviewer", "63")),
         connect(("operator", "63.02", SOCIAL)),
         connect(("administrator", "0")),
     ):
         for path in paths:
-            assert read_history(reader, path) == read_history(secretariat, path)
+            assert read_without_token(reader, path) == read_history(secretariat, path)
     for other in (stranger, connect(("secretariat", "63.03")), connect(("secretariat", "63"))):
         for path in paths:
             hidden = other.get(f"{path}/history")

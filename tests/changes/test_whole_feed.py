@@ -75,8 +75,17 @@ def find_visible_rows(database: Database, feed: Feed) -> list[Row]:
 def show_rows(rows: list[Row], feed: Feed) -> list[dict[str, Any]]:
     """Return the rows as the feed shows them, without their instant."""
     optional = ("changes",) if feed.filters["changes"] else ()
-    names = ("kind", "region_code", "subject", "version", "actor", *optional)
-    return [{"sequence": row["position"], **{name: row[name] for name in names}} for row in rows]
+    names = ("kind", "region_code", "subject", "version", *optional)
+    token = feed.actor.may("read_access", "0")
+    return [
+        {
+            "sequence": row["position"],
+            "actor": row["principal"],
+            "token": row["actor"] if token else None,
+            **{name: row[name] for name in names},
+        }
+        for row in rows
+    ]
 
 
 feeds = st.lists(st.builds(Feed, readers, filters, st.integers(1, 5)), min_size=1, max_size=5)

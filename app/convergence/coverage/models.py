@@ -169,7 +169,7 @@ class CoverageOut(CoverageIn):
     status: VillageStatus | None = ShapeField(description="Null without eligible recipients of any service.")
     version: Version
     reported_at: datetime
-    reported_by: str = ShapeField(description="Name of the token of the latest report.")
+    reported_by: str = ShapeField(description="Position or service of the latest report.")
 
     model_config = show_example(_OUT_EXAMPLE)
 

@@ -205,7 +205,7 @@ class PanelGrade(PanelGradeFields):
     """A grade of the panel in a reply."""
 
     graded_at: datetime
-    graded_by: str = ShapeField(description="Name of the token: a service or a position, never a person.")
+    graded_by: str = ShapeField(description="Position or service, never a person.")
     version: Version
 
     model_config = show_example(_GRADED)

@@ -251,7 +251,7 @@ class PlanNote(PlanNoteFields):
 
     number: int = ShapeField(description="Number among the plan's notes, from 1.")
     at: datetime
-    author: str = ShapeField(description="Name of the token, a service or a position; never of a person.")
+    author: str = ShapeField(description="Position or service, never a person.")
     state: NoteState
     answered_at: datetime | None
     answer: str | None = ShapeField(description="Note of the submission that answered it.")

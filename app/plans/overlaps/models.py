@@ -90,7 +90,7 @@ class ExplanationOut(ExplanationFields):
     )
     version: Version
     explained_at: datetime
-    explained_by: str = ShapeField(description="Name of the token that explained.")
+    explained_by: str = ShapeField(description="Position or service that explained.")
 
 
 _OUT: JsonDict = {

@@ -44,9 +44,7 @@ class RevisionOut(RevisionFields):
     adopted_at: datetime = ShapeField(
         description="Instant of the entry in this service, on or after `instrument_date`."
     )
-    adopted_by: str = ShapeField(
-        description="Name of the token, a service or a position; never of a person. Empty for the public."
-    )
+    adopted_by: str = ShapeField(description="Position or service, never a person. Empty for the public.")
     action_count: int
     allocation: int = ShapeField(description="Whole rupiah of all actions.")
     sha256: str = ShapeField(description="SHA-256 (hex) of the revision's bytes.")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from app.access.queries import POSITION
 from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
 from app.kit.periods import get_local_date
@@ -92,7 +93,7 @@ class PastMove(NamedTuple):
 
 def read_last_move(session: Session, plan: str, kind: str) -> PastMove | None:
     """Return the actor and note of the plan's latest move of this kind, or None."""
-    statement = sa.select(_journal.c.actor, _journal.c.reason).where(
+    statement = sa.select(POSITION, _journal.c.reason).where(
         _journal.c.subject == f"plans/{plan}", _journal.c.kind == kind
     )
     row = session.execute(statement.order_by(_journal.c.sequence.desc()).limit(1)).one_or_none()

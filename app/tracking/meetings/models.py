@@ -235,7 +235,7 @@ class FollowUp(FollowUpFields):
     """Entry of the follow-up; immutable."""
 
     at: datetime
-    by: str = ShapeField(description="Name of the token, a service or a position; never of a person.")
+    by: str = ShapeField(description="Position or service, never a person.")
     state: CommitmentState = ShapeField(description="State of the commitment from then on.")
 
 

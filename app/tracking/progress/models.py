@@ -214,7 +214,7 @@ class ProgressOut(ProgressIn):
     period: str
     version: Version
     reported_at: datetime
-    reported_by: str = ShapeField(description="Name of the token that reported.")
+    reported_by: str = ShapeField(description="Position or service that reported.")
     physical_percent: float | None = ShapeField(
         description="By the report; else the weight of milestones done; else the mean of the outputs' achieved/target."
     )

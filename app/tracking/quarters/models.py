@@ -97,7 +97,7 @@ declare_words(
 
 
 class SubmissionFields(BaseModel):
-    """Times of the last submission and return. Officials appear by position, as the name of their token."""
+    """Times of the last submission and return. Officials appear by position."""
 
     submitted_at: datetime | None = ShapeField(default=None, description="Null before the first submission.")
     submitted_by: str | None = ShapeField(default=None, max_length=200)

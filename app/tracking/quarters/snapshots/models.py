@@ -71,9 +71,7 @@ class SnapshotOut(SnapshotHead):
     """Snapshot in a list, with its address and hash."""
 
     sha256: str = ShapeField(description="SHA-256 of the bytes at `address`, hex.")
-    frozen_by: str = ShapeField(
-        description="Name of the token, a service or a position; never of a person. Empty in public replies."
-    )
+    frozen_by: str = ShapeField(description="Position or service, never a person. Empty in public replies.")
     address: str
 
     model_config = show_example(

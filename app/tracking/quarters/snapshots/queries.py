@@ -41,7 +41,7 @@ def _select_snapshots(actor: Actor) -> Select[Any]:
     c = snapshots.c
     plain = sa.literal("/v1/snapshots/") + c.period + "/" + c.region_code
     address = sa.case((c.amendment == 0, plain), else_=plain + "/amendments/" + sa.cast(c.amendment, sa.Text))
-    # Only actors that see the region see the name of the token.
+    # Only actors that see the region see the position.
     frozen_by = sa.case((can_see_region(actor, c.region_code), c.frozen_by), else_="")
     columns = select_fields(SnapshotOut, snapshots, address=address, frozen_by=frozen_by)
     return sa.select(*columns).where(can_read_frozen(actor, c.region_code))
