@@ -346,8 +346,8 @@ def hash_row(previous: str, row: Mapping[str, Any]) -> str:
         digests = _compute_digests(row)
         covered["reason"] = digests["reason"]
         covered["changes"] = {
-            field: [digests[f"changes/{field}/{side}"] for side in range(len(values))]
-            for field, values in row["changes"].items()
+            field: [digests.get(f"changes/{field}/{side}") for side in range(len(pair))]
+            for field, pair in row["changes"].items()
         }
     body = dump_json({name: covered[name] for name in sorted(covered)})
     return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()
@@ -363,9 +363,14 @@ def list_values(row: Mapping[str, Any]) -> dict[str, object]:
     return {**values, "reason": row["reason"]}
 
 
+def has_digest(path: str, value: object) -> bool:
+    """Return whether a value has a digest: not a null of a change, but always the reason, which binds the salt."""
+    return value is not None or path == "reason"
+
+
 def derive_key(salt: str, path: str) -> str:
     """Return the key of one value of a row: keys of other values do not lead to it."""
-    return hmac.digest(salt.encode(), path.encode(), "sha256").hex()
+    return hashlib.sha256(f"{salt}{path}".encode()).hexdigest()
 
 
 def compute_digest(key: str, value: object) -> str:
@@ -375,14 +380,15 @@ def compute_digest(key: str, value: object) -> str:
 
 def _compute_digests(row: Mapping[str, Any]) -> dict[str, str]:
     """Return the digest of each value by path; of blanked ones, the stored digest."""
-    values, blanked = list_values(row), row.get("blanked")
-    if blanked is None:
-        return {path: compute_digest(derive_key(row["salt"], path), value) for path, value in values.items()}
-    keys, digests = blanked["keys"], blanked["digests"]
-    is_whole = len(blanked) == 2 and {*keys} ^ {*digests} == {*values} and not {*keys} & {*digests}
-    if row["salt"] is not None or not is_whole or any(values[path] is not None for path in digests):
+    values, blanked, salt = list_values(row), row.get("blanked"), row["salt"]
+    digests = blanked["digests"] if blanked else {}
+    rest = {path: value for path, value in values.items() if has_digest(path, value) and path not in digests}
+    keys = {path: derive_key(salt, path) for path in rest} if blanked is None else blanked["keys"]
+    if blanked is not None and (salt is not None or len(blanked) != 2):
+        raise ValueError("a row has a salt, or keys and digests")
+    if keys.keys() != rest.keys() or any(values[path] is not None for path in digests):
         raise ValueError("the blanked values do not fit the row")
-    return {**{path: compute_digest(key, values[path]) for path, key in keys.items()}, **digests}
+    return {**{path: compute_digest(keys[path], value) for path, value in rest.items()}, **digests}
 
 
 # State of chains

@@ -281,10 +281,14 @@ def build_once(make: Callable[..., Built]) -> Callable[..., Built]:
 
 def dump_json(value: object) -> str:
     """Return compact JSON. Raises ValueError for NaN and infinity."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_serialize)
+    return _ENCODER.encode(value)
 
 
 def _serialize(value: object) -> object:
     if hasattr(value, "isoformat"):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+# `json.dumps` with options builds an encoder for every call.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_serialize)
