@@ -22,7 +22,8 @@ ends_before_it_starts = Kind(
 )
 
 RemovedItems = dict[str, set[tuple[int, str]]]
-"""Name of a part → (action id, item's key) of the items."""
+"""Name of a part, or `QUARTERS` → (action id, item's key) of the items."""
+QUARTERS = "quarters"
 
 
 class ComponentContent(TypedDict):
@@ -110,6 +111,11 @@ def is_expected(line: QuartersContent, period: str) -> bool:
 def format_no_quarter(year: int) -> str:
     """Return the `ends_after` of a line on which no report is due in its year."""
     return f"{year - 1}-Q4"
+
+
+def list_quarters(line: QuartersContent, year: int) -> set[str]:
+    """Return the quarters of the year in which a report on the line is due."""
+    return {quarter for quarter in Period(year, "").quarters if is_expected(line, quarter)}
 
 
 def check_quarters(line: QuartersContent, plan: Plan, pointer: str) -> Iterator[FieldError]:

@@ -286,7 +286,7 @@ class _Part:
 
 
 def list_missing(actor: Actor, query: MissingFilters, now: datetime) -> Listing:
-    """Return the lines without a report in visible plans."""
+    """Return the lines of visible plans on which a report is due and missing."""
     quarter = Period.parse(query.period).last_quarter
     view, chosen = (
         join_quarters(),

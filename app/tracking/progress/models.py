@@ -32,6 +32,7 @@ from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
 from app.kit.wording import Text, declare_words
 from app.plans.actions.models import ComponentClass
+from app.plans.actions.rules import QuartersContent
 from app.plans.findings.models import FindingShape
 
 sums_differ = Kind(
@@ -347,6 +348,7 @@ class ReportableLine:
     id: int
     lead_agency: str
     allocation: int
+    quarters: QuartersContent
     known: dict[str, dict[str, int | None]]
     """Part → keys that a report may use; for a recipient with the number planned."""
 

@@ -18,7 +18,7 @@ from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import require_found
 from app.plans.actions.models import PARTS, MilestoneRow, OutputRow, Part
 from app.plans.actions.queries import actions
-from app.plans.actions.rules import RemovedItems
+from app.plans.actions.rules import QUARTERS, RemovedItems
 from app.plans.copies.queries import COPIED, PRESENT, LineTables, bind_lines
 from app.plans.core.models import Plan
 from app.plans.core.queries import plans
@@ -128,9 +128,10 @@ def read_lines(
             id,
             agency,
             allocation,
+            {"starts_in": first, "ends_after": last},
             {name: _read_keys(text) for name, text in zip(_PARTS_REPORTED_ON, parts, strict=True)},
         )
-        for code, id, agency, allocation, *parts in session.connection().execute(
+        for code, id, agency, allocation, first, last, *parts in session.connection().execute(
             _select_lines(session, copy_id is not None), bound
         )
     }
@@ -154,6 +155,8 @@ def _select_lines(session: Session, is_copied: bool) -> Select[Any]:
         c.id,
         select_successor(c.region_code, c.lead_agency) if is_copied else c.lead_agency,
         c.allocation,
+        c.starts_in,
+        c.ends_after,
         *[keys[name] for name in _PARTS_REPORTED_ON],
     ).where(tables.is_of_plan, c.code.in_(sa.select(codes.c.code)))
 
@@ -261,15 +264,15 @@ def read_reports(session: Session, plan: Plan) -> list[tuple[str, StoredProgress
 
 
 def find_reported_items(session: Session, gone: RemovedItems) -> RemovedItems:
-    """Return the items that a report refers to."""
+    """Return the items that a report refers to, and the quarters with a report."""
     referred: RemovedItems = {}
-    for part in PROGRESS_PARTS:
-        if part.reports_on is None or part.reports_on not in gone:
+    keys = [(part.reports_on, part.table.c[part.key]) for part in PROGRESS_PARTS]
+    for name, key in [*keys, (QUARTERS, progress.c.period)]:
+        if name is None or name not in gone:
             continue
-        items = gone[part.reports_on]
-        columns = part.table.c.action_id, part.table.c[part.key]
-        of_actions = sa.select(*columns).distinct().where(part.table.c.action_id.in_({id for id, _ in items}))
-        referred[part.reports_on] = items & {(id, key) for id, key in session.execute(of_actions)}
+        items, id = gone[name], key.table.c.action_id
+        of_actions = sa.select(id, key).distinct().where(id.in_({id for id, _ in items}))
+        referred[name] = items & {(id, key) for id, key in session.execute(of_actions)}
     return referred
 
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from app.kit.http.validation import describe_unknown
 from app.kit.periods import UnknownPeriod
-from app.kit.problems import FieldError
+from app.kit.problems import FieldError, Kind
 from app.kit.wording import Text, declare_words
+from app.plans.actions.rules import is_expected, list_quarters
 from app.plans.findings.kinds import Finding, FindingKind
 from app.tracking.progress.models import (
     PROGRESS_PARTS,
@@ -77,6 +78,11 @@ E08 = FindingKind(
         "Count each recipient once, or correct the number planned.",
     ),
     into=("report",),
+)
+line_not_in_quarter = Kind(
+    "line_not_in_quarter",
+    id="baris “{value}” tidak berlaku pada {period}; triwulan yang dapat dilaporkan: {allowed}",
+    en="line “{value}” does not cover {period}; quarters that take a report: {allowed}",
 )
 declare_words({kind.code: kind.title for kind in (E06, E07, E08)}, form="finding")
 
@@ -156,6 +162,15 @@ def check_period(year: int, period: str) -> None:
     """Raise UnknownPeriod (404) if the period is not a quarter of the plan's year."""
     if period not in {f"{year}-Q{n}" for n in range(1, 5)}:
         raise UnknownPeriod(period=period, year=year)
+
+
+def check_quarter(action: str, line: ReportableLine, period: str, pointer: str) -> list[FieldError]:
+    """Return an error if the line does not cover the quarter; `pointer` is the place of the report."""
+    if is_expected(line.quarters, period):
+        return []
+    allowed = sorted(list_quarters(line.quarters, int(period[:4])))
+    place, values = f"{pointer}/action", {"period": period}
+    return [FieldError(line_not_in_quarter, place, value=action, allowed=allowed, values=values)]
 
 
 def find_foreign_keys(content: ProgressIn, line: ReportableLine, pointer: str) -> list[FieldError]:

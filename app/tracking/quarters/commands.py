@@ -300,10 +300,11 @@ def _select_journal_fields(row: dict[str, object]) -> dict[str, object]:
 
 
 def move_part(write: Write, region: str, period: str, agency: str, move: QuarterMove[PartVerb]) -> None:
-    """Move an agency's part one step. Raises NotFound if it leads no line of the plan, and all of `move_quarter`."""
+    """Move an agency's part one step. Raises NotFound if it leads no line of the quarter, and all of `move_quarter`."""
     session, actor, verb = write.session, write.actor, move.verb
     plan = read_plan_of_quarter(session, actor, region, period)
-    if not list_expected_lines(session, plan, read_status(session, plan, period, author.at), agency):
+    status = read_status(session, plan, period, write.author.at)
+    if not list_expected_lines(session, plan, status, agency):
         raise NotFound()
     actor.require(next(step.right for step in PART_STEPS if step.verb == verb), region, agency)
     chain, author = lock_chain(session, format_plan_chain(plan.code)), write.author

@@ -467,7 +467,7 @@ def _select_parts(view: PlanQuarters) -> sa.SelectBase:
 
 
 def find_part(text: QuarterText, agency: str) -> dict[str, Any]:
-    """Return the part of an agency (`PartOut`). Raises NotFound if it leads no line of the plan."""
+    """Return the part of an agency (`PartOut`). Raises NotFound if it leads no line of the quarter."""
     rows: list[dict[str, Any]] = json.loads(text.json)["parts"]
     return require_found(next((row for row in rows if row["agency_code"] == agency), None))
 

@@ -34,6 +34,7 @@ from app.tracking.progress.queries import progress, read_lines, read_stored_and_
 from app.tracking.progress.rules import (
     add_to_earlier,
     check_period,
+    check_quarter,
     check_report,
     drop_derived_money,
     find_foreign_keys,
@@ -182,7 +183,7 @@ def _store(
 ) -> ReportingResult:
     """Write the valid reports. The caller has checked rights, precondition and the state of the quarter."""
     lines, stored, before = reporting.lines, reporting.stored, reporting.before
-    contents = _complete(batch, lines, before if is_period_only else {})
+    contents = _complete(batch, reporting, before if is_period_only else {})
     changes = batch.changes(contents, stored)
     versions = _write_reports(write, reporting, changes)
     entries = [
@@ -197,10 +198,10 @@ def _store(
 
 
 def _complete(
-    batch: BatchWrite[ReportDraft], lines: dict[str, ReportableLine], added: dict[str, StoredProgress]
+    batch: BatchWrite[ReportDraft], reporting: _Reporting, added: dict[str, StoredProgress]
 ) -> dict[str, ReportContent]:
     """Return the contents by action, with the figures of `added` on top; refuse invalid reports in the batch."""
-    errors = _find_errors(batch, lines)
+    lines, errors = reporting.lines, _find_errors(batch, reporting)
     contents: dict[str, ReportContent] = {}
     for code, report in batch.items.items():
         if code in errors:
@@ -218,13 +219,15 @@ def _complete(
     return contents
 
 
-def _find_errors(
-    batch: BatchWrite[ReportDraft], lines: dict[str, ReportableLine]
-) -> dict[str, list[FieldError]]:
+def _find_errors(batch: BatchWrite[ReportDraft], reporting: _Reporting) -> dict[str, list[FieldError]]:
+    lines, period = reporting.lines, reporting.period
     errors: dict[str, list[FieldError]] = {}
     for code, report in batch.items.items():
         if code in lines:
-            unknown = find_foreign_keys(report.content, lines[code], report.pointer)
+            unknown = [
+                *check_quarter(code, lines[code], period, report.pointer),
+                *find_foreign_keys(report.content, lines[code], report.pointer),
+            ]
         elif report.pointer:
             pointer, source = f"{report.pointer}/action", {"source": "plan.lines"}
             unknown = [FieldError(unknown_reference, pointer=pointer, value=code, values=source)]
