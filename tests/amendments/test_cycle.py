@@ -46,7 +46,7 @@ def read_plan(reader: TestClient) -> list[Any]:
 
 
 def draft_everything(client: TestClient) -> None:
-    """Change, create and remove a line and change the plan's own fields, without reasons."""
+    """Change, create and end a line and change the plan's own fields, without reasons."""
     amend(client, "A-1", **budget(300))
     expect_ok(client.put(f"{LINES}/B-1", json={**HEALTHY, "title": "Baru"}))
     expect_ok(client.delete(f"{LINES}/A-3", headers=ANY))
@@ -86,13 +86,14 @@ def test_from_revision_0_to_revision_1(
     draft_everything(client)
     lacking = {
         "A-1": ["/allocation", "/components/C1/amount", "/components/C2", "/budget_lines/APBD/amount"],
-        "A-3": [""],
+        "A-3": ["/ends_after"],
         "B-1": [""],
         None: ["/priority_locations/63.02.01.2001"],
     }
     amendment = expect_ok(client.get(AMENDMENT))
     assert {entry["action"]: entry["fields"] for entry in amendment["lacking"]} == lacking
-    assert [amendment[name] for name in ("created", "changed", "removed", "unchanged")] == [1, 1, 1, 1]
+    changes = ("created", "changed", "ended", "removed", "unchanged")
+    assert [amendment[name] for name in changes] == [1, 1, 1, 0, 1]
     assert (amendment["state"], amendment["revision"], amendment["purpose"]) == ("draft", 0, "APBD-P")
     blocked = refused(movers.move("submit"))
     assert {pointer for pointer, code in blocked if code == "missing_reason"} == {
@@ -119,7 +120,12 @@ def test_from_revision_0_to_revision_1(
     plan = expect_ok(provincial_reader.get(AT))
     assert (plan["revision"], plan["state"], plan["title"]) == (1, "adopted", "RAT perubahan")
     lines = {line["code"]: line for line in walk(provincial_reader, f"{AT}/actions")}
-    assert lines.keys() == {"A-1", "A-2", "B-1"}
+    assert {code: line["ends_after"] for code, line in lines.items()} == {
+        "A-1": None,
+        "A-2": None,
+        "A-3": "2025-Q4",
+        "B-1": None,
+    }
     assert (lines["A-1"]["allocation"], lines["A-1"]["version"]) == (400, 2)
     assert lines["A-2"]["version"] == 1
     assert provincial_reader.get(f"{AT}/revisions/0").content == zero.content
@@ -164,7 +170,7 @@ def check_history(reader: TestClient) -> None:
             "A-1",
             "; ".join(f"{entry['category']}: {entry['text']}" for entry in NEW_MONEY),
         ),
-        ("action.deleted", "A-3", "disaster: Posyandu terendam banjir"),
+        ("action.changed", "A-3", "disaster: Posyandu terendam banjir"),
         ("action.created", "B-1", "policy: Sesuai APBD-P, seluruh baris"),
         ("plan.adopted", "63.02-2026", None),
     ]
@@ -189,9 +195,11 @@ def test_differences_agree_with_an_independent_comparison(
     old, new = ({line["code"]: line for line in doc["actions"]} for doc in (zero, first))
     touched = {code for code in {*old, *new} if drop_version(old.get(code)) != drop_version(new.get(code))}
     assert {line["code"]: line["change"] for line in differences["actions"]} == {
-        code: "created" if code not in old else "removed" if code not in new else "changed"
-        for code in touched
+        "A-1": "changed",
+        "A-3": "ended",
+        "B-1": "created",
     }
+    assert touched == {"A-1", "A-3", "B-1"}
     (line,) = [entry for entry in differences["actions"] if entry["code"] == "A-1"]
     assert {change["field"]: (change["before"], change["after"]) for change in line["changes"]} == {
         "/allocation": (250_000_000, 300),
@@ -212,7 +220,7 @@ def test_differences_agree_with_an_independent_comparison(
             for side, lines in (("before", old), ("after", new)):
                 assert row[side] == sum(line["allocation"] for line in lines.values() if line[field] == name)
     total = differences["sums"]["allocation"]
-    assert total["difference"] == total["after"] - total["before"] == -249_999_700
+    assert total["difference"] == total["after"] - total["before"] == 300
     # The draft had the same differences; only the edition after them differs.
     assert set(drafted["after"].values()) == {None}
     assert drafted["before"]["instrument_date"] == SIGNED["date"]
@@ -232,7 +240,7 @@ def check_cached(reader: TestClient, reply: Any) -> None:
     assert reader.get(path, headers={"If-None-Match": reply.headers["ETag"]}).status_code == 304
     back = expect_ok(reader.get(f"{AT}/revisions/0/differences?from=1"))
     assert (back["before"]["revision"], back["after"]["revision"]) == (1, 0)
-    assert {line["change"] for line in back["actions"]} == {"created", "changed", "removed"}
+    assert {line["change"] for line in back["actions"]} == {"changed", "removed"}
     assert back["actions"][0]["reasons"] == expect_ok(reply)["actions"][0]["reasons"]
     first = expect_ok(reader.get(f"{AT}/revisions/0/differences"))
     assert first["before"] is None
@@ -256,19 +264,6 @@ def test_figures_follow_an_amended_target(amended: TestClient, movers: Movers) -
         expect_ok(movers.move(verb))
     after = expect_ok(amended.get(f"{AT}/actions/A-1"))
     assert (after["physical_percent"], after["spent"]) == (50, 100)
-
-
-def test_a_report_on_a_removed_line_refuses_the_whole_adoption(amended: TestClient, movers: Movers) -> None:
-    amend(amended, "A-1", **budget(300), reasons=NEW_MONEY)
-    expect_ok(
-        amended.delete(f"{LINES}/A-3", params={"category": "policy", "reason": "Digabung" * 3}, headers=ANY)
-    )
-    for verb in ("submit", "endorse"):
-        expect_ok(movers.move(verb))
-    report(amended, "A-3", 1, spent=5)
-    assert refused(movers.move("adopt"), 409) == [("/actions/A-3", "reported_part")]
-    assert expect_ok(amended.get(f"{AT}/actions/A-1"))["allocation"] == 250_000_000
-    assert expect_ok(amended.get(AT))["revision"] == 0
 
 
 def test_adopting_many_lines_costs_as_many_statements_as_one(

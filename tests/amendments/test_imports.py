@@ -70,10 +70,10 @@ def test_an_import_keeps_the_reasons_of_other_fields(office: Office) -> None:
     ]
 
 
-def test_an_import_does_not_reuse_the_code_of_a_removed_line(office: Office) -> None:
+def test_an_import_does_not_reuse_the_code_of_an_ended_line(office: Office) -> None:
     expect_ok(office.client.delete(f"{LINES}/A-002", headers=ANY))
     office.bring(sheet(line(number=9, agency="Dinas Kesehatan", code="1.02.0.00.0.00.02.0000")), **WHY)
-    assert read_changes(office) == {"A-001": "unchanged", "A-002": "removed", "A-003": "created"}
+    assert read_changes(office) == {"A-001": "unchanged", "A-002": "ended", "A-003": "created"}
 
 
 def test_realisation_is_reported_on_the_lines_in_force(office: Office) -> None:

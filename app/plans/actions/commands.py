@@ -28,7 +28,14 @@ from app.plans.actions.queries import (
     count_references,
     read_stored_actions,
 )
-from app.plans.actions.rules import ActionContent, Draft, RemovedItems, check_quarters
+from app.plans.actions.rules import (
+    QUARTERS,
+    ActionContent,
+    Draft,
+    RemovedItems,
+    check_quarters,
+    list_quarters,
+)
 from app.plans.core.models import Plan
 from app.plans.core.queries import read_again, read_plans_in
 from app.plans.core.rules import check_editable, check_right, format_action_subject, format_plan_chain
@@ -39,10 +46,16 @@ reported_part = Kind(
     en="“{value}” has progress reports; correct the reports first",
 )
 
+reported_quarter = Kind(
+    "reported_quarter",
+    id="baris ini sudah dilaporkan pada {value}; koreksi laporannya lebih dahulu, atau biarkan baris berlaku saat itu",
+    en="the line has a report of {value}; correct the report first, or let the line cover that quarter",
+)
 
 IN_USE_HOOKS: list[Callable[[Session, RemovedItems], RemovedItems]] = []
 """Hooks of the areas above, from `app.wiring`: plans must not import progress. A write calls each with the items
-that it is about to remove from their actions; the hook returns those with reports."""
+that it is about to remove from their actions, and under `QUARTERS` with the quarters that they no
+longer have; the hook returns those with reports."""
 
 FIGURE_PARTS = ("outputs", "milestones")
 """Parts of an action from which the areas above compute figures."""
@@ -196,26 +209,32 @@ def complete_drafts(
         if wrong := [*check_quarters(contents[draft.code], plan, draft.pointer)]:
             errors.setdefault(draft.code, []).extend(wrong)
     batch.invalidate(errors)
-    in_use = find_parts_in_use(session, {draft.code: draft.pointer for draft in drafts}, contents, stored)
+    in_use = find_parts_in_use(
+        session, plan, {draft.code: draft.pointer for draft in drafts}, contents, stored
+    )
     batch.refuse(in_use, build_part_in_use)
     return contents
 
 
 def find_parts_in_use(
     session: Session,
+    plan: Plan,
     pointers: Mapping[str, str],
     contents: Mapping[str, ActionContent],
     stored: Mapping[str, StoredAction],
 ) -> dict[str, list[FieldError]]:
-    """Return the errors of items with reports that the contents drop, by code of the line.
+    """Return the errors of items and quarters with reports that the contents drop, by code of the line.
 
     `pointers` are the JSON Pointers of the lines in the request, by code.
     """
     removed: RemovedItems = {}
-    for code, content in contents.items():
-        for part in PARTS if code in stored else ():
-            if dropped := part.list_keys(stored[code].content) - part.list_keys(content):
-                removed.setdefault(part.name, set()).update((stored[code].id, key) for key in dropped)
+    for code in contents.keys() & stored.keys():
+        old, new = stored[code].content, contents[code]
+        dropped = {part.name: part.list_keys(old) - part.list_keys(new) for part in PARTS}
+        dropped[QUARTERS] = list_quarters(old, plan.year) - list_quarters(new, plan.year)
+        for name, keys in dropped.items():
+            if keys:
+                removed.setdefault(name, set()).update((stored[code].id, key) for key in keys)
     if not removed:
         return {}
     codes = {stored[code].id: code for code in contents if code in stored}
@@ -223,9 +242,17 @@ def find_parts_in_use(
     for hook in IN_USE_HOOKS:
         for name, items in hook(session, removed).items():
             for id, key in sorted(items):
-                error = FieldError(reported_part, pointer=f"{pointers[codes[id]]}/{name}", value=key)
+                error = _describe_in_use(name, key, contents[codes[id]], pointers[codes[id]])
                 errors.setdefault(codes[id], []).append(error)
     return errors
+
+
+def _describe_in_use(name: str, key: str, content: ActionContent, pointer: str) -> FieldError:
+    if name != QUARTERS:
+        return FieldError(reported_part, pointer=f"{pointer}/{name}", value=key)
+    last = content["ends_after"]
+    field = "starts_in" if last is None or key <= last else "ends_after"
+    return FieldError(reported_quarter, pointer=f"{pointer}/{field}", value=key)
 
 
 def build_part_in_use(errors: Sequence[FieldError]) -> PartInUse:

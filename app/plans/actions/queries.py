@@ -201,10 +201,11 @@ def find_action_id(session: Session, plan: Plan, code: str) -> int:
 
 
 class StoredAction(NamedTuple):
-    """The id, version and content of an action."""
+    """The id, version, latest reported quarter and content of an action."""
 
     id: int
     version: int
+    progress_period: str | None
     content: ActionContent
 
 
@@ -213,8 +214,8 @@ def read_stored_actions(
 ) -> dict[str, StoredAction]:
     """Return the actions of these codes (all: None), by code, with one statement."""
     return {
-        code: StoredAction(id, version, json.loads(text))
-        for text, code, id, version in _read_actions(session, plan, codes, ActionIn)
+        code: StoredAction(id, version, reported, json.loads(text))
+        for text, code, id, version, reported in _read_actions(session, plan, codes, ActionIn)
     }
 
 
@@ -235,8 +236,8 @@ def read_whole_actions(
 
 def _read_actions(
     session: Session, plan: Plan, codes: list[str] | None, shape: type[BaseModel]
-) -> Iterable[sa.Row[str, str, int, int]]:
-    """Yield (JSON of the shape, code, id, version) of actions."""
+) -> Iterable[sa.Row[str, str, int, int, str | None]]:
+    """Yield (JSON of the shape, code, id, version, latest reported quarter) of actions."""
     parameters = {"plan": plan.id} | (
         {} if codes is None else {"records": dump_json([{"code": c} for c in codes])}
     )
@@ -246,20 +247,12 @@ def _read_actions(
 @build_once
 def _select_actions(session: Session, shape: type[BaseModel], has_codes: bool) -> TextSelect:
     columns = [column for column in build_action_columns() if column.name in shape.model_fields]
-    keys = [actions.c[name].label(f"_{name}") for name in ("code", "id", "version")]
+    keys = [actions.c[name].label(f"_{name}") for name in ("code", "id", "version", "progress_period")]
     query = sa.select(*columns, *keys).where(actions.c.plan_id == sa.bindparam("plan"))
     if has_codes:
         codes = unnest_records(session, {"code": actions.c.code.type})
         query = query.where(actions.c.code.in_(sa.select(codes.c.code)))
     return select_json(query, *[column.name for column in keys])
-
-
-def find_reported_codes(session: Session, plan: Plan, codes: list[str]) -> list[str]:
-    """Return the codes of actions with progress reports, out of these codes."""
-    query = sa.select(actions.c.code).where(
-        actions.c.plan_id == plan.id, actions.c.code.in_(codes), actions.c.progress_period.is_not(None)
-    )
-    return list(session.scalars(query.order_by(actions.c.code)))
 
 
 # References to actions

@@ -13,17 +13,12 @@ from app.plans.actions.commands import (
     build_action_entry,
     build_part_in_use,
     find_parts_in_use,
-    raise_referred,
-    remove_actions,
-    reported_part,
     write_actions,
 )
 from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import (
     StoredAction,
     check_references,
-    count_references,
-    find_reported_codes,
     read_stored_actions,
 )
 from app.plans.actions.rules import ActionContent, Draft
@@ -48,11 +43,6 @@ missing_reason = Kind(
     "missing_reason",
     id="perubahan pada “{value}” belum diberi alasan",
     en="a change of “{value}” has no reason yet",
-)
-referred_line = Kind(
-    "referred_line",
-    id="“{value}” masih dirujuk oleh {references}; lepaskan rujukannya sebelum menghapus baris ini",
-    en="“{value}” still has references from {references}; remove them before you remove the line",
 )
 empty_amendment = Kind(
     "empty_amendment",
@@ -85,18 +75,14 @@ def list_blocking_errors(session: Session, plan: Plan) -> Sequence[FieldError]:
     ]
     rows, stored = _read_changes(session, plan)
     # A reference of a line may have become invalid since its write: an agency retired, an edition dropped a code.
+    # A line that ends keeps what it has.
     drafts = [
         Draft(code, ActionIn.model_validate(row.content), pointer=f"/actions/{code}")
         for code, row in rows.items()
-        if row.content is not None
+        if not row.is_ending
     ]
     _, unknown = check_references(session, plan, drafts)
-    errors += flatten(unknown)
-    errors += flatten(_find_in_use(session, plan, rows, stored))
-    return errors + [
-        FieldError(referred_line, f"/actions/{code}", value=code, values={"references": [*counts]})
-        for code, counts in count_references(session, plan, _list_removed(rows)).items()
-    ]
+    return errors + flatten(unknown) + flatten(_find_in_use(session, plan, rows, stored))
 
 
 def _read_amendment(session: Session, plan: Plan) -> tuple[Amendment, AmendmentEditions]:
@@ -113,20 +99,12 @@ def _read_changes(session: Session, plan: Plan) -> tuple[dict[str, AmendedRow], 
     return {code: row for code, row in rows.items() if code not in unchanged}, stored
 
 
-def _list_removed(rows: Mapping[str, AmendedRow]) -> list[str]:
-    return [code for code, row in rows.items() if row.content is None]
-
-
 def _find_in_use(
     session: Session, plan: Plan, rows: Mapping[str, AmendedRow], stored: Mapping[str, StoredAction]
 ) -> dict[str, list[FieldError]]:
-    """Return the errors of lines and parts with reports that the amendment drops, by code of the line."""
-    contents = {code: row.content for code, row in rows.items() if row.content is not None}
-    pointers = {code: f"/actions/{code}" for code in rows}
-    errors = find_parts_in_use(session, pointers, contents, stored)
-    for code in find_reported_codes(session, plan, _list_removed(rows)):
-        errors[code] = [FieldError(reported_part, pointer=pointers[code], value=code)]
-    return errors
+    """Return the errors of parts and quarters with reports that the amendment drops, by code of the line."""
+    contents = {code: row.content for code, row in rows.items()}
+    return find_parts_in_use(session, plan, {code: f"/actions/{code}" for code in rows}, contents, stored)
 
 
 # Adoption
@@ -136,7 +114,7 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict
     """Write the drafted lines into the plan, with as many statements for many lines as for one.
 
     Returns the plan's chain and what the revision keeps: `purpose`, and `reasons` of the amendment and of each change.
-    Raises PartInUse if the amendment drops a line that has reports by now, ActionInUse if another thing refers to it.
+    Raises PartInUse if the amendment drops a part or a quarter of a line that has reports by now.
     """
     session, author = write.session, write.author
     amendment, (rows, stored) = read_open_amendment(session, plan), _read_changes(session, plan)
@@ -145,14 +123,8 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict
     append(session, drafting, author, [build_gone_entry(amendment, drafting)])
     if in_use := _find_in_use(session, plan, rows, stored):
         raise build_part_in_use(flatten(in_use))
-    if references := count_references(session, plan, _list_removed(rows)):
-        raise_referred(references)
-    contents = {code: row.content for code, row in rows.items() if row.content is not None}
-    removed = {code: stored[code] for code, row in rows.items() if row.content is None and code in stored}
-    if removed:
-        remove_actions(session, removed)
+    contents = {code: row.content for code, row in rows.items()}
     versions = write_actions(session, author, plan, contents, stored)
-    versions |= {code: line.version + 1 for code, line in removed.items()}
     own = compare_contents(amendment.in_force, amendment.content)
     entries = [_store_plan(session, plan, amendment, own)] if own else []
     lines = {
@@ -164,7 +136,6 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict
             plan, code, versions[code], stored.get(code), line.after, shorten_reasons(line.reasons)
         )
         for code, line in lines.items()
-        if code in versions
     ]
     reasons: list[object] = [
         {"action": None, **reason} for reason in select_relevant_reasons(own, amendment.reasons)

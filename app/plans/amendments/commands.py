@@ -22,14 +22,12 @@ from app.kit.merge_patch import merge_patch
 from app.kit.problems import NotFound, Problem
 from app.kit.wording import Text
 from app.plans.actions.commands import (
-    PartInUse,
     WrittenActions,
     complete_drafts,
     drop_old_names,
     forbid_lines_of_others,
-    raise_referred,
 )
-from app.plans.actions.queries import StoredAction, count_references, find_reported_codes, read_stored_actions
+from app.plans.actions.queries import StoredAction, read_stored_actions
 from app.plans.actions.rules import ActionContent, Draft
 from app.plans.amendments.models import AmendedActionIn, AmendmentIn
 from app.plans.amendments.queries import (
@@ -42,6 +40,7 @@ from app.plans.amendments.queries import (
     format_amendment_chain,
     read_amended_rows,
 )
+from app.plans.amendments.rules import end_line
 from app.plans.core.commands import build_state_entry, complete_plan
 from app.plans.core.models import Plan, PlanIn, PlanState, Reason, ReasonContent
 from app.plans.core.queries import plans, read_plans
@@ -172,7 +171,7 @@ class _Drafting:
 
     @property
     def lines(self) -> dict[str, AmendedRow]:
-        """The drafted lines, and the lines in force without a draft, by code; `content` is None for a removal."""
+        """The drafted lines, and the lines in force without a draft, by code."""
         untouched = {
             code: AmendedRow(line.content, [], compute_untouched_version(self.amendment, line.version))
             for code, line in self.stored.items()
@@ -184,8 +183,7 @@ class _Drafting:
         """The lead agencies of each line, in force and in the amendment."""
         leads = {code: {line.content["lead_agency"]} for code, line in self.stored.items()}
         for code, row in self.rows.items():
-            if row.content is not None:
-                leads.setdefault(code, set()).add(row.content["lead_agency"])
+            leads.setdefault(code, set()).add(row.content["lead_agency"])
         return leads
 
 
@@ -225,7 +223,13 @@ def _store(
         new_reasons = [] if is_in_force else _dump_reasons(reasons.get(code, ()))
         before = lines.get(code)
         if before is None or (before.content, list(before.reasons)) != (content, new_reasons):
-            changes[code] = AmendedRow(content, new_reasons, versions[code], write.author.at)
+            changes[code] = AmendedRow(
+                content,
+                new_reasons,
+                versions[code],
+                write.author.at,
+                is_ending=before is not None and before.is_ending and before.content == content,
+            )
     _store_lines(write, drafting, changes, note)
     return WrittenActions(
         batch.outcomes(lines, {code: line.version for code, line in changes.items()}), accepted
@@ -249,15 +253,13 @@ def _assign_line_versions(
 def _store_lines(
     write: Write, drafting: _Drafting, changes: dict[str, AmendedRow], note: str | None = None
 ) -> None:
-    """Write drafts with another content or other reasons; drop removals of lines that are not in force.
-
-    A draft equal to its line in force stays stored, for its version.
-    """
+    """Write drafts with another content or other reasons. One equal to its line in force stays, for its version."""
     plan, lines = drafting.plan, drafting.lines
-    dropped = [code for code, line in changes.items() if line.content is None and code not in drafting.stored]
-    delete_parts(write.session, amended_actions, [{"plan_id": plan.id, "code": code} for code in dropped])
-    _write_lines(write, plan, {code: line for code, line in changes.items() if code not in dropped})
-    entries = [_build_line_entry(plan, code, lines.get(code), line, note) for code, line in changes.items()]
+    _write_lines(write, plan, changes)
+    entries = [
+        _build_line_entry(plan, code, line.version, lines.get(code), line, note)
+        for code, line in changes.items()
+    ]
     append(write.session, drafting.chain, write.author, entries)
 
 
@@ -266,7 +268,7 @@ def _write_lines(write: Write, plan: Plan, lines: Mapping[str, AmendedRow]) -> N
         {
             "plan_id": plan.id,
             "code": code,
-            "content": line.content,
+            "content": None if line.is_ending else line.content,
             "reasons": line.reasons,
             "version": line.version,
             "updated_at": write.author.at.isoformat(),
@@ -277,34 +279,30 @@ def _write_lines(write: Write, plan: Plan, lines: Mapping[str, AmendedRow]) -> N
 
 
 def _build_line_entry(
-    plan: Plan, code: str, old: AmendedRow | None, line: AmendedRow, note: str | None = None
+    plan: Plan,
+    code: str,
+    version: int,
+    old: AmendedRow | None,
+    line: AmendedRow | None,
+    note: str | None = None,
 ) -> Entry:
-    before, after = _dump_line(old), _dump_line(line)
-    if line.content is None and old is not None and old.content is None:
-        before, after = {"reasons": old.reasons}, {"reasons": line.reasons}
     return Entry.of(
         "amendment_action",
         plan.region_code,
         f"plans/{plan.code}/amendment/actions/{code}",
-        line.version,
-        before,
-        after,
+        version,
+        old and {**old.content, "reasons": old.reasons},
+        line and {**line.content, "reasons": line.reasons},
         note,
         is_draft=True,
     )
-
-
-def _dump_line(line: AmendedRow | None) -> dict[str, object] | None:
-    if line is None or line.content is None:
-        return None
-    return {**line.content, "reasons": line.reasons}
 
 
 def patch_amended_action(write: Write, code: str, action: str, patch: dict[str, object]) -> None:
     """Merge a patch into a drafted line and its reasons. Raises NotFound if the amendment does not have the line."""
     drafting = _Drafting.open(write, code, [action])
     line = drafting.lines.get(action)
-    if line is None or line.content is None:
+    if line is None:
         raise NotFound()
     write.actor.require("write_actions", drafting.plan.region_code, line.content["lead_agency"])
     write.precondition.check(line.version)
@@ -316,30 +314,33 @@ def patch_amended_action(write: Write, code: str, action: str, patch: dict[str, 
 
 
 def remove_amended_action(write: Write, code: str, action: str, reason: Reason | None) -> None:
-    """Draft the removal of a line. Raises PartInUse if it has reports, ActionInUse if something refers to it."""
+    """End a line of the plan in force after its last reported quarter; drop one that the amendment alone has."""
     drafting = _Drafting.open(write, code, [action])
-    plan, line = drafting.plan, drafting.lines.get(action)
+    plan, line, stored = drafting.plan, drafting.lines.get(action), drafting.stored.get(action)
     if line is None:
         raise NotFound()
-    for content in (line.content, drafting.stored[action].content if action in drafting.stored else None):
-        if content is not None:
-            write.actor.require("write_actions", plan.region_code, content["lead_agency"])
+    for lead in sorted(drafting.leads[action]):
+        write.actor.require("write_actions", plan.region_code, lead)
     write.precondition.check(line.version)
-    if reported := find_reported_codes(write.session, plan, [action]):
-        raise PartInUse(keys=", ".join(reported))
-    if references := count_references(write.session, plan, [action]):
-        raise_referred(references)
     version = _assign_line_versions(write.session, plan, drafting.chain, [action], drafting.stored)[action]
-    removal = AmendedRow(None, _dump_reasons([reason] if reason else []), version, write.author.at)
-    if (line.content, list(line.reasons)) != (None, removal.reasons):
-        _store_lines(write, drafting, {action: removal})
+    if stored is None:
+        delete_parts(write.session, amended_actions, [{"plan_id": plan.id, "code": action}])
+        entry = _build_line_entry(plan, action, version, line, None)
+        append(write.session, drafting.chain, write.author, [entry])
+        return
+    content = end_line(stored.content, stored.progress_period, plan.year)
+    reasons = _dump_reasons([reason] if reason and content != stored.content else [])
+    if (line.content, list(line.reasons)) != (content, reasons):
+        ending = AmendedRow(content, reasons, version, write.author.at, is_ending=True)
+        _store_lines(write, drafting, {action: ending})
 
 
 # Merge of agencies
 
 
-def _names_agency(content: ActionContent | None, agency: str) -> bool:
-    return content is not None and agency in (content["lead_agency"], *content["supporting_agencies"])
+def _names_agency(row: AmendedRow, agency: str) -> bool:
+    """Return whether a draft with a content of its own names the agency; one that ends is the line in force."""
+    return not row.is_ending and agency in (row.content["lead_agency"], *row.content["supporting_agencies"])
 
 
 def _read_amended_plans(session: Session, region: str) -> list[Plan]:
@@ -349,7 +350,7 @@ def _read_amended_plans(session: Session, region: str) -> list[Plan]:
 
 def _count_drafted(session: Session, region: str, agency: str) -> int:
     return sum(
-        _names_agency(row.content, agency)
+        _names_agency(row, agency)
         for plan in _read_amended_plans(session, region)
         for row in read_amended_rows(session, plan).values()
     )
@@ -362,20 +363,20 @@ def move_drafted(write: Write, region: str, old: str, new: str) -> None:
         lock_chain(session, format_plan_chain(plan.code))
         chain, author = lock_chain(session, format_amendment_chain(plan.code)), write.author
         before = {
-            code: (row, row.content)
-            for code, row in read_amended_rows(session, plan).items()
-            if row.content is not None and _names_agency(row.content, old)
+            code: row for code, row in read_amended_rows(session, plan).items() if _names_agency(row, old)
         }
         if not before:
             continue
         stored = read_stored_actions(session, plan, list(before))
         versions, after = _assign_line_versions(session, plan, chain, before, stored), {}
-        for code, (row, drafted) in before.items():
-            content = _replace_agency(drafted, old, new)
+        for code, row in before.items():
+            content = _replace_agency(row.content, old, new)
             is_in_force = code in stored and content == stored[code].content
             after[code] = AmendedRow(content, [] if is_in_force else row.reasons, versions[code], author.at)
         _write_lines(write, plan, after)
-        entries = [_build_line_entry(plan, code, before[code][0], row) for code, row in after.items()]
+        entries = [
+            _build_line_entry(plan, code, row.version, before[code], row) for code, row in after.items()
+        ]
         append(session, chain, author, entries)
 
 

@@ -39,6 +39,7 @@ AMENDMENT_OUT_EXAMPLE: JsonDict = {
     "purpose": "Penyesuaian APBD-P",
     "created": 1,
     "changed": 3,
+    "ended": 1,
     "removed": 0,
     "unchanged": 153,
     "lacking": [{"action": "A-001", "fields": ["/outputs/O1/target"]}],
@@ -96,7 +97,7 @@ def build_reason(category: ReasonCategory | None, text: str | None) -> Reason | 
 # Lines
 
 
-AmendmentChange = Literal["unchanged", "created", "changed", "removed"]
+AmendmentChange = Literal["unchanged", "created", "changed", "ended", "removed"]
 
 
 class AmendedActionIn(ActionIn):
@@ -134,7 +135,7 @@ class AmendedActionBatch(Batch):
 
 
 class AmendedAction(ActionOut):
-    """A drafted action of the next revision, or a removed one as in force; the figures are of the line in force."""
+    """A drafted action of the next revision; the figures are of the line in force."""
 
     change: AmendmentChange
     reasons: list[Reason]
@@ -176,8 +177,9 @@ class AmendmentReply(AmendmentIn):
     opened_at: datetime
     purpose: str = ShapeField(description="Note of the move that opened the amendment.")
     created: int = ShapeField(description="Number of new lines.")
-    changed: int
-    removed: int
+    changed: int = ShapeField(description="Number of changed lines, without those that end.")
+    ended: int = ShapeField(description="Number of lines that end.")
+    removed: int = ShapeField(description="Always 0: an amendment ends lines and removes none.")
     unchanged: int
     lacking: list[Lacking] = ShapeField(description="Changes without a reason; they block the submission.")
     sums: Sums
@@ -212,7 +214,9 @@ class AmendmentActionRow(Table, table=True):
     plan_id: int = Field(foreign_key="plan_amendment.plan_id", primary_key=True, ondelete="CASCADE")
     code: str = Field(primary_key=True, max_length=40)
     content: dict[str, object] | None = Field(
-        default=None, sa_type=sa.JSON, description="Null removes the line."
+        default=None,
+        sa_type=sa.JSON,
+        description="Null: the line in force, ended after its last reported quarter.",
     )
     reasons: list[dict[str, object]] = Field(sa_type=sa.JSON)
     version: int = 1

@@ -11,10 +11,10 @@ from app.access.rules import Actor
 from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow, state_hash
 from app.kit.problems import NotFound
-from app.plans.actions.queries import ActionQuery, read_contents, read_whole_actions
+from app.plans.actions.queries import ActionQuery, read_contents, read_stored_actions, read_whole_actions
 from app.plans.actions.rules import ActionContent, ActionRecord, absorption_percent
 from app.plans.amendments.models import AmendedAction, AmendmentActionRow, AmendmentRow
-from app.plans.amendments.rules import AmendedLine, AmendedRecord
+from app.plans.amendments.rules import AmendedLine, AmendedRecord, end_line
 from app.plans.core.models import Plan, PlanContent
 from app.plans.core.queries import find_plan, read_plan_content
 from app.plans.core.rules import AMENDMENT_CHAIN
@@ -89,12 +89,13 @@ def read_open_amendment(session: Session, plan: Plan) -> Amendment | None:
 class AmendedRow(NamedTuple):
     """A drafted line, also one that equals the line in force."""
 
-    content: ActionContent | None
-    """None if the amendment removes the line."""
+    content: ActionContent
     reasons: Reasons
     version: int
     updated_at: datetime | None = None
     """Instant of the last write; None for a line without a draft."""
+    is_ending: bool = False
+    """True if the draft is the line in force, ended after its last reported quarter; a later report moves the end."""
 
 
 def read_amended_rows(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, AmendedRow]:
@@ -103,16 +104,28 @@ def read_amended_rows(session: Session, plan: Plan, codes: list[str] | None = No
     query = sa.select(c.code, c.content, c.reasons, c.version, c.updated_at).where(c.plan_id == plan.id)
     if codes is not None:
         query = query.where(c.code.in_(codes))
+    drafted = session.execute(query).all()
+    ending = [row.code for row in drafted if row.content is None]
+    ended = {
+        code: end_line(line.content, line.progress_period, plan.year)
+        for code, line in (read_stored_actions(session, plan, ending) if ending else {}).items()
+    }
     return {
-        code: AmendedRow(content and fill_defaults("action", content), reasons, version, at)
-        for code, content, reasons, version, at in session.execute(query)
+        code: AmendedRow(
+            ended[code] if content is None else fill_defaults("action", content),
+            reasons,
+            version,
+            at,
+            is_ending=content is None,
+        )
+        for code, content, reasons, version, at in drafted
     }
 
 
 def read_amended_lines(
     session: Session, amendment: Amendment, codes: list[str] | None = None
 ) -> list[AmendedRecord]:
-    """Return the lines of the draft (`AmendedAction`); a removed line as in force."""
+    """Return the lines of the draft (`AmendedAction`)."""
     plan = amendment.plan
     in_force, rows = read_whole_actions(session, plan, codes), read_amended_rows(session, plan, codes)
     return [
@@ -136,7 +149,7 @@ def _build_line(
     before = None if in_force is None else fill_defaults("action", in_force)
     line = AmendedLine(before, row.content, row.reasons)
     new = {"code": code, "plan": amendment.plan.code, **ReportedFigures()._asdict()}
-    fields: dict[str, Any] = {**(in_force or new), **(row.content or {})}
+    fields: dict[str, Any] = {**(in_force or new), **row.content}
     fields |= {
         "version": row.version,
         "updated_at": row.updated_at,
@@ -160,8 +173,7 @@ def read_editions(session: Session, amendment: Amendment) -> AmendmentEditions:
     """Return both editions whole, the plan in force and the draft."""
     rows = read_amended_rows(session, amendment.plan)
     in_force = read_contents(session, amendment.plan)
-    lines = {**in_force, **{code: row.content for code, row in rows.items()}}
-    after = {code: content for code, content in lines.items() if content is not None}
+    after = {**in_force, **{code: row.content for code, row in rows.items()}}
     return AmendmentEditions(
         PlanEdition(amendment.in_force, in_force),
         PlanEdition(amendment.content, after),

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from app.plans.actions.rules import ActionContent, ActionRecord
-from app.plans.amendments.models import AmendmentChange as LineChange
+from app.plans.actions.rules import ActionContent, ActionRecord, format_no_quarter
+from app.plans.amendments.models import AmendmentChange
 from app.plans.revisions.differences.rules import (
     ChangedField,
     PlanEdition,
@@ -13,6 +13,7 @@ from app.plans.revisions.differences.rules import (
     compare_editions,
     compare_lines,
     covers,
+    describe_change,
 )
 
 NEEDS_REASON = (
@@ -29,9 +30,12 @@ NEEDS_REASON = (
     "/priority_locations/*",
     # dates
     "/milestones/*/due",
+    # quarters
+    "/starts_in",
+    "/ends_after",
 )
-"""Fields that need a reason for a change (domain, section 5); `*` is an item's key. A line that the amendment adds or
-removes needs one reason for the whole."""
+"""Fields that need a reason for a change (domain, section 5); `*` is an item's key. A line that the amendment adds
+needs one reason for the whole."""
 
 _NEEDS = tuple(tuple(pattern.split("/")[1:]) for pattern in NEEDS_REASON)
 
@@ -66,10 +70,15 @@ def lacking(changes: Iterable[ChangedField], reasons: Reasons) -> list[str]:
     ]
 
 
+def end_line(content: ActionContent, progress_period: str | None, year: int) -> ActionContent:
+    """Return the content of a line that ends after its last reported quarter."""
+    return {**content, "ends_after": progress_period or format_no_quarter(year)}
+
+
 class AmendedRecord(ActionRecord):
     """A line of an amendment (`AmendedAction`)."""
 
-    change: LineChange
+    change: AmendmentChange
     reasons: Reasons
     lacking: list[str]
 
@@ -79,17 +88,12 @@ class AmendedLine(NamedTuple):
 
     before: ActionContent | None
     """None for a new line."""
-    after: ActionContent | None
-    """None if the amendment removes it."""
+    after: ActionContent
     reasons: Reasons
 
     @property
-    def change(self) -> LineChange:
-        if self.before is None:
-            return "created"
-        if self.after is None:
-            return "removed"
-        return "unchanged" if self.before == self.after else "changed"
+    def change(self) -> AmendmentChange:
+        return "unchanged" if self.before == self.after else describe_change(self.before, self.after)
 
     @property
     def changes(self) -> list[ChangedField]:

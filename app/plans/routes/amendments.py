@@ -1,5 +1,6 @@
 """Routes of a plan's amendment."""
 
+from collections import Counter
 from typing import Any, get_args
 
 from fastapi import Response
@@ -51,7 +52,8 @@ from app.plans.core.queries import find_plan
 from app.plans.core.rules import EDITABLE
 from app.plans.findings.models import BatchResult, build_batch_result
 from app.plans.findings.queries import list_findings_by_line
-from app.plans.revisions.differences.rules import compare_sums
+from app.plans.revisions.differences.models import LineChange
+from app.plans.revisions.differences.rules import compare_editions, compare_sums
 from app.plans.revisions.queries import list_lines
 
 router = make_router(tags=["plans"])
@@ -103,7 +105,7 @@ def list_amendment_history(call: Caller, plan: PlanKey, query: History) -> Respo
 
 @router.get("/plans/{plan}/amendment/actions", response_model=Page[AmendedAction])
 def list_amended_actions(call: Caller, plan: PlanKey, query: FromQuery[AmendedActionQuery]) -> Response:
-    """List the drafted lines, with the removed ones; `change` tells new, changed and removed lines apart.
+    """List the drafted lines; `change` tells new, changed and ended lines apart.
 
     The part of the ETag before the dash is valid as `If-Match` of a batch write.
     """
@@ -140,7 +142,7 @@ def put_amended_actions(
 
 @router.get(_ACTION, response_model=AmendedAction)
 def read_amended_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
-    """Return a drafted line; a removed line (`change: removed`) as in force."""
+    """Return a drafted line."""
     return _action_reply(call, plan, action)
 
 
@@ -166,7 +168,7 @@ def patch_amended_action(call: Caller, plan: PlanKey, action: ActionKey, patch: 
 
 
 class RemovalQuery(BaseModel):
-    """The reason for the removal of a line, in both parts or, until the submission, in neither."""
+    """The reason for the end of a line, in both parts or, until the submission, in neither."""
 
     category: ReasonCategory | None = ShapeField(default=None, description="Category of the reason.")
     reason: ReasonText | None = ShapeField(default=None, description="Sentence of the reason.")
@@ -176,9 +178,10 @@ class RemovalQuery(BaseModel):
 def delete_amended_action(
     call: Caller, plan: PlanKey, action: ActionKey, query: FromQuery[RemovalQuery]
 ) -> Response:
-    """Remove a line from the next revision; it stays in force until the adoption. 409 if it has progress reports.
+    """End a line after the last quarter with a report on it, or before the year without reports.
 
-    Give `category` and `reason`, now or by a second call. The server drops a line that is new in the amendment.
+    The line stays in the plan with `ends_after`; a report before the adoption moves its end. Give `category` and
+    `reason`, now or by a second call. The server drops a line that is new in the amendment.
     """
     reason = build_reason(query.category, query.reason)
     commands.remove_amended_action(call.write, plan, action, reason)
@@ -189,8 +192,7 @@ def _amendment_reply(call: RequestContext, plan: str) -> Response:
     amendment = find_amendment(call.session, call.actor, plan)
     before, after, reasons = read_editions(call.session, amendment)
     row = amendment.plan
-    common = before.actions.keys() & after.actions.keys()
-    changed = sum(before.actions[code] != after.actions[code] for code in common)
+    changes = Counter(line.change for line in compare_editions(before, after))
     missing = find_missing_reasons(before, after, amendment.reasons, reasons)
     is_open = row.state in EDITABLE
     body: dict[str, Any] = {
@@ -202,10 +204,8 @@ def _amendment_reply(call: RequestContext, plan: str) -> Response:
         "version": amendment.version,
         "opened_at": amendment.opened_at,
         "purpose": amendment.purpose,
-        "created": len(after.actions.keys() - before.actions.keys()),
-        "changed": changed,
-        "removed": len(before.actions.keys() - after.actions.keys()),
-        "unchanged": len(common) - changed,
+        **{change: changes[change] for change in get_args(LineChange)},
+        "unchanged": len(after.actions) - changes.total(),
         "lacking": [item._asdict() for item in missing],
         "sums": compare_sums(before, after),
         "allowed": [

@@ -220,7 +220,7 @@ def _complete(
 
 
 def _find_errors(batch: BatchWrite[ReportDraft], reporting: _Reporting) -> dict[str, list[FieldError]]:
-    lines, period = reporting.lines, reporting.period
+    lines, period = reporting.lines, reporting.status.period
     errors: dict[str, list[FieldError]] = {}
     for code, report in batch.items.items():
         if code in lines:

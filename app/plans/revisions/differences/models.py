@@ -11,7 +11,7 @@ from app.kit.fields import show_example
 from app.plans.actions.models import RecipientKind, Strategy
 from app.plans.core.models import REASON_EXAMPLE, FieldAddress, Reason
 
-LineChange = Literal["created", "changed", "removed"]
+LineChange = Literal["created", "changed", "ended", "removed"]
 
 
 def compare_amounts(before: int, after: int) -> JsonDict:
@@ -86,7 +86,7 @@ class Side(BaseModel):
 
 
 class ActionDifference(BaseModel):
-    """A changed, new or removed line."""
+    """A changed, new, ended or removed line."""
 
     code: str
     title: str

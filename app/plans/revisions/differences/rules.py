@@ -42,7 +42,7 @@ NOTHING = PlanEdition({}, {})
 
 
 class LineDifference(NamedTuple):
-    """A changed, new or removed line."""
+    """A changed, new, ended or removed line."""
 
     code: str
     change: LineChange
@@ -124,15 +124,23 @@ def compare_lines(before: ActionContent | None, after: ActionContent | None) -> 
     return compare_contents(before, after)
 
 
+def describe_change(before: ActionContent | None, after: ActionContent | None) -> LineChange:
+    """Return the kind of change between two different versions of a line."""
+    if before is None:
+        return "created"
+    if after is None:
+        return "removed"
+    return "ended" if before["ends_after"] is None and after["ends_after"] is not None else "changed"
+
+
 def compare_editions(before: PlanEdition, after: PlanEdition) -> list[LineDifference]:
-    """Return the changed, new and removed lines, by code."""
+    """Return the changed, new, ended and removed lines, by code."""
     differences = []
     for code in sorted(before.actions.keys() | after.actions.keys()):
         old, new = before.actions.get(code), after.actions.get(code)
         content = old if new is None else new
         if content is not None and (changes := compare_lines(old, new)):
-            change: LineChange = "created" if old is None else "removed" if new is None else "changed"
-            differences.append(LineDifference(code, change, content, changes))
+            differences.append(LineDifference(code, describe_change(old, new), content, changes))
     return differences
 
 
