@@ -143,6 +143,9 @@ def list_overlaps(session: Session, actor: Actor, query: RegisterQuery, now: dat
     return build_listing(None, rows, sorts=("plan", "region_code"), key=("plan", "first", "second"))
 
 
+_FIELDS = ("lead_agency", "year", "first_month", "last_month", "starts_in", "ends_after", "benefit_forms")
+
+
 def _build_line_json(line: Any, side: str) -> sa.SQLColumnExpression[object]:
     """Return the fields of a line that `find_coincidence` reads, as JSON."""
     own = actions.alias(f"{side}_own")
@@ -153,7 +156,7 @@ def _build_line_json(line: Any, side: str) -> sa.SQLColumnExpression[object]:
 
     return build_json_object(
         sa.select(
-            *[own.c[name] for name in ("lead_agency", "first_month", "last_month", "benefit_forms")],
+            *[own.c[name] for name in _FIELDS],
             build_part(_recipients, "kind", "decile_from", "decile_to", "vulnerable_groups").label(
                 "recipients"
             ),
@@ -168,7 +171,7 @@ def _build_line_json(line: Any, side: str) -> sa.SQLColumnExpression[object]:
 def complete_overlap(row: Row) -> Row | None:
     """Return the `OverlapEntry` of a pair. Returns None if nothing coincides."""
     lines = {side: row.pop(f"{side}_line") for side in _SIDES}
-    coincides = find_coincidence(lines["first"], lines["second"])
+    coincides = find_coincidence(lines["first"], lines["second"], lines["first"]["year"])
     if coincides is None:
         return None
     pair = LinePair(row.pop("first"), row.pop("second"))

@@ -83,9 +83,11 @@ def test_two_lines_overlap_or_not(
     secretariat: TestClient, change: dict[str, Any], other_change: dict[str, Any], overlaps: bool
 ) -> None:
     """The rule and the database agree, in both orders of the lines."""
-    assert (find_coincidence(make_line(**change), make_line(OTHER, **other_change)) is not None) == overlaps
-    assert find_coincidence(make_line(**change), make_line(OTHER, **other_change)) == find_coincidence(
-        make_line(OTHER, **other_change), make_line(**change)
+    assert (
+        find_coincidence(make_line(**change), make_line(OTHER, **other_change), 2026) is not None
+    ) == overlaps
+    assert find_coincidence(make_line(**change), make_line(OTHER, **other_change), 2026) == find_coincidence(
+        make_line(OTHER, **other_change), make_line(**change), 2026
     )
     for first, second in (("A-1", "A-2"), ("A-2", "A-1")):
         put_many(secretariat, [{"code": first, **CLEAN, **change}, {"code": second, **OTHER, **other_change}])
@@ -107,7 +109,7 @@ def test_the_coincidence_names_agencies_forms_recipients_places_and_months() -> 
         benefit_forms=["cash", "goods"],
         **make_recipients(decile_from=3, decile_to=None, vulnerable_groups=["nelayan"]),
     )
-    assert find_coincidence(line, other) == {
+    assert find_coincidence(line, other, 2026) == {
         "agencies": [HEALTH, SOCIAL],
         "benefit_forms": ["cash", "goods"],
         "recipients": [
@@ -170,14 +172,24 @@ def draw_lines(number: int, chance: random.Random) -> list[dict[str, Any]]:
     ]
 
 
-def test_the_database_and_the_rule_find_the_same_pairs(secretariat: TestClient) -> None:
-    items = draw_lines(80, random.Random(8))
+def test_the_database_and_the_rule_find_the_same_pairs(
+    secretariat: TestClient, database: OneTransaction
+) -> None:
+    chance = random.Random(8)
+    items = draw_lines(120, chance)
     put_many(secretariat, items)
+    quarters = [f"2026-Q{n}" for n in range(1, 5)]
+    with database.writing() as session:
+        for item in items:
+            item["starts_in"] = chance.choice([None, None, None, *quarters])
+            item["ends_after"] = chance.choice([None, None, None, "2025-Q4", *quarters])
+            drawn = {name: item[name] for name in ("starts_in", "ends_after")}
+            session.execute(sa.update(actions).where(actions.c.code == item["code"]).values(**drawn))
     lines = {item["code"]: make_line({name: item[name] for name in item if name != "code"}) for item in items}
     expected = [
         (f"{first}~{second}", coincidence)
         for first, second in itertools.combinations(sorted(lines), 2)
-        if (coincidence := find_coincidence(lines[first], lines[second]))
+        if (coincidence := find_coincidence(lines[first], lines[second], 2026))
     ]
     assert len(expected) > 100
     assert secretariat.get(f"{AT}/overlaps?count=exact").json()["count"] == len(expected)

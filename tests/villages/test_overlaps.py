@@ -50,7 +50,7 @@ def count_overlapping_agencies(lines: list[dict[str, Any]]) -> int:
     for size in range(len(agencies), 1, -1):
         for groups in itertools.combinations(by_agency, size):
             for chosen in itertools.product(*groups):
-                if all(find_coincidence(*pair) for pair in itertools.combinations(chosen, 2)):
+                if all(find_coincidence(*pair, 2026) for pair in itertools.combinations(chosen, 2)):
                     return size
     return 0
 

@@ -42,7 +42,7 @@ def check_plan(session: Session, plan: Plan) -> CheckedPlan:
     lines = read_contents(session, plan)
     findings = check_lines(session, plan, lines)
     known = read_overlaps(session, plan)
-    overlaps = complete_overlaps(known, lines)
+    overlaps = complete_overlaps(known, lines, plan.year)
     unexplained = [overlap for overlap in overlaps if overlap.state != "explained"]
     findings += _report_overlaps(session, plan, unexplained, lines)
     for check in REPORT_CHECKS:
@@ -93,7 +93,8 @@ def list_line_findings(session: Session, plan: Plan, code: str, line: ActionCont
     known = read_overlaps(session, plan, action=code)
     if known.pairs:
         lines = read_contents(session, plan, {key for pair in known.pairs for key in pair})
-        unexplained = [overlap for overlap in complete_overlaps(known, lines) if overlap.state != "explained"]
+        overlaps = complete_overlaps(known, lines, plan.year)
+        unexplained = [overlap for overlap in overlaps if overlap.state != "explained"]
         findings += [placed.finding for placed in _report_overlaps(session, plan, unexplained, lines)]
     return sorted(findings, key=lambda finding: finding.code)
 

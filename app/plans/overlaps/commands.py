@@ -38,7 +38,7 @@ def put_explanation(write: Write, plan: Plan, pair: LinePair, content: Explanati
     _require_either(write.actor, plan, lines)
     stored = read_explanations(write.session, plan, pair).get(pair)
     write.precondition.check(stored.version if stored else None)
-    coincides = find_coincidence(lines[pair.first], lines[pair.second])
+    coincides = find_coincidence(lines[pair.first], lines[pair.second], plan.year)
     if coincides is None:
         raise NoOverlap(first=pair.first, second=pair.second)
     key = (plan.id, *pair)

@@ -88,13 +88,14 @@ def _select_spots(session: Session, chosen: ColumnElement[bool]) -> sa.CTE:
     """Return a row for each combination of place, kind of recipient, form of benefit and group of a line."""
     form = unnest_texts(session, actions.c.benefit_forms, name="form")
     group = unnest_texts(session, _recipients.c.vulnerable_groups, name="vulnerable")
+    first_month, last_month = _cut_months()
     return (
         sa.select(
             actions.c.plan_id,
             actions.c.code,
             actions.c.lead_agency,
-            sa.func.coalesce(actions.c.first_month, 1).label("first_month"),
-            sa.func.coalesce(actions.c.last_month, 12).label("last_month"),
+            first_month.label("first_month"),
+            last_month.label("last_month"),
             sa.func.coalesce(_recipients.c.decile_from, 1).label("first_decile"),
             sa.func.coalesce(_recipients.c.decile_to, 10).label("last_decile"),
             _recipients.c.kind,
@@ -108,9 +109,22 @@ def _select_spots(session: Session, chosen: ColumnElement[bool]) -> sa.CTE:
             .join(form, sa.true())
             .outerjoin(group, sa.true())
         )
-        .where(chosen)
+        .where(chosen, first_month <= last_month)
         .cte("spot")
     )
+
+
+def _cut_months() -> tuple[ColumnElement[int], ColumnElement[int]]:
+    """Return the first and the last month of a line, cut to its quarters; the first is later if no month is left."""
+    c = actions.c
+
+    def get_number(quarter: sa.SQLColumnExpression[object]) -> ColumnElement[int]:
+        return sa.cast(sa.func.substr(quarter, 7, 1), sa.Integer)
+
+    first, last = sa.func.coalesce(c.first_month, 1), sa.func.coalesce(c.last_month, 12)
+    starts = 3 * get_number(c.starts_in) - 2
+    ends = sa.case((c.ends_after < sa.cast(c.year, sa.Text), 0), else_=3 * get_number(c.ends_after))
+    return sa.case((starts > first, starts), else_=first), sa.case((ends < last, ends), else_=last)
 
 
 def _add_regions_above(spots: sa.CTE) -> sa.CTE:
@@ -283,7 +297,7 @@ def read_explanations(
     }
 
 
-def complete_overlaps(overlaps: PlanOverlaps, lines: Mapping[str, ActionContent]) -> list[Overlap]:
+def complete_overlaps(overlaps: PlanOverlaps, lines: Mapping[str, ActionContent], year: int) -> list[Overlap]:
     """Return the pairs with what coincides, from the contents of their lines.
 
     Drops pairs that a write changed between the read of the pairs and the read of the lines.
@@ -291,7 +305,7 @@ def complete_overlaps(overlaps: PlanOverlaps, lines: Mapping[str, ActionContent]
     result = []
     for pair in overlaps.pairs:
         first, second = lines.get(pair.first), lines.get(pair.second)
-        coincides = find_coincidence(first, second) if first and second else None
+        coincides = find_coincidence(first, second, year) if first and second else None
         if coincides is not None:
             result.append(Overlap(pair, coincides, overlaps.explanations.get(pair)))
     return result
@@ -322,7 +336,9 @@ def add_contents(session: Session, plan: Plan, page: bytes) -> bytes:
     pairs = [LinePair(item["first"], item["second"]) for item in body["items"]]
     lines = read_contents(session, plan, {key for pair in pairs for key in pair})
     names = read_agency_names(session, plan.region_code)
-    overlaps = complete_overlaps(PlanOverlaps(pairs, read_explanations(session, plan), len(pairs)), lines)
+    overlaps = complete_overlaps(
+        PlanOverlaps(pairs, read_explanations(session, plan), len(pairs)), lines, plan.year
+    )
     body["items"] = [_dump_overlap(overlap, lines, names) for overlap in overlaps]
     return dump_json(body).encode()
 

@@ -6,7 +6,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypedDict
 
-from app.plans.actions.rules import ActionContent, RecipientContent
+from app.plans.actions.rules import ActionContent, RecipientContent, list_quarters
 
 BETWEEN = "~"
 """Separator of the two keys of a pair; no key contains it."""
@@ -46,14 +46,15 @@ def parse_pair(text: str) -> LinePair | None:
     return LinePair(*keys) if len(keys) == 2 and keys[0] != keys[1] and all(keys) else None
 
 
-def find_coincidence(line: ActionContent, other: ActionContent) -> CoincidenceContent | None:
+def find_coincidence(line: ActionContent, other: ActionContent, year: int) -> CoincidenceContent | None:
     """Return what two lines have in common (`Coincidence`), or None if they do not overlap.
 
     A missing field excludes nothing: no months mean the whole year, no deciles all deciles, no vulnerable groups all
-    people. A line without locations, recipients or forms of benefit overlaps with no other.
+    people. The months of a line end with its quarters. A line without locations, recipients or forms of benefit
+    overlaps with no other.
     """
     agencies = sorted({line["lead_agency"], other["lead_agency"]})
-    first, last = _intersect(_read_months(line), _read_months(other))
+    first, last = _intersect(_read_months(line, year), _read_months(other, year))
     forms = sorted({*line["benefit_forms"]} & {*other["benefit_forms"]})
     recipients = _find_common_recipients(line, other)
     places = find_common_places(_read_places(line), _read_places(other))
@@ -73,8 +74,11 @@ def _intersect(span: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]
     return max(span[0], other[0]), min(span[1], other[1])
 
 
-def _read_months(line: ActionContent) -> tuple[int, int]:
-    return line["first_month"] or 1, line["last_month"] or 12
+def _read_months(line: ActionContent, year: int) -> tuple[int, int]:
+    """Return the first and the last month of a line, cut to its quarters; (1, 0) if it has none."""
+    quarters = [int(quarter[-1]) for quarter in list_quarters(line, year)]
+    of_quarters = (3 * min(quarters) - 2, 3 * max(quarters)) if quarters else (1, 0)
+    return _intersect((line["first_month"] or 1, line["last_month"] or 12), of_quarters)
 
 
 def _find_common_recipients(line: ActionContent, other: ActionContent) -> list[CommonRecipientsContent]:

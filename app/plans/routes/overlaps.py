@@ -86,7 +86,9 @@ def _require_pair(text: str) -> LinePair:
 def _reply(call: RequestContext, plan: Plan, pair: LinePair, *, status: int = 200) -> Response:
     explanation = require_found(queries.read_explanations(call.session, plan, pair).get(pair))
     lines = read_contents(call.session, plan, pair)
-    coincides = find_coincidence(lines[pair.first], lines[pair.second]) if len(lines) == 2 else None
+    coincides = (
+        find_coincidence(lines[pair.first], lines[pair.second], plan.year) if len(lines) == 2 else None
+    )
     is_allowed = is_reportable(plan.state) and queries.may_explain(call.actor, plan, lines)
     allowed = ["edit", "delete"] if coincides else ["delete"]
     text = dump_json(
