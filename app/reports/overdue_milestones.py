@@ -78,12 +78,17 @@ class OverdueQuery(LeadAgencyQuery, YearQuery, ReportQuery):
 
 
 def list_overdue_milestones(session: Session, actor: Actor, query: OverdueQuery, now: datetime) -> Listing:
-    """Return the milestones that the latest report of each line does not show as done in time."""
+    """Return the milestones that the latest report of each line does not show as done in time.
+
+    A milestone due after the line has ended is not overdue: no report can show it as done.
+    """
     day: ColumnElement[str] = (
         sa.literal(query.on.isoformat(), sa.Text) if query.on else select_today(regions.c.timezone)
     )
     state, done_on = sa.cast(_reached.c.state, sa.Text), sa.cast(_reached.c.done_on, sa.Text)
     due = sa.cast(_milestones.c.due, sa.Text)
+    quarter = (sa.cast(sa.func.substr(due, 6, 2), sa.Integer) + 2) // 3
+    due_in = sa.func.substr(due, 1, 4) + "-Q" + sa.cast(quarter, sa.Text)
     is_open = sa.or_(state.is_(None), state != MilestoneState.done.value, done_on > day)
     reported = sa.and_(
         _reached.c.action_id == actions.c.id,
@@ -123,6 +128,7 @@ def list_overdue_milestones(session: Session, actor: Actor, query: OverdueQuery,
             is_in_region(actions.c.region_code, query.region),
             due < day,
             is_open,
+            sa.or_(actions.c.ends_after.is_(None), due_in <= actions.c.ends_after),
             *match_values((actions.c.year, query.year), (actions.c.lead_agency, query.agency)),
         )
     )

@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.access.rules import CONSOLE
+from app.plans.actions.queries import actions
 from app.reports.overdue_milestones import OverdueQuery, list_overdue_milestones
 from tests.common import ConnectAs
 from tests.database import OneTransaction
@@ -65,6 +67,18 @@ def test_a_milestone_is_overdue_after_its_due_day(provincial_reviewer: TestClien
     assert list_overdue("2026-04-20") == [("A-2", "M1", 20, "unreported", None)]
     assert list_overdue("2027-01-01", agency=SOCIAL) == [("A-1", "M2", 17, "unreported", "2026-Q2")]
     assert list_overdue("2027-01-01", year="2025") == []
+
+
+@pytest.mark.both_engines
+def test_a_milestone_due_after_the_end_of_its_line_is_not_overdue(
+    database: OneTransaction, provincial_reviewer: TestClient
+) -> None:
+    for last, milestones in (("2025-Q4", []), ("2026-Q1", []), ("2026-Q3", []), ("2026-Q4", ["M2"])):
+        with database.writing() as session:
+            session.execute(sa.update(actions).where(actions.c.code == "A-1").values(ends_after=last))
+        params = {"on": "2027-01-01", "agency": SOCIAL}
+        overdue = read_report(provincial_reviewer, "overdue-milestones", **params)
+        assert pick(overdue, "milestone") == [(milestone,) for milestone in milestones]
 
 
 @pytest.mark.both_engines
