@@ -76,6 +76,17 @@ def test_an_import_does_not_reuse_the_code_of_an_ended_line(office: Office) -> N
     assert read_changes(office) == {"A-001": "unchanged", "A-002": "ended", "A-003": "created"}
 
 
+def test_an_import_changes_an_ended_line_and_does_not_bring_it_back(office: Office) -> None:
+    out = office.export()
+    expect_ok(office.client.delete(f"{LINES}/A-001", params=WHY, headers=ANY))
+    assert office.bring(out, **WHY)["warnings"] == [], "an unchanged row says nothing"
+    result = office.bring(edited(out, {(first_row(out), "allocation"): 7}), **WHY)
+    assert [(item["code"], item["value"]) for item in result["warnings"]] == [("line_has_ended", "A-001")]
+    assert result["warnings"][0]["cell"]["row"] == first_row(out)
+    line = expect_ok(office.client.get(f"{LINES}/A-001"))
+    assert (line["change"], line["ends_after"], line["allocation"]) == ("ended", "2025-Q4", 7)
+
+
 def test_realisation_is_reported_on_the_lines_in_force(office: Office) -> None:
     spent: dict[str, Any] = {"spent_s1": 10, "spent_total": 10}
     data = sheet(line(**spent), realisation=True)

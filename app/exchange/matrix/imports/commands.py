@@ -22,6 +22,7 @@ from app.exchange.matrix.imports.models import (
     ImportReport,
     Resolution,
     basis_required,
+    line_has_ended,
     no_amendment,
     not_in_force_yet,
 )
@@ -175,7 +176,10 @@ def import_matrix(
         progress=progress,
         findings=run.findings,
         plan_findings=run.plan_findings,
-        warnings=[warning.render(language) for warning in (*matrix.warnings, *resolved.warnings)],
+        warnings=[
+            warning.render(language)
+            for warning in (*matrix.warnings, *resolved.warnings, *_find_ended(writings))
+        ],
     )
 
 
@@ -230,6 +234,15 @@ def _match_lines(
             LineWrite(known or next(fresh), line, content, known is not None and content == stored[known])
         )
     return writings
+
+
+def _find_ended(writings: Sequence[LineWrite]) -> list[FieldError]:
+    """Return a warning for each ended line that the file changes."""
+    return [
+        FieldError(line_has_ended, cell=writing.resolved.line.cell("subactivity"), value=writing.code)
+        for writing in writings
+        if not writing.is_unchanged and writing.content.get("ends_after") is not None
+    ]
 
 
 def _write_lines(run: _Import, writings: Sequence[LineWrite]) -> Counter[str]:

@@ -216,6 +216,11 @@ not_in_force_yet = Kind(
     id="Baris ini belum berlaku. Laporkan realisasinya setelah perubahan rencana ditetapkan.",
     en="This line is not in force yet. Report its spending after the adoption of the amendment.",
 )
+line_has_ended = Kind(
+    "line_has_ended",
+    id="Baris {value} sudah diakhiri. Impor mengubah isinya, tetapi tidak memberlakukannya lagi.",
+    en="Line {value} has ended. The import changes its content but does not bring it back.",
+)
 no_amendment = Kind(
     "no_amendment",
     id="Alasan hanya untuk perubahan rencana yang sedang terbuka. Kosongkan alasannya.",
