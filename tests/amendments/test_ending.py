@@ -13,8 +13,6 @@ from tests.database import OneTransaction
 from tests.meetings.world import commit, put_meeting
 from tests.plans.world import ANY, AT, HEALTH, PLAN, SOCIAL, read_rows, refused, report, walk
 
-pytestmark = pytest.mark.one_engine
-
 WHY = {"category": "revised_budget", "reason": "Tidak lagi dibiayai APBD-P"}
 QUARTERS = [f"2026-Q{n}" for n in range(1, 5)]
 REGION = "/v1/regions/63.02"
@@ -199,7 +197,8 @@ def test_an_end_that_is_already_there_changes_nothing(amended: TestClient, mover
 # Many amendments
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.both_engines
+@pytest.mark.parametrize("seed", range(3))
 def test_no_line_of_a_revision_ever_goes(
     database: OneTransaction, amended: TestClient, movers: Movers, seed: int
 ) -> None:
