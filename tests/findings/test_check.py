@@ -223,6 +223,16 @@ def test_the_list_shows_all_kinds(anonymous: TestClient) -> None:
     assert anonymous.get("/findings/E10").status_code == 404
 
 
+def test_editions_of_thresholds_are_shown(secretariat: TestClient, anonymous: TestClient) -> None:
+    editions = anonymous.get("/findings").json()["editions"]
+    assert [edition["edition"] for edition in editions] == ["1"]
+    shares = anonymous.get("/findings/W03").json()["thresholds"]
+    assert shares == {"1": {"supporting_percent": editions[0]["supporting_percent"]}}
+    assert anonymous.get("/findings/E01").json()["thresholds"] == {}
+    put(secretariat, "A-1", base=CLEAN)
+    assert get_findings(secretariat)["edition"] == "1"
+
+
 def test_an_import_returns_the_findings_of_the_plan_too(secretariat: TestClient) -> None:
     change_plan(secretariat, **LOCUS)
     put(secretariat, "A-1", base=CLEAN)

@@ -1,6 +1,8 @@
 """The rules at their limits: the first case with a finding and the last without."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -8,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.plans.actions.rules import ActionContent
+from app.plans.findings import thresholds
 from app.plans.findings.kinds import FindingKind, list_kinds
 from app.plans.findings.rules import LineFacts, check_line, check_plan_lines, compute_spreads
+from app.plans.findings.thresholds import EDITIONS, Thresholds, choose_thresholds
 from tests.findings.world import (
     CODE,
     DISTRICT,
@@ -21,9 +25,19 @@ from tests.findings.world import (
     make_recipients,
 )
 
+THRESHOLDS = choose_thresholds(2026)
+
 
 def list_findings(content: ActionContent, facts: LineFacts = FACTS) -> list[tuple[str, str]]:
     return [(finding.code, finding.pointer) for finding in check_line(content, facts)]
+
+
+@contextmanager
+def change_thresholds(**change: int) -> Iterator[None]:
+    """Replace thresholds of the newest edition."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(thresholds, "EDITIONS", (EDITIONS[-1].model_copy(update=change),))
+        yield
 
 
 def make_facts(**eligible: int) -> LineFacts:
@@ -167,21 +181,22 @@ def make_priced_line(cost: int, code: str = CODE, kind: str = "families") -> Act
 )
 def test_an_outlying_cost_is_a_warning(costs: list[int], cost: int, expected: list[str]) -> None:
     lines = [make_priced_line(each) for each in (*costs, cost)]
-    facts = LineFacts("63.02", 2026, spreads=compute_spreads(lines))
+    facts = LineFacts("63.02", 2026, spreads=compute_spreads(lines, THRESHOLDS))
     assert [code for code, _ in list_findings(lines[-1], facts)] == expected
     assert all(list_findings(other, facts) == [] for other in lines[:-1])
 
 
 def test_costs_are_compared_with_the_same_code_and_kind_only() -> None:
     alike = [make_priced_line(100)] * 5
-    facts = LineFacts("63.02", 2026, spreads=compute_spreads(alike))
+    facts = LineFacts("63.02", 2026, spreads=compute_spreads(alike, THRESHOLDS))
     assert list_findings(make_priced_line(1000), facts) == [("W06", "/allocation")]
     assert list_findings(make_priced_line(1000, kind="persons"), facts) == []
     assert list_findings(make_priced_line(1000, code="1.06.04.2.01.0002"), facts) == []
     several = make_priced_line(1000)
     several["recipients"].append({**several["recipients"][0], "code": "R2", "kind": "groups"})
     assert list_findings(several, facts) == []
-    assert compute_spreads([make_priced_line(100) | {"subactivity_code": None}] * 5) == {}
+    without_code = make_priced_line(100) | {"subactivity_code": None}
+    assert compute_spreads([without_code] * 5, THRESHOLDS) == {}
 
 
 @pytest.mark.parametrize(
@@ -292,12 +307,50 @@ _LINES = [
 @given(st.permutations(range(len(_LINES))))
 def test_findings_do_not_depend_on_the_order_of_lines(order: list[int]) -> None:
     def check_all(lines: list[ActionContent]) -> tuple[Any, ...]:
-        facts = LineFacts("63.02", 2026, eligible={VILLAGE: 100}, spreads=compute_spreads(lines))
+        facts = LineFacts("63.02", 2026, eligible={VILLAGE: 100}, spreads=compute_spreads(lines, THRESHOLDS))
         of_lines = {_LINES.index(content): list_findings(content, facts) for content in lines}
         plan_findings = check_plan_lines(lines, [{"region_code": VILLAGE}], 2026)
         return of_lines, [finding.render("id") for finding in plan_findings]
 
     assert check_all([_LINES[n] for n in order]) == check_all(_LINES)
+
+
+# Thresholds
+
+
+@given(st.sets(st.integers(2016, 2100), max_size=5), st.integers(2015, 2100))
+def test_a_year_follows_the_newest_edition_up_to_it(first_years: set[int], year: int) -> None:
+    newer = [EDITIONS[0].model_copy(update={"edition": str(n), "first_year": n}) for n in first_years]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(thresholds, "EDITIONS", (*newer, *EDITIONS))
+        assert choose_thresholds(year).first_year == max(n for n in (2015, *first_years) if n <= year)
+
+
+@given(limit=st.integers(0, 100), supporting=st.integers(0, 100))
+def test_the_share_of_supporting_spending_is_a_threshold(limit: int, supporting: int) -> None:
+    with change_thresholds(supporting_percent=limit):
+        findings = check_plan_lines([make_supporting_line(supporting)], [], 2026)
+    shares = [finding.values["limit"] for finding in findings if finding.code == "W03"]
+    assert shares == ([limit] if supporting > limit else [])
+
+
+@given(limit=st.integers(0, 12), age=st.integers(0, 16))
+def test_the_age_of_data_is_a_threshold(limit: int, age: int) -> None:
+    period = f"{2026 - -(-age // 4)}-Q{1 + -age % 4}"
+    with change_thresholds(data_quarters=limit):
+        findings = check_line(make_line(**make_recipients(source_period=period)), FACTS)
+    assert [finding.code for finding in findings] == (["W09"] if age > limit else [])
+
+
+@given(number=st.integers(1, 6), lines=st.integers(1, 7))
+def test_the_number_of_similar_lines_is_a_threshold(number: int, lines: int) -> None:
+    edition = THRESHOLDS.model_copy(update={"similar_lines": number})
+    assert bool(compute_spreads([make_priced_line(100)] * lines, edition)) == (lines >= number)
+
+
+def test_each_threshold_belongs_to_a_kind() -> None:
+    about = {"edition", "first_year", "status", "source"}
+    assert {name for kind in list_kinds() for name in kind.thresholds} == {*Thresholds.model_fields} - about
 
 
 # Kinds

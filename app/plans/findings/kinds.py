@@ -30,11 +30,14 @@ class FindingKind:
         hint: Text,
         source: Text = _OWN,
         into: tuple[Resource, ...] = ("action",),
+        thresholds: tuple[str, ...] = (),
         **variants: Text,
     ) -> None:
         if code in FindingKind.known:
             raise ValueError(f"finding {code} is declared twice")
         self.code, self.title, self.hint, self.source, self.into = code, title, hint, source, into
+        self.thresholds = thresholds
+        """Fields of `Thresholds` that the rule compares with."""
         self.sentences = {"": says, **variants}
         """Sentence by `about`; the plain one has the key `""`."""
         FindingKind.known[code] = self
@@ -228,7 +231,7 @@ W02 = FindingKind(
 )
 W03 = FindingKind(
     "W03",
-    title=Text("Belanja penunjang di atas 30 %", "Supporting spending above 30 %"),
+    title=Text("Belanja penunjang terlalu besar", "Too much supporting spending"),
     says=Text(
         "Belanja penunjang Rp {supporting} adalah {percent} % dari alokasi rencana Rp {allocation}; "
         "seharusnya paling banyak {limit} %",
@@ -241,6 +244,7 @@ W03 = FindingKind(
     ),
     source=_SPENDING,
     into=("plan",),
+    thresholds=("supporting_percent",),
 )
 W04 = FindingKind(
     "W04",
@@ -281,9 +285,10 @@ W06 = FindingKind(
         "Check the allocation and the number of recipients, or explain the difference in the note.",
     ),
     source=Text(
-        "Skor z termodifikasi di atas 3,5 (Iglewicz dan Hoaglin, 1993) di antara baris sub kegiatan yang sama",
-        "Modified z-score above 3.5 (Iglewicz and Hoaglin, 1993) among lines of the same sub-activity",
+        "Skor z termodifikasi (Iglewicz dan Hoaglin, 1993) di antara baris sub kegiatan yang sama",
+        "Modified z-score (Iglewicz and Hoaglin, 1993) among lines of the same sub-activity",
     ),
+    thresholds=("similar_lines", "z_score", "narrowest_percent"),
 )
 W07 = FindingKind(
     "W07",
@@ -310,14 +315,15 @@ W08 = FindingKind(
 )
 W09 = FindingKind(
     "W09",
-    title=Text("Data sasaran lebih tua dari empat triwulan", "Recipient data older than four quarters"),
+    title=Text("Data sasaran terlalu tua", "Recipient data too old"),
     says=Text(
-        "Data sasaran {period} lebih tua dari empat triwulan sebelum {start}",
-        "The recipient data of {period} is more than four quarters older than {start}",
+        "Data sasaran {period} lebih tua dari {limit} triwulan sebelum {start}",
+        "The recipient data of {period} is more than {limit} quarters older than {start}",
     ),
     hint=Text("Perbarui dengan DTSEN terbaru.", "Update it from the latest DTSEN."),
     source=_DTSEN,
     into=("action", "plan"),
+    thresholds=("data_quarters",),
 )
 W10 = FindingKind(
     "W10",

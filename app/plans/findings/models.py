@@ -14,8 +14,9 @@ from app.kit.problems import MOST_ERRORS, ErrorShape
 from app.kit.wording import Language
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionItem
-from app.plans.findings.kinds import W01, Finding, FindingKind, Resource, Severity
+from app.plans.findings.kinds import W01, W03, Finding, FindingKind, Resource, Severity
 from app.plans.findings.rules import PlacedFinding
+from app.plans.findings.thresholds import EDITIONS, Thresholds
 
 
 class FindingShape(BaseModel):
@@ -68,6 +69,7 @@ class PlanFindings(BaseModel):
     """All findings of a plan."""
 
     plan: str
+    edition: str = ShapeField(description="Edition of the thresholds, as `/findings` lists them.")
     lines: int = ShapeField(description="Number of checked lines.")
     errors: int = ShapeField(description="Open errors of the whole plan, without regard to filters.")
     warnings: int
@@ -81,6 +83,7 @@ class PlanFindings(BaseModel):
 
     model_config = show_example(
         plan="63.02-2026",
+        edition="1",
         lines=156,
         errors=0,
         warnings=1,
@@ -122,10 +125,15 @@ def _dump_kind(kind: FindingKind) -> JsonDict:
         "messages": [text.strip_forms()._asdict() for text in kind.sentences.values()],
         "hint": kind.hint.strip_forms()._asdict(),
         "source": kind.source.strip_forms()._asdict(),
+        "thresholds": {
+            edition.edition: edition.model_dump(include={*kind.thresholds})
+            for edition in EDITIONS
+            if kind.thresholds
+        },
     }
 
 
-_MEANING = _dump_kind(W01)
+_MEANING = _dump_kind(W03)
 
 
 class FindingMeaning(BaseModel):
@@ -138,16 +146,20 @@ class FindingMeaning(BaseModel):
     messages: list[BothLanguages] = ShapeField(description="Sentences of the kind.")
     hint: BothLanguages
     source: BothLanguages = ShapeField(description="Legal or statistical basis of the rule.")
+    thresholds: dict[str, dict[str, float]] = ShapeField(
+        description="Values of each edition that the rule compares with; empty without any."
+    )
 
     model_config = show_example(_MEANING)
 
 
 class FindingMeanings(BaseModel):
-    """Every kind of finding, errors first."""
+    """Every kind of finding, errors first, and the editions of their thresholds."""
 
     items: list[FindingMeaning]
+    editions: list[Thresholds]
 
-    model_config = show_example(items=[_MEANING])
+    model_config = show_example(items=[_MEANING], editions=[EDITIONS[0].model_dump()])
 
 
 def describe_kind(kind: FindingKind) -> FindingMeaning:

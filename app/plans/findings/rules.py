@@ -33,6 +33,7 @@ from app.plans.findings.kinds import (
     W10,
     Finding,
 )
+from app.plans.findings.thresholds import Thresholds, choose_thresholds
 
 
 class PlacedFinding(NamedTuple):
@@ -64,6 +65,10 @@ class LineFacts:
     """Priority location → its target families, if the plan gives their number."""
     spreads: Mapping[tuple[str, str], Spread] = field(default_factory=dict)
     """(sub-activity code, kind of recipient) → spread of the cost per recipient."""
+
+    @property
+    def thresholds(self) -> Thresholds:
+        return choose_thresholds(self.year)
 
 
 blocking_finding = Kind(
@@ -190,14 +195,6 @@ def _check_eligible(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
             )
 
 
-MIN_SIMILAR_LINES = 5
-"""Smallest number of lines of a sub-activity in which a cost can be an outlier."""
-MAX_Z_SCORE = 3.5
-"""Modified z-score above which a cost is an outlier (Iglewicz and Hoaglin, 1993)."""
-_NARROWEST = 0.05
-"""Smallest deviation, as a share of the median: among nearly equal costs, a little more is no outlier."""
-
-
 def compute_cost(line: CostContent) -> tuple[tuple[str, str], float] | None:
     """Return ((sub-activity code, kind), rupiah per recipient); None if kinds differ or a count is missing."""
     kinds = {recipient["kind"] for recipient in line["recipients"]}
@@ -208,18 +205,19 @@ def compute_cost(line: CostContent) -> tuple[tuple[str, str], float] | None:
     return (line["subactivity_code"], kinds.pop()), line["allocation"] / total
 
 
-def compute_spreads(lines: Iterable[CostContent]) -> dict[tuple[str, str], Spread]:
-    """Return the spread of costs by (sub-activity code, kind), of groups with `MIN_SIMILAR_LINES` lines or more."""
+def compute_spreads(lines: Iterable[CostContent], thresholds: Thresholds) -> dict[tuple[str, str], Spread]:
+    """Return the spread of costs by (sub-activity code, kind), of groups with `similar_lines` lines or more."""
     costs: dict[tuple[str, str], list[float]] = {}
     for line in lines:
         if cost := compute_cost(line):
             costs.setdefault(cost[0], []).append(cost[1])
     result = {}
     for key, values in costs.items():
-        if len(values) >= MIN_SIMILAR_LINES:
+        if len(values) >= thresholds.similar_lines:
             middle = median(values)
             deviation = median(abs(value - middle) for value in values)
-            result[key] = Spread(len(values), middle, max(deviation, _NARROWEST * middle))
+            narrowest = thresholds.narrowest_percent / 100 * middle
+            result[key] = Spread(len(values), middle, max(deviation, narrowest))
     return result
 
 
@@ -229,7 +227,7 @@ def _check_cost(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
     if cost is None or spread is None:
         return
     (code, kind), rupiah = cost
-    if 0.6745 * abs(rupiah - spread.median) > MAX_Z_SCORE * spread.deviation:
+    if 0.6745 * abs(rupiah - spread.median) > facts.thresholds.z_score * spread.deviation:
         yield W06.find_at(
             "/allocation",
             cost=round(rupiah),
@@ -254,13 +252,11 @@ def _find_old_data(
     name: str, items: Sequence[RecipientContent | PriorityContent], year: int
 ) -> Iterator[Finding]:
     """Compare with the first quarter of the plan's year, so that a plan does not age with time."""
+    start, limit = Period(year, "Q1"), choose_thresholds(year).data_quarters
     for n, item in enumerate(items):
         period = item.get("source_period")
-        if (
-            period is not None
-            and _count_quarters(Period(year, "Q1")) - _count_quarters(Period.parse(period)) > 4
-        ):
-            yield W09.find_at(f"/{name}/{n}/source_period", period=period, start=f"{year}-Q1")
+        if period is not None and _count_quarters(start) - _count_quarters(Period.parse(period)) > limit:
+            yield W09.find_at(f"/{name}/{n}/source_period", period=period, start=str(start), limit=limit)
 
 
 def _count_quarters(period: Period) -> int:
@@ -299,19 +295,15 @@ def check_line(line: ActionContent, facts: LineFacts) -> list[Finding]:
 
 # The plan
 
-SUPPORTING_PERCENT = 30
-"""Largest share of supporting spending in the plan's allocation."""
 _STRATEGIES = ("reduce_spending_burden", "raise_income", "reduce_poverty_pockets")
 
 
-def _check_supporting_share(lines: Collection[ActionContent]) -> Iterator[Finding]:
+def _check_supporting_share(lines: Collection[ActionContent], limit: int) -> Iterator[Finding]:
     allocation = sum(line["allocation"] for line in lines)
     supporting = sum(_sum_supporting(line) for line in lines)
-    if supporting * 100 > SUPPORTING_PERCENT * allocation:
+    if supporting * 100 > limit * allocation:
         percent = round(supporting * 100 / allocation, 2) if allocation else 100
-        yield W03.find_at(
-            "", supporting=supporting, allocation=allocation, percent=percent, limit=SUPPORTING_PERCENT
-        )
+        yield W03.find_at("", supporting=supporting, allocation=allocation, percent=percent, limit=limit)
 
 
 def _sum_supporting(line: ActionContent) -> int:
@@ -348,7 +340,7 @@ def check_plan_lines(
 ) -> list[Finding]:
     """Return the findings of a plan as a whole; pointers are into the plan."""
     return [
-        *_check_supporting_share(lines),
+        *_check_supporting_share(lines, choose_thresholds(year).supporting_percent),
         *_check_reach(lines, priorities),
         *_find_old_data("priority_locations", priorities, year),
     ]

@@ -29,6 +29,7 @@ from app.plans.findings.models import (
 )
 from app.plans.findings.queries import CheckedPlan, check_plan
 from app.plans.findings.rules import PlacedFinding
+from app.plans.findings.thresholds import EDITIONS, choose_thresholds
 from app.plans.tags import make_early_tag, make_plan_tag
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
 
@@ -54,7 +55,7 @@ def read_plan_findings(call: Caller, plan: PlanKey, query: FromQuery[FindingsQue
     row = find_plan(call.session, call.actor, plan)
     _check_codes(query.code)
     tag = _tag_in(call, row)
-    body = _build_reply(plan, check_plan(call.session, row), query, choose_language(call.request))
+    body = _build_reply(row, check_plan(call.session, row), query, choose_language(call.request))
     return answer(call.request, body.model_dump_json(exclude_none=True).encode(), tag=tag)
 
 
@@ -71,7 +72,7 @@ def _check_codes(codes: list[str]) -> None:
         raise BadRequest(errors=errors)
 
 
-def _build_reply(plan: str, checked: CheckedPlan, query: FindingsQuery, language: Language) -> PlanFindings:
+def _build_reply(plan: Plan, checked: CheckedPlan, query: FindingsQuery, language: Language) -> PlanFindings:
     unexplained = Counter(placed.finding.code for placed in checked.found)
     if checked.left_out:
         unexplained[W07.code] += checked.left_out
@@ -88,7 +89,8 @@ def _build_reply(plan: str, checked: CheckedPlan, query: FindingsQuery, language
         if unexplained[kind.code] or explained.get(kind.code)
     ]
     return PlanFindings(
-        plan=plan,
+        plan=plan.code,
+        edition=choose_thresholds(plan.year).edition,
         lines=len(checked.lines),
         errors=sum(count.open for count in counts if count.severity == "error"),
         warnings=sum(count.open for count in counts if count.severity == "warning"),
@@ -117,7 +119,7 @@ def _is_chosen(placed: PlacedFinding, query: FindingsQuery, checked: CheckedPlan
 
 @cache
 def _make_list() -> Constant:
-    body = FindingMeanings(items=[describe_kind(kind) for kind in list_kinds()])
+    body = FindingMeanings(items=[describe_kind(kind) for kind in list_kinds()], editions=[*EDITIONS])
     return Constant(body.model_dump_json().encode(), "application/json")
 
 
@@ -130,7 +132,7 @@ def _make_meaning(code: str) -> Constant:
 
 @documents.get("/findings", response_model=FindingMeanings, openapi_extra=CONSTANT)
 def list_finding_kinds(request: Request) -> Response:
-    """List every kind of finding in both languages: sentences, advice and source of the rule."""
+    """List every kind of finding in both languages: sentences, advice, source and thresholds of the rule."""
     return _make_list().answer(request)
 
 
