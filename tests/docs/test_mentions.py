@@ -199,7 +199,7 @@ def test_the_table_lists_every_problem_with_its_status() -> None:
 
 
 def test_the_table_lists_every_finding() -> None:
-    page = (DOCS / "plans.md").read_text()
+    page = (DOCS / "findings.md").read_text()
     shown = re.findall(r"^\| `([EW]\d\d)` \|", page, re.MULTILINE)
     assert shown == sorted(FindingKind.known)
 
