@@ -32,6 +32,7 @@ from app.plans.core.models import (
     Reason,
     ReasonContent,
 )
+from app.plans.findings import spending
 from app.plans.overlaps.models import Coincidence, CommonRecipients, OverlapExplanationRow
 from app.plans.overlaps.queries import Explanation
 from app.plans.overlaps.rules import CoincidenceContent, CommonRecipientsContent
@@ -41,12 +42,14 @@ from app.plans.revisions.queries import ReportedFigures
 from app.tracking.meetings import rules as meetings
 from app.tracking.meetings.models import CommitmentIn, LinkedAction, MeetingIn
 from app.tracking.progress.models import (
+    AchievedContent,
+    ComponentSpending,
+    OutputProgress,
     ProgressOut,
     ReachedContent,
     RecipientProgress,
     ReportContent,
     Spending,
-    SpendingContent,
 )
 
 pytestmark = pytest.mark.one_engine
@@ -68,8 +71,12 @@ CONTENTS: dict[type, type[BaseModel]] = {
     RevisionReasonContent: RevisionReason,
     CommonRecipientsContent: CommonRecipients,
     CoincidenceContent: Coincidence,
+    AchievedContent: OutputProgress,
     ReachedContent: RecipientProgress,
-    SpendingContent: Spending,
+    spending.BudgetContent: ActionIn,
+    spending.SpendingContent: Spending,
+    spending.ComponentSpendingContent: ComponentSpending,
+    spending.SpentContent: ProgressOut,
     ReportContent: ProgressOut,
     meetings.MeetingContent: MeetingIn,
     meetings.LinkContent: LinkedAction,

@@ -69,6 +69,7 @@ NAMED_BY_NOUN = {
     "plans/actions/examples",
     "plans/amendments/adoption",
     "plans/findings/kinds",
+    "plans/findings/spending",
     "plans/findings/thresholds",
     "plans/tags",
     "reports/catalogue",

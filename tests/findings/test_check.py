@@ -59,6 +59,7 @@ def test_findings_are_sorted_by_code_and_line(
         ("E06", "A-1"),
         ("E06", "A-1"),
         ("E07", "A-1"),
+        ("E07", "A-1"),
         ("W02", "A-3"),
         ("W03", None),
         ("W04", None),
@@ -68,9 +69,10 @@ def test_findings_are_sorted_by_code_and_line(
         ("W07", "A-1"),
         ("W07", "A-2"),
         ("W09", None),
+        ("W12", "A-1"),
     ]
     body = get_findings(secretariat)
-    assert (body["lines"], body["errors"], body["warnings"]) == (3, 4, 9)
+    assert (body["lines"], body["errors"], body["warnings"]) == (3, 5, 10)
     fell, split = (item for item in body["items"] if item["code"] == "E06")
     assert (split["period"], split["pointer"]) == ("2026-Q2", "/spending/0/amount")
     assert (fell["period"], fell["pointer"]) == ("2026-Q2", "/spent")

@@ -65,13 +65,14 @@ def test_reports_with_errors_block_the_submission_line_by_line(office: Office) -
     office.report("A-1", spent=5)
     office.report("A-2", spent=999_000_000_000, recipients=[{"code": "R1", "reached": 41}])
     refused = send(office.secretariat, "submit")
-    assert summarise_refusal(refused) == (409, "quarter_not_ready", ["line_has_error"] * 4)
+    assert summarise_refusal(refused) == (409, "quarter_not_ready", ["line_has_error"] * 5)
     assert {error["message"] for error in refused.json()["errors"]} == {
         f"Laporan baris {line} memuat kesalahan pada {part}: {finding}. Perbaiki lebih dahulu."
         for line, part, finding in (
             ("A-1", "realisasi seluruhnya", "Angka kumulatif turun"),
             ("A-1", "realisasi per sumber pembiayaan", "Angka kumulatif turun"),
             ("A-2", "realisasi seluruhnya", "Realisasi melebihi alokasi"),
+            ("A-2", "realisasi per sumber pembiayaan", "Realisasi melebihi alokasi"),
             ("A-2", "penerima manfaat", "Terlayani melebihi sasaran"),
         )
     }

@@ -229,14 +229,15 @@ def test_falling_or_exceeding_figures_are_stored_with_findings(secretariat: Test
     report(secretariat, "A-1", 2, **lower)
     assert list_findings(secretariat.get(Q3).json()) == []  # the previous quarter changed
     assert list_findings(secretariat.get(Q2).json())[0] == ("E06", "/spent")
-    over = report(secretariat, "A-1", 4, spent=250_000_001)
+    done = {"physical_reported_percent": 100}
+    over = report(secretariat, "A-1", 4, spent=250_000_001, **done)
     assert list_findings(over) == [("E07", "/spent")]
-    assert list_findings(report(secretariat, "A-1", 4, spent=250_000_000)) == []
+    assert list_findings(report(secretariat, "A-1", 4, spent=250_000_000, **done)) == []
 
 
 def test_messages_of_findings_are_in_both_languages(secretariat: TestClient) -> None:
     report(secretariat, "A-1", 1, spent=300_000_000)
-    report(secretariat, "A-1", 2, spent=299_000_000)
+    report(secretariat, "A-1", 2, spent=299_000_000, physical_reported_percent=100)
     messages = {
         language: [
             f["message"]

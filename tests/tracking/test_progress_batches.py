@@ -89,9 +89,13 @@ def test_period_figures_of_a_batch_add_to_the_earlier_ones_of_each_action(secret
 def test_a_batch_returns_the_findings_of_each_report(secretariat: TestClient) -> None:
     items = [{"action": "A-000", "spent": ACTION["allocation"] + 1}, {"action": "A-001", "spent": 1}]
     result = secretariat.put(QUARTER, json={"items": items}, headers={"Accept-Language": "en"}).json()
-    (finding,) = result["items"][0]["findings"]
-    assert (finding["code"], finding["pointer"]) == ("E07", "/spent")
-    assert finding["message"].startswith("Spending of Rp 250,000,001 exceeds")
+    findings = result["items"][0]["findings"]
+    assert [(finding["code"], finding["pointer"]) for finding in findings] == [
+        ("E07", "/spent"),
+        ("E07", "/spending/0/amount"),
+        ("W12", "/spent"),
+    ]
+    assert findings[0]["message"].startswith("Spending of Rp 250,000,001 exceeds")
     assert "findings" not in result["items"][1]
 
 

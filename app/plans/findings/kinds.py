@@ -113,6 +113,14 @@ declare_words(
         "units": Text("unit", "units"),
     }
 )
+declare_words(
+    {
+        "direct": Text("langsung", "direct"),
+        "indirect": Text("tidak langsung", "indirect"),
+        "supporting": Text("penunjang", "supporting"),
+    },
+    form="component",
+)
 
 
 def format_values(values: dict[str, object], language: Language) -> dict[str, object]:
@@ -198,6 +206,27 @@ E05 = FindingKind(
         "Give both ends, from 1 to 10, the smaller one first, or neither.",
     ),
     source=_DTSEN,
+)
+E07 = FindingKind(
+    "E07",
+    title=Text("Realisasi melebihi alokasi", "Spent more than allocated"),
+    says=Text(
+        "Realisasi Rp {value} melebihi alokasi Rp {allocation}",
+        "Spending of Rp {value} exceeds the allocation of Rp {allocation}",
+    ),
+    spending=Text(
+        "Realisasi dari “{what}” Rp {value} melebihi anggarannya Rp {allocation}",
+        "Spending from “{what}” of Rp {value} exceeds its budget of Rp {allocation}",
+    ),
+    components=Text(
+        "Realisasi aktivitas {what:component} Rp {value} melebihi anggarannya Rp {allocation}",
+        "Spending on {what:component} activities of Rp {value} exceeds their budget of Rp {allocation}",
+    ),
+    hint=Text(
+        "Periksa apakah angkanya kumulatif, atau ubah alokasinya.",
+        "Check whether the figure is cumulative, or change the allocation.",
+    ),
+    into=("report",),
 )
 E09 = FindingKind(
     "E09",

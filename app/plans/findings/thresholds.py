@@ -26,6 +26,11 @@ class Thresholds(BaseModel):
         description="Smallest deviation in percent of the median: among nearly equal costs a little more is no outlier."
     )
     data_quarters: int = ShapeField(description="Maximum age of data on recipients, in quarters.")
+    target_percent: int = ShapeField(description="Largest achievement in percent of the target.")
+    ahead_percent: int = ShapeField(
+        description="Percentage of the money or the work from which the other should be at `behind_percent`."
+    )
+    behind_percent: int = ShapeField(description="Percentage below which the other is far behind.")
 
     model_config = show_example(
         edition="1",
@@ -37,6 +42,9 @@ class Thresholds(BaseModel):
         z_score=3.5,
         narrowest_percent=5,
         data_quarters=4,
+        target_percent=110,
+        ahead_percent=90,
+        behind_percent=60,
     )
 
 

@@ -42,7 +42,8 @@ def check_stored_reports(session: Session, plan: Plan) -> Iterator[PlacedFinding
     earlier: dict[str, StoredProgress] = {}
     for code, report in reports:
         if code in lines[report.period]:  # else deleted between two statements
-            for finding in check_report(report.content, earlier.get(code), lines[report.period][code]):
+            line = lines[report.period][code]
+            for finding in check_report(report.content, earlier.get(code), line, report.physical_percent):
                 yield PlacedFinding(code, finding, report.period)
         earlier[code] = report
 

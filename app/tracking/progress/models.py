@@ -34,6 +34,8 @@ from app.kit.wording import Text, declare_words
 from app.plans.actions.models import ComponentClass
 from app.plans.actions.rules import QuartersContent
 from app.plans.findings.models import FindingShape
+from app.plans.findings.spending import Limits, SpentContent
+from app.plans.findings.thresholds import Thresholds
 
 sums_differ = Kind(
     "sums_differ",
@@ -316,6 +318,8 @@ class ProgressPart(NamedTuple):
     figure: str | None
     shape: type[Shape]
     reports_on: str | None
+    planned: str | None
+    """Field of the action's item with the figure planned."""
 
     def list_items(self, content: Mapping[str, Any]) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = content[self.name]
@@ -325,18 +329,39 @@ class ProgressPart(NamedTuple):
         """Return the figures of the list in a report, by key; empty if its items have no figure."""
         return {item[self.key]: item[self.figure] for item in self.list_items(content)} if self.figure else {}
 
+    def map_planned(self, action: Mapping[str, Any]) -> dict[str, float | None]:
+        """Return the keys that this list may use, each with the figure planned in the action, if any."""
+        items = action[self.reports_on] if self.reports_on else []
+        return {item[self.key]: item[self.planned] if self.planned else None for item in items}
+
 
 PROGRESS_PARTS = (
-    ProgressPart("spending", get_table(SpendingRow), "funding_source", "amount", Spending, "budget_lines"),
     ProgressPart(
-        "components", get_table(ComponentSpendingRow), "component_class", "amount", ComponentSpending, None
-    ),
-    ProgressPart("outputs", get_table(OutputProgressRow), "code", "achieved", OutputProgress, "outputs"),
-    ProgressPart(
-        "recipients", get_table(RecipientProgressRow), "code", "reached", RecipientProgress, "recipients"
+        "spending", get_table(SpendingRow), "funding_source", "amount", Spending, "budget_lines", "amount"
     ),
     ProgressPart(
-        "milestones", get_table(MilestoneProgressRow), "code", None, MilestoneProgress, "milestones"
+        "components",
+        get_table(ComponentSpendingRow),
+        "component_class",
+        "amount",
+        ComponentSpending,
+        None,
+        None,
+    ),
+    ProgressPart(
+        "outputs", get_table(OutputProgressRow), "code", "achieved", OutputProgress, "outputs", "target"
+    ),
+    ProgressPart(
+        "recipients",
+        get_table(RecipientProgressRow),
+        "code",
+        "reached",
+        RecipientProgress,
+        "recipients",
+        "count",
+    ),
+    ProgressPart(
+        "milestones", get_table(MilestoneProgressRow), "code", None, MilestoneProgress, "milestones", None
     ),
 )
 
@@ -347,14 +372,20 @@ class ReportableLine:
 
     id: int
     lead_agency: str
-    allocation: int
+    limits: Limits
     quarters: QuartersContent
-    known: dict[str, dict[str, int | None]]
-    """Part → keys that a report may use; for a recipient with the number planned."""
+    known: dict[str, dict[str, float | None]]
+    """Part → keys that a report may use, each with the figure planned, if any."""
+    thresholds: Thresholds
 
     @property
     def sources(self) -> list[str]:
-        return list(self.known["budget_lines"])
+        return list(self.limits.sources)
+
+
+class AchievedContent(TypedDict):
+    code: str
+    achieved: float
 
 
 class ReachedContent(TypedDict):
@@ -362,16 +393,10 @@ class ReachedContent(TypedDict):
     reached: int
 
 
-class SpendingContent(TypedDict):
-    funding_source: str
-    amount: int
-
-
-class ReportContent(TypedDict):
+class ReportContent(SpentContent):
     """JSON of a report (`ProgressIn`): the keys that rules read."""
 
-    spent: int
-    spending: list[SpendingContent]
+    outputs: list[AchievedContent]
     recipients: list[ReachedContent]
 
 
@@ -381,3 +406,4 @@ class StoredProgress(NamedTuple):
     content: ReportContent
     version: int
     period: str
+    physical_percent: float | None

@@ -16,13 +16,15 @@ from app.kit.database.resources import ResourceText
 from app.kit.database.upsert import unnest_records
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import require_found
-from app.plans.actions.models import PARTS, MilestoneRow, OutputRow, Part
+from app.plans.actions.models import MilestoneRow, OutputRow
 from app.plans.actions.queries import actions
-from app.plans.actions.rules import QUARTERS, RemovedItems
-from app.plans.copies.queries import COPIED, PRESENT, LineTables, bind_lines
+from app.plans.actions.rules import QUARTERS, QuartersContent, RemovedItems
+from app.plans.copies.queries import COPIED, PRESENT, LineTables, bind_lines, build_content_columns
 from app.plans.core.models import Plan
 from app.plans.core.queries import plans
 from app.plans.findings.kinds import Finding
+from app.plans.findings.spending import BudgetContent, find_limits
+from app.plans.findings.thresholds import choose_thresholds
 from app.tracking.progress.models import (
     PROGRESS_PARTS,
     MilestoneProgressRow,
@@ -123,54 +125,37 @@ def read_lines(
     The lead agency is the successor of an agency that merged into another.
     """
     bound = {**bind_lines(plan, copy_id), "records": dump_json([{"code": code} for code in codes])}
+    rows = session.connection().execute(_select_lines(session, copy_id is not None), bound)
     return {
         code: ReportableLine(
             id,
             agency,
-            allocation,
-            {"starts_in": first, "ends_after": last},
-            {name: _read_keys(text) for name, text in zip(_PARTS_REPORTED_ON, parts, strict=True)},
+            find_limits(content),
+            {"starts_in": content["starts_in"], "ends_after": content["ends_after"]},
+            {part.reports_on: part.map_planned(content) for part in PROGRESS_PARTS if part.reports_on},
+            choose_thresholds(plan.year),
         )
-        for code, id, agency, allocation, first, last, *parts in session.connection().execute(
-            _select_lines(session, copy_id is not None), bound
-        )
+        for text, agency, code, id in rows
+        for content in [json.loads(text)]
     }
 
 
-def _read_keys(text: str) -> dict[str, int | None]:
-    return {item["key"]: item["planned"] for item in json.loads(text)}
-
-
-_PARTS_REPORTED_ON = tuple(part.reports_on for part in PROGRESS_PARTS if part.reports_on)
-
-
 @build_once
-def _select_lines(session: Session, is_copied: bool) -> Select[Any]:
+def _select_lines(session: Session, is_copied: bool) -> Select[str, str, str, int]:
     tables = COPIED if is_copied else PRESENT
     c = tables.lines.c
     codes = unnest_records(session, {"code": c.code.type})
-    keys = {part.name: _build_keys_json(tables, part) for part in PARTS if part.name in _PARTS_REPORTED_ON}
-    return sa.select(
-        c.code,
-        c.id,
-        select_successor(c.region_code, c.lead_agency) if is_copied else c.lead_agency,
-        c.allocation,
-        c.starts_in,
-        c.ends_after,
-        *[keys[name] for name in _PARTS_REPORTED_ON],
-    ).where(tables.is_of_plan, c.code.in_(sa.select(codes.c.code)))
-
-
-def _build_keys_json(tables: LineTables, part: Part) -> sa.SQLColumnExpression[object]:
-    table = tables.parts[part.table]
-    planned = table.c["count"] if part.name == "recipients" else sa.null()
-    query = (
-        sa.select(table.c[part.key].label("key"), planned.label("planned"))
-        .where(tables.is_of_line(part.table, tables.lines))
-        .order_by(table.c.position)
-        .correlate(tables.lines)
+    names = {
+        *QuartersContent.__annotations__,
+        *BudgetContent.__annotations__,
+        *(part.reports_on for part in PROGRESS_PARTS),
+    }
+    columns = [column for column in build_content_columns(tables) if column.name in names]
+    agency = select_successor(c.region_code, c.lead_agency) if is_copied else c.lead_agency
+    query = sa.select(*columns, agency.label("_agency"), c.code.label("_code"), c.id.label("_id")).where(
+        tables.is_of_plan, c.code.in_(sa.select(codes.c.code))
     )
-    return sa.cast(build_json_array(query, name=part.name), sa.Text)
+    return select_json(query, "_agency", "_code", "_id")
 
 
 def read_stored_and_before(
@@ -181,16 +166,16 @@ def read_stored_and_before(
     before: dict[int, StoredProgress] = {}
     ids = dump_json([{"action_id": id} for id in action_ids])
     bound = {"records": ids, "period": period, "year": period[:4]}
-    for text, version, of_period, id in session.connection().execute(
+    for text, version, of_period, physical, id in session.connection().execute(
         _select_stored_and_before(session), bound
     ):
-        report = StoredProgress(json.loads(text), version, of_period)
+        report = StoredProgress(json.loads(text), version, of_period, physical)
         (stored if of_period == period else before)[id] = report
     return stored, before
 
 
 @build_once
-def _select_stored_and_before(session: Session) -> Select[str, int, str, int]:
+def _select_stored_and_before(session: Session) -> Select[str, int, str, float | None, int]:
     ids, earlier = (
         unnest_records(session, {"action_id": progress.c.action_id.type}),
         progress.alias("earlier"),
@@ -215,12 +200,12 @@ def _select_stored_and_before(session: Session) -> Select[str, int, str, int]:
 
 
 def _list_content_columns() -> list[ColumnElement[Any]]:
-    """Return the columns of a report's content, with version and period as columns apart (`_META_COLUMNS`)."""
+    """Return the columns of a report's content, with the other fields of `StoredProgress` as columns apart."""
     content = [column for column in list_progress_columns() if column.name in ProgressIn.model_fields]
-    return [*content, progress.c.version.label("_version"), progress.c.period.label("_period")]
+    return [*content, *(progress.c[name].label(f"_{name}") for name in StoredProgress._fields[1:])]
 
 
-_META_COLUMNS = ("_version", "_period")
+_META_COLUMNS = tuple(f"_{name}" for name in StoredProgress._fields[1:])
 
 
 def read_latest_spent(
@@ -243,10 +228,20 @@ def read_latest_spent(
     return {row.action_id: row.spent for row in rows}
 
 
+def read_physical_percents(
+    session: Session, action_ids: Sequence[int], period: str
+) -> dict[int, float | None]:
+    """Return the physical progress in the reports of a quarter, by action id."""
+    columns = progress.c.action_id, progress.c.physical_percent
+    query = sa.select(*columns).where(progress.c.action_id.in_(action_ids), progress.c.period == period)
+    return {row.action_id: row.physical_percent for row in session.execute(query)}
+
+
 def check_stored_report(session: Session, line: ReportableLine, period: str) -> list[Finding]:
     """Return the findings of the stored report of a quarter."""
     stored, before = read_stored_and_before(session, [line.id], period)
-    return check_report(stored[line.id].content, before.get(line.id), line)
+    report = stored[line.id]
+    return check_report(report.content, before.get(line.id), line, report.physical_percent)
 
 
 def read_reports(session: Session, plan: Plan) -> list[tuple[str, StoredProgress]]:
@@ -258,8 +253,8 @@ def read_reports(session: Session, plan: Plan) -> list[tuple[str, StoredProgress
         .order_by(actions.c.code, progress.c.period)
     )
     return [
-        (code, StoredProgress(json.loads(text), version, period))
-        for text, version, period, code in session.execute(select_json(query, *_META_COLUMNS, "_code"))
+        (code, StoredProgress(json.loads(text), *fields))
+        for text, *fields, code in session.execute(select_json(query, *_META_COLUMNS, "_code"))
     ]
 
 

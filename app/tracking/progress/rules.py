@@ -1,5 +1,6 @@
 """Rules of progress: cumulative figures and their findings. Pure."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from app.kit.http.validation import describe_unknown
@@ -7,7 +8,8 @@ from app.kit.periods import UnknownPeriod
 from app.kit.problems import FieldError, Kind
 from app.kit.wording import Text, declare_words
 from app.plans.actions.rules import is_expected, list_quarters
-from app.plans.findings.kinds import Finding, FindingKind
+from app.plans.findings.kinds import E07, Finding, FindingKind
+from app.plans.findings.spending import check_spending
 from app.tracking.progress.models import (
     PROGRESS_PARTS,
     ProgressIn,
@@ -45,27 +47,6 @@ E06 = FindingKind(
     ),
     into=("report",),
 )
-declare_words(
-    {
-        "direct": Text("langsung", "direct"),
-        "indirect": Text("tidak langsung", "indirect"),
-        "supporting": Text("penunjang", "supporting"),
-    },
-    form="component",
-)
-E07 = FindingKind(
-    "E07",
-    title=Text("Realisasi melebihi alokasi", "Spent more than allocated"),
-    says=Text(
-        "Realisasi Rp {value} melebihi alokasi Rp {allocation}",
-        "Spending of Rp {value} exceeds the allocation of Rp {allocation}",
-    ),
-    hint=Text(
-        "Periksa apakah angkanya kumulatif, atau ubah alokasinya.",
-        "Check whether the figure is cumulative, or change the allocation.",
-    ),
-    into=("report",),
-)
 E08 = FindingKind(
     "E08",
     title=Text("Terlayani melebihi sasaran", "Served more than planned"),
@@ -83,6 +64,43 @@ line_not_in_quarter = Kind(
     "line_not_in_quarter",
     id="baris “{value}” tidak berlaku pada {period}; triwulan yang dapat dilaporkan: {allowed}",
     en="line “{value}” does not cover {period}; quarters that take a report: {allowed}",
+)
+W11 = FindingKind(
+    "W11",
+    title=Text("Capaian jauh di atas target", "Achieved far above the target"),
+    says=Text(
+        "Capaian keluaran “{what}” sebesar {value} adalah {percent} % dari target {target}; "
+        "seharusnya paling banyak {limit} %",
+        "Output “{what}” at {value} is {percent} % of the target of {target}; it should be at most {limit} %",
+    ),
+    hint=Text(
+        "Periksa satuan dan angkanya, atau perbaiki targetnya pada perubahan rencana.",
+        "Check the unit and the figure, or correct the target in an amendment.",
+    ),
+    into=("report",),
+    thresholds=("target_percent",),
+)
+W12 = FindingKind(
+    "W12",
+    title=Text("Keuangan dan fisik tidak sejalan", "Money far from work"),
+    says=Text(
+        "Realisasi keuangan sudah {money_percent} % dari alokasi, sedangkan capaian fisik baru {physical_percent} %; "
+        "mulai {ahead} % keuangan, capaian fisik seharusnya paling sedikit {behind} %",
+        "Spending is at {money_percent} % of the allocation, but physical progress only at {physical_percent} %; "
+        "with {ahead} % of the money spent it should be at least {behind} %",
+    ),
+    work=Text(
+        "Capaian fisik sudah {physical_percent} %, sedangkan realisasi keuangan baru {money_percent} % dari alokasi; "
+        "mulai {ahead} % fisik, realisasi keuangan seharusnya paling sedikit {behind} %",
+        "Physical progress is at {physical_percent} %, but spending only at {money_percent} % of the allocation; "
+        "with {ahead} % of the work done it should be at least {behind} %",
+    ),
+    hint=Text(
+        "Periksa kedua angka, atau jelaskan perbedaannya pada kendala.",
+        "Check both figures, or explain the difference as an obstacle.",
+    ),
+    into=("report",),
+    thresholds=("ahead_percent", "behind_percent"),
 )
 declare_words({kind.code: kind.title for kind in (E06, E07, E08)}, form="finding")
 
@@ -130,32 +148,80 @@ def drop_derived_money(
 
 
 def check_report(
-    content: ReportContent, before: StoredProgress | None, line: ReportableLine
+    content: ReportContent,
+    before: StoredProgress | None,
+    line: ReportableLine,
+    physical_percent: float | None,
 ) -> list[Finding]:
-    """Return E06 (falls below the quarter before), E07 (beyond the allocation) and E08 (beyond the recipients planned).
+    """Return the findings of a report, errors first.
 
     `before` is the latest earlier report of the year.
     """
-    findings: list[Finding] = []
-    if before is not None:
-        period, old_spent = before.period, before.content["spent"]
-        if content["spent"] < old_spent:
-            findings.append(
-                E06.find_at("/spent", what="spent", value=content["spent"], before=old_spent, period=period)
-            )
-        for part in PROGRESS_PARTS:
-            figures = part.map_figures(before.content)
-            for n, (what, value) in enumerate(part.map_figures(content).items()):
-                if value < (old := figures.get(what, 0)):
-                    values = {"what": what, "value": value, "before": old, "period": period}
-                    findings.append(E06.find_at(f"/{part.name}/{n}/{part.figure}", about=part.name, **values))
-    if content["spent"] > line.allocation:
-        findings.append(E07.find_at("/spent", value=content["spent"], allocation=line.allocation))
+    return [
+        *_check_falling(content, before),
+        *check_spending(content, line.limits),
+        *_check_reached(content, line),
+        *_check_achieved(content, line),
+        *_check_balance(content, line, physical_percent),
+    ]
+
+
+def _check_falling(content: ReportContent, before: StoredProgress | None) -> Iterator[Finding]:
+    if before is None:
+        return
+    period, old_spent = before.period, before.content["spent"]
+    if content["spent"] < old_spent:
+        yield E06.find_at("/spent", what="spent", value=content["spent"], before=old_spent, period=period)
+    for part in PROGRESS_PARTS:
+        figures = part.map_figures(before.content)
+        for n, (what, value) in enumerate(part.map_figures(content).items()):
+            if value < (old := figures.get(what, 0)):
+                values = {"what": what, "value": value, "before": old, "period": period}
+                yield E06.find_at(f"/{part.name}/{n}/{part.figure}", about=part.name, **values)
+
+
+def _check_reached(content: ReportContent, line: ReportableLine) -> Iterator[Finding]:
     for n, item in enumerate(content["recipients"]):
-        limit = line.known["recipients"].get(item["code"])
-        if limit is not None and item["reached"] > limit:
-            findings.append(E08.find_at(f"/recipients/{n}/reached", value=item["reached"], planned=limit))
-    return findings
+        planned = line.known["recipients"].get(item["code"])
+        if planned is not None and item["reached"] > planned:
+            yield E08.find_at(f"/recipients/{n}/reached", value=item["reached"], planned=planned)
+
+
+def _check_achieved(content: ReportContent, line: ReportableLine) -> Iterator[Finding]:
+    limit = line.thresholds.target_percent
+    for n, item in enumerate(content["outputs"]):
+        target, value = line.known["outputs"].get(item["code"]), item["achieved"]
+        # Quantities have four decimals; the rounding drops the errors of binary fractions.
+        if target and round(value * 100 - target * limit, 4) > 0:
+            yield W11.find_at(
+                f"/outputs/{n}/achieved",
+                what=item["code"],
+                value=value,
+                target=target,
+                percent=round(value * 100 / target, 2),
+                limit=limit,
+            )
+
+
+def _check_balance(
+    content: ReportContent, line: ReportableLine, physical_percent: float | None
+) -> Iterator[Finding]:
+    allocation = line.limits.allocation
+    if physical_percent is None or not allocation:
+        return
+    money_percent = content["spent"] * 100 / allocation
+    ahead, behind = line.thresholds.ahead_percent, line.thresholds.behind_percent
+    pairs = (("", money_percent, physical_percent), ("work", physical_percent, money_percent))
+    for about, larger, smaller in pairs:
+        if larger >= ahead and smaller < behind:
+            yield W12.find_at(
+                "/spent",
+                about=about,
+                money_percent=round(money_percent, 2),
+                physical_percent=physical_percent,
+                ahead=ahead,
+                behind=behind,
+            )
 
 
 def check_period(year: int, period: str) -> None:

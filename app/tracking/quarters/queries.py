@@ -501,7 +501,8 @@ def find_report_errors(
         (code, finding.code, finding.pointer.split("/")[1])
         for code in codes
         for line in [lines[code]]
-        for finding in check_report(stored[line.id].content, before.get(line.id), line)
+        for report in [stored[line.id]]
+        for finding in check_report(report.content, before.get(line.id), line, report.physical_percent)
         if finding.severity == "error"
     ]
     return list(dict.fromkeys(errors))

@@ -30,7 +30,12 @@ from app.tracking.progress.models import (
     ReportContent,
     StoredProgress,
 )
-from app.tracking.progress.queries import progress, read_lines, read_stored_and_before
+from app.tracking.progress.queries import (
+    progress,
+    read_lines,
+    read_physical_percents,
+    read_stored_and_before,
+)
 from app.tracking.progress.rules import (
     add_to_earlier,
     check_period,
@@ -190,9 +195,13 @@ def _store(
         reporting.make_entry(code, versions[code], content, reason) for code, content in changes.items()
     ]
     append(write.session, reporting.chain, write.author, entries)
+    accepted = batch.select_accepted(contents)
+    physical = read_physical_percents(
+        write.session, [lines[code].id for code in accepted], reporting.status.period
+    )
     findings = {
-        code: check_report(content, before.get(code), lines[code])
-        for code, content in batch.select_accepted(contents).items()
+        code: check_report(content, before.get(code), lines[code], physical[lines[code].id])
+        for code, content in accepted.items()
     }
     return ReportingResult(batch.outcomes(stored, versions), findings, lines)
 
