@@ -23,7 +23,7 @@ from app.reference.queries import find_missing_regions
 from app.tracking.lines.queries import check_stored_reports
 from app.tracking.meetings import commands as meetings
 from app.tracking.meetings.queries import commitment_actions
-from app.tracking.progress.queries import find_reported_items
+from app.tracking.progress.queries import find_reported_items, read_spent_figures
 from app.tracking.quarters import commands as quarters
 from app.tracking.quarters import queries as quarter_queries
 from app.tracking.reporting.commands import refresh_after_adoption, refresh_figures
@@ -73,8 +73,9 @@ def wire() -> None:
     # an adoption
     revisions.AFTER_ADOPTION[:] = [refresh_after_adoption, coverage_sums.refresh_after_adoption]
 
-    # the check of a plan
+    # the check of a plan and of an amendment
     findings.REPORT_CHECKS[:] = [check_stored_reports]
+    findings.SPENT_FIGURES[:] = [read_spent_figures]
 
     # the submission and the freezing of a quarter; the choice of an edition
     quarter_queries.UNCOVERED[:] = [find_uncovered]

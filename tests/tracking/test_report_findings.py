@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.plans.actions.models import ComponentClass
-from app.plans.findings.spending import find_limits
+from app.plans.findings.spending import check_budget, check_spending, find_limits
 from app.plans.findings.thresholds import choose_thresholds
 from app.tracking.progress.models import ReportableLine
 from app.tracking.progress.rules import check_report
@@ -86,6 +86,20 @@ def test_each_total_source_and_class_beyond_its_budget_is_an_error(budget: Any, 
     findings = list_findings(make_line(budget), "E07", **content)
     assert sorted(pointer for pointer, _ in findings) == sorted(expected)
     assert all(values["value"] > values["allocation"] for _, values in findings)
+
+
+@given(budget=budgets, content=reports)
+def test_a_draft_below_what_was_spent_has_the_errors_of_the_report(budget: Any, content: Any) -> None:
+    of_report = [finding.values for finding in check_spending(content, find_limits(budget))]
+    of_draft = list(check_budget(budget, content))
+    pairs = [(values["what"], values["value"], values["allocation"]) for values in of_report]
+    assert [(f.values["what"], f.values["spent"], f.values["value"]) for f in of_draft] == pairs
+    for finding in of_draft:
+        first, *path = finding.pointer[1:].split("/")
+        if path:
+            assert budget[first][int(path[0])][path[1]] == finding.values["value"]
+        else:
+            assert first in ("allocation", "components")
 
 
 @given(target=QUANTITIES, achieved=QUANTITIES)

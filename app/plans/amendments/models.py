@@ -16,6 +16,7 @@ from app.kit.problems import BadRequest, FieldError, Kind
 from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE
 from app.plans.actions.models import ActionIn, ActionOut
 from app.plans.core.models import PLAN_EXAMPLE, REASON_EXAMPLE, PlanIn, PlanState, Reason, ReasonCategory
+from app.plans.findings.models import FindingShape
 from app.plans.revisions.differences.models import SUMS_EXAMPLE, Sums
 
 AMENDED_ACTION_EXAMPLE: JsonDict = {**ACTION_EXAMPLE, "reasons": []}
@@ -142,6 +143,14 @@ class AmendedAction(ActionOut):
     lacking: list[str] = ShapeField(description="Changed fields that still need a reason.")
 
     model_config = show_example(AMENDED_ACTION_OUT_EXAMPLE)
+
+
+class AmendedActionReply(AmendedAction):
+    """A drafted action with its findings; overlaps appear with the plan's."""
+
+    findings: list[FindingShape]
+
+    model_config = show_example(AMENDED_ACTION_OUT_EXAMPLE, findings=[])
 
 
 # The amendment

@@ -222,11 +222,23 @@ E07 = FindingKind(
         "Realisasi aktivitas {what:component} Rp {value} melebihi anggarannya Rp {allocation}",
         "Spending on {what:component} activities of Rp {value} exceeds their budget of Rp {allocation}",
     ),
-    hint=Text(
-        "Periksa apakah angkanya kumulatif, atau ubah alokasinya.",
-        "Check whether the figure is cumulative, or change the allocation.",
+    drafted=Text(
+        "Alokasi Rp {value} lebih kecil daripada realisasinya Rp {spent}",
+        "The allocation of Rp {value} is less than the Rp {spent} already spent",
     ),
-    into=("report",),
+    drafted_spending=Text(
+        "Anggaran dari “{what}” Rp {value} lebih kecil daripada realisasinya Rp {spent}",
+        "The budget of Rp {value} from “{what}” is less than the Rp {spent} already spent",
+    ),
+    drafted_components=Text(
+        "Anggaran aktivitas {what:component} Rp {value} lebih kecil daripada realisasinya Rp {spent}",
+        "The budget of Rp {value} for {what:component} activities is less than the Rp {spent} already spent",
+    ),
+    hint=Text(
+        "Periksa apakah realisasinya benar dan kumulatif, atau naikkan anggarannya.",
+        "Check whether the spending is right and cumulative, or raise the budget.",
+    ),
+    into=("report", "action"),
 )
 E09 = FindingKind(
     "E09",

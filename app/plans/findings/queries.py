@@ -16,6 +16,7 @@ from app.plans.core.queries import read_plan_content
 from app.plans.core.rules import find_government_level
 from app.plans.findings.kinds import W07, Finding
 from app.plans.findings.rules import LineFacts, PlacedFinding, check_line, check_plan_lines, compute_spreads
+from app.plans.findings.spending import SpentContent
 from app.plans.findings.thresholds import choose_thresholds
 from app.plans.overlaps.queries import Overlap, complete_overlaps, read_overlaps
 from app.reference.nomenclature.queries import find_codes_not_in_force
@@ -23,6 +24,9 @@ from app.reference.nomenclature.queries import find_codes_not_in_force
 REPORT_CHECKS: list[Callable[[Session, Plan], Iterable[PlacedFinding]]] = []
 """Hooks of the areas above, from `app.wiring`: plans must not import progress. Each takes a plan and yields the
 findings on the reports of its lines."""
+
+SPENT_FIGURES: list[Callable[[Session, Plan, Collection[str]], Mapping[str, SpentContent]]] = []
+"""Hooks of the areas above, from `app.wiring`. Each returns the money of the latest report on lines of these codes."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,20 @@ def check_plan(session: Session, plan: Plan) -> CheckedPlan:
     )
 
 
-def check_lines(session: Session, plan: Plan, lines: Mapping[str, ActionContent]) -> list[PlacedFinding]:
-    """Return the findings of a plan with these lines (contents by code), without overlaps and reports."""
+def check_lines(
+    session: Session, plan: Plan, lines: Mapping[str, ActionContent], *, is_amended: bool = False
+) -> list[PlacedFinding]:
+    """Return the findings of a plan with these lines (contents by code), without overlaps and reports.
+
+    The budgets of lines of an amendment (`is_amended`) must cover what was spent.
+    """
+    spent = _read_spent(session, plan, lines) if is_amended else {}
     priorities = read_plan_content(session, plan)["priority_locations"]
     facts = _read_facts(session, plan, lines.values(), priorities, similar=lines.values())
     findings = [
-        PlacedFinding(code, finding) for code, line in lines.items() for finding in check_line(line, facts)
+        PlacedFinding(code, finding)
+        for code, line in lines.items()
+        for finding in check_line(line, facts, spent.get(code))
     ]
     findings += [
         PlacedFinding(None, finding) for finding in check_plan_lines(lines.values(), priorities, plan.year)
@@ -75,14 +87,22 @@ def sort_findings(findings: Iterable[PlacedFinding]) -> list[PlacedFinding]:
 
 
 def list_findings_by_line(
-    session: Session, plan: Plan, lines: Mapping[str, ActionContent]
+    session: Session, plan: Plan, lines: Mapping[str, ActionContent], *, is_amended: bool = False
 ) -> dict[str, list[Finding]]:
-    """Return the findings of some of the plan's lines (contents by code), without overlaps."""
+    """Return the findings of some of the plan's lines (contents by code), without overlaps.
+
+    The budgets of lines of an amendment (`is_amended`) must cover what was spent.
+    """
+    spent = _read_spent(session, plan, lines) if is_amended else {}
     codes = {code for line in lines.values() if (code := line["subactivity_code"]) is not None}
     similar = _read_similar(session, plan, codes) if codes else ()
     priorities = read_plan_content(session, plan)["priority_locations"]
     facts = _read_facts(session, plan, lines.values(), priorities, similar=similar)
-    return {code: check_line(line, facts) for code, line in lines.items()}
+    return {code: check_line(line, facts, spent.get(code)) for code, line in lines.items()}
+
+
+def _read_spent(session: Session, plan: Plan, codes: Collection[str]) -> dict[str, SpentContent]:
+    return {code: money for read in SPENT_FIGURES for code, money in read(session, plan, codes).items()}
 
 
 def list_line_findings(session: Session, plan: Plan, code: str, line: ActionContent) -> list[Finding]:

@@ -33,6 +33,7 @@ from app.plans.findings.kinds import (
     W10,
     Finding,
 )
+from app.plans.findings.spending import SpentContent, check_budget
 from app.plans.findings.thresholds import Thresholds, choose_thresholds
 
 
@@ -287,9 +288,14 @@ LINE_RULES: tuple[Callable[[ActionContent, LineFacts], Iterator[Finding]], ...] 
 )
 
 
-def check_line(line: ActionContent, facts: LineFacts) -> list[Finding]:
-    """Return the findings of one line by code, errors first."""
+def check_line(line: ActionContent, facts: LineFacts, spent: SpentContent | None = None) -> list[Finding]:
+    """Return the findings of one line by code, errors first.
+
+    `spent` is the money of the latest report on a line of an amendment; other lines are not compared with reports.
+    """
     findings = [finding for rule in LINE_RULES for finding in rule(line, facts)]
+    if spent is not None:
+        findings += check_budget(line, spent)
     return sorted(findings, key=lambda finding: finding.code)
 
 

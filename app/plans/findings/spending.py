@@ -84,6 +84,23 @@ def find_overspending(money: SpentContent, limits: Limits) -> Iterator[Overspend
             yield Overspending("components", n, item["component_class"], item["amount"], limit)
 
 
+_DRAFTED = {
+    "": ("drafted", "/allocation"),
+    "spending": ("drafted_spending", "/budget_lines/{}/amount"),
+    "components": ("drafted_components", "/components"),
+}
+"""Part of a report → sentence, and pointer into the line."""
+
+
+def check_budget(line: BudgetContent, money: SpentContent) -> Iterator[Finding]:
+    """Yield the findings E07 of a line of an amendment whose budget covers less than was spent."""
+    positions = {item["funding_source"]: n for n, item in enumerate(line["budget_lines"])}
+    for over in find_overspending(money, find_limits(line)):
+        about, place = _DRAFTED[over.part]
+        pointer = place.format(positions.get(over.key))
+        yield E07.find_at(pointer, about=about, what=over.key, value=over.limit, spent=over.spent)
+
+
 def check_spending(money: SpentContent, limits: Limits) -> Iterator[Finding]:
     """Yield the findings E07 of a report."""
     for over in find_overspending(money, limits):

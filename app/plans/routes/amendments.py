@@ -34,6 +34,7 @@ from app.plans.amendments.models import (
     AmendedActionBatch,
     AmendedActionIn,
     AmendedActionItem,
+    AmendedActionReply,
     AmendmentIn,
     AmendmentReply,
     build_reason,
@@ -134,33 +135,33 @@ def put_amended_actions(
     reasons = {item.code: item.reasons for _, item in items}
     written = commands.put_amended_actions(call.write_of_list, plan, batch_write, reasons)
     findings = list_findings_by_line(
-        call.session, find_plan(call.session, call.actor, plan), written.contents
+        call.session, find_plan(call.session, call.actor, plan), written.contents, is_amended=True
     )
     result = build_batch_result(written.outcomes, refused, findings, language=choose_language(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
 
 
-@router.get(_ACTION, response_model=AmendedAction)
+@router.get(_ACTION, response_model=AmendedActionReply)
 def read_amended_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
-    """Return a drafted line."""
+    """Return a drafted line with its findings."""
     return _action_reply(call, plan, action)
 
 
-@router.put(_ACTION, response_model=AmendedAction, responses=declare_created(AmendedAction))
+@router.put(_ACTION, response_model=AmendedActionReply, responses=declare_created(AmendedActionReply))
 def put_amended_action(call: Caller, plan: PlanKey, action: ActionKey, content: AmendedActionIn) -> Response:
     """Draft a line with reasons, by the same rules as a line of a plan.
 
     A reason covers a field and all fields below it: `/allocation`, `/outputs/O1/target`, `/locations`; the empty text
     covers the whole line, as a new line needs it. Changed targets, amounts, locations and due dates need a reason
-    before the submission; `lacking` lists the missing ones. A draft equal to the line in force withdraws the change
-    and its reasons.
+    before the submission; `lacking` lists the missing ones. A budget below what was spent is a finding (E07) that
+    blocks the submission. A draft equal to the line in force withdraws the change and its reasons.
     """
     batch = BatchWrite([Draft(check_key(action), content.action)])
     (outcome,) = commands.put_amended_actions(call.write, plan, batch, {action: content.reasons}).outcomes
     return _action_reply(call, plan, action, status=201 if outcome.status == "created" else 200)
 
 
-@router.patch(_ACTION, response_model=AmendedAction)
+@router.patch(_ACTION, response_model=AmendedActionReply)
 def patch_amended_action(call: Caller, plan: PlanKey, action: ActionKey, patch: Patch) -> Response:
     """Change some fields of a drafted line, or its reasons (JSON Merge Patch); a list replaces the list whole."""
     commands.patch_amended_action(call.write, plan, action, patch)
@@ -218,6 +219,14 @@ def _amendment_reply(call: RequestContext, plan: str) -> Response:
 def _action_reply(call: RequestContext, plan: str, action: str, *, status: int = 200) -> Response:
     amendment = find_amendment(call.session, call.actor, plan)
     line = require_found(next(iter(read_amended_lines(call.session, amendment, [action])), None))
-    text, version = dump_json(line), line["version"]
-    address = f"plans/{plan}/amendment/actions/{action}"
-    return answer_resource(call.request, text, version, address, status=status)
+    drafted = {action: line} if line["change"] != "removed" else {}
+    by_line = list_findings_by_line(call.session, amendment.plan, drafted, is_amended=True)
+    language = choose_language(call.request)
+    return answer_resource(
+        call.request,
+        dump_json(line),
+        line["version"],
+        f"plans/{plan}/amendment/actions/{action}",
+        status=status,
+        findings=[finding.render(language) for finding in by_line.get(action, ())],
+    )

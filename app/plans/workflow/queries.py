@@ -63,7 +63,7 @@ def check_submission(session: Session, plan: Plan) -> Submission:
         checked = check_plan(session, plan)
         findings, left_out = checked.found, checked.left_out
     else:
-        findings = check_lines(session, plan, read_lines_to_submit(session, plan))
+        findings = check_lines(session, plan, read_lines_to_submit(session, plan), is_amended=True)
     own = [placed for placed in findings if placed.period is None]
     errors = [placed for placed in own if placed.finding.severity == "error"]
     lacking = list_blocking_errors(session, plan) if plan.revision is not None else ()

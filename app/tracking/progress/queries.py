@@ -1,7 +1,7 @@
 """Queries of progress: lists, single reports, findings on stored reports, physical progress."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from app.plans.copies.queries import COPIED, PRESENT, LineTables, bind_lines, bu
 from app.plans.core.models import Plan
 from app.plans.core.queries import plans
 from app.plans.findings.kinds import Finding
-from app.plans.findings.spending import BudgetContent, find_limits
+from app.plans.findings.spending import BudgetContent, SpentContent, find_limits
 from app.plans.findings.thresholds import choose_thresholds
 from app.tracking.progress.models import (
     PROGRESS_PARTS,
@@ -235,6 +235,26 @@ def read_physical_percents(
     columns = progress.c.action_id, progress.c.physical_percent
     query = sa.select(*columns).where(progress.c.action_id.in_(action_ids), progress.c.period == period)
     return {row.action_id: row.physical_percent for row in session.execute(query)}
+
+
+def read_spent_figures(session: Session, plan: Plan, codes: Collection[str]) -> dict[str, SpentContent]:
+    """Return the money of the latest report on each line among the codes, by code."""
+    bound = {"plan_id": plan.id, "records": dump_json([{"code": code} for code in codes])}
+    rows = session.connection().execute(_select_spent(session), bound)
+    return {code: json.loads(text) for text, code in rows}
+
+
+@build_once
+def _select_spent(session: Session) -> Select[str, str]:
+    codes = unnest_records(session, {"code": actions.c.code.type})
+    money = [column for column in list_progress_columns() if column.name in SpentContent.__annotations__]
+    is_latest = sa.and_(progress.c.action_id == actions.c.id, progress.c.period == actions.c.progress_period)
+    query = (
+        sa.select(*money, actions.c.code.label("_code"))
+        .select_from(actions.join(progress, is_latest))
+        .where(actions.c.plan_id == sa.bindparam("plan_id"), actions.c.code.in_(sa.select(codes.c.code)))
+    )
+    return select_json(query, "_code")
 
 
 def check_stored_report(session: Session, line: ReportableLine, period: str) -> list[Finding]:

@@ -293,7 +293,8 @@ def _collect_findings(run: _Import, writings: Sequence[LineWrite]) -> None:
     if run.amended is None:
         findings = check_plan(run.write.session, run.plan).found
     else:
-        findings = check_lines(run.write.session, run.plan, read_lines_to_submit(run.write.session, run.plan))
+        lines = read_lines_to_submit(run.write.session, run.plan)
+        findings = check_lines(run.write.session, run.plan, lines, is_amended=True)
     for placed in findings:
         if placed.period is None and placed.action in by_code and placed.finding.kind is not W07:
             writing = by_code[placed.action]
