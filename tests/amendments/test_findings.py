@@ -104,6 +104,19 @@ def test_a_budget_below_what_was_spent_blocks_the_submission(amended: TestClient
     assert movers.move("submit").status_code == 200
 
 
+@pytest.mark.parametrize("spent", [0, 301])
+def test_a_line_that_ended_may_have_any_budget_from_what_was_spent(
+    amended: TestClient, movers: Movers, spent: int
+) -> None:
+    report(amended, "A-1", 1, spent=spent)
+    if spent:
+        less = amend(amended, "A-1", [because()], **budget(spent - 1), ends_after="2026-Q1")
+        assert list_errors(less["findings"])[0] == ("/allocation", spent - 1, spent)
+    ended = amend(amended, "A-1", [because()], **budget(spent), ends_after="2026-Q1")
+    assert [finding["code"] for finding in ended["findings"]] == []
+    assert movers.move("submit").status_code == 200
+
+
 def test_a_line_below_its_spending_in_force_blocks_the_next_revision_too(
     amended: TestClient, movers: Movers
 ) -> None:

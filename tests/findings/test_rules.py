@@ -115,6 +115,39 @@ def test_a_line_needs_agency_strategy_and_budget() -> None:
     assert list_findings(content) == [("E09", "/lead_agency"), ("E09", "/strategy"), ("E09", "/budget_lines")]
 
 
+@pytest.mark.parametrize("allocation", [0, 250_000_000])
+def test_a_line_that_ended_needs_no_budget(allocation: int) -> None:
+    content = make_line(budget_lines=[], components=[], allocation=allocation) | {"lead_agency": None}
+    assert [code for code, _ in list_findings(content)] == ["E09", "E09"]
+    assert list_findings(content | {"ends_after": "2026-Q2"}) == []
+
+
+QUARTERS = [f"2026-Q{n}" for n in range(1, 5)]
+MONTHS = st.integers(1, 12) | st.none()
+
+
+@given(
+    starts_in=st.sampled_from([None, *QUARTERS]),
+    ends_after=st.sampled_from([None, "2025-Q4", *QUARTERS]),
+    first=MONTHS,
+    last=MONTHS,
+)
+def test_months_outside_the_quarters_of_a_line_are_a_warning(
+    starts_in: str | None, ends_after: str | None, first: int | None, last: int | None
+) -> None:
+    content = make_line() | {
+        "starts_in": starts_in,
+        "ends_after": ends_after,
+        "first_month": first,
+        "last_month": last,
+    }
+    earliest = 1 if starts_in is None else int(starts_in[-1]) * 3 - 2
+    latest = 12 if ends_after is None else 0 if ends_after < "2026" else int(ends_after[-1]) * 3
+    months = {"/first_month": first, "/last_month": last}
+    outside = [p for p, month in months.items() if month is not None and not earliest <= month <= latest]
+    assert list_findings(content) == [("W13", pointer) for pointer in outside]
+
+
 @pytest.mark.parametrize(
     ("content", "facts", "expected"),
     [

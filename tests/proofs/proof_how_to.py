@@ -181,7 +181,7 @@ def test_a_finding_is_two_files(checkout: Path) -> None:
         "part = {'code': 'C1', 'component_class': 'direct', 'amount': 0}\n"
         "line = ActionIn.model_validate({**ACTION, 'components': [part]}).model_dump(mode='json')\n"
         "findings = check_line(line, LineFacts('63.02', 2026))\n"
-        "pointers = [finding.pointer for finding in findings if finding.kind.code == 'W13']\n"
+        "pointers = [finding.pointer for finding in findings if finding.kind.code == 'W14']\n"
         "assert pointers == ['/components/0/amount'], pointers\n",
     )
     check(checkout, OF_A_FINDING)

@@ -377,3 +377,19 @@ W10 = FindingKind(
     ),
     hint=Text("Isi tenggat sampai akhir tahun rencana.", "Give a due date by the end of the plan's year."),
 )
+W13 = FindingKind(
+    "W13",
+    title=Text("Jadwal di luar triwulan baris", "Schedule outside the quarters of the line"),
+    says=Text(
+        "Bulan {month} di luar masa berlaku baris ini, {start} sampai {end}",
+        "Month {month} lies outside the quarters of the line, {start} to {end}",
+    ),
+    never_due=Text(
+        "Jadwal baris ini memuat bulan {month}, padahal baris ini tidak berlaku pada satu triwulan pun",
+        "The schedule of the line has month {month}, but a report on it is due in no quarter",
+    ),
+    hint=Text(
+        "Sesuaikan jadwalnya dengan triwulan saat baris ini mulai dan berakhir.",
+        "Adjust the schedule to the quarters in which the line starts and ends.",
+    ),
+)

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from app.kit.periods import Period
 from app.kit.problems import ErrorShape, FieldError, Kind
 from app.kit.wording import Language
-from app.plans.actions.rules import ActionContent, CostContent, RecipientContent
+from app.plans.actions.rules import ActionContent, CostContent, RecipientContent, is_expected
 from app.plans.core.models import PriorityContent
 from app.plans.core.rules import find_government_level, is_inside
 from app.plans.findings.kinds import (
@@ -31,6 +31,7 @@ from app.plans.findings.kinds import (
     W08,
     W09,
     W10,
+    W13,
     Finding,
 )
 from app.plans.findings.spending import SpentContent, check_budget
@@ -156,6 +157,9 @@ def _check_deciles(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
 
 
 def _check_completeness(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
+    """Require agency, strategy and budget, except of a line that ended."""
+    if line["ends_after"] is not None:
+        return
     for name, value in (("lead_agency", line["lead_agency"]), ("strategy", line["strategy"])):
         if not value:
             yield E09.find_at(f"/{name}", about=name)
@@ -271,6 +275,15 @@ def _check_milestones(line: ActionContent, facts: LineFacts) -> Iterator[Finding
             yield W10.find_at(f"/milestones/{n}/due", milestone=milestone["code"], year=facts.year)
 
 
+def _check_schedule(line: ActionContent, facts: LineFacts) -> Iterator[Finding]:
+    """Compare the months with the quarters of the line, which alone decide when a report is due."""
+    due = [quarter for quarter in Period(facts.year, "").quarters if is_expected(line, quarter)]
+    about = {"about": "", "start": due[0], "end": due[-1]} if due else {"about": "never_due"}
+    for name, month in (("first_month", line["first_month"]), ("last_month", line["last_month"])):
+        if month is not None and f"{facts.year}-Q{(month + 2) // 3}" not in due:
+            yield W13.find_at(f"/{name}", month=month, **about)
+
+
 LINE_RULES: tuple[Callable[[ActionContent, LineFacts], Iterator[Finding]], ...] = (
     _check_sums,
     _check_code_in_force,
@@ -285,6 +298,7 @@ LINE_RULES: tuple[Callable[[ActionContent, LineFacts], Iterator[Finding]], ...] 
     _check_travel,
     _check_source_period,
     _check_milestones,
+    _check_schedule,
 )
 
 
