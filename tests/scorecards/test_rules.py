@@ -51,6 +51,7 @@ METHOD = SimpleNamespace(
     class_middle_from=60,
     class_low="Bertumbuh",
     rank_reach=70,
+    fair_yardstick=False,
 )
 WEIGHTS = {name: Fraction(str(getattr(METHOD, f"weight_{name}"))) for name in IndexComponent}
 

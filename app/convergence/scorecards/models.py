@@ -22,7 +22,10 @@ Points = Annotated[float | None, ShapeField(description="Percentage points; null
 
 
 class SumFields(BaseModel):
-    """Sums over the lines of a region's plan in a quarter; money in whole rupiah."""
+    """Sums over the lines of a region's plan in a quarter; money in whole rupiah.
+
+    `counted_*`: spending up to the allocation of each line and class; null in rows of versions that lacked it.
+    """
 
     lines: int
     lines_reported: int
@@ -35,6 +38,9 @@ class SumFields(BaseModel):
     spent_indirect: int
     spent_supporting: int
     spent_travel: int
+    counted_direct: int | None
+    counted_indirect: int | None
+    counted_supporting: int | None
     budget_at_villages: int
     budget_in_loci: int
     loci: int

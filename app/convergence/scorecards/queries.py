@@ -43,6 +43,7 @@ from app.convergence.scorecards.rules import (
     build_rank_figures,
     build_ranked_regency,
     compare_scorecards,
+    complete_sums,
     compute_own_spending,
     explain_scorecard,
     parse_method,
@@ -61,6 +62,8 @@ _journal = get_table(JournalRow)
 
 NATION = "0"
 _COLUMNS = (*SUMS, "in_force", "spending_percent", "computed_at")
+FORMAT = "2:"
+"""Prefix of the stamps of figures; figures of versions that computed less have another one and are stale."""
 _RANKED = (RegionLevel.province, RegionLevel.regency)
 
 
@@ -191,7 +194,7 @@ def _parse(row: GroupRow, values: JsonRow, content: str | None, amendment: int |
         row.name,
         RegionLevel(row.level),
         row.period,
-        {name: values[name] for name in SUMS},
+        complete_sums(values),
         values["in_force"],
         values["spending_percent"],
         datetime.fromisoformat(values["computed_at"]),
@@ -238,7 +241,7 @@ def _select_group(session: Session, is_nation: bool) -> sa.Select[*tuple[object,
         _select_newest_entry(scope, code)
         for code in (scope.c.code, sa.func.substr(scope.c.code, 1, 2), sa.literal(NATION))
     ]
-    stamp = stamps[0] + stamps[1] + stamps[2] + select_today(scope.c.timezone)
+    stamp = sa.literal(FORMAT) + stamps[0] + stamps[1] + stamps[2] + select_today(scope.c.timezone)
     is_wanted = sa.or_(sa.bindparam("whole", type_=sa.Boolean), scope.c.code == sa.bindparam("own"))
     shown = [sa.case((is_frozen, frozen.c[name]), else_=f[name]).label(name) for name in _COLUMNS]
     content = sa.case((is_wanted, sa.case((is_frozen, frozen.c.content), else_=f.content)))

@@ -62,10 +62,12 @@ FORMULAS = {
     "spent_indirect + share_supporting · spent_supporting) / budget × 100",
     IndexComponent.outcome: "O = mean over indicators of clamp((baseline − actual) / (baseline − target), 0, 1) × 100",
 }
+COUNTED_SPENDING = FORMULAS[IndexComponent.spending].replace("spent_", "counted_")
 LEGAL_BASIS = "PMK 97/2023 pasal 3 ayat (3)"
 LARGEST_GAINS = 10
 """Number of next units in a scorecard."""
 
+_COUNTED = tuple(f"counted_{name}" for name in ComponentClass)
 _OF_PLAN = tuple(name for name in SUMS if name in ScorecardInputs.model_fields)
 
 
@@ -126,8 +128,15 @@ def add_sums(figures: Iterable[RegionFigures]) -> dict[str, int]:
     return {name: sum(sums[name] for sums in in_force) for name in SUMS}
 
 
+def complete_sums(stored: Mapping[str, int | None]) -> dict[str, int]:
+    """Return stored sums; all spending counts in those of versions that lacked `counted_*`."""
+    spent = {name: stored[name.replace("counted_", "spent_")] or 0 for name in SUMS}
+    return {name: spent[name] if (value := stored[name]) is None else value for name in SUMS}
+
+
 def build_inputs(content: Content, sums: Mapping[str, int] | None, highest: float | None) -> ScorecardInputs:
     """Build the published inputs from stored content and sums; `highest`: highest spending figure of the group."""
+    unused = () if parse_method(content).fair_yardstick else _COUNTED
     return ScorecardInputs.model_construct(
         None,
         process_percent=content["process_percent"],
@@ -139,7 +148,7 @@ def build_inputs(content: Content, sums: Mapping[str, int] | None, highest: floa
             IndicatorInput.model_construct(None, **{**row, "direction": Direction(str(row["direction"]))})
             for row in content["indicators"]
         ],
-        **{name: None if sums is None else sums[name] for name in _OF_PLAN},
+        **{name: None if sums is None or name in unused else sums[name] for name in _OF_PLAN},
     )
 
 
@@ -149,7 +158,8 @@ def parse_method(content: Content) -> Method:
 
 def compute_own_spending(sums: Mapping[str, int], method: Method) -> float | None:
     """Return the spending figure of a region's sums in percent, None without a budget or spending data."""
-    return compute_spending_figure(ScorecardInputs.model_construct(None, **sums), method).percent
+    inputs = ScorecardInputs.model_construct(None, **sums)
+    return compute_spending_figure(inputs, method, counted=method.fair_yardstick).percent
 
 
 def build_core(now: Evaluation) -> ScorecardCore:
@@ -163,7 +173,9 @@ def build_core(now: Evaluation) -> ScorecardCore:
                 None,
                 **{**vars(term), "value": term.value.percent},
                 missing=term.value.missing,
-                formula=FORMULAS[term.component],
+                formula=COUNTED_SPENDING
+                if term.component is IndexComponent.spending and now.method.fair_yardstick
+                else FORMULAS[term.component],
             )
             for term in now.terms.values()
         ],

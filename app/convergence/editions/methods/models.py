@@ -143,6 +143,11 @@ class MethodFields(RuleEditionFields):
     converged_balance: Percent = ShapeField(description="Least balance of a converged village.")
     partial_coverage: Percent = ShapeField(description="Least coverage of a partly converged village.")
     rank_reach: Percent = ShapeField(description="Least reach of a region with a rank.")
+    fair_yardstick: bool = ShapeField(
+        default=False,
+        description="True: spending counts up to the allocation of each line and class, and the highest spending "
+        "figure of a province's quarter is settled once.",
+    )
 
 
 _METHOD = {
@@ -205,6 +210,8 @@ class MethodOut(MethodIn, EditionState):
 
 class MethodRow(EditionTable, MethodFields, table=True):
     __tablename__ = "convergence_method"
+
+    fair_yardstick: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
 
 
 class RegionEditionFields(BaseModel):

@@ -27,6 +27,13 @@ from app.convergence.editions.methods.queries import EDITIONS, read_methods, ser
 from app.convergence.editions.queries import read_choices
 from app.convergence.editions.step_templates.queries import NoTemplate
 from app.convergence.indicators.queries import observations, read_outcome_inputs
+from app.convergence.scorecards.figures.counted.queries import (
+    CountedSpending,
+    add_counted,
+    cap_spending,
+    select_reduced,
+    sum_counted,
+)
 from app.convergence.scorecards.models import NO_COVERAGE, SUMS, Content, CoverageContent, ServiceContent
 from app.convergence.steps.queries import compute_process_scores
 from app.kit.database.engine import get_table
@@ -133,24 +140,30 @@ def _sum_plans(
     loci_of_plans = select_priority_locations(chosen)
     classes = _select_classes(components)
     spending = _select_spending(lines, classes)
+    capped = cap_spending(lines, classes, spending)
     queries: dict[str, sa.SelectBase] = {
         "plans": sa.select(plans.c.id, plans.c.region_code, plans.c.revision).where(is_chosen),
         "money": _select_money(lines),
         "planned": _select_planned(lines, components),
         "spent": _sum_spending(spending, classes),
         "travel": _select_partial_travel(spending, classes),
+        "counted": sum_counted(capped),
+        "reduced": select_reduced(capped),
         "places": _sum_located(lines, places_of_lines, loci_of_plans),
         "loci": _sum_loci(chosen, lines, places_of_lines, loci_of_plans, period),
         "recipients": _sum_recipients(lines, select_part(lines, _recipients)),
     }
     row = session.execute(select_json_tables(queries)).one()
-    plan_rows, money, planned, spent, travel, places, loci, recipients = map(json.loads, row)
+    plan_rows, money, planned, spent, travel, counted, reduced, places, loci, recipients = map(
+        json.loads, row
+    )
     by_plan: dict[int, dict[str, int]] = {plan["id"]: dict.fromkeys(SUMS, 0) for plan in plan_rows}
     for sums in (*money, *places, *loci):
         by_plan[sums.pop("plan_id")].update(sums)
     for amount in planned:
         by_plan[amount["plan_id"]][f"planned_{amount['component_class']}"] = amount["amount"]
     _add_spending(by_plan, [_Spending(**item) for item in spent], [_PartlyTravel(**item) for item in travel])
+    add_counted(by_plan, [CountedSpending(**item) for item in (*counted, *reduced)])
     for aimed in recipients:
         by_plan[aimed["plan_id"]][f"recipients_{aimed['kind']}"] = aimed["recipients"]
         by_plan[aimed["plan_id"]][f"budget_{aimed['kind']}"] = aimed["budget"]
@@ -224,6 +237,7 @@ def _select_classes(components: sa.Subquery) -> sa.CTE:
             c.action_id,
             c.component_class,
             whole_sum(amount).label("amount"),
+            (sa.func.count() == sa.func.count(c.amount)).label("is_known"),
             sum_where(c.is_travel, amount).label("travel"),
             sa.func.min(sa.case((c.is_travel, 1), else_=0)).label("all_travel"),
         )

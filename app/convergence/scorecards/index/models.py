@@ -10,6 +10,7 @@ from app.convergence.coverage.models import ServiceCoverage
 from app.convergence.indicators.models import Direction, IndicatorCode
 from app.kit.fields import Count, Figure, Key, Percent, Rupiah, Shape, show_example
 from app.kit.http.validation import refuse_repeated
+from app.kit.openapi.schemas import since
 from app.kit.problems import Kind
 from app.kit.wording import Text, declare_words
 
@@ -85,6 +86,14 @@ class IndicatorInput(BaseModel):
 
 _MONEY = "Whole rupiah; null without a plan in force that the caller may see."
 Money = Annotated[int | None, ShapeField(description=_MONEY)]
+Counted = Annotated[
+    int | None,
+    ShapeField(
+        description="Spending on the class without travel, up to the allocation of each line and class; null where "
+        "the method counts all spending.",
+        json_schema_extra=since("1.1"),
+    ),
+]
 
 
 class ScorecardInputs(BaseModel):
@@ -121,6 +130,9 @@ class ScorecardInputs(BaseModel):
     )
     spent_indirect: Money
     spent_supporting: Money
+    counted_direct: Counted = None
+    counted_indirect: Counted = None
+    counted_supporting: Counted = None
     highest_spending_percent: float | None = ShapeField(
         description="Highest spending figure of the group: the province's regencies with plans in force, for the "
         "nation its provinces; the region's own if that is higher."
@@ -154,6 +166,9 @@ class ScorecardChanges(Shape):
     spent_direct: Rupiah | None = None
     spent_indirect: Rupiah | None = None
     spent_supporting: Rupiah | None = None
+    counted_direct: Rupiah | None = None
+    counted_indirect: Rupiah | None = None
+    counted_supporting: Rupiah | None = None
     highest_spending_percent: Percent | None = None
     indicators: list[IndicatorChange] = ShapeField(default_factory=list, max_length=50)
 

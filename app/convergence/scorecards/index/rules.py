@@ -89,22 +89,21 @@ def compute_targeting(inputs: ScorecardInputs) -> Targeting:
     return Targeting(total, budget, reached)
 
 
-def compute_spending_figure(inputs: ScorecardInputs, method: Method) -> IndexValue:
+def compute_spending_figure(inputs: ScorecardInputs, method: Method, *, counted: bool = False) -> IndexValue:
     """Return spending in percent of the total budget, weighted by class: 0.50·direct/B + 0.30·indirect/B +
     0.20·supporting/B (shares of the method), without travel. PMK 97/2023 article 3 (3) a and b: `Xi`.
+
+    `counted`: only spending up to the allocation of each line and class, as a method with `fair_yardstick` counts it.
     """
     if inputs.budget is None:
         return IndexValue(None, Missing.no_plan)
     if not inputs.budget:
         return IndexValue(None, Missing.no_budget)
     weighted = spent = 0
-    for share, amount in (
-        (method.share_direct, inputs.spent_direct),
-        (method.share_indirect, inputs.spent_indirect),
-        (method.share_supporting, inputs.spent_supporting),
-    ):
-        weighted += round(share * _MILLION) * (amount or 0)
-        spent += amount or 0
+    for name in ("direct", "indirect", "supporting"):
+        amount = getattr(inputs, f"{'counted' if counted else 'spent'}_{name}") or 0
+        weighted += round(getattr(method, f"share_{name}") * _MILLION) * amount
+        spent += amount
     if not spent and not inputs.lines_reported:
         return IndexValue(None, Missing.no_report)
     if not spent and inputs.spent:
@@ -167,6 +166,7 @@ class Evaluation:
     """Inputs, and everything that a method computes from them."""
 
     inputs: ScorecardInputs
+    method: Method
     terms: dict[IndexComponent, Term]
     targeting: Targeting
     spending_figure: IndexValue
@@ -192,7 +192,10 @@ class Evaluation:
 def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = False) -> Evaluation:
     """Compute all components, the index IKPK = Σ weight·component / Σ weight over the defined components, and its
     class. `only_coverage`: for districts and villages, which have no plans."""
-    targeting, figure = compute_targeting(inputs), compute_spending_figure(inputs, method)
+    targeting, figure = (
+        compute_targeting(inputs),
+        compute_spending_figure(inputs, method, counted=method.fair_yardstick),
+    )
     if figure.percent is not None:
         top = max(inputs.highest_spending_percent or 0.0, figure.percent)
         inputs = inputs.model_copy(update={"highest_spending_percent": top})
@@ -230,7 +233,7 @@ def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = F
         )
         for name, value in values.items()
     }
-    return Evaluation(inputs, terms, targeting, figure, index, classify_index(index, method))
+    return Evaluation(inputs, method, terms, targeting, figure, index, classify_index(index, method))
 
 
 def classify_index(index: float | None, method: Method) -> str | None:
@@ -348,11 +351,13 @@ def list_next_units(inputs: ScorecardInputs) -> Iterator[NextUnit]:
         if limit and (value or 0) < limit:
             raised = (value or 0) + _size_unit(limit, limit - (value or 0))
             yield NextUnit(IndexComponent.targeting, part, {part: raised})
-    if inputs.budget and (inputs.spent or 0) < inputs.budget:
-        more = _size_unit(inputs.budget, inputs.budget - (inputs.spent or 0))
-        yield NextUnit(
-            IndexComponent.spending, "spent_direct", {"spent_direct": (inputs.spent_direct or 0) + more}
-        )
+    counted = (inputs.counted_direct, inputs.counted_indirect, inputs.counted_supporting)
+    is_all_counted = counted[0] is None
+    spent = inputs.spent or 0 if is_all_counted else sum(amount or 0 for amount in counted)
+    if inputs.budget and spent < inputs.budget:
+        name = "spent_direct" if is_all_counted else "counted_direct"
+        more = _size_unit(inputs.budget, inputs.budget - spent)
+        yield NextUnit(IndexComponent.spending, name, {name: (getattr(inputs, name) or 0) + more})
     for indicator in inputs.indicators:
         share = measure_achievement(indicator)
         if share is not None and share < 100 and indicator.actual is not None:

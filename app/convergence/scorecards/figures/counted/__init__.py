@@ -1,0 +1,1 @@
+"""Spending that counts: up to the allocation of each line and class."""
