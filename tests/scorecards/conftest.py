@@ -13,7 +13,8 @@ from app.settings import Settings
 from tests.calling import Client
 from tests.common import token_for
 from tests.database import ENGINES, OneTransaction, rolled_back
-from tests.scorecards.world import furnish_world, observe
+from tests.plans.world import furnish, put, put_plan, report
+from tests.scorecards.world import OTHER_PLAN, STRATEGIES, adopt, furnish_world, make_line, observe
 
 
 class World:
@@ -68,3 +69,14 @@ def world(built_world: World) -> Iterator[World]:
         yield built_world
     finally:
         point.rollback()
+
+
+@pytest.fixture
+def world_of_two(world: World) -> World:
+    """Kotabaru and Banjar, which spent half of its money, all of it directly."""
+    furnish(world.database, "63.03")
+    put_plan(world.nation, OTHER_PLAN)
+    put(world.nation, "A-1", plan=OTHER_PLAN, base=make_line(STRATEGIES[0], 100, []))
+    report(world.nation, "A-1", 2, plan=OTHER_PLAN, spent=50)
+    adopt(world.database, OTHER_PLAN)
+    return world

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.convergence.editions.methods.queries import methods
 from app.convergence.scorecards.figures.counted.queries import (
     CountedSpending,
     add_counted,
@@ -22,7 +21,7 @@ from app.plans.actions.models import ComponentClass
 from tests.database import OneTransaction
 from tests.plans.world import report
 from tests.scorecards.conftest import World
-from tests.scorecards.world import get_json, get_values
+from tests.scorecards.world import get_json, get_values, measure_fairly
 
 pytestmark = pytest.mark.both_engines
 
@@ -127,16 +126,10 @@ def test_spending_counts_up_to_the_allocation_of_line_and_class(
     }
 
 
-def count_in_2026(world: World) -> None:
-    """Make the method of 2026 count spending up to the allocation."""
-    with world.database.writing() as session:
-        session.execute(sa.update(methods).values(fair_yardstick=True))
-
-
 def test_without_overspending_all_spending_counts(world: World) -> None:
     plain = get_json(world.secretariat)
     assert plain["inputs"]["counted_direct"] is None
-    count_in_2026(world)
+    measure_fairly(world.database)
     report(world.secretariat, "A-4", 2, spent=0, obstacle="Hujan")
     fair = get_json(world.secretariat)
     names = [str(name) for name in ComponentClass]

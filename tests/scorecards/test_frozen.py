@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app.convergence.scorecards.cache import FiguresCache
 from app.convergence.scorecards.figures.queries import compute_figures
-from app.convergence.scorecards.queries import stored_figures
+from app.convergence.scorecards.groups.queries import stored_figures
 from tests.coverage.world import put as put_coverage
 from tests.plans.world import ANY, report
 from tests.quarters.world import BODIES

@@ -6,30 +6,12 @@ import pytest
 
 from tests.coverage.world import add_villages
 from tests.coverage.world import put as put_coverage
-from tests.plans.world import furnish, put, put_plan, report
 from tests.scorecards.conftest import World
-from tests.scorecards.world import PERIOD, RANKING, STRATEGIES, adopt, get_json, make_line
+from tests.scorecards.world import PERIOD, RANKING, get_json, get_ranking
 
 pytestmark = pytest.mark.both_engines
 
-OTHER_PLAN = "63.03-2026"
 TRY = f"/v1/scorecards/63.02/what-if?period={PERIOD}"
-
-
-@pytest.fixture
-def world_of_two(world: World) -> World:
-    """Kotabaru and Banjar, which spent half of its money, all of it directly."""
-    furnish(world.database, "63.03")
-    put_plan(world.nation, OTHER_PLAN)
-    put(world.nation, "A-1", plan=OTHER_PLAN, base=make_line(STRATEGIES[0], 100, []))
-    report(world.nation, "A-1", 2, plan=OTHER_PLAN, spent=50)
-    adopt(world.database, OTHER_PLAN)
-    return world
-
-
-def get_ranking(caller: Any, region: str = "63") -> dict[str, Any]:
-    reply = get_json(caller, RANKING.replace("region=63", f"region={region}"))
-    return {regency["region_code"]: regency for regency in reply["regencies"]} | {"": reply}
 
 
 def test_spending_is_relative_to_the_highest_in_the_province(world_of_two: World) -> None:

@@ -6,12 +6,14 @@ from typing import Any
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from app.convergence.editions.methods.queries import methods
 from app.kit.database.engine import Database, get_table
 from app.plans.core.models import PlanRow, PlanState
 from tests.coverage.world import put as put_coverage
 from tests.plans.world import ANY, HEALTH, PLAN, furnish, put, put_plan, report
 
 PERIOD = "2026-Q2"
+OTHER_PLAN = "63.03-2026"
 FIRST, SECOND, OTHER = "63.02.05.2001", "63.02.05.2002", "63.02.01.2001"
 AT = f"/v1/scorecards/63.02?period={PERIOD}"
 RANKING = f"/v1/scorecards?region=63&period={PERIOD}"
@@ -100,6 +102,12 @@ def observe(nation: TestClient, value: float, period: str = "2025-S1") -> None:
     assert reply.status_code in (200, 201), reply.text
 
 
+def measure_fairly(database: Database) -> None:
+    """Make the first edition count spending up to the allocation and settle the yardstick."""
+    with database.writing() as session:
+        session.execute(sa.update(methods).values(fair_yardstick=True))
+
+
 def adopt(database: Database, plan: str = PLAN) -> None:
     """Put a plan in force directly."""
     table = get_table(PlanRow)
@@ -116,3 +124,8 @@ def get_json(client: TestClient, path: str = AT) -> Any:
 
 def get_values(card: Any) -> dict[str, float | None]:
     return {component["component"]: component["value"] for component in card["components"]}
+
+
+def get_ranking(caller: Any, region: str = "63") -> dict[str, Any]:
+    reply = get_json(caller, RANKING.replace("region=63", f"region={region}"))
+    return {regency["region_code"]: regency for regency in reply["regencies"]} | {"": reply}

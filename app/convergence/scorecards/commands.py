@@ -5,7 +5,8 @@ import json
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.convergence.scorecards.queries import compute_frozen, frozen_scorecards
+from app.convergence.scorecards.groups.queries import frozen_scorecards
+from app.convergence.scorecards.queries import compute_frozen
 from app.kit.database.json_sql import dump_json
 from app.plans.core.rules import compute_sha256, dump_canonical
 from app.tracking.quarters.snapshots.commands import QuarterToFreeze
@@ -30,6 +31,9 @@ def store_scorecard(session: Session, frozen: QuarterToFreeze) -> None:
             **figures.sums,
             in_force=True,
             spending_percent=figures.spending_percent,
+            uncapped_percent=figures.uncapped_percent,
+            fair_method=figures.fair_method,
+            open_errors=figures.open_errors,
             content=dump_json({**figures.content, "highest": highest}),
             computed_at=frozen.at,
             answer=answer,

@@ -11,8 +11,10 @@ from sqlmodel import Field
 from app.convergence.coverage.models import StrategyCoverage
 from app.convergence.coverage.rules import VillageStatus
 from app.convergence.scorecards.index.models import IndexComponent, Missing, NotRanked, ScorecardInputs
+from app.convergence.scorecards.yardsticks.models import Yardstick
 from app.kit.database.engine import Table
 from app.kit.fields import Count, RegionCode, show_example
+from app.kit.openapi.schemas import since
 from app.kit.periods import Quarter
 from app.plans.actions.models import ComponentClass
 from app.reference.models import RegionLevel
@@ -63,6 +65,13 @@ class FiguresFields(SumFields):
     spending_percent: float | None = ShapeField(
         description="Spending figure, by the method of the region's year."
     )
+    uncapped_percent: float | None = ShapeField(
+        description="Figure of all spending; null in rows of versions that lacked it."
+    )
+    fair_method: str | None = ShapeField(
+        max_length=40, description="Edition of the method if it has a fair yardstick; else null."
+    )
+    open_errors: bool | None = ShapeField(description="True if a report of the quarter falls (E06).")
     content: str = ShapeField(description="JSON of the region's own figures besides the sums.")
     computed_at: datetime
 
@@ -152,7 +161,7 @@ class ComponentOut(BaseModel):
 
 
 class MissingOut(BaseModel):
-    of: str = ShapeField(description="A component, or a part of one (`targeting.budget`).")
+    of: str = ShapeField(description="A component, a part of one (`targeting.budget`), or `index`.")
     reason: Missing
 
 
@@ -202,9 +211,13 @@ class Incentive(BaseModel):
     share_indirect: float
     share_supporting: float
     travel: int = ShapeField(description="Whole rupiah of official travel, which the figure excludes.")
-    figure_percent: Percentage = ShapeField(description="`Xi`: the weighted sum.")
-    highest_percent: Percentage = ShapeField(description="`Xmaks`: the highest of the group.")
-    standardised_percent: Percentage = ShapeField(description="`XSi`: the component spending.")
+    figure_percent: Percentage = ShapeField(description="`Xi`: the weighted sum of all spending.")
+    highest_percent: Percentage = ShapeField(
+        description="`Xmaks`: the highest of the group, of all spending."
+    )
+    standardised_percent: Percentage = ShapeField(
+        description="`XSi`: `Xi` in percent of `Xmaks`; the component spending, where the method counts all spending."
+    )
 
 
 class MoneyOut(BaseModel):
@@ -281,6 +294,7 @@ _CORE = {
     "targeting_budget_percent": 50.0,
     "targeting_families_percent": 70.0,
     "spending_figure_percent": 26.0,
+    "provisional": False,
     "inputs": _INPUTS,
 }
 
@@ -303,6 +317,11 @@ class ScorecardCore(BaseModel):
     )
     spending_figure_percent: Percentage = ShapeField(
         description="Spending in percent of the budget, weighted by class."
+    )
+    provisional: bool = ShapeField(
+        default=False,
+        description="True until the highest spending figure is settled, where the method settles it.",
+        json_schema_extra=since("1.1"),
     )
     inputs: ScorecardInputs
 
@@ -393,6 +412,11 @@ class Scorecard(ScorecardCore, WhereOut):
     spent_unclassified: int | None = ShapeField(
         description="Spending without a class: the report gives none, and the line has several."
     )
+    yardstick: Yardstick | None = ShapeField(
+        default=None,
+        description="Null where the method has no fair yardstick, and in frozen bytes.",
+        json_schema_extra=since("1.1"),
+    )
 
     model_config = show_example(
         _WHERE,
@@ -423,6 +447,7 @@ class Scorecard(ScorecardCore, WhereOut):
         loci_without_target=0,
         spent_travel=0,
         spent_unclassified=10000000,
+        yardstick=None,
     )
 
 
@@ -449,6 +474,7 @@ class RankedRegency(BaseModel):
     method: str
     frozen: bool
     amendment: int | None
+    provisional: bool = ShapeField(description="True until the highest spending figure is settled.")
     computed_at: datetime
 
 
@@ -473,6 +499,12 @@ class Ranking(BaseModel):
     highest_spending_percent: Percentage = ShapeField(
         description="Highest spending figure, the basis of X before a freeze."
     )
+    provisional: bool = ShapeField(
+        description="True until the highest spending figure is settled, where the method settles it."
+    )
+    yardstick: Yardstick | None = ShapeField(
+        description="Null where the province's method has no fair yardstick."
+    )
     regencies: list[RankedRegency] = ShapeField(description="By rank; regencies without a rank last.")
 
     model_config = show_example(
@@ -481,6 +513,8 @@ class Ranking(BaseModel):
         period="2026-Q2",
         ranked=1,
         highest_spending_percent=26.0,
+        provisional=False,
+        yardstick=None,
         regencies=[
             {name: _RANKED[name] for name in RankedRegency.model_fields},
         ],

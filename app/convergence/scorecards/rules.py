@@ -27,6 +27,7 @@ from app.convergence.scorecards.index.rules import (
     Evaluation,
     RankFigures,
     compute_difference,
+    compute_spending,
     compute_spending_figure,
     evaluate,
     explain_missing_rank,
@@ -50,6 +51,8 @@ from app.convergence.scorecards.models import (
     ScorecardCore,
     WhatIf,
 )
+from app.convergence.scorecards.yardsticks.models import Yardstick
+from app.convergence.scorecards.yardsticks.rules import narrow_yardstick
 from app.plans.actions.models import ComponentClass
 from app.reference.models import RegionLevel
 
@@ -82,6 +85,9 @@ class RegionFigures:
     sums: Mapping[str, int]
     in_force: bool
     spending_percent: float | None
+    uncapped_percent: float | None
+    fair_method: str | None
+    open_errors: bool | None
     computed_at: datetime
     amendment: int | None = None
     """Number of the newest frozen amendment; None before the first."""
@@ -103,8 +109,23 @@ class Subject:
     sums: Mapping[str, int] | None
     """None without a plan in force that the caller may see."""
     content: Content
+    yardstick: Yardstick | None = None
+    """None for districts and villages."""
     only_coverage: bool = False
     status: VillageStatus | None = None
+
+    @property
+    def shown_yardstick(self) -> Yardstick | None:
+        """Return the yardstick of a fair method; for a regency without the plans of others."""
+        if self.yardstick is None or not self.method.fair_yardstick:
+            return None
+        own = self.figures.region_code if self.figures.level is RegionLevel.regency else None
+        return narrow_yardstick(self.yardstick, own)
+
+    @property
+    def is_provisional(self) -> bool:
+        shown = self.shown_yardstick
+        return shown is not None and shown.settled_at is None
 
     @property
     def reach(self) -> float | None:
@@ -156,13 +177,13 @@ def parse_method(content: Content) -> Method:
     return Method.model_construct(None, **content["method"])
 
 
-def compute_own_spending(sums: Mapping[str, int], method: Method) -> float | None:
+def compute_own_spending(sums: Mapping[str, int], method: Method, *, counted: bool) -> float | None:
     """Return the spending figure of a region's sums in percent, None without a budget or spending data."""
     inputs = ScorecardInputs.model_construct(None, **sums)
-    return compute_spending_figure(inputs, method, counted=method.fair_yardstick).percent
+    return compute_spending_figure(inputs, method, counted=counted).percent
 
 
-def build_core(now: Evaluation) -> ScorecardCore:
+def build_core(subject: Subject, now: Evaluation) -> ScorecardCore:
     return ScorecardCore.model_construct(
         index_percent=now.index,
         index_class=now.index_class,
@@ -182,6 +203,7 @@ def build_core(now: Evaluation) -> ScorecardCore:
         targeting_budget_percent=now.targeting.budget.percent,
         targeting_families_percent=now.targeting.families.percent,
         spending_figure_percent=now.spending_figure.percent,
+        provisional=subject.is_provisional,
         inputs=now.inputs,
     )
 
@@ -198,7 +220,7 @@ def explain_scorecard(
     strategies = subject.strategies
     lowest = find_balance(strategies)
     return Scorecard.model_construct(
-        **dict(build_core(now)),
+        **dict(build_core(subject, now)),
         region_code=figures.region_code,
         name=figures.name,
         level=figures.level,
@@ -223,6 +245,7 @@ def explain_scorecard(
         loci_without_target=sums["loci_without_target"] if sums is not None else None,
         spent_travel=sums["spent_travel"] if sums is not None else None,
         spent_unclassified=_compute_unclassified(sums) if sums is not None else None,
+        yardstick=subject.shown_yardstick,
     )
 
 
@@ -301,6 +324,10 @@ def _share_by_class(sums: Mapping[str, int]) -> list[ClassShare]:
 
 def _build_incentive(subject: Subject, now: Evaluation) -> Incentive:
     sums, method = subject.sums or {}, subject.method
+    figure = compute_spending_figure(now.inputs, method)
+    of_group = subject.yardstick.highest_uncapped_percent if subject.yardstick is not None else None
+    shares = [of_group, figure.percent]
+    highest = max((share for share in shares if share is not None), default=None)
     return Incentive.model_construct(
         None,
         legal_basis=LEGAL_BASIS,
@@ -310,9 +337,9 @@ def _build_incentive(subject: Subject, now: Evaluation) -> Incentive:
         },
         **{f"share_{name}": getattr(method, f"share_{name}") for name in ComponentClass},
         travel=sums["spent_travel"],
-        figure_percent=now.spending_figure.percent,
-        highest_percent=now.inputs.highest_spending_percent,
-        standardised_percent=now.terms[IndexComponent.spending].value.percent,
+        figure_percent=figure.percent,
+        highest_percent=highest,
+        standardised_percent=compute_spending(figure, highest).percent,
     )
 
 
@@ -346,6 +373,7 @@ def build_ranked_regency(subject: Subject, now: Evaluation, rank: int | None) ->
         method=subject.method.edition,
         frozen=figures.amendment is not None,
         amendment=figures.amendment,
+        provisional=subject.is_provisional,
         computed_at=figures.computed_at,
     )
 
@@ -355,8 +383,8 @@ def compare_scorecards(subject: Subject, now: Evaluation, changed: Evaluation) -
         region_code=subject.figures.region_code,
         period=subject.figures.period,
         method=subject.method.edition,
-        now=build_core(now),
-        then=build_core(changed),
+        now=build_core(subject, now),
+        then=build_core(subject, changed),
         difference=compute_difference(changed.index, now.index),
         components=[
             ComponentDifference.model_construct(

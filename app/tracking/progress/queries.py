@@ -1,12 +1,12 @@
 """Queries of progress: lists, single reports, findings on stored reports, physical progress."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement, Select
+from sqlalchemy.sql import ColumnElement, FromClause, Select
 from sqlmodel import Session
 
 from app.agencies.queries import select_successor
@@ -25,6 +25,7 @@ from app.plans.core.queries import plans
 from app.plans.findings.kinds import Finding
 from app.plans.findings.spending import BudgetContent, SpentContent, find_limits
 from app.plans.findings.thresholds import choose_thresholds
+from app.reference.queries import is_among
 from app.tracking.progress.models import (
     PROGRESS_PARTS,
     MilestoneProgressRow,
@@ -276,6 +277,54 @@ def read_reports(session: Session, plan: Plan) -> list[tuple[str, StoredProgress
         (code, StoredProgress(json.loads(text), *fields))
         for text, *fields, code in session.execute(select_json(query, *_META_COLUMNS, "_code"))
     ]
+
+
+def find_falling_regions(session: Session, codes: Collection[str], period: str) -> set[str]:
+    """Return the regions among these whose plan has a report of the quarter below the one before it (E06).
+
+    The comparison is that of `check_report`, in one statement for all regions.
+    """
+    before, earlier = progress.alias("before"), progress.alias("earlier")
+    latest = (
+        sa.select(sa.func.max(earlier.c.period))
+        .where(
+            earlier.c.action_id == progress.c.action_id,
+            earlier.c.carried_from.is_(None),
+            earlier.c.period < period,
+            earlier.c.period > period[:4],
+        )
+        .correlate(progress)
+        .scalar_subquery()
+    )
+    is_before = sa.and_(before.c.action_id == progress.c.action_id, before.c.period == latest)
+    query = (
+        sa.select(plans.c.region_code)
+        .distinct()
+        .select_from(plans.join(progress, progress.c.plan_id == plans.c.id).join(before, is_before))
+        .where(
+            plans.c.year == int(period[:4]),
+            is_among(session, plans.c.region_code, codes),
+            progress.c.period == period,
+            is_own,
+            sa.or_(progress.c.spent < before.c.spent, *_list_falls(before)),
+        )
+    )
+    return set(session.scalars(query))
+
+
+def _list_falls(before: FromClause) -> Iterator[ColumnElement[bool]]:
+    """Yield for each part with figures the predicate: an item of the report has less than in the report before."""
+    for part in PROGRESS_PARTS:
+        if part.figure is not None:
+            now, then = part.table.alias(f"{part.name}_now"), part.table.alias(f"{part.name}_then")
+            yield sa.exists().where(
+                now.c.action_id == progress.c.action_id,
+                now.c.period == progress.c.period,
+                then.c.action_id == before.c.action_id,
+                then.c.period == before.c.period,
+                now.c[part.key] == then.c[part.key],
+                now.c[part.figure] < then.c[part.figure],
+            )
 
 
 def find_reported_items(session: Session, gone: RemovedItems) -> RemovedItems:

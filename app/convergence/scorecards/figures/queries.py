@@ -45,6 +45,7 @@ from app.reference.models import RegionLevel
 from app.reference.queries import is_among
 from app.tracking.lines.queries import select_lines_of_quarter, select_plans_of_quarter
 from app.tracking.progress.models import ComponentSpendingRow, ProgressRow
+from app.tracking.progress.queries import find_falling_regions
 
 _components, _locations = get_table(ComponentRow), get_table(LocationRow)
 _recipients = get_table(RecipientRow)
@@ -68,6 +69,8 @@ class ComputedFigures(NamedTuple):
     period: str
     sums: dict[str, int]
     in_force: bool
+    open_errors: bool
+    """True if a report of the quarter falls (E06)."""
     content: Content
 
 
@@ -87,6 +90,11 @@ def compute_figures(
     of_drafts = _read_process(session, CONSOLE, drafts, year, now)
     editions = read_choices(session, EDITIONS, codes, year)
     methods = read_methods(session, {choice.method for choice in editions.values()})
+    falling = (
+        find_falling_regions(session, codes, period)
+        if any(method.fair_yardstick for method in methods.values())
+        else set[str]()
+    )
     indicators: dict[str, list[dict[str, object]]] = defaultdict(list)
     for row in read_outcome_inputs(session, codes, year):
         names = ("indicator", "direction", "baseline", "target", "actual")
@@ -109,7 +117,7 @@ def compute_figures(
             "p0_period": poverty.period,
             "population": poverty.population,
         }
-        figures[code] = ComputedFigures(code, period, sums, bool(in_force), content)
+        figures[code] = ComputedFigures(code, period, sums, bool(in_force), code in falling, content)
     return figures
 
 

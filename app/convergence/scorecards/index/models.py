@@ -55,6 +55,7 @@ class Missing(StrEnum):
     no_targets = "no_targets"
     no_observation = "no_observation"
     not_at_level = "not_at_level"
+    nothing_measured = "nothing_measured"
 
 
 class NotRanked(StrEnum):
@@ -135,7 +136,7 @@ class ScorecardInputs(BaseModel):
     counted_supporting: Counted = None
     highest_spending_percent: float | None = ShapeField(
         description="Highest spending figure of the group: the province's regencies with plans in force, for the "
-        "nation its provinces; the region's own if that is higher."
+        "nation its provinces; the region's own if that is higher and the method counts all spending."
     )
     indicators: list[IndicatorInput]
 

@@ -117,10 +117,10 @@ def compute_spending(figure: IndexValue, highest: float | None) -> IndexValue:
     """
     if figure.percent is None:
         return figure
-    top = max(highest or 0.0, figure.percent)
-    if not top:
+    if not highest:
         return IndexValue(None, Missing.nobody_spent)
-    return IndexValue(_divide(10_000 * round_to_hundredths(figure.percent), round_to_hundredths(top)))
+    share = _divide(10_000 * round_to_hundredths(figure.percent), round_to_hundredths(highest))
+    return IndexValue(min(share, 100.0))
 
 
 def compute_outcome(indicators: Sequence[IndicatorInput]) -> IndexValue:
@@ -172,6 +172,8 @@ class Evaluation:
     spending_figure: IndexValue
     index: float | None
     index_class: str | None
+    index_missing: Missing | None = None
+    """Reason for an undefined index beyond those of its components."""
 
     @property
     def is_complete(self) -> bool:
@@ -186,17 +188,22 @@ class Evaluation:
         if "targeting" not in reasons:
             parts = {"targeting.budget": self.targeting.budget, "targeting.families": self.targeting.families}
             reasons |= {name: part.missing for name, part in parts.items() if part.missing}
+        if self.index_missing is not None:
+            reasons["index"] = self.index_missing
         return reasons
 
 
 def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = False) -> Evaluation:
     """Compute all components, the index IKPK = Σ weight·component / Σ weight over the defined components, and its
-    class. `only_coverage`: for districts and villages, which have no plans."""
+    class. `only_coverage`: for districts and villages, which have no plans.
+
+    With a fair yardstick a region without a plan and any component besides P has no index: steps count without data.
+    """
     targeting, figure = (
         compute_targeting(inputs),
         compute_spending_figure(inputs, method, counted=method.fair_yardstick),
     )
-    if figure.percent is not None:
+    if figure.percent is not None and not method.fair_yardstick:
         top = max(inputs.highest_spending_percent or 0.0, figure.percent)
         inputs = inputs.model_copy(update={"highest_spending_percent": top})
     process = IndexValue(
@@ -221,7 +228,10 @@ def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = F
         for name, value in values.items()
         if value.percent is not None
     }
-    whole = sum(weights[name] for name in defined)
+    is_unmeasured = (
+        method.fair_yardstick and inputs.budget is None and not defined.keys() - {IndexComponent.process}
+    )
+    whole = 0 if is_unmeasured else sum(weights[name] for name in defined)
     index = _divide(sum(weights[name] * defined[name] for name in defined), whole) if whole else None
     terms = {
         name: Term(
@@ -233,7 +243,9 @@ def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = F
         )
         for name, value in values.items()
     }
-    return Evaluation(inputs, method, terms, targeting, figure, index, classify_index(index, method))
+    index_missing = Missing.nothing_measured if is_unmeasured and not only_coverage else None
+    index_class = classify_index(index, method)
+    return Evaluation(inputs, method, terms, targeting, figure, index, index_class, index_missing)
 
 
 def classify_index(index: float | None, method: Method) -> str | None:

@@ -1,0 +1,1 @@
+"""A region with its comparison group: the figures from which scorecards and rankings follow."""

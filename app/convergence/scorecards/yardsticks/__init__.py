@@ -1,0 +1,1 @@
+"""Yardsticks: the highest spending figure of a province's quarter, settled once."""
