@@ -21,6 +21,7 @@ from app.convergence.indicators.analyses.routes import router as analyses
 from app.convergence.indicators.routes import router as indicators
 from app.convergence.scorecards.cache import FiguresCache
 from app.convergence.scorecards.routes import router as scorecards
+from app.convergence.scorecards.yardsticks.routes import router as yardsticks
 from app.convergence.steps.routes import router as steps
 from app.convergence.villages.routes import router as villages
 from app.exchange.catalogue.routes import router as catalogue
@@ -172,6 +173,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         completeness.router,
         exchange,
         scorecards,
+        yardsticks,
         reports,
         pulls,
         iati,

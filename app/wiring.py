@@ -6,11 +6,13 @@ The service and the console call `wire` before they use the areas.
 from app.access import queries as access
 from app.agencies import commands as agency_commands
 from app.agencies import queries as agencies
+from app.changes.webhooks import worker
 from app.convergence.coverage.queries import find_uncovered, has_coverage
 from app.convergence.coverage.sums import commands as coverage_sums
 from app.convergence.editions.methods.queries import EDITIONS
 from app.convergence.editions.step_templates.queries import TEMPLATES
 from app.convergence.scorecards.commands import store_scorecard
+from app.convergence.scorecards.yardsticks.commands import settle_due
 from app.convergence.steps.queries import has_step_entries
 from app.kit.wording import Text, declare_words
 from app.plans.actions import commands as action_commands
@@ -77,10 +79,11 @@ def wire() -> None:
     findings.REPORT_CHECKS[:] = [check_stored_reports]
     findings.SPENT_FIGURES[:] = [read_spent_figures]
 
-    # the submission and the freezing of a quarter; the choice of an edition
+    # the submission and the freezing of a quarter, the passing of its closing day; the choice of an edition
     quarter_queries.UNCOVERED[:] = [find_uncovered]
     quarters.HOLD_COVERAGE[:] = [coverage_sums.hold_coverage]
     quarters.AFTER_BINDING[:] = [coverage_sums.settle_coverage]
     quarters.AFTER_FREEZING[:] = [store_scorecard]
+    worker.PERIODIC[:] = [settle_due]
     EDITIONS.settled_by[:] = [has_coverage]
     TEMPLATES.settled_by[:] = [has_step_entries]

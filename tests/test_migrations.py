@@ -39,6 +39,7 @@ from tests.plans.test_actions import WHOLE
 from tests.plans.test_plans import WHOLE as WHOLE_PLAN
 from tests.plans.world import ACTION, ANY, AT, PARTNER, SOCIAL, WORKS, furnish, put, put_plan, report
 from tests.quarters.world import ACCEPTED, PART_ACCEPTED
+from tests.scorecards.world import settle
 from tests.steps.world import grade, show
 from tests.test_migration_rules import RELEASED, list_complaints
 from tests.workflow.moves import CODED, Movers
@@ -192,6 +193,7 @@ def fill(database: Database) -> None:
         assert client.get(f"{AT}/actions/A-2").json()["title"] == ACTION["title"]
         assert client.get("/v1/scorecards/63.02?period=2026-Q2").status_code == 200
         app.state.figures_cache.write(database)
+        settle(database, "2026-Q1")
         put_plan(client, ADOPTED)
         put(client, "A-1", plan=ADOPTED, base=CODED)
     opened: list[TestClient] = []

@@ -55,6 +55,7 @@ SOURCES = [
     "/v1/quarters?region={region}",
     "/v1/plans/{plan}/progress/{period}",
     "/v1/snapshots?region={region}",
+    "/v1/yardsticks?region={region}",
 ]
 """Addresses of all resources in the feed. `?region={region}` narrows a list; `{place}` is one region, to repeat for
 each. Plain addresses, since this area cannot import the areas that own them."""

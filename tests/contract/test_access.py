@@ -15,7 +15,7 @@ from tests.contract.world import World
 pytestmark = pytest.mark.both_engines
 
 #: Paths of convergence that need a right in the region.
-_OF_REGIONS = re.compile("target|coverage|editions|steps|step-templates|villages|scorecard")
+_OF_REGIONS = re.compile("target|coverage|editions|steps|step-templates|villages|scorecard|yardstick")
 
 
 def is_open(operation: Operation) -> bool:
@@ -107,7 +107,8 @@ def test_a_token_is_valid_in_its_network_alone(world: World) -> None:
 
 def test_a_token_with_the_scope_read_reads_all_and_writes_nothing(one_world: World) -> None:
     world = one_world
-    reader = world.connect_as(("secretariat", "63.02"), scopes=(TokenScope.read,))
+    # A yardstick is the province's.
+    reader = world.connect_as(("secretariat", "63.02"), ("reader", "63"), scopes=(TokenScope.read,))
     before = world.count_rows()
     for operation in world.v1:
         reply = world.call(operation, reader)

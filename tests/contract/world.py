@@ -27,6 +27,7 @@ from tests.calling import Client
 from tests.common import token_for
 from tests.contract.operations import ADOPTED, AMENDED, Operation, Schemas, operations
 from tests.database import OneTransaction, rolled_back
+from tests.scorecards.world import settle
 
 OTHER_AGENCY = "2.08.0.00.0.00.05.0000"
 #: Leads the amended lines, so that tests can delete the other agencies.
@@ -98,6 +99,7 @@ DONE_BY = {
     "delete_quarter_extension": REVIEWER,
     "put_step_grade": REVIEWER,
     "delete_step_grade": REVIEWER,
+    **dict.fromkeys(("list_yardsticks", "read_yardstick", "list_yardstick_history"), REVIEWER),
     "put_calendar": NATION,
     "delete_calendar": NATION,
     **dict.fromkeys(
@@ -290,6 +292,8 @@ class World:
             self.make(id)
         for id in ("put_step_evidence", "put_step_grade", "put_coordinates"):
             self.make(id)
+        for period in ("2027-Q1", "2027-Q2"):
+            settle(self.database, period)
 
     def _make_webhooks(self) -> None:
         """Create webhooks with secrets and deliveries."""

@@ -1,13 +1,17 @@
 """A regency with figures small enough to compute all components by hand."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.convergence.editions.methods.queries import methods
+from app.convergence.scorecards.yardsticks.commands import store_yardstick
+from app.convergence.scorecards.yardsticks.rules import CHAIN, choose_yardstick
 from app.kit.database.engine import Database, get_table
+from app.kit.database.journal import Author, lock_chain
 from app.plans.core.models import PlanRow, PlanState
 from tests.coverage.world import put as put_coverage
 from tests.plans.world import ANY, HEALTH, PLAN, furnish, put, put_plan, report
@@ -106,6 +110,14 @@ def measure_fairly(database: Database) -> None:
     """Make the first edition count spending up to the allocation and settle the yardstick."""
     with database.writing() as session:
         session.execute(sa.update(methods).values(fair_yardstick=True))
+
+
+def settle(database: Database, period: str) -> None:
+    """Settle a yardstick of the province without any plan."""
+    with database.writing() as session:
+        chain = lock_chain(session, f"{CHAIN}63")
+        author = Author("test", datetime.now(UTC))
+        store_yardstick(session, author, chain, period, choose_yardstick([], None))
 
 
 def adopt(database: Database, plan: str = PLAN) -> None:

@@ -57,6 +57,9 @@ LEASE = timedelta(seconds=60)
 """Duration of a lease: longer than any attempt takes."""
 LOG_DURATION = timedelta(days=30)
 """Age up to which the log keeps finished deliveries."""
+PERIODIC: list[Callable[[Database, datetime], None]] = []
+"""Hooks that run once a minute. `app.wiring` adds those of the areas above."""
+PERIOD = timedelta(seconds=60)
 PAUSE = 2.0
 """Seconds between two polls if nothing is due."""
 THREADS = 8
@@ -98,8 +101,12 @@ class Worker:
 
     def run(self, stopped: threading.Event) -> None:
         """Send until the event stops it, after the current round. If the database is away, wait and try again."""
+        due = self._now()
         while not stopped.is_set():
             try:
+                if self._now() >= due:
+                    due = self._now() + PERIOD
+                    self._run_hooks()
                 sent = self.run_round()
             except (SQLAlchemyError, Busy) as error:
                 log.warning("webhooks_wait", reason=type(error).__name__)
@@ -109,10 +116,19 @@ class Worker:
 
     def send_all_due(self) -> int:
         """Send all due deliveries and return the number of attempts. For cron."""
+        self._run_hooks()
         total = 0
         while sent := self.run_round():
             total += sent
         return total
+
+    def _run_hooks(self) -> None:
+        """Run the periodic hooks; log every error, so that the others run and deliveries go on."""
+        for hook in PERIODIC:
+            try:
+                hook(self._database, self._now())
+            except Exception as error:
+                log.error("periodic_work_failed", hook=hook.__name__, exc_info=error)
 
     def run_round(self) -> int:
         """Make one attempt for each due webhook and return the number of attempts."""

@@ -5,8 +5,10 @@ import json
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.convergence.scorecards.groups.queries import frozen_scorecards
 from app.convergence.scorecards.queries import compute_frozen
+from app.convergence.scorecards.yardsticks.commands import settle_yardstick
+from app.convergence.scorecards.yardsticks.queries import frozen_scorecards
+from app.kit.database.journal import Author
 from app.kit.database.json_sql import dump_json
 from app.plans.core.rules import compute_sha256, dump_canonical
 from app.tracking.quarters.snapshots.commands import QuarterToFreeze
@@ -16,12 +18,12 @@ from app.tracking.quarters.snapshots.rules import LARGEST_EXACT
 def store_scorecard(session: Session, frozen: QuarterToFreeze) -> None:
     """Store the scorecard of a region's quarter with its snapshot, as canonical JSON with its hash.
 
-    The journal entry of the quarter covers both. The caller holds the lock of the plan's chain.
+    The journal entry of the quarter covers both. The scorecard of the last plan in force settles the yardstick. The
+    caller holds the lock of the plan's chain.
     """
     region, period = frozen.plan.region_code, frozen.period
-    figures, scorecard = compute_frozen(session, region, period, frozen.amendment, frozen.at)
+    figures, content, scorecard = compute_frozen(session, region, period, frozen.amendment, frozen.at)
     answer = dump_canonical(_drop_inexact(json.loads(scorecard.model_dump_json())))
-    highest = scorecard.inputs.highest_spending_percent
     session.execute(
         sa.insert(frozen_scorecards).values(
             region_code=region,
@@ -34,12 +36,14 @@ def store_scorecard(session: Session, frozen: QuarterToFreeze) -> None:
             uncapped_percent=figures.uncapped_percent,
             fair_method=figures.fair_method,
             open_errors=figures.open_errors,
-            content=dump_json({**figures.content, "highest": highest}),
+            content=dump_json(content),
             computed_at=frozen.at,
             answer=answer,
             sha256=compute_sha256(answer),
         )
     )
+    if figures.fair_method is not None:
+        settle_yardstick(session, Author(frozen.by, frozen.at), region[:2], period)
 
 
 def _drop_inexact(value: object) -> object:

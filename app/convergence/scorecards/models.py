@@ -130,7 +130,11 @@ class Content(CoverageContent):
     p0_period: str | None
     population: int | None
     highest: NotRequired[float | None]
-    """Highest spending figure of the group at the time of the freeze."""
+    """Highest spending figure of the group at the time of the freeze; not by a method with a fair yardstick."""
+    sums: NotRequired[dict[str, int] | None]
+    """Sums of a scorecard that was frozen without a yardstick; of a province with its regencies."""
+    before: NotRequired["Content | None"]
+    """Content of the quarter before, with which that scorecard compares itself."""
 
 
 class ScorecardQuery(BaseModel):

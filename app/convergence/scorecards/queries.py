@@ -16,7 +16,7 @@ from app.convergence.coverage.regions.queries import compute_region_coverage, fi
 from app.convergence.coverage.rules import VillageStatus, add_quarters, find_regency, is_village
 from app.convergence.editions.methods.queries import read_services
 from app.convergence.scorecards.cache import FiguresCache
-from app.convergence.scorecards.groups.queries import RANKED, GroupState, frozen_scorecards, read_group_state
+from app.convergence.scorecards.groups.queries import RANKED, GroupState, read_group_state
 from app.convergence.scorecards.groups.rules import RegionGroup
 from app.convergence.scorecards.index.models import ScorecardChanges
 from app.convergence.scorecards.index.rules import apply_changes, rank_regions
@@ -39,6 +39,7 @@ from app.convergence.scorecards.rules import (
     explain_scorecard,
     parse_method,
 )
+from app.convergence.scorecards.yardsticks.queries import frozen_scorecards
 from app.convergence.scorecards.yardsticks.rules import narrow_yardstick
 from app.kit.http.validation import unknown_value
 from app.kit.problems import BadRequest, FieldError, NotFound, refuse, require_found
@@ -51,7 +52,9 @@ def _build_subject(session: Session, actor: Actor, group: RegionGroup, region: s
     figures = group.get(region, period)
     content = figures.content
     sums: dict[str, int] | None
-    if figures.level is RegionLevel.regency:
+    if "sums" in content:
+        sums = content["sums"]
+    elif figures.level is RegionLevel.regency:
         shows_draft = content["has_plan"] and actor.may("read_drafts", region)
         sums = dict(figures.sums) if figures.in_force or shows_draft else None
         if shows_draft:
@@ -144,36 +147,64 @@ def read_scorecard_json(
         subject = _build_coverage_subject(session, actor, cache, region, period, now)
         return explain_scorecard(subject, None, "", frozen=None).model_dump_json().encode()
     state = read_group_state(session, region, [period, add_quarters(period, -1)], now)
-    if state.find_own_row().amendment is not None:
+    own = state.find_own_row()
+    if own.amendment is not None and not own.is_withheld:
         return read_frozen_scorecard(session, actor, region, period, None)
     key = ("scorecard", region, period, actor.may("read_drafts", region), state.key)
 
     def compute() -> bytes:
         group = state.load(session, cache, now)
-        return _explain(session, actor, group, state.own, state.first, frozen=None).model_dump_json().encode()
+        subject = _build_subject(session, actor, group, region, period)
+        return _explain(session, actor, group, subject, frozen=own.amendment).model_dump_json().encode()
 
     return cache.get_reply(key, compute)
 
 
 def compute_frozen(
     session: Session, region: str, period: str, amendment: int, now: datetime
-) -> tuple[RegionFigures, Scorecard]:
-    """Compute the figures and the scorecard of a regency or a province for the snapshot of its quarter, with
-    drafts and with the writes of this transaction."""
+) -> tuple[RegionFigures, Content, Scorecard]:
+    """Compute the scorecard of a regency or a province for the snapshot of its quarter, with drafts and with the writes
+    of this transaction. Return also its figures, and the content from which later replies follow.
+
+    By a method with a fair yardstick nothing of it depends on other regions.
+    """
     state = read_group_state(session, region, [period, add_quarters(period, -1)], now)
     group = state.load(session, FiguresCache(), now, recompute=region)
-    scorecard = _explain(session, CONSOLE, group, region, period, frozen=amendment)
-    return group.get(region, period), scorecard
+    subject = _build_subject(session, CONSOLE, group, region, period)
+    if not subject.method.fair_yardstick:
+        scorecard = _explain(session, CONSOLE, group, subject, frozen=amendment)
+        content: Content = {
+            **group.get(region, period).content,
+            "highest": scorecard.inputs.highest_spending_percent,
+        }
+        return subject.figures, content, scorecard
+    earlier = _find_earlier(session, CONSOLE, group, subject)
+    content = {**subject.own_content, "before": None if earlier is None else earlier.own_content}
+    return subject.figures, content, _explain(session, CONSOLE, group, subject.withhold(), frozen=amendment)
+
+
+def _find_earlier(session: Session, actor: Actor, group: RegionGroup, subject: Subject) -> Subject | None:
+    """Return the subject of the quarter before, for a frozen scorecard that of its freeze. None without one."""
+    region, before = subject.figures.region_code, add_quarters(subject.figures.period, -1)
+    if "before" not in subject.content:
+        is_measured = (region, before) in group.figures
+        return _build_subject(session, actor, group, region, before) if is_measured else None
+    content = subject.content["before"]
+    if content is None:
+        return None
+    return group.make_subject(replace(subject.figures, period=before), content, content["sums"])
 
 
 def _explain(
-    session: Session, actor: Actor, group: RegionGroup, region: str, period: str, *, frozen: int | None
+    session: Session, actor: Actor, group: RegionGroup, subject: Subject, *, frozen: int | None
 ) -> Scorecard:
-    before = add_quarters(period, -1)
-    subject = _build_subject(session, actor, group, region, period)
-    is_measured = (region, before) in group.figures
-    earlier = _build_subject(session, actor, group, region, before).evaluate() if is_measured else None
-    return explain_scorecard(subject, earlier, before, frozen=frozen)
+    earlier, settled_at = _find_earlier(session, actor, group, subject), subject.settled_at
+    if earlier is not None and settled_at and not (earlier.settled_at and earlier.settled_at <= settled_at):
+        # A later settlement of the quarter before would change the reply.
+        earlier = earlier.withhold()
+    before = add_quarters(subject.figures.period, -1)
+    evaluated = earlier.evaluate() if earlier is not None else None
+    return explain_scorecard(subject, evaluated, before, frozen=frozen)
 
 
 def read_frozen_scorecard(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from app.convergence.coverage.models import StrategyCoverage
@@ -113,6 +113,8 @@ class Subject:
     """None for districts and villages."""
     only_coverage: bool = False
     status: VillageStatus | None = None
+    withheld: bool = False
+    """True if spending and index wait for the yardstick."""
 
     @property
     def shown_yardstick(self) -> Yardstick | None:
@@ -125,7 +127,27 @@ class Subject:
     @property
     def is_provisional(self) -> bool:
         shown = self.shown_yardstick
-        return shown is not None and shown.settled_at is None
+        return self.withheld or (shown is not None and shown.settled_at is None)
+
+    @property
+    def settled_at(self) -> datetime | None:
+        """Instant since which no write to another region changes the highest spending figure; None before."""
+        if "highest" in self.content:
+            return self.figures.computed_at
+        shown = self.shown_yardstick
+        return shown.settled_at if shown is not None else None
+
+    @property
+    def own_content(self) -> Content:
+        """Return the content with the sums, from which the subject can be built again."""
+        content: Content = {**self.content, "sums": None if self.sums is None else dict(self.sums)}
+        content.pop("before", None)
+        return content
+
+    def withhold(self) -> "Subject":
+        """Return the subject without what depends on other regions."""
+        inputs = self.inputs.model_copy(update={"highest_spending_percent": None})
+        return replace(self, inputs=inputs, yardstick=None, withheld=True)
 
     @property
     def reach(self) -> float | None:
@@ -140,7 +162,7 @@ class Subject:
         return pool_by_strategy(counts, {service.service: service.strategy for service in services})
 
     def evaluate(self) -> Evaluation:
-        return evaluate(self.inputs, self.method, only_coverage=self.only_coverage)
+        return evaluate(self.inputs, self.method, only_coverage=self.only_coverage, withheld=self.withheld)
 
 
 def add_sums(figures: Iterable[RegionFigures]) -> dict[str, int]:
@@ -235,7 +257,9 @@ def explain_scorecard(
         reach_percent=subject.reach,
         is_rankable=explain_missing_rank(build_rank_figures(subject, now)) is None,
         status=subject.status,
-        change=_build_change(now, before, before_period) if before is not None else None,
+        change=_build_change(now, before, before_period)
+        if before is not None and not subject.withheld
+        else None,
         raise_most=[
             GainOut.model_construct(None, **gain.step._asdict(), index_percent=gain.ikpk, gain=gain.gain)
             for gain in list_gains(now, subject.method)[:LARGEST_GAINS]
@@ -327,7 +351,7 @@ def _build_incentive(subject: Subject, now: Evaluation) -> Incentive:
     figure = compute_spending_figure(now.inputs, method)
     of_group = subject.yardstick.highest_uncapped_percent if subject.yardstick is not None else None
     shares = [of_group, figure.percent]
-    highest = max((share for share in shares if share is not None), default=None)
+    highest = max((share for share in shares if share is not None and not subject.withheld), default=None)
     return Incentive.model_construct(
         None,
         legal_basis=LEGAL_BASIS,

@@ -336,6 +336,8 @@ def find_reported_items(session: Session, gone: RemovedItems) -> RemovedItems:
             continue
         items, id = gone[name], key.table.c.action_id
         of_actions = sa.select(id, key).distinct().where(id.in_({id for id, _ in items}))
+        if name == QUARTERS:
+            of_actions = of_actions.where(is_own)
         referred[name] = items & {(id, key) for id, key in session.execute(of_actions)}
     return referred
 

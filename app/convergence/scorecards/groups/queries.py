@@ -18,8 +18,10 @@ from app.convergence.editions.methods.queries import NoEdition
 from app.convergence.scorecards.cache import FiguresCache, JsonRow
 from app.convergence.scorecards.figures.queries import ComputedFigures, compute_figures
 from app.convergence.scorecards.groups.rules import NATION, RegionGroup
-from app.convergence.scorecards.models import FiguresFields, ScorecardFiguresRow, ScorecardRow
+from app.convergence.scorecards.models import FiguresFields, ScorecardFiguresRow
 from app.convergence.scorecards.rules import RegionFigures, complete_sums, compute_own_spending, parse_method
+from app.convergence.scorecards.yardsticks.models import Yardstick
+from app.convergence.scorecards.yardsticks.queries import frozen_scorecards, yardsticks
 from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
 from app.kit.database.json_sql import build_once, dump_json, make_fixed_object
@@ -27,7 +29,7 @@ from app.kit.problems import require_found
 from app.reference.models import RegionLevel
 from app.tracking.calendars.queries import bind_today, select_today
 
-stored_figures, frozen_scorecards = get_table(ScorecardFiguresRow), get_table(ScorecardRow)
+stored_figures = get_table(ScorecardFiguresRow)
 _journal = get_table(JournalRow)
 
 RANKED = (RegionLevel.province, RegionLevel.regency)
@@ -51,6 +53,13 @@ class GroupRow(NamedTuple):
     amendment: int | None
     json: str
     content: str | None
+    yardstick: str | None
+    """JSON of the settled yardstick; of provinces alone."""
+
+    @property
+    def is_withheld(self) -> bool:
+        """True if the frozen scorecard waits for its yardstick."""
+        return self.amendment is not None and json.loads(self.json)["fair_method"] is not None
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,12 @@ class GroupState:
             for item in rows:
                 row = rows_by_code[item["region_code"]]
                 figures[row.code, period] = _parse(row, item, item["content"], None)
-        return RegionGroup(self.own, figures, {})
+        settled = {
+            (row.code, row.period): Yardstick.model_validate_json(row.yardstick)
+            for row in self.rows
+            if row.yardstick
+        }
+        return RegionGroup(self.own, figures, settled)
 
 
 def read_group_state(
@@ -166,7 +180,8 @@ def _select_group(session: Session, is_nation: bool) -> sa.Select[*tuple[object,
     """Select a row for each region and quarter: the frozen figures, else the stored ones, with their stamp and the
     present stamp. That consists of the newest journal entries on the region, its province and the nation, and of the
     day in the region's zone; figures with another stamp are stale."""
-    f = stored_figures.c
+    f, y = stored_figures.c, yardsticks.c
+    yardstick = make_fixed_object("yardstick", [y[name] for name in Yardstick.model_fields])
     frozen = frozen_scorecards.alias("frozen")
     scope, newest = _select_regions(is_nation), frozen_scorecards.alias("newest")
     periods = sa.union_all(
@@ -198,8 +213,10 @@ def _select_group(session: Session, is_nation: bool) -> sa.Select[*tuple[object,
         frozen.c.amendment,
         make_fixed_object("scorecard_figures", shown),
         content.label("content"),
+        sa.case((y.region_code.is_not(None), yardstick)).label("yardstick"),
     ).select_from(
         scope.join(period.table, sa.true())
+        .outerjoin(yardsticks, sa.and_(y.region_code == scope.c.code, y.period == period))
         .outerjoin(stored_figures, sa.and_(f.region_code == scope.c.code, f.period == period))
         .outerjoin(
             frozen,

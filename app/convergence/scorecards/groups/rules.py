@@ -47,15 +47,21 @@ class RegionGroup:
         province = self.own[:2]
         if method.fair_yardstick and (province, period) in self.settled:
             return self.settled[province, period]
-        if self.own == NATION:
-            plans = self._pool_provinces(period, method)
-        else:
-            plans = self._list_plans(period)
+        plans = self._pool_provinces(period, method) if self.own == NATION else self._list_plans(period)
         if not method.fair_yardstick:
             return choose_yardstick(
                 [plan._replace(fair_method=None, has_open_errors=False) for plan in plans], None
             )
-        return choose_yardstick(plans, self.get(province, period).fair_method)
+        chosen = choose_yardstick(plans, self.get(province, period).fair_method)
+        instants = [
+            row.settled_at
+            for plan in chosen.counted
+            if (row := self.settled.get((plan.region_code, period))) and row.settled_at
+        ]
+        if not instants or len(instants) < len(chosen.counted):
+            return chosen
+        # The nation's, of provinces that are all settled: no key of a regency is in `settled`.
+        return chosen.model_copy(update={"settled_at": max(instants)})
 
     def _list_plans(self, period: str) -> list[SpendingPlan]:
         return [

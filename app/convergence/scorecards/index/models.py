@@ -56,6 +56,7 @@ class Missing(StrEnum):
     no_observation = "no_observation"
     not_at_level = "not_at_level"
     nothing_measured = "nothing_measured"
+    yardstick_open = "yardstick_open"
 
 
 class NotRanked(StrEnum):

@@ -193,9 +193,12 @@ class Evaluation:
         return reasons
 
 
-def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = False) -> Evaluation:
+def evaluate(
+    inputs: ScorecardInputs, method: Method, *, only_coverage: bool = False, withheld: bool = False
+) -> Evaluation:
     """Compute all components, the index IKPK = Σ weight·component / Σ weight over the defined components, and its
-    class. `only_coverage`: for districts and villages, which have no plans.
+    class. `only_coverage`: for districts and villages, which have no plans. `withheld`: without spending and index, as
+    long as the yardstick is open.
 
     With a fair yardstick a region without a plan and any component besides P has no index: steps count without data.
     """
@@ -216,6 +219,8 @@ def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = F
         IndexComponent.spending: compute_spending(figure, inputs.highest_spending_percent),
         IndexComponent.outcome: compute_outcome(inputs.indicators),
     }
+    if withheld and figure.percent is not None:
+        values[IndexComponent.spending] = IndexValue(None, Missing.yardstick_open)
     if only_coverage:
         undefined = IndexValue(None, Missing.not_at_level)
         values = {
@@ -228,10 +233,12 @@ def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = F
         for name, value in values.items()
         if value.percent is not None
     }
-    is_unmeasured = (
-        method.fair_yardstick and inputs.budget is None and not defined.keys() - {IndexComponent.process}
-    )
-    whole = 0 if is_unmeasured else sum(weights[name] for name in defined)
+    index_missing: Missing | None = None
+    if withheld:
+        index_missing = Missing.yardstick_open
+    elif method.fair_yardstick and inputs.budget is None and not defined.keys() - {IndexComponent.process}:
+        index_missing = Missing.nothing_measured
+    whole = 0 if index_missing else sum(weights[name] for name in defined)
     index = _divide(sum(weights[name] * defined[name] for name in defined), whole) if whole else None
     terms = {
         name: Term(
@@ -243,7 +250,6 @@ def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = F
         )
         for name, value in values.items()
     }
-    index_missing = Missing.nothing_measured if is_unmeasured and not only_coverage else None
     index_class = classify_index(index, method)
     return Evaluation(inputs, method, terms, targeting, figure, index, index_class, index_missing)
 

@@ -1,13 +1,22 @@
-"""Shapes of yardsticks: the highest spending figure of a group, with the plans that count."""
+"""Table and shapes of yardsticks: the highest spending figure of a province's quarter, settled once."""
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated, Literal
 
+import sqlalchemy as sa
 from pydantic import BaseModel
 from pydantic import Field as ShapeField
 from pydantic.config import JsonDict
+from sqlmodel import Field
 
-from app.kit.fields import Key, RegionCode, show_example
+from app.kit.database.engine import Table
+from app.kit.fields import Key, RegionCode, describe_key, show_example
+from app.kit.http.pagination import PageQuery
+from app.kit.periods import Quarter
+
+ProvinceKey = Annotated[str, describe_key("Code of a province.", "63")]
+YardstickPeriod = Annotated[str, describe_key("Quarter of a settled yardstick.", "2027-Q2")]
 
 
 class LeftOut(StrEnum):
@@ -66,3 +75,34 @@ class Yardstick(YardstickFields):
     """The yardstick of a group in a quarter, settled or provisional."""
 
     model_config = show_example(_YARDSTICK)
+
+
+class YardstickOut(YardstickFields):
+    """The settled yardstick of a province's quarter."""
+
+    region_code: RegionCode
+    period: Quarter
+
+    model_config = show_example(_YARDSTICK, region_code="63", period="2027-Q2")
+
+
+class YardsticksQuery(PageQuery):
+    """Filters of yardsticks; a yardstick must meet all of them."""
+
+    region: RegionCode | None = ShapeField(default=None, description="A province, or the nation.")
+    period: Quarter | None = ShapeField(default=None, description="Only those of this quarter.")
+    sort: Literal["region_code", "-region_code", "period", "-period"] = "region_code"
+
+
+class YardstickRow(YardstickFields, Table, table=True):
+    """A settled yardstick, written once."""
+
+    __tablename__ = "spending_yardstick"
+    __table_args__ = (sa.PrimaryKeyConstraint("region_code", "period"),)
+
+    region_code: str = Field(foreign_key="region.code", max_length=13)
+    period: str = Field(max_length=7)
+    method: str | None = Field(max_length=40)
+    counted: list[CountedPlan] = Field(sa_type=sa.JSON)
+    left_out: list[LeftOutPlan] = Field(sa_type=sa.JSON)
+    settled_at: datetime

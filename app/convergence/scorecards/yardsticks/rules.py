@@ -5,6 +5,12 @@ from typing import NamedTuple
 
 from app.convergence.scorecards.yardsticks.models import CountedPlan, LeftOut, LeftOutPlan, Yardstick
 
+CHAIN = "yardstick:"
+"""Prefix of the journal chain of a province's yardsticks."""
+
+DAYS = 120
+"""Days from the due day of a quarter without a closing day to the settlement."""
+
 
 class SpendingPlan(NamedTuple):
     """A plan in force with its spending figure."""
@@ -67,3 +73,8 @@ def narrow_yardstick(yardstick: Yardstick, own: str | None) -> Yardstick:
             "left_out": [plan for plan in yardstick.left_out if plan.region_code == own],
         }
     )
+
+
+def format_yardstick_subject(province: str, period: str) -> str:
+    """Return the address below /v1/ of a province's yardstick."""
+    return f"regions/{province}/yardsticks/{period}"
