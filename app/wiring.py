@@ -18,6 +18,7 @@ from app.kit.wording import Text, declare_words
 from app.plans.actions import commands as action_commands
 from app.plans.actions import queries as actions
 from app.plans.amendments import commands as amendments
+from app.plans.copies.commands import detach_lines
 from app.plans.core import commands as plans
 from app.plans.findings import queries as findings
 from app.plans.revisions import commands as revisions
@@ -70,6 +71,7 @@ def wire() -> None:
     actions.REFERRERS["commitments"] = commitment_actions.c.action_id
     action_commands.IN_USE_HOOKS[:] = [find_reported_items]
     action_commands.AFTER_ACTIONS[:] = [refresh_figures]
+    action_commands.AFTER_REMOVAL[:] = [detach_lines]
     plans.AFTER_LOCATIONS[:] = [coverage_sums.refresh_after_locations]
 
     # an adoption

@@ -60,6 +60,9 @@ longer have; the hook returns those with reports."""
 FIGURE_PARTS = ("outputs", "milestones")
 """Parts of an action from which the areas above compute figures."""
 
+AFTER_REMOVAL: list[Callable[[Session, Plan, Sequence[int]], None]] = []
+"""Hooks that run after lines of a first draft are deleted, with their ids."""
+
 AFTER_ACTIONS: list[Callable[[Session, Plan, Sequence[int]], None]] = []
 """Hooks of the areas above, from `app.wiring`. A write calls each with the ids of existing actions if it changed their
 parts in `FIGURE_PARTS`."""
@@ -350,6 +353,8 @@ def delete_action(write: Write, plan: Plan, code: str) -> None:
     if references := count_references(write.session, plan, [code]):
         raise_referred(references)
     remove_actions(write.session, {code: stored})
+    for hook in AFTER_REMOVAL:
+        hook(write.session, plan, [stored.id])
     entry = build_action_entry(plan, code, stored.version + 1, stored, None)
     append(write.session, chain, write.author, [entry])
 

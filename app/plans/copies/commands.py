@@ -1,6 +1,6 @@
 """Commands of copies. The caller holds the lock of the plan's chain, so the lines do not change meanwhile."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import date
 
 import sqlalchemy as sa
@@ -45,13 +45,11 @@ def _copy_rows(
     session.execute(sa.insert(copies).from_select(["copy_id", *names], rows))
 
 
-def detach_lines(session: Session, plan_id: int, ids: Iterable[int]) -> None:
+def detach_lines(session: Session, plan: Plan, ids: Sequence[int]) -> None:
     """Keep the rows of deleted lines in copies, under ids that no other line gets."""
     c = action_copies.c
-    of_plan = sa.select(plan_copies.c.id).where(plan_copies.c.plan_id == plan_id)
-    session.execute(
-        sa.update(action_copies).where(c.copy_id.in_(of_plan), c.id.in_(list(ids))).values(id=-c.id)
-    )
+    of_plan = sa.select(plan_copies.c.id).where(plan_copies.c.plan_id == plan.id)
+    session.execute(sa.update(action_copies).where(c.copy_id.in_(of_plan), c.id.in_(ids)).values(id=-c.id))
 
 
 def drop_unused_copy(session: Session, copy_id: int) -> None:

@@ -102,7 +102,15 @@ W12 = FindingKind(
     into=("report",),
     thresholds=("ahead_percent", "behind_percent"),
 )
-declare_words({kind.code: kind.title for kind in (E06, E07, E08)}, form="finding")
+UNPLANNED = "unplanned_item"
+"""Error of an item in a stored report that the line does not have, after its quarter moved to another revision."""
+declare_words(
+    {
+        **{kind.code: kind.title for kind in (E06, E07, E08)},
+        UNPLANNED: Text("Pos yang tidak ada pada baris rencana", "Item that the line does not have"),
+    },
+    form="finding",
+)
 
 
 def format_progress_subject(plan: str, action: str, period: str) -> str:

@@ -39,6 +39,7 @@ from app.tracking.quarters.queries import (
     extensions,
     find_report_errors,
     list_expected_lines,
+    list_reports_outside,
     make_extension_resource,
     parts,
     quarters,
@@ -73,8 +74,9 @@ declare_words(
     }
 )
 
-AFTER_FREEZING: list[Callable[[Session, QuarterToFreeze], None]] = []
-"""Hooks that run after a quarter is frozen, in its transaction. `app.wiring` adds those of the areas above."""
+AFTER_FREEZING: list[Callable[[Session, QuarterToFreeze], list[Entry]]] = []
+"""Hooks that run after a quarter is frozen, in its transaction, and return entries for the plan's chain. `app.wiring`
+adds those of the areas above."""
 
 HOLD_COVERAGE: list[Callable[[Session, Plan, QuarterStatus], list[str]]] = []
 """Hooks that lock the coverage of a region before a submission and return the priority locations without it."""
@@ -125,7 +127,8 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
     step = find_step(QUARTER_STEPS, verb, status.state, facts, actor)
     facts = _check_content(session, plan, step, facts)
     stored = _read_row(session, quarters, period, region_code=region)
-    before = {**stored, "state": status.state, "revision": status.revision}
+    # The journal tells the revision that a submission settles, not the one that the rule gives until then.
+    before = {**stored, "state": status.state, "revision": status.revision if stored["copy_id"] else None}
     state = find_next_state(step, status.amendment)
     copy_id = _choose_copy(session, plan, status, move, state)
     after = {
@@ -133,6 +136,7 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
         **_make_fields(author, status, move, facts),
         "state": state,
         "copy_id": copy_id,
+        "revision": status.revision if copy_id else None,
         "version": status.version + 1,
         "updated_at": author.at,
     }
@@ -149,7 +153,8 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
     row = {name: value for name, value in after.items() if name != "revision"}
     upsert(session, quarters, [row], key=["region_code", "period"])
     if copy_id != status.copy_id:
-        after["revision"] = _follow_copy(session, plan, period, status.copy_id, author)
+        revision = _follow_copy(session, plan, period, status.copy_id, author)
+        after["revision"] = revision if copy_id else None
     if verb == "submit":
         assert copy_id is not None
         carry_reports(session, plan, period, copy_id)
@@ -157,10 +162,10 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
         for settle in AFTER_BINDING:
             settle(session, plan, period)
     reason = move.text if verb == "correct" else None
-    append(session, chain, author, [_make_entry(plan, _DONE[verb], before, after, reason), *entries])
+    chain = append(session, chain, author, [_make_entry(plan, _DONE[verb], before, after, reason), *entries])
     if frozen is not None:
-        for follow in AFTER_FREEZING:
-            follow(session, frozen)
+        followed = [entry for follow in AFTER_FREEZING for entry in follow(session, frozen)]
+        append(session, chain, author, followed)
 
 
 def _hold_coverage(
@@ -223,10 +228,12 @@ def _read_facts(
     submission: PartSubmitIn | None,
 ) -> QuarterFacts:
     lines = list_expected_lines(session, plan, status, agency)
+    codes = {code for code, _ in lines}
     return QuarterFacts(
         status,
         agency,
         lines=len(lines),
+        outside=[] if agency else list_reports_outside(session, plan, status, codes),
         reported=[code for code, is_reported in lines if is_reported],
         missing=[code for code, is_reported in lines if not is_reported],
         accept_missing=submission is not None and submission.accept_missing,

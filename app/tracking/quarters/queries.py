@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Literal
@@ -38,9 +38,9 @@ from app.tracking.calendars.queries import (
     join_days,
     select_today,
 )
-from app.tracking.progress.models import ProgressRow
+from app.tracking.progress.models import PROGRESS_PARTS, ProgressRow
 from app.tracking.progress.queries import is_own, read_lines, read_stored_and_before
-from app.tracking.progress.rules import check_period, check_report
+from app.tracking.progress.rules import UNPLANNED, check_period, check_report
 from app.tracking.quarters.models import (
     ExtensionIn,
     ExtensionOut,
@@ -491,20 +491,42 @@ def list_expected_lines(
     return [(row.code, row.is_reported) for row in session.execute(query, bound)]
 
 
+def list_reports_outside(
+    session: Session, plan: Plan, status: QuarterStatus, lines: Collection[str]
+) -> list[str]:
+    """Return the codes of the plan's lines with a report of the quarter that are not among these lines."""
+    reported = (
+        sa.select(actions.c.code)
+        .join(_progress, _progress.c.action_id == actions.c.id)
+        .where(_progress.c.plan_id == plan.id, _progress.c.period == status.period, is_own)
+        .order_by(actions.c.code)
+    )
+    return [code for code in session.scalars(reported) if code not in lines]
+
+
 def find_report_errors(
     session: Session, plan: Plan, status: QuarterStatus, codes: Sequence[str]
 ) -> list[tuple[str, str, str]]:
-    """Return (line, finding, part of the report) of the errors (E06, E07, E08) in the reports on some lines."""
+    """Return (line, finding, part of the report) of the errors in the reports on some lines: E06, E07, E08, and items
+    that the quarter's revision of the plan does not have (`unplanned_item`)."""
     lines = read_lines(session, plan, codes, status.copy_id)
     stored, before = read_stored_and_before(session, [line.id for line in lines.values()], status.period)
-    errors = [
-        (code, finding.code, finding.pointer.split("/")[1])
-        for code in codes
-        for line in [lines[code]]
-        for report in [stored[line.id]]
-        for finding in check_report(report.content, before.get(line.id), line, report.physical_percent)
-        if finding.severity == "error"
-    ]
+    errors = []
+    for code in codes:
+        line, report = lines[code], stored[lines[code].id]
+        errors += [
+            (code, finding.code, finding.pointer.split("/")[1])
+            for finding in check_report(report.content, before.get(line.id), line, report.physical_percent)
+            if finding.severity == "error"
+        ]
+        errors += [
+            (code, UNPLANNED, part.name)
+            for part in PROGRESS_PARTS
+            if part.reports_on
+            and any(
+                item[part.key] not in line.known[part.reports_on] for item in part.list_items(report.content)
+            )
+        ]
     return list(dict.fromkeys(errors))
 
 

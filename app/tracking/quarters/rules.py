@@ -83,6 +83,11 @@ line_not_reported = Kind(
     id="Baris {value} belum dilaporkan. Laporkan baris itu, atau ajukan tanpa laporan itu dengan alasan.",
     en="Line {value} has no report. Report it, or submit without the report and give a reason.",
 )
+report_outside = Kind(
+    "report_outside",
+    id="Baris {value} dilaporkan, padahal tidak berlaku menurut revisi rencana triwulan ini. Hapus laporannya.",
+    en="Line {value} has a report that the quarter's revision of the plan does not expect. Delete the report first.",
+)
 location_not_covered = Kind(
     "location_not_covered",
     id="Lokasi prioritas {value} belum memiliki cakupan triwulan ini. Isi cakupannya, atau ajukan tanpa cakupan "
@@ -219,6 +224,8 @@ class QuarterFacts:
     missing: Sequence[str] = ()
     errors: Sequence[tuple[str, str, str]] = ()
     """(line, finding, part of the report) of errors in reports."""
+    outside: Sequence[str] = ()
+    """Lines with a report of the quarter that it does not have."""
     accept_missing: bool = False
     uncovered: Sequence[str] = ()
     """Priority locations without coverage of the quarter."""
@@ -265,11 +272,12 @@ def check_complete(facts: QuarterFacts) -> list[FieldError]:
 
 
 def check_reports(facts: QuarterFacts) -> list[FieldError]:
-    """Require reports without errors (E06, E07, E08)."""
-    return [
+    """Require reports without errors, on lines of the quarter alone."""
+    errors = [
         FieldError(line_has_error, pointer="", value=line, values={"finding": finding, "part": part})
         for line, finding, part in facts.errors
     ]
+    return errors + [FieldError(report_outside, pointer="", value=line) for line in facts.outside]
 
 
 def check_coverage(facts: QuarterFacts) -> list[FieldError]:

@@ -82,8 +82,11 @@ class _Reporting:
     """Latest earlier reports of the year, by action."""
 
     @classmethod
-    def open(cls, write: Write, plan: Plan, period: str, actions: Sequence[str]) -> "_Reporting":
-        """Lock the chain of the plan and read its lines as the quarter has them.
+    def open(
+        cls, write: Write, plan: Plan, period: str, actions: Sequence[str], *, takes_every_line: bool = False
+    ) -> "_Reporting":
+        """Lock the chain of the plan and read its lines as the quarter has them; with `takes_every_line`, those too
+        that the quarter does not have.
 
         Raises PlanClosed (409) if the plan accepts no more reports.
         """
@@ -93,6 +96,8 @@ class _Reporting:
         check_reportable(plan.code, plan.state)
         status = read_status(write.session, plan, period, write.author.at)
         lines = read_lines(write.session, plan, actions, status.copy_id)
+        if takes_every_line:
+            lines = {**read_lines(write.session, plan, actions, None), **lines}
         codes = {line.id: code for code, line in lines.items()}
         stored, before = (
             {codes[id]: report for id, report in reports.items()}
@@ -265,7 +270,7 @@ def patch_progress(
 
 def delete_progress(write: Write, plan: Plan, action: str, period: str) -> None:
     """Delete a report. Raises NotFound if it does not exist."""
-    reporting = _Reporting.open(write, plan, period, [action])
+    reporting = _Reporting.open(write, plan, period, [action], takes_every_line=True)
     line, stored = reporting.require(write, action)
     reporting.check_open(write, line)
     write.precondition.check(stored.version)
