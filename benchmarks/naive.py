@@ -6,6 +6,7 @@ unknown parameters, findings and log lines.
 """
 
 import gc
+import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from app.access.queries import find_token_bearer
 from app.access.rules import Actor, is_within
-from app.kit.database.journal import FEED, hash_link
+from app.kit.database.journal import FEED, FORMAT, hash_row
 from app.settings import Settings
 from app.tracking.progress.models import ProgressIn
 from benchmarks.naive_shapes import ActionOut, ActionsOut, Batch, BatchOut, ProgressOut
@@ -175,8 +176,10 @@ def _build_entry(head: Head, actor: Actor, plan: Plan, report: Progress, before:
     """Build the journal row of a report, without its sequence in the feed."""
     after = _dump_report(report)
     row = {
-        "at": datetime.now(UTC).isoformat(),
+        "format": FORMAT,
+        "at": datetime.now(UTC),
         "actor": actor.token,
+        "principal": actor.principal,
         "kind": "progress.changed" if before else "progress.created",
         "region_code": plan.region_code,
         "subject": f"plans/{plan.code}/actions/{report.action}/progress/{report.period}",
@@ -188,10 +191,12 @@ def _build_entry(head: Head, actor: Actor, plan: Plan, report: Progress, before:
         "request_id": None,
         "chain": head.chain,
         "position": head.position + 1,
+        "is_draft": False,
+        "salt": secrets.token_hex(32),
     }
     head.position += 1
-    head.hash = hash_link(head.hash, row)
-    return Journal(**{**row, "at": datetime.fromisoformat(str(row["at"])), "hash": head.hash})
+    head.hash = hash_row(head.hash, row)
+    return Journal(**{**row, "hash": head.hash})
 
 
 def _find_actions(session: Session, plan: Plan, codes: list[str]) -> dict[str, Action]:

@@ -297,9 +297,9 @@ def _requeue_delivery(write: Write, webhook: StoredWebhook, id: str) -> bool:
     row = write.session.execute(statement).one_or_none()
     if row is None:
         raise Invalid(errors=[describe_unknown(id, "deliveries", (), pointer="/delivery")])
-    if row.state == DeliveryState.pending and row.next_attempt_at <= write.author.at:
+    if row.state == DeliveryState.pending and row.next_attempt_at <= write.caller.at:
         return False
-    again = {"state": DeliveryState.pending, "attempts": 0, "next_attempt_at": write.author.at, "error": None}
+    again = {"state": DeliveryState.pending, "attempts": 0, "next_attempt_at": write.caller.at, "error": None}
     write.session.execute(sa.update(deliveries).where(c.id == id).values(**again))
     return True
 
@@ -317,7 +317,7 @@ def _rewind(write: Write, webhook: StoredWebhook, cursor: str) -> bool:
         current = [f"/v1/changes?after=now&region={row['region_code']}"]
         raise Invalid(errors=[FieldError(expired_cursor, pointer="/after", value=cursor, allowed=current)])
     waiting = find_pending_delivery(write.session, row["id"])
-    if waiting is not None and waiting.next_attempt_at > write.author.at:
+    if waiting is not None and waiting.next_attempt_at > write.caller.at:
         _requeue_delivery(write, webhook, waiting.id)
     elif number >= row["seen"]:
         return False
