@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from app.changes.queries import verify_journal
 from app.console.access import show_first_steps
+from app.console.figures import find_breaks
 from app.console.frame import CommandRefused, err, out, show, take_number, use_database
 from app.kit.database.backups import NotBackedUp, back_up, name_backup, remove_old_backups
 from app.kit.database.engine import Database
@@ -76,21 +77,24 @@ def backup(
 @cli.command()
 def verify(
     plan: Annotated[
-        str | None, typer.Option(help="Key of a plan, such as 63.02-2025, to verify only its chain.")
+        str | None,
+        typer.Option(help="Key of a plan, such as 63.02-2025, to verify only its chain and figures."),
     ] = None,
 ) -> None:
-    """Verify the journal's hashes. Exit with code 1 and the first broken link if it is not intact."""
+    """Verify the journal's hashes, and frozen figures against their rows. Exit with code 1 and what is broken."""
     with use_database().read_session() as session:
         try:
             verdict = verify_journal(session, format_plan_chain(plan) if plan else None)
         except NotFound:
             raise CommandRefused(f"The journal has no entry of a plan {plan}.") from None
-    for broken in verdict.breaks:
-        err.print(f"[bold red]Broken[/]: {escape(str(broken))}", highlight=False, soft_wrap=True)
-    if verdict.breaks:
+        breaks = [*map(str, verdict.breaks), *find_breaks(session, plan)]
+    for broken in breaks:
+        err.print(f"[bold red]Broken[/]: {escape(broken)}", highlight=False, soft_wrap=True)
+    if breaks:
         raise typer.Exit(1)
     blanked = f" Rows with blanked values: {verdict.blanked:,}." if verdict.blanked else ""
     out.print(
         f"The journal is intact: {verdict.rows:,} rows in {verdict.chains:,} chains.{blanked}",
         highlight=False,
     )
+    out.print("The frozen figures agree with their rows.", highlight=False)

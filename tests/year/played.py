@@ -159,7 +159,7 @@ class PlayedYear:
         live = [code for code in codes if code not in self.ended]
         if len(live) > 1 and self.random.random() < 0.5:
             gone = live.pop(self.random.randrange(len(live)))
-            self.send(self.team, "DELETE", f"{lines}/{gone}?reason=revised_budget&text=Menurut APBD-P")
+            self.send(self.team, "DELETE", f"{lines}/{gone}?category=revised_budget&reason=Menurut APBD-P")
             self.ended.add(gone)
         if live:
             code = self.random.choice(live)
