@@ -244,6 +244,8 @@ def _build_lines(session: Session, count: int, at: datetime) -> Iterator[dict[st
             "source_stage": "apbd",
             "source_key": f"RKA-{n:05d}",
             "note": "",
+            "starts_in": None,
+            "ends_after": None,
             "search": fold_name(f"{row.name} {row.activity_name} {row.program_name}"),
             "year": YEAR,
             "updated_at": at.isoformat(),
