@@ -1,7 +1,7 @@
 """Agencies, a plan and actions for the tests of plans and progress, and calls that send them."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import httpx2 as httpx
@@ -15,6 +15,8 @@ from app.agencies.models import AgencyIn, AgencyKind, AgencyRow, AgencyState
 from app.kit.database.engine import Database, get_table
 from app.kit.database.journal import Author
 from app.kit.fields import fold_name
+from app.plans.copies.commands import copy_plan
+from app.plans.core.queries import find_plan
 
 PLAN = "63.02-2026"
 AT = f"/v1/plans/{PLAN}"
@@ -103,6 +105,12 @@ def furnish_by_command(database: Database, region: str = "63.02") -> None:
 def put_plan(client: TestClient, plan: str = PLAN, **changes: Any) -> None:
     reply = client.put(f"/v1/plans/{plan}", json={"title": "RAT Kotabaru", **changes})
     assert reply.status_code == 201, reply.text
+
+
+def keep_copy(database: Database, *, plan: str = PLAN, number: int, instrument_date: date) -> None:
+    """Keep the present lines as those of a revision; the plan stays a draft that tests can change."""
+    with database.writing() as session:
+        copy_plan(session, find_plan(session, CONSOLE, plan), number=number, instrument_date=instrument_date)
 
 
 def put(

@@ -14,7 +14,13 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.plans.actions.queries import actions
-from app.plans.overlaps.queries import count_agencies_at_once, select_candidates, select_points
+from app.plans.copies.queries import PRESENT
+from app.plans.overlaps.queries import (
+    count_agencies_at_once,
+    select_candidates,
+    select_points,
+    select_spots,
+)
 from app.plans.overlaps.rules import find_coincidence
 from tests.database import OneTransaction
 from tests.findings.test_overlaps import draw_lines
@@ -69,7 +75,8 @@ def test_the_count_of_agencies_agrees_with_the_rule(
     }
     assert {2, 3} <= set(expected.values())
     with database.read_session() as session:
-        rows = session.execute(count_agencies_at_once(session, actions.c.code.startswith("L-"))).all()
+        spots = select_spots(session, PRESENT, actions, actions.c.lead_agency).cte("spot")
+        rows = session.execute(count_agencies_at_once(spots)).all()
     assert {(row.place, row.kind, row.form): row.agencies for row in rows} == expected
 
 
@@ -113,7 +120,8 @@ def test_the_work_grows_linearly_for_lines_in_the_same_villages(
         put_many(secretariat, draw_crowd(lines, places))
         with database.read_session() as session:
             of_plan = actions.c.code.startswith("L-")
-            selects = [select_points(session, of_plan), select_candidates(session, of_plan)]
+            spots = select_spots(session, PRESENT, actions, actions.c.lead_agency).cte("spot")
+            selects = [select_points(spots), select_candidates(session, of_plan)]
             points, pairs = (
                 session.scalar(sa.select(sa.func.count()).select_from(select.subquery()))
                 for select in selects

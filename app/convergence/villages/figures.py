@@ -1,10 +1,11 @@
-"""SELECTs for the figures of each village, from lines, plans and reports.
+"""SELECTs for the figures of each village, from the lines of the quarter, plans and reports.
 
 A line counts only in a village that it names itself, not in the villages of a district that it names. Every SELECT
-starts from the plans and the coverage that the actor sees.
+starts from the plans and the coverage that the actor sees. Lines come from places by an index on their codes, so the
+work grows with the lines in the villages; two SELECTs, one of the present lines and one of copies, keep it so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -20,19 +21,19 @@ from app.kit.database.engine import get_table
 from app.kit.database.json_sql import sum_where, whole_sum
 from app.kit.periods import Period
 from app.plans.actions.models import BudgetLineRow, LocationRow, MilestoneRow, Strategy
-from app.plans.actions.queries import actions
-from app.plans.core.models import PriorityLocationRow
-from app.plans.core.queries import can_see_lines, can_see_plan, plans
-from app.plans.overlaps.queries import count_agencies_at_once
+from app.plans.copies.queries import COPIED, PRESENT, LineTables, select_priority_locations
+from app.plans.core.queries import can_see_plan, plans
+from app.plans.overlaps.queries import count_agencies_at_once, select_spots
+from app.tracking.lines.queries import join_leads, select_plans_of_quarter, select_report_period
 from app.tracking.progress.models import (
     MilestoneProgressRow,
     MilestoneState,
     OutputProgressRow,
     RecipientProgressRow,
 )
-from app.tracking.progress.queries import progress
+from app.tracking.progress.queries import is_own, progress
 
-places, _priorities = get_table(LocationRow), get_table(PriorityLocationRow)
+_places = get_table(LocationRow)
 _budget_lines, _milestones = get_table(BudgetLineRow), get_table(MilestoneRow)
 _done, _outputs, _reached = (
     get_table(MilestoneProgressRow),
@@ -60,44 +61,81 @@ COUNT_COLUMNS = (
 
 
 class VillageScope(NamedTuple):
-    """The plans, the region and the quarter of a query."""
+    """The region, the quarter and the plans of a query."""
 
     actor: Actor
     region: str
     quarter: str
+    plans: CTE
+    """Visible plans of the region, and of regions above and below it (`select_plans_of_quarter`)."""
 
-    @property
-    def year(self) -> int:
-        return int(self.quarter[:4])
-
-    def is_in_plans(self) -> ColumnElement[bool]:
-        """Return the predicate: a plan of the year that the actor sees has the action."""
-        c = actions.c
-        return sa.and_(
-            c.year == self.year,
-            can_see_region(self.actor, c.region_code),
-            can_see_lines(self.actor, c.plan_id),
-        )
+    def join_lines(self, tables: LineTables) -> tuple[sa.Join, sa.Label[str]]:
+        """Return the lines of the plans among these, joined with the plans; and the agency that figures name."""
+        lines = tables.lines.join(self.plans, tables.is_of_chosen(self.plans))
+        return join_leads(lines, tables.lines.c.lead_agency, self.plans)
 
     def is_village(self, code: ColumnElement[str]) -> ColumnElement[bool]:
         return sa.and_(is_in_region(code, self.region), sa.func.length(code) == VILLAGE_LENGTH)
 
 
-def flag_efforts(scope: VillageScope, line: FromClause) -> dict[str, ColumnElement[Any]]:
-    """Return the `Efforts` of one line as 0 and 1, given its id, allocation and latest report."""
+def make_scope(actor: Actor, region: str, quarter: str) -> VillageScope:
+    above = [region[:length] for length in LENGTHS_ABOVE if length < len(region)]
+    is_chosen = sa.and_(
+        can_see_plan(actor),
+        plans.c.year == int(quarter[:4]),
+        sa.or_(is_in_region(plans.c.region_code, region), plans.c.region_code.in_(above)),
+    )
+    return VillageScope(actor, region, quarter, select_plans_of_quarter(is_chosen, quarter))
+
+
+def select_named_lines(
+    scope: VillageScope, is_there: Callable[[ColumnElement[str]], ColumnElement[bool]], *names: str
+) -> list[Select[Any]]:
+    """Select `place` and columns of the lines that name a place with the predicate, from each of the tables."""
+    queries = []
+    for tables in (PRESENT, COPIED):
+        line, place = tables.lines, tables.parts[_places].c.region_code
+        lines, lead = scope.join_lines(tables)
+        columns = {**line.c, **scope.plans.c, "lead_agency": lead}
+        query = sa.select(place.label("place"), *[columns[name] for name in names])
+        named = place.table.join(lines, tables.is_of_line(_places, line))
+        queries.append(query.select_from(named).where(is_there(place)))
+    return queries
+
+
+OF_LINE = ("id", "copy_id", "is_closed", "allocation")
+"""Columns of lines that decide their `Efforts`."""
+
+
+def select_efforts(scope: VillageScope, named: FromClause, *names: str) -> Select[Any]:
+    """Select columns of lines (`select_named_lines`, with `OF_LINE`), and the `Efforts` of each line as 0 and 1."""
+    period = select_report_period(named, scope.quarter).label("period")
+    kept = [named.c[name] for name in ("id", "copy_id", "allocation", *names)]
+    line = sa.select(*kept, period).subquery("line")
     c = line.c
 
-    def has_part(table: sa.Table, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-        return sa.exists().where(table.c.action_id == c.id, *conditions).correlate_except(table)
-
     def is_reported(table: sa.Table, condition: ColumnElement[bool]) -> ColumnElement[bool]:
-        return has_part(table, table.c.period == c.latest, condition)
+        is_of_report = sa.and_(table.c.action_id == c.id, table.c.period == c.period)
+        return sa.exists().where(is_of_report, condition).correlate_except(table)
 
-    last_day = Period.parse(scope.quarter).last_day
-    is_done = sa.and_(_done.c.code == _milestones.c.code, _done.c.state == MilestoneState.done)
-    done = is_reported(_done, is_done)
-    is_due = _milestones.c.due <= last_day
-    conditions = {
+    def has_part(
+        part: sa.Table, is_chosen: Callable[[sa.Table], ColumnElement[bool]] = lambda _: sa.true()
+    ) -> ColumnElement[bool]:
+        present, copied = (
+            sa.exists().where(tables.is_of_line(part, line), is_chosen(table)).correlate_except(table)
+            for tables in (PRESENT, COPIED)
+            for table in [tables.parts[part]]
+        )
+        return sa.case((c.copy_id.is_(None), present), else_=copied)
+
+    def is_due(milestones: sa.Table) -> ColumnElement[bool]:
+        return milestones.c.due <= Period.parse(scope.quarter).last_day
+
+    def is_missed(milestones: sa.Table) -> ColumnElement[bool]:
+        is_done = sa.and_(_done.c.code == milestones.c.code, _done.c.state == MilestoneState.done)
+        return sa.and_(is_due(milestones), ~is_reported(_done, is_done))
+
+    conditions: dict[str, ColumnElement[Any]] = {
         "lines": sa.true(),
         "funded": sa.and_(c.allocation > 0, has_part(_budget_lines)),
         "delivering": sa.or_(
@@ -106,42 +144,21 @@ def flag_efforts(scope: VillageScope, line: FromClause) -> dict[str, ColumnEleme
             is_reported(_reached, _reached.c.reached > 0),
         ),
         "on_time": sa.case(
-            (has_part(_milestones, is_due), ~has_part(_milestones, is_due, ~done)),
-            else_=sa.func.coalesce(c.latest == scope.quarter, sa.false()),
+            (has_part(_milestones, is_due), ~has_part(_milestones, is_missed)),
+            else_=is_reported(progress, sa.and_(c.period == scope.quarter, is_own)),
         ),
     }
-    return {name: sa.case((condition, 1), else_=0) for name, condition in conditions.items()}
-
-
-def select_newest_period(quarter: str) -> sa.ScalarSelect[str]:
-    """Return the latest quarter of the year up to `quarter` with a report, for each row of the enclosing actions."""
-    return (
-        sa.select(sa.func.max(progress.c.period))
-        .where(
-            progress.c.action_id == actions.c.id,
-            progress.c.period <= quarter,
-            progress.c.period > quarter[:4],
-        )
-        .correlate(actions)
-        .scalar_subquery()
-    )
-
-
-def select_lines(scope: VillageScope, *conditions: ColumnElement[bool]) -> Select[Any]:
-    """Select the lines of visible plans that fulfil the conditions, with the quarter of the latest report."""
-    c, latest = actions.c, select_newest_period(scope.quarter).label("latest")
-    columns = (c.id, c.region_code, c.lead_agency, c.strategy, c.allocation, latest)
-    return sa.select(*columns).where(scope.is_in_plans(), *conditions)
+    flags = [sa.case((condition, 1), else_=0).label(name) for name, condition in conditions.items()]
+    return sa.select(*[c[name] for name in {"id": 0, **dict.fromkeys(names)}], *flags)
 
 
 def _count_lines(scope: VillageScope) -> sa.SelectBase:
     """Select the number of lines of each village, by strategy and in total."""
-    village = places.c.region_code
-    named = sa.select(places.c.action_id).where(scope.is_village(village))
-    line = select_lines(scope, actions.c.id.in_(named)).subquery("line")
-    flags = sa.select(line.c.id, line.c.strategy, *label_all(flag_efforts(scope, line)))
+    names = (*OF_LINE, "strategy")
+    named = sa.union_all(*select_named_lines(scope, scope.is_village, *names)).cte("named_line")
+    lines = sa.select(*[named.c[name] for name in names]).distinct().subquery("named_once")
     # Materialized: computed once for each line. An engine that inlines it looks a line up for each sum below.
-    efforts = flags.cte("efforts").prefix_with("MATERIALIZED")
+    efforts = select_efforts(scope, lines, "strategy").cte("efforts").prefix_with("MATERIALIZED")
     e = efforts.c
     is_late = sa.and_(e.funded == 1, e.on_time == 0)
     of_strategies = [
@@ -151,29 +168,23 @@ def _count_lines(scope: VillageScope) -> sa.SelectBase:
     ]
     return (
         sa.select(
-            village.label("village"),
+            named.c.place.label("village"),
             *[whole_sum(e[name]).label(name) for name in EFFORTS],
             sum_where(is_late).label("late"),
             *of_strategies,
         )
-        .select_from(places.join(efforts, e.id == places.c.action_id))
-        .where(scope.is_village(village))
-        .group_by(village)
+        .select_from(named.join(efforts, e.id == named.c.id))
+        .group_by(named.c.place)
     )
-
-
-def label_all(columns: Mapping[str, sa.SQLColumnExpression[object]]) -> list[sa.SQLColumnExpression[object]]:
-    return [column.label(name) for name, column in columns.items()]
 
 
 def _select_named(scope: VillageScope) -> sa.SelectBase:
     """Select each village that plans name as a priority location, with its target families (the larger of two)."""
-    c = _priorities.c
+    c = select_priority_locations(scope.plans).c
     families = sa.func.max(c.target_families).label("planned_families")
     return (
         sa.select(c.region_code.label("village"), sa.literal(1).label("is_named"), families)
-        .select_from(_priorities.join(plans, plans.c.id == c.plan_id))
-        .where(can_see_plan(scope.actor), plans.c.year == scope.year, scope.is_village(c.region_code))
+        .where(scope.is_village(c.region_code))
         .group_by(c.region_code)
     )
 
@@ -190,8 +201,13 @@ def _select_coverage(scope: VillageScope) -> sa.SelectBase:
 
 def _select_overlaps(session: Session, scope: VillageScope) -> sa.SelectBase:
     """Select for each village the largest number of agencies that all overlap with each other."""
-    is_in_scope = sa.and_(scope.is_in_plans(), scope.is_village(places.c.region_code))
-    overlaps = count_agencies_at_once(session, is_in_scope).subquery("at_once")
+    spots = [
+        select_spots(session, tables, *scope.join_lines(tables)).where(
+            scope.is_village(tables.parts[_places].c.region_code)
+        )
+        for tables in (PRESENT, COPIED)
+    ]
+    overlaps = count_agencies_at_once(sa.union_all(*spots).cte("spot")).subquery("at_once")
     most = sa.func.max(overlaps.c.agencies).label("overlapping_agencies")
     return sa.select(overlaps.c.place.label("village"), most).group_by(overlaps.c.place)
 

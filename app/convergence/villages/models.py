@@ -40,6 +40,9 @@ class AgencyEfforts(Efforts):
     region_code: RegionCode = ShapeField(description="Region of the agency.")
     agency_code: AgencyCode
     agency_name: str
+    merged_into: AgencyCode | None = ShapeField(
+        description="Agency that took over its lines; a submitted quarter names the agency of its revision."
+    )
 
 
 class WiderEfforts(BaseModel):
@@ -73,6 +76,7 @@ _VILLAGE = {
             "region_code": "63.02",
             "agency_code": "1.06.0.00.0.00.08.0000",
             "agency_name": "Dinas Sosial",
+            "merged_into": None,
             "lines": 3,
             "funded": 2,
             "delivering": 1,

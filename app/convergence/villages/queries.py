@@ -19,14 +19,14 @@ from app.convergence.villages.figures import (
     COUNT_COLUMNS,
     EFFORTS,
     LENGTHS_ABOVE,
+    OF_LINE,
     VILLAGE_LENGTH,
     VillageScope,
-    flag_efforts,
-    label_all,
+    make_scope,
     name_column,
-    places,
+    select_efforts,
     select_facts,
-    select_lines,
+    select_named_lines,
 )
 from app.convergence.villages.models import (
     AgencyEfforts,
@@ -40,7 +40,6 @@ from app.kit.database.engine import get_table
 from app.kit.database.json_sql import build_json_array, select_fields, select_json, whole_sum
 from app.kit.http.pagination import Listing
 from app.plans.actions.models import Strategy
-from app.plans.actions.queries import actions
 from app.plans.core.queries import regions
 from app.reference.coordinates.queries import coordinates
 
@@ -75,7 +74,7 @@ class Villages(NamedTuple):
 
 def find_villages(session: Session, actor: Actor, filters: VillageFilters) -> Villages:
     """Return the villages of a region with a line, a priority location or a report that the actor sees, filtered."""
-    scope = VillageScope(actor, filters.region, filters.period)
+    scope = make_scope(actor, filters.region, filters.period)
     facts = select_facts(session, scope)
     v, c = facts.c, coordinates.c
     numbers = [sa.func.coalesce(v[name], 0).label(name) for name in (*COUNT_COLUMNS, "overlapping_agencies")]
@@ -142,41 +141,36 @@ def _select_strategies(villages: CTE) -> Any:
 
 
 def _select_agencies(scope: VillageScope, villages: CTE) -> Select[Any]:
-    is_village = places.c.region_code == villages.c.village
-    named = select_lines(scope, actions.c.id == places.c.action_id, is_village).correlate(villages)
-    line = named.subquery("line_there")
-    efforts = sa.select(
-        line.c.region_code, line.c.lead_agency, *label_all(flag_efforts(scope, line))
-    ).subquery("efforts")
-    key = [efforts.c.region_code, efforts.c.lead_agency]
+    names = ("plan_region", "lead_agency")
+    there = select_named_lines(scope, lambda place: place == villages.c.village, *OF_LINE, *names)
+    named = sa.union_all(*[query.correlate(villages) for query in there]).subquery("line_there")
+    efforts = select_efforts(scope, named, *names).subquery("efforts")
+    key = [efforts.c.plan_region, efforts.c.lead_agency]
     columns = select_fields(
         AgencyEfforts,
         efforts,
+        region_code=efforts.c.plan_region,
         agency_code=efforts.c.lead_agency,
         agency_name=_agencies.c.name,
+        merged_into=_agencies.c.merged_into,
         **{name: whole_sum(efforts.c[name]) for name in EFFORTS},
     )
     is_lead = sa.and_(_agencies.c.region_code == key[0], _agencies.c.code == key[1])
     return (
         sa.select(*columns)
         .select_from(efforts.join(_agencies, is_lead))
-        .group_by(*key, _agencies.c.name)
+        .group_by(*key, _agencies.c.name, _agencies.c.merged_into)
         .order_by(*key)
     )
 
 
 def _select_wider(scope: VillageScope, villages: CTE) -> Select[Any]:
-    place = places.c.region_code
     above = [sa.func.substr(villages.c.village, 1, length) for length in LENGTHS_ABOVE]
-    columns = select_fields(WiderEfforts, places, strategy=actions.c.strategy, lines=sa.func.count())
-    return (
-        sa.select(*columns)
-        .select_from(places.join(actions, actions.c.id == places.c.action_id))
-        .where(place.in_(above), scope.is_in_plans())
-        .group_by(place, actions.c.strategy)
-        .order_by(place, actions.c.strategy)
-        .correlate(villages)
-    )
+    named = select_named_lines(scope, lambda place: place.in_(above), "strategy")
+    lines = sa.union_all(*[query.correlate(villages) for query in named]).subquery("wider_line")
+    key = [lines.c.place, lines.c.strategy]
+    columns = select_fields(WiderEfforts, lines, region_code=lines.c.place, lines=sa.func.count())
+    return sa.select(*columns).group_by(*key).order_by(*key)
 
 
 def list_villages(villages: Villages) -> Listing:
@@ -203,7 +197,7 @@ def read_totals(session: Session, villages: Villages) -> str:
         "late": number(v.late > 0),
         "without_coordinates": number(v.longitude.is_(None)),
     }
-    query = sa.select(*select_fields(VillageTotals, places, **given))
+    query = sa.select(*select_fields(VillageTotals, villages.table, **given))
     return str(session.connection().execute(select_json(query)).scalar_one())
 
 

@@ -32,6 +32,13 @@ class LineTables(NamedTuple):
         is_of_line = table.c.action_id == line.c.id
         return is_of_line if table is part else sa.and_(is_of_line, table.c.copy_id == line.c.copy_id)
 
+    def is_of_chosen(self, chosen: FromClause) -> sa.ColumnElement[bool]:
+        """Predicate: a line belongs to a chosen plan (`select_lines`)."""
+        c = self.lines.c
+        if self.lines is not _actions:
+            return c.copy_id == chosen.c.copy_id
+        return sa.and_(chosen.c.copy_id.is_(None), c.plan_id == chosen.c.plan_id)
+
     def is_of_report(self, part: sa.Table, action_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
         """Predicate: a row of a part belongs to the line of a report, in the plan or copy that is bound."""
         table = self.parts[part]
@@ -101,14 +108,14 @@ def select_lines(chosen: FromClause, *names: str) -> sa.CompoundSelect[tuple[obj
 
     `chosen` has the columns `plan_id` and `copy_id`; a plan with a null `copy_id` has its present lines.
     """
-    of_copy = sa.select(*chosen.c, *[action_copies.c[name] for name in names]).join_from(
-        chosen, action_copies, action_copies.c.copy_id == chosen.c.copy_id
+    return sa.union_all(
+        *[
+            sa.select(*chosen.c, *[tables.lines.c[name] for name in names]).join_from(
+                chosen, tables.lines, tables.is_of_chosen(chosen)
+            )
+            for tables in (COPIED, PRESENT)
+        ]
     )
-    is_present = sa.and_(chosen.c.copy_id.is_(None), _actions.c.plan_id == chosen.c.plan_id)
-    present = sa.select(*chosen.c, *[_actions.c[name] for name in names]).join_from(
-        chosen, _actions, is_present
-    )
-    return of_copy.union_all(present)
 
 
 def select_part(lines: FromClause, part: sa.Table) -> sa.Subquery:

@@ -23,6 +23,7 @@ from app.kit.http.pagination import Listing
 from app.plans.actions.models import LocationRow, RecipientRow
 from app.plans.actions.queries import actions, read_contents
 from app.plans.actions.rules import ActionContent
+from app.plans.copies.queries import PRESENT, LineTables
 from app.plans.core.models import Plan
 from app.plans.overlaps.models import ExplanationIn, ExplanationOut, OverlapExplanationRow, OverlapQuery
 from app.plans.overlaps.rules import BETWEEN, CoincidenceContent, LinePair, find_coincidence
@@ -58,7 +59,7 @@ def select_candidates(session: Session, chosen: ColumnElement[bool]) -> sa.Selec
 
 
 def _build_sides(session: Session, chosen: ColumnElement[bool]) -> tuple[sa.CTE, sa.CTE]:
-    spots = _select_spots(session, chosen)
+    spots = select_spots(session, PRESENT, actions, actions.c.lead_agency).where(chosen).cte("spot")
     return _add_regions_above(spots), spots.alias("far")
 
 
@@ -84,39 +85,44 @@ def _select_meetings(near: sa.CTE, far: sa.CTE) -> Select[Any]:
     )
 
 
-def _select_spots(session: Session, chosen: ColumnElement[bool]) -> sa.CTE:
-    """Return a row for each combination of place, kind of recipient, form of benefit and group of a line."""
-    form = unnest_texts(session, actions.c.benefit_forms, name="form")
-    group = unnest_texts(session, _recipients.c.vulnerable_groups, name="vulnerable")
-    first_month, last_month = _cut_months()
+def select_spots(
+    session: Session, tables: LineTables, lines: sa.FromClause, lead_agency: ColumnElement[str]
+) -> Select[Any]:
+    """Select a row for each combination of place, kind of recipient, form of benefit and group of a line.
+
+    `lines` are the lines of `tables`, or a join with them.
+    """
+    line, place, recipient = tables.lines, tables.parts[_locations], tables.parts[_recipients]
+    first_month, last_month = _cut_months(line)
+    form = unnest_texts(session, line.c.benefit_forms, name="form")
+    group = unnest_texts(session, recipient.c.vulnerable_groups, name="vulnerable")
     return (
         sa.select(
-            actions.c.plan_id,
-            actions.c.code,
-            actions.c.lead_agency,
+            line.c.plan_id,
+            line.c.code,
+            lead_agency,
             first_month.label("first_month"),
             last_month.label("last_month"),
-            sa.func.coalesce(_recipients.c.decile_from, 1).label("first_decile"),
-            sa.func.coalesce(_recipients.c.decile_to, 10).label("last_decile"),
-            _recipients.c.kind,
-            _locations.c.region_code.label("place"),
+            sa.func.coalesce(recipient.c.decile_from, 1).label("first_decile"),
+            sa.func.coalesce(recipient.c.decile_to, 10).label("last_decile"),
+            recipient.c.kind,
+            place.c.region_code.label("place"),
             form.c.value.label("form"),
             group.c.value.label("group"),
         )
         .select_from(
-            actions.join(_locations, _locations.c.action_id == actions.c.id)
-            .join(_recipients, _recipients.c.action_id == actions.c.id)
+            lines.join(place, tables.is_of_line(_locations, line))
+            .join(recipient, tables.is_of_line(_recipients, line))
             .join(form, sa.true())
             .outerjoin(group, sa.true())
         )
-        .where(chosen, first_month <= last_month)
-        .cte("spot")
+        .where(first_month <= last_month)
     )
 
 
-def _cut_months() -> tuple[ColumnElement[int], ColumnElement[int]]:
+def _cut_months(line: sa.Table) -> tuple[ColumnElement[int], ColumnElement[int]]:
     """Return the first and the last month of a line, cut to its quarters; the first is later if no month is left."""
-    c = actions.c
+    c = line.c
 
     def get_number(quarter: sa.SQLColumnExpression[object]) -> ColumnElement[int]:
         return sa.cast(sa.func.substr(quarter, 7, 1), sa.Integer)
@@ -146,14 +152,14 @@ def _add_regions_above(spots: sa.CTE) -> sa.CTE:
 # Agencies that overlap in one place
 
 
-def count_agencies_at_once(session: Session, chosen: ColumnElement[bool]) -> sa.SelectBase:
+def count_agencies_at_once(spots: sa.CTE) -> sa.SelectBase:
     """Return the number of agencies that all overlap in one place: place, kind, form, agencies (2 or more).
 
-    `chosen` is a predicate of actions and their locations. If each pair of several spans of months and deciles meets,
+    `spots` are those of `select_spots`. If each pair of several spans of months and deciles meets,
     all have a point in common, at which one of them begins; so the query counts agencies at the beginnings of spans and
     pairs no lines. A test compares it with `find_coincidence`.
     """
-    points = select_points(session, chosen).subquery("point")
+    points = select_points(spots).subquery("point")
     keys = [points.c[name] for name in (*_WHERE, "meeting", "month", "decile", "of_group")]
     number = sa.func.count(points.c.lead_agency.distinct())
     counts = sa.select(*keys, number.label("agencies")).group_by(*keys).having(number > 1).subquery("counts")
@@ -161,12 +167,11 @@ def count_agencies_at_once(session: Session, chosen: ColumnElement[bool]) -> sa.
     return sa.select(*place, sa.func.max(counts.c.agencies).label("agencies")).group_by(*place)
 
 
-def select_points(session: Session, chosen: ColumnElement[bool]) -> sa.SelectBase:
+def select_points(spots: sa.CTE) -> sa.SelectBase:
     """Return each agency's spans by the points inside them at which a span begins: the rows to count.
 
     Lines of one agency with equal spans give one span.
     """
-    spots = _select_spots(session, chosen)
     distinct = sa.select(*[spots.c[name] for name in ("plan_id", *_WHERE, "lead_agency", *_SPAN)]).distinct()
     spot = distinct.subquery("one")
     # One number for the columns in which spots must be equal: engines estimate one row for a join over many columns.

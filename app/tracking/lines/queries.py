@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy.sql import ColumnElement, FromClause
 from sqlmodel import Session
 
 from app.access.queries import is_in_region
@@ -12,15 +12,14 @@ from app.access.rules import Actor
 from app.agencies.models import AgencyRow
 from app.kit.database.engine import get_table
 from app.kit.http.pagination import match_values
-from app.kit.periods import Period
 from app.plans.copies.queries import select_copy_by_day, select_lines, select_number
 from app.plans.core.models import Plan
 from app.plans.core.queries import can_see_plan, plans
 from app.plans.findings.rules import PlacedFinding
 from app.tracking.progress.models import StoredProgress
-from app.tracking.progress.queries import progress, read_lines, read_reports
+from app.tracking.progress.queries import is_own, progress, read_lines, read_reports
 from app.tracking.progress.rules import check_report
-from app.tracking.quarters.queries import quarters, read_copies
+from app.tracking.quarters.queries import quarters, read_copies, select_last_day
 
 _agencies = get_table(AgencyRow)
 
@@ -56,15 +55,17 @@ def is_visible_plan(actor: Actor, region: str, year: int | None) -> ColumnElemen
 
 
 def select_plans_of_quarter(
-    is_chosen: ColumnElement[bool], quarter: str, *, name: str = "plan_of_quarter"
+    is_chosen: ColumnElement[bool], quarter: str | ColumnElement[str], *, name: str = "plan_of_quarter"
 ) -> sa.CTE:
     """Return the plans of a predicate, each with the copy that its figures of a quarter compare with.
+
+    `quarter` may be an expression over the plan.
 
     Columns: `plan_id`, `plan_region`, `is_closed` (submitted, and so bound to the copy), `copy_id` (null: the plan's
     present lines) and `revision` (null: none keeps the copy). A statement over several quarters needs a `name` each.
     """
     moved = sa.and_(quarters.c.region_code == plans.c.region_code, quarters.c.period == quarter)
-    last_day = sa.literal(Period.parse(quarter).last_day.isoformat())
+    last_day = select_last_day(sa.type_coerce(quarter, sa.Text()))
     copy_id = sa.func.coalesce(quarters.c.copy_id, select_copy_by_day(plans.c.id, last_day))
     return (
         sa.select(
@@ -105,39 +106,53 @@ def read_quarter_copies(
     return {(region, period): QuarterCopy(*copy) for region, period, *copy in found}
 
 
-_FIELDS = ("id", "code", "strategy", "lead_agency", "allocation", "starts_in", "ends_after")
+LINE_FIELDS = ("id", "code", "strategy", "lead_agency", "allocation", "starts_in", "ends_after")
 
 
 def select_lines_of_quarter(chosen: sa.CTE, quarter: str, *fields: str, name: str = "lines") -> sa.CTE:
     """Return the lines of chosen plans (`select_plans_of_quarter`), each with the `period` of the report that counts.
 
-    That is the report of the quarter or, without one, the latest earlier one of the year; null without any. A submitted
-    quarter has the copy of it that its submission carried over. The lead agency of an open quarter is the successor
-    of one that merged into another.
+    The columns are those of `chosen`, then `LINE_FIELDS` and `fields`; the agency is that of `replace_leads`.
     """
-    lines = select_lines(chosen, *_FIELDS, *fields).subquery(f"{name}_of_plans")
-    leads = sa.and_(_agencies.c.region_code == lines.c.plan_region, _agencies.c.code == lines.c.lead_agency)
-    successor = sa.func.coalesce(_agencies.c.merged_into, lines.c.lead_agency)
-    columns = {"lead_agency": sa.case((lines.c.is_closed, lines.c.lead_agency), else_=successor)}
-    counts = sa.case(
-        (lines.c.is_closed, progress.c.period == quarter), else_=progress.c.carried_from.is_(None)
-    )
-    period = (
-        sa.select(sa.func.max(progress.c.period))
-        .where(
-            progress.c.action_id == lines.c.id,
-            progress.c.period <= quarter,
-            progress.c.period > quarter[:4],
-            counts,
-        )
+    lines = select_lines(chosen, *LINE_FIELDS, *fields).subquery(f"{name}_of_plans")
+    return replace_leads(lines).add_columns(select_report_period(lines, quarter).label("period")).cte(name)
+
+
+def select_report_period(lines: FromClause, quarter: str) -> sa.ScalarSelect[str | None]:
+    """Return the period of the report that counts in a quarter for a line with the columns `id` and `is_closed`.
+
+    That is the report of the quarter or, without one, the latest earlier one of the year; null without any. A submitted
+    quarter has the copy of it that its submission carried over.
+    """
+    c = progress.c
+    counts = sa.case((lines.c.is_closed, c.period == quarter), else_=is_own)
+    return (
+        sa.select(sa.func.max(c.period))
+        .where(c.action_id == lines.c.id, c.period <= quarter, c.period > quarter[:4], counts)
         .correlate(lines)
         .scalar_subquery()
     )
-    return (
-        sa.select(
-            *[columns.get(column.name, column).label(column.name) for column in lines.c],
-            period.label("period"),
-        )
-        .select_from(lines.outerjoin(_agencies, leads))
-        .cte(name)
-    )
+
+
+def replace_leads(lines: FromClause) -> sa.Select[*tuple[object, ...]]:
+    """Select the columns of lines, with the `lead_agency` that the figures of their quarter name.
+
+    The lines have the columns of `join_leads`.
+    """
+    joined, lead = join_leads(lines, lines.c.lead_agency, lines)
+    columns = [lead if column.name == "lead_agency" else column for column in lines.c]
+    return sa.select(*columns).select_from(joined)
+
+
+def join_leads(
+    lines: FromClause, lead_agency: ColumnElement[str], chosen: FromClause
+) -> tuple[sa.Join, sa.Label[str]]:
+    """Join lines with their lead agencies; return the join, and the `lead_agency` that figures of the quarter name.
+
+    A submitted quarter names the agency of its copy, an open one the successor of an agency that merged into another.
+    `chosen` has the columns `plan_region` and `is_closed`.
+    """
+    a, c = _agencies.c, chosen.c
+    lead = sa.case((c.is_closed, lead_agency), else_=sa.func.coalesce(a.merged_into, lead_agency))
+    is_lead = sa.and_(a.region_code == c.plan_region, a.code == lead_agency)
+    return lines.outerjoin(_agencies, is_lead), lead.label("lead_agency")

@@ -119,6 +119,11 @@ def read_plan_of_quarter(session: Session, actor: Actor, region: str, period: st
 _LAST_DAYS = {part: f"{Period(2026, part).last_day:-%m-%d}" for part in ("Q1", "Q2", "Q3", "Q4")}
 
 
+def select_last_day(quarter: ColumnElement[str]) -> ColumnElement[str]:
+    """Return the last day of a quarter, as text."""
+    return sa.func.substr(quarter, 1, 4) + sa.case(_LAST_DAYS, value=sa.func.substr(quarter, 6))
+
+
 @dataclass(frozen=True)
 class PlanQuarters:
     """Quarters of plans, joined with their days and their rows."""
@@ -147,8 +152,9 @@ def join_quarters() -> PlanQuarters:
         else_=QuarterState.open.value,
     )
     state = sa.func.coalesce(sa.cast(quarters.c.state, sa.Text), by_calendar)
-    last_day = sa.cast(plans.c.year, sa.Text) + sa.case(_LAST_DAYS, value=calendar_rules.c.quarter)
-    copy_id = sa.func.coalesce(quarters.c.copy_id, select_copy_by_day(plans.c.id, last_day))
+    copy_id = sa.func.coalesce(
+        quarters.c.copy_id, select_copy_by_day(plans.c.id, select_last_day(period.element))
+    )
     return PlanQuarters(
         days.source.outerjoin(quarters, moved),
         period,
