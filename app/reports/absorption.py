@@ -17,7 +17,16 @@ from app.kit.periods import Period
 from app.kit.wording import Text
 from app.plans.core.queries import plans, regions
 from app.reports.definition import ReportDefinition, build_listing, compute_percent
-from app.reports.models import PLAN_EXAMPLE, LeadAgencyQuery, MoneyColumns, PeriodQuery, PlanColumns, column
+from app.reports.models import (
+    MERGED_COLUMN,
+    PLAN_EXAMPLE,
+    REVISION_COLUMN,
+    LeadAgencyQuery,
+    MoneyColumns,
+    PeriodQuery,
+    PlanColumns,
+    column,
+)
 from app.tracking.lines.queries import is_visible_plan, select_lines_of_quarter, select_plans_of_quarter
 from app.tracking.summaries.queries import sum_money_by_group
 
@@ -36,6 +45,8 @@ class AgencyAbsorption(MoneyColumns, _OfAgency):
     reported: int = column(
         "Baris yang sudah dilaporkan sampai triwulan itu.", "Lines with a report up to the quarter."
     )
+    revision: int | None = REVISION_COLUMN
+    merged_into: AgencyCode | None = MERGED_COLUMN
 
     model_config = show_example(
         PLAN_EXAMPLE,
@@ -47,6 +58,8 @@ class AgencyAbsorption(MoneyColumns, _OfAgency):
         spent=1638000000,
         absorption_percent=39.0,
         reported=11,
+        revision=0,
+        merged_into=None,
     )
 
 
@@ -75,6 +88,7 @@ def list_absorption(session: Session, actor: Actor, query: AbsorptionQuery, now:
         "plan": plans.c.code,
         "agency_code": _agencies.c.code,
         "agency_name": _agencies.c.name,
+        "merged_into": _agencies.c.merged_into,
         "absorption_percent": compute_percent(sums.c.spent, sums.c.allocated),
     }
     rows = sa.select(*select_fields(AgencyAbsorption, sums, **columns)).select_from(
@@ -93,13 +107,18 @@ def _sum_by_agency(is_chosen: ColumnElement[bool], quarter: str) -> sa.SelectBas
     chosen = select_plans_of_quarter(is_chosen, quarter, name=f"plans_{name}")
     lines = select_lines_of_quarter(chosen, quarter, name=f"lines_{name}")
     c = sum_money_by_group(lines).subquery(name).c
-    return sa.select(
-        c.plan_id,
-        c.lead_agency,
-        sa.cast(quarter, text_type(7)).label("period"),
-        whole_sum(c.actions).label("lines"),
-        *[whole_sum(c[name]).label(name) for name in ("reported", "allocated", "spent")],
-    ).group_by(c.plan_id, c.lead_agency)
+    return (
+        sa.select(
+            c.plan_id,
+            c.lead_agency,
+            chosen.c.revision,
+            sa.cast(quarter, text_type(7)).label("period"),
+            whole_sum(c.actions).label("lines"),
+            *[whole_sum(c[name]).label(name) for name in ("reported", "allocated", "spent")],
+        )
+        .join(chosen, chosen.c.plan_id == c.plan_id)
+        .group_by(c.plan_id, c.lead_agency, chosen.c.revision)
+    )
 
 
 REPORT = ReportDefinition(

@@ -8,11 +8,22 @@ from pydantic import BaseModel, Field
 from app.kit.fields import AgencyCode, Key, RegionCode, show_example
 from app.kit.periods import PeriodText
 from app.kit.server.documentation import Both
+from app.tracking.quarters.models import REVISION
 
 
 def column(id: str, en: str, **more: Any) -> Any:
     """Return a field of a row. The OpenAPI document shows the English description, the catalogue both."""
     return Field(title=id, description=en, **more)
+
+
+REVISION_COLUMN: Any = column(
+    "Nomor revisi rencana yang dibandingkan; kosong: rencana saat triwulan diajukan, sebelumnya rencana saat ini.",
+    REVISION,
+)
+MERGED_COLUMN: Any = column(
+    "Kode perangkat daerah yang mengambil alih barisnya; kosong bila tidak digabung.",
+    "Code of the agency that took over its lines; null: none did.",
+)
 
 
 class PlanColumns(BaseModel):

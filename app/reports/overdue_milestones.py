@@ -8,24 +8,34 @@ from pydantic import Field
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
 from app.kit.database.engine import get_table
 from app.kit.database.json_sql import DaysBetween, select_fields
-from app.kit.fields import Day, Key, show_example
+from app.kit.fields import AgencyCode, Day, Key, show_example
 from app.kit.http.pagination import Listing, match_values
 from app.kit.wording import Text
 from app.plans.actions.models import MilestoneRow
 from app.plans.actions.queries import actions
-from app.plans.core.queries import can_see_plan, plans, regions
+from app.plans.copies.queries import select_lines, select_part
+from app.plans.core.queries import plans, regions
 from app.reports.definition import ReportDefinition, build_listing
-from app.reports.models import PLAN_EXAMPLE, LeadAgencyQuery, LineColumns, ReportQuery, YearQuery, column
+from app.reports.models import (
+    MERGED_COLUMN,
+    PLAN_EXAMPLE,
+    REVISION_COLUMN,
+    LeadAgencyQuery,
+    LineColumns,
+    ReportQuery,
+    YearQuery,
+    column,
+)
 from app.tracking.calendars.queries import bind_today, select_today
+from app.tracking.lines.queries import is_visible_plan, replace_leads, select_plans_of_quarter
 from app.tracking.progress.models import MilestoneProgressRow, MilestoneState
 
 _agencies = get_table(AgencyRow)
-_milestones, _reached = get_table(MilestoneRow), get_table(MilestoneProgressRow)
+_reached = get_table(MilestoneProgressRow)
 
 
 class OverdueMilestone(LineColumns):
@@ -52,6 +62,8 @@ class OverdueMilestone(LineColumns):
         "Triwulan laporan terakhir baris; kosong bila belum ada.",
         "Quarter of the line's latest report; null: no report.",
     )
+    revision: int | None = REVISION_COLUMN
+    merged_into: AgencyCode | None = MERGED_COLUMN
 
     model_config = show_example(
         PLAN_EXAMPLE,
@@ -67,6 +79,8 @@ class OverdueMilestone(LineColumns):
         days_overdue=92,
         state="pending",
         reported_in="2026-Q1",
+        revision=0,
+        merged_into=None,
     )
 
 
@@ -80,56 +94,62 @@ class OverdueQuery(LeadAgencyQuery, YearQuery, ReportQuery):
 def list_overdue_milestones(session: Session, actor: Actor, query: OverdueQuery, now: datetime) -> Listing:
     """Return the milestones that the latest report of each line does not show as done in time.
 
+    They are those of the plan in the quarter that contains the day, before its year in the first, after it in the last.
     A milestone due after the line has ended is not overdue: no report can show it as done.
     """
     day: ColumnElement[str] = (
         sa.literal(query.on.isoformat(), sa.Text) if query.on else select_today(regions.c.timezone)
     )
+    of_plan = sa.select(day).where(regions.c.code == plans.c.region_code).correlate(plans).scalar_subquery()
+    chosen = select_plans_of_quarter(
+        is_visible_plan(actor, query.region, query.year), _select_quarter(of_plan)
+    )
+    names = ("id", "code", "title", "lead_agency", "ends_after")
+    lines = replace_leads(select_lines(chosen, *names).subquery("line_of_plan")).cte("lines")
+    milestones = select_part(lines, get_table(MilestoneRow))
     state, done_on = sa.cast(_reached.c.state, sa.Text), sa.cast(_reached.c.done_on, sa.Text)
-    due = sa.cast(_milestones.c.due, sa.Text)
+    due = sa.cast(milestones.c.due, sa.Text)
     quarter = (sa.cast(sa.func.substr(due, 6, 2), sa.Integer) + 2) // 3
     due_in = sa.func.substr(due, 1, 4) + "-Q" + sa.cast(quarter, sa.Text)
     is_open = sa.or_(state.is_(None), state != MilestoneState.done.value, done_on > day)
     reported = sa.and_(
         _reached.c.action_id == actions.c.id,
         _reached.c.period == actions.c.progress_period,
-        _reached.c.code == _milestones.c.code,
+        _reached.c.code == milestones.c.code,
     )
-    leads = sa.and_(
-        _agencies.c.region_code == actions.c.region_code, _agencies.c.code == actions.c.lead_agency
-    )
+    leads = sa.and_(_agencies.c.region_code == lines.c.plan_region, _agencies.c.code == lines.c.lead_agency)
     columns: dict[str, sa.SQLColumnExpression[object]] = {
         "region_code": plans.c.region_code,
         "region_name": regions.c.name,
         "plan": plans.c.code,
-        "action": actions.c.code,
-        "title": actions.c.title,
+        "action": lines.c.code,
+        "title": lines.c.title,
         "agency_code": _agencies.c.code,
         "agency_name": _agencies.c.name,
-        "milestone": _milestones.c.code,
-        "milestone_title": _milestones.c.title,
+        "milestone": milestones.c.code,
+        "milestone_title": milestones.c.title,
         "as_of": day,
         "days_overdue": DaysBetween(due, day),
         "state": sa.func.coalesce(state, "unreported"),
         "reported_in": actions.c.progress_period,
+        "revision": lines.c.revision,
+        "merged_into": _agencies.c.merged_into,
     }
     rows = (
-        sa.select(*select_fields(OverdueMilestone, _milestones, **columns))
+        sa.select(*select_fields(OverdueMilestone, milestones, **columns))
         .select_from(
-            _milestones.join(actions, actions.c.id == _milestones.c.action_id)
-            .join(plans, plans.c.id == actions.c.plan_id)
+            milestones.join(lines, lines.c.id == milestones.c.action_id)
+            .join(plans, plans.c.id == lines.c.plan_id)
             .join(regions, regions.c.code == plans.c.region_code)
             .join(_agencies, leads)
+            .outerjoin(actions, actions.c.id == lines.c.id)
             .outerjoin(_reached, reported)
         )
         .where(
-            can_see_plan(actor),
-            can_see_region(actor, actions.c.region_code),
-            is_in_region(actions.c.region_code, query.region),
             due < day,
             is_open,
-            sa.or_(actions.c.ends_after.is_(None), due_in <= actions.c.ends_after),
-            *match_values((actions.c.year, query.year), (actions.c.lead_agency, query.agency)),
+            sa.or_(lines.c.ends_after.is_(None), due_in <= lines.c.ends_after),
+            *match_values((lines.c.lead_agency, query.agency)),
         )
     )
     return build_listing(
@@ -138,6 +158,14 @@ def list_overdue_milestones(session: Session, actor: Actor, query: OverdueQuery,
         sorts=("due", "region_code", "agency_code"),
         key=("plan", "action", "milestone"),
     )
+
+
+def _select_quarter(day: ColumnElement[str]) -> ColumnElement[str]:
+    """Return the quarter of a plan that contains a day; before its year the first, after it the last."""
+    year, month = sa.cast(plans.c.year, sa.Text), sa.func.substr(day, 6, 2)
+    quarters = [(month <= f"{3 * number:02}", f"-Q{number}") for number in range(1, 4)]
+    is_before, is_after = sa.func.substr(day, 1, 4) < year, sa.func.substr(day, 1, 4) > year
+    return year + sa.case((is_before, "-Q1"), (is_after, "-Q4"), *quarters, else_="-Q4")
 
 
 REPORT = ReportDefinition(

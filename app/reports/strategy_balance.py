@@ -22,7 +22,14 @@ from app.plans.actions.models import RecipientKind, Strategy
 from app.plans.core.queries import plans, regions
 from app.reference.models import RegionLevel, StrategyRow
 from app.reports.definition import ReportDefinition, build_listing, compute_percent
-from app.reports.models import PLAN_EXAMPLE, MoneyColumns, PeriodQuery, PlanColumns, column
+from app.reports.models import (
+    PLAN_EXAMPLE,
+    REVISION_COLUMN,
+    MoneyColumns,
+    PeriodQuery,
+    PlanColumns,
+    column,
+)
 from app.tracking.lines.queries import is_visible_plan, select_lines_of_quarter, select_plans_of_quarter
 from app.tracking.summaries.queries import sum_money_by_group, sum_recipients_by_group
 
@@ -59,6 +66,7 @@ class StrategyBalance(MoneyColumns, _OfStrategy):
         "Cakupan strategi (KD), persen; kosong bila tidak ada yang berhak.",
         "Coverage of the strategy (KD), percent; null without eligible recipients.",
     )
+    revision: int | None = REVISION_COLUMN
 
     model_config = show_example(
         PLAN_EXAMPLE,
@@ -78,6 +86,7 @@ class StrategyBalance(MoneyColumns, _OfStrategy):
         eligible=960,
         served=240,
         coverage_percent=25.0,
+        revision=0,
     )
 
 
@@ -88,8 +97,8 @@ class BalanceQuery(PeriodQuery):
 def list_strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: datetime) -> Listing:
     """Return a row for every visible plan of the period's year and every strategy."""
     period = Period.parse(query.period)
-    is_chosen = is_visible_plan(actor, query.region, period.year)
-    chosen = select_plans_of_quarter(is_chosen, period.last_quarter)
+    is_visible = is_visible_plan(actor, query.region, period.year)
+    chosen = select_plans_of_quarter(is_visible, period.last_quarter)
     lines = select_lines_of_quarter(chosen, period.last_quarter)
     money, recipients = _sum_money(lines).subquery("money"), _sum_recipients(lines).subquery("aimed")
     coverage = _sum_coverage(query.region, period.last_quarter).subquery("covered")
@@ -114,11 +123,13 @@ def list_strategy_balance(session: Session, actor: Actor, query: BalanceQuery, n
         "eligible": coverage.c.eligible,
         "served": coverage.c.served,
         "coverage_percent": build_percent(coverage.c.served, coverage.c.eligible),
+        "revision": chosen.c.revision,
     }
     rows = (
         sa.select(*select_fields(StrategyBalance, plans, **columns))
         .select_from(
-            plans.join(regions, regions.c.code == plans.c.region_code)
+            plans.join(chosen, chosen.c.plan_id == plans.c.id)
+            .join(regions, regions.c.code == plans.c.region_code)
             .join(_strategies, sa.true())
             .outerjoin(money, is_of_plan(money))
             .outerjoin(recipients, is_of_plan(recipients))
@@ -128,10 +139,7 @@ def list_strategy_balance(session: Session, actor: Actor, query: BalanceQuery, n
                 sa.and_(coverage.c.region_code == plans.c.region_code, coverage.c.strategy == strategy),
             )
         )
-        .where(
-            is_chosen,
-            sa.or_(_strategies.c.retired.is_(False), money.c.lines.is_not(None)),
-        )
+        .where(sa.or_(_strategies.c.retired.is_(False), money.c.lines.is_not(None)))
     )
     sorts = ("region_code", "allocated", "lines")
     return build_listing(StrategyBalance, rows, sorts=sorts, key=("region_code", "strategy"))

@@ -1,6 +1,6 @@
 """The figures of each report equal those of the other endpoints."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -12,8 +12,21 @@ from app.plans.actions.queries import actions
 from app.reports.overdue_milestones import OverdueQuery, list_overdue_milestones
 from tests.common import ConnectAs
 from tests.database import OneTransaction
-from tests.findings.world import NEXT_VILLAGE, VILLAGE
-from tests.plans.world import AT, HEALTH, PLAN, SOCIAL, WORKS, put, report, walk
+from tests.findings.world import CLEAN, NEXT_VILLAGE, VILLAGE
+from tests.plans.world import (
+    ANY,
+    AT,
+    HEALTH,
+    LEAN,
+    PLAN,
+    SOCIAL,
+    WORKS,
+    keep_copy,
+    put,
+    report,
+    walk,
+)
+from tests.quarters.world import send
 from tests.reports.world import FAR_VILLAGE, LINES, PARAMS, read_report
 
 VERDICT = {"verdict": "complementary", "text": "A-1 permakanan, A-2 gizi"}
@@ -29,10 +42,19 @@ def test_absorption_equals_the_summaries(provincial_reviewer: TestClient) -> Non
     for quarter in ("2026-Q1", "2026-Q2", "2026-Q3", "2026-Q4"):
         summary = provincial_reviewer.get(f"{AT}/summary", params={"period": quarter}).json()
         quarter_rows = [row for row in rows if row["plan"] == PLAN and row["period"] == quarter]
-        names = ("agency_code", "lines", "reported", "allocated", "spent", "absorption_percent")
+        names = (
+            "agency_code",
+            "lines",
+            "reported",
+            "allocated",
+            "spent",
+            "absorption_percent",
+            "merged_into",
+        )
         assert pick(quarter_rows, *names) == [
             tuple(group[name] for name in ("key", "actions", *names[2:])) for group in summary["by_agency"]
         ]
+        assert {row["revision"] for row in quarter_rows} == {summary["revision"]}
     social = [row["spent"] for row in rows if row["agency_code"] == SOCIAL]
     assert social == [100_000_000, 150_000_000, 150_000_000, 150_000_000]
     assert {row["region_code"] for row in rows} == {"63.02", "63.03"}
@@ -50,6 +72,73 @@ def test_absorption_equals_the_summaries(provincial_reviewer: TestClient) -> Non
         "spent",
     )
     assert by_money[:2] == [(SOCIAL, 100_000_000), (HEALTH, 100)]
+
+
+#: Reports with figures of a quarter, and parameters of the second quarter of 2026.
+OF_QUARTER = {
+    "absorption": {"period": "2026-Q2"},
+    "strategy-balance": {"period": "2026-Q2"},
+    "overdue-milestones": {"on": "2026-06-30"},
+}
+
+
+@pytest.mark.both_engines
+@pytest.mark.parametrize("name", OF_QUARTER)
+def test_rows_of_a_submitted_quarter_stay(
+    provincial_reviewer: TestClient, connect: ConnectAs, name: str
+) -> None:
+    """Amended lines and a merger of agencies move the rows of later quarters alone."""
+    secretariat = connect(("secretariat", "63.02"))
+
+    def read(**params: str) -> list[dict[str, Any]]:
+        return read_report(provincial_reviewer, name, **{**OF_QUARTER[name], **params})
+
+    before = read()
+    assert send(secretariat, "submit").status_code == 200
+    assert read() == before
+    put(secretariat, "A-2", base=LEAN, allocation=7, milestones=[])
+    put(secretariat, "A-9", base=CLEAN, recipients=[], lead_agency=WORKS)
+    merged = secretariat.post(f"/v1/regions/63.02/agencies/{HEALTH}/merge", json={"into": WORKS}, headers=ANY)
+    assert merged.status_code == 200, merged.text
+    after = read()
+    assert [{**row, "merged_into": None} for row in after] == [{**row, "merged_into": None} for row in before]
+    if name != "strategy-balance":
+        health = [row for row in after if (row["plan"], row["agency_code"]) == (PLAN, HEALTH)]
+        assert {row["merged_into"] for row in health} == {WORKS}
+    later = read(**{"on": "2026-07-01"} if name == "overdue-milestones" else {"period": "2026-Q3"})
+    key = "action" if name == "overdue-milestones" else "lines"
+    assert pick(later, key) != pick(after, key)
+    assert HEALTH not in {row.get("agency_code") for row in later if row["region_code"] == "63.02"}
+
+
+@pytest.mark.both_engines
+def test_rows_name_the_revision_of_their_quarter(
+    provincial_reviewer: TestClient, database: OneTransaction
+) -> None:
+    keep_copy(database, number=0, instrument_date=date(2026, 4, 1))
+    keep_copy(database, number=1, instrument_date=date(2026, 9, 30))
+    quarters = [
+        provincial_reviewer.get(f"/v1/regions/63.02/quarters/2026-Q{n}").json()["revision"]
+        for n in range(1, 5)
+    ]
+    assert quarters == [None, 0, 1, 1]
+
+    def list_revisions(name: str, **params: str) -> list[int | None]:
+        rows = read_report(provincial_reviewer, name, region="63.02", **params)
+        assert rows
+        return sorted({row["revision"] for row in rows}, key=str)
+
+    for n, revision in enumerate(quarters, start=1):
+        for name in ("absorption", "strategy-balance"):
+            assert list_revisions(name, period=f"2026-Q{n}") == [revision]
+    for day, revision in (
+        ("2026-04-01", 0),
+        ("2026-06-30", 0),
+        ("2026-07-01", 1),
+        ("2026-12-31", 1),
+        ("2027-03-01", 1),
+    ):
+        assert list_revisions("overdue-milestones", on=day) == [revision]
 
 
 @pytest.mark.both_engines
