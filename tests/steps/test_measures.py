@@ -1,7 +1,7 @@
 """The figures that the machine grades, computed from stored data."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from tests.findings.world import CLEAN, OTHER
 from tests.meetings.world import ANY, commit, put_meeting
 from tests.meetings.world import step as move_commitment
 from tests.plans.world import AT as PLAN_AT
-from tests.plans.world import HEALTH, LEAN, SOCIAL, put, put_many, put_plan, report
+from tests.plans.world import HEALTH, LEAN, SOCIAL, keep_copy, put, put_many, put_plan, report
 from tests.quarters.world import ACCEPTED
 from tests.steps.world import (
     OVER,
@@ -264,6 +264,30 @@ def test_targets_and_spending_of_the_latest_reports(
     assert get_figure_and_grade(steps, "target_achievement") == (75, "B")
     assert find_criterion(steps, "target_achievement")["inputs"]["outputs"] == 4
     assert get_figure_and_grade(steps, "absorption") == (48, "none")
+
+
+def test_money_and_outputs_are_those_of_the_years_last_quarter(
+    secretariat: TestClient, database: OneTransaction
+) -> None:
+    """A revision of the next year counts for the quality of the plan, not for the year's spending."""
+    put_plan(secretariat)
+    put(secretariat, "A-1")
+    report(secretariat, "A-1", 2, spent=100_000_000, outputs=[{"code": "O1", "achieved": 10}])
+    keep_copy(database, number=0, instrument_date=date(2026, 12, 31))
+    target = {"code": "O1", "indicator": "x", "unit": "x", "target": 10}
+    put(secretariat, "A-1", allocation=500_000_000, outputs=[target, {**target, "code": "O2"}])
+    put(secretariat, "A-2")
+    keep_copy(database, number=1, instrument_date=date(2027, 1, 2))
+    steps = read_steps(database)
+    assert get_figure_and_grade(steps, "target_achievement") == (25, "D")
+    assert find_criterion(steps, "target_achievement")["inputs"]["outputs"] == 1
+    inputs = find_criterion(steps, "absorption")["inputs"]
+    assert inputs == {"lines_reported": 1, "spent": 100_000_000, "allocation": 250_000_000}
+    summary = secretariat.get(f"{PLAN_AT}/summary", params={"period": "2026"}).json()
+    assert summary["revision"] == 0
+    assert find_criterion(steps, "absorption")["value"] == summary["absorption_percent"]
+    assert list(inputs.values()) == [summary[name] for name in ("reported", "spent", "allocated")]
+    assert find_criterion(steps, "complete_lines")["inputs"]["lines"] == 2
 
 
 def test_change_of_the_poverty_rate(

@@ -1,6 +1,8 @@
 """Queries that count the inputs of figures, with as many statements for a province as for one region.
 
-The caller chooses the visible plans and regions; each statement takes them as one JSON parameter.
+The caller chooses the visible plans and regions; each statement takes them as one JSON parameter. The quality of a
+plan (codes, places, recipients, overlaps) is that of its present lines. Money, reports and outputs are those of the
+year's last quarter, as in summaries: the lines of the revision that this quarter has.
 """
 
 import json
@@ -25,16 +27,19 @@ from app.kit.database.upsert import unnest_records
 from app.kit.periods import get_local_date
 from app.plans.actions.models import LocationRow, OutputRow, RecipientRow, Strategy
 from app.plans.actions.queries import actions
+from app.plans.copies.queries import select_part
 from app.plans.core.models import PriorityLocationRow
 from app.plans.core.queries import plans, regions
 from app.plans.overlaps.queries import explanations, is_explanation_of, select_overlapping
 from app.reference.models import RegionLevel
 from app.tracking.calendars.queries import bind_today, select_today
 from app.tracking.completeness.rules import SUBMITTED
+from app.tracking.lines.queries import select_lines_of_quarter, select_plans_of_quarter
 from app.tracking.meetings.queries import commitments, meeting_agencies, meetings
 from app.tracking.meetings.rules import CommitmentState
 from app.tracking.progress.models import OutputProgressRow
 from app.tracking.quarters.queries import join_quarters, quarters
+from app.tracking.summaries.queries import sum_money_by_group
 
 evidence = get_table(StepEvidenceRow)
 _locations, _recipients, _outputs = get_table(LocationRow), get_table(RecipientRow), get_table(OutputRow)
@@ -79,7 +84,7 @@ def count_inputs(
         "before": str(year - 1),
         **bind_today(now),
     }
-    row = session.connection().execute(_select_counts(session), bound).one()
+    row = session.connection().execute(_select_counts(session, f"{year}-Q4"), bound).one()
     for name, text in row._mapping.items():
         for counts in json.loads(text):
             key = counts.pop("of")
@@ -111,15 +116,18 @@ def _keep_latest(result: dict[str, object], counts: dict[str, object]) -> None:
 
 
 @build_once
-def _select_counts(session: Session) -> sa.Select[*tuple[str, ...]]:
+def _select_counts(session: Session, last_quarter: str) -> sa.Select[*tuple[str, ...]]:
     kinds = {"region": regions.c.code.type, "plan_id": BigInt}
     given = unnest_records(session, {**kinds, "low": regions.c.code.type, "high": regions.c.code.type})
     chosen = sa.select(given.c.plan_id).where(given.c.plan_id.is_not(None)).scalar_subquery()
+    of_year = select_plans_of_quarter(plans.c.id.in_(chosen), last_quarter)
+    lines_of_year = select_lines_of_quarter(of_year, last_quarter)
     queries: dict[str, sa.SelectBase] = {
         "lines": _count_lines(chosen),
+        "money": _sum_money(lines_of_year),
         "recipients": _count_recipients(chosen),
         "loci": _count_loci(chosen),
-        "outputs": _count_outputs(chosen),
+        "outputs": _count_outputs(lines_of_year),
         "quarters": _count_quarters(chosen),
         "overlaps": _count_overlaps(session, chosen),
         "coverage": _sum_coverage(given),
@@ -200,10 +208,16 @@ def _count_lines(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
         chosen,
         joined,
         sa.func.count().label("lines"),
-        sa.func.count(c.progress_period).label("lines_reported"),
         *_count(complete=sa.and_(*parts.values()), **flags),
-        *[whole_sum(c[name]).label(name) for name in ("allocation", "spent")],
     )
+
+
+def _sum_money(lines: sa.CTE) -> sa.SelectBase:
+    """Sum the lines and reports of a quarter, as summaries do."""
+    c = sum_money_by_group(lines).subquery("by_group").c
+    sums = {"lines_reported": c.reported, "allocation": c.allocated, "spent": c.spent}
+    columns = [whole_sum(column).label(name) for name, column in sums.items()]
+    return sa.select(c.plan_id.label("of"), *columns).group_by(c.plan_id)
 
 
 def _compute_age(period: sa.SQLColumnExpression[object]) -> ColumnElement[int]:
@@ -270,17 +284,22 @@ def _count_loci(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
     )
 
 
-def _count_outputs(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
-    o, a = _outputs.c, _achieved.c
-    is_latest = sa.and_(a.action_id == actions.c.id, a.code == o.code, a.period == actions.c.progress_period)
+def _count_outputs(lines: sa.CTE) -> sa.SelectBase:
+    outputs, a = select_part(lines, _outputs), _achieved.c
+    o = outputs.c
+    is_reported = sa.and_(a.action_id == lines.c.id, a.code == o.code, a.period == lines.c.period)
     share = sa.case((a.achieved >= o.target, 100.0), else_=a.achieved * 100.0 / o.target)
-    return _group_by_plan(
-        chosen,
-        actions.join(_outputs, o.action_id == actions.c.id).outerjoin(_achieved, is_latest),
-        sa.func.count().label("outputs"),
-        sa.func.count(a.achieved).label("outputs_reported"),
-        sa.func.coalesce(sa.func.sum(share), 0.0).label("achieved_of_targets_percent"),
-    ).where(o.target > 0)
+    return (
+        sa.select(
+            lines.c.plan_id.label("of"),
+            sa.func.count().label("outputs"),
+            sa.func.count(a.achieved).label("outputs_reported"),
+            sa.func.coalesce(sa.func.sum(share), 0.0).label("achieved_of_targets_percent"),
+        )
+        .select_from(lines.join(outputs, o.action_id == lines.c.id).outerjoin(_achieved, is_reported))
+        .where(o.target > 0)
+        .group_by(lines.c.plan_id)
+    )
 
 
 def _count_quarters(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
