@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -11,11 +11,24 @@ import sqlalchemy as sa
 from app.convergence.scorecards.cache import FiguresCache
 from app.convergence.scorecards.figures.queries import compute_figures
 from app.convergence.scorecards.groups.queries import stored_figures
+from app.kit.database.engine import get_table
+from app.plans.core.models import PlanRow, PlanState
 from tests.coverage.world import put as put_coverage
-from tests.plans.world import ANY, report
+from tests.plans.world import ANY, PLAN, keep_copy, put, report
 from tests.quarters.world import BODIES
 from tests.scorecards.conftest import World
-from tests.scorecards.world import AT, FIRST, PERIOD, RANKING, get_json, get_values, observe
+from tests.scorecards.world import (
+    AT,
+    FIRST,
+    LINES,
+    OTHER,
+    PERIOD,
+    RANKING,
+    get_json,
+    get_values,
+    make_line,
+    observe,
+)
 
 pytestmark = pytest.mark.one_engine
 
@@ -85,6 +98,79 @@ def test_a_dry_run_freezes_no_scorecard(world: World) -> None:
     move(world, "submit", "verify")
     assert world.province.post(f"{QUARTER}/freeze?dry_run=true", headers=ANY).status_code == 200
     assert get_json(world.secretariat)["frozen"] is False
+
+
+OF_PLAN = (
+    "money",
+    "lines",
+    "loci_without_target",
+    "spent_travel",
+    "spent_unclassified",
+    "targeting_budget_percent",
+    "targeting_families_percent",
+    "spending_figure_percent",
+    "revision",
+)
+"""Fields of a scorecard that are computed from the lines of the plan."""
+
+
+def read_own(world: World) -> dict[str, Any]:
+    """Read what a scorecard has of its plan: the fields, and the inputs but those of steps and coverage."""
+    card = get_json(world.secretariat)
+    others = ("process_percent", "services", "families_reporting", "families_expected")
+    inputs = {name: value for name, value in card["inputs"].items() if name not in others}
+    return {**{name: card[name] for name in OF_PLAN}, "inputs": inputs}
+
+
+def test_an_amendment_does_not_move_the_scorecard_of_a_submitted_quarter(world: World) -> None:
+    with world.database.writing() as session:  # a draft, so that its lines can change
+        is_draft = {"state": PlanState.draft, "revision": None}
+        session.execute(sa.update(get_table(PlanRow)).values(is_draft))
+    keep_copy(world.database, number=0, instrument_date=date(2026, 6, 30))
+    move(world, "submit")
+    before = read_own(world)
+    assert before["revision"] == 0
+    recipients = [{"code": "R1", "kind": "persons", "count": 7}]
+    put(
+        world.secretariat,
+        "A-1",
+        base=make_line("raise_income", 4_000, [{"region_code": OTHER}], recipients=recipients),
+    )
+    put(world.secretariat, "A-5", base=LINES["A-1"])
+    loci = {"priority_locations": [{"region_code": OTHER, "target_families": 7}]}
+    assert world.secretariat.patch(f"/v1/plans/{PLAN}", json=loci, headers=ANY).status_code == 200
+    assert read_own(world) == before
+    later = get_json(world.secretariat, AT.replace("Q2", "Q3"))
+    assert (later["revision"], later["lines"]) == (0, before["lines"])
+    keep_copy(world.database, number=1, instrument_date=date(2026, 9, 30))
+    report(world.secretariat, "A-5", 3, spent=1)
+    later = get_json(world.secretariat, AT.replace("Q2", "Q3"))
+    assert (later["revision"], later["lines"]) == (1, before["lines"] + 1)
+
+
+def test_a_scorecard_names_the_revision_of_its_quarter(world: World) -> None:
+    def list_revisions() -> list[int | None]:
+        trial = world.secretariat.post(f"/v1/scorecards/63.02/what-if?period={PERIOD}", json={})
+        ranking = get_json(world.nation, RANKING)["regencies"]
+        (ranked,) = [row for row in ranking if row["region_code"] == "63.02"]
+        return [item["revision"] for item in (get_json(world.secretariat), trial.json(), ranked)]
+
+    assert list_revisions() == [None] * 3
+    keep_copy(world.database, number=0, instrument_date=date(2026, 6, 30))
+    report(world.secretariat, "A-4", 2, spent=0, obstacle="x")  # an adoption leaves a journal entry too
+    assert list_revisions() == [0] * 3
+    move(world, "submit", "verify", "freeze")
+    assert list_revisions() == [0] * 3
+    assert get_json(world.nation, AT.replace("63.02", "63"))["revision"] is None
+
+
+def test_the_counts_of_reported_lines_have_one_value(world: World) -> None:
+    for quarter in range(1, 5):
+        period = f"2026-Q{quarter}"
+        summary = get_json(world.secretariat, f"/v1/plans/{PLAN}/summary?period={period}")
+        card = get_json(world.secretariat, AT.replace(PERIOD, period))
+        assert card["inputs"]["lines_reported"] == summary["reported"]
+        assert (card["lines"], card["money"]["budget"]) == (summary["actions"], summary["allocated"])
 
 
 # Stored figures

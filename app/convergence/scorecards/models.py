@@ -18,6 +18,7 @@ from app.kit.openapi.schemas import since
 from app.kit.periods import Quarter
 from app.plans.actions.models import ComponentClass
 from app.reference.models import RegionLevel
+from app.tracking.quarters.models import REVISION
 
 Percentage = float | None
 Points = Annotated[float | None, ShapeField(description="Percentage points; null if one side is undefined.")]
@@ -129,6 +130,8 @@ class Content(CoverageContent):
     p0_percent: float | None
     p0_period: str | None
     population: int | None
+    revision: NotRequired[int | None]
+    """Revision of the plan that the sums are of; content that was frozen before lacks it."""
     highest: NotRequired[float | None]
     """Highest spending figure of the group at the time of the freeze; not by a method with a fair yardstick."""
     sums: NotRequired[dict[str, int] | None]
@@ -332,6 +335,7 @@ class ScorecardCore(BaseModel):
     model_config = show_example(_CORE)
 
 
+_REVISION = f"{REVISION} Null for a region whose scorecard pools those below it."
 _WHERE = {
     "region_code": "63.02",
     "name": "Kabupaten Kotabaru",
@@ -341,6 +345,7 @@ _WHERE = {
     "frozen": False,
     "amendment": None,
     "computed_at": "2026-07-20T03:00:00+00:00",
+    "revision": 0,
 }
 _MONEY_EXAMPLE = {
     "budget": 500_000_000,
@@ -392,6 +397,7 @@ class WhereOut(BaseModel):
     frozen: bool
     amendment: int | None = ShapeField(description="Number of the amendment; null before the first freeze.")
     computed_at: datetime
+    revision: int | None = ShapeField(description=_REVISION, json_schema_extra=since("1.1"))
 
 
 class Scorecard(ScorecardCore, WhereOut):
@@ -480,6 +486,7 @@ class RankedRegency(BaseModel):
     amendment: int | None
     provisional: bool = ShapeField(description="True until the highest spending figure is settled.")
     computed_at: datetime
+    revision: int | None = ShapeField(description=REVISION)
 
 
 _RANKED = {
@@ -540,11 +547,13 @@ class WhatIf(BaseModel):
     then: ScorecardCore
     difference: Points
     components: list[ComponentDifference]
+    revision: int | None = ShapeField(description=_REVISION)
 
     model_config = show_example(
         region_code="63.02",
         period="2026-Q2",
         method="1",
+        revision=0,
         now=_CORE,
         then=_CORE,
         difference=0.0,

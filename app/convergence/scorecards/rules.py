@@ -150,6 +150,11 @@ class Subject:
         return replace(self, inputs=inputs, yardstick=None, withheld=True)
 
     @property
+    def revision(self) -> int | None:
+        """Return the revision of the plan of a regency; None for other regions."""
+        return self.content.get("revision") if self.figures.level is RegionLevel.regency else None
+
+    @property
     def reach(self) -> float | None:
         families, expected = self.inputs.families_reporting, self.inputs.families_expected
         return None if expected is None else compute_reach(ReachInput(families, expected, 1))
@@ -251,6 +256,7 @@ def explain_scorecard(
         frozen=frozen is not None,
         amendment=frozen,
         computed_at=figures.computed_at,
+        revision=subject.revision,
         balance_percent=lowest.percent,
         lowest_strategy=lowest.strategy,
         by_strategy=StrategyCoverage.from_counts(strategies),
@@ -399,6 +405,7 @@ def build_ranked_regency(subject: Subject, now: Evaluation, rank: int | None) ->
         amendment=figures.amendment,
         provisional=subject.is_provisional,
         computed_at=figures.computed_at,
+        revision=subject.revision,
     )
 
 
@@ -406,6 +413,7 @@ def compare_scorecards(subject: Subject, now: Evaluation, changed: Evaluation) -
     return WhatIf.model_construct(
         region_code=subject.figures.region_code,
         period=subject.figures.period,
+        revision=subject.revision,
         method=subject.method.edition,
         now=build_core(subject, now),
         then=build_core(subject, changed),

@@ -220,7 +220,7 @@ class QuarterSubmitIn(PartSubmitIn):
         "regencies and cities.",
     )
 
-    model_config = show_example(_SUBMISSION, accept_without_coverage=False)
+    model_config = show_example(_SUBMISSION, accept_without_coverage=True)
 
     @property
     def accepts(self) -> bool:

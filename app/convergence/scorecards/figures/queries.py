@@ -86,7 +86,7 @@ def compute_figures(
     coverages = _sum_coverage(session, codes, period)
     poverties = _read_poverty(session, codes, year)
     process = _read_process(session, _READER, codes, year, now)
-    drafts = [code for code, (_, in_force) in plan_sums.items() if not in_force]
+    drafts = [code for code, plan in plan_sums.items() if not plan.in_force]
     of_drafts = _read_process(session, CONSOLE, drafts, year, now)
     editions = read_choices(session, EDITIONS, codes, year)
     methods = read_methods(session, {choice.method for choice in editions.values()})
@@ -101,11 +101,12 @@ def compute_figures(
         indicators[row.region_code].append({name: getattr(row, name) for name in names})
     figures = {}
     for code in codes:
-        sums, in_force = plan_sums.get(code, (dict.fromkeys(SUMS, 0), None))
+        plan = plan_sums.get(code)
         method, poverty = methods[editions[code].method], poverties.get(code, _Poverty(None, None, None))
         coverage = coverages.get(code, NO_COVERAGE)
         content: Content = {
-            "has_plan": in_force is not None,
+            "has_plan": plan is not None,
+            "revision": plan.revision if plan else None,
             "process_percent": process.get(code),
             "process_draft_percent": of_drafts.get(code, process.get(code)),
             "indicators": indicators[code],
@@ -117,7 +118,8 @@ def compute_figures(
             "p0_period": poverty.period,
             "population": poverty.population,
         }
-        figures[code] = ComputedFigures(code, period, sums, bool(in_force), code in falling, content)
+        sums, in_force = plan.sums if plan else dict.fromkeys(SUMS, 0), plan is not None and plan.in_force
+        figures[code] = ComputedFigures(code, period, sums, in_force, code in falling, content)
     return figures
 
 
@@ -137,10 +139,17 @@ def _read_process(
 # Plans
 
 
-def _sum_plans(
-    session: Session, codes: Collection[str], period: str
-) -> dict[str, tuple[dict[str, int], bool]]:
-    """Return `SumFields` and the flag `in_force` for each region with a plan of the year."""
+class _PlanSums(NamedTuple):
+    """`SumFields` of a plan in a quarter."""
+
+    sums: dict[str, int]
+    in_force: bool
+    revision: int | None
+    """Number of the revision that the sums are of."""
+
+
+def _sum_plans(session: Session, codes: Collection[str], period: str) -> dict[str, _PlanSums]:
+    """Return the sums of each region with a plan of the year."""
     is_chosen = sa.and_(plans.c.year == int(period[:4]), is_among(session, plans.c.region_code, codes))
     chosen = select_plans_of_quarter(is_chosen, period)
     lines = select_lines_of_quarter(chosen, period)
@@ -150,7 +159,12 @@ def _sum_plans(
     spending = _select_spending(lines, classes)
     capped = cap_spending(lines, classes, spending)
     queries: dict[str, sa.SelectBase] = {
-        "plans": sa.select(plans.c.id, plans.c.region_code, plans.c.revision).where(is_chosen),
+        "plans": sa.select(
+            plans.c.id,
+            plans.c.region_code,
+            plans.c.revision.is_not(None).label("in_force"),
+            chosen.c.revision,
+        ).join_from(chosen, plans, plans.c.id == chosen.c.plan_id),
         "money": _select_money(lines),
         "planned": _select_planned(lines, components),
         "spent": _sum_spending(spending, classes),
@@ -175,7 +189,10 @@ def _sum_plans(
     for aimed in recipients:
         by_plan[aimed["plan_id"]][f"recipients_{aimed['kind']}"] = aimed["recipients"]
         by_plan[aimed["plan_id"]][f"budget_{aimed['kind']}"] = aimed["budget"]
-    return {plan["region_code"]: (by_plan[plan["id"]], plan["revision"] is not None) for plan in plan_rows}
+    return {
+        plan["region_code"]: _PlanSums(by_plan[plan["id"]], bool(plan["in_force"]), plan["revision"])
+        for plan in plan_rows
+    }
 
 
 class _Spending(NamedTuple):
