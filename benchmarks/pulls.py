@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from rich.table import Table
 
 from app.access.rules import CONSOLE
-from app.exchange.pulls.queries import list_sources, select_live_lines
+from app.exchange.pulls.queries import list_sources, select_lines
 from app.kit.database.engine import Database, get_table
 from app.kit.database.journal import JournalHead
 from benchmarks.data import PROVINCE, Size, create_secret
@@ -67,8 +67,9 @@ def copy_with_psql(database: Database, period: str, region: str) -> Transfer:
     """Copy the same JSON with `psql` and `\\copy (SELECT …) TO STDOUT`, connection included."""
     with database.snapshot_session() as session:
         sources = list_sources(session, CONSOLE, period, region)
-        bound = {"plan_ids": [source.plan_id for source in sources], "period": period}
-        compiled = select_live_lines(session).compile(session.connection())
+        (origin,) = {source.origin for source in sources}
+        bound = {"ids": [source.copy_id or source.plan_id for source in sources], "period": period}
+        compiled = select_lines(session, origin).compile(session.connection())
         expanded = compiled.construct_expanded_state(bound)
         driver: Any = session.connection().connection.driver_connection
         text = psycopg.ClientCursor(driver).mogrify(expanded.statement, expanded.parameters)

@@ -144,6 +144,13 @@ def select_successor(
     return sa.func.coalesce(merged.correlate_except(_agency).scalar_subquery(), code)
 
 
+def count_merged(region: ColumnElement[str]) -> sa.ScalarSelect[int]:
+    """Return the number of a region's agencies that merged into another: each merge raises it."""
+    c = _agency.c
+    merged = sa.select(sa.func.count()).where(c.region_code == region, c.merged_into.is_not(None))
+    return merged.correlate_except(_agency).scalar_subquery()
+
+
 def check_agencies(
     session: Session, region: str, named: Sequence[tuple[str, str]], kept: Collection[str] = ()
 ) -> list[FieldError]:

@@ -261,13 +261,13 @@ class Follower:
         digests = {f"plans/{plan['plan']}": plan for plan in self._read_digests(period)}
         year = int(period[:4])
         local = {plan.address for plan in self._copy.resources("plan") if plan.body["year"] == year}
-        line, report = self._read_fields()
+        fields = self._read_fields()
         return sorted(
             address
             for address in digests.keys() | local
             if address not in digests
             or address not in local
-            or self._hash_plan(address, period, line, report)
+            or self._hash_plan(address, period, fields)
             != (digests[address]["rows"], digests[address]["sha256"])
         )
 
@@ -280,25 +280,32 @@ class Follower:
             return []
         return plans
 
-    def _read_fields(self) -> tuple[frozenset[str], frozenset[str]]:
+    def _read_fields(self) -> list[frozenset[str]]:
+        """Return the fields of a line in a pull, of its report, and of an earlier report that counts."""
         shapes = self._service.get("/openapi.json").content["components"]["schemas"]
-        return frozenset(shapes["PullLine"]["properties"]), frozenset(shapes["SnapshotReport"]["properties"])
+        names = ("PullLine", "SnapshotReport", "CarriedReport")
+        return [frozenset(shapes.get(name, {}).get("properties", ())) for name in names]
 
-    def _hash_plan(
-        self, address: str, period: str, line: frozenset[str], report: frozenset[str]
-    ) -> tuple[int, str]:
+    def _hash_plan(self, address: str, period: str, shapes: Iterable[frozenset[str]]) -> tuple[int, str]:
         """Return the number and the SHA-256 of a plan's lines in the copy, in the order and form of a pull."""
-        reports = {
-            resource.body["action"]: {name: value for name, value in resource.body.items() if name in report}
-            for resource in self._copy.resources("progress", below=address)
-            if resource.body["period"] == period
-        }
+        line, report, earlier = shapes
+        reports: dict[object, dict[str, object]] = {}
+        carried: dict[object, dict[str, object]] = {}
+        for resource in self._copy.resources("progress", below=address):  # by line and quarter
+            body = resource.body
+            if str(body["period"]) < period:
+                carried[body["action"]] = {name: value for name, value in body.items() if name in earlier}
+            elif body["period"] == period:
+                reports[body["action"]] = {name: value for name, value in body.items() if name in report}
         digest, rows = hashlib.sha256(), 0
         for action in self._copy.resources("action", below=address):
             code, plan = action.body["code"], action.body["plan"]
             fields = {name: value for name, value in action.body.items() if name in line and name != "plan"}
             fields = {"region_code": action.region_code, "plan": plan, **fields, "action": code}
-            digest.update(f"{dump_compact({**fields, 'report': reports.get(code)})}\n".encode())
+            fields |= {"report": reports.get(code)}
+            if earlier:  # else a service of the first release
+                fields |= {"carried": None if code in reports else carried.get(code)}
+            digest.update(f"{dump_compact(fields)}\n".encode())
             rows += 1
         return rows, digest.hexdigest()
 

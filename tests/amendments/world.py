@@ -49,6 +49,14 @@ def amend(client: TestClient, code: str, reasons: list[Any] | None = None, **cha
     return expect_ok(client.patch(f"{LINES}/{code}", json=body, headers=ANY))
 
 
+def adopt_amendment(movers: Movers, date: str, code: str = "A-1", **changes: Any) -> None:
+    """Amend a line of the plan in force and adopt it by a decree of that day."""
+    expect_ok(movers.move("amend"))
+    amend(movers.team, code, [because()], **changes)
+    for verb, body in (("submit", None), ("endorse", None), ("adopt", {**SIGNED_AGAIN, "date": date})):
+        expect_ok(movers.move(verb, body=body))
+
+
 def expect_ok(reply: httpx.Response) -> Any:
     assert reply.status_code in (200, 201, 204), reply.text
     return reply.json() if reply.content else None

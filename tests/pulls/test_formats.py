@@ -17,6 +17,7 @@ from app.exchange.pulls import writing
 from app.exchange.pulls.rules import COLUMNS, FISCAL
 from app.kit.exports.cache import PendingExport
 from app.kit.files.delimited import unescape_formula
+from app.tracking.quarters.snapshots.models import CarriedReport, SnapshotReport
 from tests.plans.world import put
 from tests.pulls.world import PULL, Pulled, forget, pull
 from tests.quarters.world import Office
@@ -48,13 +49,16 @@ def pulled(office: Office) -> Pulled:
 
 def flatten(row: dict[str, Any]) -> dict[str, Any]:
     """Return a line as its row in a table, built by hand."""
-    report = row["report"] or {}
-    fields = [column.name.removeprefix("report_") for column in COLUMNS if column.name.startswith("report_")]
+    reports = {"report": SnapshotReport, "carried": CarriedReport}
     return {
         "budget-line-id": f"{row['plan']}/{row['action']}",
         "date:fiscal-year": 2026,
-        **{FISCAL.get(name, name): value for name, value in row.items() if name != "report"},
-        **{f"report_{name}": report.get(name) for name in fields},
+        **{FISCAL.get(name, name): value for name, value in row.items() if name not in reports},
+        **{
+            f"{of}_{name}": row[of] and row[of][name]
+            for of, shape in reports.items()
+            for name in shape.model_fields
+        },
     }
 
 

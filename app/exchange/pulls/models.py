@@ -11,6 +11,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from app.kit.fields import AgencyCode, RegionCode, describe_key, show_example
 from app.kit.problems import Problem
 from app.kit.wording import Text
+from app.tracking.quarters.models import REVISION
 from app.tracking.quarters.snapshots.models import SnapshotLine
 
 PullPeriod = Annotated[str, describe_key("Quarter to pull.", "2026-Q2")]
@@ -62,7 +63,8 @@ class _PlanFields(BaseModel):
 
 
 class PullLine(SnapshotLine, _PlanFields):
-    """A line of a plan with its report of the quarter or null: the line in force, or that of the latest snapshot."""
+    """A line of a plan with its report of the quarter or null: that of the latest snapshot, else of the quarter's
+    revision."""
 
     model_config = show_example(LINE_EXAMPLE)
 
@@ -72,7 +74,7 @@ class PulledPlan(BaseModel):
 
     region_code: RegionCode
     plan: str
-    revision: int | None = ShapeField(description="Revision in force; null before the first.")
+    revision: int | None = ShapeField(description=REVISION)
     amendment: int | None = ShapeField(
         description="Amendment of the snapshot that has its lines: 0 is the first snapshot; null: no snapshot "
         "yet."

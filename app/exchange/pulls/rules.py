@@ -1,8 +1,8 @@
 """ETag, cache key, format, content coding and table columns of a pull. Pure.
 
 Column names are those of the Fiscal Data Package where it has one. Each field of a line is a column, each field of
-its report a column with the prefix `report_`; lists and objects become JSON. Fields younger than the first release
-come last, and are empty in lines frozen before them.
+its report a column with the prefix `report_`, and of an earlier report that counts one with `carried_`; lists and
+objects become JSON. Fields younger than the first release come last, and are empty in lines frozen before them.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from app.extras import is_installed
 from app.kit.database.json_sql import dump_json
 from app.kit.http.preferences import read_weights
 from app.kit.openapi.schemas import count_younger, find_release
-from app.tracking.quarters.snapshots.models import SnapshotReport
+from app.tracking.quarters.snapshots.models import CarriedReport, SnapshotReport
 
 BYTES_VERSION = 1 + count_younger(PullLine)
 """Version of the bytes, part of the ETag: raise the 1 when equal lines would give other bytes, so that copies fetch
@@ -100,13 +100,18 @@ class PullColumn(NamedTuple):
     release: tuple[int, ...] = ()
 
 
-def list_columns(line: type[BaseModel], report: type[BaseModel]) -> list[PullColumn]:
-    """Return the columns of lines and their reports, those of younger fields last."""
+def list_columns(line: type[BaseModel], reports: Mapping[str, type[BaseModel]]) -> list[PullColumn]:
+    """Return the columns of lines and of the `reports` in their fields, those of younger fields last."""
+    fields = line.model_fields
     columns = [
         PullColumn("budget-line-id", lambda line: f"{line['plan']}/{line['action']}"),
         PullColumn("date:fiscal-year", lambda line: int(line["plan"].rpartition("-")[2])),
-        *[_make_line_column(name, field) for name, field in line.model_fields.items() if name != "report"],
-        *[_make_report_column(name, field) for name, field in report.model_fields.items()],
+        *[_make_line_column(name, field) for name, field in fields.items() if name not in reports],
+        *[
+            _make_report_column(of, name, max(find_release(fields[of]), find_release(field)))
+            for of, report in reports.items()
+            for name, field in report.model_fields.items()
+        ],
     ]
     return sorted(columns, key=lambda column: column.release)
 
@@ -115,13 +120,11 @@ def _make_line_column(name: str, field: FieldInfo) -> PullColumn:
     return PullColumn(FISCAL.get(name, name), lambda line: line.get(name), find_release(field))
 
 
-def _make_report_column(name: str, field: FieldInfo) -> PullColumn:
-    return PullColumn(
-        f"report_{name}", lambda line: line["report"] and line["report"].get(name), find_release(field)
-    )
+def _make_report_column(of: str, name: str, release: tuple[int, ...]) -> PullColumn:
+    return PullColumn(f"{of}_{name}", lambda line: (line.get(of) or {}).get(name), release)
 
 
-COLUMNS = list_columns(PullLine, SnapshotReport)
+COLUMNS = list_columns(PullLine, {"report": SnapshotReport, "carried": CarriedReport})
 
 
 def format_cells(text: str) -> list[Cell]:

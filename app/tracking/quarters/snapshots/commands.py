@@ -65,7 +65,7 @@ def store_snapshot(session: Session, frozen: QuarterToFreeze) -> Entry:
             "missing_reason": quarter["missing_reason"],
             "verified_at": quarter["verified_at"].isoformat(),
             "agencies": [{"code": code, "name": leading[code].name} for code in sorted(leading)],
-            "sums": compute_sums(rows),
+            "sums": compute_sums(rows, frozen.period),
             "rows": rows,
         }
     )

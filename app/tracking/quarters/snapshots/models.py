@@ -12,6 +12,7 @@ from sqlmodel import Field
 
 from app.kit.database.engine import Table
 from app.kit.fields import Key, RegionCode, describe_key, show_example
+from app.kit.openapi.schemas import since
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionIn
 from app.tracking.progress.models import PROGRESS_EXAMPLE, PhysicalBasis, ProgressIn
@@ -49,7 +50,9 @@ class SnapshotHead(BaseModel):
     period: str
     amendment: int = ShapeField(description="Number of the correction; 0: the first snapshot.")
     plan: str
-    revision: int | None = ShapeField(description="Revision of the plan in force; null before the first.")
+    revision: int | None = ShapeField(
+        description="Revision of the plan that has its lines; null: the plan as submitted."
+    )
     row_count: int = ShapeField(description="Lines of the plan, with or without a report.")
     reason: str | None = ShapeField(description="Reason of the correction; null in the first snapshot.")
     frozen_at: datetime
@@ -102,14 +105,27 @@ class SnapshotReport(ProgressIn):
     model_config = show_example(_REPORT)
 
 
-_LINE: JsonDict = {**ACTION_EXAMPLE, "action": "A-001", "report": _REPORT}
+class CarriedReport(BaseModel):
+    """Figures of the earlier report that counts for a line without a report of the quarter."""
+
+    spent: int = ShapeField(description="Whole rupiah, cumulative from January.")
+    period: str = ShapeField(description="Quarter of the report.")
+    physical_percent: float | None
+
+
+_LINE: JsonDict = {**ACTION_EXAMPLE, "action": "A-001", "report": _REPORT, "carried": None}
 
 
 class SnapshotLine(ActionIn):
-    """Line of the plan at the freezing, with its report of the quarter or null."""
+    """Line of the quarter's revision, with its report of the quarter or null."""
 
     action: Key
     report: SnapshotReport | None
+    carried: CarriedReport | None = ShapeField(
+        description="Figures that count for a line without a report of the quarter: those of its latest earlier report "
+        "of the year. Null with a report, and without any.",
+        json_schema_extra=since("1.1"),
+    )
 
     model_config = show_example(_LINE)
 
@@ -120,9 +136,12 @@ class SnapshotAgency(BaseModel):
 
 
 class SnapshotSums(BaseModel):
-    reported: int = ShapeField(description="Lines with a report of the quarter.")
+    reported: int = ShapeField(description="Lines due in the quarter that have a report of it.")
     allocated: int | None = ShapeField(description="Whole rupiah of all lines; null beyond 2^53 - 1.")
-    spent: int | None = ShapeField(description="Whole rupiah, cumulative; null beyond 2^53 - 1.")
+    spent: int | None = ShapeField(
+        description="Whole rupiah, cumulative, with the figures of `carried` as in the summary; null beyond 2^53 - 1. "
+        "Quarters that were frozen before release 1.1 leave these out."
+    )
 
 
 class Snapshot(SnapshotHead):

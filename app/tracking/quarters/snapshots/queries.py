@@ -18,7 +18,7 @@ from app.kit.periods import Quarter
 from app.kit.problems import require_found
 from app.plans.copies.queries import COPIED, build_content_columns
 from app.tracking.progress.queries import is_own, list_progress_columns, progress
-from app.tracking.quarters.snapshots.models import SnapshotOut, SnapshotReport, SnapshotRow
+from app.tracking.quarters.snapshots.models import CarriedReport, SnapshotOut, SnapshotReport, SnapshotRow
 
 snapshots = get_table(SnapshotRow)
 
@@ -109,7 +109,7 @@ def read_content(session: Session, key: SnapshotKey) -> bytes:
 
 
 def read_lines_with_reports(session: Session, copy_id: int, period: str) -> Iterator[str]:
-    """Yield the lines of a copy as JSON by code, each with its report of the quarter or null."""
+    """Yield the lines of a submitted quarter's copy as JSON (`SnapshotLine`), by code."""
     bound = {"of_copy": copy_id, "period": period}
     for row in session.connection().execute(_select_lines_with_reports(session), bound):
         yield row[0]
@@ -127,9 +127,37 @@ def select_report_of_line(lines: sa.Table) -> ColumnElement[Any]:
     return build_json_object(report, name="of_quarter")
 
 
+def select_carried_report(lines: sa.Table, *, is_closed: bool) -> ColumnElement[Any]:
+    """Return the `CarriedReport` of a line in the quarter bound as `period`; null without one.
+
+    A submitted quarter has the copy of it that its submission made, so later reports on earlier quarters do not count.
+    """
+    c, quarter = progress.c, sa.bindparam("period", type_=progress.c.period.type)
+    if is_closed:
+        of_period, counts = c.carried_from, sa.and_(c.period == quarter, sa.not_(is_own))
+    else:
+        newest = progress.alias("newest").c
+        is_earlier = (
+            newest.action_id == c.action_id,
+            newest.carried_from.is_(None),
+            newest.period <= quarter,
+        )
+        latest = (
+            sa.select(sa.func.max(newest.period)).where(*is_earlier).correlate(progress).scalar_subquery()
+        )
+        of_period, counts = c.period, sa.and_(is_own, c.period == latest, c.period < quarter)
+    columns = select_fields(CarriedReport, progress, period=of_period)
+    report = sa.select(*columns).where(c.action_id == lines.c.id, counts).correlate(lines)
+    return build_json_object(report, name="carried_into")
+
+
 @build_once
 def _select_lines_with_reports(session: Session) -> Select[str]:
     lines = COPIED.lines
-    report = select_report_of_line(lines).label("report")
-    query = sa.select(*build_content_columns(COPIED), lines.c.code.label("action"), report)
+    query = sa.select(
+        *build_content_columns(COPIED),
+        lines.c.code.label("action"),
+        select_report_of_line(lines).label("report"),
+        select_carried_report(lines, is_closed=True).label("carried"),
+    )
     return select_json(query.where(COPIED.is_of_plan).order_by(lines.c.code))
