@@ -196,7 +196,7 @@ def test_a_cursor_beyond_the_retention_is_410_with_addresses_to_read(
         "/v1/plans/{plan}/revisions", "/v1/plans?region=63.02", "/v1/principals?region=63.02",
         "/v1/quarters?region=63.02", "/v1/regions/63.02/agencies", "/v1/regions/63.02/steps/{year}",
         "/v1/service-packages", "/v1/snapshots?region=63.02", "/v1/step-templates", "/v1/targets?region=63.02",
-        "/v1/webhooks?region=63.02",
+        "/v1/webhooks?region=63.02", "/v1/yardsticks?region=63.02",
     ]  # fmt: skip
     for address in error["allowed"]:
         assert "{" in address or secretariat.get(address).status_code == 200

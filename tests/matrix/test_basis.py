@@ -1,11 +1,14 @@
 """Totals compared with the stated basis: a cumulative file looks like one of periods."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from app.exchange.matrix.amounts import (
     HalfYearSpending,
     accumulate_spending,
     check_totals,
+    split_spending,
 )
 from tests.matrix.build import line, list_codes, matrix
 
@@ -72,3 +75,15 @@ def test_a_lost_fraction_is_no_contradiction():
 )
 def test_cumulative_values(halves, basis, expected):
     assert accumulate_spending(matrix(make_spent(*halves)).rows[0], basis) == expected
+
+
+FIGURE = some.none() | some.integers(0, 10)
+
+
+@given(first=FIGURE, total=FIGURE, basis=some.sampled_from(["period", "cumulative"]), is_new=some.booleans())
+def test_figures_of_quarters_are_read_as_they_were_written(first, total, basis, is_new):
+    """A total that is missing, or that repeats the first half-year, leaves the second blank."""
+    cells = split_spending(first, total, basis, is_of_second_half=is_new)
+    expected = HalfYearSpending(first, total if is_new or total != first else None)
+    assert accumulate_spending(cells, basis) == expected
+    assert cells["spent_total"] == total

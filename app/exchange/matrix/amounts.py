@@ -338,6 +338,19 @@ def accumulate_spending(line: MatrixLine, basis: Basis) -> HalfYearSpending:
     return HalfYearSpending(s1, (s1 or 0) + s2)
 
 
+def split_spending(
+    first: int | None, total: int | None, basis: Basis, *, is_of_second_half: bool
+) -> dict[str, int | None]:
+    """Return the cells of cumulative figures: `first` of Q2, `total` of the last quarter.
+
+    The second half-year is blank while `total` only repeats a report of the first.
+    """
+    s2 = total if is_of_second_half or total != first else None
+    if basis == "period" and s2 is not None:
+        s2 -= first or 0
+    return {"spent_s1": first, "spent_s2": s2, "spent_total": total}
+
+
 def check_totals(rows: Iterable[MatrixRow], basis: Basis) -> list[FieldError]:
     """Return an error for each Total that contradicts the basis, in the order of the rows.
 

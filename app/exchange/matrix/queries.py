@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from sqlmodel import Session
 
 from app.agencies.queries import read_agency_names
+from app.exchange.matrix.amounts import split_spending
 from app.exchange.matrix.cells import CodeNames, make_line, sort_codes
 from app.exchange.matrix.models import Basis, Content, MatrixLine
 from app.kit.periods import Period
-from app.plans.actions.queries import read_stored_actions
+from app.plans.copies.queries import read_line_contents
 from app.plans.core.models import Plan
 from app.reference.queries import find_regions_by_code, read_funding_source_words
-from app.tracking.progress.queries import read_latest_spent
+from app.tracking.lines.queries import LineSpending, read_spending
+from app.tracking.quarters.queries import read_copies
 
 
 def read_code_names(session: Session, plan: Plan, contents: Sequence[Content]) -> CodeNames:
@@ -27,28 +29,27 @@ def read_code_names(session: Session, plan: Plan, contents: Sequence[Content]) -
 
 
 def read_matrix_lines(session: Session, plan: Plan, period: Period | None, basis: Basis) -> list[MatrixLine]:
-    """Return every line of a visible plan, ordered by code; with a period, also its spending by half-year."""
-    stored = read_stored_actions(session, plan)
-    contents = {code: dict(action.content) for code, action in stored.items()}
+    """Return every line of a visible plan, ordered by code.
+
+    With a period: the lines of its last quarter's revision, with the spending by half-year.
+    """
+    copy_id = read_copies(session, plan).get(period.last_quarter) if period else None
+    contents: dict[str, Content] = {
+        code: dict(content) for code, content in read_line_contents(session, plan, copy_id).items()
+    }
+    first = read_spending(session, plan, f"{period.year}-Q2") if period else {}
+    last = read_spending(session, plan, period.last_quarter) if period and period.part != "S1" else first
+    for code in contents.keys() & last.keys():
+        contents[code]["lead_agency"] = last[code].lead_agency
     names = read_code_names(session, plan, list(contents.values()))
-    spent = _read_spent(session, [action.id for action in stored.values()], period, basis) if period else {}
-    return [make_line(contents[code], names, spent.get(stored[code].id)) for code in sort_codes(stored)]
+    return [
+        make_line(contents[code], names, _make_columns(first.get(code), last.get(code), basis))
+        for code in sort_codes(contents)
+    ]
 
 
-def _read_spent(
-    session: Session, ids: list[int], period: Period, basis: Basis
-) -> dict[int, dict[str, int | None]]:
-    first = read_latest_spent(session, ids, f"{period.year}-Q2")
-    second = (
-        read_latest_spent(session, ids, f"{period.year}-Q4", after=f"{period.year}-Q2")
-        if period.last_quarter.endswith("Q4")
-        else {}
-    )
-    result: dict[int, dict[str, int | None]] = {}
-    for id in ids:
-        s1, s2 = first.get(id), second.get(id)
-        total = s2 if s2 is not None else s1
-        if basis == "period" and s2 is not None:
-            s2 -= s1 or 0
-        result[id] = {"spent_s1": s1, "spent_s2": s2, "spent_total": total}
-    return result
+def _make_columns(
+    first: LineSpending | None, last: LineSpending | None, basis: Basis
+) -> dict[str, int | None]:
+    is_new = last is not None and last.reported_in is not None and last.reported_in[5:] > "Q2"
+    return split_spending(first and first.spent, last and last.spent, basis, is_of_second_half=is_new)

@@ -74,7 +74,11 @@ def import_plan_matrix(call: Caller, plan: PlanKey, query: FromQuery[ImportQuery
     openapi_extra={"x-problems": [501]},
 )
 def read_matrix_xlsx(call: Caller, plan: PlanKey, query: FromQuery[MatrixQuery]) -> Response:
-    """Return the plan as the matrix of the offices: 18 columns, or 21 with a period. Importing it changes nothing."""
+    """Return the plan as the matrix of the offices: 18 columns, or 21 with a period. Importing it changes nothing.
+
+    A period shows the lines of the revision that its last quarter has, with the figures of that quarter and, for the
+    first half-year, of Q2; without one, the plan in force.
+    """
     return _answer_matrix(call, plan, query, XLSX)
 
 

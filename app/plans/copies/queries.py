@@ -1,5 +1,6 @@
 """Queries of the lines of chosen plans: those of a copy, or the present ones of a plan without it."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -8,9 +9,10 @@ from sqlalchemy.sql import FromClause
 from sqlmodel import Session
 
 from app.kit.database.engine import get_table
-from app.kit.database.json_sql import select_fields
+from app.kit.database.json_sql import TextSelect, build_once, select_fields, select_json
 from app.plans.actions.models import PARTS, ActionIn, ActionRow
 from app.plans.actions.queries import build_part_json
+from app.plans.actions.rules import ActionContent
 from app.plans.copies.models import PART_COPIES, action_copies, location_copies, plan_copies
 from app.plans.core.models import Plan, PriorityLocationRow
 
@@ -67,6 +69,19 @@ def build_content_columns(tables: LineTables) -> list[sa.ColumnElement[Any]]:
 def bind_lines(plan: Plan, copy_id: int | None) -> dict[str, Any]:
     """Return the parameters of a statement over the `LineTables` of a plan."""
     return {"of_plan": plan.id} if copy_id is None else {"of_copy": copy_id}
+
+
+def read_line_contents(session: Session, plan: Plan, copy_id: int | None) -> dict[str, ActionContent]:
+    """Return the contents of the lines of a plan, or of its copy, by code."""
+    rows = session.execute(_select_contents(session, copy_id is not None), bind_lines(plan, copy_id))
+    return {code: json.loads(text) for text, code in rows}
+
+
+@build_once
+def _select_contents(session: Session, is_copied: bool) -> TextSelect:
+    tables = COPIED if is_copied else PRESENT
+    query = sa.select(*build_content_columns(tables), tables.lines.c.code.label("_code"))
+    return select_json(query.where(tables.is_of_plan), "_code")
 
 
 def select_copy_by_day(

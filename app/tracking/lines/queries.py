@@ -156,3 +156,23 @@ def join_leads(
     lead = sa.case((c.is_closed, lead_agency), else_=sa.func.coalesce(a.merged_into, lead_agency))
     is_lead = sa.and_(a.region_code == c.plan_region, a.code == lead_agency)
     return lines.outerjoin(_agencies, is_lead), lead.label("lead_agency")
+
+
+class LineSpending(NamedTuple):
+    """Spending of a line by the end of a quarter."""
+
+    lead_agency: str
+    spent: int | None
+    """Whole rupiah, cumulative from January; None without a report that counts."""
+    reported_in: str | None
+    """Quarter of that report."""
+
+
+def read_spending(session: Session, plan: Plan, quarter: str) -> dict[str, LineSpending]:
+    """Return the spending of each line of a quarter of a plan, by code."""
+    lines = select_lines_of_quarter(select_plans_of_quarter(plans.c.id == plan.id, quarter), quarter)
+    is_counted = sa.and_(progress.c.action_id == lines.c.id, progress.c.period == lines.c.period)
+    reported_in = sa.func.coalesce(progress.c.carried_from, progress.c.period)
+    query = sa.select(lines.c.code, lines.c.lead_agency, progress.c.spent, reported_in)
+    rows = session.execute(query.select_from(lines.outerjoin(progress, is_counted)))
+    return {code: LineSpending(*values) for code, *values in rows}
