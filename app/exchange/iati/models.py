@@ -60,7 +60,11 @@ class Export(NamedTuple):
 
     prefix: str
     """Prefix of every identifier, from the register of the publisher."""
+    today: date
+    """Day in the region's zone: a line ends when its last quarter is past."""
     in_force: RevisionInForce
     names: ExportNames
     reports: dict[str, list[QuarterReport]]
     """Line → its reports, ordered by quarter."""
+    targets: dict[tuple[str, str, str], float | None]
+    """(line, output, quarter) → target in the revision that the quarter has."""

@@ -26,10 +26,11 @@ def read_iati_export(call: Caller, plan: PlanKey) -> Response:
     its money, places, targets and reports.
 
     The expenditure of a quarter is the increase since the report before, dated the quarter's last day or, if earlier,
-    the report's day in the region's zone; figures of outputs stay cumulative from January. A frozen quarter has the
-    figures of its latest snapshot; the public reads frozen quarters alone. 404 (`not_adopted`) for a plan without a
-    revision.
+    the report's day in the region's zone; figures of outputs stay cumulative from January. A quarter has the targets of
+    its own revision, and a frozen one the figures of its latest snapshot; the public reads figures of frozen quarters
+    alone. A line that has ended is closed. 404 (`not_adopted`) for a plan without a revision.
     """
     row = find_published_plan(call.session, call.actor, plan)
     prefix: str = call.request.app.state.settings.iati_prefix
-    return answer(call.request, make_xml(read_export(call.session, call.actor, row, prefix)), media_type=XML)
+    export = read_export(call.session, call.actor, row, prefix, call.now)
+    return answer(call.request, make_xml(export), media_type=XML)

@@ -16,7 +16,7 @@ from app.kit.periods import Period, get_local_date
 LOCAL_GOVERNMENT = "11"
 FUNDING, ACCOUNTABLE, IMPLEMENTING = "1", "2", "4"
 IMPLEMENTATION, CLOSED = "2", "4"
-PLANNED_START, PLANNED_END = "1", "3"
+PLANNED_START, PLANNED_END, ACTUAL_END = "1", "3", "4"
 OWN, OWN_2 = "99", "98"
 """Vocabularies of the reporting organisation."""
 INDICATIVE, COMMITTED = "1", "2"
@@ -68,12 +68,16 @@ def _add_activity(root: Element, export: Export, line: dict[str, Any]) -> None:
     for kind, text in _describe(line):
         _add_text(activity, "description", text, type=kind)
     _add_organisations(activity, export, line, team)
-    SubElement(activity, "activity-status", code=CLOSED if plan.is_closed else IMPLEMENTATION)
+    ends_on = Period.parse(line["ends_after"]).last_day if line["ends_after"] else None
+    has_ended = ends_on is not None and ends_on < export.today
+    SubElement(activity, "activity-status", code=CLOSED if plan.is_closed or has_ended else IMPLEMENTATION)
     first, last = line["first_month"] or 1, line["last_month"] or 12
     _add_date(activity, "activity-date", date(plan.year, first, 1), type=PLANNED_START)
     _add_date(
         activity, "activity-date", date(plan.year, last, monthrange(plan.year, last)[1]), type=PLANNED_END
     )
+    if ends_on is not None and has_ended:
+        _add_date(activity, "activity-date", ends_on, type=ACTUAL_END)
     SubElement(activity, "recipient-country", code="ID")
     for place in line["locations"]:
         _add_location(activity, export, place["region_code"])
@@ -83,7 +87,9 @@ def _add_activity(root: Element, export: Export, line: dict[str, Any]) -> None:
     _add_budgets(activity, export, line)
     _add_transactions(activity, reports, names.zone)
     for output in line["outputs"]:
-        _add_result(activity, plan.year, output, reports)
+        key = (line["code"], output["code"])
+        targets = {quarter: export.targets.get((*key, quarter)) for quarter in Period(plan.year, "").quarters}
+        _add_result(activity, plan.year, output, targets, reports)
 
 
 def _describe(line: dict[str, Any]) -> list[tuple[str, str]]:
@@ -171,7 +177,11 @@ def _add_transactions(activity: Element, reports: Iterable[QuarterReport], zone:
 
 
 def _add_result(
-    activity: Element, year: int, output: dict[str, Any], reports: Iterable[QuarterReport]
+    activity: Element,
+    year: int,
+    output: dict[str, Any],
+    targets: dict[str, float | None],
+    reports: Iterable[QuarterReport],
 ) -> None:
     result = SubElement(activity, "result", type="1")
     _add_text(result, "title", output["indicator"])
@@ -187,8 +197,7 @@ def _add_result(
         }
         SubElement(indicator, "baseline", attributes)
     achieved = {report.period: report.achieved.get(output["code"]) for report in reports}
-    targets = output["quarterly_targets"] or [None, None, None, output["target"]]
-    for quarter, target in zip(Period(year, "").quarters, targets, strict=True):
+    for quarter, target in targets.items():
         actual = achieved.get(quarter)
         if target is None and actual is None:
             continue
