@@ -334,10 +334,14 @@ def find_reported_items(session: Session, gone: RemovedItems) -> RemovedItems:
     for name, key in [*keys, (QUARTERS, progress.c.period)]:
         if name is None or name not in gone:
             continue
-        items, id = gone[name], key.table.c.action_id
-        of_actions = sa.select(id, key).distinct().where(id.in_({id for id, _ in items}))
-        if name == QUARTERS:
-            of_actions = of_actions.where(is_own)
+        items, table = gone[name], key.table
+        source = progress if table is progress else table.join(progress, _is_of_report(table))
+        of_actions = (
+            sa.select(table.c.action_id, key)
+            .distinct()
+            .select_from(source)
+            .where(table.c.action_id.in_({id for id, _ in items}), is_own)
+        )
         referred[name] = items & {(id, key) for id, key in session.execute(of_actions)}
     return referred
 
