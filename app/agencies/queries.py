@@ -151,6 +151,13 @@ def count_merged(region: ColumnElement[str]) -> sa.ScalarSelect[int]:
     return merged.correlate_except(_agency).scalar_subquery()
 
 
+def read_successors(session: Session, region: str) -> dict[str, str]:
+    """Map each agency of a region that merged into another to that one."""
+    c = _agency.c
+    query = sa.select(c.code, c.merged_into).where(c.region_code == region, c.merged_into.is_not(None))
+    return {row.code: row.merged_into for row in session.execute(query)}
+
+
 def check_agencies(
     session: Session, region: str, named: Sequence[tuple[str, str]], kept: Collection[str] = ()
 ) -> list[FieldError]:

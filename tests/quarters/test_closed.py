@@ -23,6 +23,14 @@ def _import_realisation(client: TestClient) -> httpx.Response:
     return client.post(f"{AT}/imports?basis=cumulative&accept=free_text", files={"file": file})
 
 
+def _check_refused_cells(office: Office, kind: str) -> None:
+    """Assert that an import is refused at the cells of both lines, with the stored figure."""
+    reply = _import_realisation(office.secretariat)
+    assert summarise_refusal(reply) == (409, "quarter_closed", [kind] * 2)
+    places = [(error["cell"]["column"], error["allowed"]) for error in reply.json()["errors"]]
+    assert places == [("S", [5])] * 2
+
+
 WRITES: dict[str, Callable[[TestClient], httpx.Response]] = {
     "put": lambda c: c.put(A1, json={"spent": 6}, headers=ANY),
     "patch": lambda c: c.patch(A1, json={"obstacle": "Hujan"}, headers=ANY),
@@ -77,11 +85,7 @@ def test_an_import_into_a_closed_quarter_is_refused(office: Office) -> None:
     assert office.secretariat.get(A1).json()["spent"] == 6
     office.report("A-1", "A-2", spent=5)
     office.move("submit")
-    assert summarise_refusal(_import_realisation(office.secretariat)) == (
-        409,
-        "quarter_closed",
-        ["quarter_being_verified"],
-    )
+    _check_refused_cells(office, "quarter_being_verified")
     assert office.secretariat.get(A1).json()["spent"] == 5
 
 
@@ -113,6 +117,21 @@ def test_a_quarter_that_is_not_open_yet_takes_no_report(office: Office) -> None:
     quarter = office.secretariat.get(Q2).json()
     assert (quarter["state"], quarter["allowed"]) == ("not_yet_open", [])
     assert office.secretariat.put(A1.replace("Q2", "Q1"), json={"spent": 6}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("kind", "days"),
+    [
+        ("quarter_not_yet_open", {"opens_on": "2099-04-01", "due_on": "2099-07-20"}),
+        ("quarter_past_closing", {"due_on": "2026-04-20", "closes_on": "2026-04-30"}),
+    ],
+)
+def test_an_import_outside_the_calendar_is_refused_at_its_cells(
+    office: Office, kind: str, days: dict[str, str]
+) -> None:
+    office.report("A-1", "A-2", spent=5)
+    office.calendar(**days)
+    _check_refused_cells(office, kind)
 
 
 def test_a_closed_calendar_takes_reports_only_with_an_extension(office: Office) -> None:

@@ -27,7 +27,7 @@ cells were cumulative already.
 
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TypeVar
@@ -326,16 +326,16 @@ class HalfYearSpending:
     q4: int | None
 
 
-def accumulate_spending(line: MatrixLine, basis: Basis) -> HalfYearSpending:
+def accumulate_spending(line: MatrixLine, basis: Basis, base: int = 0) -> HalfYearSpending:
     """Return a line's cumulative spending under the stated basis.
 
-    A blank half-year stays None; with a reported second half, a blank first half counts as 0.
+    A blank half-year stays None. If the first half is blank, a second half alone adds to `base`, the stored spending.
     """
     s1: int | None = line["spent_s1"]
     s2: int | None = line["spent_s2"]
     if basis == "cumulative" or s2 is None:
         return HalfYearSpending(s1, s2)
-    return HalfYearSpending(s1, (s1 or 0) + s2)
+    return HalfYearSpending(s1, (base if s1 is None else s1) + s2)
 
 
 def split_spending(
@@ -351,14 +351,17 @@ def split_spending(
     return {"spent_s1": first, "spent_s2": s2, "spent_total": total}
 
 
-def check_totals(rows: Iterable[MatrixRow], basis: Basis) -> list[FieldError]:
+def check_totals(
+    rows: Iterable[MatrixRow], basis: Basis, bases: Mapping[int, int] | None = None
+) -> list[FieldError]:
     """Return an error for each Total that contradicts the basis, in the order of the rows.
 
-    In rows with a rounded amount, one rupiah of difference is no error.
+    `bases` gives the stored spending of the first half-year for rows that leave it blank. In rows with a rounded
+    amount, one rupiah of difference is no error.
     """
     errors = []
     for row in rows:
-        total, spent = row["spent_total"], accumulate_spending(row, basis)
+        total, spent = row["spent_total"], accumulate_spending(row, basis, (bases or {}).get(row.row, 0))
         # Without a reported second half, Total is the first half.
         expected = spent.q2 if spent.q4 is None else spent.q4
         if total is None or (expected is None and not total):

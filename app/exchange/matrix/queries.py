@@ -43,13 +43,14 @@ def read_matrix_lines(session: Session, plan: Plan, period: Period | None, basis
         contents[code]["lead_agency"] = last[code].lead_agency
     names = read_code_names(session, plan, list(contents.values()))
     return [
-        make_line(contents[code], names, _make_columns(first.get(code), last.get(code), basis))
+        make_line(contents[code], names, make_columns(first.get(code), last.get(code), basis))
         for code in sort_codes(contents)
     ]
 
 
-def _make_columns(
+def make_columns(
     first: LineSpending | None, last: LineSpending | None, basis: Basis
 ) -> dict[str, int | None]:
+    """Return the realisation columns of a line by its spending of Q2 and of the last quarter."""
     is_new = last is not None and last.reported_in is not None and last.reported_in[5:] > "Q2"
     return split_spending(first and first.spent, last and last.spent, basis, is_of_second_half=is_new)

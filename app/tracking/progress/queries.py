@@ -209,26 +209,6 @@ def _list_content_columns() -> list[ColumnElement[Any]]:
 _META_COLUMNS = tuple(f"_{name}" for name in StoredProgress._fields[1:])
 
 
-def read_latest_spent(
-    session: Session, action_ids: Sequence[int], period: str, *, after: str | None = None
-) -> dict[int, int]:
-    """Map action id to whole rupiah spent by the end of `period`, by the latest report of the year.
-
-    Omits actions without a report, with `after` those without a later one than that quarter.
-    """
-    rows = session.execute(
-        sa.select(progress.c.action_id, progress.c.spent)
-        .where(
-            progress.c.action_id.in_(action_ids),
-            is_own,
-            progress.c.period <= period,
-            progress.c.period > (after or period[:4]),
-        )
-        .order_by(progress.c.period)
-    )
-    return {row.action_id: row.spent for row in rows}
-
-
 def read_physical_percents(
     session: Session, action_ids: Sequence[int], period: str
 ) -> dict[int, float | None]:

@@ -1,10 +1,9 @@
 """Writes of an import: agencies, lines and realisation of a file, in one transaction."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 
 from pydantic import ValidationError
 from sqlmodel import Session
@@ -12,44 +11,44 @@ from sqlmodel import Session
 from app.access.commands import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn
-from app.exchange.matrix.amounts import accumulate_spending, check_totals
+from app.exchange.matrix.amounts import check_totals
 from app.exchange.matrix.cells import CodeNames, sort_codes
+from app.exchange.matrix.imports.matching.rules import match_versions
 from app.exchange.matrix.imports.models import (
     Acceptance,
-    ImportedProgress,
     ImportFinding,
     ImportQuery,
     ImportReport,
     Resolution,
     basis_required,
+    left_plan,
     line_has_ended,
     no_amendment,
-    not_in_force_yet,
 )
-from app.exchange.matrix.imports.queries import MatrixFile, read_action_ids
+from app.exchange.matrix.imports.queries import MatrixFile, read_quarter_plans
+from app.exchange.matrix.imports.realisation.commands import (
+    Realisation,
+    find_report_findings,
+    read_first_half,
+    report_halves,
+)
 from app.exchange.matrix.imports.resolving import ResolvedFile, resolve
 from app.exchange.matrix.imports.rules import (
+    LineWrite,
     ResolvedLine,
     find_agency_kind,
-    find_column,
+    has_equal_content,
+    locate_errors,
     make_codes,
-    match_lines,
     merge_content,
+    relocate,
 )
-from app.exchange.matrix.models import Basis, Content, Matrix
+from app.exchange.matrix.models import Content, Matrix
 from app.exchange.matrix.queries import read_code_names
 from app.kit.batch import BatchWrite, ItemOutcome
 from app.kit.database.journal import lock_chain
 from app.kit.http.validation import list_body_errors
-from app.kit.problems import (
-    MOST_CELL_ERRORS,
-    BadRequest,
-    Cell,
-    FieldError,
-    Invalid,
-    Problem,
-    refuse,
-)
+from app.kit.problems import MOST_CELL_ERRORS, BadRequest, Cell, FieldError, Invalid, refuse
 from app.kit.wording import Language
 from app.plans.actions.commands import put_actions
 from app.plans.actions.models import ActionIn
@@ -65,33 +64,6 @@ from app.plans.findings.kinds import W07, Finding
 from app.plans.findings.models import PlanFinding, dump_placed
 from app.plans.findings.queries import check_lines, check_plan
 from app.plans.workflow.queries import read_lines_to_submit
-from app.tracking.progress.models import ProgressIn
-from app.tracking.progress.queries import read_latest_spent, read_stored_and_before
-from app.tracking.reporting.commands import ReportDraft, report_progress
-
-
-class HalfYear(NamedTuple):
-    """A half of the year, named by the quarter it ends with, and its column."""
-
-    name: Literal["q2", "q4"]
-    column: str
-
-
-HALF_YEARS = (HalfYear("q2", "spent_s1"), HalfYear("q4", "spent_s2"))
-
-
-@dataclass(frozen=True)
-class LineWrite:
-    """A line of the file, and the action that it becomes."""
-
-    code: str
-    resolved: ResolvedLine
-    content: Content
-    """The action to store."""
-    is_unchanged: bool
-
-    def cell(self, pointer: str) -> Cell:
-        return self.resolved.line.cell(find_column(pointer, self.content))
 
 
 @dataclass(frozen=True)
@@ -100,6 +72,8 @@ class AmendmentTarget:
 
     lines: Mapping[str, Content]
     """Its drafted lines by code."""
+    in_force: Collection[str]
+    """Codes of the plan's lines in force."""
     taken: Sequence[str]
     """Codes that new lines cannot have."""
     reason: Reason | None
@@ -149,18 +123,28 @@ def import_matrix(
         if amended
         else {code: dict(action.content) for code, action in read_stored_actions(session, row).items()}
     )
-    resolved = resolve(session, run.plan, matrix.rows, stored.values(), resolutions, query)
-    errors = [*matrix.errors, *_check_basis(matrix, query)]
+    quarters = read_quarter_plans(session, row, stored) if matrix.has_realisation else []
+    versions = [stored, *quarters]
+    resolved = resolve(session, row, matrix.rows, versions, resolutions, query)
+    names = read_code_names(session, row, [content for lines in versions for content in lines.values()])
+    taken = [*(amended.taken if amended else stored), *(code for lines in quarters for code in lines)]
+    writings, errors_of_lines = _match_lines(resolved.lines, versions, names, taken)
+    bases = _list_bases(writings, read_first_half(session, row) if matrix.has_realisation else {})
+    errors = [*matrix.errors, *_check_basis(matrix, query, bases), *errors_of_lines]
     cells = {error.cell for error in errors}
     errors += [error for error in resolved.errors if error.cell is None or error.cell not in cells]
     agencies, wrong_agencies = _make_agencies(resolved)
     refuse([*errors, *wrong_agencies])
     for code, content in agencies.items():
-        put_agency(write.drop_precondition(), run.plan.region_code, code, content)
-    names = read_code_names(session, run.plan, list(stored.values()))
-    writings = _match_lines(resolved.lines, stored, names, amended.taken if amended else list(stored))
+        put_agency(write.drop_precondition(), row.region_code, code, content)
     counts = _write_lines(run, writings)
-    progress = _report_halves(run, writings, query.basis) if matrix.has_realisation and query.basis else []
+    progress = []
+    if matrix.has_realisation and query.basis:
+        in_force = amended.in_force if amended else None
+        realisation = Realisation(row, writings, query.basis, bases, in_force, reason)
+        progress = report_halves(write, realisation)
+        for writing, cell, finding in find_report_findings(session, row, writings):
+            _add_finding(run, writing.code, cell, finding)
     return ImportReport(
         plan=plan,
         sheet=matrix.sheet,
@@ -168,6 +152,7 @@ def import_matrix(
         created=counts["created"],
         updated=counts["updated"],
         unchanged=counts["unchanged"],
+        of_quarters=sum(writing.is_of_quarter for writing in writings),
         absent=sort_codes(stored.keys() - {writing.code for writing in writings}),
         agencies_created=sorted(agencies),
         free_text=sum(writing.content["subactivity_code"] is None for writing in writings),
@@ -192,15 +177,28 @@ def _find_amendment(session: Session, plan: Plan, reason: Reason | None) -> Amen
         return None
     before, after, reasons = read_editions(session, amendment)
     lines = {code: dict(content) for code, content in after.actions.items()}
-    return AmendmentTarget(lines, [*{**before.actions, **reasons}], reason)
+    return AmendmentTarget(lines, before.actions.keys(), [*{**before.actions, **reasons}], reason)
 
 
-def _check_basis(matrix: Matrix, query: ImportQuery) -> list[FieldError]:
+def _list_bases(writings: Sequence[LineWrite], first_half: Mapping[str, int]) -> dict[int, int]:
+    """Map the rows of lines to the stored spending of the first half-year, or to 0 if the file gives it."""
+    return {
+        line.row: first_half.get(writing.code, 0) if line["spent_s1"] is None else 0
+        for writing in writings
+        for line in [writing.resolved.line]
+    }
+
+
+def _check_basis(matrix: Matrix, query: ImportQuery, bases: Mapping[int, int]) -> list[FieldError]:
     if not matrix.has_realisation:
         return []
     if query.basis is None:
         return [FieldError(basis_required, parameter="basis", allowed=["cumulative", "period"])]
-    return [] if Acceptance.totals in query.accept else check_totals(matrix.rows, query.basis)
+    if Acceptance.totals in query.accept:
+        return []
+    # Without its line, the stored first half of a row is unknown.
+    rows = [row for row in matrix.rows if row["spent_s1"] is not None or (row.continues or row.row) in bases]
+    return check_totals(rows, query.basis, bases)
 
 
 # Agencies that the file names and the region does not have
@@ -213,7 +211,7 @@ def _make_agencies(resolved: ResolvedFile) -> tuple[dict[str, AgencyIn], list[Fi
         try:
             agencies[code] = AgencyIn(name=name, kind=find_agency_kind(name))
         except ValidationError as error:
-            errors += [_relocate(cell, problem) for problem in list_body_errors(error)]
+            errors += [relocate(cell, problem) for problem in list_body_errors(error)]
     return agencies, errors
 
 
@@ -221,19 +219,36 @@ def _make_agencies(resolved: ResolvedFile) -> tuple[dict[str, AgencyIn], list[Fi
 
 
 def _match_lines(
-    lines: Sequence[ResolvedLine], stored: Mapping[str, Content], names: CodeNames, taken: Sequence[str]
-) -> list[LineWrite]:
-    def has_equal_content(code: str, line: ResolvedLine) -> bool:
-        return merge_content(line, stored[code], names) == stored[code]
+    lines: Sequence[ResolvedLine],
+    versions: Sequence[Mapping[str, Content]],
+    names: CodeNames,
+    taken: Sequence[str],
+) -> tuple[list[LineWrite], list[FieldError]]:
+    """Match the lines of the file with those of the target, the first version, and those of reported quarters.
 
-    fresh = make_codes(taken)
-    writings = []
-    for line, known in zip(lines, match_lines(stored, lines, has_equal_content), strict=True):
-        content = merge_content(line, stored[known] if known else None, names)
-        writings.append(
-            LineWrite(known or next(fresh), line, content, known is not None and content == stored[known])
-        )
-    return writings
+    Returns the errors of lines that have left the target and differ from those of the quarters.
+    """
+
+    @cache
+    def is_equal(version: int, code: str, place: int) -> bool:
+        return has_equal_content(lines[place], versions[version][code], names)
+
+    target, fresh = versions[0], make_codes(taken)
+    writings: list[LineWrite] = []
+    errors: list[FieldError] = []
+    for place, (line, match) in enumerate(zip(lines, match_versions(versions, lines, is_equal), strict=True)):
+        if match is None:
+            writings.append(LineWrite(next(fresh), line, merge_content(line, None, names), False))
+        elif is_equal(match.version, match.code, place):
+            content = versions[match.version][match.code]
+            is_of_quarter = content != target.get(match.code)
+            writings.append(LineWrite(match.code, line, content, True, is_of_quarter))
+        elif match.code in target:
+            content = merge_content(line, target[match.code], names)
+            writings.append(LineWrite(match.code, line, content, content == target[match.code]))
+        else:
+            errors.append(FieldError(left_plan, cell=line.line.cell("subactivity")))
+    return writings, errors
 
 
 def _find_ended(writings: Sequence[LineWrite]) -> list[FieldError]:
@@ -254,8 +269,8 @@ def _write_lines(run: _Import, writings: Sequence[LineWrite]) -> Counter[str]:
         try:
             drafts.append(Draft(writing.code, ActionIn.model_validate(writing.content), pointer=f"/{n}"))
         except ValidationError as error:
-            errors += [_relocate(writing.cell(item.pointer or ""), item) for item in list_body_errors(error)]
-    with _locate_errors(changed):
+            errors += [relocate(writing.cell(item.pointer or ""), item) for item in list_body_errors(error)]
+    with locate_errors(changed):
         outcomes = _put_drafts(run, drafts, errors)
     _collect_findings(run, writings)
     counts = Counter(str(outcome.status) for outcome in outcomes)
@@ -289,7 +304,8 @@ def _collect_reasons(run: _Import, drafts: Sequence[Draft]) -> dict[str, list[Re
 
 def _collect_findings(run: _Import, writings: Sequence[LineWrite]) -> None:
     """Collect the findings of the file's lines with their cells, and those of the plan."""
-    by_code = {writing.code: writing for writing in writings}
+    # A line of a quarter shows other cells than the one that the findings are about.
+    by_code = {writing.code: writing for writing in writings if not writing.is_of_quarter}
     if run.amended is None:
         findings = check_plan(run.write.session, run.plan).found
     else:
@@ -303,106 +319,6 @@ def _collect_findings(run: _Import, writings: Sequence[LineWrite]) -> None:
             run.plan_findings.append(dump_placed(placed, run.language))
 
 
-@contextmanager
-def _locate_errors(writings: Sequence[LineWrite], column: str | None = None) -> Iterator[None]:
-    """Turn the pointers of errors into cells of the file, all in `column` or by field."""
-    try:
-        yield
-    except Problem as problem:
-        errors = []
-        for error in problem.errors:
-            place, slash, remainder = (error.pointer or "").removeprefix("/").partition("/")
-            if place.isdecimal():
-                writing = writings[int(place)]
-                cell = writing.resolved.line.cell(column) if column else writing.cell(slash + remainder)
-                error = _relocate(cell, error)
-            errors.append(error)
-        problem.errors = tuple(_drop_duplicates(errors))
-        raise
-
-
-def _relocate(cell: Cell, error: FieldError) -> FieldError:
-    return replace(error, pointer=None, parameter=None, header=None, cell=cell)
-
-
-def _drop_duplicates(errors: Sequence[FieldError]) -> list[FieldError]:
-    """Return the first error of each kind and cell: too long a name gives one error as title and one as name."""
-    return list(
-        {(error.kind.code, error.cell or error.pointer): error for error in reversed(errors)}.values()
-    )[::-1]
-
-
 def _add_finding(run: _Import, code: str, cell: Cell, finding: Finding) -> None:
     fields = {**finding.render(run.language), "line": code, "cell": cell._asdict()}
     run.findings.append(ImportFinding.model_validate(fields))
-
-
-# Realisation
-
-
-def _report_halves(run: _Import, writings: Sequence[LineWrite], basis: Basis) -> list[ImportedProgress]:
-    ids = read_action_ids(run.write.session, run.plan)
-    result = []
-    for half in HALF_YEARS:
-        period = f"{run.plan.year}-{half.name.upper()}"
-        done, findings = _report_half(run, period, half, basis, writings, ids)
-        cells = {writing.code: writing.resolved.line.cell(half.column) for writing in writings}
-        for code, of_line in findings.items():
-            for finding in of_line:
-                _add_finding(run, code, cells[code], finding)
-        if done:
-            kinds = Counter(outcome.status for outcome in done)
-            result.append(
-                ImportedProgress(
-                    period=period,
-                    created=kinds["created"],
-                    updated=kinds["updated"],
-                    unchanged=kinds["unchanged"],
-                )
-            )
-    return result
-
-
-def _report_half(
-    run: _Import,
-    period: str,
-    half: HalfYear,
-    basis: Basis,
-    writings: Sequence[LineWrite],
-    ids: Mapping[str, int],
-) -> tuple[Sequence[ItemOutcome], Mapping[str, Sequence[Finding]]]:
-    """Report the figures of a half-year that differ from the latest reports. Return the outcomes and the findings."""
-    session, column = run.write.session, half.column
-    after = f"{run.plan.year}-Q2" if half.name == "q4" else None
-    known = read_latest_spent(session, list(ids.values()), period, after=after)
-    stored, _ = read_stored_and_before(session, list(ids.values()), period)
-    reports: list[ReportDraft] = []
-    reported: list[LineWrite] = []
-    errors: list[FieldError] = []
-    for writing in writings:
-        figure = getattr(accumulate_spending(writing.resolved.line, basis), half.name)
-        cell = writing.resolved.line.cell(column)
-        id = ids.get(writing.code)
-        if id is None:
-            if figure is not None:
-                errors.append(FieldError(not_in_force_yet, cell=cell, value=figure))
-            continue
-        if figure is None or (id not in stored and known.get(id) == figure):
-            continue
-        content = dict(stored[id].content) if id in stored else {}
-        if content.get("spent") != figure:
-            # The file has no split of a total, and the stored split no longer adds up to it.
-            content |= {"spent": figure, "spending": [], "components": []}
-        try:
-            reports.append(
-                ReportDraft(writing.code, ProgressIn.model_validate(content), pointer=f"/{len(reports)}")
-            )
-        except ValidationError as error:
-            errors += [_relocate(cell, problem) for problem in list_body_errors(error)]
-        reported.append(writing)
-    refuse(errors)
-    if not reports:
-        return [], {}
-    with _locate_errors(reported, column):
-        done = report_progress(run.write, run.plan, period, BatchWrite(reports), reason=run.reason)
-    return done.outcomes, done.findings

@@ -130,6 +130,9 @@ class ImportReport(BaseModel):
     created: int
     updated: int
     unchanged: int
+    of_quarters: int = ShapeField(
+        description="Unchanged lines that equal the plan of a reported quarter, not the newer plan or its amendment."
+    )
     absent: list[str] = ShapeField(description="Lines of the plan that the file does not have; they stay.")
     agencies_created: list[str]
     free_text: int = ShapeField(description="Lines whose sub-activity is known by its name alone.")
@@ -149,6 +152,7 @@ class ImportReport(BaseModel):
         created=156,
         updated=0,
         unchanged=0,
+        of_quarters=0,
         absent=[],
         agencies_created=[],
         free_text=87,
@@ -220,6 +224,18 @@ line_has_ended = Kind(
     "line_has_ended",
     id="Baris {value} sudah diakhiri. Impor mengubah isinya, tetapi tidak memberlakukannya lagi.",
     en="Line {value} has ended. The import changes its content but does not bring it back.",
+)
+quarter_without_line = Kind(
+    "quarter_without_line",
+    id="Rencana untuk triwulan {period} tidak memuat baris ini. Kosongkan sel realisasinya.",
+    en="The plan of quarter {period} does not have this line. Leave the cell of its spending blank.",
+)
+left_plan = Kind(
+    "line_left_plan",
+    id="Baris ini sudah dihapus dari rencana, jadi isinya tidak dapat diubah. Kembalikan isi semula, atau impor "
+    "baris barunya dari berkas tanpa kolom realisasi.",
+    en="This line has left the plan, so nothing of it can change. Restore its cells, or import the new line from a "
+    "file without the columns of spending.",
 )
 no_amendment = Kind(
     "no_amendment",

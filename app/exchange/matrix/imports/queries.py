@@ -4,14 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.agencies.queries import StoredAgency, find_agencies_by_code, find_agencies_by_name
+from app.agencies.queries import (
+    StoredAgency,
+    find_agencies_by_code,
+    find_agencies_by_name,
+    read_successors,
+)
 from app.exchange.matrix.imports.models import Resolution
-from app.exchange.matrix.models import Matrix, MatrixRow, Named, ParsedPlace
+from app.exchange.matrix.models import Content, Matrix, MatrixRow, Named, ParsedPlace
 from app.exchange.matrix.rules import read_matrix
-from app.plans.actions.queries import actions
+from app.plans.copies.queries import read_line_contents
 from app.plans.core.models import Plan
 from app.plans.core.rules import find_government_level
 from app.reference.nomenclature.queries import (
@@ -30,6 +34,7 @@ from app.reference.queries import (
     find_regions_by_name,
     read_funding_source_labels,
 )
+from app.tracking.quarters.queries import read_copies
 
 
 @dataclass(frozen=True)
@@ -51,14 +56,25 @@ def read_file(session: Session, data: bytes, filename: str, sheet: str | None = 
     )
 
 
-def read_action_ids(session: Session, plan: Plan) -> dict[str, int]:
-    """Return code → id of every line of a plan."""
-    return {
-        row.code: row.id
-        for row in session.execute(
-            sa.select(actions.c.code, actions.c.id).where(actions.c.plan_id == plan.id)
-        )
-    }
+def read_quarter_plans(
+    session: Session, plan: Plan, target: Mapping[str, Content]
+) -> list[Mapping[str, Content]]:
+    """Return the lines that Q2 and Q4 have, by code, each set that differs from the target of an import once.
+
+    Their lead agencies are the successors of those that merged into another.
+    """
+    copies = read_copies(session, plan)
+    successors = read_successors(session, plan.region_code)
+    result: list[Mapping[str, Content]] = []
+    for copy_id in {copies.get(f"{plan.year}-{quarter}"): None for quarter in ("Q2", "Q4")}:
+        contents = read_line_contents(session, plan, copy_id)
+        lines = {
+            code: {**content, "lead_agency": successors.get(content["lead_agency"], content["lead_agency"])}
+            for code, content in contents.items()
+        }
+        if lines not in (target, *result):
+            result.append(lines)
+    return result
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ It reports an unknown or ambiguous cell with the allowed values and the nearest 
 a resolution, or accepts a sub-activity as free text. Names that a line of the plan already has need no resolution.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from app.agencies.queries import StoredAgency, read_agency_names
 from app.exchange.matrix.codes import write_named
+from app.exchange.matrix.imports.matching.rules import Key, make_keys, make_words_key
 from app.exchange.matrix.imports.models import (
     Acceptance,
     ImportQuery,
@@ -28,7 +29,7 @@ from app.exchange.matrix.imports.models import (
     unused_resolution,
 )
 from app.exchange.matrix.imports.queries import get_leading_code, list_name_pairs, look_up
-from app.exchange.matrix.imports.rules import Key, ResolvedLine, Subactivity, make_keys, make_words_key
+from app.exchange.matrix.imports.rules import ResolvedLine, Subactivity, make_free_text
 from app.exchange.matrix.models import Content, MatrixRow, Named, ParsedPlace
 from app.exchange.matrix.rows import join_lines
 from app.kit.fields import fold_name
@@ -61,12 +62,12 @@ def resolve(
     session: Session,
     plan: Plan,
     rows: Sequence[MatrixRow],
-    stored: Iterable[Content],
+    versions: Sequence[Mapping[str, Content]],
     resolutions: Sequence[Resolution],
     query: ImportQuery,
 ) -> ResolvedFile:
-    """Resolve the lines of a file against a plan with the lines `stored`."""
-    run = _Run(session, plan, join_lines(rows), stored, resolutions, query)
+    """Resolve the lines of a file against the lines of a plan; names in its first version win over the others."""
+    run = _Run(session, plan, join_lines(rows), versions, resolutions, query)
     run.resolve()
     return run.out
 
@@ -77,7 +78,7 @@ class _Run:
         session: Session,
         plan: Plan,
         lines: Sequence[MatrixRow],
-        stored: Iterable[Content],
+        versions: Sequence[Mapping[str, Content]],
         resolutions: Sequence[Resolution],
         query: ImportQuery,
     ) -> None:
@@ -90,7 +91,10 @@ class _Run:
         self.settled: dict[tuple[str, str, int | None], int] = {}
         self.used: set[int] = set()
         self.known = look_up(session, plan, lines, resolutions)
-        self._index_own_lines(stored)
+        self.own_codes: dict[str, Subactivity] = {}
+        self.own_names: dict[Key | None, Subactivity | None] = {}
+        for version in versions:
+            self._index_own_lines(version.values())
         self.like = cache(self._find_like)
         self.agency_labels = cache(lambda: _format_labels(read_agency_names(session, plan.region_code)))
         self.source_labels = cache(lambda: _format_labels(read_funding_source_labels(session)))
@@ -111,9 +115,8 @@ class _Run:
         )
 
     def _index_own_lines(self, stored: Iterable[Content]) -> None:
-        """Index the sub-activities of the plan's lines by code and by key; None where lines disagree."""
-        self.own_codes: dict[str, Subactivity] = {}
-        self.own_names: dict[Key | None, Subactivity | None] = {}
+        """Index the sub-activities of a version's lines by code and by key; None where its lines disagree."""
+        names: dict[Key | None, Subactivity | None] = {}
         for content in stored:
             own = Subactivity(
                 content["subactivity_code"],
@@ -125,9 +128,10 @@ class _Run:
             if own.code:
                 self.own_codes.setdefault(own.code, own)
             for key in set(make_keys(content)[1:3]):
-                other = self.own_names.setdefault(key, own)
+                other = names.setdefault(key, own)
                 if other is not None and other.code != own.code:
-                    self.own_names[key] = None
+                    names[key] = None
+        self.own_names = names | self.own_names
 
     # Resolutions
 
@@ -228,13 +232,12 @@ class _Run:
         if named is None:
             return None
         cell, words = line.cell("subactivity"), write_named(named) or ""
-        free = Subactivity(None, words, _get_name(line["activity"]), _get_name(line["program"]), None)
+        free = make_free_text(line)
         if resolution := self._find_resolution("subactivity", line, words, named.name, named.code):
-            return (
-                free
-                if resolution.code is None
-                else self._make_subactivity(self.known.subs.get(resolution.code))
-            )
+            if resolution.code is None:
+                return free
+            chosen = self._make_subactivity(self.known.subs.get(resolution.code))
+            return chosen and replace(chosen, is_chosen=True)
         if named.code and (subactivity := self._find_by_code(line, named.code)):
             return subactivity
         key = make_words_key(line["strategy"] or "", agency or "", write_named(line["activity"]), words)

@@ -1,17 +1,13 @@
-"""Merge of a file's line into an action, and matching of the file's lines with those of the plan. Pure.
+"""Merge of a file's line into an action, and the cells of its errors. Pure.
 
 A column changes an action only if its cell differs from the one that the action would write, and then only the
 fields that the column shows: recipients with a new count keep their deciles, a place its amount. Fields without a
 column, and columns that the file lacks, never change.
-
-Strategy, lead agency and sub-activity identify a line: the sub-activity by its code, else by its names, else by the
-words that an earlier file had for it. Among similar lines, one with equal content matches first, the others in
-their order; so rows may move, come and go without changing any other line.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from app.agencies.models import AgencyKind
 from app.exchange.matrix.cells import (
@@ -20,12 +16,12 @@ from app.exchange.matrix.cells import (
     CodeNames,
     list_cells,
     make_line,
-    sort_codes,
     write_cell,
 )
 from app.exchange.matrix.codes import write_named
 from app.exchange.matrix.models import BY_KEY, Content, MatrixRow, Named, Share
 from app.kit.fields import fold_name
+from app.kit.problems import Cell, FieldError, Problem
 
 
 @dataclass(frozen=True)
@@ -39,6 +35,8 @@ class Subactivity:
     edition: str | None
     successors: tuple[str, ...] | None = None
     """Successors of a retired code; None: the code is in force."""
+    is_chosen: bool = False
+    """Whether a resolution gives it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,46 @@ class ResolvedLine:
     """Region codes; empty if any place of the cell is unknown."""
 
 
+@dataclass(frozen=True)
+class LineWrite:
+    """A line of the file, and the action that it becomes."""
+
+    code: str
+    resolved: ResolvedLine
+    content: Content
+    """The action to store."""
+    is_unchanged: bool
+    is_of_quarter: bool = False
+    """Whether the line equals that of a quarter alone: the target of the import has a newer one, or none."""
+
+    def cell(self, pointer: str) -> Cell:
+        return self.resolved.line.cell(find_column(pointer, self.content))
+
+
+def make_free_text(line: MatrixRow) -> Subactivity:
+    """Return the sub-activity of a row by its names alone."""
+    program, activity = line["program"], line["activity"]
+    return Subactivity(
+        None,
+        write_named(line["subactivity"]) or "",
+        activity.name if activity else None,
+        program.name if program else None,
+        None,
+    )
+
+
 # Merging a line into an action
+
+
+def has_equal_content(resolved: ResolvedLine, stored: Content, names: CodeNames) -> bool:
+    """Return whether a line of the file shows the stored action. If neither has a code, the names decide.
+
+    The code that such a line has in another version of the plan does not count, but that of a resolution does.
+    """
+    codes = stored["subactivity_code"], resolved.line["subactivity"].code
+    if codes == (None, None) and not resolved.subactivity.is_chosen:
+        resolved = replace(resolved, subactivity=make_free_text(resolved.line))
+    return merge_content(resolved, stored, names) == stored
 
 
 def merge_content(resolved: ResolvedLine, stored: Content | None, names: CodeNames) -> Content:
@@ -308,86 +345,34 @@ def find_agency_kind(name: str) -> AgencyKind:
     return _KINDS.get(name.split(maxsplit=1)[0].casefold(), AgencyKind.unit)
 
 
-# Matching the file's lines with the plan's
+# Errors at cells
 
 
-Key = tuple[str, ...]
+@contextmanager
+def locate_errors(writings: Sequence[LineWrite], column: str | None = None) -> Iterator[None]:
+    """Turn the pointers of errors into cells of the file, all in `column` or by field."""
+    try:
+        yield
+    except Problem as problem:
+        errors = []
+        for error in problem.errors:
+            place, slash, remainder = (error.pointer or "").removeprefix("/").partition("/")
+            if place.isdecimal():
+                writing = writings[int(place)]
+                cell = writing.resolved.line.cell(column) if column else writing.cell(slash + remainder)
+                error = relocate(cell, error)
+            errors.append(error)
+        problem.errors = tuple(_drop_duplicates(errors))
+        raise
 
 
-def make_words_key(strategy: str, agency: str, activity: str | None, name: str | None) -> Key:
-    """Return the key of a line by names."""
-    return strategy, agency, fold_name(activity or ""), fold_name(name or "")
+def relocate(cell: Cell, error: FieldError) -> FieldError:
+    """Return an error with a cell as its place."""
+    return replace(error, pointer=None, parameter=None, header=None, cell=cell)
 
 
-_BY_NAME_ALONE = 3
-
-
-def make_keys(content: Content) -> tuple[Key | None, Key, Key, Key | None]:
-    """Return the keys of a plan's line: by code, by names, by the words of an earlier file, by name alone."""
-    strategy, agency, code = content["strategy"], content["lead_agency"], content["subactivity_code"]
-    activity, name = content["activity"], content["subactivity"] or content["title"]
-    kept = content["matrix_texts"]
-    return (
-        (strategy, agency, code) if code else None,
-        make_words_key(strategy, agency, activity, name),
-        make_words_key(strategy, agency, kept.get("activity") or activity, kept.get("subactivity") or name),
-        None if code else (strategy, agency, fold_name(name)),
-    )
-
-
-def _make_line_keys(resolved: ResolvedLine) -> tuple[Key | None, Key, Key, Key | None]:
-    strategy, agency, sub = resolved.line["strategy"], resolved.agency, resolved.subactivity
-    named: Named = resolved.line["subactivity"]
-    return (
-        (strategy, agency, sub.code) if sub.code else None,
-        make_words_key(strategy, agency, sub.activity, sub.name),
-        make_words_key(
-            strategy, agency, write_named(resolved.line["activity"]), named.name if sub.code else sub.name
-        ),
-        (strategy, agency, fold_name((named.name if sub.code else sub.name) or "")),
-    )
-
-
-def match_lines(
-    stored: Mapping[str, Content],
-    lines: Sequence[ResolvedLine],
-    has_equal_content: Callable[[str, ResolvedLine], bool],
-) -> list[str | None]:
-    """Return for each line of the file the code of the plan's line that it matches, None for a new line."""
-    keys = {code: make_keys(stored[code]) for code in sort_codes(stored)}
-    file_keys = [_make_line_keys(line) for line in lines]
-    result: list[str | None] = [None] * len(lines)
-    waiting = list(keys)
-    for respect in range(_BY_NAME_ALONE + 1):
-        groups: dict[object, list[str]] = {}
-        for code in waiting:
-            groups.setdefault(keys[code][respect], []).append(code)
-        claims: dict[Any, list[int]] = {}
-        for place, line_keys in enumerate(file_keys):
-            if result[place] is None and (key := line_keys[respect]) is not None and key in groups:
-                claims.setdefault(key, []).append(place)
-        for key, places in claims.items():
-            if respect == _BY_NAME_ALONE and len(groups[key]) + len(places) > 2:
-                continue
-            _assign_codes(groups[key], places, lines, result, has_equal_content)
-        waiting = [code for code in waiting if code not in set(result)]
-    return result
-
-
-def _assign_codes(
-    codes: list[str],
-    places: list[int],
-    lines: Sequence[ResolvedLine],
-    result: list[str | None],
-    has_equal_content: Callable[[str, ResolvedLine], bool],
-) -> None:
-    """Assign the codes of similar lines to the lines at `places`."""
-    if len(codes) > 1 or len(places) > 1:
-        for place in places:
-            code = next((code for code in codes if has_equal_content(code, lines[place])), None)
-            if code is not None:
-                result[place] = code
-                codes.remove(code)
-    open_places = [place for place in places if result[place] is None]
-    for place, code in zip(open_places, codes, strict=False):
-        result[place] = code
+def _drop_duplicates(errors: Sequence[FieldError]) -> list[FieldError]:
+    """Return the first error of each kind and cell: too long a name gives one error as title and one as name."""
+    return list(
+        {(error.kind.code, error.cell or error.pointer): error for error in reversed(errors)}.values()
+    )[::-1]
