@@ -13,6 +13,9 @@ from app.kit.database.journal import FEED
 from tests.areas import AREAS
 from tests.coverage.world import ANY, AT, SEKAPUNG, add_villages, item
 from tests.database import OneTransaction
+from tests.plans.world import PLAN, furnish, put, put_plan
+from tests.quarters.world import Office
+from tests.scorecards.world import measure_fairly
 
 APP = Path(__file__).parents[1] / "app"
 OF_THE_CLIENT = "client"
@@ -56,6 +59,21 @@ def test_chains_are_locked_in_their_order_and_the_feed_last(
     assert chains == ["coverage:63.02", "coverage:63.03"]
     assert locked[0] == chains[0]
     assert locked[-1] == FEED
+
+
+def test_a_freeze_locks_its_plan_then_the_yardstick(
+    connect: Callable[..., TestClient], database: OneTransaction, locked: list[str]
+) -> None:
+    measure_fairly(database)
+    office = Office(connect)
+    furnish(database)
+    put_plan(office.secretariat)
+    put(office.secretariat, "A-1")
+    office.move("submit", "verify")
+    locked.clear()
+    office.move("freeze")
+    hashes = 64  # letters of a hash, which the end of each chain gets
+    assert [name for name in locked if len(name) != hashes] == [f"plan:{PLAN}", "yardstick:63", FEED]
 
 
 def test_no_cached_function_reads_the_database() -> None:

@@ -25,7 +25,7 @@ def test_the_default_edition_is_a_proposal(stranger: TestClient, secretariat: Te
     (package,) = walk(stranger, PACKAGES)
     assert (package["edition"], package["status"], package["in_use"]) == ("1", "proposal", False)
     assert len(package["services"]) == 9
-    (method,) = walk(stranger, METHODS)
+    method, fair = walk(stranger, METHODS)
     weights = [
         method[f"weight_{name}"] for name in ("process", "coverage", "targeting", "spending", "outcome")
     ]
@@ -35,6 +35,9 @@ def test_the_default_edition_is_a_proposal(stranger: TestClient, secretariat: Te
         60,
         50,
     ]
+    assert (fair["edition"], fair["status"], fair["first_year"]) == ("2", "proposal", 2027)
+    other = {name for name in method if method[name] != fair[name]}
+    assert other == {"edition", "first_year", "note", "fair_yardstick"}
     assert len(list(walk(secretariat, f"{METHODS}/1/history"))) == 1
 
 
@@ -59,8 +62,8 @@ def test_a_later_edition_keeps_existing_measurements(
 ) -> None:
     put(secretariat, SEKAPUNG)
     before = get_figures(secretariat, "63.02")
-    strict = edited(national_administrator, f"{METHODS}/1", partial_coverage=79, first_year=2020)
-    assert national_administrator.put(f"{METHODS}/2", json=strict).status_code == 201
+    strict = edited(national_administrator, f"{METHODS}/1", partial_coverage=79, first_year=2027)
+    assert national_administrator.put(f"{METHODS}/3", json=strict).status_code == 201
     package = edited(national_administrator, f"{PACKAGES}/1", first_year=2020)
     package["services"] = package["services"][:1]
     assert national_administrator.put(f"{PACKAGES}/2", json=package).status_code == 201
@@ -73,7 +76,7 @@ def test_a_later_edition_keeps_existing_measurements(
     )
     assert refused(reply) == [("/services/0/service", "unknown_reference")]
     health = put(secretariat, SEKAPUNG, {"health_insurance": (10, 6)}, period="2027-Q1")
-    assert (health["service_package"], health["method"], health["status"]) == ("2", "2", "not_yet")
+    assert (health["service_package"], health["method"], health["status"]) == ("2", "3", "not_yet")
     year = secretariat.get("/v1/regions/63.02/editions/2027").json()
     assert (year["service_package"], year["in_use"], year["version"]) == ("2", True, 1)
 
@@ -122,7 +125,7 @@ def test_inconsistent_editions_are_refused(national_administrator: TestClient) -
         ({"share_direct": 0.6}, ("/share_direct", "sum_is_not_one")),
         ({"class_middle_from": 80}, ("/class_middle_from", "falling_thresholds")),
     ):
-        assert refused(national_administrator.put(f"{METHODS}/2", json={**method, **changes})) == [error]
+        assert refused(national_administrator.put(f"{METHODS}/3", json={**method, **changes})) == [error]
     package = edited(national_administrator, f"{PACKAGES}/1")
     package["services"][3]["strategy"] = "raise_incomes"
     assert refused(national_administrator.put(f"{PACKAGES}/2", json=package)) == [

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.access.rules import CONSOLE
-from app.convergence.editions.methods.queries import methods, region_editions
+from app.convergence.editions.methods.queries import region_editions
 from app.convergence.scorecards.cache import FiguresCache
 from app.convergence.scorecards.yardsticks.rules import SpendingPlan, choose_yardstick
 from app.plans.core.queries import find_plan
@@ -182,10 +182,15 @@ def test_a_region_without_data_has_no_index(world: World) -> None:
     assert (ranked["index_percent"], ranked["not_ranked"]) == (None, "no_index")
 
 
-def test_without_a_fair_yardstick_nothing_is_provisional(world_of_two: World) -> None:
-    with world_of_two.database.read_session() as session:
-        assert not any(session.scalars(sa.select(methods.c.fair_yardstick)))
+def test_the_first_edition_is_never_provisional_and_the_second_applies_from_2027_on(
+    world_of_two: World,
+) -> None:
     card, ranking = get_json(world_of_two.secretariat), get_json(world_of_two.nation, RANKING)
-    assert (card["provisional"], card["yardstick"]) == (False, None)
+    assert (card["method"], card["provisional"], card["yardstick"]) == ("1", False, None)
     assert (ranking["provisional"], ranking["yardstick"]) == (False, None)
     assert [regency["provisional"] for regency in ranking["regencies"]] == [False, False]
+    later = get_json(world_of_two.secretariat, AT.replace("2026-Q2", "2027-Q1"))
+    assert (later["method"], later["provisional"]) == ("2", True)
+    assert later["change"]["period"] == "2026-Q4"
+    nothing = {"counted": [], "left_out": [], "highest_percent": None, "highest_uncapped_percent": None}
+    assert later["yardstick"] == {**nothing, "method": "2", "settled_at": None}

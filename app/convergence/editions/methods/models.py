@@ -39,7 +39,7 @@ declare_words(
 )
 
 PackageKey = Annotated[str, describe_key("Edition of the service package.", "2")]
-MethodKey = Annotated[str, describe_key("Edition of the method.", "2")]
+MethodKey = Annotated[str, describe_key("Edition of the method.", "3")]
 YearKey = Annotated[str, describe_key("Plan year; all its quarters follow one edition.", "2026")]
 
 Weight = Annotated[float, ShapeField(ge=0, le=1, allow_inf_nan=False, description="Share of 1.")]
@@ -205,7 +205,7 @@ class MethodIn(MethodFields, Shape):
 class MethodOut(MethodIn, EditionState):
     """A method in a reply."""
 
-    model_config = show_example(_METHOD, _STORED)
+    model_config = show_example(_METHOD, _STORED, edition="3")
 
 
 class MethodRow(EditionTable, MethodFields, table=True):
