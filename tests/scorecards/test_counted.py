@@ -15,8 +15,8 @@ from app.convergence.scorecards.figures.counted.queries import (
     select_reduced,
     sum_counted,
 )
+from app.convergence.scorecards.groups.rules import build_inputs, complete_sums, parse_method
 from app.convergence.scorecards.models import NO_COVERAGE
-from app.convergence.scorecards.rules import build_inputs, complete_sums, parse_method
 from app.plans.actions.models import ComponentClass
 from tests.database import OneTransaction
 from tests.plans.world import report

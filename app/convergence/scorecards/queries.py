@@ -17,7 +17,13 @@ from app.convergence.coverage.rules import VillageStatus, add_quarters, find_reg
 from app.convergence.editions.methods.queries import read_services
 from app.convergence.scorecards.cache import FiguresCache
 from app.convergence.scorecards.groups.queries import RANKED, GroupState, read_group_state
-from app.convergence.scorecards.groups.rules import RegionGroup
+from app.convergence.scorecards.groups.rules import (
+    RegionFigures,
+    RegionGroup,
+    Subject,
+    build_inputs,
+    parse_method,
+)
 from app.convergence.scorecards.index.models import ScorecardChanges
 from app.convergence.scorecards.index.rules import apply_changes, rank_regions
 from app.convergence.scorecards.models import (
@@ -30,14 +36,10 @@ from app.convergence.scorecards.models import (
     WhatIf,
 )
 from app.convergence.scorecards.rules import (
-    RegionFigures,
-    Subject,
-    build_inputs,
     build_rank_figures,
     build_ranked_regency,
     compare_scorecards,
     explain_scorecard,
-    parse_method,
 )
 from app.convergence.scorecards.yardsticks.queries import frozen_scorecards
 from app.convergence.scorecards.yardsticks.rules import narrow_yardstick

@@ -17,9 +17,15 @@ from app.convergence.coverage.queries import regions
 from app.convergence.editions.methods.queries import NoEdition
 from app.convergence.scorecards.cache import FiguresCache, JsonRow
 from app.convergence.scorecards.figures.queries import ComputedFigures, compute_figures
-from app.convergence.scorecards.groups.rules import NATION, RegionGroup
+from app.convergence.scorecards.groups.rules import (
+    NATION,
+    RegionFigures,
+    RegionGroup,
+    complete_sums,
+    compute_own_spending,
+    parse_method,
+)
 from app.convergence.scorecards.models import FiguresFields, ScorecardFiguresRow
-from app.convergence.scorecards.rules import RegionFigures, complete_sums, compute_own_spending, parse_method
 from app.convergence.scorecards.yardsticks.models import Yardstick
 from app.convergence.scorecards.yardsticks.queries import frozen_scorecards, yardsticks
 from app.kit.database.engine import get_table
