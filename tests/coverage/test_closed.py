@@ -17,7 +17,7 @@ FIRST, SECOND = VILLAGES[:2]
 
 @pytest.fixture
 def office(database: OneTransaction, connect: Callable[..., TestClient]) -> Office:
-    """The callers of a regency with a line and two priority locations, of which the first has coverage."""
+    """The callers of a regency with a line and two priority locations; the first has coverage."""
     furnish(database)
     office = Office(connect)
     put_plan(office.secretariat)

@@ -201,7 +201,7 @@ class PartSubmitIn(Shape):
 
     @property
     def accepts(self) -> bool:
-        """Whether the submission accepts that something is missing."""
+        """Return whether the submission accepts that something is missing."""
         return self.accept_missing
 
     @model_validator(mode="after")

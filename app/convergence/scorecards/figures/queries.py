@@ -386,7 +386,7 @@ def _sum_loci(
     families = sa.func.coalesce(
         _read_families(loci, _coverage, [period]),
         loci.c.target_families,
-        # What a submitted quarter keeps; the earlier reports themselves may change.
+        # A submitted quarter keeps them; the earlier reports themselves may change.
         sa.case(
             (chosen.c.is_closed, _read_families(loci, _expected, [period])),
             else_=_read_families(
