@@ -26,7 +26,7 @@ SURFACES = {
     "quarters": f"/v1/quarters?region={REGION}&period={{q}}",
     "completeness": f"/v1/completeness?region={REGION}&period={{q}}&by=agency",
     "missing": f"/v1/completeness/missing?region={REGION}&period={{q}}",
-    "unreported": f"/v1/reports/unreported-lines.csv?region={REGION}&period={{q}}",
+    "unreported": f"/v1/reports/unreported-lines?region={REGION}&period={{q}}",
     "summary": f"{AT}/summary?period={{q}}",
     "summaries": "/v1/summaries?region=63&period={q}",
     "absorption": f"/v1/reports/absorption?region={REGION}&period={{q}}",
@@ -47,7 +47,7 @@ SURFACES = {
 MOVING = {
     # the caller, the day and the steps of the quarter itself
     "request_id cursor allowed version updated_at computed_at state states deadline on_time late_by_days submitted_at",
-    "submitted_by verified_at verified_by frozen_at frozen_by amendment frozen complete reason content_length",
+    "submitted_by verified verified_at verified_by frozen_at frozen_by amendment frozen complete reason content_length",
     # names of today
     "merged_into agency_name region_name name",
     # the year's evidence, meetings and grades, and the other regions
@@ -92,6 +92,12 @@ class PlayedYear:
         reply: httpx.Response = client.request(method, path, json=body, headers=ANY)
         assert reply.status_code < 300 or reply.json()["code"] in codes, (path, reply.text[:2000], self.steps)
         return reply.status_code < 300
+
+    def read_line(self, code: str) -> Any:
+        return self.send(self.team, "GET", f"{AT}/actions/{code}")
+
+    def read_revision(self, quarter: str) -> Any:
+        return self.send(self.team, "GET", f"/v1/regions/{REGION}/quarters/{quarter}")["revision"]
 
     def read_states(self) -> dict[str, str]:
         rows = self.team.get(f"/v1/regions/{REGION}/quarters?year={YEAR}").json()["items"]
@@ -148,8 +154,8 @@ class PlayedYear:
         plan = self.send(self.chair, "POST", f"{AT}/adopt", instrument)
         self.revision = plan["revision"]
 
-    def amend(self) -> None:
-        """Add, change, end or bring back lines and change a locus, by an instrument of a random later day."""
+    def amend(self, signed: str | None = None, ends: str | None = None) -> None:
+        """Add and change lines, and end one, by an instrument of a day; chance decides what is not given."""
         why = [{"field": "", "category": "revised_budget", "text": "Menurut APBD-P"}]
         self.send(self.team, "POST", f"{AT}/amend", {"note": "APBD-P"})
         lines = f"{AT}/amendment/actions"
@@ -157,8 +163,9 @@ class PlayedYear:
         added = self.build_line()
         self.send(self.team, "PUT", f"{lines}/{added.pop('code')}", {**added, "reasons": why}, new=True)
         live = [code for code in codes if code not in self.ended]
-        if len(live) > 1 and self.random.random() < 0.5:
-            gone = live.pop(self.random.randrange(len(live)))
+        if ends or (len(live) > 1 and self.random.random() < 0.5):
+            gone = ends or self.random.choice(live)
+            live.remove(gone)
             self.send(self.team, "DELETE", f"{lines}/{gone}?category=revised_budget&reason=Menurut APBD-P")
             self.ended.add(gone)
         if live:
@@ -174,8 +181,7 @@ class PlayedYear:
                 "reasons": why,
             }
             self.send(self.team, "PATCH", f"{lines}/{code}", change)
-        month = self.random.randrange(1, 13)
-        self.signed = max(self.signed, f"{YEAR}-{month:02}-15")
+        self.signed = max(self.signed, signed or f"{YEAR}-{self.random.randrange(1, 13):02}-15")
         self.adopt()
 
     def merge(self) -> None:
