@@ -77,6 +77,23 @@ def test_cumulative_values(halves, basis, expected):
     assert accumulate_spending(matrix(make_spent(*halves)).rows[0], basis) == expected
 
 
+@pytest.mark.parametrize(
+    ("halves", "basis", "expected", "total"),
+    [
+        ((None, 400), "period", HalfYearSpending(None, 700), 700),
+        ((100, 400), "period", HalfYearSpending(100, 500), 500),
+        ((None, None), "period", HalfYearSpending(None, None), None),
+        ((None, 400), "cumulative", HalfYearSpending(None, 400), 400),
+    ],
+)
+def test_a_blank_first_half_year_has_its_stored_spending(halves, basis, expected, total):
+    (row,) = matrix(make_spent(*halves, total)).rows
+    assert accumulate_spending(row, basis, 300) == expected
+    assert check_totals([row], basis, {row.row: 300}) == []
+    wrong = matrix(make_spent(*halves, 701)).rows
+    assert [code for code, *_ in list_codes(check_totals(wrong, basis, {row.row: 300}))] != []
+
+
 FIGURE = some.none() | some.integers(0, 10)
 
 

@@ -55,6 +55,10 @@ def import_plan_matrix(call: Caller, plan: PlanKey, query: FromQuery[ImportQuery
 
     While a plan in force has an open amendment, the lines go into the amendment, with `category` and `reason` for
     each changed line; spending goes into reports on the lines in force.
+
+    A figure of a closed quarter must equal the stored one: each changed cell is 409 `quarter_closed` with the stored
+    figure in `allowed`. With 21 columns a row that equals the line of a reported quarter changes nothing, although the
+    plan or its amendment is newer (`of_quarters`). So the export of any period imports without a difference.
     """
     reading = call.unit.reading
     row = find_plan(reading, call.actor, plan)

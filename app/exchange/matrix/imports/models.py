@@ -84,7 +84,7 @@ class ImportQuery(BaseModel):
         default=None,
         description="Content of the columns Sem.1 and Sem.2: `cumulative` from January, or `period`, each "
         "half-year alone. Required for a file with 21 columns; the service stores the cumulative "
-        "figure.",
+        "figure. With `period` a blank Sem.1 counts with the stored spending to June.",
     )
     accept: list[Acceptance] = ShapeField(
         default_factory=list,
