@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from app.convergence.scorecards.cache import FiguresCache
 from app.convergence.scorecards.figures.queries import compute_figures
 from app.convergence.scorecards.groups.queries import stored_figures
+from app.convergence.scorecards.yardsticks.queries import frozen_scorecards
 from app.kit.database.engine import get_table
 from app.plans.core.models import PlanRow, PlanState
 from tests.coverage.world import put as put_coverage
@@ -162,6 +163,12 @@ def test_a_scorecard_names_the_revision_of_its_quarter(world: World) -> None:
     move(world, "submit", "verify", "freeze")
     assert list_revisions() == [0] * 3
     assert get_json(world.nation, AT.replace("63.02", "63"))["revision"] is None
+    with world.database.writing() as session:  # as of a freeze before scorecards named a revision
+        content = json.loads(session.scalars(sa.select(frozen_scorecards.c.content)).one())
+        assert content.pop("revision") == 0
+        session.execute(sa.update(frozen_scorecards).values(content=json.dumps(content)))
+    world.app.state.figures_cache = FiguresCache()
+    assert list_revisions() == [0] * 3
 
 
 def test_the_counts_of_reported_lines_have_one_value(world: World) -> None:

@@ -32,8 +32,10 @@ from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
 from app.kit.database.json_sql import build_once, dump_json, make_fixed_object
 from app.kit.problems import require_found
+from app.plans.copies.queries import select_number
 from app.reference.models import RegionLevel
 from app.tracking.calendars.queries import bind_today, select_today
+from app.tracking.quarters.queries import quarters
 
 stored_figures = get_table(ScorecardFiguresRow)
 _journal = get_table(JournalRow)
@@ -57,6 +59,8 @@ class GroupRow(NamedTuple):
     """The stamp that figures computed now would get."""
     stored_stamp: str | None
     amendment: int | None
+    revision: int | None
+    """Revision that a frozen quarter has: content of before its figures named one lacks it."""
     json: str
     content: str | None
     yardstick: str | None
@@ -156,6 +160,7 @@ def _parse(row: GroupRow, values: JsonRow, content: str | None, amendment: int |
         values["open_errors"],
         datetime.fromisoformat(values["computed_at"]),
         amendment,
+        row.revision,
         content,
     )
 
@@ -201,6 +206,9 @@ def _select_group(session: Session, is_nation: bool) -> sa.Select[*tuple[object,
         .scalar_subquery()
     )
     is_frozen = frozen.c.region_code.is_not(None)
+    is_of_scope = sa.and_(quarters.c.region_code == scope.c.code, quarters.c.period == period)
+    copy_id = sa.select(quarters.c.copy_id).where(is_of_scope).correlate(scope, period.table)
+    revision = sa.case((is_frozen, select_number(copy_id.scalar_subquery())))
     stamps = [
         _select_newest_entry(scope, code)
         for code in (scope.c.code, sa.func.substr(scope.c.code, 1, 2), sa.literal(NATION))
@@ -217,6 +225,7 @@ def _select_group(session: Session, is_nation: bool) -> sa.Select[*tuple[object,
         stamp.label("stamp"),
         f.stamp.label("stored_stamp"),
         frozen.c.amendment,
+        revision.label("revision"),
         make_fixed_object("scorecard_figures", shown),
         content.label("content"),
         sa.case((y.region_code.is_not(None), yardstick)).label("yardstick"),

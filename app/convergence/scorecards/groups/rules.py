@@ -45,6 +45,8 @@ class RegionFigures:
     computed_at: datetime
     amendment: int | None = None
     """Number of the newest frozen amendment; None before the first."""
+    revision: int | None = None
+    """Revision of the plan that a frozen quarter has; None before the first freeze."""
     text: str | None = field(default=None, repr=False)
 
     @property
@@ -106,7 +108,9 @@ class Subject:
     @property
     def revision(self) -> int | None:
         """Return the revision of the plan of a regency; None for other regions."""
-        return self.content.get("revision") if self.figures.level is RegionLevel.regency else None
+        figures = self.figures
+        is_of_plan = figures.level is RegionLevel.regency
+        return self.content.get("revision", figures.revision) if is_of_plan else None
 
     @property
     def reach(self) -> float | None:
