@@ -61,7 +61,7 @@ def _tell_coverage(session: Session, frozen: QuarterToFreeze, content: Content) 
     after = {name: json.loads(dump_json(content)).get(name) for name in names}
     if before is None or before == after:
         return []
-    subject = f"scorecards/{region}/{period}"
+    subject = f"scorecards/{region}?period={period}"
     version = frozen.amendment + 1
     return [Entry("coverage.amended", region, subject, version, before, after, frozen.reason)]
 
