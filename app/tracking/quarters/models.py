@@ -294,10 +294,10 @@ class PartFields(BaseModel):
 
 
 class PartOut(SubmissionFields, PartFields):
-    """Part of an agency: the lines that it leads."""
+    """Part of an agency: the lines that it leads, after a merge also those of the agencies that it continues."""
 
     deadline: datetime = ShapeField(description="End of the last day in time, extensions included.")
-    expected: int = ShapeField(description="Lines of the plan that it leads.")
+    expected: int = ShapeField(description="Lines that it leads on which a report of the quarter is due.")
     reported: int = ShapeField(description="Lines with a report of the quarter.")
     version: int = ShapeField(description=VERSION_0)
 
@@ -365,7 +365,7 @@ class QuarterOut(SubmissionFields, _Quarter):
     due_on: date = ShapeField(description="Last day in time by the calendar; `deadline` includes extensions.")
     closes_on: date | None
     deadline: datetime = ShapeField(description="End of the last day in time, extensions included.")
-    expected: int = ShapeField(description="Lines of the plan.")
+    expected: int = ShapeField(description="Lines of the plan on which a report of the quarter is due.")
     reported: int = ShapeField(description="Lines with a report of the quarter.")
     verified_at: datetime | None
     verified_by: str | None
