@@ -189,8 +189,8 @@ def _build_row(computed: ComputedFigures, stamp: str, now: datetime) -> JsonRow:
 @build_once
 def _select_group(session: Session, is_nation: bool) -> sa.Select[*tuple[object, ...]]:
     """Select a row for each region and quarter: the frozen figures, else the stored ones, with their stamp and the
-    present stamp. That consists of the newest journal entries on the region, its province and the nation, and of the
-    day in the region's zone; figures with another stamp are stale."""
+    present stamp. That consists of the newest journal entries on the region, its province, the nation and the regencies
+    of a province, and of the day in the region's zone; figures with another stamp are stale."""
     f, y = stored_figures.c, yardsticks.c
     yardstick = make_fixed_object("yardstick", [y[name] for name in Yardstick.model_fields])
     frozen = frozen_scorecards.alias("frozen")
@@ -213,7 +213,10 @@ def _select_group(session: Session, is_nation: bool) -> sa.Select[*tuple[object,
         _select_newest_entry(scope, code)
         for code in (scope.c.code, sa.func.substr(scope.c.code, 1, 2), sa.literal(NATION))
     ]
-    stamp = sa.literal(_FORMAT) + stamps[0] + stamps[1] + stamps[2] + select_today(scope.c.timezone)
+    stamps.append(_select_newest_below(scope))
+    stamp = (
+        sa.literal(_FORMAT) + stamps[0] + stamps[1] + stamps[2] + stamps[3] + select_today(scope.c.timezone)
+    )
     is_wanted = sa.or_(sa.bindparam("whole", type_=sa.Boolean), scope.c.code == sa.bindparam("own"))
     shown = [sa.case((is_frozen, frozen.c[name]), else_=f[name]).label(name) for name in _COLUMNS]
     content = sa.case((is_wanted, sa.case((is_frozen, frozen.c.content), else_=f.content)))
@@ -279,3 +282,23 @@ def _select_newest_entry(
         .scalar_subquery()
     )
     return sa.func.coalesce(newest, "-")
+
+
+def _select_newest_below(scope: Subquery) -> sa.SQLColumnExpression[object]:
+    """Select the sequence of the newest journal entry on a regency of the region; P of a province counts them all."""
+    below = regions.alias("under")
+    newest = (
+        sa.select(_journal.c.sequence)
+        .where(_journal.c.region_code == below.c.code)
+        .order_by(_journal.c.sequence.desc())
+        .limit(1)
+        .correlate(below)
+        .scalar_subquery()
+    )
+    greatest = (
+        sa.select(sa.func.max(newest))
+        .where(below.c.parent_code == scope.c.code, below.c.level == RegionLevel.regency)
+        .correlate(scope)
+        .scalar_subquery()
+    )
+    return sa.func.coalesce(sa.cast(greatest, sa.Text), "-")
