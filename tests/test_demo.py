@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from rich.console import Console
 
-from app.exchange.matrix.imports import commands
+from app.exchange.matrix.imports.realisation import commands
 from app.plans.core.queries import is_plan
 from app.settings import Settings
 from app.startup import demo

@@ -39,6 +39,8 @@ READ_ELSEWHERE = {
         "RATA_TEST_POSTGRES_URL",
         "RATA_YEAR_LINES",
         "RATA_YEAR_REGENCIES",
+        "RATA_YEAR_SEEDS",
+        "RATA_YEAR_STEPS",
     ),
 }
 """Variables with the prefix that are not settings of the service, by their reader."""

@@ -37,6 +37,7 @@ def test_the_list_shows_the_lines_without_a_report(secretariat: TestClient) -> N
         "state": "open",
         "accepted": False,
         "deadline": "2026-07-20T23:59:59+08:00",
+        "revision": None,
     }
     social = {"agency_code": SOCIAL, "agency_name": "Dinas Sosial"}
     health = {"agency_code": HEALTH, "agency_name": "Dinas Kesehatan"}

@@ -12,7 +12,7 @@ from app.convergence.scorecards.cache import FiguresCache
 from app.convergence.scorecards.yardsticks.commands import settle_due
 from app.convergence.scorecards.yardsticks.queries import yardsticks
 from tests.plans.world import ANY, furnish, put, put_plan, report
-from tests.quarters.world import BODIES
+from tests.quarters.world import BODIES, PART_ACCEPTED
 from tests.scorecards.conftest import World
 from tests.scorecards.test_frozen import disturb
 from tests.scorecards.world import (
@@ -58,7 +58,11 @@ def move(world: World, region: str, *verbs: str) -> None:
     for verb in verbs:
         above = world(("reviewer", "0")) if region == "63" else world.province
         caller = above if verb in ("verify", "freeze") else world.nation
-        body = {"json": BODIES[verb]} if verb in BODIES else {}
+        body = (
+            {"json": PART_ACCEPTED if region == "63" and verb == "submit" else BODIES[verb]}
+            if verb in BODIES
+            else {}
+        )
         reply = caller.post(f"/v1/regions/{region}/quarters/{PERIOD}/{verb}", headers=ANY, **body)
         assert reply.status_code == 200, reply.text
 
@@ -132,7 +136,7 @@ def test_the_last_freeze_settles_the_yardstick_and_a_correction_moves_its_own_re
     move(fair, "63.03", "correct")
     report(fair.nation, "A-1", 2, plan=OTHER_PLAN, spent=90)
     move(fair, "63.03", *FREEZE)
-    disturb(fair)
+    disturb(fair, "2026-Q1")
     banjar = get_json(fair.nation, BANJAR)
     assert (banjar["amendment"], banjar["spending_figure_percent"], get_values(banjar)["spending"]) == (
         1,
@@ -228,7 +232,7 @@ def test_a_frozen_province_keeps_its_pooled_figures(fair: World) -> None:
     move(fair, "63.03", "correct")
     report(fair.nation, "A-1", 2, plan=OTHER_PLAN, spent=90)
     move(fair, "63.03", *FREEZE)
-    disturb(fair)
+    disturb(fair, "2026-Q1")
     assert read_bytes(fair, PROVINCE) == card
 
 

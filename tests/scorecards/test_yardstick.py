@@ -12,7 +12,8 @@ from app.convergence.editions.methods.queries import region_editions
 from app.convergence.scorecards.cache import FiguresCache
 from app.convergence.scorecards.yardsticks.rules import SpendingPlan, choose_yardstick
 from app.plans.core.queries import find_plan
-from app.tracking.progress.queries import check_stored_reports, find_falling_regions
+from app.tracking.lines.queries import check_stored_reports
+from app.tracking.progress.queries import find_falling_regions
 from tests.plans.world import put, put_plan, report
 from tests.scorecards.conftest import World
 from tests.scorecards.world import (

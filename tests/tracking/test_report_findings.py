@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.plans.actions.models import ComponentClass
+from app.plans.actions.rules import QuartersContent
 from app.plans.findings.spending import check_budget, check_spending, find_limits
 from app.plans.findings.thresholds import choose_thresholds
 from app.tracking.progress.models import ReportableLine
@@ -53,7 +54,8 @@ reports = st.fixed_dictionaries(
 
 def make_line(budget: Any, **targets: float) -> ReportableLine:
     known: dict[str, dict[str, float | None]] = {"recipients": {}, "outputs": {**targets}}
-    return ReportableLine(1, "x", find_limits(budget), known, choose_thresholds(2026))
+    quarters: QuartersContent = {"starts_in": None, "ends_after": None}
+    return ReportableLine(1, "x", find_limits(budget), quarters, known, choose_thresholds(2026))
 
 
 def list_findings(

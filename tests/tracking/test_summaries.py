@@ -210,7 +210,10 @@ def read_money(parts: list[dict[str, Any]]) -> dict[str | None, tuple[int, int]]
 
 
 def drop_names(parts: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {part["key"]: {k: v for k, v in part.items() if k not in ("key", "name")} for part in parts}
+    return {
+        part["key"]: {k: v for k, v in part.items() if k not in ("key", "name", "merged_into", "revision")}
+        for part in parts
+    }
 
 
 def check_summary(summary: dict[str, Any], facts: Facts, groups: dict[str, str]) -> None:

@@ -132,7 +132,6 @@ class MissingLine(BaseModel):
     """Line without a report of the quarter."""
 
     plan: str
-    revision: int | None = ShapeField(title="Revisi rencana; kosong bila tanpa revisi.", description=REVISION)
     action: Key
     title: str
     region_code: RegionCode
@@ -160,10 +159,10 @@ class MissingLine(BaseModel):
         title="Jumlah hari terlambat: sampai diajukan tanpa laporan ini, atau sampai hari ini.",
         description="Whole days after the last day in time, to the submission without the report, else to today.",
     )
+    revision: int | None = ShapeField(title="Revisi rencana; kosong bila tanpa revisi.", description=REVISION)
 
     model_config = show_example(
         plan="63.02-2026",
-        revision=0,
         action="A-014",
         title="Bantuan permakanan lanjut usia",
         region_code="63.02",
@@ -177,4 +176,5 @@ class MissingLine(BaseModel):
         accepted=False,
         deadline="2026-07-20T23:59:59+08:00",
         late_by_days=12,
+        revision=0,
     )
