@@ -125,6 +125,7 @@ def test_a_decree_entered_late_counts_once_the_quarter_is_returned(movers: Mover
     assert summarise(movers.team, 2)[:2] == (1, 4)
 
 
+@pytest.mark.both_engines
 def test_a_correction_stays_on_its_revision_unless_it_names_another(movers: Movers) -> None:
     step(movers, 2, "submit", "verify", "freeze")
     add_line(movers, OCTOBER)

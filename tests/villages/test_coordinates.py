@@ -33,6 +33,7 @@ def list_error_cells(reply: Any) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.both_engines
 def test_coordinates_are_created_changed_and_deleted(
     provincial_administrator: TestClient, connect: Any
 ) -> None:

@@ -11,7 +11,7 @@ from tests.database import OneTransaction
 from tests.year.played import AT, YEAR, PlayedYear
 
 SEEDS = [int(text) for text in os.environ.get("RATA_YEAR_SEEDS", "3").split()]
-STEPS = int(os.environ.get("RATA_YEAR_STEPS", "6"))
+STEPS = int(os.environ.get("RATA_YEAR_STEPS", "4"))
 
 
 class FiledYear(PlayedYear):
