@@ -1,7 +1,7 @@
 """The check of frozen figures: each against its hash, and against the rows that it came from."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,8 +9,8 @@ from sqlmodel import Session
 
 from app.convergence.scorecards.yardsticks.queries import frozen_scorecards, yardsticks
 from app.kit.database.json_sql import select_fields, select_json
-from app.plans.copies.models import location_copies, plan_copies
-from app.plans.copies.queries import COPIED, build_content_columns
+from app.plans.copies.models import location_copies
+from app.plans.copies.queries import COPIED, find_copy, read_line_contents
 from app.plans.core.models import Plan, PriorityLocation
 from app.plans.core.queries import plans, read_plans
 from app.plans.core.rules import compute_sha256
@@ -47,20 +47,14 @@ def _check_revisions(session: Session, plan: Plan) -> Iterator[str]:
             yield f"{name} differs from its hash."
             continue
         frozen = json.loads(content)
-        lines: dict[str, dict[str, Any]] = {
-            line["code"]: {**fill_defaults("action", line)} for line in frozen["actions"]
-        }
+        lines = {line["code"]: fill_defaults("action", line) for line in frozen["actions"]}
         if (len(lines), sum(line["allocation"] for line in lines.values())) != (count, allocation):
             yield f"{name} differs from its number of lines or its allocation."
-        copy_id = session.scalar(
-            sa.select(plan_copies.c.id).where(
-                plan_copies.c.plan_id == plan.id, plan_copies.c.number == number
-            )
-        )
+        copy_id = find_copy(session, plan, number)
         if copy_id is None:
             yield f"{name} has no rows for the figures of quarters."
             continue
-        differing = _find_differing(lines, _read_lines(session, copy_id))
+        differing = _find_differing(lines, read_line_contents(session, plan, copy_id))
         if differing:
             yield f"{name} differs from its rows in {', '.join(differing)}."
         places = select_fields(PriorityLocation, location_copies)
@@ -74,20 +68,7 @@ def _check_revisions(session: Session, plan: Plan) -> Iterator[str]:
             yield f"{name} differs from its rows in the priority locations."
 
 
-def _read_lines(session: Session, copy_id: int) -> dict[str, dict[str, Any]]:
-    """Return the contents of the lines of a copy, by code."""
-    query = sa.select(*build_content_columns(COPIED), COPIED.lines.c.code.label("_code")).where(
-        COPIED.is_of_plan
-    )
-    rows = session.connection().execute(select_json(query, "_code"), {"of_copy": copy_id})
-    return {code: _drop_key(json.loads(text)) for text, code in rows}
-
-
-def _drop_key(line: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in line.items() if name != "_code"}
-
-
-def _find_differing(frozen: dict[str, dict[str, Any]], rows: dict[str, dict[str, Any]]) -> list[str]:
+def _find_differing(frozen: Mapping[str, object], rows: Mapping[str, object]) -> list[str]:
     """Return the codes of the lines that differ, at most ten."""
     return [code for code in sorted({*frozen, *rows}) if frozen.get(code) != rows.get(code)][:10]
 
@@ -106,17 +87,15 @@ def _check_snapshots(session: Session, plan: Plan) -> Iterator[str]:
             yield f"{name} differs from its hash."
             continue
         newest[period] = json.loads(content)
-        copy_id = session.scalar(
-            sa.select(plan_copies.c.id).where(
-                plan_copies.c.plan_id == plan.id, plan_copies.c.number == revision
-            )
-        )
+        copy_id = None if revision is None else find_copy(session, plan, revision)
         if copy_id is None:
             continue  # frozen without a revision
         rows = {
             line["action"]: _drop_agencies(fill_defaults("action", line)) for line in newest[period]["rows"]
         }
-        kept = {code: _drop_agencies(line) for code, line in _read_lines(session, copy_id).items()}
+        kept = {
+            code: _drop_agencies(line) for code, line in read_line_contents(session, plan, copy_id).items()
+        }
         if differing := _find_differing(rows, kept):
             yield f"{name} differs from revision {revision} in {', '.join(differing)}."
     yield from _check_reports(session, plan, newest)

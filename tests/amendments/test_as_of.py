@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from app.access.rules import CONSOLE
 from app.kit.database.engine import get_table
 from app.kit.problems import NotFound
+from app.plans.copies.models import plan_copies
 from app.plans.core.queries import find_plan
 from app.plans.revisions.models import PlanRevisionRow
 from app.plans.revisions.queries import NotInForceThen, find_revision_at
@@ -47,9 +48,11 @@ def adopt_twice(connect: ConnectAs, database: OneTransaction) -> None:
 
 
 def date_revision(database: OneTransaction, number: int, **dates: date) -> None:
-    table = get_table(PlanRevisionRow)
     with database.writing() as session:
-        session.execute(sa.update(table).where(table.c.number == number).values(dates))
+        for table in (get_table(PlanRevisionRow), plan_copies):
+            known = {name: value for name, value in dates.items() if name in table.c}
+            if known:
+                session.execute(sa.update(table).where(table.c.number == number).values(known))
 
 
 world, database = begin_with(adopt_twice)
@@ -175,6 +178,11 @@ def test_order_decides_over_any_dates_and_clocks(
                 for number, (signed, entered) in enumerate(zip(days, entries, strict=True))
             ]
             session.execute(sa.insert(table), rows)
+            session.execute(sa.delete(plan_copies))
+            session.execute(
+                sa.insert(plan_copies),
+                [{name: row[name] for name in ("plan_id", "number", "instrument_date")} for row in rows],
+            )
             plan = find_plan(session, CONSOLE, PLAN)._replace(revision=len(rows) - 1)
 
             def find_number(when: date | None) -> int | None:

@@ -315,7 +315,7 @@ class AskedEvidence(StepEvidenceKind):
     count: int = ShapeField(description="Pieces of evidence of this kind.")
     first_date: dt.date | None = ShapeField(description="Date of the earliest piece.")
     loci: int | None = ShapeField(
-        description="Priority locations of the plan, each of which needs its own; null unless `per_village`."
+        description="Priority locations of the plan, each with evidence of its own; null unless `per_village`."
     )
     loci_with_evidence: int | None = ShapeField(
         description="Priority locations with evidence of this kind; null unless `per_village`."

@@ -16,6 +16,7 @@ from sqlmodel import Session
 from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
 from app.convergence.coverage.queries import coverage
+from app.convergence.coverage.rules import VILLAGE_LENGTH
 from app.convergence.villages.models import Efforts
 from app.kit.database.engine import get_table
 from app.kit.database.json_sql import sum_where, whole_sum
@@ -41,7 +42,6 @@ _done, _outputs, _reached = (
     get_table(RecipientProgressRow),
 )
 
-VILLAGE_LENGTH = 13
 LENGTHS_ABOVE = (8, 5, 2)
 """Lengths of the codes above a village: district, regency, province."""
 EFFORTS = tuple(Efforts.model_fields)

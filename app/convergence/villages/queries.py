@@ -15,12 +15,12 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
 from app.convergence.coverage.queries import build_percent
+from app.convergence.coverage.rules import VILLAGE_LENGTH
 from app.convergence.villages.figures import (
     COUNT_COLUMNS,
     EFFORTS,
     LENGTHS_ABOVE,
     OF_LINE,
-    VILLAGE_LENGTH,
     VillageScope,
     make_scope,
     name_column,

@@ -24,6 +24,7 @@ from app.kit.wording import Text
 from app.plans.actions.models import ActionOut
 from app.plans.actions.queries import ACTION_SORTS, ActionQuery, actions, build_search_text
 from app.plans.actions.rules import ActionRecord, absorption_percent
+from app.plans.copies.queries import select_copy_by_day, select_number
 from app.plans.core.models import Plan, PlanOut, PlanState
 from app.plans.core.queries import (
     can_read_drafts,
@@ -224,18 +225,6 @@ class PastRevision(NamedTuple):
     plan_version: int
 
 
-def select_revision_by_day(
-    plan_id: sa.SQLColumnExpression[int] | int, last_day: sa.SQLColumnExpression[date] | date
-) -> sa.ScalarSelect[int | None]:
-    """Select the number of a plan's last revision whose instrument is dated on or before a day; null without one."""
-    c = revisions.alias("dated").c
-    return (
-        sa.select(sa.func.max(c.number))
-        .where(c.plan_id == plan_id, c.instrument_date <= last_day)
-        .scalar_subquery()
-    )
-
-
 def find_revision_at(session: Session, plan: Plan, as_of: date | None) -> PastRevision:
     """Return the revision in force on a day, by its instrument, or at an instant, by its entry; None: the present one.
 
@@ -249,7 +238,7 @@ def find_revision_at(session: Session, plan: Plan, as_of: date | None) -> PastRe
         first = sa.select(sa.func.min(later.number)).where(later.plan_id == plan.id, later.adopted_at > as_of)
         number = sa.func.coalesce(first.scalar_subquery() - 1, plan.revision)
     elif as_of is not None:
-        number = select_revision_by_day(plan.id, as_of)
+        number = select_number(select_copy_by_day(sa.literal(plan.id), sa.literal(as_of.isoformat())))
     columns = (c.number, c.content, c.adopted_at, c.action_count, c.allocation, c.plan_version)
     row = session.execute(sa.select(*columns).where(c.plan_id == plan.id, c.number == number)).one_or_none()
     if row is None and as_of is not None:

@@ -21,6 +21,7 @@ from app.tracking.progress.queries import (
     derive_physical_basis,
     is_own,
     progress,
+    select_period_before,
 )
 
 # Physical progress
@@ -104,24 +105,13 @@ def _copy_latest(session: Session) -> sa.Update:
 def carry_reports(session: Session, plan: Plan, period: str, copy_id: int) -> None:
     """Copy the latest earlier report of the year of each line that has none of the quarter, with its parts."""
     drop_carried(session, plan, period)
-    earlier, own = progress.alias("earlier"), progress.alias("own")
-    latest = (
-        sa.select(sa.func.max(earlier.c.period))
-        .where(
-            earlier.c.action_id == progress.c.action_id,
-            earlier.c.carried_from.is_(None),
-            earlier.c.period < period,
-            earlier.c.period > period[:4],
-        )
-        .correlate(progress)
-        .scalar_subquery()
-    )
+    own = progress.alias("own")
     is_reported = sa.exists().where(own.c.action_id == progress.c.action_id, own.c.period == period)
     carried = {"period": sa.literal(period), "carried_from": progress.c.period}
     rows = sa.select(*[carried.get(column.name, column) for column in progress.c]).where(
         progress.c.plan_id == plan.id,
         is_own,
-        progress.c.period == latest,
+        progress.c.period == select_period_before(period, period[:4]),
         progress.c.action_id.in_(sa.select(action_copies.c.id).where(action_copies.c.copy_id == copy_id)),
         ~is_reported.correlate(progress),
     )

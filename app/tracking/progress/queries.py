@@ -175,23 +175,25 @@ def read_stored_and_before(
     return stored, before
 
 
-@build_once
-def _select_stored_and_before(session: Session) -> Select[str, int, str, float | None, int]:
-    ids, earlier = (
-        unnest_records(session, {"action_id": progress.c.action_id.type}),
-        progress.alias("earlier"),
-    )
-    latest = (
-        sa.select(sa.func.max(earlier.c.period))
+def select_period_before(
+    period: str | ColumnElement[str], year: str | ColumnElement[str]
+) -> sa.ScalarSelect[str | None]:
+    """Return the quarter of the latest report of the year before a quarter, on the line of the enclosing report."""
+    c = progress.alias("earlier").c
+    return (
+        sa.select(sa.func.max(c.period))
         .where(
-            earlier.c.action_id == progress.c.action_id,
-            earlier.c.carried_from.is_(None),
-            earlier.c.period < sa.bindparam("period"),
-            earlier.c.period > sa.bindparam("year"),
+            c.action_id == progress.c.action_id, c.carried_from.is_(None), c.period < period, c.period > year
         )
         .correlate(progress)
         .scalar_subquery()
     )
+
+
+@build_once
+def _select_stored_and_before(session: Session) -> Select[str, int, str, float | None, int]:
+    ids = unnest_records(session, {"action_id": progress.c.action_id.type})
+    latest = select_period_before(sa.bindparam("period"), sa.bindparam("year"))
     query = sa.select(*_list_content_columns(), progress.c.action_id.label("_id")).where(
         progress.c.action_id.in_(sa.select(ids.c.action_id)),
         is_own,
@@ -264,18 +266,8 @@ def find_falling_regions(session: Session, codes: Collection[str], period: str) 
 
     The comparison is that of `check_report`, in one statement for all regions.
     """
-    before, earlier = progress.alias("before"), progress.alias("earlier")
-    latest = (
-        sa.select(sa.func.max(earlier.c.period))
-        .where(
-            earlier.c.action_id == progress.c.action_id,
-            earlier.c.carried_from.is_(None),
-            earlier.c.period < period,
-            earlier.c.period > period[:4],
-        )
-        .correlate(progress)
-        .scalar_subquery()
-    )
+    before = progress.alias("before")
+    latest = select_period_before(period, period[:4])
     is_before = sa.and_(before.c.action_id == progress.c.action_id, before.c.period == latest)
     query = (
         sa.select(plans.c.region_code)

@@ -20,7 +20,7 @@ from app.access.models import Role, TokenScope
 from app.access.rules import CONSOLE, Actor, Grant
 from app.convergence.coverage.models import CoverageRow, ExpectedCoverageRow
 from app.convergence.coverage.queries import regions
-from app.convergence.coverage.rules import QUARTERS_BACK, add_quarters
+from app.convergence.coverage.rules import QUARTERS_BACK, VILLAGE_LENGTH, add_quarters
 from app.convergence.coverage.sums.queries import region_sums, service_sums
 from app.convergence.editions.methods.models import MethodFields
 from app.convergence.editions.methods.queries import EDITIONS, read_methods, services
@@ -57,9 +57,6 @@ _READER = Actor("reader", "reader", frozenset(TokenScope), (Grant(Role.reader, "
 
 POVERTY_RATE = "p0"
 """Code of the poverty rate."""
-
-VILLAGE_LENGTH = 13
-"""Characters of a village's code."""
 
 
 class ComputedFigures(NamedTuple):
