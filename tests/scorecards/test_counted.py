@@ -8,15 +8,15 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.convergence.scorecards.figures.counted.queries import (
-    CountedSpending,
-    add_counted,
+from app.convergence.scorecards.figures.spending.queries import (
+    ClassSpending,
+    add_spending,
     cap_spending,
-    select_reduced,
-    sum_counted,
+    select_divided,
+    sum_whole,
 )
 from app.convergence.scorecards.groups.rules import build_inputs, complete_sums, parse_method
-from app.convergence.scorecards.models import NO_COVERAGE
+from app.convergence.scorecards.models import NO_COVERAGE, SUMS
 from app.plans.actions.models import ComponentClass
 from tests.database import OneTransaction
 from tests.plans.world import report
@@ -76,12 +76,12 @@ def count_in_sql(database: OneTransaction, drawn: list[Line]) -> dict[str, int]:
             "spending", {"plan_id": number, "id": number, "component_class": text, "spent": number}, spending
         ),
     )
-    sums: dict[int, dict[str, int]] = {7: {f"counted_{name}": 0 for name in ComponentClass}}
+    sums = {7: dict.fromkeys(SUMS, 0)}
     with database.read_session() as session:
-        for query in (sum_counted(capped), select_reduced(capped)):
+        for query in (sum_whole(capped), select_divided(capped)):
             rows = session.execute(query).mappings()
-            add_counted(sums, [CountedSpending(**row) for row in rows])
-    return sums[7]
+            add_spending(sums, [ClassSpending(**row) for row in rows])
+    return {name: amount for name, amount in sums[7].items() if name.startswith("counted_")}
 
 
 def count_by_hand(line: Line) -> tuple[dict[str, int], int, int]:

@@ -134,6 +134,11 @@ def select_report_period(lines: FromClause, quarter: str) -> sa.ScalarSelect[str
     )
 
 
+def is_report(lines: FromClause, table: sa.Table) -> ColumnElement[bool]:
+    """Predicate: a report, or an item of a report, is of the one that counts for a line (`select_lines_of_quarter`)."""
+    return sa.and_(table.c.action_id == lines.c.id, table.c.period == lines.c.period)
+
+
 def replace_leads(lines: FromClause) -> sa.Select[*tuple[object, ...]]:
     """Select the columns of lines, with the `lead_agency` that the figures of their quarter name.
 
@@ -171,8 +176,7 @@ class LineSpending(NamedTuple):
 def read_spending(session: Session, plan: Plan, quarter: str) -> dict[str, LineSpending]:
     """Return the spending of each line of a quarter of a plan, by code."""
     lines = select_lines_of_quarter(select_plans_of_quarter(plans.c.id == plan.id, quarter), quarter)
-    is_counted = sa.and_(progress.c.action_id == lines.c.id, progress.c.period == lines.c.period)
     reported_in = sa.func.coalesce(progress.c.carried_from, progress.c.period)
     query = sa.select(lines.c.code, lines.c.lead_agency, progress.c.spent, reported_in)
-    rows = session.execute(query.select_from(lines.outerjoin(progress, is_counted)))
+    rows = session.execute(query.select_from(lines.outerjoin(progress, is_report(lines, progress))))
     return {code: LineSpending(*values) for code, *values in rows}

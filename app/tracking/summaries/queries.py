@@ -13,7 +13,7 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.agencies.queries import list_stored
 from app.kit.database.engine import get_table
-from app.kit.database.json_sql import build_json_array, whole_sum
+from app.kit.database.json_sql import select_json_tables, whole_sum
 from app.kit.periods import Period
 from app.plans.actions.models import BudgetLineRow, ComponentRow, MilestoneRow, RecipientKind, RecipientRow
 from app.plans.actions.rules import absorption_percent
@@ -21,7 +21,12 @@ from app.plans.copies.queries import select_part
 from app.plans.core.models import Plan
 from app.plans.core.queries import plans, regions
 from app.reference.queries import read_funding_source_labels, read_strategy_labels
-from app.tracking.lines.queries import is_visible_plan, select_lines_of_quarter, select_plans_of_quarter
+from app.tracking.lines.queries import (
+    is_report,
+    is_visible_plan,
+    select_lines_of_quarter,
+    select_plans_of_quarter,
+)
 from app.tracking.progress.models import (
     ComponentSpendingRow,
     MilestoneProgressRow,
@@ -50,7 +55,6 @@ _components, _component_spending = get_table(ComponentRow), get_table(ComponentS
 def sum_money_by_group(lines: sa.CTE) -> sa.SelectBase:
     """Map (plan, strategy, lead_agency) to actions, reported, allocated, spent, weighted physical progress."""
     physical = _progress.c.physical_percent
-    reported = sa.and_(_progress.c.action_id == lines.c.id, _progress.c.period == lines.c.period)
     weight = sa.case((physical.is_not(None), lines.c.allocation), else_=0)
     return (
         sa.select(
@@ -64,7 +68,7 @@ def sum_money_by_group(lines: sa.CTE) -> sa.SelectBase:
                 "physical_sum"
             ),
         )
-        .select_from(lines.outerjoin(_progress, reported))
+        .select_from(lines.outerjoin(_progress, is_report(lines, _progress)))
         .group_by(*_list_group_columns(lines))
     )
 
@@ -123,7 +127,7 @@ def sum_money_by_class(lines: sa.CTE) -> sa.SelectBase:
     )
     table = _component_spending
     spent = sa.select(table.c.component_class, sa.literal(0, sa.BigInteger), table.c.amount).select_from(
-        lines.join(table, sa.and_(table.c.action_id == lines.c.id, table.c.period == lines.c.period))
+        lines.join(table, is_report(lines, table))
     )
     both = sa.union_all(planned, spent).subquery("both")
     return sa.select(
@@ -135,12 +139,7 @@ def _join_reports(
     lines: sa.CTE, planned: sa.Subquery, reported: sa.Table, key: str, *conditions: ColumnElement[bool]
 ) -> sa.Join:
     """Return the planned items of the lines, each with its item in the report of the line that counts."""
-    is_of_item = sa.and_(
-        reported.c.action_id == lines.c.id,
-        reported.c.period == lines.c.period,
-        reported.c[key] == planned.c[key],
-        *conditions,
-    )
+    is_of_item = sa.and_(is_report(lines, reported), reported.c[key] == planned.c[key], *conditions)
     return lines.join(planned, planned.c.action_id == lines.c.id).outerjoin(reported, is_of_item)
 
 
@@ -208,14 +207,7 @@ class _Groups:
             "classes": sum_money_by_class(lines),
             "plans": _name_plans(chosen),
         }
-        row = session.execute(
-            sa.select(
-                *[
-                    sa.cast(build_json_array(query, name=f"{name}_row"), sa.Text)
-                    for name, query in queries.items()
-                ]
-            )
-        ).one()
+        row = session.execute(select_json_tables(queries)).one()
         self.rows = {
             name: json.loads(text, object_hook=lambda fields: SimpleNamespace(**fields))
             for name, text in zip(queries, row, strict=True)

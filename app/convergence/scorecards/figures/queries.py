@@ -8,7 +8,7 @@ its planned share of the spending.
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
@@ -27,13 +27,7 @@ from app.convergence.editions.methods.queries import EDITIONS, read_methods, ser
 from app.convergence.editions.queries import read_choices
 from app.convergence.editions.step_templates.queries import NoTemplate
 from app.convergence.indicators.queries import observations, read_outcome_inputs
-from app.convergence.scorecards.figures.counted.queries import (
-    CountedSpending,
-    add_counted,
-    cap_spending,
-    select_reduced,
-    sum_counted,
-)
+from app.convergence.scorecards.figures.spending.queries import ClassSpending, add_spending, select_spending
 from app.convergence.scorecards.models import NO_COVERAGE, SUMS, Content, CoverageContent, ServiceContent
 from app.convergence.steps.queries import compute_process_scores
 from app.kit.database.engine import get_table
@@ -43,13 +37,12 @@ from app.plans.copies.queries import select_part, select_priority_locations
 from app.plans.core.queries import plans
 from app.reference.models import RegionLevel
 from app.reference.queries import is_among
-from app.tracking.lines.queries import select_lines_of_quarter, select_plans_of_quarter
-from app.tracking.progress.models import ComponentSpendingRow, ProgressRow
+from app.tracking.lines.queries import is_report, select_lines_of_quarter, select_plans_of_quarter
+from app.tracking.progress.models import ProgressRow
 from app.tracking.progress.queries import find_falling_regions
 
 _components, _locations = get_table(ComponentRow), get_table(LocationRow)
-_recipients = get_table(RecipientRow)
-_progress, _spent = get_table(ProgressRow), get_table(ComponentSpendingRow)
+_recipients, _progress = get_table(RecipientRow), get_table(ProgressRow)
 _coverage, _expected = get_table(CoverageRow), get_table(ExpectedCoverageRow)
 
 _READER = Actor("reader", "reader", frozenset(TokenScope), (Grant(Role.reader, "0", None),))
@@ -152,9 +145,6 @@ def _sum_plans(session: Session, codes: Collection[str], period: str) -> dict[st
     lines = select_lines_of_quarter(chosen, period)
     components, places_of_lines = select_part(lines, _components), select_part(lines, _locations)
     loci_of_plans = select_priority_locations(chosen)
-    classes = _select_classes(components)
-    spending = _select_spending(lines, classes)
-    capped = cap_spending(lines, classes, spending)
     queries: dict[str, sa.SelectBase] = {
         "plans": sa.select(
             plans.c.id,
@@ -164,25 +154,19 @@ def _sum_plans(session: Session, codes: Collection[str], period: str) -> dict[st
         ).join_from(chosen, plans, plans.c.id == chosen.c.plan_id),
         "money": _select_money(lines),
         "planned": _select_planned(lines, components),
-        "spent": _sum_spending(spending, classes),
-        "travel": _select_partial_travel(spending, classes),
-        "counted": sum_counted(capped),
-        "reduced": select_reduced(capped),
+        **select_spending(lines, components),
         "places": _sum_located(lines, places_of_lines, loci_of_plans),
         "loci": _sum_loci(chosen, lines, places_of_lines, loci_of_plans, period),
         "recipients": _sum_recipients(lines, select_part(lines, _recipients)),
     }
     row = session.execute(select_json_tables(queries)).one()
-    plan_rows, money, planned, spent, travel, counted, reduced, places, loci, recipients = map(
-        json.loads, row
-    )
+    plan_rows, money, planned, whole, divided, places, loci, recipients = map(json.loads, row)
     by_plan: dict[int, dict[str, int]] = {plan["id"]: dict.fromkeys(SUMS, 0) for plan in plan_rows}
     for sums in (*money, *places, *loci):
         by_plan[sums.pop("plan_id")].update(sums)
     for amount in planned:
         by_plan[amount["plan_id"]][f"planned_{amount['component_class']}"] = amount["amount"]
-    _add_spending(by_plan, [_Spending(**item) for item in spent], [_PartlyTravel(**item) for item in travel])
-    add_counted(by_plan, [CountedSpending(**item) for item in (*counted, *reduced)])
+    add_spending(by_plan, [ClassSpending(**item) for item in (*whole, *divided)])
     for aimed in recipients:
         by_plan[aimed["plan_id"]][f"recipients_{aimed['kind']}"] = aimed["recipients"]
         by_plan[aimed["plan_id"]][f"budget_{aimed['kind']}"] = aimed["budget"]
@@ -190,41 +174,6 @@ def _sum_plans(session: Session, codes: Collection[str], period: str) -> dict[st
         plan["region_code"]: _PlanSums(by_plan[plan["id"]], bool(plan["in_force"]), plan["revision"])
         for plan in plan_rows
     }
-
-
-class _Spending(NamedTuple):
-    """Spending on a class of components of a plan, and the part of it on lines with travel only."""
-
-    plan_id: int
-    component_class: str
-    spent: int
-    travel: int
-
-
-class _PartlyTravel(NamedTuple):
-    """Spending on a class of a line, with its planned amounts: for travel, and in total."""
-
-    plan_id: int
-    component_class: str
-    spent: int
-    travel: int
-    amount: int
-
-
-def _add_spending(
-    by_plan: Mapping[int, dict[str, int]], spent: Iterable[_Spending], partial: Iterable[_PartlyTravel]
-) -> None:
-    for item in spent:
-        by_plan[item.plan_id][f"spent_{item.component_class}"] += item.spent - item.travel
-        by_plan[item.plan_id]["spent_travel"] += item.travel
-    for part in partial:
-        travel = part.spent * part.travel // part.amount
-        by_plan[part.plan_id][f"spent_{part.component_class}"] -= travel
-        by_plan[part.plan_id]["spent_travel"] += travel
-
-
-def _is_report(lines: sa.CTE, table: sa.Table) -> ColumnElement[bool]:
-    return sa.and_(table.c.action_id == lines.c.id, table.c.period == lines.c.period)
 
 
 def _select_money(lines: sa.CTE) -> sa.SelectBase:
@@ -236,7 +185,7 @@ def _select_money(lines: sa.CTE) -> sa.SelectBase:
             whole_sum(lines.c.allocation).label("budget"),
             whole_sum(_progress.c.spent).label("spent"),
         )
-        .select_from(lines.outerjoin(_progress, _is_report(lines, _progress)))
+        .select_from(lines.outerjoin(_progress, is_report(lines, _progress)))
         .group_by(lines.c.plan_id)
     )
 
@@ -247,78 +196,6 @@ def _select_planned(lines: sa.CTE, components: sa.Subquery) -> sa.SelectBase:
         sa.select(lines.c.plan_id, c.component_class, whole_sum(c.amount).label("amount"))
         .select_from(lines.join(components, c.action_id == lines.c.id))
         .group_by(lines.c.plan_id, c.component_class)
-    )
-
-
-def _select_classes(components: sa.Subquery) -> sa.CTE:
-    """Select for each line and class the amount, the travel in it, and a flag for travel only."""
-    c = components.c
-    amount = sa.func.coalesce(c.amount, 0)
-    return (
-        sa.select(
-            c.action_id,
-            c.component_class,
-            whole_sum(amount).label("amount"),
-            (sa.func.count() == sa.func.count(c.amount)).label("is_known"),
-            sum_where(c.is_travel, amount).label("travel"),
-            sa.func.min(sa.case((c.is_travel, 1), else_=0)).label("all_travel"),
-        )
-        .group_by(c.action_id, c.component_class)
-        .cte("classes")
-    )
-
-
-def _select_spending(lines: sa.CTE, classes: sa.CTE) -> sa.CTE:
-    """Select the spending by line and class: as the report splits it, else all of it for a line of one class."""
-    split = sa.select(
-        lines.c.plan_id, lines.c.id, _spent.c.component_class, _spent.c.amount.label("spent")
-    ).select_from(lines.join(_spent, _is_report(lines, _spent)))
-    alone = (
-        sa.select(classes.c.action_id, sa.func.min(classes.c.component_class).label("component_class"))
-        .group_by(classes.c.action_id)
-        .having(sa.func.count() == 1)
-        .subquery("alone")
-    )
-    is_split = sa.exists().where(_is_report(lines, _spent)).correlate(lines)
-    whole = (
-        sa.select(
-            lines.c.plan_id,
-            lines.c.id,
-            sa.type_coerce(alone.c.component_class, _spent.c.component_class.type),
-            _progress.c.spent,
-        )
-        .select_from(
-            lines.join(_progress, _is_report(lines, _progress)).join(alone, alone.c.action_id == lines.c.id)
-        )
-        .where(sa.not_(is_split))
-    )
-    return sa.union_all(split, whole).cte("spending")
-
-
-def _sum_spending(spending: sa.CTE, classes: sa.CTE) -> sa.SelectBase:
-    """Select the spending by plan and class, and its part on lines with travel only in that class."""
-    c, s = classes.c, spending.c
-    is_class = sa.and_(c.action_id == s.id, c.component_class == s.component_class)
-    return (
-        sa.select(
-            s.plan_id,
-            s.component_class,
-            whole_sum(s.spent).label("spent"),
-            sum_where(c.all_travel == 1, s.spent).label("travel"),
-        )
-        .select_from(spending.outerjoin(classes, is_class))
-        .group_by(s.plan_id, s.component_class)
-    )
-
-
-def _select_partial_travel(spending: sa.CTE, classes: sa.CTE) -> sa.SelectBase:
-    """Select the spending on classes with partial travel. Python splits it, in integers of any size."""
-    c, s = classes.c, spending.c
-    is_class = sa.and_(c.action_id == s.id, c.component_class == s.component_class)
-    return (
-        sa.select(s.plan_id, s.component_class, s.spent, c.travel, c.amount)
-        .select_from(spending.join(classes, is_class))
-        .where(c.travel > 0, c.all_travel == 0)
     )
 
 

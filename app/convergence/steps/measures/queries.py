@@ -34,7 +34,7 @@ from app.plans.overlaps.queries import explanations, is_explanation_of, select_o
 from app.reference.models import RegionLevel
 from app.tracking.calendars.queries import bind_today, select_today
 from app.tracking.completeness.rules import SUBMITTED
-from app.tracking.lines.queries import select_lines_of_quarter, select_plans_of_quarter
+from app.tracking.lines.queries import is_report, select_lines_of_quarter, select_plans_of_quarter
 from app.tracking.meetings.queries import commitments, meeting_agencies, meetings
 from app.tracking.meetings.rules import CommitmentState
 from app.tracking.progress.models import OutputProgressRow
@@ -287,7 +287,7 @@ def _count_loci(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
 def _count_outputs(lines: sa.CTE) -> sa.SelectBase:
     outputs, a = select_part(lines, _outputs), _achieved.c
     o = outputs.c
-    is_reported = sa.and_(a.action_id == lines.c.id, a.code == o.code, a.period == lines.c.period)
+    is_reported = sa.and_(is_report(lines, _achieved), a.code == o.code)
     share = sa.case((a.achieved >= o.target, 100.0), else_=a.achieved * 100.0 / o.target)
     return (
         sa.select(

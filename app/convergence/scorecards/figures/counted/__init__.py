@@ -1,1 +1,0 @@
-"""Spending that counts: up to the allocation of each line and class."""

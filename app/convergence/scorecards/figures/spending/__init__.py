@@ -1,0 +1,1 @@
+"""Spending of plans by class: all of it, and the part that counts."""
