@@ -107,7 +107,7 @@ def test_the_yardstick_is_the_highest_figure_of_the_plans_that_count(
     for plan in drawn:
         if plan.region_code in counted:
             assert plan.fair_method == chosen.method
-            assert not plan.has_open_errors
+            assert not plan.open_errors
             assert not plan.is_missing
     assert choose_yardstick(drawn[::-1], preferred).highest_percent == chosen.highest_percent
 

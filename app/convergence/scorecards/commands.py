@@ -24,6 +24,7 @@ def store_scorecard(session: Session, frozen: QuarterToFreeze) -> list[Entry]:
     """
     region, period = frozen.plan.region_code, frozen.period
     figures, content, scorecard = compute_frozen(session, region, period, frozen.amendment, frozen.at)
+    spending = figures.plan
     answer = dump_canonical(_drop_inexact(json.loads(scorecard.model_dump_json())))
     session.execute(
         sa.insert(frozen_scorecards).values(
@@ -33,17 +34,17 @@ def store_scorecard(session: Session, frozen: QuarterToFreeze) -> list[Entry]:
             year=int(period[:4]),
             **figures.sums,
             in_force=True,
-            spending_percent=figures.spending_percent,
-            uncapped_percent=figures.uncapped_percent,
-            fair_method=figures.fair_method,
-            open_errors=figures.open_errors,
+            spending_percent=spending.spending_percent,
+            uncapped_percent=spending.uncapped_percent,
+            fair_method=spending.fair_method,
+            open_errors=spending.open_errors,
             content=dump_json(content),
             computed_at=frozen.at,
             answer=answer,
             sha256=compute_sha256(answer),
         )
     )
-    if figures.fair_method is not None:
+    if spending.fair_method is not None:
         settle_yardstick(session, Author(frozen.by, frozen.at), region[:2], period)
     return _tell_coverage(session, frozen, content)
 

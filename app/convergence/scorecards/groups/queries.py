@@ -28,6 +28,7 @@ from app.convergence.scorecards.groups.rules import (
 from app.convergence.scorecards.models import FiguresFields, ScorecardFiguresRow
 from app.convergence.scorecards.yardsticks.models import Yardstick
 from app.convergence.scorecards.yardsticks.queries import frozen_scorecards, yardsticks
+from app.convergence.scorecards.yardsticks.rules import SpendingPlan
 from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
 from app.kit.database.json_sql import build_once, dump_json, make_fixed_object
@@ -44,6 +45,7 @@ RANKED = (RegionLevel.province, RegionLevel.regency)
 """Levels of the regions in a group."""
 
 _COLUMNS = tuple(name for name in FiguresFields.model_fields if name != "content")
+_OF_PLAN = ("spending_percent", "uncapped_percent", "fair_method", "open_errors")
 _FORMAT = "2:"
 """Prefix of the stamps of figures; figures of versions that computed less have another one and are stale."""
 
@@ -154,10 +156,7 @@ def _parse(row: GroupRow, values: JsonRow, content: str | None, amendment: int |
         row.period,
         complete_sums(values),
         values["in_force"],
-        values["spending_percent"],
-        values["uncapped_percent"],
-        values["fair_method"],
-        values["open_errors"],
+        SpendingPlan(row.code, *[values[name] for name in _OF_PLAN]),
         datetime.fromisoformat(values["computed_at"]),
         amendment,
         row.revision,

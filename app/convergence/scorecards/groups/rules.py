@@ -38,10 +38,7 @@ class RegionFigures:
     period: str
     sums: Mapping[str, int]
     in_force: bool
-    spending_percent: float | None
-    uncapped_percent: float | None
-    fair_method: str | None
-    open_errors: bool | None
+    plan: SpendingPlan
     computed_at: datetime
     amendment: int | None = None
     """Number of the newest frozen amendment; None before the first."""
@@ -186,6 +183,10 @@ class RegionGroup:
     def _list_level(self, level: RegionLevel, period: str) -> list[RegionFigures]:
         return [row for (_, quarter), row in self.figures.items() if quarter == period and row.level is level]
 
+    def _list_below(self, period: str) -> list[RegionFigures]:
+        """Return the provinces and the regencies of the group."""
+        return [*self._list_level(RegionLevel.province, period), *self.list_regencies(period)]
+
     def find_yardstick(self, period: str, method: Method) -> Yardstick:
         """Return the yardstick for a region that the method measures: the settled one, else that of the plans in force.
 
@@ -195,12 +196,15 @@ class RegionGroup:
         province = self.own[:2]
         if method.fair_yardstick and (province, period) in self.settled:
             return self.settled[province, period]
-        plans = self._pool_provinces(period, method) if self.own == NATION else self._list_plans(period)
+        if self.own == NATION:
+            plans = self._pool_provinces(period, method)
+        else:
+            plans = [figures.plan for figures in self.list_regencies(period) if figures.in_force]
         if not method.fair_yardstick:
             return choose_yardstick(
-                [plan._replace(fair_method=None, has_open_errors=False) for plan in plans], None
+                [plan._replace(fair_method=None, open_errors=False) for plan in plans], None
             )
-        chosen = choose_yardstick(plans, self.get(province, period).fair_method)
+        chosen = choose_yardstick(plans, self.get(province, period).plan.fair_method)
         instants = [
             row.settled_at
             for plan in chosen.counted
@@ -211,22 +215,9 @@ class RegionGroup:
         # The nation's, of provinces that are all settled: no key of a regency is in `settled`.
         return chosen.model_copy(update={"settled_at": max(instants)})
 
-    def _list_plans(self, period: str) -> list[SpendingPlan]:
-        return [
-            SpendingPlan(
-                figures.region_code,
-                figures.spending_percent,
-                figures.uncapped_percent,
-                figures.fair_method,
-                bool(figures.open_errors),
-            )
-            for figures in self.list_regencies(period)
-            if figures.in_force
-        ]
-
     def _pool_provinces(self, period: str, method: Method) -> list[SpendingPlan]:
         by_province: dict[str, list[RegionFigures]] = {}
-        for figures in (*self._list_level(RegionLevel.province, period), *self.list_regencies(period)):
+        for figures in self._list_below(period):
             by_province.setdefault(figures.region_code[:2], []).append(figures)
         pooled = {province: add_sums(group) for province, group in by_province.items()}
         return [
@@ -235,7 +226,7 @@ class RegionGroup:
                 compute_own_spending(sums, method, counted=method.fair_yardstick),
                 compute_own_spending(sums, method, counted=False),
                 method.edition,
-                has_open_errors=False,
+                open_errors=False,
             )
             for province, sums in pooled.items()
         ]
@@ -253,5 +244,4 @@ class RegionGroup:
         return Subject(figures, inputs, method, sums, content, yardstick)
 
     def pool_sums(self, period: str) -> dict[str, int]:
-        below = (*self._list_level(RegionLevel.province, period), *self.list_regencies(period))
-        return add_sums(below)
+        return add_sums(self._list_below(period))

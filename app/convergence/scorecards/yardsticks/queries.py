@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
 from app.access.queries import can_see_region, is_in_region
@@ -30,31 +31,31 @@ yardsticks, frozen_scorecards = get_table(YardstickRow), get_table(ScorecardRow)
 def list_yardsticks(actor: Actor, query: YardsticksQuery) -> Listing:
     """Return every settled yardstick of a province that the actor sees."""
     c = yardsticks.c
-    rows = sa.select(*select_fields(YardstickOut, yardsticks)).where(
-        can_see_region(actor, c.region_code),
-        is_in_region(c.region_code, query.region),
-        *match_values((c.period, query.period)),
-    )
+    of_query = (is_in_region(c.region_code, query.region), *match_values((c.period, query.period)))
+    rows = _select_visible(actor).where(*of_query)
     key = {"region_code": c.region_code, "period": c.period}
     return Listing(rows, key, key)
 
 
+def _select_visible(actor: Actor) -> Select[Any]:
+    is_visible = can_see_region(actor, yardsticks.c.region_code)
+    return sa.select(*select_fields(YardstickOut, yardsticks)).where(is_visible)
+
+
 def read_yardstick(session: Session, actor: Actor, province: str, period: str) -> str:
     """Return a settled yardstick as JSON. Raises NotFound if there is none that the actor sees."""
-    c = yardsticks.c
-    rows = sa.select(*select_fields(YardstickOut, yardsticks)).where(
-        can_see_region(actor, c.region_code), c.region_code == province, c.period == period
-    )
+    rows = _select_visible(actor).where(*_match_key(province, period))
     return require_found(session.scalar(select_json(rows)))
 
 
 def is_settled(session: Session, province: str, period: str) -> bool:
     """Return whether the yardstick of a province's quarter is settled."""
-    c = yardsticks.c
-    return (
-        session.scalar(sa.select(c.region_code).where(c.region_code == province, c.period == period))
-        is not None
-    )
+    settled = sa.select(yardsticks.c.period).where(*_match_key(province, period))
+    return session.scalar(settled) is not None
+
+
+def _match_key(province: str, period: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return yardsticks.c.region_code == province, yardsticks.c.period == period
 
 
 def list_unsettled(session: Session) -> Sequence[tuple[str, str]]:
@@ -111,24 +112,11 @@ def read_settlement(session: Session, province: str, period: str, now: datetime)
         .order_by(regions.c.code)
     ).all()
     falling = find_falling_regions(session, [row.code for row in rows], period)
-    listed = [
-        SpendingPlan(
-            row.code,
-            row.spending_percent,
-            row.uncapped_percent,
-            row.fair_method,
-            row.code in falling,
-            is_missing=row.amendment is None,
-        )
-        for row in rows
-    ]
-    last_days = [
-        date.fromisoformat(row.closes_on)
-        if row.closes_on
-        else date.fromisoformat(row.due_on) + timedelta(DAYS)
-        for row in rows
-    ]
-    has_closed = all(
-        get_local_date(now, Timezone(row.timezone)) > day for row, day in zip(rows, last_days, strict=True)
-    )
+    listed, has_closed = [], True
+    for row in rows:
+        figures = (row.spending_percent, row.uncapped_percent, row.fair_method)
+        listed.append(SpendingPlan(row.code, *figures, row.code in falling, row.amendment is None))
+        days = (row.closes_on, 0) if row.closes_on else (row.due_on, DAYS)
+        last_day = date.fromisoformat(days[0]) + timedelta(days[1])
+        has_closed &= get_local_date(now, Timezone(row.timezone)) > last_day
     return Settlement(listed, bool(rows) and (has_closed or not any(plan.is_missing for plan in listed)))

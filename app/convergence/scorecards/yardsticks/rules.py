@@ -21,7 +21,8 @@ class SpendingPlan(NamedTuple):
     """Figure of all spending; None in rows of versions that counted all."""
     fair_method: str | None
     """Edition of its method if that counts spending up to the allocation."""
-    has_open_errors: bool
+    open_errors: bool | None
+    """True if a report of the quarter falls (E06)."""
     is_missing: bool = False
     """True if its quarter is not frozen, though the yardstick settles."""
 
@@ -31,7 +32,7 @@ class SpendingPlan(NamedTuple):
             return LeftOut.not_frozen
         if self.fair_method != edition:
             return LeftOut.other_method
-        return LeftOut.open_errors if self.has_open_errors else None
+        return LeftOut.open_errors if self.open_errors else None
 
 
 def choose_yardstick(plans: Iterable[SpendingPlan], preferred: str | None) -> Yardstick:
