@@ -16,7 +16,7 @@ from app.plans.core.queries import plans, read_plans
 from app.plans.core.rules import compute_sha256
 from app.plans.revisions.differences.rules import fill_defaults
 from app.plans.revisions.queries import revisions
-from app.tracking.progress.queries import is_own, progress
+from app.tracking.progress.queries import is_own_report, progress
 from app.tracking.quarters.models import QuarterState
 from app.tracking.quarters.queries import quarters
 from app.tracking.quarters.snapshots.queries import snapshots
@@ -116,8 +116,8 @@ def _check_reports(session: Session, plan: Plan, newest: dict[str, dict[str, Any
             continue  # its snapshot is broken, or of a deleted plan
         reported = (
             sa.select(lines.code, p.spent)
-            .join_from(COPIED.lines, progress, p.action_id == lines.id)
-            .where(lines.copy_id == copy_id, p.period == period, is_own)
+            .join_from(COPIED.lines, progress, is_own_report(COPIED.lines, period))
+            .where(lines.copy_id == copy_id)
         )
         rows = {row.code: row.spent for row in session.execute(reported)}
         reports = {row["action"]: row["report"]["spent"] for row in newest[period]["rows"] if row["report"]}

@@ -113,12 +113,11 @@ def build_action_columns() -> list[ColumnElement[Any]]:
         actions,
         plan=sa.select(plans.c.code).where(plans.c.id == actions.c.plan_id).scalar_subquery(),
         absorption_percent=percent,
-        **{part.name: _select_part(part) for part in PARTS},
+        **{
+            part.name: build_part_json(part, part.table, actions, part.table.c.action_id == actions.c.id)
+            for part in PARTS
+        },
     )
-
-
-def _select_part(part: Part) -> sa.SQLColumnExpression[object]:
-    return build_part_json(part, part.table, actions, part.table.c.action_id == actions.c.id)
 
 
 def build_part_json(

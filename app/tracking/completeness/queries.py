@@ -40,7 +40,7 @@ from app.tracking.completeness.models import (
 )
 from app.tracking.completeness.rules import SUBMITTED
 from app.tracking.lines.queries import is_visible_plan, select_lines_of_quarter, select_plans_of_quarter
-from app.tracking.progress.queries import is_own, progress
+from app.tracking.progress.queries import is_own_report, progress
 from app.tracking.quarters.models import PartState
 from app.tracking.quarters.queries import extend_day, join_quarters, parts, quarters
 
@@ -169,15 +169,11 @@ def _count_reports(actor: Actor, region: str, period: Period) -> CTE:
             sa.func.count().label("expected"),
             sa.func.count(progress.c.action_id).label("reported"),
         )
-        .select_from(lines.outerjoin(progress, _is_report(lines, quarter)))
+        .select_from(lines.outerjoin(progress, is_own_report(lines, quarter)))
         .where(is_expected_in(lines, quarter))
         .group_by(*key)
         .cte("counted")
     )
-
-
-def _is_report(lines: CTE, quarter: str) -> ColumnElement[bool]:
-    return sa.and_(progress.c.action_id == lines.c.id, progress.c.period == quarter, is_own)
 
 
 def _select_regions(actor: Actor, query: CompletenessQuery, quarter: CTE, counts: CTE) -> sa.SelectBase:
@@ -318,7 +314,7 @@ def list_missing(actor: Actor, query: MissingFilters, now: datetime) -> Listing:
             view.source.join(lines, lines.c.plan_id == plans.c.id)
             .join(_agencies, leads)
             .outerjoin(parts, _is_part(region, period, agency))
-            .outerjoin(progress, _is_report(lines, quarter))
+            .outerjoin(progress, is_own_report(lines, quarter))
         )
         .where(
             calendar_rules.c.quarter == quarter[5:],

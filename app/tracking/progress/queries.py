@@ -76,11 +76,20 @@ def list_progress_columns() -> list[ColumnElement[Any]]:
 def _build_part_json(part: ProgressPart) -> sa.SQLColumnExpression[object]:
     query = (
         sa.select(*select_fields(part.shape, part.table))
-        .where(part.table.c.action_id == progress.c.action_id, part.table.c.period == progress.c.period)
+        .where(_is_of_report(part.table))
         .order_by(part.table.c.position)
         .correlate(progress)
     )
     return build_json_array(query, name=part.name)
+
+
+def _is_of_report(part: FromClause, report: FromClause = progress) -> ColumnElement[bool]:
+    return sa.and_(part.c.action_id == report.c.action_id, part.c.period == report.c.period)
+
+
+def is_own_report(line: FromClause, period: str | ColumnElement[str]) -> ColumnElement[bool]:
+    """Predicate: an agency reported in a quarter on a line with the column `id`."""
+    return sa.and_(progress.c.action_id == line.c.id, progress.c.period == period, is_own)
 
 
 def list_progress(plan: Plan, period: str) -> Listing:
@@ -290,10 +299,8 @@ def _list_falls(before: FromClause) -> Iterator[ColumnElement[bool]]:
         if part.figure is not None:
             now, then = part.table.alias(f"{part.name}_now"), part.table.alias(f"{part.name}_then")
             yield sa.exists().where(
-                now.c.action_id == progress.c.action_id,
-                now.c.period == progress.c.period,
-                then.c.action_id == before.c.action_id,
-                then.c.period == before.c.period,
+                _is_of_report(now),
+                _is_of_report(then, before),
                 now.c[part.key] == then.c[part.key],
                 now.c[part.figure] < then.c[part.figure],
             )
@@ -316,10 +323,6 @@ def find_reported_items(session: Session, gone: RemovedItems) -> RemovedItems:
         )
         referred[name] = items & {(id, key) for id, key in session.execute(of_actions)}
     return referred
-
-
-def _is_of_report(table: sa.Table) -> ColumnElement[bool]:
-    return sa.and_(table.c.action_id == progress.c.action_id, table.c.period == progress.c.period)
 
 
 def _compute_by_milestones(tables: LineTables) -> sa.SQLColumnExpression[object]:

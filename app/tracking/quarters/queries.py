@@ -38,8 +38,8 @@ from app.tracking.calendars.queries import (
     join_days,
     select_today,
 )
-from app.tracking.progress.models import PROGRESS_PARTS, ProgressRow
-from app.tracking.progress.queries import is_own, read_lines, read_stored_and_before
+from app.tracking.progress.models import PROGRESS_PARTS
+from app.tracking.progress.queries import is_own_report, progress, read_lines, read_stored_and_before
 from app.tracking.progress.rules import UNPLANNED, check_period, check_report
 from app.tracking.quarters.models import (
     ExtensionIn,
@@ -57,7 +57,7 @@ from app.tracking.quarters.rules import Extension, QuarterStatus
 from app.tracking.quarters.snapshots.rules import format_address
 
 quarters, parts = get_table(QuarterRow), get_table(QuarterPartRow)
-extensions, _progress = get_table(QuarterExtensionRow), get_table(ProgressRow)
+extensions = get_table(QuarterExtensionRow)
 _regions, _agencies = get_table(RegionRow), get_table(AgencyRow)
 
 UNCOVERED: list[Callable[[Session, Plan, QuarterStatus], list[str]]] = []
@@ -198,14 +198,12 @@ def _count_lines(
     ):
         source: FromClause = table
         if is_reported:
-            period = view.period.element
-            is_of_line = sa.and_(_progress.c.action_id == table.c.id, _progress.c.period == period, is_own)
-            source = table.join(_progress, is_of_line)
+            source = table.join(progress, is_own_report(table, view.period.element))
         is_expected = is_expected_in(table, view.period.element)
         query = sa.select(sa.func.count()).select_from(source).where(is_of_quarter, is_expected)
         if agency is not None:
             query = query.where(select_successor(table.c.region_code, table.c.lead_agency) == agency)
-        counts.append(query.correlate_except(table, _progress).scalar_subquery())
+        counts.append(query.correlate_except(table, progress).scalar_subquery())
     return counts[0] + counts[1]
 
 
@@ -484,10 +482,9 @@ def list_expected_lines(
     """Return (code, has a report of the quarter) for the lines of a quarter, or for those that an agency leads."""
     tables = COPIED if status.copy_id else PRESENT
     lines = tables.lines
-    is_of_line = sa.and_(_progress.c.action_id == lines.c.id, _progress.c.period == status.period, is_own)
     query = (
-        sa.select(lines.c.code, _progress.c.action_id.is_not(None).label("is_reported"))
-        .select_from(lines.outerjoin(_progress, is_of_line))
+        sa.select(lines.c.code, progress.c.action_id.is_not(None).label("is_reported"))
+        .select_from(lines.outerjoin(progress, is_own_report(lines, status.period)))
         .where(tables.is_of_plan, is_expected_in(lines, status.period))
         .order_by(lines.c.code)
     )
@@ -503,8 +500,8 @@ def list_reports_outside(
     """Return the codes of the plan's lines with a report of the quarter that are not among these lines."""
     reported = (
         sa.select(actions.c.code)
-        .join(_progress, _progress.c.action_id == actions.c.id)
-        .where(_progress.c.plan_id == plan.id, _progress.c.period == status.period, is_own)
+        .join(progress, is_own_report(actions, status.period))
+        .where(progress.c.plan_id == plan.id)
         .order_by(actions.c.code)
     )
     return [code for code in session.scalars(reported) if code not in lines]

@@ -205,8 +205,9 @@ class ClosedAgencies(NamedTuple):
         return QuarterClosed(period=status.period, region=status.region, errors=errors.values())
 
 
-def find_closed_agencies(status: QuarterStatus, agencies: Iterable[str], *, compiles: bool) -> ClosedAgencies:
-    """Return the agencies that cannot report now, with the reasons."""
+def find_closed_agencies(status: QuarterStatus, agencies: Iterable[str], actor: Actor) -> ClosedAgencies:
+    """Return the agencies for which the actor cannot report now, with the reasons."""
+    compiles = actor.may("return_part", status.region)
     errors = {agency: status.find_closing_reason(agency, compiles=compiles) for agency in set(agencies)}
     return ClosedAgencies(
         status, {agency: error for agency, error in sorted(errors.items()) if error is not None}

@@ -113,9 +113,19 @@ class _Reporting:
         write.actor.require("report_progress", self.plan.region_code, line.lead_agency)
         return line, self.stored[action]
 
+    def find_closed(self, write: Write, agencies: Iterable[str]) -> ClosedAgencies:
+        """Return the agencies that cannot report now, with the reasons.
+
+        Raises QuarterClosed (409) if none of them can: the quarter is not open yet, submitted or frozen.
+        """
+        closed = find_closed_agencies(self.status, agencies, write.actor)
+        if self.status.state not in REPORTING:
+            raise closed.problem()
+        return closed
+
     def check_open(self, write: Write, line: ReportableLine) -> None:
         """Raise QuarterClosed (409) if the quarter, or the part of the line's agency, accepts no reports now."""
-        closed = check_reporting(write, self.plan, self.status, [line.lead_agency])
+        closed = self.find_closed(write, [line.lead_agency])
         if closed.by_agency:
             raise closed.problem()
 
@@ -127,20 +137,6 @@ class _Reporting:
         subject = format_progress_subject(self.plan.code, code, self.status.period)
         region, is_draft = self.plan.region_code, self.plan.revision is None
         return Entry.of("progress", region, subject, version, before, after, reason, is_draft=is_draft)
-
-
-def check_reporting(
-    write: Write, plan: Plan, status: QuarterStatus, agencies: Iterable[str]
-) -> ClosedAgencies:
-    """Return the agencies that cannot report now, with the reasons. The caller holds the lock of the plan's chain.
-
-    Raises QuarterClosed (409) if none of them can: the quarter is not open yet, submitted or frozen.
-    """
-    compiles = write.actor.may("return_part", plan.region_code)
-    closed = find_closed_agencies(status, agencies, compiles=compiles)
-    if status.state not in REPORTING:
-        raise closed.problem()
-    return closed
 
 
 def report_progress(
@@ -161,8 +157,7 @@ def report_progress(
     check_period(plan.year, period)
     reporting = _Reporting.open(write, plan, period, list(batch.items))
     lines = reporting.lines
-    leading = {line.lead_agency for line in lines.values()}
-    closed = check_reporting(write, reporting.plan, reporting.status, leading)
+    closed = reporting.find_closed(write, [line.lead_agency for line in lines.values()])
     lacking = {
         code: check_right(
             write.actor, "report_progress", plan.region_code, f"{report.pointer}/action", *agencies

@@ -17,7 +17,7 @@ from app.kit.http.pagination import Listing, PageQuery, match_values
 from app.kit.periods import Quarter
 from app.kit.problems import require_found
 from app.plans.copies.queries import COPIED, build_content_columns
-from app.tracking.progress.queries import is_own, list_progress_columns, progress
+from app.tracking.progress.queries import is_own, is_own_report, list_progress_columns, progress
 from app.tracking.quarters.snapshots.models import CarriedReport, SnapshotOut, SnapshotReport, SnapshotRow
 
 snapshots = get_table(SnapshotRow)
@@ -121,7 +121,7 @@ def select_report_of_line(lines: sa.Table) -> ColumnElement[Any]:
         sa.select(
             *[column for column in list_progress_columns() if column.name in SnapshotReport.model_fields]
         )
-        .where(progress.c.action_id == lines.c.id, progress.c.period == sa.bindparam("period"), is_own)
+        .where(is_own_report(lines, sa.bindparam("period", type_=progress.c.period.type)))
         .correlate(lines)
     )
     return build_json_object(report, name="of_quarter")

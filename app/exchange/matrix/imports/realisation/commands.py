@@ -132,8 +132,7 @@ def _find_changes(write: Write, realisation: Realisation, half: _HalfYear) -> No
     plan = realisation.plan
     status = read_status(write.session, plan, half.period, write.author.at)
     agencies = {line.lead_agency for line in half.lines.values()}
-    compiles = write.actor.may("return_part", plan.region_code)
-    closed = find_closed_agencies(status, agencies, compiles=compiles).by_agency
+    closed = find_closed_agencies(status, agencies, write.actor).by_agency
     for figure in half.figures:
         line = half.lines.get(figure.writing.code)
         if line is None:
