@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol, TypedDict, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -68,7 +68,8 @@ class JournalRow(Table, table=True):
     blanked: dict[str, object] | None = Field(
         default=None,
         sa_type=sa.JSON(none_as_null=True),
-        description="After blanking: keys of the remaining values and digests of the blanked ones.",
+        description="After blanking: `keys` of the remaining values and `digests` of the blanked ones, by path. "
+        "The salt is gone, so no digest gives a value away to one who guesses it.",
     )
 
 
@@ -321,15 +322,6 @@ COVERED: Mapping[int, Sequence[str]] = {1: _CELLS, 2: (*_CELLS, "format", "princ
 """Cells that the hash of a row covers, by its format. Rows of each format stay for ever."""
 FORMAT = 2
 """Format of the rows that this version writes."""
-
-
-class BlankedContent(TypedDict):
-    """The cell `blanked` of a row: its salt is gone, so no digest gives a blanked value away to one who guesses it."""
-
-    keys: dict[str, str]
-    """Keys of the values that remain, by path."""
-    digests: dict[str, str]
-    """Digests of the blanked values, by path."""
 
 
 def hash_row(previous: str, row: Mapping[str, Any]) -> str:

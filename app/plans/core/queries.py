@@ -61,13 +61,6 @@ def can_read_drafts(actor: Actor) -> ColumnElement[bool]:
     return can_see_region(actor, plans.c.region_code, "read_drafts")
 
 
-def can_see_lines(actor: Actor, plan_id: ColumnElement[int]) -> ColumnElement[bool]:
-    """Predicate: the plan is in force or the actor may read its drafts; the caller checks the region."""
-    if actor.sees_every_draft:
-        return sa.true()
-    return plan_id.in_(sa.select(plans.c.id).where(can_see_plan(actor)))
-
-
 def select_visible_plans(actor: Actor) -> Select[Any]:
     """Return the SELECT of the plans that the actor sees. Every SELECT of this area begins here."""
     return sa.select(plans).where(can_see_plan(actor))
