@@ -32,7 +32,7 @@ from app.plans.core.models import (
     Reason,
     ReasonContent,
 )
-from app.plans.findings import spending
+from app.plans.findings.spending import rules as spending
 from app.plans.overlaps.models import Coincidence, CommonRecipients, OverlapExplanationRow
 from app.plans.overlaps.queries import Explanation
 from app.plans.overlaps.rules import CoincidenceContent, CommonRecipientsContent

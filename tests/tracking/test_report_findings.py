@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.plans.actions.models import ComponentClass
 from app.plans.actions.rules import QuartersContent
-from app.plans.findings.spending import check_budget, check_spending, find_limits
+from app.plans.findings.spending.rules import check_budget, check_spending, find_limits
 from app.plans.findings.thresholds import choose_thresholds
 from app.tracking.progress.models import ReportableLine
 from app.tracking.progress.rules import check_report

@@ -16,7 +16,7 @@ from app.plans.core.queries import read_plan_content
 from app.plans.core.rules import find_government_level
 from app.plans.findings.kinds import W07, Finding
 from app.plans.findings.rules import LineFacts, PlacedFinding, check_line, check_plan_lines, compute_spreads
-from app.plans.findings.spending import SpentContent
+from app.plans.findings.spending.rules import SpentContent
 from app.plans.findings.thresholds import choose_thresholds
 from app.plans.overlaps.queries import Overlap, complete_overlaps, read_overlaps
 from app.reference.nomenclature.queries import find_codes_not_in_force

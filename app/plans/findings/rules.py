@@ -34,7 +34,7 @@ from app.plans.findings.kinds import (
     W13,
     Finding,
 )
-from app.plans.findings.spending import SpentContent, check_budget
+from app.plans.findings.spending.rules import SpentContent, check_budget
 from app.plans.findings.thresholds import Thresholds, choose_thresholds
 
 

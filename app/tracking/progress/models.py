@@ -34,7 +34,7 @@ from app.kit.wording import Text, declare_words
 from app.plans.actions.models import ComponentClass
 from app.plans.actions.rules import QuartersContent
 from app.plans.findings.models import FindingShape
-from app.plans.findings.spending import Limits, SpentContent
+from app.plans.findings.spending.rules import Limits, SpentContent
 from app.plans.findings.thresholds import Thresholds
 
 sums_differ = Kind(

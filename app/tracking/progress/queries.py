@@ -23,7 +23,7 @@ from app.plans.copies.queries import COPIED, PRESENT, LineTables, bind_lines, bu
 from app.plans.core.models import Plan
 from app.plans.core.queries import plans
 from app.plans.findings.kinds import Finding
-from app.plans.findings.spending import BudgetContent, SpentContent, find_limits
+from app.plans.findings.spending.rules import BudgetContent, SpentContent, find_limits
 from app.plans.findings.thresholds import choose_thresholds
 from app.reference.queries import is_among
 from app.tracking.progress.models import (

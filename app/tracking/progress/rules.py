@@ -9,7 +9,7 @@ from app.kit.problems import FieldError, Kind
 from app.kit.wording import Text, declare_words
 from app.plans.actions.rules import is_expected, list_quarters
 from app.plans.findings.kinds import E07, Finding, FindingKind
-from app.plans.findings.spending import check_spending
+from app.plans.findings.spending.rules import check_spending
 from app.tracking.progress.models import (
     PROGRESS_PARTS,
     ProgressIn,

@@ -32,7 +32,7 @@ from app.exchange.matrix.imports.realisation.commands import (
     read_first_half,
     report_halves,
 )
-from app.exchange.matrix.imports.resolving import ResolvedFile, resolve
+from app.exchange.matrix.imports.resolving.queries import ResolvedFile, resolve
 from app.exchange.matrix.imports.rules import (
     LineWrite,
     ResolvedLine,

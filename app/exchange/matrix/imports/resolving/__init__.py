@@ -1,0 +1,1 @@
+"""Resolving of the names in a file."""

@@ -1,0 +1,1 @@
+"""Money that a line may spend, compared with what its reports spent."""
