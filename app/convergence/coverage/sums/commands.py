@@ -122,14 +122,15 @@ def settle_coverage(session: Session, plan: Plan, period: str) -> None:
 
 def _sum_services(session: Session, period: str, districts: Collection[str]) -> None:
     connection = session.connection()
-    of_districts = [build_touched(period, code) for code in sorted(districts)]
-    of_regencies = [
-        build_touched(period, code) for code in sorted({find_regency(code) for code in districts})
-    ]
-    for level, touched in ((RegionLevel.district, of_districts), (RegionLevel.regency, of_regencies)):
-        bound = {"records": dump_json(touched)}
+    inserts = {
+        RegionLevel.district: _insert_services(session),
+        RegionLevel.regency: _insert_regencies(session, service_sums),
+    }
+    codes = {RegionLevel.district: districts, RegionLevel.regency: {find_regency(code) for code in districts}}
+    for level, insert in inserts.items():
+        bound = {"records": dump_json([build_touched(period, code) for code in sorted(codes[level])])}
         connection.execute(_clear(session, service_sums, level), bound)
-        connection.execute(_insert_services(session, level), bound)
+        connection.execute(insert, bound)
 
 
 def _sum_regions(session: Session, periods: list[str], districts: Collection[str]) -> None:
@@ -142,7 +143,7 @@ def _sum_regions(session: Session, periods: list[str], districts: Collection[str
     connection.execute(_insert_districts(session), {"records": dump_sources(session, periods, districts)})
     of_regencies = {"records": dump_json([build_touched(p, code) for p in periods for code in regencies])}
     connection.execute(_clear(session, region_sums, RegionLevel.regency), of_regencies)
-    connection.execute(_insert_regencies(session), of_regencies)
+    connection.execute(_insert_regencies(session, region_sums), of_regencies)
 
 
 @build_once
@@ -154,70 +155,46 @@ def _clear(session: Session, table: sa.Table, level: RegionLevel) -> sa.Delete:
     )
 
 
-def _join_districts(touched: sa.FromClause, sums: sa.FromClause) -> sa.Join:
-    s, t = sums.c, touched.c
-    is_inside = sa.and_(
-        s.period == t.period, s.level == RegionLevel.district, is_below_region(s.region_code, t.code)
-    )
-    return touched.join(sums, is_inside)
-
-
 @build_once
-def _insert_services(session: Session, level: RegionLevel) -> sa.Insert:
-    touched = bind_touched(session)
-    names = [column.name for column in service_sums.c]
-    if level is RegionLevel.district:
-        editions = region_editions
-        package = editions.c.service_package
-        source = (
-            touched.join(
-                coverage,
-                sa.and_(coverage.c.period == touched.c.period, coverage.c.district_code == touched.c.code),
-            )
-            .join(
-                cells, sa.and_(cells.c.period == coverage.c.period, cells.c.village == coverage.c.village)
-            )
-            .join(
-                editions,
-                sa.and_(editions.c.region_code == touched.c.regency, editions.c.year == touched.c.year),
-            )
-        )  # fmt: skip
-        inner: sa.FromClause = cells
-    else:
-        inner = service_sums.alias("below")
-        package = inner.c.service_package
-        source = _join_districts(touched, inner)
-    key = (touched.c.period, touched.c.code, inner.c.service, package)
-    query = (
-        sa.select(
-            touched.c.period,
-            _bind_level(level),
-            touched.c.code,
-            inner.c.service,
-            package,
-            whole_sum(inner.c.eligible),
-            whole_sum(inner.c.served),
+def _insert_services(session: Session) -> sa.Insert:
+    touched, editions = bind_touched(session), region_editions
+    source = (
+        touched.join(
+            coverage,
+            sa.and_(coverage.c.period == touched.c.period, coverage.c.district_code == touched.c.code),
         )
-        .select_from(source)
-        .group_by(*key)
+        .join(cells, sa.and_(cells.c.period == coverage.c.period, cells.c.village == coverage.c.village))
+        .join(
+            editions,
+            sa.and_(editions.c.region_code == touched.c.regency, editions.c.year == touched.c.year),
+        )
     )
+    key = (touched.c.period, touched.c.code, cells.c.service, editions.c.service_package)
+    sums = (whole_sum(cells.c.eligible), whole_sum(cells.c.served))
+    query = sa.select(*key, *sums, _bind_level(RegionLevel.district)).select_from(source).group_by(*key)
+    names = ["period", "region_code", "service", "service_package", "eligible", "served", "level"]
     return sa.insert(service_sums).from_select(names, query)
 
 
 @build_once
-def _insert_regencies(session: Session) -> sa.Insert:
-    touched, inner = bind_touched(session), region_sums.alias("below")
-    query = (
-        sa.select(
-            touched.c.period,
-            _bind_level(RegionLevel.regency),
-            touched.c.code,
-            *[whole_sum(inner.c[name]) for name in SUM_COLUMNS],
-        )
-        .select_from(_join_districts(touched, inner))
-        .group_by(touched.c.period, touched.c.code)
+def _insert_regencies(session: Session, sums: sa.Table) -> sa.Insert:
+    """Insert the sums of regencies in a table, added up from those of their districts in it."""
+    touched, below = bind_touched(session), sums.alias("below")
+    is_inside = sa.and_(
+        below.c.period == touched.c.period,
+        below.c.level == RegionLevel.district,
+        is_below_region(below.c.region_code, touched.c.code),
     )
-    return sa.insert(region_sums).from_select(["period", "level", "region_code", *SUM_COLUMNS], query)
+    names = [column.name for column in sums.c if column.name not in ("period", "region_code", "level")]
+    key = {"period": touched.c.period, "region_code": touched.c.code}
+    key |= {name: below.c[name] for name in ("service", "service_package") if name in names}
+    added = {name: whole_sum(below.c[name]) for name in names if name not in key}
+    query = (
+        sa.select(*key.values(), *added.values(), _bind_level(RegionLevel.regency))
+        .select_from(touched.join(below, is_inside))
+        .group_by(*key.values())
+    )
+    return sa.insert(sums).from_select([*key, *added, "level"], query)
 
 
 @build_once
