@@ -12,14 +12,14 @@ from app.access.rules import Actor
 from app.agencies.models import AgencyRow
 from app.kit.database.engine import get_table
 from app.kit.http.pagination import match_values
-from app.plans.copies.queries import select_copy_by_day, select_lines, select_number
+from app.plans.copies.queries import select_lines, select_number
 from app.plans.core.models import Plan
 from app.plans.core.queries import can_see_plan, plans
 from app.plans.findings.rules import PlacedFinding
 from app.tracking.progress.models import StoredProgress
 from app.tracking.progress.queries import is_own, progress, read_lines, read_reports
 from app.tracking.progress.rules import check_report
-from app.tracking.quarters.queries import quarters, read_copies, select_last_day
+from app.tracking.quarters.queries import choose_copy, is_quarter_of_plan, quarters, read_copies
 
 _agencies = get_table(AgencyRow)
 
@@ -64,9 +64,7 @@ def select_plans_of_quarter(
     Columns: `plan_id`, `plan_region`, `is_closed` (submitted, and so bound to the copy), `copy_id` (null: the plan's
     present lines) and `revision` (null: none keeps the copy). A statement over several quarters needs a `name` each.
     """
-    moved = sa.and_(quarters.c.region_code == plans.c.region_code, quarters.c.period == quarter)
-    last_day = select_last_day(sa.type_coerce(quarter, sa.Text()))
-    copy_id = sa.func.coalesce(quarters.c.copy_id, select_copy_by_day(plans.c.id, last_day))
+    copy_id = choose_copy(sa.type_coerce(quarter, sa.Text()))
     return (
         sa.select(
             plans.c.id.label("plan_id"),
@@ -75,7 +73,7 @@ def select_plans_of_quarter(
             copy_id.label("copy_id"),
             select_number(copy_id).label("revision"),
         )
-        .select_from(plans.outerjoin(quarters, moved))
+        .select_from(plans.outerjoin(quarters, is_quarter_of_plan(quarter)))
         .where(is_chosen)
         .cte(name)
     )

@@ -119,9 +119,15 @@ def read_plan_of_quarter(session: Session, actor: Actor, region: str, period: st
 _LAST_DAYS = {part: f"{Period(2026, part).last_day:-%m-%d}" for part in ("Q1", "Q2", "Q3", "Q4")}
 
 
-def select_last_day(quarter: ColumnElement[str]) -> ColumnElement[str]:
-    """Return the last day of a quarter, as text."""
-    return sa.func.substr(quarter, 1, 4) + sa.case(_LAST_DAYS, value=sa.func.substr(quarter, 6))
+def is_quarter_of_plan(quarter: str | ColumnElement[str]) -> ColumnElement[bool]:
+    """Predicate: a row is the quarter of the enclosing plan."""
+    return sa.and_(quarters.c.region_code == plans.c.region_code, quarters.c.period == quarter)
+
+
+def choose_copy(quarter: ColumnElement[str]) -> ColumnElement[int]:
+    """Return the copy of a plan with which a quarter compares: the one that it keeps, else that of the rule by day."""
+    last_day = sa.func.substr(quarter, 1, 4) + sa.case(_LAST_DAYS, value=sa.func.substr(quarter, 6))
+    return sa.func.coalesce(quarters.c.copy_id, select_copy_by_day(plans.c.id, last_day))
 
 
 @dataclass(frozen=True)
@@ -146,17 +152,14 @@ def join_quarters() -> PlanQuarters:
         calendar_rules, calendar_rules.c.retired.is_(False)
     )
     days = join_days(source, plans.c.region_code, plans.c.year, period.element)
-    moved = sa.and_(quarters.c.region_code == plans.c.region_code, quarters.c.period == period.element)
     by_calendar = sa.case(
         (days.columns["opens_on"] > select_today(_regions.c.timezone), QuarterState.not_yet_open.value),
         else_=QuarterState.open.value,
     )
     state = sa.func.coalesce(sa.cast(quarters.c.state, sa.Text), by_calendar)
-    copy_id = sa.func.coalesce(
-        quarters.c.copy_id, select_copy_by_day(plans.c.id, select_last_day(period.element))
-    )
+    copy_id = choose_copy(period.element)
     return PlanQuarters(
-        days.source.outerjoin(quarters, moved),
+        days.source.outerjoin(quarters, is_quarter_of_plan(period.element)),
         period,
         days,
         state,
