@@ -22,14 +22,7 @@ from app.plans.actions.models import RecipientKind, Strategy
 from app.plans.core.queries import plans, regions
 from app.reference.models import RegionLevel, StrategyRow
 from app.reports.definition import ReportDefinition, build_listing, compute_percent
-from app.reports.models import (
-    PLAN_EXAMPLE,
-    REVISION_COLUMN,
-    MoneyColumns,
-    PeriodQuery,
-    PlanColumns,
-    column,
-)
+from app.reports.models import PLAN_EXAMPLE, REVISION_COLUMN, MoneyColumns, PeriodQuery, PlanColumns, column
 from app.tracking.lines.queries import is_visible_plan, select_lines_of_quarter, select_plans_of_quarter
 from app.tracking.summaries.queries import sum_money_by_group, sum_recipients_by_group
 

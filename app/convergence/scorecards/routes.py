@@ -7,13 +7,7 @@ from app.convergence.coverage.models import FiguresQuery
 from app.convergence.scorecards import queries
 from app.convergence.scorecards.cache import FiguresCache
 from app.convergence.scorecards.index.models import ScorecardChanges
-from app.convergence.scorecards.models import (
-    Ranking,
-    RankingQuery,
-    Scorecard,
-    ScorecardQuery,
-    WhatIf,
-)
+from app.convergence.scorecards.models import Ranking, RankingQuery, Scorecard, ScorecardQuery, WhatIf
 from app.kit.http.etags import IMMUTABLE, VARY, is_unchanged
 from app.kit.http.replies import answer
 from app.kit.http.routing import STORES_NOTHING, FromQuery, make_router

@@ -3,14 +3,9 @@
 from collections.abc import Mapping
 
 from app.convergence.coverage.models import StrategyCoverage
-from app.convergence.coverage.rules import (
-    compute_percent,
-    find_balance,
-)
+from app.convergence.coverage.rules import compute_percent, find_balance
 from app.convergence.scorecards.groups.rules import Subject
-from app.convergence.scorecards.index.models import (
-    IndexComponent,
-)
+from app.convergence.scorecards.index.models import IndexComponent
 from app.convergence.scorecards.index.rules import (
     Evaluation,
     RankFigures,

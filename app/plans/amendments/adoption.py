@@ -9,18 +9,9 @@ from app.access.commands import Write
 from app.kit.batch import flatten
 from app.kit.database.journal import Chain, Entry, append, lock_chain
 from app.kit.problems import FieldError, Kind
-from app.plans.actions.commands import (
-    build_action_entry,
-    build_part_in_use,
-    find_parts_in_use,
-    write_actions,
-)
+from app.plans.actions.commands import build_action_entry, build_part_in_use, find_parts_in_use, write_actions
 from app.plans.actions.models import ActionIn
-from app.plans.actions.queries import (
-    StoredAction,
-    check_references,
-    read_stored_actions,
-)
+from app.plans.actions.queries import StoredAction, check_references, read_stored_actions
 from app.plans.actions.rules import ActionContent, Draft
 from app.plans.amendments.commands import build_gone_entry
 from app.plans.amendments.queries import (

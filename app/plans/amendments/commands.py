@@ -21,12 +21,7 @@ from app.kit.http.validation import narrow, validate
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import NotFound, Problem
 from app.kit.wording import Text
-from app.plans.actions.commands import (
-    WrittenActions,
-    complete_drafts,
-    drop_old_names,
-    forbid_lines_of_others,
-)
+from app.plans.actions.commands import WrittenActions, complete_drafts, drop_old_names, forbid_lines_of_others
 from app.plans.actions.queries import StoredAction, read_stored_actions
 from app.plans.actions.rules import ActionContent, Draft
 from app.plans.amendments.models import AmendedActionIn, AmendmentIn

@@ -30,12 +30,7 @@ from app.tracking.progress.models import (
     ReportContent,
     StoredProgress,
 )
-from app.tracking.progress.queries import (
-    progress,
-    read_lines,
-    read_physical_percents,
-    read_stored_and_before,
-)
+from app.tracking.progress.queries import progress, read_lines, read_physical_percents, read_stored_and_before
 from app.tracking.progress.rules import (
     add_to_earlier,
     check_period,

@@ -6,12 +6,7 @@ from hashlib import sha256
 
 from sqlmodel import Session
 
-from app.agencies.queries import (
-    StoredAgency,
-    find_agencies_by_code,
-    find_agencies_by_name,
-    read_successors,
-)
+from app.agencies.queries import StoredAgency, find_agencies_by_code, find_agencies_by_name, read_successors
 from app.exchange.matrix.imports.models import Resolution
 from app.exchange.matrix.models import Content, Matrix, MatrixRow, Named, ParsedPlace
 from app.exchange.matrix.rules import read_matrix

@@ -10,14 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from app.agencies.models import AgencyKind
-from app.exchange.matrix.cells import (
-    CLASS_LETTERS,
-    TEXT_FIELDS,
-    CodeNames,
-    list_cells,
-    make_line,
-    write_cell,
-)
+from app.exchange.matrix.cells import CLASS_LETTERS, TEXT_FIELDS, CodeNames, list_cells, make_line, write_cell
 from app.exchange.matrix.codes import write_named
 from app.exchange.matrix.models import BY_KEY, Content, MatrixRow, Named, Share
 from app.kit.fields import fold_name
