@@ -21,6 +21,7 @@ from app.convergence.scorecards.groups.rules import (
     RegionFigures,
     RegionGroup,
     Subject,
+    add_sums,
     build_inputs,
     parse_method,
 )
@@ -62,7 +63,7 @@ def _build_subject(session: Session, actor: Actor, group: RegionGroup, region: s
         if shows_draft:
             content["process_percent"] = content["process_draft_percent"]
     else:
-        sums = group.pool_sums(period)
+        sums = add_sums(group.list_below(period))
         sums = sums if sums["lines"] else None
         content = {**content, **_pool_coverage(session, actor, region, period)}
         latest = max(row.computed_at for row in group.figures.values() if row.period == period)
@@ -244,7 +245,10 @@ def read_ranking_json(
 def _compute_ranking(session: Session, cache: FiguresCache, state: GroupState, now: datetime) -> bytes:
     region, period, province = state.own, state.first, state.own[:2]
     group = state.load(session, cache, now)
-    subjects = [_build_ranked_subject(group, figures) for figures in group.list_regencies(period)]
+    subjects = [
+        group.make_subject(figures, figures.content, figures.sums if figures.in_force else None)
+        for figures in group.list_regencies(period)
+    ]
     evaluated = [(subject, subject.evaluate()) for subject in subjects]
     ranks = rank_regions(build_rank_figures(*pair) for pair in evaluated)
     ranked = [
@@ -267,10 +271,6 @@ def _compute_ranking(session: Session, cache: FiguresCache, state: GroupState, n
         regencies=sorted(ranked, key=lambda row: (row.rank is None, row.rank or 0, row.region_code)),
     )
     return ranking.model_dump_json().encode()
-
-
-def _build_ranked_subject(group: RegionGroup, figures: RegionFigures) -> Subject:
-    return group.make_subject(figures, figures.content, figures.sums if figures.in_force else None)
 
 
 def read_subject(

@@ -183,7 +183,7 @@ class RegionGroup:
     def _list_level(self, level: RegionLevel, period: str) -> list[RegionFigures]:
         return [row for (_, quarter), row in self.figures.items() if quarter == period and row.level is level]
 
-    def _list_below(self, period: str) -> list[RegionFigures]:
+    def list_below(self, period: str) -> list[RegionFigures]:
         """Return the provinces and the regencies of the group."""
         return [*self._list_level(RegionLevel.province, period), *self.list_regencies(period)]
 
@@ -217,7 +217,7 @@ class RegionGroup:
 
     def _pool_provinces(self, period: str, method: Method) -> list[SpendingPlan]:
         by_province: dict[str, list[RegionFigures]] = {}
-        for figures in self._list_below(period):
+        for figures in self.list_below(period):
             by_province.setdefault(figures.region_code[:2], []).append(figures)
         pooled = {province: add_sums(group) for province, group in by_province.items()}
         return [
@@ -242,6 +242,3 @@ class RegionGroup:
             yardstick = yardstick.model_copy(update=own)
         inputs = build_inputs(content, sums, yardstick.highest_percent)
         return Subject(figures, inputs, method, sums, content, yardstick)
-
-    def pool_sums(self, period: str) -> dict[str, int]:
-        return add_sums(self._list_below(period))
