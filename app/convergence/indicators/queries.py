@@ -42,6 +42,9 @@ from app.reference.queries import check_region, is_among
 indicators, observations, targets = get_table(IndicatorRow), get_table(ObservationRow), get_table(TargetRow)
 _regions = get_table(RegionRow)
 
+POVERTY_RATE = "p0"
+"""Code of the poverty rate."""
+
 INDICATOR = Resource("indicator", indicators, IndicatorIn, ("code",), "indicators/{code}", NATION)
 OBSERVATION = Resource(
     "observation",

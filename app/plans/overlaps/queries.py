@@ -31,7 +31,7 @@ from app.plans.overlaps.rules import BETWEEN, CoincidenceContent, LinePair, find
 explanations = get_table(OverlapExplanationRow)
 _locations, _recipients = get_table(LocationRow), get_table(RecipientRow)
 
-_LEVELS = (2, 5, 8)
+LEVELS = (2, 5, 8)
 """Lengths of the codes above a village: province, regency, district."""
 
 _WHERE = ("place", "kind", "form")
@@ -143,7 +143,7 @@ def _add_regions_above(spots: sa.CTE) -> sa.CTE:
             sa.func.length(place) > length,
             above.in_(sa.select(places.c.place).where(sa.func.length(places.c.place) == length)),
         )
-        for length in _LEVELS
+        for length in LEVELS
         for above in [sa.func.substr(place, 1, length)]
     ]
     return sa.union_all(own, *higher).cte("near")

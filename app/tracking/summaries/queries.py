@@ -83,7 +83,7 @@ def sum_recipients_by_group(lines: sa.CTE) -> sa.SelectBase:
             whole_sum(planned.c["count"]).label("planned"),
             whole_sum(_reached.c.reached).label("reached"),
         )
-        .select_from(_join_reports(lines, planned, _reached, "code"))
+        .select_from(join_reports(lines, planned, _reached, "code"))
         .group_by(*_list_group_columns(lines), planned.c.kind)
     )
 
@@ -97,7 +97,7 @@ def count_milestones_by_group(lines: sa.CTE, last_day: date) -> sa.SelectBase:
             sa.func.count().label("due"),
             sa.func.count(_milestones_done.c.code).label("met"),
         )
-        .select_from(_join_reports(lines, planned, _milestones_done, "code", is_done))
+        .select_from(join_reports(lines, planned, _milestones_done, "code", is_done))
         .where(planned.c.due <= last_day)
         .group_by(*_list_group_columns(lines))
     )
@@ -112,7 +112,7 @@ def sum_money_by_source(lines: sa.CTE) -> sa.SelectBase:
             whole_sum(planned.c.amount).label("allocated"),
             whole_sum(_spending.c.amount).label("spent"),
         )
-        .select_from(_join_reports(lines, planned, _spending, "funding_source"))
+        .select_from(join_reports(lines, planned, _spending, "funding_source"))
         .group_by(planned.c.funding_source)
     )
 
@@ -135,7 +135,7 @@ def sum_money_by_class(lines: sa.CTE) -> sa.SelectBase:
     ).group_by(both.c.key)
 
 
-def _join_reports(
+def join_reports(
     lines: sa.CTE, planned: sa.Subquery, reported: sa.Table, key: str, *conditions: ColumnElement[bool]
 ) -> sa.Join:
     """Return the planned items of the lines, each with its item in the report of the line that counts."""

@@ -26,7 +26,7 @@ from app.convergence.editions.methods.models import MethodFields
 from app.convergence.editions.methods.queries import EDITIONS, read_methods, services
 from app.convergence.editions.queries import read_choices
 from app.convergence.editions.step_templates.queries import NoTemplate
-from app.convergence.indicators.queries import observations, read_outcome_inputs
+from app.convergence.indicators.queries import POVERTY_RATE, observations, read_outcome_inputs
 from app.convergence.scorecards.figures.spending.queries import ClassSpending, add_spending, select_spending
 from app.convergence.scorecards.models import NO_COVERAGE, SUMS, Content, CoverageContent, ServiceContent
 from app.convergence.steps.queries import compute_process_scores
@@ -47,9 +47,6 @@ _coverage, _expected = get_table(CoverageRow), get_table(ExpectedCoverageRow)
 
 _READER = Actor("reader", "reader", frozenset(TokenScope), (Grant(Role.reader, "0", None),))
 """Reader of all plans in force, and of no draft."""
-
-POVERTY_RATE = "p0"
-"""Code of the poverty rate."""
 
 
 class ComputedFigures(NamedTuple):

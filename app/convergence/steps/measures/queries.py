@@ -18,7 +18,7 @@ from app.access.queries import is_below_region
 from app.convergence.coverage.sums.queries import region_sums
 from app.convergence.editions.step_templates.models import Template
 from app.convergence.editions.step_templates.rules import compute_window
-from app.convergence.indicators.queries import observations
+from app.convergence.indicators.queries import POVERTY_RATE, observations
 from app.convergence.steps.models import StepEvidenceRow
 from app.convergence.steps.rules import ALL_KINDS, VillageEvidence
 from app.kit.database.engine import BigInt, get_table
@@ -30,16 +30,16 @@ from app.plans.actions.queries import actions
 from app.plans.copies.queries import select_part
 from app.plans.core.models import PriorityLocationRow
 from app.plans.core.queries import plans, regions
-from app.plans.overlaps.queries import explanations, is_explanation_of, select_overlapping
+from app.plans.overlaps.queries import LEVELS, explanations, is_explanation_of, select_overlapping
 from app.reference.models import RegionLevel
 from app.tracking.calendars.queries import bind_today, select_today
 from app.tracking.completeness.rules import SUBMITTED
-from app.tracking.lines.queries import is_report, select_lines_of_quarter, select_plans_of_quarter
+from app.tracking.lines.queries import select_lines_of_quarter, select_plans_of_quarter
 from app.tracking.meetings.queries import commitments, meeting_agencies, meetings
 from app.tracking.meetings.rules import CommitmentState
 from app.tracking.progress.models import OutputProgressRow
 from app.tracking.quarters.queries import join_quarters, quarters
-from app.tracking.summaries.queries import sum_money_by_group
+from app.tracking.summaries.queries import join_reports, sum_money_by_group
 
 evidence = get_table(StepEvidenceRow)
 _locations, _recipients, _outputs = get_table(LocationRow), get_table(RecipientRow), get_table(OutputRow)
@@ -47,12 +47,6 @@ _priorities, _achieved = get_table(PriorityLocationRow), get_table(OutputProgres
 
 FRESH = 4
 """Maximum age of fresh data in quarters (finding W09)."""
-
-POVERTY = "p0"
-"""The indicator of the annual review: the poverty rate."""
-
-_LEVELS = (2, 5, 8)
-"""Lengths of the codes above a village: province, regency, district."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +248,7 @@ def _count_loci(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
             .where(actions.c.plan_id.in_(chosen))
         )
 
-    higher = [select_named(sa.func.substr(place, 1, n)).where(sa.func.length(place) > n) for n in _LEVELS]
+    higher = [select_named(sa.func.substr(place, 1, n)).where(sa.func.length(place) > n) for n in LEVELS]
     all_places = sa.union_all(select_named(place), *higher).subquery("named")
     reached = (
         sa.select(
@@ -287,7 +281,6 @@ def _count_loci(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
 def _count_outputs(lines: sa.CTE) -> sa.SelectBase:
     outputs, a = select_part(lines, _outputs), _achieved.c
     o = outputs.c
-    is_reported = sa.and_(is_report(lines, _achieved), a.code == o.code)
     share = sa.case((a.achieved >= o.target, 100.0), else_=a.achieved * 100.0 / o.target)
     return (
         sa.select(
@@ -296,7 +289,7 @@ def _count_outputs(lines: sa.CTE) -> sa.SelectBase:
             sa.func.count(a.achieved).label("outputs_reported"),
             sa.func.coalesce(sa.func.sum(share), 0.0).label("achieved_of_targets_percent"),
         )
-        .select_from(lines.join(outputs, o.action_id == lines.c.id).outerjoin(_achieved, is_reported))
+        .select_from(join_reports(lines, outputs, _achieved, "code"))
         .where(o.target > 0)
         .group_by(lines.c.plan_id)
     )
@@ -355,13 +348,13 @@ def _select_poverty(given: Subquery) -> sa.SelectBase:
     now, previous = observations.alias("now"), observations.alias("then")
     is_same_survey = sa.and_(
         previous.c.region_code == now.c.region_code,
-        previous.c.indicator == POVERTY,
+        previous.c.indicator == POVERTY_RATE,
         previous.c.period == sa.bindparam("before", type_=sa.Text) + sa.func.substr(now.c.period, 5),
         previous.c.value.is_not(None),
     )
     is_in_year = sa.and_(
         now.c.region_code == given.c.region,
-        now.c.indicator == POVERTY,
+        now.c.indicator == POVERTY_RATE,
         now.c.period >= sa.bindparam("observed", type_=sa.Text),
         now.c.period < sa.bindparam("observed_to", type_=sa.Text),
         now.c.value.is_not(None),
