@@ -2,10 +2,10 @@
 
 A line counts only in a village that it names itself, not in the villages of a district that it names. Every SELECT
 starts from the plans and the coverage that the actor sees. Lines come from places by an index on their codes, so the
-work grows with the lines in the villages; two SELECTs, one of the present lines and one of copies, keep it so.
+work grows with the lines in the villages; a SELECT of the present lines and one of copies keep it so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -66,8 +66,10 @@ class VillageScope(NamedTuple):
     actor: Actor
     region: str
     quarter: str
-    plans: CTE
-    """Visible plans of the region, and of regions above and below it (`select_plans_of_quarter`)."""
+    plans: FromClause
+    """Visible plans of the region, and of regions above and below it: their columns of `select_plans_of_quarter`."""
+    tables: Sequence[LineTables]
+    """Tables that have lines of these plans."""
 
     def join_lines(self, tables: LineTables) -> tuple[sa.Join, sa.Label[str]]:
         """Return the lines of the plans among these, joined with the plans; and the agency that figures name."""
@@ -78,14 +80,31 @@ class VillageScope(NamedTuple):
         return sa.and_(is_in_region(code, self.region), sa.func.length(code) == VILLAGE_LENGTH)
 
 
-def make_scope(actor: Actor, region: str, quarter: str) -> VillageScope:
+def make_scope(session: Session, actor: Actor, region: str, quarter: str) -> VillageScope:
+    """Return the scope of a query, after a statement that chooses the copy of each plan.
+
+    A larger statement that chose them itself would look in both kinds of tables for each figure.
+    """
     above = [region[:length] for length in LENGTHS_ABOVE if length < len(region)]
     is_chosen = sa.and_(
         can_see_plan(actor),
         plans.c.year == int(quarter[:4]),
         sa.or_(is_in_region(plans.c.region_code, region), plans.c.region_code.in_(above)),
     )
-    return VillageScope(actor, region, quarter, select_plans_of_quarter(is_chosen, quarter))
+    chosen = select_plans_of_quarter(is_chosen, quarter)
+    columns = [chosen.c[name] for name in ("plan_id", "plan_region", "is_closed", "copy_id")]
+    rows = [tuple(row) for row in session.execute(sa.select(*columns))] or [(0, "", False, None)]
+    given = sa.union_all(
+        *[
+            sa.select(
+                *[sa.literal(value, c.type).label(c.name) for value, c in zip(row, columns, strict=True)]
+            )
+            for row in rows
+        ]
+    )
+    copied = sorted({copy_id is not None for *_, copy_id in rows})
+    tables = [COPIED if is_copied else PRESENT for is_copied in copied]
+    return VillageScope(actor, region, quarter, given.cte("plan_of_quarter"), tables)
 
 
 def select_named_lines(
@@ -93,7 +112,7 @@ def select_named_lines(
 ) -> list[Select[Any]]:
     """Select `place` and columns of the lines that name a place with the predicate, from each of the tables."""
     queries = []
-    for tables in (PRESENT, COPIED):
+    for tables in scope.tables:
         line, place = tables.lines, tables.parts[_places].c.region_code
         lines, lead = scope.join_lines(tables)
         columns = {**line.c, **scope.plans.c, "lead_agency": lead}
@@ -121,12 +140,12 @@ def select_efforts(scope: VillageScope, named: FromClause, *names: str) -> Selec
     def has_part(
         part: sa.Table, is_chosen: Callable[[sa.Table], ColumnElement[bool]] = lambda _: sa.true()
     ) -> ColumnElement[bool]:
-        present, copied = (
+        found = [
             sa.exists().where(tables.is_of_line(part, line), is_chosen(table)).correlate_except(table)
-            for tables in (PRESENT, COPIED)
+            for tables in scope.tables
             for table in [tables.parts[part]]
-        )
-        return sa.case((c.copy_id.is_(None), present), else_=copied)
+        ]
+        return found[0] if len(found) == 1 else sa.case((c.copy_id.is_(None), found[0]), else_=found[1])
 
     def is_due(milestones: sa.Table) -> ColumnElement[bool]:
         return milestones.c.due <= Period.parse(scope.quarter).last_day
@@ -205,7 +224,7 @@ def _select_overlaps(session: Session, scope: VillageScope) -> sa.SelectBase:
         select_spots(session, tables, *scope.join_lines(tables)).where(
             scope.is_village(tables.parts[_places].c.region_code)
         )
-        for tables in (PRESENT, COPIED)
+        for tables in scope.tables
     ]
     overlaps = count_agencies_at_once(sa.union_all(*spots).cte("spot")).subquery("at_once")
     most = sa.func.max(overlaps.c.agencies).label("overlapping_agencies")

@@ -74,7 +74,7 @@ class Villages(NamedTuple):
 
 def find_villages(session: Session, actor: Actor, filters: VillageFilters) -> Villages:
     """Return the villages of a region with a line, a priority location or a report that the actor sees, filtered."""
-    scope = make_scope(actor, filters.region, filters.period)
+    scope = make_scope(session, actor, filters.region, filters.period)
     facts = select_facts(session, scope)
     v, c = facts.c, coordinates.c
     numbers = [sa.func.coalesce(v[name], 0).label(name) for name in (*COUNT_COLUMNS, "overlapping_agencies")]
