@@ -77,13 +77,20 @@ def find_uncovered(session: Session, plan: Plan, status: QuarterStatus) -> list[
     """Return the villages among a regency's priority locations of a quarter that have no coverage of it, by code."""
     if not is_regency(plan.region_code):
         return []
-    of_plan = sa.select(
-        sa.literal(plan.id).label("plan_id"), sa.literal(status.copy_id, sa.BigInteger).label("copy_id")
+    bound = {"plan": plan.id, "copy": status.copy_id, "period": status.period}
+    return list(session.scalars(_select_uncovered(session), bound))
+
+
+@build_once
+def _select_uncovered(session: Session) -> Select[str]:
+    chosen = sa.select(
+        sa.bindparam("plan", type_=sa.BigInteger).label("plan_id"),
+        sa.bindparam("copy", type_=sa.BigInteger).label("copy_id"),
     )
-    village = select_priority_locations(of_plan.cte("chosen")).c.region_code
-    is_covered = sa.exists().where(coverage.c.village == village, coverage.c.period == status.period)
-    codes = sa.select(village).where(sa.func.length(village) == VILLAGE_LENGTH, ~is_covered).order_by(village)
-    return list(session.scalars(codes))
+    village = select_priority_locations(chosen.cte("chosen")).c.region_code
+    of_quarter = (coverage.c.village == village, coverage.c.period == sa.bindparam("period"))
+    is_village = sa.func.length(village) == VILLAGE_LENGTH
+    return sa.select(village).where(is_village, ~sa.exists().where(*of_quarter)).order_by(village)
 
 
 def list_coverage(actor: Actor, period: str, query: CoverageListQuery) -> Listing:

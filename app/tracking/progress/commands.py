@@ -129,7 +129,14 @@ def carry_reports(session: Session, plan: Plan, period: str, copy_id: int) -> No
 
 def drop_carried(session: Session, plan: Plan, period: str, action_ids: Sequence[int] | None = None) -> None:
     """Delete the carried reports of a quarter, of all lines or of some."""
-    chosen = [progress.c.plan_id == plan.id, progress.c.period == period, sa.not_(is_own)]
-    if action_ids is not None:
-        chosen.append(progress.c.action_id.in_(list(action_ids)))
-    session.execute(sa.delete(progress).where(*chosen))
+    bound = {"plan": plan.id, "quarter": period, **({} if action_ids is None else _bind_ids(action_ids))}
+    session.connection().execute(_delete_carried(session, action_ids is not None), bound)
+
+
+@build_once
+def _delete_carried(session: Session, has_ids: bool) -> sa.Delete:
+    is_carried = sa.and_(
+        progress.c.plan_id == sa.bindparam("plan"), progress.c.period == sa.bindparam("quarter"), ~is_own
+    )
+    statement = sa.delete(progress).where(is_carried)
+    return statement.where(progress.c.action_id.in_(_select_listed(session))) if has_ids else statement
