@@ -18,6 +18,7 @@ from app.kit.wording import Text, declare_words
 from app.plans.actions import commands as action_commands
 from app.plans.actions import queries as actions
 from app.plans.amendments import commands as amendments
+from app.plans.copies import queries as copies
 from app.plans.copies.commands import detach_lines
 from app.plans.core import commands as plans
 from app.plans.findings import queries as findings
@@ -64,6 +65,7 @@ def wire() -> None:
         *quarters.REFERRERS,
         *action_commands.REFERRERS,
         *amendments.REFERRERS,
+        *copies.REFERRERS,
         *meetings.REFERRERS,
     ]
 

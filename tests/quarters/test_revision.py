@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 from tests.amendments.world import REGION_LINES, SIGNED_AGAIN, Movers, because, budget, expect_ok
 from tests.database import OneTransaction
-from tests.plans.world import ANY, furnish, put, put_plan
+from tests.plans.world import ANY, HEALTH, WORKS, furnish, put, put_plan
 from tests.workflow.moves import Connect
 
 YEAR = 2025
@@ -187,3 +187,16 @@ def test_an_amended_target_leaves_the_physical_progress_of_a_submitted_quarter(m
     for verb, body in (("submit", {}), ("endorse", {}), ("adopt", {**SIGNED_AGAIN, "date": "2025-03-31"})):
         expect_ok(movers.move(verb, plan=PLAN, body=body))
     assert (read_physical(1), read_physical(2)) == (0.0, 25.0)
+
+
+def test_an_agency_that_a_past_quarter_names_stays(movers: Movers) -> None:
+    """A merge moves the lines of the plan, but the submitted quarter keeps those of its revision."""
+    step(movers, 2, "submit")
+    agency = f"/v1/regions/63.02/agencies/{HEALTH}"
+    expect_ok(movers.team.post(f"{agency}/merge", json={"into": WORKS}, headers=ANY))
+    before = summarise(movers.team, 2)
+    refused = movers.team.delete(agency, headers=ANY)
+    assert (refused.status_code, refused.json()["code"]) == (409, "agency_in_use")
+    assert "baris pada revisi rencana dan triwulan yang sudah diajukan (" in refused.json()["detail"]
+    assert "delete" not in expect_ok(movers.team.get(agency))["allowed"]
+    assert summarise(movers.team, 2) == before

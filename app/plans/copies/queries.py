@@ -8,9 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy.sql import FromClause
 from sqlmodel import Session
 
+from app.agencies.queries import Referrer, make_counter
 from app.kit.database.engine import get_table
 from app.kit.database.json_sql import TextSelect, build_once, select_fields, select_json
-from app.plans.actions.models import PARTS, ActionIn, ActionRow
+from app.kit.wording import Text
+from app.plans.actions.models import PARTS, ActionIn, ActionRow, SupportingAgencyRow
 from app.plans.actions.queries import build_part_json
 from app.plans.actions.rules import ActionContent
 from app.plans.copies.models import PART_COPIES, action_copies, location_copies, plan_copies
@@ -155,3 +157,15 @@ def select_priority_locations(chosen: FromClause) -> sa.Subquery:
     is_present = sa.and_(chosen.c.copy_id.is_(None), table.plan_id == chosen.c.plan_id)
     present = sa.select(*table).join_from(chosen, _locations, is_present)
     return of_copy.union_all(present).subquery("priority_locations")
+
+
+REFERRERS = [
+    Referrer(
+        Text(
+            "baris pada revisi rencana dan triwulan yang sudah diajukan",
+            "lines of revisions and submitted quarters",
+        ),
+        make_counter(action_copies.c.lead_agency, PART_COPIES[get_table(SupportingAgencyRow)].c.agency_code),
+    )
+]
+"""The figures of a quarter name the agencies of its copy, so an agency of a copy must stay."""
