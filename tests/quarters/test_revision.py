@@ -200,3 +200,23 @@ def test_an_agency_that_a_past_quarter_names_stays(movers: Movers) -> None:
     assert "baris pada revisi rencana dan triwulan yang sudah diajukan (" in refused.json()["detail"]
     assert "delete" not in expect_ok(movers.team.get(agency))["allowed"]
     assert summarise(movers.team, 2) == before
+
+
+def test_a_plan_stays_while_a_submitted_quarter_keeps_its_lines(
+    database: OneTransaction, connect: Connect
+) -> None:
+    furnish(database)
+    movers = Movers(connect)
+    put_plan(movers.team, PLAN)
+    put(movers.team, "A-1", plan=PLAN, base=REGION_LINES["A-1"])
+    step(movers, 1, "submit")
+    expect_ok(movers.team.delete(f"{AT}/actions/A-1", headers=ANY))
+    assert "delete" not in expect_ok(movers.team.get(AT))["allowed"]
+    refused = movers.team.delete(AT, headers=ANY)
+    assert (refused.status_code, refused.json()["code"]) == (409, "plan_in_use")
+    (error,) = refused.json()["errors"]
+    assert (error["code"], error["value"]) == ("plan_has_quarter", f"{YEAR}-Q1")
+    assert summarise(movers.team, 1)[1] == 1
+    step(movers, 1, "return")
+    assert "delete" in expect_ok(movers.team.get(AT))["allowed"]
+    expect_ok(movers.team.delete(AT, headers=ANY))

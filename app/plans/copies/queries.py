@@ -120,6 +120,19 @@ def list_revision_numbers(session: Session, plan: Plan) -> list[str]:
     return [str(number) for number in session.scalars(numbers)]
 
 
+def list_kept_quarters(session: Session, plan: Plan) -> list[str]:
+    """Return the submitted quarters that keep lines of a plan without a revision, in order."""
+    c = plan_copies.c
+    periods = sa.select(c.period).where(c.plan_id == plan.id, c.period.is_not(None)).order_by(c.period)
+    return [str(period) for period in session.scalars(periods)]
+
+
+def has_kept_quarters(plan_id: sa.SQLColumnExpression[int]) -> sa.ColumnElement[bool]:
+    """Return the predicate: a submitted quarter keeps lines of a plan without a revision."""
+    c = plan_copies.c
+    return sa.exists().where(c.plan_id == plan_id, c.period.is_not(None)).correlate_except(plan_copies)
+
+
 def select_lines(chosen: FromClause, *names: str) -> sa.CompoundSelect[tuple[object, ...]]:
     """Return the lines of chosen plans: all columns of `chosen`, then these columns of the lines.
 

@@ -24,7 +24,7 @@ from app.kit.wording import Text
 from app.plans.actions.models import ActionOut
 from app.plans.actions.queries import ACTION_SORTS, ActionQuery, actions, build_search_text
 from app.plans.actions.rules import ActionRecord, absorption_percent
-from app.plans.copies.queries import select_copy_by_day, select_number
+from app.plans.copies.queries import has_kept_quarters, select_copy_by_day, select_number
 from app.plans.core.models import Plan, PlanOut, PlanState
 from app.plans.core.queries import (
     can_read_drafts,
@@ -112,15 +112,16 @@ class PlanText(NamedTuple):
     version: int
     action_count: int
     timezone: str
+    is_kept: bool
+    """True if a submitted quarter keeps its lines."""
 
 
 def read_plan_json(session: Session, actor: Actor, code: str) -> PlanText:
     """Return a plan. Raises NotFound if the actor does not see it."""
     zone = sa.select(regions.c.timezone).where(regions.c.code == plans.c.region_code).scalar_subquery()
-    query = sa.select(*_select_columns(actor), zone.label("_timezone")).where(
-        can_see_plan(actor), plans.c.code == code
-    )
-    return read_record(session, query, PlanText, *PlanText._fields[1:-1], "_timezone")
+    extra = [zone.label("_timezone"), has_kept_quarters(plans.c.id).label("_kept")]
+    query = sa.select(*_select_columns(actor), *extra).where(can_see_plan(actor), plans.c.code == code)
+    return read_record(session, query, PlanText, *PlanText._fields[1:-2], "_timezone", "_kept")
 
 
 def list_plans(actor: Actor, query: PlanQuery) -> Listing:

@@ -163,6 +163,7 @@ def _reply(call: RequestContext, code: str, *, status: int = 200, **more: object
         revision=row.revision,
         year=row.year,
         action_count=row.action_count,
+        is_kept=bool(row.is_kept),
         today=get_local_date(call.now, row.timezone),
     )
     verbs = list_allowed_verbs(call.actor, row.region_code, plan_status)

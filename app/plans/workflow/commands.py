@@ -12,11 +12,12 @@ from app.kit.database.engine import get_table
 from app.kit.database.journal import Chain, Entry, append, lock_chain
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import describe_unknown
-from app.kit.problems import Problem, refuse
+from app.kit.problems import FieldError, Kind, Problem, refuse
 from app.kit.wording import Text
 from app.plans.actions.queries import actions
 from app.plans.amendments.adoption import apply_amendment
 from app.plans.amendments.queries import amendments
+from app.plans.copies.queries import list_kept_quarters
 from app.plans.core.commands import build_state_entry, follow_locations, lock_plan
 from app.plans.core.models import Plan, PlanNoteIn, PlanNoteRow, PriorityLocationRow
 from app.plans.core.queries import find_plan, plans, read_again, read_plan_content
@@ -252,18 +253,37 @@ class PlanInUse(Problem):
     code = "plan_in_use"
     title = Text("Rencana masih berisi", "The plan is not empty")
     detail = Text(
-        "Rencana masih memuat {count} baris. Hapus barisnya lebih dahulu.",
-        "The plan still has {count} lines. Delete them first.",
+        "Rencana ini belum dapat dihapus; rinciannya di bawah.",
+        "The plan cannot be deleted yet; details below.",
     )
 
 
+has_lines = Kind(
+    "plan_has_lines",
+    id="Rencana masih memuat {value} baris. Hapus barisnya lebih dahulu.",
+    en="The plan still has {value} lines. Delete them first.",
+)
+has_quarter = Kind(
+    "plan_has_quarter",
+    id="Triwulan {value} sudah diajukan menurut rencana ini. Minta penelaah provinsi mengembalikannya; triwulan yang "
+    "sudah dibekukan tetap memerlukan rencananya.",
+    en="Quarter {value} was submitted by this plan. Ask the reviewer of the province to return it; a frozen quarter "
+    "needs its plan for ever.",
+)
+
+
 def delete_plan(write: Write, code: str) -> None:
-    """Delete an empty plan. Raises PlanInUse if it has actions."""
+    """Delete an empty plan. Raises PlanInUse if it has lines, or a submitted quarter keeps its lines."""
     session = write.session
     plan, chain = lock_plan(write, code)
     count = session.scalar(sa.select(sa.func.count()).where(actions.c.plan_id == plan.id))
-    if count:
-        raise PlanInUse(count=count)
+    errors = [FieldError(has_lines, parameter="plan", value=count)] if count else []
+    errors += [
+        FieldError(has_quarter, parameter="plan", value=quarter)
+        for quarter in list_kept_quarters(session, plan)
+    ]
+    if errors:
+        raise PlanInUse(errors=errors)
     content = read_plan_content(session, plan)
     before = {**content, "state": plan.state}
     session.execute(

@@ -18,6 +18,7 @@ from app.plans.actions.queries import read_contents
 from app.plans.actions.rules import ActionContent
 from app.plans.amendments.adoption import list_blocking_errors, read_proposed_lines
 from app.plans.amendments.queries import amended_actions
+from app.plans.copies.queries import has_kept_quarters
 from app.plans.core.models import Plan, PlanNoteIn, PlanNoteRow, PlanState
 from app.plans.core.queries import regions
 from app.plans.findings.queries import check_lines, check_plan
@@ -32,13 +33,15 @@ def read_plan_status(session: Session, plan: Plan, now: datetime) -> PlanStatus:
     """Return the plan's status for the conditions of a move, without findings."""
     count = sa.select(sa.func.count()).where(_actions.c.plan_id == plan.id).scalar_subquery()
     zone = sa.select(regions.c.timezone).where(regions.c.code == plan.region_code).scalar_subquery()
-    row = session.execute(sa.select(count.label("actions"), zone.label("zone"))).one()
+    kept = has_kept_quarters(sa.literal(plan.id)).label("kept")
+    row = session.execute(sa.select(count.label("actions"), zone.label("zone"), kept)).one()
     return PlanStatus(
         plan=plan.code,
         state=PlanState(plan.state),
         revision=plan.revision,
         year=plan.year,
         action_count=row.actions,
+        is_kept=bool(row.kept),
         today=get_local_date(now, row.zone),
     )
 

@@ -58,6 +58,8 @@ class PlanStatus:
     revision: int | None
     year: int
     action_count: int
+    is_kept: bool
+    """True if a submitted quarter keeps its lines, so that the plan must stay."""
     today: date
     errors: Sequence[FieldError] = ()
     """Findings that block the move; empty if the caller did not check."""
@@ -147,7 +149,10 @@ def find_failures(transition: Transition, plan: PlanStatus) -> list[FieldError]:
 
 WRITES: dict[str, tuple[str, Callable[[PlanStatus], bool]]] = {
     "edit": ("write_plan", lambda plan: is_editable(plan.state, plan.revision)),
-    "delete": ("write_plan", lambda plan: is_editable(plan.state, plan.revision) and plan.action_count == 0),
+    "delete": (
+        "write_plan",
+        lambda plan: is_editable(plan.state, plan.revision) and plan.action_count == 0 and not plan.is_kept,
+    ),
     "write_actions": ("write_actions", lambda plan: is_editable(plan.state, plan.revision)),
     "report_progress": ("report_progress", lambda plan: is_reportable(plan.state)),
     "import_matrix": ("import_matrix", lambda plan: is_editable(plan.state, plan.revision)),
