@@ -220,3 +220,26 @@ def test_a_plan_stays_while_a_submitted_quarter_keeps_its_lines(
     step(movers, 1, "return")
     assert "delete" in expect_ok(movers.team.get(AT))["allowed"]
     expect_ok(movers.team.delete(AT, headers=ANY))
+
+
+@pytest.mark.both_engines
+def test_a_deleted_line_of_a_submitted_quarter_takes_no_report(
+    database: OneTransaction, connect: Connect
+) -> None:
+    furnish(database)
+    movers = Movers(connect)
+    put_plan(movers.team, PLAN)
+    put(movers.team, "A-1", plan=PLAN, base=REGION_LINES["A-1"])
+    put(movers.team, "A-2", plan=PLAN, base=REGION_LINES["A-2"])
+    step(movers, 1, "submit", "verify", "freeze")
+    expect_ok(movers.team.delete(f"{AT}/actions/A-2", headers=ANY))
+    step(movers, 1, "correct")
+    path = f"{AT}/progress/{YEAR}-Q1"
+    one = movers.team.put(f"{AT}/actions/A-2/progress/{YEAR}-Q1", json={"spent": 5})
+    many = movers.team.put(path, json={"items": [{"action": "A-2", "spent": 5}]}, headers=ANY)
+    for refused, pointer in ((one, "/action"), (many, "/items/0/action")):
+        assert refused.status_code == 422
+        (error,) = refused.json()["errors"]
+        assert (error["pointer"], error["code"], error["value"]) == (pointer, "line_deleted", "A-2")
+    report(movers, "A-1", 1, 5)
+    assert step(movers, 1, "submit")["expected"] == 2

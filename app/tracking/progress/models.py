@@ -382,6 +382,11 @@ class ReportableLine:
     def sources(self) -> list[str]:
         return list(self.limits.sources)
 
+    @property
+    def is_deleted(self) -> bool:
+        """True for a line that only the copy of a quarter has: it left the plan before the first adoption."""
+        return self.id < 0
+
 
 class AchievedContent(TypedDict):
     code: str

@@ -65,6 +65,13 @@ line_not_in_quarter = Kind(
     id="baris “{value}” tidak berlaku pada {period}; triwulan yang dapat dilaporkan: {allowed}",
     en="line “{value}” does not cover {period}; quarters that take a report: {allowed}",
 )
+line_deleted = Kind(
+    "line_deleted",
+    id="baris “{value}” sudah dihapus dari rencana dan tidak dapat dilaporkan lagi; ajukan triwulan ini tanpa "
+    "laporannya dengan alasan, atau pindahkan ke salah satu revisi rencana",
+    en="line “{value}” was deleted from the plan and takes no report any more; submit the quarter without it and give "
+    "a reason, or move the quarter to a revision of the plan",
+)
 W11 = FindingKind(
     "W11",
     title=Text("Capaian jauh di atas target", "Achieved far above the target"),
@@ -239,7 +246,9 @@ def check_period(year: int, period: str) -> None:
 
 
 def check_quarter(action: str, line: ReportableLine, period: str, pointer: str) -> list[FieldError]:
-    """Return an error if the line does not cover the quarter; `pointer` is the place of the report."""
+    """Return an error if the line was deleted or does not cover the quarter; `pointer` is the place of the report."""
+    if line.is_deleted:
+        return [FieldError(line_deleted, f"{pointer}/action", value=action)]
     if is_expected(line.quarters, period):
         return []
     allowed = sorted(list_quarters(line.quarters, int(period[:4])))
