@@ -14,6 +14,7 @@ from app.convergence.scorecards.groups.queries import stored_figures
 from app.convergence.scorecards.yardsticks.queries import frozen_scorecards
 from app.kit.database.engine import get_table
 from app.plans.core.models import PlanRow, PlanState
+from app.reference.models import RegionRow
 from tests.coverage.world import put as put_coverage
 from tests.plans.world import ANY, PLAN, keep_copy, put, report
 from tests.quarters.world import BODIES
@@ -74,6 +75,18 @@ def test_later_writes_do_not_touch_a_frozen_scorecard(world: World) -> None:
     trial = world.secretariat.post(f"/v1/scorecards/63.02/what-if?period={PERIOD}", json={})
     assert trial.json()["now"]["index_percent"] == card["index_percent"]
     assert world.reader.get(AT).content == frozen.content
+
+
+def test_a_retired_region_keeps_its_scorecards(world: World) -> None:
+    move(world, "submit", "verify", "freeze")
+    addresses = (AT, RANKING, AT.replace("Q2", "Q1"))
+    before = [get_json(world.nation, address) for address in addresses]
+    table = get_table(RegionRow)
+    with world.database.writing() as session:
+        session.execute(sa.update(table).where(table.c.code == "63.02").values(retired=True))
+    assert [get_json(world.nation, address) for address in addresses] == before
+    trial = world.secretariat.post(f"/v1/scorecards/63.02/what-if?period={PERIOD}", json={})
+    assert trial.status_code == 200
 
 
 def test_a_correction_keeps_the_first_frozen_scorecard(world: World) -> None:

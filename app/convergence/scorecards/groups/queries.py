@@ -34,6 +34,7 @@ from app.kit.database.journal import JournalRow
 from app.kit.database.json_sql import build_once, dump_json, make_fixed_object
 from app.kit.problems import require_found
 from app.plans.copies.queries import select_number
+from app.plans.core.queries import plans
 from app.reference.models import RegionLevel
 from app.tracking.calendars.queries import bind_today, select_today
 from app.tracking.quarters.queries import quarters
@@ -247,14 +248,21 @@ def _select_group(session: Session, is_nation: bool) -> sa.Select[*tuple[object,
 
 
 def _select_regions(is_nation: bool) -> Subquery:
-    """Select a region and the level below it; for the nation, two levels."""
+    """Select a region and the level below it; for the nation, two levels.
+
+    A retired region stays in the quarters of the years in which it has a plan.
+    """
     above: ColumnElement[str] = sa.bindparam("above", type_=sa.String)
+    year = sa.func.substr(sa.bindparam("period", type_=sa.String), 1, 4)
 
     def select(table: sa.FromClause) -> sa.Select[*tuple[object, ...]]:
         return sa.select(*[table.c[name] for name in ("code", "name", "level", "timezone")])
 
     def is_ranked(table: sa.FromClause) -> ColumnElement[bool]:
-        return sa.and_(table.c.level.in_(RANKED), table.c.retired.is_(False))
+        has_plan = sa.exists().where(
+            plans.c.region_code == table.c.code, sa.cast(plans.c.year, sa.Text) == year
+        )
+        return sa.and_(table.c.level.in_(RANKED), sa.or_(table.c.retired.is_(False), has_plan))
 
     parts = [
         select(regions).where(regions.c.code == above),

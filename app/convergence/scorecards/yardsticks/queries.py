@@ -106,7 +106,6 @@ def read_settlement(session: Session, province: str, period: str, now: datetime)
             calendar_rules.c.quarter == quarter,
             regions.c.parent_code == province,
             regions.c.level == RegionLevel.regency,
-            regions.c.retired.is_(False),
             sa.or_(plans.c.revision.is_not(None), f.amendment.is_not(None)),
         )
         .order_by(regions.c.code)
