@@ -89,5 +89,5 @@ def wire() -> None:
     quarters.AFTER_BINDING[:] = [coverage_sums.settle_coverage]
     quarters.AFTER_FREEZING[:] = [store_scorecard]
     worker.PERIODIC[:] = [settle_due]
-    EDITIONS.settled_by[:] = [has_coverage]
+    EDITIONS.settled_by[:] = [has_coverage, quarter_queries.has_submitted_quarter]
     TEMPLATES.settled_by[:] = [has_step_entries]

@@ -243,3 +243,18 @@ def test_a_deleted_line_of_a_submitted_quarter_takes_no_report(
         assert (error["pointer"], error["code"], error["value"]) == (pointer, "line_deleted", "A-2")
     report(movers, "A-1", 1, 5)
     assert step(movers, 1, "submit")["expected"] == 2
+
+
+def test_a_submitted_quarter_keeps_the_edition_of_its_method(movers: Movers, connect: Connect) -> None:
+    """Without coverage too, which keeps it by itself."""
+    governor, path = connect(("administrator", "63")), f"/v1/regions/63.02/editions/{YEAR}"
+    choice = {"service_package": "1", "method": "2", "legal_basis": "Keputusan Gubernur"}
+    card = f"/v1/scorecards/63.02?period={YEAR}-Q2"
+    step(movers, 2, "submit")
+    before = expect_ok(movers.team.get(card))
+    refused = governor.put(path, json=choice)
+    assert (refused.status_code, refused.json()["code"]) == (409, "measured_already")
+    assert expect_ok(movers.team.get(card)) == before
+    step(movers, 2, "return")
+    expect_ok(governor.put(path, json=choice))
+    assert expect_ok(movers.team.get(card))["method"] == "2"

@@ -306,6 +306,15 @@ def read_copies(session: Session, plan: Plan, *, is_open: bool = False) -> dict[
     return {row.period: row.copy_id for row in rows}
 
 
+def has_submitted_quarter(session: Session, region: str, year: int) -> bool:
+    """Return whether a region has submitted a quarter of a year, whose figures may not change."""
+    c = quarters.c
+    submitted = sa.select(sa.literal(1)).where(
+        c.region_code == region, c.year == year, c.copy_id.is_not(None)
+    )
+    return session.execute(submitted.limit(1)).first() is not None
+
+
 def read_closed_quarters(
     session: Session, regions: Iterable[str], period: str, now: datetime
 ) -> dict[str, FieldError]:

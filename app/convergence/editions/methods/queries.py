@@ -60,10 +60,10 @@ class CoverageByEdition(Problem):
     code = "measured_already"
     title = Text("Cakupan sudah dicatat", "Coverage is on record")
     detail = Text(
-        "Cakupan wilayah {region} untuk tahun {year} sudah mengikuti paket layanan “{service_package}” dan metode "
-        "“{method}”, sehingga keduanya tidak dapat diganti.",
-        "The coverage of region {region} for {year} follows the service package “{service_package}” and the method "
-        "“{method}”, so that they cannot change.",
+        "Cakupan atau triwulan yang sudah diajukan wilayah {region} untuk tahun {year} mengikuti paket layanan "
+        "“{service_package}” dan metode “{method}”, sehingga keduanya tidak dapat diganti.",
+        "Coverage or a submitted quarter of region {region} for {year} follows the service package "
+        "“{service_package}” and the method “{method}”, so that they cannot change.",
     )
 
 
