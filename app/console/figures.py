@@ -89,16 +89,17 @@ def _check_snapshots(session: Session, plan: Plan) -> Iterator[str]:
         newest[period] = json.loads(content)
         copy_id = None if revision is None else find_copy(session, plan, revision)
         if copy_id is None:
-            continue  # frozen without a revision
-        rows = {
-            line["action"]: _drop_agencies(fill_defaults("action", line)) for line in newest[period]["rows"]
-        }
-        kept = {
-            code: _drop_agencies(line) for code, line in read_line_contents(session, plan, copy_id).items()
-        }
-        if differing := _find_differing(rows, kept):
+            continue  # frozen without a revision: `_check_reports` compares the newest snapshot
+        if differing := _compare_lines(session, plan, newest[period], copy_id):
             yield f"{name} differs from revision {revision} in {', '.join(differing)}."
     yield from _check_reports(session, plan, newest)
+
+
+def _compare_lines(session: Session, plan: Plan, snapshot: Mapping[str, Any], copy_id: int) -> list[str]:
+    """Return the codes of the lines that differ between a snapshot and a copy, their agencies apart."""
+    rows = {line["action"]: _drop_agencies(fill_defaults("action", line)) for line in snapshot["rows"]}
+    kept = {code: _drop_agencies(line) for code, line in read_line_contents(session, plan, copy_id).items()}
+    return _find_differing(rows, kept)
 
 
 def _drop_agencies(line: Any) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def _drop_agencies(line: Any) -> dict[str, Any]:
 
 
 def _check_reports(session: Session, plan: Plan, newest: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Compare the reports of frozen quarters with the rows of progress."""
+    """Compare the reports of frozen quarters with their rows, and the lines of those without a revision."""
     q, p, lines = quarters.c, progress.c, COPIED.lines.c
     frozen = sa.select(q.period, q.copy_id).where(
         q.region_code == plan.region_code, q.year == plan.year, q.state == QuarterState.frozen
@@ -114,6 +115,10 @@ def _check_reports(session: Session, plan: Plan, newest: dict[str, dict[str, Any
     for period, copy_id in session.execute(frozen.order_by(q.period)).all():
         if period not in newest:
             continue  # its snapshot is broken, or of a deleted plan
+        if newest[period].get("revision") is None and (
+            differing := _compare_lines(session, plan, newest[period], copy_id)
+        ):
+            yield f"The lines of {plan.region_code} for {period} differ from its snapshot in {', '.join(differing)}."
         reported = (
             sa.select(lines.code, p.spent)
             .join_from(COPIED.lines, progress, is_own_report(COPIED.lines, period))

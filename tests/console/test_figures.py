@@ -83,3 +83,18 @@ def test_a_changed_report_of_a_frozen_quarter_is_found(frozen: OneTransaction) -
         values = {**report, **of_line, "action_id": line["id"], "reported_at": line["updated_at"]}
         session.execute(sa.insert(progress).values(**values, obstacle="", follow_up=json.dumps("")))
     assert any("differ from its snapshot" in sentence for sentence in verify(frozen))
+
+
+def test_a_changed_line_of_a_quarter_without_a_revision_is_found(
+    database: OneTransaction, connect: Callable[..., TestClient]
+) -> None:
+    year = PlayedYear(connect, database, 3)
+    year.draft()
+    assert year.submit(QUARTER)
+    for verb in ("verify", "freeze"):
+        year.move(QUARTER, verb)
+    assert verify(database) == []
+    with database.writing() as session:
+        session.execute(sa.update(action_copies).values(allocation=action_copies.c.allocation + 1))
+    (sentence,) = verify(database)
+    assert "The lines of 63.02 for 2025-Q2 differ from its snapshot in A-001" in sentence
