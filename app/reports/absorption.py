@@ -86,15 +86,15 @@ def list_absorption(session: Session, actor: Actor, query: AbsorptionQuery, now:
         "region_code": plans.c.region_code,
         "region_name": regions.c.name,
         "plan": plans.c.code,
-        "agency_code": _agencies.c.code,
-        "agency_name": _agencies.c.name,
+        "agency_code": sums.c.lead_agency,
+        "agency_name": sa.func.coalesce(_agencies.c.name, sums.c.lead_agency),
         "merged_into": _agencies.c.merged_into,
         "absorption_percent": compute_percent(sums.c.spent, sums.c.allocated),
     }
     rows = sa.select(*select_fields(AgencyAbsorption, sums, **columns)).select_from(
         sums.join(plans, plans.c.id == sums.c.plan_id)
         .join(regions, regions.c.code == plans.c.region_code)
-        .join(_agencies, leads)
+        .outerjoin(_agencies, leads)
     )
     rows = rows.where(*match_values((sums.c.lead_agency, query.agency)))
     sorts = ("region_code", "agency_code", "allocated", "spent")

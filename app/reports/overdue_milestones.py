@@ -124,8 +124,8 @@ def list_overdue_milestones(session: Session, actor: Actor, query: OverdueQuery,
         "plan": plans.c.code,
         "action": lines.c.code,
         "title": lines.c.title,
-        "agency_code": _agencies.c.code,
-        "agency_name": _agencies.c.name,
+        "agency_code": lines.c.lead_agency,
+        "agency_name": sa.func.coalesce(_agencies.c.name, lines.c.lead_agency),
         "milestone": milestones.c.code,
         "milestone_title": milestones.c.title,
         "as_of": day,
@@ -141,7 +141,7 @@ def list_overdue_milestones(session: Session, actor: Actor, query: OverdueQuery,
             milestones.join(lines, lines.c.id == milestones.c.action_id)
             .join(plans, plans.c.id == lines.c.plan_id)
             .join(regions, regions.c.code == plans.c.region_code)
-            .join(_agencies, leads)
+            .outerjoin(_agencies, leads)
             .outerjoin(actions, actions.c.id == lines.c.id)
             .outerjoin(_reached, reported)
         )

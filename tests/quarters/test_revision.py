@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from app.agencies.models import AgencyRow
+from app.kit.database.engine import get_table
 from tests.amendments.world import REGION_LINES, SIGNED_AGAIN, Movers, because, budget, expect_ok
 from tests.database import OneTransaction
 from tests.plans.world import ANY, HEALTH, WORKS, furnish, put, put_plan
@@ -258,3 +261,39 @@ def test_a_submitted_quarter_keeps_the_edition_of_its_method(movers: Movers, con
     step(movers, 2, "return")
     expect_ok(governor.put(path, json=choice))
     assert expect_ok(movers.team.get(card))["method"] == "2"
+
+
+@pytest.mark.both_engines
+def test_an_agency_that_was_deleted_long_ago_keeps_its_figures(
+    movers: Movers, database: OneTransaction
+) -> None:
+    """Before quarters had copies, an agency could be deleted after its merge into another one."""
+    step(movers, 2, "submit", "verify")
+    expect_ok(
+        movers.team.post(f"/v1/regions/63.02/agencies/{HEALTH}/merge", json={"into": WORKS}, headers=ANY)
+    )
+    period, agencies = f"{YEAR}-Q2", get_table(AgencyRow)
+    addresses = {
+        f"/v1/completeness?region=63.02&period={period}&by=agency": ("regions", 0, "agencies"),
+        f"/v1/completeness/missing?region=63.02&period={period}": ("items",),
+        f"/v1/reports/absorption?region=63.02&period={period}": ("items",),
+        f"/v1/reports/overdue-milestones?region=63.02&year={YEAR}&on={YEAR}-06-30": ("items",),
+        f"/v1/convergence/villages?region=63.02&period={period}": ("items", 0, "agencies"),
+        f"{AT}/summary?period={period}": ("by_agency",),
+    }
+
+    def read_rows() -> list[list[dict[str, Any]]]:
+        lists = []
+        for address, path in addresses.items():
+            body = expect_ok(movers.team.get(address))
+            for key in path:
+                body = body[key]
+            names = {"agency_name": None, "name": None, "merged_into": None}
+            lists.append([{**row, **names} for row in body])
+        return lists
+
+    before = read_rows()
+    with database.writing() as session:
+        session.execute(sa.delete(agencies).where(agencies.c.code == HEALTH))
+    assert read_rows() == before
+    step(movers, 2, "freeze")

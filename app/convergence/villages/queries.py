@@ -151,14 +151,14 @@ def _select_agencies(scope: VillageScope, villages: CTE) -> Select[Any]:
         efforts,
         region_code=efforts.c.plan_region,
         agency_code=efforts.c.lead_agency,
-        agency_name=_agencies.c.name,
+        agency_name=sa.func.coalesce(_agencies.c.name, efforts.c.lead_agency),
         merged_into=_agencies.c.merged_into,
         **{name: whole_sum(efforts.c[name]) for name in EFFORTS},
     )
     is_lead = sa.and_(_agencies.c.region_code == key[0], _agencies.c.code == key[1])
     return (
         sa.select(*columns)
-        .select_from(efforts.join(_agencies, is_lead))
+        .select_from(efforts.outerjoin(_agencies, is_lead))
         .group_by(*key, _agencies.c.name, _agencies.c.merged_into)
         .order_by(*key)
     )

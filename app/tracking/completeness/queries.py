@@ -219,13 +219,13 @@ def _select_regions(actor: Actor, query: CompletenessQuery, quarter: CTE, counts
 
 def _select_agencies(quarter: CTE, counts: CTE) -> sa.SelectBase:
     """Return the `AgencyCompleteness` of the agencies that lead a line of a quarter's plan."""
-    q, n, code = quarter.c, counts.c, _agencies.c.code
+    q, n, code = quarter.c, counts.c, counts.c.lead_agency
     due = extend_day(q.due_on, q.region_code, q.period, code)
     part = _Part(q.is_submitted, q.stored_days)
     timing = _select_lateness(due, q.today, part.is_done, part.stored_days)
     columns = {
         "agency_code": code,
-        "agency_name": _agencies.c.name,
+        "agency_name": sa.func.coalesce(_agencies.c.name, code),
         "merged_into": _agencies.c.merged_into,
         "state": sa.func.coalesce(sa.cast(parts.c.state, sa.Text), PartState.open.value),
         "submitted_at": sa.case((_IS_SUBMITTED, parts.c.submitted_at)),
@@ -234,10 +234,12 @@ def _select_agencies(quarter: CTE, counts: CTE) -> sa.SelectBase:
         "late_by_days": timing.days,
         "missing": n.expected - n.reported,
     }
-    leads = sa.and_(_agencies.c.region_code == n.region_code, code == n.lead_agency)
+    leads = sa.and_(_agencies.c.region_code == n.region_code, _agencies.c.code == code)
     return (
         sa.select(*select_fields(AgencyCompleteness, counts, **columns))
-        .select_from(counts.join(_agencies, leads).outerjoin(parts, _is_part(n.region_code, q.period, code)))
+        .select_from(
+            counts.outerjoin(_agencies, leads).outerjoin(parts, _is_part(n.region_code, q.period, code))
+        )
         .where(n.plan_id == q.plan_id)
         .order_by(code)
         .correlate(quarter)
@@ -300,7 +302,7 @@ def list_missing(actor: Actor, query: MissingFilters, now: datetime) -> Listing:
         "region_code": region,
         "region_name": regions.c.name,
         "agency_code": agency,
-        "agency_name": _agencies.c.name,
+        "agency_name": sa.func.coalesce(_agencies.c.name, agency),
         "latest_report": _find_latest_before(lines, quarter),
         "state": view.state,
         "accepted": part.is_done,
@@ -312,7 +314,7 @@ def list_missing(actor: Actor, query: MissingFilters, now: datetime) -> Listing:
         sa.select(*select_fields(MissingLine, lines, **columns))
         .select_from(
             view.source.join(lines, lines.c.plan_id == plans.c.id)
-            .join(_agencies, leads)
+            .outerjoin(_agencies, leads)
             .outerjoin(parts, _is_part(region, period, agency))
             .outerjoin(progress, is_own_report(lines, quarter))
         )

@@ -275,13 +275,17 @@ def summarize_plan(session: Session, plan: Plan, period: Period) -> Summary:
     """Return a visible plan at a period. A semester or a year is its last quarter."""
     groups = _Groups(session, plans.c.id == plan.id, period)
     agencies = {agency.code: agency for agency in list_stored(session, plan.region_code)}
+    # A region could delete an agency that past quarters alone name, before copies referred to it.
     names = {code: agency.name for code, agency in agencies.items()}
     return Summary.model_construct(
         **groups.summarize(session, period),
         plan=plan.code,
         revision=groups.rows["plans"][0].revision,
         by_agency=[
-            AgencyFigures.model_construct(**dict(figures), merged_into=agencies[figures.key].merged_into)
+            AgencyFigures.model_construct(
+                **dict(figures),
+                merged_into=agency.merged_into if (agency := agencies.get(figures.key)) else None,
+            )
             for figures in groups.list_figures(lambda row: str(row.lead_agency), names)
         ],
     )
