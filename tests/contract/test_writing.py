@@ -98,9 +98,9 @@ PREPARED: dict[tuple[str, ...], Iterable[str]] = {
 }
 
 
-EVERY = 7
+EVERY = 13
 """Step between the callers in a prepared state, with another offset for each state."""
-EVERY_UNPREPARED = 3
+EVERY_UNPREPARED = 5
 """Step between the callers in the initial state, with another offset for each address.
 
 `make proofs GROUP=contract` tries every caller at every address.

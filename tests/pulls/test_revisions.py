@@ -13,7 +13,6 @@ from tests.pulls.world import PULL, Pulled, forget, pull
 from tests.quarters.world import Office
 from tests.workflow.moves import CODED
 
-pytestmark = pytest.mark.both_engines
 Q1 = "/v1/pulls/2026-Q1"
 
 

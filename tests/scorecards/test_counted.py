@@ -3,7 +3,6 @@
 from collections import defaultdict
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -22,8 +21,6 @@ from tests.database import OneTransaction
 from tests.plans.world import report
 from tests.scorecards.conftest import World
 from tests.scorecards.world import get_json, get_values, measure_fairly
-
-pytestmark = pytest.mark.both_engines
 
 rupiah = st.integers(0, 12) | st.integers(0, 10**15)
 component = st.tuples(st.sampled_from(ComponentClass), st.none() | rupiah, st.booleans())

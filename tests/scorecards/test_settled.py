@@ -28,8 +28,6 @@ from tests.scorecards.world import (
     measure_fairly,
 )
 
-pytestmark = pytest.mark.both_engines
-
 BANJAR, PROVINCE = AT.replace("63.02", "63.03"), AT.replace("63.02", "63")
 YARDSTICK = f"/v1/regions/63/yardsticks/{PERIOD}"
 FREEZE = ("submit", "verify", "freeze")

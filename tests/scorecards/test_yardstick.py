@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,8 +24,6 @@ from tests.scorecards.world import (
     get_values,
     measure_fairly,
 )
-
-pytestmark = pytest.mark.both_engines
 
 DRAFT = "63.02-2025"
 BANJAR = AT.replace("63.02", "63.03")

@@ -14,8 +14,6 @@ from tests.plans.world import ANY, AT, HEALTH, PARTNER, SOCIAL, keep_copy, put, 
 from tests.quarters.world import send
 from tests.villages.test_villages import FIRST, SECOND, THIRD, find_village, get_page, get_stages
 
-pytestmark = pytest.mark.both_engines
-
 
 def draw_plan(secretariat: TestClient, chance: random.Random) -> None:
     put_many(secretariat, draw_lines(40, chance))

@@ -49,7 +49,6 @@ class FiledYear(PlayedYear):
             assert (quarter["created"], quarter["updated"]) == (0, 0), (at, quarter, file.text)
 
 
-@pytest.mark.both_engines
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_export_of_any_period_imports_without_a_difference(
     connect: Callable[..., TestClient], database: OneTransaction, seed: int
