@@ -25,6 +25,8 @@ OF_ADOPTED = frozenset(
         "list_plan_notes",
     }
 )
+#: A frozen quarter of that plan: a draft with one cannot be deleted.
+FROZEN = "2025-Q1"
 #: A plan in force with an open amendment, and a line that is new in the amendment.
 AMENDED, DRAFTED = "63.02-2024", "A-003"
 #: Optional parameters that give the reply rows on any day.
@@ -85,6 +87,8 @@ class Operation:
     def keys(self) -> dict[str, str]:
         """Path parameter → example of the document."""
         keys = {name: item["schema"]["examples"][0] for name, item in self._select_parameters("path").items()}
+        if self.path.startswith("/v1/snapshots/"):
+            return keys | {"period": FROZEN}
         if "/amendment" in self.path:
             return keys | {"plan": AMENDED} | ({"action": DRAFTED} if "action" in keys else {})
         return keys | ({"plan": ADOPTED} if self.id in OF_ADOPTED else {})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract.operations import ADOPTED
+from tests.contract.operations import ADOPTED, FROZEN
 from tests.contract.world import World
 
 pytestmark = pytest.mark.one_engine
@@ -35,7 +35,7 @@ PUBLIC = {
 }
 #: Keys of public data: the plan of the examples is a draft with one frozen quarter.
 KEYS = {"read_plan": {"plan": ADOPTED}} | {
-    id: {"period": "2026-Q1"} for id in ("read_pull", "read_pull_as", "read_digests")
+    id: {"period": FROZEN} for id in ("read_pull", "read_pull_as", "read_digests")
 }
 
 

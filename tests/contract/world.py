@@ -25,7 +25,7 @@ from app.settings import Settings
 from app.startup.schema import Table
 from tests.calling import Client
 from tests.common import token_for
-from tests.contract.operations import ADOPTED, AMENDED, Operation, Schemas, operations
+from tests.contract.operations import ADOPTED, AMENDED, FROZEN, Operation, Schemas, operations
 from tests.database import OneTransaction, rolled_back
 from tests.scorecards.world import settle
 
@@ -270,7 +270,7 @@ class World:
         self.make("put_quarter_extension", extension="banjir-agustus")
         frozen = ["submit_quarter", "verify_quarter", "freeze_quarter"]
         for id in [*frozen, "correct_quarter", *frozen, "correct_quarter", *frozen]:
-            done = self.call(operations[id], body=operations[id].example, keys={"period": "2026-Q1"})
+            done = self.call(operations[id], body=operations[id].example, keys={"period": FROZEN})
             assert done.status_code == 200, done.text
         self.make("put_meeting")
         self.make(
