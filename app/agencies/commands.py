@@ -23,8 +23,7 @@ from app.kit.database.engine import get_table
 from app.kit.database.journal import Chain, Entry, append, assign_version, lock_chain
 from app.kit.database.resources import write_version
 from app.kit.fields import AgencyCode, fold_name
-from app.kit.http.validation import describe_unknown, unknown_reference, validate
-from app.kit.merge_patch import merge_patch
+from app.kit.http.validation import apply_patch, describe_unknown, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, Problem
 from app.kit.wording import Text
 
@@ -101,12 +100,12 @@ def put_agency(write: Write, region: str, code: str, content: AgencyIn) -> bool:
     return True
 
 
-def patch_agency(write: Write, region: str, code: str, patch: object) -> None:
+def patch_agency(write: Write, region: str, code: str, patch: dict[str, object]) -> None:
     """Apply a merge patch to an agency."""
     chain = _lock_region(write, region)
     stored = _find_existing(write, region, code)
     content = {name: getattr(stored, name) for name in AgencyIn.model_fields}
-    _replace(write, chain, stored, validate(AgencyIn, merge_patch(content, patch)))
+    _replace(write, chain, stored, apply_patch(AgencyIn, content, patch))
 
 
 def set_state(write: Write, region: str, code: str, verb: AgencyVerb) -> None:

@@ -5,14 +5,15 @@ Every batch command takes the same steps: rights, precondition, references, conf
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
 from pydantic import Field as ShapeField
 
 from app.kit.database.journal import Versioned
 from app.kit.http.validation import duplicate_key, validate_items
-from app.kit.problems import FieldError, Forbidden, Invalid, Problem
+from app.kit.personal import find_new_numbers
+from app.kit.problems import ErrorPlace, FieldError, Forbidden, Invalid, Problem
 from app.kit.wording import LONGEST_SHOWN
 
 Status = Literal["created", "updated", "unchanged", "refused"]
@@ -30,22 +31,30 @@ class ItemOutcome:
     errors: tuple[FieldError, ...] = ()
 
 
-class Keyed(Protocol):
-    """An item of the request, with its key."""
-
-    @property
-    def code(self) -> str: ...
-
-
 class StoredContent(Versioned, Protocol):
     """A stored item: its content and its version."""
 
     @property
-    def content(self) -> object: ...
+    def content(self) -> Mapping[str, object]: ...
 
 
-Item = TypeVar("Item", bound=Keyed)
 ItemShape = TypeVar("ItemShape", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class BatchItem(Generic[ItemShape]):
+    """An item of a request, with its key and its JSON Pointer."""
+
+    code: str
+    content: ItemShape
+    pointer: str = ""
+
+    def locate(self, pointer: str) -> ErrorPlace:
+        """Return the place of an error at a pointer into the content."""
+        return {"pointer": self.pointer + pointer}
+
+
+Item = TypeVar("Item", bound=BatchItem[Any])
 Content = TypeVar("Content", bound=Mapping[str, object])
 
 
@@ -60,6 +69,7 @@ class BatchWrite(Generic[Item]):
         self.each, self.errors_before = each, errors_before
         self._invalid: dict[str, Sequence[FieldError]] = {}
         self._refused: dict[str, list[FieldError]] = {}
+        self._numbers: dict[str, list[FieldError]] = {}
 
     @property
     def errors(self) -> dict[str, list[FieldError]]:
@@ -71,8 +81,24 @@ class BatchWrite(Generic[Item]):
         """Refuse items that the actor may not write. Raises Forbidden for all of them unless `each`."""
         self.refuse(errors, lambda listed: Forbidden(errors=listed, **listed[0].values))
 
+    def find_numbers(
+        self, *stored: Mapping[str, StoredContent], beside: Mapping[str, Mapping[str, object]] | None = None
+    ) -> None:
+        """Find numbers of persons that no stored content has; `invalidate` refuses them with the other errors.
+
+        `beside` are further fields of the items, by code.
+        """
+        for code, item in self.items.items():
+            before = [contents[code].content for contents in stored if code in contents]
+            parts = (item.content, (beside or {}).get(code))
+            self._numbers[code] = [
+                error for part in parts for error in find_new_numbers(part, *before, place=item.locate)
+            ]
+
     def invalidate(self, errors: Errors) -> None:
         """Refuse items with invalid content. Raises Invalid, `errors_before` first, unless `each`."""
+        numbers = {code: found for code, found in self._numbers.items() if found}
+        errors = {code: [*errors.get(code, ()), *numbers.get(code, ())] for code in {**errors, **numbers}}
         self._invalid.update(errors)
         if not self.each and (errors or self.errors_before):
             raise Invalid(errors=[*self.errors_before, *flatten(errors)])

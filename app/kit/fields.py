@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from app.kit.personal import FREE
 from app.kit.wording import Text, declare_words
 
 SOMETIMES: dict[str, JsonValue] = {"x-sometimes": True}
@@ -125,20 +126,24 @@ _strip, _composed, _numeric = (
     BeforeValidator(_require_number),
 )
 
-Line = Annotated[str, _strip, Field(min_length=1, max_length=500), _composed]
+ExternalKey = Annotated[str, _strip, Field(min_length=1, max_length=500), _composed]
+"""Key of another system, which may be any run of digits."""
+
+# The types with `FREE` refuse numbers of persons (`personal`).
+Line = Annotated[ExternalKey, FREE]
 """One line of text, 1 to 500 characters."""
 
-Prose = Annotated[str, _strip, Field(max_length=10_000), _composed]
+Prose = Annotated[str, _strip, Field(max_length=10_000), _composed, FREE]
 """Text of several sentences, at most 10,000 characters."""
 
-Statement = Annotated[str, _strip, Field(min_length=1, max_length=10_000), _composed]
+Statement = Annotated[str, _strip, Field(min_length=1, max_length=10_000), _composed, FREE]
 """Text of several sentences that is not empty."""
 
 _KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Key = Annotated[str, _strip, Field(min_length=1, max_length=40, pattern=_KEY_PATTERN), _composed]
 """Key of an item in a list: letters, digits, dot, dash, underscore; at most 40 characters."""
 
-Tag = Annotated[str, _strip, Field(min_length=1, max_length=60), _composed]
+Tag = Annotated[str, _strip, Field(min_length=1, max_length=60), _composed, FREE]
 
 _LINK_PATTERN, _SECURE_LINK_PATTERN = r"^https?://[^\s]+$", r"^https://[^\s]+$"
 Link = Annotated[str, _strip, Field(max_length=2_000, pattern=_LINK_PATTERN), _composed]

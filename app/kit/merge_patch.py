@@ -1,7 +1,7 @@
 """JSON Merge Patch (RFC 7396): the body of a PATCH, its merge, and its schema in the OpenAPI document.
 
 A route takes `patch: Patch`, merges it into the body that a PUT would have sent, and validates the result by
-the shape of the PUT (`validate`). So both refuse the same input with the same errors.
+the shape of the PUT (`apply_patch`). So both refuse the same input with the same errors.
 """
 
 from typing import Annotated, Any

@@ -244,3 +244,12 @@ def test_contradicting_rows_of_a_village_are_errors() -> None:
 
 def _make_service(code: str) -> Service:
     return Service(code=code, name=code, name_english=code.capitalize(), strategy="raise_income")
+
+
+def test_a_number_of_a_person_is_refused_by_cell(secretariat: TestClient) -> None:
+    numbered = WIDE + (
+        f"{VILLAGES[0]},100,Data 7322014505850001,2026-Q1,60,15,40,30\n{SEKAPUNG},90,DTSEN,2026-Q1,,,0,0\n"
+    )
+    assert list_error_cells(import_table(secretariat, numbered)) == [("C2", "person_number")]
+    reply = import_table(secretariat, numbered, each=True).json()
+    assert (reply["created"], [error["code"] for error in reply["errors"]]) == (1, ["person_number"])

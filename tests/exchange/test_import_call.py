@@ -12,8 +12,9 @@ from fastapi.testclient import TestClient
 from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
 from app.kit.files import reader
+from app.plans.actions.models import ComponentRow
 from tests.common import ConnectAs
-from tests.exchange.office import DINSOS, OWN, Office, edited, find_place, line, sheet
+from tests.exchange.office import DINSOS, OWN, Office, edited, find_letter, find_place, line, sheet
 from tests.matrix.test_files import OLE, PNG, pack_sheet
 
 pytestmark = pytest.mark.one_engine
@@ -245,3 +246,40 @@ def test_the_journal_names_the_file(office: Office) -> None:
     with office.database.read_session() as session:
         reason = session.scalar(sa.select(table.c.reason).where(table.c.kind == "action.created"))
     assert reason == f"import sha256:{sha256(data).hexdigest()[:16]}"
+
+
+NIK = "9999991505850001"  # no region has these digits
+
+
+def test_a_number_of_a_person_is_refused_by_cell(office: Office) -> None:
+    for key, value in (
+        ("direct", f"Bantuan alat untuk NIK {NIK}"),
+        ("location", f"Rumah {NIK}"),
+        ("recipients", "KK 7322 0145 0585 0001"),
+        ("benefit_amount", f"Beras ({NIK})"),
+        ("benefit_form", f"Barang {NIK}"),
+        ("duration", f"{NIK} kali"),
+        ("subactivity", f"Bantuan untuk {NIK}"),
+    ):
+        cells = {"program": None, "activity": None, key: value} if key == "subactivity" else {key: value}
+        errors = office.refused(sheet(line(), line(**cells)), accept="free_text")
+        assert errors == [("person_number", f"{find_letter(key)}3")], key
+    unknown = line(agency=f"Badan {NIK}", code="5.02.0.00.0.00.01.0000")
+    assert office.refused(sheet(unknown), new_agencies="create") == [
+        ("person_number", f"{find_letter('agency')}2")
+    ]
+    account = "Alat, rekening 5.1.02.01.01.0055, 20.12.2025"
+    assert office.bring(sheet(line(direct=account)))["created"] == 1
+
+
+def test_a_stored_number_does_not_stop_the_next_import(office: Office) -> None:
+    """A line from before the rule: the file may bring other cells of it."""
+    office.bring(sheet(line(direct="Bantuan alat")))
+    table = get_table(ComponentRow)
+    text = f"Bantuan alat untuk NIK {NIK}"
+    with office.database.write_session() as session:
+        session.execute(sa.update(table).values(description=text))
+        session.commit()
+    assert office.bring(sheet(line(direct=text)))["unchanged"] == 1
+    assert office.bring(sheet(line(direct=text, duration="6 bulan")))["updated"] == 1
+    assert office.refused(sheet(line(direct=f"{text}."))) == [("person_number", f"{find_letter('direct')}2")]

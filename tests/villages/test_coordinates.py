@@ -176,3 +176,13 @@ def test_the_map_shows_the_villages_of_the_list(
     assert connect(("secretariat", "63.02")).get(MAP, params={**QUERY, "region": "63"}).status_code == 200
     refused = secretariat.get(MAP, params={**QUERY, "region": "0"})
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (400, "province_at_most")
+
+
+def test_a_table_with_the_number_of_a_person_is_refused_by_cell(
+    provincial_administrator: TestClient,
+) -> None:
+    table = f"kode,bujur,lintang,sumber\n{FIRST},116,-3,Bappeda\n{SECOND},116,-3,NIK 7322014505850001\n"
+    reply = import_table(provincial_administrator, table)
+    assert reply.status_code == 422
+    (error,) = reply.json()["errors"]
+    assert (error["code"], error["cell"]["column"], error["cell"]["row"]) == ("person_number", "D", 3)

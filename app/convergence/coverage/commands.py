@@ -28,13 +28,13 @@ from app.convergence.editions.commands import lock_choices, pin_choices
 from app.convergence.editions.methods.models import Service
 from app.convergence.editions.methods.queries import EDITIONS, RegionEditions, read_methods, read_services
 from app.convergence.editions.methods.rules import COVERAGE_CHAIN
-from app.kit.batch import BatchWrite, ItemOutcome
+from app.kit.batch import BatchItem, BatchWrite, ItemOutcome
 from app.kit.database.journal import Entry, append, assign_versions, lock_chain
 from app.kit.database.parts import PartList, write_parts
 from app.kit.database.resources import StoredRow
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import find_nearest, unknown_reference
-from app.kit.problems import Cell, FieldError, Kind, NotFound, require_found
+from app.kit.problems import Cell, ErrorPlace, FieldError, Kind, NotFound, require_found
 from app.kit.wording import Text, declare_words
 from app.reference.queries import find_regions_by_code, is_region
 from app.tracking.quarters.queries import read_closed_quarters
@@ -55,17 +55,19 @@ declare_words(
 
 
 @dataclass(frozen=True)
-class VillageReport:
-    """Coverage of one village in a request, with its location for error messages.
+class VillageReport(BatchItem[CoverageIn]):
+    """Coverage of one village (`code`) in a request.
 
-    The location is a JSON pointer, or in a file the cell of each field (`/village`, `/services/{code}`).
+    In a file it has the cell of each field (`/village`, `/services/{code}`).
     """
 
-    code: str
-    """Code of the village."""
-    content: CoverageIn
-    pointer: str = ""
     cells: Mapping[str, Cell] = field(default_factory=dict)
+
+    def locate(self, pointer: str) -> ErrorPlace:
+        """Return the place of an error at a pointer into the content. A file without the column takes the query's."""
+        if not self.cells:
+            return super().locate(pointer)
+        return {"cell": self.cells[pointer]} if pointer in self.cells else {"parameter": pointer[1:]}
 
     def build_error(self, at: str, kind: Kind, *, service: str = "", **details: Any) -> FieldError:
         """Return an error at a field of this report: at its cell in a file, else at its pointer."""
@@ -114,6 +116,7 @@ def report_coverage(write: Write, period: str, batch: BatchWrite[VillageReport])
         package = packages[editions[find_regency(report.code)].service_package]
         if foreign := _find_foreign_services(report, package):
             errors[report.code] = foreign
+    batch.find_numbers(stored)
     batch.invalidate(errors)
     contents = {report.code: report.content.model_dump(mode="json") for report in seen}
     changes = batch.changes(contents, stored)

@@ -164,7 +164,8 @@ def put_observations(write: Write, items: Sequence[LocatedObservation]) -> Obser
     drafts = {item.key: item.content for item in items}
     stored = OBSERVATION.read(write.session, drafts)
     write.precondition.check_many(write.session, [row.version for row in stored.values()], OBSERVATIONS_CHAIN)
-    refuse(_find_errors(write.session, items))
+    places = {item.key: item.place for item in items}
+    refuse([*_find_errors(write.session, items), *OBSERVATION.find_numbers(drafts, stored, places)])
     return _count_outcomes(items, OBSERVATION.put(write.session, write.author, chain, drafts, stored))
 
 

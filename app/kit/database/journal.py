@@ -20,6 +20,8 @@ from sqlmodel import Field, Session
 from app.kit.database.engine import Table, get_table
 from app.kit.database.json_sql import build_once, dump_json
 from app.kit.database.upsert import unnest_records, upsert
+from app.kit.personal import find_written_numbers
+from app.kit.problems import refuse
 
 
 class JournalRow(Table, table=True):
@@ -87,6 +89,7 @@ FEED = "feed"
 """Name of the head that counts the rows of all chains."""
 
 _UNNUMBERED = "journal rows without their sequence"
+SENT_NUMBERS = "numbers of persons that the request sent"
 _LATEST = "instant of the latest entry in the chains that this transaction locks"
 
 
@@ -256,7 +259,13 @@ def _highest_versions(session: Session) -> sa.Select[str, int | None]:
 
 
 def append(session: Session, chain: Chain, author: Author, entries: Sequence[Entry]) -> Chain:
-    """Append the entries to the chain, and return its new end."""
+    """Append the entries to the chain, and return its new end.
+
+    Raises Invalid if they bring a number of a person that the request sent in a free text.
+    """
+    if sent := session.info.get(SENT_NUMBERS):
+        writes = [(entry.before or {}, {**(entry.after or {}), "": entry.reason}) for entry in entries]
+        refuse(find_written_numbers(sent, writes))
     rows, position, link, author = [], chain.position, chain.hash, keep_order(session, author)
     for entry in entries:
         position += 1

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -17,7 +18,8 @@ from sqlmodel import Session
 from app.kit.database.journal import Author, Chain, Entry, Versioned, append, assign_versions
 from app.kit.database.json_sql import build_once, dump_json, select_fields, select_json
 from app.kit.database.upsert import unnest_records, upsert
-from app.kit.problems import PreconditionFailed, require_found
+from app.kit.personal import find_new_numbers
+from app.kit.problems import ErrorPlace, FieldError, PreconditionFailed, require_found
 
 Key = TypeVar("Key", bound=tuple[object, ...])
 Made = TypeVar("Made")
@@ -129,6 +131,23 @@ class Resource:
         columns = [*select_fields(shape, self.table), *others]
         return read_text(session, sa.select(*columns).where(*self.match(*key)))
 
+    def find_numbers(
+        self,
+        drafts: Mapping[Key, dict[str, Any]],
+        stored: Mapping[Key, StoredRow],
+        places: Mapping[Key, Callable[[str], ErrorPlace]],
+    ) -> list[FieldError]:
+        """Return the errors of new numbers of persons in drafts; `places` turn a field into the place of an error."""
+        errors: list[FieldError] = []
+        for key, draft in drafts.items():
+            content, place = self.shape.model_construct(**draft), partial(_place_field, places[key])
+            before = [stored[key].content] if key in stored else []
+            # a text for all rows of a file is one error
+            errors += [
+                error for error in find_new_numbers(content, *before, place=place) if [error] != errors[-1:]
+            ]
+        return errors
+
     def put(
         self,
         session: Session,
@@ -207,6 +226,10 @@ def _select_rows(session: Session, resource: Resource) -> sa.Select[Any]:
     columns = [c[name] for name in (*resource.key, *resource.shape.model_fields, "version")]
     is_same = sa.and_(*[c[name] == keys.c[name] for name in resource.key])
     return sa.select(*columns).join_from(resource.table, keys, is_same)
+
+
+def _place_field(place: Callable[[str], ErrorPlace], pointer: str) -> ErrorPlace:
+    return place(pointer[1:])
 
 
 def _make_plain(value: object) -> object:

@@ -6,6 +6,7 @@ authenticated the caller, so a body costs the event loop nothing, and one withou
 
 import email.message
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fastapi import Request
@@ -16,6 +17,7 @@ from pydantic_core import from_json
 
 from app.kit.fields import Batch
 from app.kit.http.validation import control_character, find_json_position, list_body_errors, malformed_json
+from app.kit.personal import PersonNumber, find_numbers
 from app.kit.problems import BadRequest, FieldError, Kind, NotFound, Problem, UnsupportedMedia
 from app.kit.wording import Text
 
@@ -65,6 +67,8 @@ class HouseRequest(Request):
     _value: object = b""
     invalid: list[FieldError] | None = None
     """Errors of the body; FastAPI then gets a value that fits no shape, and the error handler these errors."""
+    numbers: Sequence[PersonNumber] = ()
+    """Numbers of persons in the query and in the body; the journal refuses the new ones."""
 
     def content(self) -> bytes:
         """Return the bytes of the body. For worker threads: it reads a file if the body is large."""
@@ -99,6 +103,8 @@ class HouseRequest(Request):
             self._value = shape.adapter.validate_python(value)
         except ValidationError as error:
             self.invalid = list_body_errors(error)
+        else:
+            self.numbers = [*self.numbers, *find_numbers(self._value)]
 
     @property
     def is_large(self) -> bool:

@@ -79,10 +79,11 @@ class Upload:
     def read(self, request: HouseRequest) -> UploadedForm:
         """Parse the form in this worker thread. Call it after the check of the caller's right.
 
-        Raises BadRequest if the body is not a form, Invalid for missing, unknown or repeated parts.
+        Raises BadRequest if the body is not a form, Invalid for missing, unknown or repeated parts, and for numbers of
+        persons in the query: its texts go into every row of the file.
         """
         items = asyncio.run(_parse(request))
-        errors = list(self._find_errors(items))
+        errors = [*self._find_errors(items), *(number.error for number in request.numbers)]
         if errors:
             for _, part in items:
                 if isinstance(part, UploadFile):

@@ -34,6 +34,7 @@ from app.kit.http.etags import answer_unchanged, is_unchanged
 from app.kit.http.idempotency import Replay
 from app.kit.http.unit_of_work import WRITES, UnitOfWork
 from app.kit.http.validation import find_nearest, repeated_parameter, unknown_parameter
+from app.kit.personal import PersonNumber, is_free
 from app.kit.problems import BadRequest, FieldError, Problem, UnknownParameter
 
 log = structlog.get_logger("rata")
@@ -94,6 +95,7 @@ class HouseRoute(APIRoute):
         inner = super().get_route_handler()
         early_tag: EarlyTag | None = getattr(self.endpoint, "early_tag", None)
         known: dict[str, bool] = {}
+        free: list[str] = []
         body = Body.of(self)
         shape = body.shape if body else None
 
@@ -102,6 +104,8 @@ class HouseRoute(APIRoute):
                 request.scope["operation"].append(self.name)
             if not known:
                 known.update(_list_parameters(self))
+                fields = list_query_fields(self.dependant)
+                free.extend(name for name, field in fields if is_free(field))
             check_url(request)
             _refuse_unknown(request, known)
             if body is not None:
@@ -110,6 +114,13 @@ class HouseRoute(APIRoute):
 
         async def run(request: HouseRequest) -> Response:
             unit = request.state.unit = UnitOfWork(request)
+            request.numbers = [
+                number
+                for name in free
+                for number in PersonNumber.find(
+                    f"/{name}", request.query_params.get(name, ""), {"parameter": name}
+                )
+            ]
             try:
                 if early_tag is not None and "if-none-match" in request.headers:
                     tag = await anyio.to_thread.run_sync(early_tag, request)
@@ -178,12 +189,12 @@ def _list_parameters(route: APIRoute) -> dict[str, bool]:
     """Return query parameter → whether it may repeat, for the parameters of a route."""
     stores = (route.methods or set()) & WRITES and not STORES_NOTHING.keys() & (route.openapi_extra or {})
     known = {"dry_run": False} if stores else {}
-    for name, field in _list_query_fields(route.dependant):
+    for name, field in list_query_fields(route.dependant):
         known[name] = "list[" in str(field.annotation)
     return known
 
 
-def _list_query_fields(dependant: Dependant) -> Iterator[tuple[str, FieldInfo]]:
+def list_query_fields(dependant: Dependant) -> Iterator[tuple[str, FieldInfo]]:
     """Yield (name in the URL, field) of the query parameters, those of a query model one by one."""
     for parameter in dependant.query_params:
         model = parameter.field_info.annotation
@@ -192,7 +203,7 @@ def _list_query_fields(dependant: Dependant) -> Iterator[tuple[str, FieldInfo]]:
         else:
             yield parameter.alias, parameter.field_info
     for inner in dependant.dependencies:
-        yield from _list_query_fields(inner)
+        yield from list_query_fields(inner)
 
 
 def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:

@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 
 import anyio
 import anyio.to_thread
-from fastapi import Request
 from sqlmodel import Session
 from starlette.responses import Response
 
 from app.kit.database.engine import Database, finish
+from app.kit.database.journal import SENT_NUMBERS
+from app.kit.http.bodies import HouseRequest
 from app.kit.http.idempotency import Attempt
 from app.kit.http.validation import unknown_value
 from app.kit.problems import BadRequest, FieldError
@@ -19,7 +20,7 @@ WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 class UnitOfWork:
     """The unit of work of a request: at most one write and one read session, which the route ends."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: HouseRequest) -> None:
         self.database: Database = request.app.state.database
         self.request = request
         self.now = datetime.now(UTC)
@@ -49,6 +50,7 @@ class UnitOfWork:
             return self.reading
         if self._write is None:
             self._write = self.database.write_session()
+            self._write.info[SENT_NUMBERS] = self.request.numbers
         return self._write
 
     def rest(self) -> None:
@@ -82,7 +84,7 @@ class UnitOfWork:
             self.attempt.end()
 
 
-def _read_flag(request: Request, name: str) -> bool:
+def _read_flag(request: HouseRequest, name: str) -> bool:
     value = request.query_params.get(name, "false")
     if value not in ("true", "false"):
         raise BadRequest(

@@ -1,7 +1,7 @@
 """Validation, with field errors of our own: stable codes, both languages, the nearest values."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar, Unpack
 
@@ -10,6 +10,8 @@ from pydantic_core import ErrorDetails
 from rapidfuzz import fuzz, process, utils
 
 from app.kit.fields import Key
+from app.kit.merge_patch import merge_patch
+from app.kit.personal import find_new_numbers
 from app.kit.problems import (
     MOST_ERRORS,
     BadRequest,
@@ -321,8 +323,18 @@ def read_each(
     return items
 
 
+def apply_patch(shape: type[Model], stored: Mapping[str, object], patch: Mapping[str, object]) -> Model:
+    """Return the stored content with a patch merged into it, as its shape.
+
+    Raises Invalid if the result does not fit, or if the patch brings a number of a person.
+    """
+    content = validate(shape, merge_patch(stored, patch))
+    refuse(find_new_numbers(content, stored))
+    return content
+
+
 def validate(shape: type[Model], content: object) -> Model:
-    """Return a composed body, such as a patched one, as its shape. Raises Invalid if it does not fit."""
+    """Return a composed content as its shape. Raises Invalid if it does not fit."""
     try:
         return shape.model_validate(content)
     except ValidationError as error:

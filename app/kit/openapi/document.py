@@ -17,8 +17,10 @@ from pydantic_core import to_jsonable_python
 
 from app.kit.fields import SOMETIMES
 from app.kit.http.constants import Constant, LateConstant
+from app.kit.http.routing import HouseRoute, list_query_fields
 from app.kit.merge_patch import describe_patch
 from app.kit.openapi.schemas import (
+    find_names,
     name_forms,
     rename_pages,
     replace_copies,
@@ -26,6 +28,7 @@ from app.kit.openapi.schemas import (
     sort_deeply,
     tidy_schemas,
 )
+from app.kit.personal import is_free
 from app.kit.problems import Problem, ProblemShape
 from app.kit.shipped import find_shipped
 
@@ -94,6 +97,7 @@ _DRY_RUN = _make_parameter(
 )
 
 
+_NO_NUMBERS = "Never the number of a person: no NIK, family card or NIP."
 _OPEN = "\n\nNeeds no token in regions that the operator opened to the public."
 
 _DONE = {
@@ -126,6 +130,7 @@ def describe(app: FastAPI) -> dict[str, object]:
     for leftover in ("HTTPValidationError", "ValidationError"):
         schemas.pop(leftover, None)
     _restore_examples(schemas)
+    _describe_free_texts(app, document)
     rename_pages(document)
     name_forms(document)
     for operations in document["paths"].values():
@@ -166,14 +171,23 @@ def list_operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[s
 
 def _restore_examples(schemas: dict[str, Any]) -> None:
     """Put the nulls back into examples: FastAPI drops every null from the document."""
-    waiting = [BaseModel]
-    while waiting:
-        model = waiting.pop()
-        waiting += model.__subclasses__()
+    for model in _list_shapes():
         extra = model.model_config.get("json_schema_extra")
         if isinstance(extra, dict) and "examples" in schemas.get(model.__name__, {}):
             examples: Any = extra["examples"]
             schemas[model.__name__]["examples"] = [_add_defaults(model, example) for example in examples]
+
+
+def _list_shapes() -> Iterator[type[BaseModel]]:
+    waiting = [BaseModel]
+    while waiting:
+        model = waiting.pop()
+        waiting += model.__subclasses__()
+        yield model
+
+
+def _add_sentence(described: dict[str, Any]) -> None:
+    described["description"] = f"{described.get('description', '')} {_NO_NUMBERS}".strip()
 
 
 def _add_defaults(model: type[BaseModel], example: object) -> object:
@@ -186,6 +200,26 @@ def _add_defaults(model: type[BaseModel], example: object) -> object:
         if not field.is_required() and name not in example and field.json_schema_extra is not SOMETIMES
     }
     return {**example, **defaults}
+
+
+def _describe_free_texts(app: FastAPI, document: dict[str, Any]) -> None:
+    """Add the sentence on numbers of persons to the free texts of requests: their fields and their parameters."""
+    operations = [operation for _, _, operation in list_operations(document)]
+    schemas = document["components"]["schemas"]
+    sent = set(find_names([operation.get("requestBody", {}) for operation in operations], schemas))
+    for model in _list_shapes():
+        if model.__name__ in sent:
+            properties = schemas[model.__name__]["properties"]
+            for name, field in model.model_fields.items():
+                if is_free(field):
+                    _add_sentence(properties[name])
+    for route in app.routes:
+        if isinstance(route, HouseRoute):
+            free = {name for name, field in list_query_fields(route.dependant) if is_free(field)}
+            for method, operation in document["paths"].get(route.path, {}).items():
+                for parameter in operation.get("parameters", ()) if method in WRITES else ():
+                    if parameter["name"] in free:
+                        _add_sentence(parameter)
 
 
 def _complete_operation(path: str, method: str, operation: dict[str, Any], document: dict[str, Any]) -> None:

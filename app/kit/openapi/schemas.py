@@ -164,9 +164,9 @@ def require_all(document: Schema) -> None:
     """
     schemas = document["components"]["schemas"]
     operations = [operation for path in document["paths"].values() for operation in path.values()]
-    sent = set(_find_names([operation.get("requestBody", {}) for operation in operations], schemas))
+    sent = set(find_names([operation.get("requestBody", {}) for operation in operations], schemas))
     serving = [operation for operation in operations if operation.pop("x-frozen", False)]
-    frozen = set(_find_names([operation["responses"] for operation in serving], schemas))
+    frozen = set(find_names([operation["responses"] for operation in serving], schemas))
     for name, schema in schemas.items():
         properties = schema.get("properties")
         if properties is None:
@@ -181,7 +181,7 @@ def require_all(document: Schema) -> None:
                 inner.pop("default", None)
 
 
-def _find_names(start: object, schemas: Schema) -> Iterator[str]:
+def find_names(start: object, schemas: Schema) -> Iterator[str]:
     """Yield the names of all schemas that a part of the document refers to, directly or through others."""
     seen: set[str] = set()
     waiting = [start]

@@ -15,8 +15,7 @@ from app.kit.database.engine import get_table
 from app.kit.database.journal import Author, Chain, Entry, append, assign_versions, lock_chain
 from app.kit.database.parts import PartList, write_parts
 from app.kit.database.upsert import upsert
-from app.kit.http.validation import validate
-from app.kit.merge_patch import merge_patch
+from app.kit.http.validation import apply_patch
 from app.kit.problems import FieldError, Kind, Problem, require_found
 from app.kit.wording import Text, declare_words
 from app.plans.actions.models import PARTS, ActionFields, ActionIn, Part, SupportingAgencyRow
@@ -132,7 +131,7 @@ def put_actions(
 def patch_action(write: Write, plan: Plan, code: str, patch: dict[str, object]) -> None:
     """Merge a patch into an action. Raises NotFound if it does not exist."""
     chain, stored = _hold_action(write, plan, code)
-    content = validate(ActionIn, merge_patch(drop_old_names(stored.content, patch), patch))
+    content = apply_patch(ActionIn, drop_old_names(stored.content, patch), patch)
     batch = BatchWrite([Draft(code, content)])
     forbid_lines_of_others(write, plan, batch, {})
     _store(write, plan, chain, batch, {code: stored}, None)
@@ -171,6 +170,7 @@ def _store(
     reason: str | None,
 ) -> WrittenActions:
     """Write the drafts without errors; the caller locked the chain and checked rights, precondition and state."""
+    batch.find_numbers(stored)
     contents = complete_drafts(write.session, plan, batch, stored)
     changes = batch.changes(contents, stored)
     versions = write_actions(write.session, write.author, plan, changes, stored)

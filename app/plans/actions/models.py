@@ -21,6 +21,7 @@ from app.kit.fields import (
     Count,
     Day,
     Decile,
+    ExternalKey,
     FundingSourceCode,
     Key,
     Line,
@@ -276,7 +277,7 @@ class ActionFields(BaseModel):
     source_stage: Line | None = ShapeField(
         default=None, description="Document or system that the line came from."
     )
-    source_key: Line | None = ShapeField(default=None, description="Key of the line there.")
+    source_key: ExternalKey | None = ShapeField(default=None, description="Key of the line there.")
     note: Prose = ""
 
     @model_validator(mode="after")

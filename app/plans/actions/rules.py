@@ -1,9 +1,9 @@
 """Rules of actions, and the JSON of their contents: of each shape the keys that rules read. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TypedDict
 
+from app.kit.batch import BatchItem
 from app.kit.http.validation import unknown_value
 from app.kit.periods import Period
 from app.kit.problems import FieldError, Kind
@@ -136,10 +136,5 @@ def absorption_percent(spent: int, allocation: int) -> float | None:
     return round(spent * 100 / allocation, 2) if allocation else None
 
 
-@dataclass(frozen=True)
-class Draft:
-    """A client's new content of an action, with its JSON Pointer in the request."""
-
-    code: str
-    content: ActionIn
-    pointer: str = ""
+class Draft(BatchItem[ActionIn]):
+    """A client's new content of an action."""

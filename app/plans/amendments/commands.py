@@ -16,9 +16,9 @@ from app.agencies.queries import Referrer
 from app.kit.batch import BatchWrite
 from app.kit.database.journal import Chain, Entry, append, assign_versions, lock_chain
 from app.kit.database.parts import delete_parts
+from app.kit.database.resources import StoredRow
 from app.kit.database.upsert import upsert
-from app.kit.http.validation import narrow, validate
-from app.kit.merge_patch import merge_patch
+from app.kit.http.validation import apply_patch, narrow
 from app.kit.problems import NotFound, Problem
 from app.kit.wording import Text
 from app.plans.actions.commands import WrittenActions, complete_drafts, drop_old_names, forbid_lines_of_others
@@ -83,7 +83,7 @@ def patch_amendment(write: Write, code: str, patch: dict[str, object]) -> None:
     amendment, chain = _lock_amendment(write, code, "write_plan")
     write.precondition.check(amendment.version)
     target = {**amendment.content, "reasons": amendment.reasons}
-    _store_plan(write, amendment, chain, validate(AmendmentIn, merge_patch(target, patch)))
+    _store_plan(write, amendment, chain, apply_patch(AmendmentIn, target, patch))
 
 
 def _store_plan(write: Write, amendment: Amendment, chain: Chain, content: AmendmentIn) -> None:
@@ -209,6 +209,11 @@ def _store(
 ) -> WrittenActions:
     """Write the drafts without errors; the caller checked rights and precondition."""
     plan, stored, lines = drafting.plan, drafting.stored, drafting.lines
+    drafted = {
+        code: StoredRow({**line.content, "reasons": line.reasons}, line.version)
+        for code, line in lines.items()
+    }
+    batch.find_numbers(stored, drafted, beside={code: {"reasons": reasons.get(code)} for code in batch.items})
     contents = complete_drafts(write.session, plan, batch, stored)
     accepted = batch.select_accepted(contents)
     versions = _assign_line_versions(write.session, plan, drafting.chain, accepted, stored)
@@ -302,7 +307,7 @@ def patch_amended_action(write: Write, code: str, action: str, patch: dict[str, 
     write.actor.require("write_actions", drafting.plan.region_code, line.content["lead_agency"])
     write.precondition.check(line.version)
     target = {**drop_old_names(line.content, patch), "reasons": line.reasons}
-    content = validate(AmendedActionIn, merge_patch(target, patch))
+    content = apply_patch(AmendedActionIn, target, patch)
     batch = BatchWrite([Draft(action, content.action)])
     forbid_lines_of_others(write, drafting.plan, batch, drafting.leads)
     _store(write, drafting, batch, {action: content.reasons})

@@ -10,8 +10,7 @@ from app.access.commands import Write
 from app.kit.database.engine import get_table
 from app.kit.database.journal import Chain, Entry, append, assign_version, lock_chain
 from app.kit.database.upsert import upsert
-from app.kit.http.validation import validate
-from app.kit.merge_patch import merge_patch
+from app.kit.http.validation import apply_patch
 from app.kit.problems import FieldError, Invalid, Kind, refuse
 from app.plans.core.models import (
     Plan,
@@ -74,7 +73,7 @@ def patch_plan(write: Write, code: str, patch: dict[str, object]) -> None:
     """Merge a patch into a plan. Raises PlanNotEditable if its state takes no changes."""
     plan, chain = lock_plan(write, code)
     before = read_plan_content(write.session, plan)
-    content = validate(PlanIn, merge_patch(before, patch))
+    content = apply_patch(PlanIn, before, patch)
     _store(write, code, chain, plan, before, content)
 
 

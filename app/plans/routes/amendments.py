@@ -175,7 +175,7 @@ class RemovalQuery(BaseModel):
     reason: ReasonText | None = ShapeField(default=None, description="Sentence of the reason.")
 
 
-@router.delete(_ACTION, status_code=204)
+@router.delete(_ACTION, status_code=204, openapi_extra={"x-problems": [422]})
 def delete_amended_action(
     call: Caller, plan: PlanKey, action: ActionKey, query: FromQuery[RemovalQuery]
 ) -> Response:

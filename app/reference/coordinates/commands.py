@@ -35,6 +35,7 @@ def put_coordinates(write: Write, points: Sequence[RegionPoint]) -> CoordinatesW
     drafts = {(point.region,): point.content.model_dump(mode="json") for point in points}
     stored = COORDINATES.read(write.session, drafts)
     write.precondition.check_many(write.session, [point.version for point in stored.values()], CHAIN)
+    refuse(COORDINATES.find_numbers(drafts, stored, {(point.region,): point.place for point in points}))
     outcomes = Counter(COORDINATES.put(write.session, write.author, chain, drafts, stored).values())
     return CoordinatesWritten(
         created=outcomes["created"], updated=outcomes["updated"], unchanged=outcomes["unchanged"]

@@ -14,8 +14,7 @@ from app.agencies.queries import Referrer, check_agencies, check_agency_region, 
 from app.kit.database.journal import Chain, Entry, append, assign_version, lock_chain
 from app.kit.database.resources import write_version
 from app.kit.database.upsert import upsert
-from app.kit.http.validation import check_key, validate
-from app.kit.merge_patch import merge_patch
+from app.kit.http.validation import apply_patch, check_key
 from app.kit.problems import Problem, refuse, require_found
 from app.kit.wording import Text
 from app.tracking.meetings.models import CommitmentIn, FollowUpIn, MeetingIn
@@ -90,7 +89,7 @@ def patch_meeting(write: Write, region: str, code: str, patch: dict[str, object]
     """Merge a patch into a meeting. Raises NotFound if it does not exist."""
     _lock_meetings(write, region)
     stored = write.precondition.check_existing(_find_meeting(write.session, region, code))
-    content = validate(MeetingIn, merge_patch(stored.content, patch))
+    content = apply_patch(MeetingIn, stored.content, patch)
     put_meeting(write.drop_precondition(), region, code, content)
 
 
@@ -136,7 +135,7 @@ def patch_commitment(write: Write, region: str, code: str, patch: dict[str, obje
     """Merge a patch into a commitment. Raises NotFound if it does not exist."""
     _lock_meetings(write, region)
     stored = write.precondition.check_existing(_find_commitment(write.session, region, code))
-    content = validate(CommitmentIn, merge_patch(stored.content, patch))
+    content = apply_patch(CommitmentIn, stored.content, patch)
     put_commitment(write.drop_precondition(), region, code, content)
 
 

@@ -9,12 +9,11 @@ from pydantic_core import to_jsonable_python
 from sqlmodel import Session
 
 from app.access.commands import Write
-from app.kit.batch import BatchWrite, ItemOutcome
+from app.kit.batch import BatchItem, BatchWrite, ItemOutcome
 from app.kit.database.journal import Chain, Entry, append, assign_versions, lock_chain
 from app.kit.database.parts import PartList, delete_parts, write_parts
 from app.kit.database.upsert import upsert
-from app.kit.http.validation import list_body_errors, unknown_reference, validate
-from app.kit.merge_patch import merge_patch
+from app.kit.http.validation import apply_patch, list_body_errors, unknown_reference
 from app.kit.problems import FieldError, NotFound
 from app.plans.actions.queries import actions
 from app.plans.core.models import Plan
@@ -45,13 +44,8 @@ from app.tracking.quarters.queries import read_copies, read_status
 from app.tracking.quarters.rules import REPORTING, ClosedAgencies, QuarterStatus, find_closed_agencies
 
 
-@dataclass(frozen=True)
-class ReportDraft:
-    """Report of an action (`code`) from a request body, with its JSON pointer."""
-
-    code: str
-    content: ProgressIn
-    pointer: str = ""
+class ReportDraft(BatchItem[ProgressIn]):
+    """Report of an action (`code`) from a request body."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +177,7 @@ def _store(
 ) -> ReportingResult:
     """Write the valid reports. The caller has checked rights, precondition and the state of the quarter."""
     lines, stored, before = reporting.lines, reporting.stored, reporting.before
+    batch.find_numbers(stored)
     contents = _complete(batch, reporting, before if is_period_only else {})
     changes = batch.changes(contents, stored)
     versions = _write_reports(write, reporting, changes)
@@ -253,7 +248,7 @@ def patch_progress(
     target: Mapping[str, object] = stored.content
     if {"spent", "spending", "components"} & patch.keys():
         target = drop_derived_money(stored.content, patch, line.sources)
-    content = validate(ProgressIn, merge_patch(target, patch))
+    content = apply_patch(ProgressIn, target, patch)
     reporting.check_open(write, line)
     return _store(write, reporting, BatchWrite([ReportDraft(action, content)]))
 

@@ -48,6 +48,7 @@ from app.exchange.matrix.queries import read_code_names
 from app.kit.batch import BatchWrite, ItemOutcome
 from app.kit.database.journal import lock_chain
 from app.kit.http.validation import list_body_errors
+from app.kit.personal import find_new_numbers
 from app.kit.problems import MOST_CELL_ERRORS, BadRequest, Cell, FieldError, Invalid, refuse
 from app.kit.wording import Language
 from app.plans.actions.commands import put_actions
@@ -212,6 +213,8 @@ def _make_agencies(resolved: ResolvedFile) -> tuple[dict[str, AgencyIn], list[Fi
             agencies[code] = AgencyIn(name=name, kind=find_agency_kind(name))
         except ValidationError as error:
             errors += [relocate(cell, problem) for problem in list_body_errors(error)]
+        else:
+            errors += [relocate(cell, number) for number in find_new_numbers(agencies[code])]
     return agencies, errors
 
 
