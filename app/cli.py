@@ -21,7 +21,7 @@ from app.startup.signals import end_when_stopped
 
 MODULES = {
     **dict.fromkeys(("serve", "deliver", "reseal", "openapi", "demo"), "app.console.service"),
-    **dict.fromkeys(("migrate", "verify", "backup"), "app.console.storage"),
+    **dict.fromkeys(("migrate", "verify", "check", "backup"), "app.console.storage"),
     **dict.fromkeys(("reference", "import", "import-observations"), "app.console.content"),
     **dict.fromkeys(("principal", "token"), "app.console.access"),
     **dict.fromkeys(("pull", "follow"), "app.console.pulling"),

@@ -10,7 +10,8 @@ from rich.markup import escape
 from app.changes.queries import verify_journal
 from app.console.access import show_first_steps
 from app.console.figures import find_breaks
-from app.console.frame import CommandRefused, err, out, show, take_number, use_database
+from app.console.frame import CommandRefused, err, out, show, show_rows, take_number, use_database
+from app.console.personal import find_stored_numbers
 from app.kit.database.backups import NotBackedUp, back_up, name_backup, remove_old_backups
 from app.kit.database.engine import Database
 from app.kit.problems import NotFound
@@ -20,6 +21,8 @@ from app.startup.database import check_schema
 from app.startup.signals import raise_when_stopped
 
 cli = typer.Typer()
+checks = typer.Typer(help="Searches in the database, which change nothing.", no_args_is_help=True)
+cli.add_typer(checks, name="check")
 
 
 @cli.command()
@@ -98,3 +101,17 @@ def verify(
         highlight=False,
     )
     out.print("The frozen figures agree with their rows.", highlight=False)
+
+
+@checks.command("personal-data")
+def check_personal_data() -> None:
+    """List the texts that have a run of 16 or 18 digits, as a NIK, a family card or a NIP has, without the run.
+
+    The service refuses new ones; these are from before. Exit with code 1 if there are any.
+    """
+    with use_database().read_session() as session:
+        numbers = list(find_stored_numbers(session))
+    if numbers:
+        show_rows(("Row", "Field", "Written"), numbers)
+        raise typer.Exit(1)
+    show("No text has the number of a person.")

@@ -13,6 +13,7 @@ from app.kit.database import journal as _journal
 from app.kit.database.engine import Table
 from app.kit.http import idempotency as _idempotency
 from app.plans.actions import models as _actions
+from app.plans.amendments import models as _amendments
 from app.plans.copies import models as _copies
 from app.plans.core import models as _plans
 from app.plans.overlaps import models as _overlaps

@@ -36,6 +36,7 @@ CALLS: dict[str, list[str]] = {
     "reseal": [],
     "migrate": [],
     "verify": [],
+    "check": ["personal-data"],
     "backup": ["rata.backup"],
     "reference": ["load"],
     "import": ["matrix.csv", "--plan", PLAN],
