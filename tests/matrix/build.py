@@ -1,6 +1,8 @@
 """Awkward files, built in memory."""
 
 import io
+import re
+import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,6 +47,21 @@ def xlsx(rows: Sequence[Sequence[Any]], change: Callable[[Any], None] = lambda s
     change(book.active)
     out = io.BytesIO()
     book.save(out)
+    return out.getvalue()
+
+
+def store_results(data: bytes, results: dict[str, Any]) -> bytes:
+    """Return a workbook of openpyxl with the stored results of its formulas, as a spreadsheet saves them."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            text = old.read(name).decode()
+            for cell, result in results.items() if name.startswith("xl/worksheets/") else ():
+                kind = ' t="str"' if isinstance(result, str) else ""
+                found = re.compile(rf'<c r="{cell}"( s="\d+")?><f>([^<]*)</f>(?:<v ?/>|<v></v>)</c>')
+                text, count = found.subn(rf'<c r="{cell}"\1{kind}><f>\2</f><v>{result}</v></c>', text)
+                assert count == 1, cell
+            new.writestr(name, text.replace('fullCalcOnLoad="1"', ""))
     return out.getvalue()
 
 

@@ -1,11 +1,15 @@
 """Awkward sheets and their rows: headers, blanks, sections, totals, footers."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.exchange.matrix.models import COLUMNS, Code, CodeKind, Named
 from app.exchange.matrix.rules import read_matrix
+from app.kit.files.books import Formula, Sheet
+from app.kit.files.cells import take_results
 from app.kit.files.unreadable import UnreadableFile
-from tests.matrix.build import LABELS, S1, S2, S3, line, list_codes, matrix, partial_line, xlsx
+from tests.matrix.build import LABELS, S1, S2, S3, line, list_codes, matrix, partial_line, store_results, xlsx
 
 NUMBERS = list(range(1, 22))
 
@@ -322,6 +326,34 @@ def test_formulas_are_reported_cell_by_cell():
     assert list_codes(result.errors) == [("formula", 2, "K"), ("formula", 2, "N"), ("formula", 2, "U")]
     assert result.errors[0].value == "=500*2"
     assert result.rows[0]["allocation"] is None
+
+
+def test_a_stored_result_counts_with_a_warning_for_each_column():
+    rows = [line(number="=1+0", allocation="=500*2", spent_total="=S2+T2", location='=IF(A1="","",A1)')]
+    rows += [
+        line(subactivity="Sub B", allocation="=K2*2"),
+        partial_line(agency="Jumlah", allocation="=SUM(K2:K3)"),
+    ]
+    data = xlsx([[column.labels[0] for column in COLUMNS], *rows])
+    results = {"A2": 1, "K2": 1000, "U2": 0, "N2": "", "K3": 2000, "K4": 3001}
+    result = read_matrix(store_results(data, results), "a.xlsx")
+    assert result.errors == ()
+    assert [row["allocation"] for row in result.rows] == [1000, 2000]
+    assert (result.rows[0]["spent_total"], result.rows[0]["location"], result.rows[0]["number"]) == (0, (), 1)
+    assert [
+        (w.kind.code, w.cell.row, w.cell.column, w.value, w.values.get("count")) for w in result.warnings
+    ] == [
+        ("total_differs", 4, "K", 3001, None),
+        ("stored_result", 2, "K", "1000", 2),
+        ("stored_result", 2, "U", "0", 1),
+    ]
+
+
+@given(st.text(min_size=1).filter(str.strip))
+def test_a_formula_that_quotes_a_text_is_that_text(text):
+    quoted = '="' + text.replace('"', '""') + '"'
+    sheet = take_results(Sheet("A", [[Formula(quoted), Formula(quoted + "&1"), "=x"]]))
+    assert (sheet.rows, sheet.formulas) == ([[text, Formula(quoted + "&1"), "=x"]], frozenset())
 
 
 def test_all_wrong_cells_are_reported_at_once():

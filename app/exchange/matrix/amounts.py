@@ -121,7 +121,8 @@ def read_change(value: Value) -> Reading[int | None]:
 
 
 def _parse_text(text: str) -> Reading[int | None]:
-    plain = _CURRENCY.sub("", text).strip()
+    # A typed apostrophe before digits is the sign of spreadsheets for text.
+    plain = _CURRENCY.sub("", text.removeprefix("'")).strip()
     plain = _NO_CENTS.sub("", plain).strip()
     if plain.lower() in _NIL:
         return Reading(0)

@@ -54,8 +54,9 @@ _BY_GROUPS: Mapping[int, tuple[CodeKind, tuple[int, ...]]] = {
     8: (CodeKind.AGENCY, _AGENCY),
 }
 _CODE = r"(?:\d|X)(?:\.(?:\d{1,4}|XX))+"
-_ALONE = re.compile(rf"\[?({_CODE})\.?\]?", re.IGNORECASE)
-_IN_FRONT = re.compile(rf"[\[(]?({_CODE})(?:\.?[\])]?\s*[-–—:|]\s+|\.?[\])]?\s+)(?=\S)", re.IGNORECASE)
+# The apostrophe is the sign of spreadsheets for text; CSV keeps it.
+_ALONE = re.compile(rf"'?\[?({_CODE})\.?\]?", re.IGNORECASE)
+_IN_FRONT = re.compile(rf"'?[\[(]?({_CODE})(?:\.?[\])]?\s*[-–—:|]\s+|\.?[\])]?\s+)(?=\S)", re.IGNORECASE)
 _SIGN_IN_FRONT = re.compile(r"[-–—:|]\s")
 
 

@@ -23,6 +23,7 @@ from app.exchange.matrix.models import BY_KEY, COLUMNS, SPENT, Holds, Matrix, Ma
 from app.exchange.matrix.rows import LEVELS, Block, MatrixTable, RowKind, check_row, inherit
 from app.exchange.matrix.words import STRATEGY_NAMES, parse_strategy
 from app.kit.files.books import Sheet, Value, name_column
+from app.kit.files.cells import STORED_RESULT, take_results
 from app.kit.files.reader import open_book
 from app.kit.files.unreadable import UnreadableFile, refuse_file
 from app.kit.problems import FieldError, Kind
@@ -88,7 +89,7 @@ def read_matrix(
     """
     book = open_book(data, filename)
     if sheet is not None:
-        chosen = book.sheet(sheet)
+        chosen = take_results(book.sheet(sheet))
         header = find_header(chosen)
         if header is None:
             raise refuse_file(NO_HEADER, book.filename, sheet)
@@ -97,7 +98,7 @@ def read_matrix(
     failures: list[UnreadableFile] = []
     for name in book.visible:
         try:
-            candidate = book.sheet(name)
+            candidate = take_results(book.sheet(name))
         except UnreadableFile as failure:
             failures.append(failure)  # another sheet may have the matrix
             continue
@@ -136,6 +137,8 @@ class _TableReader:
         self.warnings: list[FieldError] = list(header.warnings)
         self.block = Block()
         self.total_from = self.block_from = 0
+        # The rows of each column whose value is the stored result of a formula.
+        self.calculated: dict[str, list[int]] = {}
 
     def read(self, table: MatrixTable) -> None:
         self.table = table
@@ -150,9 +153,18 @@ class _TableReader:
             elif kind is RowKind.LINE:
                 self._read_line(r)
         self._close_block()
+        self._report_calculated()
         self._report_rest(table.end)
         if not self.rows:
             self.errors.append(FieldError(NO_LINES, cell=self.sheet.cell(table.first, 0)))
+
+    def _report_calculated(self) -> None:
+        """Warn once for each column that has stored results of formulas."""
+        for key, (first, *more) in self.calculated.items():
+            cell, value = self.sheet.cell(first, self.at[key]), self.table.value(first, key)
+            self.warnings.append(
+                FieldError(STORED_RESULT, cell=cell, value=str(value), values={"count": 1 + len(more)})
+            )
 
     def _report_rest(self, end: int) -> None:
         """Warn about rows below the table unless they are a footer, and report those that look like lines."""
@@ -246,6 +258,8 @@ class _TableReader:
             rounded.add(key)
 
     def _read_value(self, r: int, key: str, value: Value, texts: dict[str, str]) -> Reading[Any]:
+        if key != "number" and value is not None and (r, self.at[key]) in self.sheet.formulas:
+            self.calculated.setdefault(key, []).append(r)
         reading = read_cell(BY_KEY[key], value, self.known_sources)
         errors, warnings = split_remarks(reading, self.sheet.cell(r, self.at.get(key, 0)), value)
         self.errors += errors

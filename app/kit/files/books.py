@@ -26,7 +26,8 @@ Plain = str | int | float | bool | date | time | timedelta
 class Formula:
     """A cell with a formula, and the result that the file stores.
 
-    `result` is None without a usable result, and in a workbook that asks its reader to recalculate.
+    `result` is "" for a result that shows nothing; None without a usable one, and in a workbook that asks its reader
+    to recalculate.
     """
 
     text: str
@@ -65,12 +66,13 @@ class Sheet:
 
     Every cell of a merged range has the range's value; `merged` maps each of them but the first to the
     first, as (row, column) from 0. Blank cells are None. Numbers without a fraction are int. A row
-    ends with its last cell in use.
+    ends with its last cell in use. `formulas` are the cells that `take_results` has filled.
     """
 
     name: str
     rows: Sequence[Sequence[Value]]
     merged: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    formulas: frozenset[tuple[int, int]] = frozenset()
 
     @property
     def width(self) -> int:

@@ -146,6 +146,8 @@ class _Worksheet:
         self._meter.count_cell()
         value = self._read_content(content) if content else None
         if formula is not None:
+            if value is None and content is not None and self._type == "str":
+                value = ""  # calculated, and shows nothing
             is_stale = self._shared.asks_to_calculate
             self._add_value(Formula(formula, None if is_stale or isinstance(value, ErrorValue) else value))
         elif value is not None:

@@ -1,0 +1,34 @@
+"""Cases of the matrix: each sheet reads to what it means, or the refusal names the cell."""
+
+from typing import Any
+
+import pytest
+
+from tests.exchange.office import Office, find_place, list_places
+from tests.sheets.conftest import Send
+
+pytestmark = pytest.mark.one_engine
+
+
+def read_lines(office: Office) -> list[dict[str, Any]]:
+    return [line for _, line in sorted(office.lines().items())]
+
+
+def list_refusal(reply: Any) -> list[tuple[str, str | None]]:
+    assert (reply.status_code, reply.json()["code"]) == (422, "invalid"), reply.text
+    return [(error["code"], find_place(error)) for error in reply.json()["errors"]]
+
+
+def bring(reply: Any) -> dict[str, Any]:
+    assert reply.status_code == 200, reply.text
+    return dict(reply.json())
+
+
+def test_a_workbook_that_was_never_calculated_has_no_results(send_case: Send) -> None:
+    assert list_refusal(send_case("formulas.xlsx", basis="period")) == [("formula", "K2"), ("formula", "U2")]
+
+
+def test_codes_that_are_marked_as_text(send_case: Send, office: Office) -> None:
+    report = bring(send_case("text_codes.csv"))
+    assert [line["subactivity_code"] for line in read_lines(office)] == ["2.17.07.2.01.0018"] * 2
+    assert {code for code, _ in list_places(report["warnings"])} == {"other_name"}
