@@ -11,6 +11,7 @@ from app.exchange.matrix.amounts import (
 )
 from app.exchange.matrix.models import RecipientCount, Share
 from app.exchange.matrix.places import format_place, parse_place, read_places, write_places
+from app.exchange.matrix.quantities import read_recipients, write_recipients
 from app.exchange.matrix.words import (
     BENEFIT_FORM_NAMES,
     REGULARITY_NAMES,
@@ -18,11 +19,9 @@ from app.exchange.matrix.words import (
     read_benefit_amount,
     read_benefit_form,
     read_months,
-    read_recipients,
     read_regularity,
     read_strategy,
     write_months,
-    write_recipients,
 )
 
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from app.exchange.matrix.amounts import LARGEST
 from app.exchange.matrix.models import Code, CodeKind, MatrixLine, Named, RecipientCount, Share
 from app.exchange.matrix.places import format_place, parse_place
+from app.exchange.matrix.quantities import find_recipient_kind
 from app.exchange.matrix.rules import read_matrix
 from app.exchange.matrix.words import (
     BENEFIT_FORM_NAMES,
     REGULARITY_NAMES,
     STRATEGY_NAMES,
-    find_recipient_kind,
 )
 from app.exchange.matrix.writing import UnwritableMatrix, group_by_strategy, make_matrix_csv, make_matrix_xlsx
 from app.kit.files.cells import clean_text

@@ -32,3 +32,29 @@ def test_codes_that_are_marked_as_text(send_case: Send, office: Office) -> None:
     report = bring(send_case("text_codes.csv"))
     assert [line["subactivity_code"] for line in read_lines(office)] == ["2.17.07.2.01.0018"] * 2
     assert {code for code, _ in list_places(report["warnings"])} == {"other_name"}
+
+
+@pytest.mark.parametrize(
+    ("name", "counts", "warning"),
+    [
+        ("recipients_01", [(45, "KK", "families")], "read_as_product"),
+        ("recipients_02", [(60, "orang", "persons")], "read_as_product"),
+        ("recipients_03", [], "unread_recipients"),
+        ("recipients_04", [], "unread_recipients"),
+        ("recipients_05", [(120, "KK", "families"), (480, "jiwa", "persons")], None),
+        ("recipients_06", [], "unread_recipients"),
+        ("recipients_07", [(1250, "KPM", "families")], None),
+        ("recipients_08", [(30, None, "units")], "unknown_recipient_unit"),
+        ("recipients_09", [], "not_recipients"),
+    ],
+)
+def test_recipients(
+    send_case: Send, office: Office, name: str, counts: list[tuple[Any, ...]], warning: str | None
+) -> None:
+    report = bring(send_case(f"{name}.csv"))
+    (line,) = read_lines(office)
+    assert [(item["count"], item["unit"], item["kind"]) for item in line["recipients"]] == counts
+    assert ("recipients" in line["matrix_texts"]) == (not counts)
+    assert [code for code, place in list_places(report["warnings"]) if place == "O2"] == [warning] * bool(
+        warning
+    )

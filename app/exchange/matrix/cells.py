@@ -39,18 +39,17 @@ from app.exchange.matrix.models import (
     Share,
 )
 from app.exchange.matrix.places import format_place, parse_place, read_places, write_places
+from app.exchange.matrix.quantities import read_recipients, write_recipients
 from app.exchange.matrix.words import (
     REGULARITY_NAMES,
     STRATEGY_NAMES,
     read_benefit_amount,
     read_benefit_form,
     read_months,
-    read_recipients,
     read_regularity,
     read_strategy,
     write_benefit_form,
     write_months,
-    write_recipients,
 )
 from app.kit.files.books import Value
 from app.kit.files.cells import clean_text, render_text

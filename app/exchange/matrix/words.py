@@ -1,11 +1,7 @@
-"""Words with a fixed meaning: strategies, routine or incidental, the form of a benefit, months, recipients.
+"""Words with a fixed meaning: strategies, routine or incidental, the form of a benefit, months.
 
 Each reader takes a number, an English key or Indonesian words in the spellings offices use. It leaves an unknown
 word unchanged and reports it with the allowed ones.
-
-A recipients cell (`500 KK, 20 kelompok`) has a value only if every part begins with a number; otherwise all of it
-stays text, because half a count is worse than none. `1.200` is a thousand two hundred. The first known word behind
-the number gives the kind; an unknown word gives no kind and a remark.
 """
 
 import re
@@ -14,12 +10,10 @@ from typing import cast
 
 from rapidfuzz import fuzz, process
 
-from app.exchange.matrix.amounts import format_thousands, read_rupiah, read_usable_text
+from app.exchange.matrix.amounts import read_rupiah, read_usable_text
 from app.exchange.matrix.models import (
     BenefitForm,
     Reading,
-    RecipientCount,
-    RecipientKind,
     Regularity,
     Remark,
     Strategy,
@@ -180,91 +174,22 @@ def write_months(months: int | None) -> str | None:
     return None if months is None else f"{months} bulan"
 
 
-# Recipients, and how much each of them gets
+# The benefit of each recipient
 
 
-UNREAD_RECIPIENTS = Kind(
-    "unread_recipients",
-    "Sasaran “{value}” bukan jumlah dengan satuan; teksnya disimpan. Tulis misalnya “500 KK”.",
-    "The recipients “{value}” are not a count with a unit; the text stays. Write for example “500 KK”.",
-)
-UNKNOWN_RECIPIENT_UNIT = Kind(
-    "unknown_recipient_unit",
-    "Satuan “{unit}” tidak dikenal. Gunakan misalnya “KK”, “orang”, “kelompok”, “desa” atau “unit”.",
-    "The unit “{unit}” is unknown. Use for example “KK”, “orang”, “kelompok”, “desa” or “unit”.",
-)
 UNREAD_BENEFIT_AMOUNT = Kind(
     "unread_benefit_amount",
     "Besaran manfaat “{value}” bukan rupiah per penerima; teksnya disimpan.",
     "The benefit “{value}” is not in rupiah for each recipient; its text stays.",
 )
 
-KIND_UNITS: dict[RecipientKind, str] = {
-    "families": "KK", "persons": "orang", "groups": "kelompok", "villages": "desa", "units": "unit",
-}  # fmt: skip
-
-_KIND_WORDS: dict[RecipientKind, str] = {
-    "families": "kk kpm keluarga krs rtm rts rtsm ruta rumahtangga kepalakeluarga families",
-    "persons": (
-        "orang jiwa siswa siswi murid pelajar mahasiswa anak balita bayi remaja pemuda ibu bumil lansia "
-        "peserta petani nelayan pembudidaya peternak pedagang pekerja buruh guru kader penduduk warga "
-        "perempuan penyandang pasien santri penerima persons"
-    ),
-    "groups": "kelompok poktan gapoktan kwt kube koperasi bumdes bumdesa lembaga posyandu groups",
-    "villages": "desa kelurahan kampung nagari villages",
-    "units": (
-        "unit sekolah rumah rutilahu paket lokasi titik sambungan sr bidang dokumen ekor ha hektar hektare "
-        "meter km ruas umkm ikm usaha puskesmas pasar gedung ruang units"
-    ),
-}
 # A longer text is not an amount, and the pattern would take quadratic time on it.
 LONGEST_AMOUNT = 200
-_KIND_OF = {word: kind for kind, words in _KIND_WORDS.items() for word in words.split()}
-_TWO_WORDS = re.compile(r"\b(rumah|kepala)\s+(tangga|keluarga)\b")
-_PARTS = re.compile(r"\s*(?:[;\n&+]|(?<!\d),|,(?=\s)|\bdan\b)\s*(?=\d)", re.IGNORECASE)
-_PART = re.compile(r"(\d{1,3}(?:[.,]\d{3}){1,3}|\d{1,12})(?![\d.,%])\s*([^\d\s].*)?", re.DOTALL)
 _PER_RECIPIENT = re.compile(
     r"(?P<amount>.*\d[\d.,\-]*)\s*(?:/|per)\s*(?:kk|kpm|keluarga|orang|jiwa|siswa|anak|kelompok|unit|desa|penerima|"
     r"sekolah|rumah|paket)",
     re.IGNORECASE,
 )
-
-
-def find_recipient_kind(unit: str) -> RecipientKind | None:
-    """Return the kind of the first known word in a unit. Returns None if no word is known."""
-    plain = _TWO_WORDS.sub(r"\1\2", unit.casefold())
-    for word in re.findall(r"[a-z]+", plain):
-        if word in _KIND_OF:
-            return _KIND_OF[word]
-    return None
-
-
-def read_recipients(value: Value) -> Reading[tuple[RecipientCount, ...]]:
-    """Read counts with their units, in the order of the cell; the cell stays text if a part has no count."""
-    text = read_usable_text(value, ())
-    if isinstance(text, Reading):
-        return text
-    recipients: list[RecipientCount] = []
-    remarks: list[Remark] = []
-    for part in _PARTS.split(text):
-        match = _PART.fullmatch(part.strip().rstrip(",;"))
-        unit = (match[2] or "").strip() if match else ""
-        if match is None or unit[:1] in {"-", "–", "/"}:
-            return Reading((), text, (Remark(UNREAD_RECIPIENTS),))
-        kind = find_recipient_kind(unit)
-        if kind is None:
-            remarks.append(Remark(UNKNOWN_RECIPIENT_UNIT, values={"unit": unit or "–"}))
-        recipients.append(RecipientCount(int(re.sub(r"[.,]", "", match[1])), unit, kind))
-    return Reading(tuple(recipients), "", tuple(remarks))
-
-
-def write_recipients(recipients: tuple[RecipientCount, ...]) -> str | None:
-    """Format recipients so that `read_recipients` can parse them; one without a unit gets its kind's usual unit."""
-    parts = []
-    for recipient in recipients:
-        unit = recipient.unit or (KIND_UNITS[recipient.kind] if recipient.kind else "")
-        parts.append(f"{format_thousands(recipient.count)} {unit}".strip())
-    return "; ".join(parts) or None
 
 
 def read_benefit_amount(value: Value) -> Reading[int | None]:
