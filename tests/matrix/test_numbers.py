@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.exchange.matrix.amounts import LARGEST, format_thousands, read_rupiah
+from app.exchange.matrix.amounts import LARGEST, format_thousands, read_change, read_rupiah
 from app.kit.files.books import ErrorValue, Formula
 
 
@@ -84,7 +84,13 @@ def test_refuses_unclear_amounts(text, kind):
 
 @pytest.mark.parametrize(
     ("text", "rupiah"),
-    [(29986597.2, 29986597), (0.5, 1), (2.5, 3), ("1.250.000,49", 1_250_000), ("1250,5", 1251), ("0,125", 0)],
+    [
+        (29986597.2, 29986597),
+        (1000.5, 1001),
+        ("1.250.000,49", 1_250_000),
+        ("1250,5", 1251),
+        (725.2533333, 725),
+    ],
 )
 def test_rounds_half_up_and_reports_it(text, rupiah):
     reading = read_rupiah(text)
@@ -92,6 +98,18 @@ def test_rounds_half_up_and_reports_it(text, rupiah):
     assert [(r.kind.code, r.blocking, r.values) for r in reading.remarks] == [
         ("rounded", False, {"rounded": rupiah})
     ]
+
+
+@given(st.integers(1, 999_999), st.sampled_from([1, -1]))
+def test_thousands_that_a_spreadsheet_took_for_a_fraction_are_refused(thousandths, sign):
+    number = sign * thousandths / 1000
+    reading = read_change(number)
+    if thousandths % 1000 == 0:
+        assert (reading.value, reading.remarks) == (number, ())
+        return
+    (remark,) = reading.remarks
+    assert (reading.value, remark.kind.code, remark.blocking) == (None, "fraction_of_rupiah", True)
+    assert (format_thousands(sign * thousandths) in remark.nearest) == (thousandths > 1000)
 
 
 @given(st.integers(0, LARGEST), st.sampled_from(["{}", "Rp {}", "Rp {},00", "{},-"]))

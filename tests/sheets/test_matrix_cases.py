@@ -58,3 +58,9 @@ def test_recipients(
     assert [code for code, place in list_places(report["warnings"]) if place == "O2"] == [warning] * bool(
         warning
     )
+
+
+def test_a_fraction_of_a_rupiah(send_case: Send) -> None:
+    reply = send_case("fraction_of_a_rupiah.xlsx")
+    assert list_refusal(reply) == [("fraction_of_rupiah", "K2")]
+    assert reply.json()["errors"][0]["nearest"] == ["725", "725.250"]

@@ -10,7 +10,9 @@ The rule for separators, because `1.250` is a thousand in Jakarta and one and a 
 5. Thousands that are not groups of three (`1250.000`, `1.25.000`) are an error: the reader does not guess.
 
 A dash or "nihil" is zero, as accountants write it; a blank cell is "not stated", which is not zero.
-The reader rounds a fraction of a rupiah half up, with a remark.
+A fraction of a rupiah below a thousand (850.5) is an error too: in the other notation it is 850,500, and a spreadsheet
+drops the zeros. The fraction of a larger number is a remainder of some division: the reader rounds it half up, with a
+remark.
 
 Funding sources and the components of an activity class may have amounts in their cell (`APBD Rp 500.000.000;
 DAK Rp 200.000.000`). The matrix has one allocation per line, so that is how an export keeps the amount of each of
@@ -63,6 +65,12 @@ ROUNDED = Kind(
     "rounded",
     "“{value}” dibulatkan menjadi {rounded} rupiah.",
     "The import rounded “{value}” to {rounded} rupiah.",
+)
+
+FRACTION_OF_RUPIAH = Kind(
+    "fraction_of_rupiah",
+    "“{value}” adalah pecahan rupiah dan dapat dibaca lebih dari satu cara. Isi angka lengkapnya tanpa pemisah.",
+    "“{value}” is a fraction of a rupiah and has more than one meaning. Enter the full number without separators.",
 )
 
 # Above this a spreadsheet's numbers no longer hold every digit.
@@ -183,6 +191,10 @@ def _round_rupiah(number: Decimal, text: str) -> Reading[int | None]:
     rupiah = int(number.to_integral_value(ROUND_HALF_UP))
     if rupiah == number:
         return Reading(rupiah)
+    thousands = number * 1000
+    if abs(number) < 1 or (abs(number) < 1000 and thousands == int(thousands)):
+        nearest = [format_thousands(rupiah)] + [format_thousands(int(thousands))] * (abs(number) >= 1)
+        return Reading(None, text, (Remark(FRACTION_OF_RUPIAH, blocking=True, nearest=nearest),))
     return Reading(rupiah, "", (Remark(ROUNDED, values={"rounded": rupiah}),))
 
 
