@@ -1,15 +1,17 @@
 """Totals compared with the stated basis: a cumulative file looks like one of periods."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
 from app.exchange.matrix.amounts import (
-    HalfYearSpending,
     accumulate_spending,
     check_totals,
     split_spending,
 )
+from app.exchange.matrix.models import MatrixLine, MatrixRow
 from tests.matrix.build import line, list_codes, matrix
 
 
@@ -65,12 +67,12 @@ def test_a_lost_fraction_is_no_contradiction():
 @pytest.mark.parametrize(
     ("halves", "basis", "expected"),
     [
-        ((300, 400, 700), "period", HalfYearSpending(300, 700)),
-        ((300, 700, 700), "cumulative", HalfYearSpending(300, 700)),
-        ((300, None, 300), "period", HalfYearSpending(300, None)),
-        ((None, 400, 400), "period", HalfYearSpending(None, 400)),
-        ((0, 0, 0), "period", HalfYearSpending(0, 0)),
-        ((None, None, None), "cumulative", HalfYearSpending(None, None)),
+        ((300, 400, 700), "period", {"spent_s1": 300, "spent_s2": 700}),
+        ((300, 700, 700), "cumulative", {"spent_s1": 300, "spent_s2": 700}),
+        ((300, None, 300), "period", {"spent_s1": 300}),
+        ((None, 400, 400), "period", {"spent_s2": 400}),
+        ((0, 0, 0), "period", {"spent_s1": 0, "spent_s2": 0}),
+        ((None, None, None), "cumulative", {}),
     ],
 )
 def test_cumulative_values(halves, basis, expected):
@@ -80,18 +82,18 @@ def test_cumulative_values(halves, basis, expected):
 @pytest.mark.parametrize(
     ("halves", "basis", "expected", "total"),
     [
-        ((None, 400), "period", HalfYearSpending(None, 700), 700),
-        ((100, 400), "period", HalfYearSpending(100, 500), 500),
-        ((None, None), "period", HalfYearSpending(None, None), None),
-        ((None, 400), "cumulative", HalfYearSpending(None, 400), 400),
+        ((None, 400), "period", {"spent_s2": 700}, 700),
+        ((100, 400), "period", {"spent_s1": 100, "spent_s2": 500}, 500),
+        ((None, None), "period", {}, None),
+        ((None, 400), "cumulative", {"spent_s2": 400}, 400),
     ],
 )
 def test_a_blank_first_half_year_has_its_stored_spending(halves, basis, expected, total):
     (row,) = matrix(make_spent(*halves, total)).rows
-    assert accumulate_spending(row, basis, 300) == expected
-    assert check_totals([row], basis, {row.row: 300}) == []
+    assert accumulate_spending(row, basis, {"Q2": 300}) == expected
+    assert check_totals([row], basis, {row.row: {"Q2": 300}}) == []
     wrong = matrix(make_spent(*halves, 701)).rows
-    assert [code for code, *_ in list_codes(check_totals(wrong, basis, {row.row: 300}))] != []
+    assert [code for code, *_ in list_codes(check_totals(wrong, basis, {row.row: {"Q2": 300}}))] != []
 
 
 FIGURE = some.none() | some.integers(0, 10)
@@ -101,6 +103,32 @@ FIGURE = some.none() | some.integers(0, 10)
 def test_figures_of_quarters_are_read_as_they_were_written(first, total, basis, is_new):
     """A total that is missing, or that repeats the first half-year, leaves the second blank."""
     cells = split_spending(first, total, basis, is_of_second_half=is_new)
-    expected = HalfYearSpending(first, total if is_new or total != first else None)
-    assert accumulate_spending(cells, basis) == expected
+    second = total if is_new or total != first else None
+    expected = {"spent_s1": first, "spent_s2": second}
+    read = accumulate_spending(MatrixLine(cells), basis)
+    assert read == {key: figure for key, figure in expected.items() if figure is not None}
     assert cells["spent_total"] == total
+
+
+KEYS = ("spent_q1", "spent_q2", "spent_q3", "spent_q4")
+
+
+@given(some.lists(some.integers(0, 100), min_size=4, max_size=4), some.sets(some.sampled_from(range(4))))
+def test_quarters_add_up_whatever_is_blank(figures, blank):
+    """A blank quarter has its stored spending, so each given one is the same sum since January."""
+    sums = [sum(figures[: n + 1]) for n in range(4)]
+    stored = {f"Q{n + 1}": total for n, total in enumerate(sums)}
+    given_sums = {key: sums[n] for n, key in enumerate(KEYS) if n not in blank}
+    alone = MatrixLine({key: figures[n] for n, key in enumerate(KEYS) if n not in blank})
+    assert accumulate_spending(alone, "period", stored) == given_sums
+    assert accumulate_spending(MatrixLine(given_sums), "cumulative") == given_sums
+
+
+def test_a_half_year_and_its_quarters_agree_or_are_named():
+    cells = {"spent_q1": 3, "spent_s1": 10, "spent_q2": 7, "spent_q3": 1, "spent_s2": 5, "spent_q4": 4}
+    row = MatrixRow(
+        cells | {"spent_total": 15}, sheet="A", row=2, columns=dict(zip(cells, "ABCDEF", strict=True))
+    )
+    assert check_totals([row], "period") == []
+    wrong = replace(row, values=cells | {"spent_q2": 6, "spent_total": 15})
+    assert list_codes(check_totals([wrong], "period")) == [("quarters_disagree", 2, "C")]

@@ -64,3 +64,32 @@ def test_a_fraction_of_a_rupiah(send_case: Send) -> None:
     reply = send_case("fraction_of_a_rupiah.xlsx")
     assert list_refusal(reply) == [("fraction_of_rupiah", "K2")]
     assert reply.json()["errors"][0]["nearest"] == ["725", "725.250"]
+
+
+def read_spent(office: Office) -> dict[str, int]:
+    """Return quarter → the spending of the only line."""
+    periods = [f"2026-Q{n}" for n in range(1, 5)]
+    pages = {
+        period: office.client.get(f"{office.url}/progress/{period}").json()["items"] for period in periods
+    }
+    return {period[5:]: items[0]["spent"] for period, items in pages.items() if items}
+
+
+@pytest.mark.parametrize(
+    ("name", "spent", "unknown"),
+    [
+        ("second_row_unknown_label", {"Q2": 20_000_000, "Q4": 45_000_000}, ["U2"]),
+        ("second_row_quarters", {"Q1": 5_000_000, "Q2": 15_000_000, "Q3": 40_000_000, "Q4": 58_000_000}, []),
+        ("second_row_physical", {"Q2": 30_000_000}, ["T2"]),
+    ],
+)
+def test_a_second_header_row(
+    send_case: Send, office: Office, name: str, spent: dict[str, int], unknown: list[str]
+) -> None:
+    report = bring(send_case(f"{name}.csv"))
+    (line,) = read_lines(office)
+    assert [item["amount"] for item in line["components"]] == [45_000_000, 10_000_000, 5_000_000]
+    assert read_spent(office) == spent
+    assert [place for code, place in list_places(report["warnings"]) if code == "unknown_column"] == unknown
+    again = bring(send_case(f"{name}.csv"))
+    assert (again["unchanged"], [item["unchanged"] for item in again["progress"]]) == (1, [1] * len(spent))

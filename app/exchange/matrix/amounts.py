@@ -20,19 +20,18 @@ several sources for the next import. A `;` or a line break separates funding sou
 `+` and "dan" do. A name with its official code in front (`1.01.01.15 Pajak Bumi dan Bangunan`) is one name, and so
 is one that ends with `;` or that the caller knows.
 
-A report has Sem.1, Sem.2 and Total. The service stores the cumulative amount to the end of a period. If the columns
-hold each half-year alone (`period`), Total = Sem.1 + Sem.2; if they are cumulative already, Total = Sem.2. The
-caller states the basis; the import reports a Total that contradicts it and corrects nothing silently. In the real
-report of Kotabaru every Total is a sum, yet 28 of these sums exceed their allocation, because many of its Sem.2
+A report has Sem.1, Sem.2 and Total, or quarters. The service stores the cumulative amount to the end of a period. If
+the columns hold each half-year alone (`period`), Total = Sem.1 + Sem.2; if they are cumulative already, Total =
+Sem.2. The caller states the basis; the import reports a Total that contradicts it and corrects nothing silently. In the
+real report of Kotabaru every Total is a sum, yet 28 of these sums exceed their allocation, because many of its Sem.2
 cells were cumulative already.
 """
 
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from app.exchange.matrix.models import Basis, MatrixLine, MatrixRow, Reading, Remark, Share
 from app.kit.files.books import Value
@@ -326,29 +325,70 @@ TOTAL_CONTRADICTS_BASIS = Kind(
 )
 TOTAL_ALONE = Kind(
     "total_alone",
-    "Total Rp {total} tidak disertai Sem.1 dan Sem.2. Isi semesternya.",
-    "The total Rp {total} has no Sem.1 and no Sem.2. Enter the half-years.",
+    "Total Rp {total} tidak disertai semester atau triwulan. Isi kolomnya.",
+    "The total Rp {total} has no half-years and no quarters. Enter them.",
 )
 
 
-@dataclass(frozen=True)
-class HalfYearSpending:
-    """Whole rupiah spent from January to the end of June (`q2`) and of December (`q4`); None: not reported."""
+QUARTERS_DISAGREE = Kind(
+    "quarters_disagree",
+    "Rp {total} tidak sama dengan kolom lain untuk akhir triwulan yang sama, yaitu Rp {expected}.",
+    "Rp {total} differs from the other column for the end of the same quarter, which gives Rp {expected}.",
+)
 
-    q2: int | None
-    q4: int | None
+
+class SpentColumn(NamedTuple):
+    """A column of realisation: the quarter that ends it, and the quarter before its own time, None for January."""
+
+    key: str
+    quarter: str
+    before: str | None
 
 
-def accumulate_spending(line: MatrixLine, basis: Basis, base: int = 0) -> HalfYearSpending:
-    """Return a line's cumulative spending under the stated basis.
+SPENT_COLUMNS = (
+    SpentColumn("spent_q1", "Q1", None),
+    SpentColumn("spent_s1", "Q2", None),
+    SpentColumn("spent_q2", "Q2", "Q1"),
+    SpentColumn("spent_q3", "Q3", "Q2"),
+    SpentColumn("spent_s2", "Q4", "Q2"),
+    SpentColumn("spent_q4", "Q4", "Q3"),
+)
+"""The columns in the order of their quarters."""
 
-    A blank half-year stays None. If the first half is blank, a second half alone adds to `base`, the stored spending.
+
+def accumulate_spending(
+    line: MatrixLine, basis: Basis, stored: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """Return column → a line's spending from January to the end of its quarter, under the stated basis.
+
+    A blank column has none. If the time before a column is blank too, its figure adds to the stored spending of the
+    quarter before, else to the last quarter that the line gives.
     """
-    s1: int | None = line["spent_s1"]
-    s2: int | None = line["spent_s2"]
-    if basis == "cumulative" or s2 is None:
-        return HalfYearSpending(s1, s2)
-    return HalfYearSpending(s1, (base if s1 is None else s1) + s2)
+    by_column: dict[str, int] = {}
+    by_quarter: dict[str, int] = {}
+    for column in SPENT_COLUMNS:
+        amount: int | None = line[column.key]
+        if amount is None:
+            continue
+        if basis == "period" and column.before is not None:
+            known = {**(stored or {}), **by_quarter}
+            earlier = [base for quarter, base in by_quarter.items() if quarter < column.before]
+            amount += known.get(column.before, earlier[-1] if earlier else 0)
+        by_column[column.key] = amount
+        by_quarter.setdefault(column.quarter, amount)
+    return by_column
+
+
+def list_quarters(columns: Collection[str]) -> list[str]:
+    """Return the quarters that columns of realisation end, in order."""
+    return list(dict.fromkeys(column.quarter for column in SPENT_COLUMNS if column.key in columns))
+
+
+def has_open_start(line: MatrixLine) -> bool:
+    """Return whether a figure of the line follows a quarter that the line leaves blank."""
+    given = {column.quarter for column in SPENT_COLUMNS if line[column.key] is not None}
+    starts = {column.before for column in SPENT_COLUMNS if line[column.key] is not None}
+    return not starts - {None} <= given
 
 
 def split_spending(
@@ -365,28 +405,43 @@ def split_spending(
 
 
 def check_totals(
-    rows: Iterable[MatrixRow], basis: Basis, bases: Mapping[int, int] | None = None
+    rows: Iterable[MatrixRow], basis: Basis, bases: Mapping[int, Mapping[str, int]] | None = None
 ) -> list[FieldError]:
-    """Return an error for each Total that contradicts the basis, in the order of the rows.
+    """Return an error for each Total that contradicts the basis, and each column that contradicts another of its
+    quarter, in the order of the rows.
 
-    `bases` gives the stored spending of the first half-year for rows that leave it blank. In rows with a rounded
-    amount, one rupiah of difference is no error.
+    `bases` gives the stored spending by quarter for rows that leave quarters blank. In rows with a rounded amount, one
+    rupiah of difference is no error.
     """
     errors = []
     for row in rows:
-        total, spent = row["spent_total"], accumulate_spending(row, basis, (bases or {}).get(row.row, 0))
+        spent = accumulate_spending(row, basis, (bases or {}).get(row.row))
+        tolerance = 1 if row.rounded.intersection(("spent_total", *spent)) else 0
+        by_quarter: dict[str, int] = {}
+        for column in SPENT_COLUMNS:
+            if column.key in spent:
+                amount = by_quarter.setdefault(column.quarter, spent[column.key])
+                if abs(amount - spent[column.key]) > tolerance:
+                    errors.append(
+                        _make_difference(QUARTERS_DISAGREE, row, column.key, spent[column.key], amount)
+                    )
+        total: int | None = row["spent_total"]
         # Without a reported second half, Total is the first half.
-        expected = spent.q2 if spent.q4 is None else spent.q4
+        expected = by_quarter[max(by_quarter)] if by_quarter else None
         if total is None or (expected is None and not total):
             continue
-        tolerance = 1 if row.rounded & {"spent_s1", "spent_s2", "spent_total"} else 0
         if expected is None:
             values: dict[str, object] = {"total": format_thousands(total)}
             errors.append(FieldError(TOTAL_ALONE, cell=row.cell("spent_total"), value=total, values=values))
         elif abs(expected - total) > tolerance:
-            amounts = {"total": format_thousands(total), "expected": format_thousands(expected)}
-            values = {"basis": basis, **amounts}
             errors.append(
-                FieldError(TOTAL_CONTRADICTS_BASIS, cell=row.cell("spent_total"), value=total, values=values)
+                _make_difference(TOTAL_CONTRADICTS_BASIS, row, "spent_total", total, expected, basis=basis)
             )
     return errors
+
+
+def _make_difference(
+    kind: Kind, row: MatrixRow, key: str, total: int, expected: int, **more: object
+) -> FieldError:
+    values = {"total": format_thousands(total), "expected": format_thousands(expected), **more}
+    return FieldError(kind, cell=row.cell(key), value=total, values=values)

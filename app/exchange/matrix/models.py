@@ -68,10 +68,17 @@ class MatrixColumn:
 REAL_ACTIVITY = "Aktifitas Real"
 REALISATION = "Realisasi"
 
-# Other spellings of the two group headers, in small letters without punctuation.
+# Other spellings of the two group headers.
 GROUP_VARIANTS: Mapping[str, tuple[str, ...]] = {
     REAL_ACTIVITY: ("aktivitas real", "aktivitas riil", "aktifitas riil", "aktivitas", "aktifitas"),
-    REALISATION: ("realisasi anggaran", "realisasi keuangan", "realisasi rp"),
+    REALISATION: (
+        "realisasi anggaran",
+        "realisasi keuangan",
+        "realisasi rp",
+        "realisasi belanja",
+        "penyerapan anggaran",
+        "serapan anggaran",
+    ),
 }
 
 COLUMNS: tuple[MatrixColumn, ...] = (
@@ -200,9 +207,29 @@ COLUMNS: tuple[MatrixColumn, ...] = (
     ),
 )
 
-BY_KEY: Mapping[str, MatrixColumn] = {column.key: column for column in COLUMNS}
+_NUMERALS = ("I", "II", "III", "IV")
+QUARTERS = tuple(
+    MatrixColumn(
+        0,
+        f"spent_q{n}",
+        Holds.RUPIAH if n == 1 else Holds.CHANGE,
+        tuple(
+            f"{before}{word} {number}"
+            for before in ("", "s.d. ")
+            for word in ("Triwulan", "TW", "Trw", "Triw")
+            for number in (numeral, str(n))
+        ),
+        20,
+        group=REALISATION,
+        counts_once=True,
+    )
+    for n, numeral in enumerate(_NUMERALS, 1)
+)
+"""Columns that a report may have instead of half-years, or with them. Exports have half-years."""
+
+BY_KEY: Mapping[str, MatrixColumn] = {column.key: column for column in (*COLUMNS, *QUARTERS)}
 PLANNING = tuple(column for column in COLUMNS if column.group != REALISATION)
-SPENT = tuple(column for column in COLUMNS if column.group == REALISATION)
+SPENT = tuple(column for column in BY_KEY.values() if column.group == REALISATION)
 
 Strategy = Literal["reduce_spending_burden", "raise_income", "reduce_poverty_pockets"]
 Regularity = Literal["routine", "incidental"]
@@ -383,9 +410,14 @@ class Matrix:
     sheet: str
     titles: tuple[str, ...]
     rows: tuple[MatrixRow, ...]
-    has_realisation: bool
+    spent: tuple[str, ...]
+    """Keys of the columns of realisation that the file has."""
     errors: tuple[FieldError, ...] = ()
     warnings: tuple[FieldError, ...] = ()
+
+    @property
+    def has_realisation(self) -> bool:
+        return bool(self.spent)
 
 
 class MatrixQuery(BaseModel):

@@ -49,7 +49,7 @@ def import_plan_matrix(call: Caller, plan: PlanKey, query: FromQuery[ImportQuery
     The import looks up everything by code, then by name, and never guesses. It reports each unknown, ambiguous or
     unreadable cell with its value, the allowed values and the nearest candidates (422), and writes nothing; settle
     such cells with `resolutions`, or accept sub-activities as free text. Names that a line of the plan already has
-    need no resolution. With 21 columns the import stores the realisation for Q2 and Q4, cumulative for every `basis`.
+    need no resolution. Columns of realisation, half-years or quarters, become reports, cumulative for every `basis`.
     A second import of a file changes nothing. Lines that the file lacks stay (`absent`); a column changes only the
     fields that it shows, and only if its cell differs.
 
@@ -57,8 +57,8 @@ def import_plan_matrix(call: Caller, plan: PlanKey, query: FromQuery[ImportQuery
     each changed line; spending goes into reports on the lines in force.
 
     A figure of a closed quarter must equal the stored one: each changed cell is 409 `quarter_closed` with the stored
-    figure in `allowed`. With 21 columns a row that equals the line of a reported quarter changes nothing, although the
-    plan or its amendment is newer (`of_quarters`). So the export of any period imports without a difference.
+    figure in `allowed`. In a file with realisation a row that equals the line of a reported quarter changes nothing,
+    although the plan or its amendment is newer (`of_quarters`). So the export of any period changes nothing.
     """
     reading = call.unit.reading
     row = find_plan(reading, call.actor, plan)

@@ -12,12 +12,13 @@ from typing import Any
 from app.exchange.matrix.amounts import describe_unusable, read_rupiah
 from app.exchange.matrix.cells import CLASS_LETTERS, read_ordinal, write_cell
 from app.exchange.matrix.codes import CODE_CONFLICT, find_broken_chain
-from app.exchange.matrix.headers import Header, is_header_again
+from app.exchange.matrix.headers import LAYOUT
 from app.exchange.matrix.models import BY_KEY, SPENT, MatrixRow, Named, Strategy
 from app.exchange.matrix.words import parse_strategy
 from app.kit.files.books import Formula, Sheet, Value
 from app.kit.files.cells import render_text
 from app.kit.problems import FieldError, Kind
+from app.kit.tables.headers import TableHeader, is_header_again
 
 LEVELS = ("agency", "program", "activity", "subactivity")
 AMOUNTS = ("allocation", *(column.key for column in SPENT))
@@ -42,8 +43,8 @@ class RowKind(Enum):
 class MatrixTable:
     """A sheet with its header; rows and columns from 0."""
 
-    def __init__(self, sheet: Sheet, header: Header) -> None:
-        self.sheet = sheet
+    def __init__(self, sheet: Sheet, header: TableHeader) -> None:
+        self.sheet, self.header = sheet, header
         self.at: Mapping[str, int] = header.columns
         self.first = header.data_row
         self.end = self._find_end()
@@ -77,7 +78,7 @@ class MatrixTable:
     def kind(self, r: int) -> RowKind:
         """Classify a row of the table."""
         filled = self.list_filled(r)
-        if not filled or is_header_again(self.sheet, r):
+        if not filled or is_header_again(self.sheet, r, self.header, LAYOUT):
             return RowKind.NOTHING
         if self._is_total(r):
             return RowKind.TOTAL

@@ -18,8 +18,8 @@ from typing import Any
 from app.exchange.matrix.amounts import describe_unusable, format_thousands, read_rupiah
 from app.exchange.matrix.cells import NONE, read_cell, split_remarks
 from app.exchange.matrix.codes import CODE_CONFLICT, normalise, place_code
-from app.exchange.matrix.headers import Header, find_header
-from app.exchange.matrix.models import BY_KEY, COLUMNS, SPENT, Holds, Matrix, MatrixRow, Named, Reading
+from app.exchange.matrix.headers import LAYOUT
+from app.exchange.matrix.models import BY_KEY, SPENT, Holds, Matrix, MatrixRow, Named, Reading
 from app.exchange.matrix.rows import LEVELS, Block, MatrixTable, RowKind, check_row, inherit
 from app.exchange.matrix.words import STRATEGY_NAMES, parse_strategy
 from app.kit.files.books import Sheet, Value, name_column
@@ -27,6 +27,7 @@ from app.kit.files.cells import STORED_RESULT, take_results
 from app.kit.files.reader import open_book
 from app.kit.files.unreadable import UnreadableFile, refuse_file
 from app.kit.problems import FieldError, Kind
+from app.kit.tables.headers import TableHeader, find_table
 
 NO_HEADER = Kind(
     "no_header",
@@ -90,11 +91,11 @@ def read_matrix(
     book = open_book(data, filename)
     if sheet is not None:
         chosen = take_results(book.sheet(sheet))
-        header = find_header(chosen)
+        header = find_table(chosen, LAYOUT)
         if header is None:
             raise refuse_file(NO_HEADER, book.filename, sheet)
         return read_table(chosen, header, known_sources)
-    tables: list[tuple[Sheet, Header]] = []
+    tables: list[tuple[Sheet, TableHeader]] = []
     failures: list[UnreadableFile] = []
     for name in book.visible:
         try:
@@ -102,7 +103,7 @@ def read_matrix(
         except UnreadableFile as failure:
             failures.append(failure)  # another sheet may have the matrix
             continue
-        if (header := find_header(candidate)) is not None:
+        if (header := find_table(candidate, LAYOUT)) is not None:
             tables.append((candidate, header))
     if not tables:
         raise failures[0] if failures else refuse_file(NO_HEADER, book.filename)
@@ -111,7 +112,7 @@ def read_matrix(
 
 
 def read_table(
-    sheet: Sheet, header: Header, known_sources: Collection[str] = (), also: Sequence[FieldError] = ()
+    sheet: Sheet, header: TableHeader, known_sources: Collection[str] = (), also: Sequence[FieldError] = ()
 ) -> Matrix:
     """Read the rows below a header. `also` are further warnings for the result."""
     reader = _TableReader(sheet, header, known_sources)
@@ -122,14 +123,14 @@ def read_table(
         sheet=sheet.name,
         titles=header.titles,
         rows=tuple(reader.rows),
-        has_realisation=any(column.key in header.columns for column in SPENT),
+        spent=tuple(column.key for column in SPENT if column.key in header.columns),
         errors=tuple(reader.errors),
         warnings=tuple(reader.warnings),
     )
 
 
 class _TableReader:
-    def __init__(self, sheet: Sheet, header: Header, known_sources: Collection[str]) -> None:
+    def __init__(self, sheet: Sheet, header: TableHeader, known_sources: Collection[str]) -> None:
         self.sheet, self.at, self.known_sources = sheet, header.columns, known_sources
         self.letters = {key: name_column(c) for key, c in header.columns.items()}
         self.rows: list[MatrixRow] = []
@@ -219,7 +220,7 @@ class _TableReader:
         values: dict[str, object] = {}
         texts: dict[str, str] = {}
         rounded: set[str] = set()
-        for column in COLUMNS:
+        for column in BY_KEY.values():
             if column.key not in ("strategy", "code", *LEVELS):
                 self._read_cell(r, column.key, values, texts, rounded)
         own_number = values["number"] is not None and not self.table.is_from_above(r, "number")

@@ -11,7 +11,7 @@ from sqlmodel import Session
 from app.access.commands import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn
-from app.exchange.matrix.amounts import check_totals
+from app.exchange.matrix.amounts import check_totals, has_open_start, list_quarters
 from app.exchange.matrix.cells import CodeNames, sort_codes
 from app.exchange.matrix.imports.matching.rules import match_versions
 from app.exchange.matrix.imports.models import (
@@ -29,8 +29,8 @@ from app.exchange.matrix.imports.queries import MatrixFile, read_quarter_plans
 from app.exchange.matrix.imports.realisation.commands import (
     Realisation,
     find_report_findings,
-    read_first_half,
-    report_halves,
+    read_spending_before,
+    report_quarters,
 )
 from app.exchange.matrix.imports.resolving.queries import ResolvedFile, resolve
 from app.exchange.matrix.imports.rules import (
@@ -100,7 +100,7 @@ def import_matrix(
     resolutions: Sequence[Resolution] = (),
     language: Language = "id",
 ) -> ImportReport:
-    """Write the lines of a file into a plan, and its realisation into the reports of Q2 and Q4. Idempotent.
+    """Write the lines of a file into a plan, and its realisation into the reports of its quarters. Idempotent.
 
     The lines of a plan in force go into its open amendment, the realisation into reports on the lines in force.
     Raises Invalid with every unresolved cell, before it writes anything.
@@ -124,13 +124,13 @@ def import_matrix(
         if amended
         else {code: dict(action.content) for code, action in read_stored_actions(session, row).items()}
     )
-    quarters = read_quarter_plans(session, row, stored) if matrix.has_realisation else []
+    quarters = read_quarter_plans(session, row, stored, list_quarters(matrix.spent))
     versions = [stored, *quarters]
     resolved = resolve(session, row, matrix.rows, versions, resolutions, query)
     names = read_code_names(session, row, [content for lines in versions for content in lines.values()])
     taken = [*(amended.taken if amended else stored), *(code for lines in quarters for code in lines)]
     writings, errors_of_lines = _match_lines(resolved.lines, versions, names, taken)
-    bases = _list_bases(writings, read_first_half(session, row) if matrix.has_realisation else {})
+    bases = _list_bases(writings, read_spending_before(session, row, matrix.spent))
     errors = [*matrix.errors, *_check_basis(matrix, query, bases), *errors_of_lines]
     cells = {error.cell for error in errors}
     errors += [error for error in resolved.errors if error.cell is None or error.cell not in cells]
@@ -143,8 +143,8 @@ def import_matrix(
     if matrix.has_realisation and query.basis:
         in_force = amended.in_force if amended else None
         realisation = Realisation(row, writings, query.basis, bases, in_force, reason)
-        progress = report_halves(write, realisation)
-        for writing, cell, finding in find_report_findings(session, row, writings):
+        progress = report_quarters(write, realisation)
+        for writing, cell, finding in find_report_findings(session, row, realisation):
             _add_finding(run, writing.code, cell, finding)
     return ImportReport(
         plan=plan,
@@ -181,24 +181,29 @@ def _find_amendment(session: Session, plan: Plan, reason: Reason | None) -> Amen
     return AmendmentTarget(lines, before.actions.keys(), [*{**before.actions, **reasons}], reason)
 
 
-def _list_bases(writings: Sequence[LineWrite], first_half: Mapping[str, int]) -> dict[int, int]:
-    """Map the rows of lines to the stored spending of the first half-year, or to 0 if the file gives it."""
+def _list_bases(
+    writings: Sequence[LineWrite], before: Mapping[str, Mapping[str, int]]
+) -> dict[int, Mapping[str, int]]:
+    """Map the rows of lines to their stored spending by quarter."""
     return {
-        line.row: first_half.get(writing.code, 0) if line["spent_s1"] is None else 0
+        writing.resolved.line.row: {
+            quarter: spent[writing.code] for quarter, spent in before.items() if writing.code in spent
+        }
         for writing in writings
-        for line in [writing.resolved.line]
     }
 
 
-def _check_basis(matrix: Matrix, query: ImportQuery, bases: Mapping[int, int]) -> list[FieldError]:
+def _check_basis(
+    matrix: Matrix, query: ImportQuery, bases: Mapping[int, Mapping[str, int]]
+) -> list[FieldError]:
     if not matrix.has_realisation:
         return []
     if query.basis is None:
         return [FieldError(basis_required, parameter="basis", allowed=["cumulative", "period"])]
     if Acceptance.totals in query.accept:
         return []
-    # Without its line, the stored first half of a row is unknown.
-    rows = [row for row in matrix.rows if row["spent_s1"] is not None or (row.continues or row.row) in bases]
+    # Without its line, the stored spending of a row is unknown.
+    rows = [row for row in matrix.rows if (row.continues or row.row) in bases or not has_open_start(row)]
     return check_totals(rows, query.basis, bases)
 
 

@@ -82,9 +82,9 @@ class ImportQuery(BaseModel):
 
     basis: Basis | None = ShapeField(
         default=None,
-        description="Content of the columns Sem.1 and Sem.2: `cumulative` from January, or `period`, each "
-        "half-year alone. Required for a file with 21 columns; the service stores the cumulative "
-        "figure. With `period` a blank Sem.1 counts with the stored spending to June.",
+        description="Content of the columns of realisation, half-years or quarters: `cumulative` from January, or "
+        "`period`, each alone. Required for a file with such columns; the service stores the cumulative figure. With "
+        "`period` a blank column counts with the stored spending to its end.",
     )
     accept: list[Acceptance] = ShapeField(
         default_factory=list,

@@ -52,16 +52,18 @@ def read_file(session: Session, data: bytes, filename: str, sheet: str | None = 
 
 
 def read_quarter_plans(
-    session: Session, plan: Plan, target: Mapping[str, Content]
+    session: Session, plan: Plan, target: Mapping[str, Content], quarters: Sequence[str]
 ) -> list[Mapping[str, Content]]:
-    """Return the lines that Q2 and Q4 have, by code, each set that differs from the target of an import once.
+    """Return the lines that quarters have, by code, each set that differs from the target of an import once.
 
     Their lead agencies are the successors of those that merged into another.
     """
+    if not quarters:
+        return []
     copies = read_copies(session, plan)
     successors = read_successors(session, plan.region_code)
     result: list[Mapping[str, Content]] = []
-    for copy_id in {copies.get(f"{plan.year}-{quarter}"): None for quarter in ("Q2", "Q4")}:
+    for copy_id in {copies.get(f"{plan.year}-{quarter}"): None for quarter in quarters}:
         contents = read_line_contents(session, plan, copy_id)
         lines = {
             code: {**content, "lead_agency": successors.get(content["lead_agency"], content["lead_agency"])}

@@ -342,8 +342,8 @@ def find_agency_kind(name: str) -> AgencyKind:
 
 
 @contextmanager
-def locate_errors(writings: Sequence[LineWrite], column: str | None = None) -> Iterator[None]:
-    """Turn the pointers of errors into cells of the file, all in `column` or by field."""
+def locate_errors(writings: Sequence[LineWrite], columns: Sequence[str] = ()) -> Iterator[None]:
+    """Turn the pointers of errors into cells of the file, in the column of each writing or by field."""
     try:
         yield
     except Problem as problem:
@@ -352,7 +352,8 @@ def locate_errors(writings: Sequence[LineWrite], column: str | None = None) -> I
             place, slash, remainder = (error.pointer or "").removeprefix("/").partition("/")
             if place.isdecimal():
                 writing = writings[int(place)]
-                cell = writing.resolved.line.cell(column) if column else writing.cell(slash + remainder)
+                key = columns[int(place)] if columns else None
+                cell = writing.resolved.line.cell(key) if key else writing.cell(slash + remainder)
                 error = relocate(cell, error)
             errors.append(error)
         problem.errors = tuple(_drop_duplicates(errors))

@@ -1,4 +1,4 @@
-"""Commands of the realisation columns: they report the figures that a file changes, of Q2 and of Q4.
+"""Commands of the realisation columns: they report the figures that a file changes, by quarter.
 
 A figure that equals the stored one changes nothing, also in a closed quarter; a changed one needs an open quarter.
 """
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from sqlmodel import Session
 
 from app.access.commands import Write
-from app.exchange.matrix.amounts import accumulate_spending
+from app.exchange.matrix.amounts import SPENT_COLUMNS, accumulate_spending
 from app.exchange.matrix.imports.models import ImportedProgress, not_in_force_yet, quarter_without_line
 from app.exchange.matrix.imports.rules import LineWrite, locate_errors, relocate
 from app.exchange.matrix.models import Basis
@@ -37,8 +37,8 @@ class Realisation:
     plan: Plan
     writings: Sequence[LineWrite]
     basis: Basis
-    bases: Mapping[int, int]
-    """Row → stored spending of the first half-year, or 0 if the file gives it."""
+    bases: Mapping[int, Mapping[str, int]]
+    """Row → stored spending by quarter."""
     in_force: Collection[str] | None
     """Lines in force, if the file goes into an amendment; None: into the plan itself."""
     reason: str
@@ -52,18 +52,22 @@ class _Figure(NamedTuple):
     """Spending of a line from January to the end of a quarter, in whole rupiah."""
 
     writing: LineWrite
+    column: str
     spent: int
     shown: int | None
     """What an export shows; None: nothing, although an earlier report may count."""
     in_cell: int
 
+    @property
+    def cell(self) -> Cell:
+        return self.writing.resolved.line.cell(self.column)
+
 
 @dataclass
-class _HalfYear:
-    """A half-year of the file: the quarter that ends it, its column, and its figures."""
+class _Quarter:
+    """A quarter of the file with its figures."""
 
     period: str
-    column: str
     lines: Mapping[str, LineSpending]
     """Lines of the quarter, with their stored spending."""
     figures: list[_Figure] = field(default_factory=list)
@@ -74,109 +78,130 @@ class _HalfYear:
     is_closed: bool = False
     """Whether a changed figure belongs to a quarter, or a part of one, that takes no reports now."""
 
-    def cell(self, figure: _Figure) -> Cell:
-        return figure.writing.resolved.line.cell(self.column)
+
+def read_spending_before(session: Session, plan: Plan, columns: Collection[str]) -> dict[str, dict[str, int]]:
+    """Return quarter → line → its stored spending, for the quarters before the columns of a file."""
+    quarters = {column.before for column in SPENT_COLUMNS if column.key in columns and column.before}
+    return {
+        quarter: {
+            code: line.spent
+            for code, line in read_spending(session, plan, f"{plan.year}-{quarter}").items()
+            if line.spent is not None
+        }
+        for quarter in sorted(quarters)
+    }
 
 
-def read_first_half(session: Session, plan: Plan) -> dict[str, int]:
-    """Map the lines of a plan to their stored spending to the end of June."""
-    lines = read_spending(session, plan, f"{plan.year}-Q2")
-    return {code: line.spent for code, line in lines.items() if line.spent is not None}
-
-
-def report_halves(write: Write, realisation: Realisation) -> list[ImportedProgress]:
+def report_quarters(write: Write, realisation: Realisation) -> list[ImportedProgress]:
     """Report the figures that differ from the stored ones. Returns the counts by quarter.
 
-    Raises QuarterClosed (409) or Invalid with the cells of both half-years.
+    Raises QuarterClosed (409) or Invalid with the cells of every quarter.
     """
     plan = realisation.plan
-    halves = _read_halves(write.session, realisation)
+    quarters = _read_quarters(write.session, realisation)
     stored = {(report.period, code): report.content for code, report in read_reports(write.session, plan)}
-    for half in halves:
-        _find_changes(write, realisation, half)
-        _make_reports(half, stored)
-    errors = [error for half in halves for error in half.errors]
-    if closed := [half.period for half in halves if half.is_closed]:
+    for quarter in quarters:
+        _find_changes(write, realisation, quarter)
+        _make_reports(quarter, stored)
+    errors = [error for quarter in quarters for error in quarter.errors]
+    if closed := [quarter.period for quarter in quarters if quarter.is_closed]:
         raise QuarterClosed(period=", ".join(closed), region=plan.region_code, errors=errors)
     refuse(errors)
     counts = []
-    for half in halves:
+    for quarter in quarters:
         try:
-            counts.append(_write_reports(write, realisation, half))
+            counts.append(_write_reports(write, realisation, quarter))
         except Invalid as problem:
             errors += problem.errors
     refuse(errors)
     return counts
 
 
-def _read_halves(session: Session, realisation: Realisation) -> list[_HalfYear]:
-    """Return the half-years with figures in the file."""
+def _read_quarters(session: Session, realisation: Realisation) -> list[_Quarter]:
+    """Return the quarters with figures in the file. Of a half-year and its last quarter the first counts."""
     plan = realisation.plan
-    halves = [
-        _HalfYear(period, column, read_spending(session, plan, period))
-        for period, column in ((f"{plan.year}-Q2", "spent_s1"), (f"{plan.year}-Q4", "spent_s2"))
-    ]
-    first, last = (half.lines for half in halves)
+    found: dict[str, _Quarter] = {}
+    of_q2 = read_spending(session, plan, f"{plan.year}-Q2")
     for writing in realisation.writings:
         line = writing.resolved.line
-        spent = accumulate_spending(line, realisation.basis, realisation.bases.get(line.row, 0))
-        shown = make_columns(first.get(writing.code), last.get(writing.code), "cumulative")
-        for half, amount in zip(halves, (spent.q2, spent.q4), strict=True):
-            if amount is not None:
-                half.figures.append(_Figure(writing, amount, shown[half.column], line[half.column]))
-    return [half for half in halves if half.figures]
+        spent = accumulate_spending(line, realisation.basis, realisation.bases.get(line.row))
+        given: dict[str, str] = {}
+        for column in SPENT_COLUMNS:
+            if column.key in spent:
+                given.setdefault(column.quarter, column.key)
+        for name, key in given.items():
+            if name not in found:
+                period = f"{plan.year}-{name}"
+                lines = of_q2 if name == "Q2" else read_spending(session, plan, period)
+                found[name] = _Quarter(period, lines)
+            shown = _find_shown(found[name], key, of_q2.get(writing.code), writing.code)
+            found[name].figures.append(_Figure(writing, key, spent[key], shown, line[key]))
+    return [found[name] for name in sorted(found)]
 
 
-def _find_changes(write: Write, realisation: Realisation, half: _HalfYear) -> None:
+def _find_shown(quarter: _Quarter, column: str, of_q2: LineSpending | None, code: str) -> int | None:
+    """Return what an export shows of a line in a half-year, or what the quarter's own report has."""
+    line = quarter.lines.get(code)
+    if column in ("spent_s1", "spent_s2"):
+        return make_columns(of_q2, line, "cumulative")[column]
+    return line.spent if line is not None and line.reported_in == quarter.period else None
+
+
+def _find_changes(write: Write, realisation: Realisation, quarter: _Quarter) -> None:
     """Find the figures that change a report, and the errors of those that cannot."""
     plan = realisation.plan
-    status = read_status(write.session, plan, half.period, write.author.at)
-    agencies = {line.lead_agency for line in half.lines.values()}
+    status = read_status(write.session, plan, quarter.period, write.author.at)
+    agencies = {line.lead_agency for line in quarter.lines.values()}
     closed = find_closed_agencies(status, agencies, write.actor).by_agency
-    for figure in half.figures:
-        line = half.lines.get(figure.writing.code)
+    for figure in quarter.figures:
+        line = quarter.lines.get(figure.writing.code)
         if line is None:
             kind = not_in_force_yet if realisation.is_drafted(figure.writing) else quarter_without_line
-            names = {"period": half.period}
-            half.errors.append(FieldError(kind, cell=half.cell(figure), value=figure.in_cell, values=names))
+            names = {"period": quarter.period}
+            quarter.errors.append(FieldError(kind, cell=figure.cell, value=figure.in_cell, values=names))
         elif figure.spent == figure.shown:
             continue
         elif line.lead_agency not in closed:
-            half.changed.append(figure)
+            quarter.changed.append(figure)
         elif figure.spent != line.spent:
             # In the basis of the file: a second half-year alone begins with the file's first.
             same = None if line.spent is None else [line.spent - figure.spent + figure.in_cell]
             error = replace(closed[line.lead_agency], allowed=same)
-            half.errors.append(relocate(half.cell(figure), error))
-            half.is_closed = True
+            quarter.errors.append(relocate(figure.cell, error))
+            quarter.is_closed = True
 
 
-def _make_reports(half: _HalfYear, stored: Mapping[tuple[str, str], ReportContent]) -> None:
+def _make_reports(quarter: _Quarter, stored: Mapping[tuple[str, str], ReportContent]) -> None:
     """Make the reports of the changed figures from the stored ones."""
-    for figure in half.changed:
+    for figure in quarter.changed:
         code = figure.writing.code
-        content: dict[str, object] = dict(stored.get((half.period, code), {}))
+        content: dict[str, object] = dict(stored.get((quarter.period, code), {}))
         if content.get("spent") != figure.spent:
             # The file has no split of a total, and the stored split no longer adds up to it.
             content |= {"spent": figure.spent, "spending": [], "components": []}
         try:
             report = ProgressIn.model_validate(content)
         except ValidationError as error:
-            half.errors += [relocate(half.cell(figure), item) for item in list_body_errors(error)]
+            quarter.errors += [relocate(figure.cell, item) for item in list_body_errors(error)]
         else:
-            half.reports.append(ReportDraft(code, report, pointer=f"/{len(half.reports)}"))
+            quarter.reports.append(ReportDraft(code, report, pointer=f"/{len(quarter.reports)}"))
 
 
-def _write_reports(write: Write, realisation: Realisation, half: _HalfYear) -> ImportedProgress:
-    counts = Counter(unchanged=len(half.figures) - len(half.reports))
-    if half.reports:
-        with locate_errors([figure.writing for figure in half.changed], half.column):
+def _write_reports(write: Write, realisation: Realisation, quarter: _Quarter) -> ImportedProgress:
+    counts = Counter(unchanged=len(quarter.figures) - len(quarter.reports))
+    if quarter.reports:
+        changed = quarter.changed
+        with locate_errors([f.writing for f in changed], [f.column for f in changed]):
             done = report_progress(
-                write, realisation.plan, half.period, BatchWrite(half.reports), reason=realisation.reason
+                write,
+                realisation.plan,
+                quarter.period,
+                BatchWrite(quarter.reports),
+                reason=realisation.reason,
             )
         counts.update(str(outcome.status) for outcome in done.outcomes)
     return ImportedProgress(
-        period=half.period,
+        period=quarter.period,
         created=counts["created"],
         updated=counts["updated"],
         unchanged=counts["unchanged"],
@@ -184,12 +209,16 @@ def _write_reports(write: Write, realisation: Realisation, half: _HalfYear) -> I
 
 
 def find_report_findings(
-    session: Session, plan: Plan, writings: Sequence[LineWrite]
+    session: Session, plan: Plan, realisation: Realisation
 ) -> Iterator[tuple[LineWrite, Cell, Finding]]:
-    """Yield the findings of the reports of Q2 and Q4 on the lines of a file, each with its cell."""
-    by_code = {writing.code: writing for writing in writings}
-    columns = {f"{plan.year}-Q2": "spent_s1", f"{plan.year}-Q4": "spent_s2"}
+    """Yield the findings of the reports of a file's quarters on its lines, each with its cell."""
+    by_code = {writing.code: writing for writing in realisation.writings}
     for placed in check_stored_reports(session, plan):
-        writing, column = by_code.get(placed.action or ""), columns.get(placed.period or "")
-        if writing and column and writing.resolved.line[column] is not None:
-            yield writing, writing.resolved.line.cell(column), placed.finding
+        writing = by_code.get(placed.action or "")
+        if writing is None:
+            continue
+        for column in SPENT_COLUMNS:
+            is_given = writing.resolved.line[column.key] is not None
+            if is_given and placed.period == f"{plan.year}-{column.quarter}":
+                yield writing, writing.resolved.line.cell(column.key), placed.finding
+                break

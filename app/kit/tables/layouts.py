@@ -1,0 +1,93 @@
+"""Layout of a table: its fields, and the headings that name them."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+# No label is longer, but names of sub-activities often are, and the search looks at every row.
+LONGEST_LABEL = 60
+_YEAR = re.compile(r"\b(?:(?:t\s?a|tahun(?: anggaran)?) )?20\d\d\b")
+
+
+def fold_heading(text: str) -> str:
+    """Return the words of a heading for comparisons, without brackets and year; "" for a longer text than a label.
+
+    A share stays one in brackets too: `Sem.1 (%)` is not `Sem.1`.
+    """
+    if len(text) > LONGEST_LABEL:
+        return ""
+    plain = re.sub(r"\(.*?\)", lambda match: " % " if "%" in match[0] else " ", text.casefold())
+    words = " ".join(re.findall(r"[a-z0-9]+|%", plain))
+    return " ".join(_YEAR.sub(" ", words).split())
+
+
+@dataclass(frozen=True)
+class TableField:
+    """A field of a table and the headings that name it.
+
+    With `groups`, the words of one may be above or before the heading; other words above make it another column.
+    `needs_group`: the heading alone could mean something else. `is_required`: a file without it is not such a table.
+    """
+
+    key: str
+    labels: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    needs_group: bool = False
+    is_required: bool = False
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """The fields of a table. A row with fewer than `fewest` labels is no header.
+
+    `order` are the keys by official number, for a row that numbers the columns; it decides if it numbers as many
+    columns as one of `lengths`.
+    """
+
+    fields: Sequence[TableField]
+    fewest: int
+    order: Sequence[str] = ()
+    lengths: Collection[int] = ()
+    by_label: Mapping[str, TableField] = field(init=False)
+    """Folded label, alone and behind each of its groups → field."""
+    groups: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        by_label: dict[str, TableField] = {}
+        for item in self.fields:
+            labels = [fold_heading(label) for label in item.labels]
+            by_label |= dict.fromkeys(labels, item)
+            by_label |= {f"{fold_heading(group)} {label}": item for group in item.groups for label in labels}
+        object.__setattr__(self, "by_label", by_label)
+        object.__setattr__(
+            self, "groups", frozenset(fold_heading(g) for item in self.fields for g in item.groups)
+        )
+
+    def match(self, words: Sequence[str]) -> TableField | None:
+        """Return the field of a column by its folded headings, the lowest first. Returns None if none names it."""
+        # "Keuangan" below "Triwulan I" says no more than "(Rp)".
+        words = [
+            text for n, text in enumerate(words) if text and (n or text not in _PLAIN or len(words) == 1)
+        ]
+        if not words:
+            return None
+        lowest, *above = words
+        for text in above:
+            if found := self.by_label.get(f"{text} {lowest}"):
+                return found
+        found = self.by_label.get(lowest)
+        if found is not None and self._fits_below(found, above):
+            return found
+        # The heading above names the field if the one below only describes it.
+        fields = (self.by_label.get(text) for text in above)
+        return next((item for item in fields if item and not item.groups), None)
+
+    def _fits_below(self, item: TableField, above: Sequence[str]) -> bool:
+        if not item.groups:
+            return not self.groups.intersection(above)
+        if not above:
+            return not item.needs_group
+        return not {fold_heading(group) for group in item.groups}.isdisjoint(above)
+
+
+_PLAIN = frozenset(("keuangan", "anggaran", "rp", "nilai rp"))
