@@ -28,9 +28,13 @@ _VILLAGES_OF = ("63.02.01.", "63.02.02.", "63.02.05.")
 
 
 def _is_kept(code: str, *more: str) -> bool:
-    """Return whether the small data has a region: some provinces and regencies, Kotabaru's districts, some villages."""
+    """Return whether the small data has a region: some provinces and regencies, Kotabaru's districts, some villages.
+
+    `more` are regencies with their districts; with a dot at the end (`18.04.`), everything below.
+    """
     is_district = code.count(".") == 2 and code.rpartition(".")[0] in ("63.02", *more)
-    return code in (*_WHOLE, *more) or is_district or code.startswith(_VILLAGES_OF)
+    whole = (*_VILLAGES_OF, *(prefix for prefix in more if prefix.endswith(".")))
+    return code in (*_WHOLE, *more) or is_district or code.startswith(whole)
 
 
 def small_files(folder: Path, *more: str) -> Path:

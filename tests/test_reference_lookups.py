@@ -12,6 +12,7 @@ from app.kit.database.engine import get_table
 from app.kit.fields import fold_name
 from app.reference.commands import DATA
 from app.reference.models import FundingSourceRow
+from app.reference.names.queries import read_source_names
 from app.reference.nomenclature.queries import (
     find_latest_edition,
     find_similar_subactivities,
@@ -21,7 +22,6 @@ from app.reference.nomenclature.queries import (
 )
 from app.reference.queries import (
     find_funding_sources_by_code,
-    find_funding_sources_by_name,
     find_regions_by_code,
     find_regions_by_name,
 )
@@ -168,8 +168,14 @@ def test_funding_sources_are_found_by_code_and_spelling(session: Session) -> Non
         "Emas",
         "APBD II",
     ]
-    by_name = find_funding_sources_by_name(session, names)
-    assert {name: [f.code for f in sources] for name, sources in by_name.items()} == {
+    sources = read_source_names(session, "63.02")
+    matches = {name: sources.match(name) for name in names}
+    codes = {
+        name: [item.code for item in ([match.source] if match.source else match.candidates)]
+        for name, match in matches.items()
+    }
+    assert codes == {
+        "Emas": [],
         "APBD": ["APBD"],
         "dana desa": ["DANA-DESA"],
         "Dana Desa (DD)": ["DANA-DESA"],

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import AfterValidator, BaseModel, JsonValue
@@ -206,6 +206,17 @@ class FundingSourceOut(FundingSourceFields):
         collects=["2.02.01.01.03"],
         retired=False,
     )
+
+
+class FundingSourceRef(NamedTuple):
+    """A funding source as other areas refer to it."""
+
+    code: str
+    name: str
+    kind: FundingSourceKind
+    parent_code: str | None
+    aliases: list[str]
+    retired: bool
 
 
 class StrategyFields(BaseModel):

@@ -21,13 +21,13 @@ from app.kit.database.json_sql import (
     select_json,
 )
 from app.kit.database.upsert import unnest_records
-from app.kit.fields import fold_name, split_words
+from app.kit.fields import split_words
 from app.kit.http.pagination import Listing, match_values
 from app.kit.problems import NotFound, require_found
 from app.reference.models import (
-    FundingSourceKind,
     FundingSourceOut,
     FundingSourceQuery,
+    FundingSourceRef,
     FundingSourceRow,
     RegionCounts,
     RegionLevel,
@@ -231,17 +231,8 @@ def read_funding_source(session: Session, code: str) -> str:
     )
 
 
-class FundingSourceRef(NamedTuple):
-    """A funding source as other areas refer to it."""
-
-    code: str
-    name: str
-    kind: FundingSourceKind
-    aliases: list[str]
-    retired: bool
-
-
-def _read_funding_sources(session: Session, *conditions: ColumnElement[bool]) -> list[FundingSourceRef]:
+def read_funding_sources(session: Session, *conditions: ColumnElement[bool]) -> list[FundingSourceRef]:
+    """Return the funding sources that meet the conditions, also retired ones, in the order of their codes."""
     columns = [_source.c[name] for name in FundingSourceRef._fields]
     rows = session.execute(sa.select(*columns).where(*conditions).order_by(_source.c.code))
     return [FundingSourceRef(*row) for row in rows]
@@ -253,7 +244,7 @@ def find_funding_sources_by_code(session: Session, codes: Collection[str]) -> di
         return {}
     return {
         source.code: source
-        for source in _read_funding_sources(session, is_among(session, _source.c.code, codes))
+        for source in read_funding_sources(session, is_among(session, _source.c.code, codes))
     }
 
 
@@ -262,42 +253,6 @@ def read_funding_source_labels(session: Session) -> dict[str, str]:
     c = _source.c
     rows = session.execute(sa.select(c.code, c.name).order_by(c.code))
     return {row.code: row.name for row in rows}
-
-
-def read_funding_source_words(session: Session) -> dict[str, str]:
-    """Return code → the words for the source in a matrix: `APBD`, `Dana Desa`, `1.01.01 Pajak Daerah`.
-
-    An import finds the source by `find_funding_sources_by_name` or by the code in front.
-    """
-    return {
-        source.code: f"{source.code} {source.name}"
-        if source.kind == FundingSourceKind.official
-        else source.code
-        if "-" not in source.code
-        else source.name
-        for source in _read_funding_sources(session)
-    }
-
-
-def find_funding_sources_by_name(
-    session: Session, names: Collection[str]
-) -> dict[str, list[FundingSourceRef]]:
-    """Return name as written → the funding sources with this code, name or alias, in one SELECT.
-
-    A group wins over official codes with an equal name (`Dana Desa` has three). Names without a source are missing,
-    several sources are ambiguous. Retired sources do not count.
-    """
-    if not names:
-        return {}
-    groups: dict[str, list[FundingSourceRef]] = {}
-    official: dict[str, list[FundingSourceRef]] = {}
-    for source in _read_funding_sources(session):
-        if not source.retired:
-            known = groups if source.kind == FundingSourceKind.group else official
-            for spelling in dict.fromkeys(fold_name(s) for s in (source.code, source.name, *source.aliases)):
-                known.setdefault(spelling, []).append(source)
-    result = {name: groups.get(fold_name(name)) or official.get(fold_name(name)) or [] for name in names}
-    return {name: sources for name, sources in result.items() if sources}
 
 
 # Strategies

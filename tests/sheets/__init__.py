@@ -1,0 +1,1 @@
+"""Sheets as offices write them, and the right reading of each."""

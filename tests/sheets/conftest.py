@@ -1,4 +1,4 @@
-"""An empty plan of Lampung Barat, for sheets as offices write them."""
+"""An empty plan of Lampung Barat, whose districts and villages the cases name."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ Send = Callable[..., httpx.Response]
 
 def open_plan(connect: ConnectAs, database: OneTransaction) -> None:
     with database.writing() as session:
-        load_small_reference(session, "18.04")
+        load_small_reference(session, "18.04", "18.13", "18.04.")
     Office(connect(("secretariat", "18.04")), database, PLAN).make_plan()
 
 

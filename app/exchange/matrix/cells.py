@@ -167,6 +167,8 @@ class CodeNames:
     regions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Code → (name, level)."""
     sources: Mapping[str, str] = field(default_factory=dict)
+    find_source: Callable[[str], str | None] = lambda text: None
+    """Returns the code of the funding source that a text names."""
 
 
 def make_line(
@@ -195,7 +197,7 @@ def make_line(
         **{key: _list_components(content, key) for key in CLASS_LETTERS},
         **(spent or {}),
     }
-    return MatrixLine(values, _select_texts(content, values))
+    return MatrixLine(values, _select_texts(content, values, names))
 
 
 def list_cells(line: MatrixLine) -> dict[str, set[str | int | None]]:
@@ -221,7 +223,7 @@ def sort_codes(codes: Iterable[str]) -> list[str]:
     )
 
 
-def _select_texts(content: Content, values: Mapping[str, object]) -> dict[str, str]:
+def _select_texts(content: Content, values: Mapping[str, object], names: CodeNames) -> dict[str, str]:
     """Return the kept texts of cells by column, without those for which the action has a value."""
     kept = content["matrix_texts"]
     texts = {key: kept[key] for key in TEXT_FIELDS if kept.get(key) and not values[key]}
@@ -230,7 +232,26 @@ def _select_texts(content: Content, values: Mapping[str, object]) -> dict[str, s
         texts |= {"benefit_amount": content["benefit_description"]} if content["benefit_description"] else {}
     elif (words := kept.get("benefit_amount")) and read_benefit_amount(words).value == amount:
         texts["benefit_amount"] = words
+    if (words := kept.get("funding_sources")) and _is_of_sources(words, content, names):
+        texts["funding_sources"] = words
     return texts
+
+
+def _is_of_sources(words: str, content: Content, names: CodeNames) -> bool:
+    """Return whether the words of a cell still name the funding sources of the action, with their amounts."""
+    shares: tuple[Share, ...] = read_sources(words).value
+    named = ((names.find_source(share.name) or "", share.amount) for share in shares)
+    stored = {line["funding_source"]: line["amount"] for line in content["budget_lines"]}
+    return add_sources(named, content["allocation"]) == stored
+
+
+def add_sources(sources: Iterable[tuple[str, int | None]], allocation: int | None) -> dict[str, int | None]:
+    """Return funding source → its amount. A single source without one has the whole allocation."""
+    amounts: dict[str, int | None] = {}
+    for code, amount in sources:
+        before = amounts.get(code)
+        amounts[code] = amount if before is None else before + (amount or 0)
+    return dict.fromkeys(amounts, allocation) if len(amounts) == 1 and None in amounts.values() else amounts
 
 
 def _is_official(code: str) -> bool:

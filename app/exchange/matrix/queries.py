@@ -11,7 +11,8 @@ from app.exchange.matrix.models import Basis, Content, MatrixLine
 from app.kit.periods import Period
 from app.plans.copies.queries import read_line_contents
 from app.plans.core.models import Plan
-from app.reference.queries import find_regions_by_code, read_funding_source_words
+from app.reference.names.queries import read_source_names
+from app.reference.queries import find_regions_by_code
 from app.tracking.lines.queries import LineSpending, read_spending
 from app.tracking.quarters.queries import read_copies
 
@@ -23,8 +24,9 @@ def read_code_names(session: Session, plan: Plan, contents: Sequence[Content]) -
         code: (region.name, region.level.value)
         for code, region in find_regions_by_code(session, places).items()
     }
+    sources = read_source_names(session, plan.region_code)
     return CodeNames(
-        read_agency_names(session, plan.region_code), regions, read_funding_source_words(session)
+        read_agency_names(session, plan.region_code), regions, sources.list_words(), sources.find_code
     )
 
 

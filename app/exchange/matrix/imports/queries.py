@@ -13,6 +13,8 @@ from app.exchange.matrix.rules import read_matrix
 from app.plans.copies.queries import read_line_contents
 from app.plans.core.models import Plan
 from app.plans.core.rules import find_government_level
+from app.reference.names.queries import read_source_names
+from app.reference.names.rules import SourceNames
 from app.reference.nomenclature.queries import (
     Pair,
     SubactivityRef,
@@ -21,13 +23,10 @@ from app.reference.nomenclature.queries import (
     find_successors,
 )
 from app.reference.queries import (
-    FundingSourceRef,
     RegionRef,
-    find_funding_sources_by_code,
-    find_funding_sources_by_name,
     find_regions_by_code,
     find_regions_by_name,
-    read_funding_source_labels,
+    read_funding_sources,
 )
 from app.tracking.quarters.queries import read_copies
 
@@ -45,7 +44,7 @@ def read_file(session: Session, data: bytes, filename: str, sheet: str | None = 
 
     A large file takes seconds: call this with a reading session, before taking locks.
     """
-    known_sources = list(read_funding_source_labels(session).values())
+    known_sources = [name for item in read_funding_sources(session) for name in (item.name, *item.aliases)]
     return MatrixFile(
         read_matrix(data, filename, sheet=sheet, known_sources=known_sources), sha256(data).hexdigest()
     )
@@ -84,8 +83,7 @@ class KnownItems:
     subs_by_name: Mapping[Pair, Sequence[SubactivityRef]]
     successors: Mapping[str, Sequence[SubactivityRef]]
     """Code that is unknown or retired → its successors."""
-    sources: Mapping[str, FundingSourceRef]
-    sources_by_name: Mapping[str, Sequence[FundingSourceRef]]
+    sources: SourceNames
     regions: Mapping[str, RegionRef]
     regions_by_name: Mapping[str, Sequence[RegionRef]]
 
@@ -119,7 +117,6 @@ def look_up(
     known = find_subactivities_by_code(session, edition, level, codes)
     in_force = {code for code, item in known.items() if not item.retired}
 
-    shares = {share.name for line in lines for share in line["funding_sources"] or ()}
     places: list[ParsedPlace] = [place for line in lines for place in line["location"] or ()]
     words = {words for place in places for words in (place.text, place.name, place.within) if words}
     return KnownItems(
@@ -130,10 +127,7 @@ def look_up(
             session, edition, level, {pair for line in lines for pair in list_name_pairs(line)}
         ),
         successors=find_successors(session, edition, level, codes - in_force),
-        sources=find_funding_sources_by_code(
-            session, {get_leading_code(name) for name in shares} | list_codes("funding_sources")
-        ),
-        sources_by_name=find_funding_sources_by_name(session, shares),
+        sources=read_source_names(session, region),
         regions=find_regions_by_code(session, {place.code for place in places if place.code}),
         regions_by_name=find_regions_by_name(session, region, words),
     )
@@ -150,8 +144,3 @@ def list_name_pairs(line: MatrixRow) -> list[Pair]:
     if activity is None or name is None:
         return []
     return [("", name)] if activity.code else [(activity.name or "", name)]
-
-
-def get_leading_code(name: str) -> str:
-    """Return the code in front of a name (`1.01.01.15 Pajak Bumi dan Bangunan`); a lone code is itself."""
-    return name.partition(" ")[0].rstrip(".")

@@ -10,7 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from app.agencies.models import AgencyKind
-from app.exchange.matrix.cells import CLASS_LETTERS, TEXT_FIELDS, CodeNames, list_cells, make_line, write_cell
+from app.exchange.matrix.cells import (
+    CLASS_LETTERS,
+    TEXT_FIELDS,
+    CodeNames,
+    add_sources,
+    list_cells,
+    make_line,
+    write_cell,
+)
 from app.exchange.matrix.codes import write_named
 from app.exchange.matrix.models import BY_KEY, Content, MatrixRow, Named, Share
 from app.kit.fields import fold_name
@@ -43,6 +51,8 @@ class ResolvedLine:
     """(funding source, amount)."""
     places: tuple[str, ...] = field(default=())
     """Region codes; empty if any place of the cell is unknown."""
+    source_words: str | None = None
+    """The cell of the funding sources if they do not hold all its words, such as a donor's name."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +123,8 @@ def merge_content(resolved: ResolvedLine, stored: Content | None, names: CodeNam
         texts.pop(key, None)
         if key in line.texts and _has_kept_words(key, resolved):
             texts[key] = line.texts[key]
+        elif key == "funding_sources" and resolved.source_words:
+            texts[key] = resolved.source_words
     content["matrix_texts"] = texts
     return content
 
@@ -219,12 +231,7 @@ def _set_components(component_class: str, prefix: str) -> Callable[[ResolvedLine
 
 
 def _set_sources(resolved: ResolvedLine, content: Content) -> Content:
-    amounts: dict[str, int | None] = {}
-    for code, amount in resolved.sources:
-        before = amounts.get(code)
-        amounts[code] = amount if before is None else before + (amount or 0)
-    if len(amounts) == 1 and None in amounts.values():
-        amounts = dict.fromkeys(amounts, resolved.line["allocation"])
+    amounts = add_sources(resolved.sources, resolved.line["allocation"])
     new = [{"funding_source": code, "amount": amount} for code, amount in amounts.items()]
     return {"budget_lines": merge_items(content["budget_lines"], new, lambda item: item["funding_source"])}
 

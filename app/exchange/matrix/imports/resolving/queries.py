@@ -12,6 +12,7 @@ from typing import Any, Literal
 from sqlmodel import Session
 
 from app.agencies.queries import StoredAgency, read_agency_names
+from app.exchange.matrix.amounts import write_sources
 from app.exchange.matrix.codes import write_named
 from app.exchange.matrix.imports.matching.rules import Key, make_keys, make_words_key
 from app.exchange.matrix.imports.models import (
@@ -28,17 +29,19 @@ from app.exchange.matrix.imports.models import (
     unresolved_subactivity,
     unused_resolution,
 )
-from app.exchange.matrix.imports.queries import get_leading_code, list_name_pairs, look_up
+from app.exchange.matrix.imports.queries import list_name_pairs, look_up
 from app.exchange.matrix.imports.rules import ResolvedLine, Subactivity, make_free_text
-from app.exchange.matrix.models import Content, MatrixRow, Named, ParsedPlace
+from app.exchange.matrix.models import Content, MatrixRow, Named, ParsedPlace, Share
 from app.exchange.matrix.rows import join_lines
 from app.kit.fields import fold_name
 from app.kit.http.validation import duplicate_key, find_nearest, unknown_reference
 from app.kit.problems import MOST_CELL_ERRORS, Cell, FieldError, Kind
 from app.plans.core.models import Plan
 from app.plans.core.rules import find_government_level, is_inside
+from app.reference.models import FundingSourceRef
+from app.reference.names.rules import SourceMatch
 from app.reference.nomenclature.queries import SubactivityRef, find_similar_subactivities
-from app.reference.queries import FundingSourceRef, RegionRef, read_funding_source_labels
+from app.reference.queries import RegionRef
 
 _SOURCES = {
     "agency": "agencies",
@@ -97,7 +100,7 @@ class _Run:
             self._index_own_lines(version.values())
         self.like = cache(self._find_like)
         self.agency_labels = cache(lambda: _format_labels(read_agency_names(session, plan.region_code)))
-        self.source_labels = cache(lambda: _format_labels(read_funding_source_labels(session)))
+        self.source_labels = [f"{item.code} {item.name}" for item in self.known.sources.by_code.values()]
 
     def resolve(self) -> None:
         self._check_resolutions()
@@ -107,9 +110,11 @@ class _Run:
             self._check_required(line)
             agency = self._resolve_agency(line)
             subactivity = self._resolve_subactivity(line, agency)
-            sources, places = self._resolve_sources(line), self._resolve_places(line)
+            (sources, words), places = self._resolve_sources(line), self._resolve_places(line)
             if agency and subactivity and line["strategy"] and line["allocation"] is not None:
-                self.out.lines.append(ResolvedLine(line, agency, subactivity, tuple(sources), tuple(places)))
+                self.out.lines.append(
+                    ResolvedLine(line, agency, subactivity, tuple(sources), tuple(places), words)
+                )
         self._report_resolutions(
             unused_resolution, (n for n, _ in enumerate(self.resolutions) if n not in self.used), "value"
         )
@@ -144,7 +149,7 @@ class _Run:
         known: dict[str, Any] = {
             "agency": self.known.agencies,
             "subactivity": self.known.subs,
-            "funding_sources": self.known.sources,
+            "funding_sources": self.known.sources.by_code,
         }
         for n, resolution in enumerate(self.resolutions):
             if resolution.code is not None and resolution.code not in known[resolution.column]:
@@ -154,7 +159,7 @@ class _Run:
         if resolution.column == "subactivity":
             successors = self.known.successors.get(resolution.code or "", ())
             return [successor.label for successor in successors] or self.like(resolution.value, None)
-        labels = self.agency_labels() if resolution.column == "agency" else self.source_labels()
+        labels = self.agency_labels() if resolution.column == "agency" else self.source_labels
         return find_nearest(f"{resolution.code} {resolution.value}", labels)
 
     def _report_resolutions(
@@ -299,29 +304,27 @@ class _Run:
         )
         return [item.label for item in near]
 
-    def _resolve_sources(self, line: MatrixRow) -> list[tuple[str, int | None]]:
-        result = []
-        for share in line["funding_sources"] or ():
-            source = self._resolve_source(line, share.name)
-            if source is not None:
-                result.append((source.code, share.amount))
-        return result
+    def _resolve_sources(self, line: MatrixRow) -> tuple[list[tuple[str, int | None]], str | None]:
+        """Return (code, amount) of the funding sources, and the cell's words if the codes do not hold all of them."""
+        shares: tuple[Share, ...] = line["funding_sources"] or ()
+        matches = [(self._resolve_source(line, share.name), share.amount) for share in shares]
+        has_rest = any(match.rest for match, _ in matches)
+        return (
+            [(match.source.code, amount) for match, amount in matches if match.source],
+            write_sources(shares) if has_rest else None,
+        )
 
-    def _resolve_source(self, line: MatrixRow, name: str) -> FundingSourceRef | None:
+    def _resolve_source(self, line: MatrixRow, name: str) -> SourceMatch:
         cell = line.cell("funding_sources")
         if resolution := self._find_resolution("funding_sources", line, name):
-            return self.known.sources.get(resolution.code or "")
-        if by_code := self.known.sources.get(get_leading_code(name)):
-            return by_code
-        candidates = self.known.sources_by_name.get(name, [])
-        if len(candidates) == 1:
-            return candidates[0]
-        if candidates:
-            self._add_ambiguous(cell, name, candidates)
-        else:
-            near = find_nearest(name, self.source_labels())
+            return SourceMatch(self.known.sources.by_code.get(resolution.code or ""))
+        match = self.known.sources.match(name)
+        if match.candidates:
+            self._add_ambiguous(cell, name, match.candidates)
+        elif match.source is None:
+            near = find_nearest(name, self.source_labels)
             self._add_error(unknown_reference, cell, name, near=near, source=_SOURCES["funding_sources"])
-        return None
+        return match
 
     def _resolve_places(self, line: MatrixRow) -> list[str]:
         """Return the region codes of a cell; none if any place is unclear, so that the action keeps the cell's text."""

@@ -1,0 +1,1 @@
+"""Matches of the names that people write with reference data."""
