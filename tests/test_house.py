@@ -60,7 +60,6 @@ NAMED_BY_NOUN = {
     "exchange/matrix/cells",
     "exchange/matrix/codes",
     "exchange/matrix/headers",
-    "exchange/matrix/places",
     "exchange/matrix/rows",
     "exchange/matrix/words",
     "exchange/matrix/writing",

@@ -23,7 +23,6 @@ from app.reference.nomenclature.queries import (
 from app.reference.queries import (
     find_funding_sources_by_code,
     find_regions_by_code,
-    find_regions_by_name,
 )
 from app.reference.rules import find_nearest_ancestor, get_level, get_parent, list_name_forms
 from tests.database import OneTransaction
@@ -88,31 +87,6 @@ def test_many_regions_are_looked_up_in_one_statement(database: OneTransaction, s
     assert (regions["63.02"].name, regions["63.02"].timezone) == ("Kabupaten Kotabaru", "WITA")
     assert len(database.statements) == 1
     assert find_regions_by_code(session, []) == {}
-
-
-def test_locations_are_resolved_by_exact_name_inside_the_region(session: Session) -> None:
-    names = [
-        "Kec. Pulau Sebuku",
-        "KECAMATAN pulau sebuku",
-        "Desa Semaras",
-        "Semaras",
-        "Kab. Kotabaru",
-        "Kabupaten Kotabaru",
-        "Sebuku",
-        "Desa Pulau Sebuku",
-        "Kabupaten Tanah Laut",
-        "",
-    ]
-    by_name = find_regions_by_name(session, "63.02", names)
-    assert {name: [r.code for r in regions] for name, regions in by_name.items()} == {
-        "Kec. Pulau Sebuku": ["63.02.05"],
-        "KECAMATAN pulau sebuku": ["63.02.05"],
-        "Desa Semaras": ["63.02.02.2009"],
-        "Semaras": ["63.02.02.2009"],
-        "Kab. Kotabaru": ["63.02"],
-        "Kabupaten Kotabaru": ["63.02"],
-    }
-    assert find_regions_by_name(session, "63.03", ["Semaras"]) == {}
 
 
 def test_subactivities_are_found_by_code_and_name(database: OneTransaction, session: Session) -> None:

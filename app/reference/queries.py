@@ -39,7 +39,6 @@ from app.reference.models import (
     StrategyOut,
     StrategyRow,
 )
-from app.reference.rules import list_name_forms
 
 _region, _source, _strategy = get_table(RegionRow), get_table(FundingSourceRow), get_table(StrategyRow)
 _parent, _below, _above = (_region.alias(name) for name in ("parent", "below", "above"))
@@ -176,39 +175,6 @@ def read_region_labels(session: Session, within_region: str) -> dict[str, str]:
         .order_by(c.code)
     )
     return {row.code: row.name for row in session.execute(statement)}
-
-
-def find_regions_by_name(
-    session: Session, within_region: str, names: Collection[str]
-) -> dict[str, list[RegionRef]]:
-    """Return name as written → the regions in `within_region` with exactly that name; one SELECT.
-
-    The first word of `Kec. Pulau Sebuku`, `Desa Semaras` or `Kabupaten Kotabaru` gives the level if no region has that
-    literal name. Names without a region are missing; with several, the caller has to choose.
-    """
-    forms = {name: list_name_forms(name) for name in names}
-    spellings = {form.folded for reading in forms.values() for form in reading}
-    if not spellings:
-        return {}
-    c = _region.c
-    rows = session.execute(
-        sa.select(c.folded, *_FOUND_REGION)
-        .where(
-            is_among(session, c.folded, spellings), is_in_region(c.code, within_region), c.retired.is_(False)
-        )
-        .order_by(c.code)
-    )
-    by_folded: dict[str, list[RegionRef]] = {}
-    for spelling, *row in rows:
-        by_folded.setdefault(spelling, []).append(RegionRef(*row))
-    result: dict[str, list[RegionRef]] = {}
-    for name, reading in forms.items():
-        for form in reading:
-            matches = [r for r in by_folded.get(form.folded, ()) if not form.levels or r.level in form.levels]
-            if matches:
-                result[name] = matches
-                break
-    return result
 
 
 # Funding sources

@@ -176,7 +176,7 @@ def test_a_line_of_free_text_takes_its_code(office: Office) -> None:
             make_resolution("subactivity", OWN["subactivity"], None, row=9),
             ("unused_resolution", "/resolutions/0/value"),
         ),
-        ({"column": "location", "value": "x", "code": None}, ("not_allowed", "/resolutions/0/column")),
+        ({"column": "strategy", "value": "x", "code": None}, ("not_allowed", "/resolutions/0/column")),
         (
             {"column": "agency", "value": "x", "code": "A", "name": 1},
             ("unknown_field", "/resolutions/0/name"),
@@ -328,20 +328,32 @@ def test_funding_sources_with_and_without_their_amounts(office: Office) -> None:
     assert office.lines()["A-001"]["budget_lines"][0]["funding_source"] == "DAK"
 
 
-# Words, their places, True if they give a warning.
-PLACES: list[tuple[str, list[str], bool]] = [
-    ("Desa Semaras", ["63.02.02.2009"], False),
-    ("Kec. Pulau Sebuku", ["63.02.05"], False),
-    ("63.02.05.2007 Desa Rampa; 63.02.05.2008", ["63.02.05.2007", "63.02.05.2008"], False),
-    ("Semaras, Rampa (Kec. Pulau Sebuku)", ["63.02.02.2009", "63.02.05.2007"], False),
-    ("Kecamatan Pulau Sebuku: Rampa, Ujung", ["63.02.05.2007", "63.02.05.2008"], False),
-    ("Kabupaten Kotabaru", ["63.02"], False),
-    ("Desa Semaras (Kec. Pulau Sebuku)", [], True),  # there is no Semaras in that district
-    ("Seluruh Kecamatan", [], False),
-    ("Desa Semaras, Desa Entah", [], True),
-    ("73.22.01 Malangke", [], True),
-    ("Kecamatan Semaras", [], True),
+# Words, their places, warning.
+PLACES: list[tuple[str, list[str], str | None]] = [
+    ("Desa Semaras", ["63.02.02.2009"], None),
+    ("Kec. Pulau Sebuku", ["63.02.05"], None),
+    ("63.02.05.2007 Desa Rampa; 63.02.05.2008", ["63.02.05.2007", "63.02.05.2008"], None),
+    ("Semaras, Rampa (Kec. Pulau Sebuku)", ["63.02.02.2009", "63.02.05.2007"], None),
+    ("Kecamatan Pulau Sebuku: Rampa, Ujung", ["63.02.05.2007", "63.02.05.2008"], None),
+    ("Kabupaten Kotabaru", ["63.02"], None),
+    ("Seluruh Kecamatan", ["63.02"], "all_places"),
+    ("Desa Semaras, Desa Entah", [], "unresolved_place"),
+    ("99.22.01 Malangke", [], "unresolved_place"),
 ]
+# Words that are asked: each error, and the codes of its candidates.
+ASKED_PLACES: list[tuple[str, str, list[str]]] = [
+    ("Desa Semaras (Kec. Pulau Sebuku)", "ambiguous_place", ["63.02.02.2009", "63.02.05"]),
+    ("73.22 Luwu Utara", "outside_place", ["73.22"]),
+    ("Kecamatan Semaras", "ambiguous_place", ["63.02.02.2009"]),
+]
+
+
+def test_places_of_several_meanings_are_asked(office: Office) -> None:
+    reply = office.send(sheet(*[line(location=words) for words, _, _ in ASKED_PLACES]))
+    errors = [
+        (item["code"], [name.split()[0] for name in item["nearest"]]) for item in reply.json()["errors"]
+    ]
+    assert errors == [(code, codes) for _, code, codes in ASKED_PLACES]
 
 
 def test_places_match_whole_or_keep_their_words(office: Office) -> None:
@@ -351,7 +363,7 @@ def test_places_match_whole_or_keep_their_words(office: Office) -> None:
     for (words, codes, _), action in zip(PLACES, office.lines().values(), strict=True):
         assert [item["region_code"] for item in action["locations"]] == codes
         assert action["matrix_texts"].get("location") == (None if codes else words)
-    warned = [("unresolved_place", f"N{row}") for row, (_, _, is_warned) in enumerate(PLACES, 2) if is_warned]
+    warned = [(warning, f"N{row}") for row, (_, _, warning) in enumerate(PLACES, 2) if warning]
     assert list_places(report["warnings"]) == warned
     text = office.export("csv").decode()
     assert [words for words, codes, _ in PLACES if not codes and words not in text] == []

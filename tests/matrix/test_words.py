@@ -10,7 +10,6 @@ from app.exchange.matrix.amounts import (
     write_sources,
 )
 from app.exchange.matrix.models import RecipientCount, Share
-from app.exchange.matrix.places import format_place, parse_place, read_places, write_places
 from app.exchange.matrix.quantities import read_recipients, write_recipients
 from app.exchange.matrix.words import (
     BENEFIT_FORM_NAMES,
@@ -204,44 +203,8 @@ def test_amounts_by_source_and_component():
     )
 
 
-def test_places():
-    reading = read_places("Desa A, B dan Kec. Pulau Laut; Seluruh Kecamatan")
-    assert [(p.name, p.level, p.every) for p in reading.value] == [
-        ("A", "village", False),
-        ("B", None, False),
-        ("Pulau Laut", "district", False),
-        ("", "district", True),
-    ]
-    assert reading.text == "Desa A, B dan Kec. Pulau Laut; Seluruh Kecamatan"
-
-
-def test_a_village_is_found_by_its_district():
-    assert [(p.name, p.level, p.within) for p in read_places("Kec. X (Desa A, B)").value] == [
-        ("A", "village", "X"),
-        ("B", None, "X"),
-    ]
-    place = parse_place("Desa A Kec. X")
-    assert (place.name, place.level, place.within) == ("A", "village", "X")
-    place = parse_place("Seluruh Desa di Kecamatan X")
-    assert (place.name, place.level, place.within, place.every) == ("", "village", "X", True)
-
-
-def test_a_place_with_its_code_survives_writing():
-    text = format_place("Sungai Dua dan Tiga", "village", "63.02.07.2001", "Pulau Laut")
-    place = parse_place(text)
-    assert (place.code, place.name, place.level, place.within) == (
-        "63.02.07.2001",
-        "Sungai Dua dan Tiga",
-        "village",
-        "Pulau Laut",
-    )
-    other = parse_place("63.02.07.2002 Desa B")
-    for places in ((place,), (place, other)):
-        assert read_places(write_places(places)).value == places
-
-
 @pytest.mark.parametrize(
-    "read", [read_sources, read_components, read_recipients, read_benefit_amount, read_places, read_strategy]
+    "read", [read_sources, read_components, read_recipients, read_benefit_amount, read_strategy]
 )
 @pytest.mark.parametrize(
     "piece", [",", "(", "1", "1.000.", ".000", "\n", "Rp ", "kec. ", "a dan ", ", 1", "1,"]

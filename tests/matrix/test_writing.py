@@ -5,12 +5,12 @@ from typing import Any
 
 import openpyxl
 import pytest
+from app.exchange.matrix.places import format_place, parse_place
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.exchange.matrix.amounts import LARGEST
 from app.exchange.matrix.models import Code, CodeKind, MatrixLine, Named, RecipientCount, Share
-from app.exchange.matrix.places import format_place, parse_place
 from app.exchange.matrix.quantities import find_recipient_kind
 from app.exchange.matrix.rules import read_matrix
 from app.exchange.matrix.words import (

@@ -42,7 +42,7 @@ def test_a_case_gives_the_source_that_the_whole_text_names(office: Office, case:
 
 
 def test_a_part_without_its_name_is_asked(office: Office) -> None:
-    reply = office.send((CASES / "source_06.csv").read_bytes(), "a.csv", new_agencies="create")
+    reply = office.send(read_case("source_06.csv")[0], "a.csv", new_agencies="create")
     (error,) = reply.json()["errors"]
     assert (error["code"], error["value"], error["cell"]["column"]) == (
         "ambiguous_name",

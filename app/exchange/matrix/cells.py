@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from app.exchange.matrix.amounts import (
     describe_unusable,
@@ -19,6 +19,7 @@ from app.exchange.matrix.amounts import (
     read_components,
     read_rupiah,
     read_sources,
+    read_usable_text,
     write_components,
     write_sources,
 )
@@ -32,13 +33,10 @@ from app.exchange.matrix.models import (
     MatrixColumn,
     MatrixLine,
     Named,
-    ParsedPlace,
-    PlaceLevel,
     Reading,
     RecipientCount,
     Share,
 )
-from app.exchange.matrix.places import format_place, parse_place, read_places, write_places
 from app.exchange.matrix.quantities import read_recipients, write_recipients
 from app.exchange.matrix.words import (
     REGULARITY_NAMES,
@@ -67,6 +65,12 @@ def read_ordinal(value: Value) -> Reading[int | None]:
     return Reading(int(match[1]) if match else None)
 
 
+def read_places(value: Value) -> Reading[tuple[str, ...]]:
+    """Read the words of a location; the import finds their regions."""
+    text = read_usable_text(value, ())
+    return text if isinstance(text, Reading) else Reading((text,), text)
+
+
 class CellFormat(NamedTuple):
     """Reader and writer for the cells of one meaning."""
 
@@ -87,7 +91,7 @@ FORMS: Mapping[Holds, CellFormat] = {
     Holds.CHANGE: CellFormat(read_change),
     Holds.SOURCES: CellFormat(read_sources, write_sources),
     Holds.REGULARITY: CellFormat(read_regularity, REGULARITY_NAMES.__getitem__),
-    Holds.PLACES: CellFormat(read_places, write_places),
+    Holds.PLACES: CellFormat(read_places, lambda places: "; ".join(places) or None),
     Holds.RECIPIENTS: CellFormat(read_recipients, write_recipients),
     Holds.BENEFIT_AMOUNT: CellFormat(read_benefit_amount),
     Holds.BENEFIT_FORM: CellFormat(read_benefit_form, write_benefit_form),
@@ -185,7 +189,7 @@ def make_line(
         "allocation": content["allocation"],
         "funding_sources": _list_sources(content, names),
         "regularity": content["benefit_regularity"],
-        "location": tuple(_make_place(item["region_code"], names) for item in content["locations"]),
+        "location": tuple(_format_place(item["region_code"], names) for item in content["locations"]),
         "recipients": tuple(
             RecipientCount(item["count"], item["unit"] or "", item["kind"])
             for item in content["recipients"]
@@ -284,6 +288,11 @@ def _list_components(content: Content, component_class: str) -> tuple[Share, ...
     )
 
 
-def _make_place(code: str, names: CodeNames) -> ParsedPlace:
-    name, level = names.regions.get(code, (code, None))
-    return parse_place(format_place(name, cast("PlaceLevel | None", level), code))
+_LEVEL_WORDS = {"village": "Desa", "district": "Kec.", "regency": "Kab.", "province": "Prov."}
+
+
+def _format_place(code: str, names: CodeNames) -> str:
+    """Format a region as `63.02.07.2001 Desa A`; the name of a regency has its level already."""
+    name, level = names.regions.get(code, ("", ""))
+    is_named = name.startswith(("Kabupaten ", "Kota ")) and level == "regency"
+    return " ".join(part for part in (code, "" if is_named else _LEVEL_WORDS.get(level), name) if part)

@@ -303,22 +303,6 @@ class RecipientCount:
 
 
 @dataclass(frozen=True)
-class ParsedPlace:
-    """A place in the cell's words (`text`), parsed.
-
-    `name` is the candidate to look up, without the word for its level; `every` means "all of that level"; `within` is
-    the district of a village; `code` is a Kemendagri code in front.
-    """
-
-    text: str
-    name: str
-    level: PlaceLevel | None = None
-    code: str | None = None
-    within: str | None = None
-    every: bool = False
-
-
-@dataclass(frozen=True)
 class Remark:
     """An error or warning about a cell; `blocking` if the cell has no usable value."""
 
@@ -362,7 +346,7 @@ class MatrixLine:
     | direct, indirect, supporting, funding_sources | tuple of Share |
     | allocation, spent_s1, spent_s2, spent_total | whole rupiah or None |
     | regularity | Regularity or None |
-    | location | tuple of ParsedPlace |
+    | location | tuple of texts |
     | recipients | tuple of RecipientCount |
     | benefit_amount | whole rupiah per recipient, or None |
     | benefit_form | tuple of BenefitForm |

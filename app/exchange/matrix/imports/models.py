@@ -15,8 +15,8 @@ from app.plans.findings.models import PlanFinding
 
 code_needed = Kind(
     "resolution_code_needed",
-    id="Sebutkan kodenya. Hanya sub kegiatan yang boleh tanpa kode.",
-    en="Give the code. Only a sub-activity may be without one.",
+    id="Sebutkan kodenya. Hanya sub kegiatan dan lokasi yang boleh tanpa kode.",
+    en="Give the code. Only a sub-activity or a location may be without one.",
 )
 
 
@@ -30,7 +30,7 @@ class Acceptance(StrEnum):
 class Resolution(Shape):
     """The code for one name of the file, in one row or wherever the name occurs."""
 
-    column: Literal["agency", "subactivity", "funding_sources"]
+    column: Literal["agency", "subactivity", "funding_sources", "location"]
     value: Prose = ShapeField(
         min_length=1, description="The name as the file has it, or the code in its place."
     )
@@ -40,7 +40,7 @@ class Resolution(Shape):
     code: str | None = ShapeField(
         default=None,
         max_length=40,
-        description="Code for the name; null accepts a sub-activity as free text.",
+        description="Code for the name; null accepts a sub-activity as free text, and keeps a location as text.",
     )
 
     model_config = show_example(
@@ -52,7 +52,7 @@ class Resolution(Shape):
 
     @model_validator(mode="after")
     def _is_settled(self) -> "Resolution":
-        if self.code is None and self.column != "subactivity":
+        if self.code is None and self.column not in ("subactivity", "location"):
             raise RuleBroken(code_needed, at="/code")
         return self
 
@@ -192,8 +192,23 @@ unknown_agency = Kind(
 cell_required = Kind("cell_required", id="Sel ini wajib diisi.", en="This cell is required.")
 unresolved_place = Kind(
     "unresolved_place",
-    id="Lokasi “{value}” tidak pasti di wilayah rencana; teksnya disimpan. Terdekat: {nearest}.",
-    en="The place “{value}” is not clear in the region of the plan; its text stays. Nearest: {nearest}.",
+    id="Lokasi “{value}” disimpan sebagai teks, tanpa kode wilayah.",
+    en="The place “{value}” stays text, without the code of a region.",
+)
+ambiguous_place = Kind(
+    "ambiguous_place",
+    id="Lokasi “{value}” belum pasti: {nearest}. Pilih kodenya saat mengimpor, atau simpan teksnya saja.",
+    en="The place “{value}” is not clear: {nearest}. Choose its code when you import, or keep its text alone.",
+)
+outside_place = Kind(
+    "outside_place",
+    id="Lokasi “{value}” di luar wilayah rencana: {nearest}. Perbaiki selnya, atau pilih kodenya saat mengimpor.",
+    en="The place “{value}” is outside the plan's region: {nearest}. Correct it, or choose a code in the import.",
+)
+all_places = Kind(
+    "all_places",
+    id="“{value}” mencakup semua tempat di tingkat itu. Impor menyimpan wilayah di atasnya.",
+    en="“{value}” means every place of that level. The import stores the region around them.",
 )
 unused_resolution = Kind(
     "unused_resolution",

@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from app.agencies.queries import StoredAgency, find_agencies_by_code, find_agencies_by_name, read_successors
 from app.exchange.matrix.imports.models import Resolution
-from app.exchange.matrix.models import Content, Matrix, MatrixRow, Named, ParsedPlace
+from app.exchange.matrix.models import Content, Matrix, MatrixRow, Named
 from app.exchange.matrix.rules import read_matrix
 from app.plans.copies.queries import read_line_contents
 from app.plans.core.models import Plan
@@ -22,12 +22,8 @@ from app.reference.nomenclature.queries import (
     find_subactivities_by_name,
     find_successors,
 )
-from app.reference.queries import (
-    RegionRef,
-    find_regions_by_code,
-    find_regions_by_name,
-    read_funding_sources,
-)
+from app.reference.places.queries import PlaceFinder
+from app.reference.queries import read_funding_sources
 from app.tracking.quarters.queries import read_copies
 
 
@@ -84,8 +80,7 @@ class KnownItems:
     successors: Mapping[str, Sequence[SubactivityRef]]
     """Code that is unknown or retired → its successors."""
     sources: SourceNames
-    regions: Mapping[str, RegionRef]
-    regions_by_name: Mapping[str, Sequence[RegionRef]]
+    places: PlaceFinder
 
 
 def look_up(
@@ -117,8 +112,7 @@ def look_up(
     known = find_subactivities_by_code(session, edition, level, codes)
     in_force = {code for code, item in known.items() if not item.retired}
 
-    places: list[ParsedPlace] = [place for line in lines for place in line["location"] or ()]
-    words = {words for place in places for words in (place.text, place.name, place.within) if words}
+    places = {text for line in lines for text in line["location"] or ()}
     return KnownItems(
         agencies=agencies,
         agencies_by_name=by_name,
@@ -128,8 +122,7 @@ def look_up(
         ),
         successors=find_successors(session, edition, level, codes - in_force),
         sources=read_source_names(session, region),
-        regions=find_regions_by_code(session, {place.code for place in places if place.code}),
-        regions_by_name=find_regions_by_name(session, region, words),
+        places=PlaceFinder(session, region, places, list_codes("location")),
     )
 
 

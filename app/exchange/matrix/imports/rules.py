@@ -107,6 +107,8 @@ def merge_content(resolved: ResolvedLine, stored: Content | None, names: CodeNam
         for key in line.columns
         if key in BY_KEY and write_cell(BY_KEY[key], line) not in before.get(key, {None})
     }
+    if resolved.places and not content["locations"]:
+        says.add("location")  # the cell is the kept text, and its places are known now
     content |= {
         "strategy": line["strategy"],
         "lead_agency": resolved.agency,

@@ -19,11 +19,14 @@ from app.exchange.matrix.imports.models import (
     Acceptance,
     ImportQuery,
     Resolution,
+    all_places,
     ambiguous_name,
+    ambiguous_place,
     cell_required,
     merged_agency,
     other_code,
     other_name,
+    outside_place,
     unknown_agency,
     unresolved_place,
     unresolved_subactivity,
@@ -31,22 +34,22 @@ from app.exchange.matrix.imports.models import (
 )
 from app.exchange.matrix.imports.queries import list_name_pairs, look_up
 from app.exchange.matrix.imports.rules import ResolvedLine, Subactivity, make_free_text
-from app.exchange.matrix.models import Content, MatrixRow, Named, ParsedPlace, Share
+from app.exchange.matrix.models import Content, MatrixRow, Named, Share
 from app.exchange.matrix.rows import join_lines
 from app.kit.fields import fold_name
 from app.kit.http.validation import duplicate_key, find_nearest, unknown_reference
 from app.kit.problems import MOST_CELL_ERRORS, Cell, FieldError, Kind
 from app.plans.core.models import Plan
-from app.plans.core.rules import find_government_level, is_inside
+from app.plans.core.rules import find_government_level
 from app.reference.models import FundingSourceRef
 from app.reference.names.rules import SourceMatch
 from app.reference.nomenclature.queries import SubactivityRef, find_similar_subactivities
-from app.reference.queries import RegionRef
 
 _SOURCES = {
     "agency": "agencies",
     "subactivity": "subactivities",
     "funding_sources": "funding-sources",
+    "location": "regions",
 }
 
 
@@ -96,6 +99,12 @@ class _Run:
         self.known = look_up(session, plan, lines, resolutions)
         self.own_codes: dict[str, Subactivity] = {}
         self.own_names: dict[Key | None, Subactivity | None] = {}
+        self.own_places = {
+            fold_name(content["matrix_texts"].get("location", ""))
+            for version in versions
+            for content in version.values()
+        }
+        """Locations that lines of the plan keep as text."""
         for version in versions:
             self._index_own_lines(version.values())
         self.like = cache(self._find_like)
@@ -150,6 +159,7 @@ class _Run:
             "agency": self.known.agencies,
             "subactivity": self.known.subs,
             "funding_sources": self.known.sources.by_code,
+            "location": self.known.places.labels,
         }
         for n, resolution in enumerate(self.resolutions):
             if resolution.code is not None and resolution.code not in known[resolution.column]:
@@ -159,7 +169,10 @@ class _Run:
         if resolution.column == "subactivity":
             successors = self.known.successors.get(resolution.code or "", ())
             return [successor.label for successor in successors] or self.like(resolution.value, None)
-        labels = self.agency_labels() if resolution.column == "agency" else self.source_labels
+        if resolution.column == "location":
+            labels = _format_labels(self.known.places.labels)
+        else:
+            labels = self.agency_labels() if resolution.column == "agency" else self.source_labels
         return find_nearest(f"{resolution.code} {resolution.value}", labels)
 
     def _report_resolutions(
@@ -328,36 +341,29 @@ class _Run:
 
     def _resolve_places(self, line: MatrixRow) -> list[str]:
         """Return the region codes of a cell; none if any place is unclear, so that the action keeps the cell's text."""
-        by_place = {place: self._find_regions(place) for place in line["location"] or ()}
-        for place, regions in by_place.items():
-            if len(regions) != 1 and not place.every:
-                near = [f"{region.code} {region.name}" for region in regions]
-                self._add_warning(unresolved_place, line.cell("location"), place.text, near=near)
-        return (
-            [regions[0].code for regions in by_place.values()]
-            if all(len(r) == 1 for r in by_place.values())
-            else []
-        )
-
-    def _find_regions(self, place: ParsedPlace) -> Sequence[RegionRef]:
-        """Return the regions that a place may be; exactly one if it is clear."""
-        if place.every:
-            return []
-        if place.code is not None:
-            known = self.known.regions.get(place.code)
-            return [known] if known and is_inside(known.code, self.plan.region_code) else []
-        named = self.known.regions_by_name
-        regions: Sequence[RegionRef] = named.get(place.text) or named.get(place.name) or []
-        if place.level is not None:
-            regions = [region for region in regions if region.level == place.level]
-        if place.within is not None:
-            inside = {
-                region.code
-                for region in self.known.regions_by_name.get(place.within, [])
-                if region.level == "district"
-            }
-            regions = [region for region in regions if region.parent_code in inside]
-        return regions
+        cell, codes, is_clear = line.cell("location"), list[str](), True
+        is_kept = fold_name(line.texts.get("location", "")) in self.own_places
+        for text in line["location"] or ():
+            places = self.known.places.find(text)
+            codes += places.codes
+            for words in places.every:
+                self._add_warning(all_places, cell, words)
+            for words in places.unread:
+                is_clear = False
+                self._add_warning(unresolved_place, cell, words)
+            for asked in places.asked:
+                resolution = self._find_resolution("location", line, asked.words)
+                if resolution and resolution.code:
+                    codes = [*(code for code in codes if code not in asked.around), resolution.code]
+                    continue
+                is_clear = False
+                if resolution is None and is_kept:
+                    self._add_warning(unresolved_place, cell, asked.words)
+                elif resolution is None:
+                    kind = outside_place if asked.doubt == "outside" else ambiguous_place
+                    near = [f"{code} {self.known.places.labels[code]}" for code in asked.codes]
+                    self._add_error(kind, cell, asked.words, near=near)
+        return codes if is_clear else []
 
     def _add_ambiguous(
         self, cell: Cell, value: str, items: Iterable[StoredAgency | SubactivityRef | FundingSourceRef]
@@ -376,7 +382,7 @@ class _Run:
         self.out.warnings.append(FieldError(kind, cell=cell, value=value, nearest=near, values=values))
 
 
-def _format_labels(labels: dict[str, str]) -> list[str]:
+def _format_labels(labels: Mapping[str, str]) -> list[str]:
     return [f"{code} {name}" for code, name in labels.items()]
 
 
