@@ -50,6 +50,24 @@ class ErrorPlace(TypedDict, total=False):
     cell: Cell
 
 
+class Candidate(NamedTuple):
+    """An item that a value may mean, for a person to choose from."""
+
+    code: str
+    name: str
+    level: str | None = None
+    within: str | None = None
+    note: Text | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.code} {self.name}"
+
+    def render(self, language: Language) -> "CandidateShape":
+        note = self.note.render(language, {}) if self.note else None
+        return CandidateShape(**{**self._asdict(), "note": note})
+
+
 @dataclass(frozen=True)
 class FieldError:
     """An error at one place of the input: `pointer` into the body, `parameter` of query or path, `header`, or `cell`.
@@ -66,9 +84,13 @@ class FieldError:
     allowed: object = None
     nearest: Sequence[str] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
+    candidates: Sequence[Candidate] = ()
+    """The items that the value may mean; their labels are `nearest` if there is no other."""
+    resolution: "ResolutionShape | None" = None
+    """The choice that settles the error once it has a code."""
 
     def render(self, language: Language) -> "ErrorShape":
-        near = list(self.nearest)
+        near = list(self.nearest) or [candidate.label for candidate in self.candidates]
         values = {"value": self.value, "allowed": self.allowed, "nearest": near}
         return ErrorShape(
             pointer=self.pointer and cut_text(self.pointer),
@@ -80,6 +102,8 @@ class FieldError:
             value=_shorten(self.value),
             allowed=self.allowed,
             nearest=near or None,
+            candidates=[candidate.render(language) for candidate in self.candidates] or None,
+            resolution=self.resolution,
         )
 
 
@@ -101,6 +125,27 @@ class CellShape(BaseModel):
     column: str = Field(description="Column letter.")
 
 
+class CandidateShape(BaseModel):
+    """An item that a value may mean."""
+
+    code: str
+    name: str
+    level: str | None = Field(default=None, description="Level of a region.")
+    within: str | None = Field(default=None, description="Name of the region or activity around it.")
+    note: str | None = Field(default=None, description="Peculiarity, in the language of the reply.")
+
+
+class ResolutionShape(BaseModel):
+    """A choice for a cell, ready to send back in `resolutions` once it has a code."""
+
+    column: str
+    value: str
+    row: int | None = Field(
+        default=None, description="Null if the value means one thing in the whole file; else only this row."
+    )
+    code: str | None = None
+
+
 class ErrorShape(BaseModel):
     """Error at one place of the input."""
 
@@ -115,6 +160,13 @@ class ErrorShape(BaseModel):
     value: object = Field(default=None, description="Value received.")
     allowed: object = Field(default=None, description="Allowed values, their bounds or their pattern.")
     nearest: list[str] | None = Field(default=None, description="Nearest allowed values, best first.")
+    candidates: list[CandidateShape] | None = Field(
+        default=None, description="What the value of a cell may mean, best first."
+    )
+    resolution: ResolutionShape | None = Field(
+        default=None,
+        description="The entry of `resolutions` that settles the error: add the code of a candidate.",
+    )
 
 
 class ProblemShape(BaseModel):

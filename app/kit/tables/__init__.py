@@ -1,1 +1,1 @@
-"""The one reading of a table in a sheet: its header, by the layout of its fields."""
+"""Tables in sheets: the header by the layout of its fields, and candidates for the names in cells."""

@@ -215,6 +215,11 @@ unused_resolution = Kind(
     id="Pilihan kode untuk “{value}” tidak cocok dengan sel mana pun. Perbaiki atau hapus.",
     en="The chosen code for “{value}” fits no cell. Correct or remove it.",
 )
+resolution_needs_row = Kind(
+    "resolution_needs_row",
+    id="Pilihan kode untuk “{value}” mengenai sel-sel yang artinya berbeda. Sebutkan barisnya.",
+    en="The chosen code for “{value}” fits cells with different meanings. Name its row.",
+)
 other_name = Kind(
     "other_name",
     id="“{value}” berbeda dari nama kode {code}, yaitu {name}. Impor memakai kodenya.",

@@ -4,10 +4,9 @@ It reports an unknown or ambiguous cell with the allowed values and the nearest 
 a resolution, or accepts a sub-activity as free text. Names that a line of the plan already has need no resolution.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from typing import Any, Literal
+from functools import cache, cached_property
 
 from sqlmodel import Session
 
@@ -30,27 +29,24 @@ from app.exchange.matrix.imports.models import (
     unknown_agency,
     unresolved_place,
     unresolved_subactivity,
-    unused_resolution,
 )
 from app.exchange.matrix.imports.queries import list_name_pairs, look_up
+from app.exchange.matrix.imports.resolving.rules import SOURCES, Question, ResolutionSet
 from app.exchange.matrix.imports.rules import ResolvedLine, Subactivity, make_free_text
 from app.exchange.matrix.models import Content, MatrixRow, Named, Share
 from app.exchange.matrix.rows import join_lines
 from app.kit.fields import fold_name
-from app.kit.http.validation import duplicate_key, find_nearest, unknown_reference
-from app.kit.problems import MOST_CELL_ERRORS, Cell, FieldError, Kind
+from app.kit.http.validation import unknown_reference
+from app.kit.problems import MOST_CELL_ERRORS, Candidate, Cell, FieldError, Kind, ResolutionShape
+from app.kit.tables.candidates import NamedEntry, NameIndex
+from app.kit.wording import Text
 from app.plans.core.models import Plan
 from app.plans.core.rules import find_government_level
-from app.reference.models import FundingSourceRef
+from app.reference.models import FundingSourceKind
 from app.reference.names.rules import SourceMatch
 from app.reference.nomenclature.queries import SubactivityRef, find_similar_subactivities
-
-_SOURCES = {
-    "agency": "agencies",
-    "subactivity": "subactivities",
-    "funding_sources": "funding-sources",
-    "location": "regions",
-}
+from app.reference.places.rules import AskedPlace
+from app.reference.rules import get_level, get_parent
 
 
 @dataclass
@@ -93,9 +89,7 @@ class _Run:
         self.new_agencies = query.new_agencies == "create"
         self.level, self.edition = find_government_level(plan.region_code), plan.nomenclature_edition
         self.out = ResolvedFile()
-        self.resolutions = resolutions
-        self.settled: dict[tuple[str, str, int | None], int] = {}
-        self.used: set[int] = set()
+        self.resolutions = ResolutionSet(resolutions, self._list_questions())
         self.known = look_up(session, plan, lines, resolutions)
         self.own_codes: dict[str, Subactivity] = {}
         self.own_names: dict[Key | None, Subactivity | None] = {}
@@ -108,8 +102,6 @@ class _Run:
         for version in versions:
             self._index_own_lines(version.values())
         self.like = cache(self._find_like)
-        self.agency_labels = cache(lambda: _format_labels(read_agency_names(session, plan.region_code)))
-        self.source_labels = [f"{item.code} {item.name}" for item in self.known.sources.by_code.values()]
 
     def resolve(self) -> None:
         self._check_resolutions()
@@ -124,9 +116,7 @@ class _Run:
                 self.out.lines.append(
                     ResolvedLine(line, agency, subactivity, tuple(sources), tuple(places), words)
                 )
-        self._report_resolutions(
-            unused_resolution, (n for n, _ in enumerate(self.resolutions) if n not in self.used), "value"
-        )
+        self.out.errors += self.resolutions.list_misfits()
 
     def _index_own_lines(self, stored: Iterable[Content]) -> None:
         """Index the sub-activities of a version's lines by code and by key; None where its lines disagree."""
@@ -150,55 +140,66 @@ class _Run:
     # Resolutions
 
     def _check_resolutions(self) -> None:
-        for n, resolution in enumerate(self.resolutions):
-            key = (resolution.column, fold_name(resolution.value), resolution.row)
-            if key in self.settled:
-                self._report_resolutions(duplicate_key, [n], "value")
-            self.settled.setdefault(key, n)
-        known: dict[str, Any] = {
+        self.out.errors += self.resolutions.errors
+        known: dict[str, Container[str]] = {
             "agency": self.known.agencies,
             "subactivity": self.known.subs,
             "funding_sources": self.known.sources.by_code,
             "location": self.known.places.labels,
         }
-        for n, resolution in enumerate(self.resolutions):
+        for n, resolution in enumerate(self.resolutions.given):
             if resolution.code is not None and resolution.code not in known[resolution.column]:
-                self._report_resolutions(unknown_reference, [n], "code", near=self._suggest(resolution))
-
-    def _suggest(self, resolution: Resolution) -> Sequence[str]:
-        if resolution.column == "subactivity":
-            successors = self.known.successors.get(resolution.code or "", ())
-            return [successor.label for successor in successors] or self.like(resolution.value, None)
-        if resolution.column == "location":
-            labels = _format_labels(self.known.places.labels)
-        else:
-            labels = self.agency_labels() if resolution.column == "agency" else self.source_labels
-        return find_nearest(f"{resolution.code} {resolution.value}", labels)
-
-    def _report_resolutions(
-        self, kind: Kind, places: Iterable[int], name: Literal["value", "code"], near: Sequence[str] = ()
-    ) -> None:
-        for n in places:
-            resolution = self.resolutions[n]
-            self.out.errors.append(
-                FieldError(
-                    kind,
-                    pointer=f"/resolutions/{n}/{name}",
-                    value=getattr(resolution, name),
-                    nearest=near,
-                    values={"source": _SOURCES[resolution.column]},
+                near = self._suggest(resolution)
+                self.out.errors.append(
+                    self.resolutions.build_error(unknown_reference, n, "code", candidates=near)
                 )
-            )
 
-    def _find_resolution(self, column: str, line: MatrixRow, *words: str | None) -> Resolution | None:
-        """Find the resolution of a cell by any of its `words`; one for its row wins over one for all rows."""
-        for row in (line.row, None):
-            for word in words:
-                n = self.settled.get((column, fold_name(word), row)) if word else None
-                if n is not None:
-                    self.used.add(n)
-                    return self.resolutions[n]
-        return None
+    def _suggest(self, resolution: Resolution) -> Sequence[Candidate]:
+        match resolution.column:
+            case "subactivity":
+                successors = self._list_successors(resolution.code or "")
+                return successors or self.like(resolution.value, None)
+            case "agency":
+                return self.agencies.find_candidates(resolution.value)
+            case "funding_sources":
+                return self.sources.find_candidates(resolution.value)
+            case _:
+                return ()
+
+    @cached_property
+    def agencies(self) -> NameIndex:
+        names = read_agency_names(self.session, self.plan.region_code)
+        entries = (NamedEntry(code, (name,)) for code, name in names.items())
+        return NameIndex(entries, has_abbreviations=True)
+
+    @cached_property
+    def sources(self) -> NameIndex:
+        return NameIndex(
+            (
+                NamedEntry(
+                    item.code, (item.name, item.code, *item.aliases), item.kind == FundingSourceKind.official
+                )
+                for item in self.known.sources.by_code.values()
+            ),
+            has_abbreviations=True,
+        )
+
+    def _list_questions(self) -> Iterator[Question]:
+        for line in self.lines:
+            agency: Named | None = line["agency"]
+            if agency:
+                words = agency.name, agency.code, write_named(agency)
+                yield Question("agency", line.row, words, agency.code)
+            sub: Named | None = line["subactivity"]
+            if sub:
+                activity = fold_name(write_named(line["activity"]) or "")
+                words = write_named(sub), sub.name, sub.code
+                yield Question("subactivity", line.row, words, (activity, sub.code))
+            for share in line["funding_sources"] or ():
+                yield Question("funding_sources", line.row, (share.name,))
+            for text in line["location"] or ():
+                for asked in self.known.places.find(text).asked:
+                    yield Question("location", line.row, (asked.words,), (asked.codes, asked.around))
 
     # Cells
 
@@ -212,7 +213,9 @@ class _Run:
         if named is None:
             return None
         cell, seen = line.cell("agency"), named.name or named.code or ""
-        if resolution := self._find_resolution("agency", line, named.name, named.code, write_named(named)):
+        if resolution := self.resolutions.find(
+            "agency", line.row, named.name, named.code, write_named(named)
+        ):
             return self._follow_merge(self.known.agencies.get(resolution.code or ""), cell, seen)
         agency = self.known.agencies.get(named.code or "")
         if agency is not None:
@@ -221,7 +224,7 @@ class _Run:
             return self._follow_merge(agency, cell, seen)
         candidates = self.known.agencies_by_name.get(named.name or "", [])
         if len(candidates) > 1:
-            self._add_ambiguous(cell, seen, candidates)
+            self._ask(ambiguous_name, "agency", line, seen, [Candidate(c.code, c.name) for c in candidates])
             return None
         if candidates:
             if named.code:
@@ -230,9 +233,7 @@ class _Run:
         if named.code and named.name and self.new_agencies:
             self.out.new_agencies.setdefault(named.code, (named.name, cell))
             return named.code
-        self._add_error(
-            unknown_agency, cell, seen, near=find_nearest(write_named(named) or seen, self.agency_labels())
-        )
+        self._ask(unknown_agency, "agency", line, seen, self.agencies.find_candidates(seen))
         return None
 
     def _follow_merge(self, agency: StoredAgency | None, cell: Cell, seen: str) -> str | None:
@@ -251,7 +252,7 @@ class _Run:
             return None
         cell, words = line.cell("subactivity"), write_named(named) or ""
         free = make_free_text(line)
-        if resolution := self._find_resolution("subactivity", line, words, named.name, named.code):
+        if resolution := self.resolutions.find("subactivity", line.row, words, named.name, named.code):
             if resolution.code is None:
                 return free
             chosen = self._make_subactivity(self.known.subs.get(resolution.code))
@@ -269,12 +270,16 @@ class _Run:
         if self.accept_free_text:
             return free
         if candidates:
-            self._add_ambiguous(cell, words, candidates)
+            choices = [_make_candidate(item) for item in candidates]
+            self._ask(ambiguous_name, "subactivity", line, words, choices)
         else:
-            successors = [item.label for item in self.known.successors.get(named.code or "", ())]
-            near = successors or self.like(named.name or words, _get_name(line["activity"]))
-            self._add_error(unresolved_subactivity, cell, words, near=near, edition=self.edition)
+            near = self._list_successors(named.code or "")
+            near = near or self.like(named.name or words, _get_name(line["activity"]))
+            self._ask(unresolved_subactivity, "subactivity", line, words, near, edition=self.edition)
         return None
+
+    def _list_successors(self, code: str) -> list[Candidate]:
+        return [_make_candidate(item, SUCCESSOR) for item in self.known.successors.get(code, ())]
 
     def _find_by_code(self, line: MatrixRow, code: str) -> Subactivity | None:
         """Find a code in the plan's edition, else in a line of the plan. Warn about names that differ."""
@@ -311,11 +316,11 @@ class _Run:
         )
         return Subactivity(item.code, item.name, item.activity, item.program, self.edition, after)
 
-    def _find_like(self, name: str, activity: str | None) -> list[str]:
+    def _find_like(self, name: str, activity: str | None) -> list[Candidate]:
         near = find_similar_subactivities(
             self.session, self.edition, self.level, subactivity=name, activity=activity
         )
-        return [item.label for item in near]
+        return [_make_candidate(item) for item in near]
 
     def _resolve_sources(self, line: MatrixRow) -> tuple[list[tuple[str, int | None]], str | None]:
         """Return (code, amount) of the funding sources, and the cell's words if the codes do not hold all of them."""
@@ -328,15 +333,17 @@ class _Run:
         )
 
     def _resolve_source(self, line: MatrixRow, name: str) -> SourceMatch:
-        cell = line.cell("funding_sources")
-        if resolution := self._find_resolution("funding_sources", line, name):
+        if resolution := self.resolutions.find("funding_sources", line.row, name):
             return SourceMatch(self.known.sources.by_code.get(resolution.code or ""))
         match = self.known.sources.match(name)
         if match.candidates:
-            self._add_ambiguous(cell, name, match.candidates)
+            choices = [Candidate(item.code, item.name) for item in match.candidates]
+            self._ask(ambiguous_name, "funding_sources", line, name, choices)
         elif match.source is None:
-            near = find_nearest(name, self.source_labels)
-            self._add_error(unknown_reference, cell, name, near=near, source=_SOURCES["funding_sources"])
+            near = self.sources.find_candidates(name)
+            self._ask(
+                unknown_reference, "funding_sources", line, name, near, source=SOURCES["funding_sources"]
+            )
         return match
 
     def _resolve_places(self, line: MatrixRow) -> list[str]:
@@ -352,7 +359,7 @@ class _Run:
                 is_clear = False
                 self._add_warning(unresolved_place, cell, words)
             for asked in places.asked:
-                resolution = self._find_resolution("location", line, asked.words)
+                resolution = self.resolutions.find("location", line.row, asked.words)
                 if resolution and resolution.code:
                     codes = [*(code for code in codes if code not in asked.around), resolution.code]
                     continue
@@ -361,29 +368,49 @@ class _Run:
                     self._add_warning(unresolved_place, cell, asked.words)
                 elif resolution is None:
                     kind = outside_place if asked.doubt == "outside" else ambiguous_place
-                    near = [f"{code} {self.known.places.labels[code]}" for code in asked.codes]
-                    self._add_error(kind, cell, asked.words, near=near)
+                    choices = [self._describe_place(code, asked) for code in asked.codes]
+                    self._ask(kind, "location", line, asked.words, choices)
         return codes if is_clear else []
 
-    def _add_ambiguous(
-        self, cell: Cell, value: str, items: Iterable[StoredAgency | SubactivityRef | FundingSourceRef]
+    def _describe_place(self, code: str, asked: AskedPlace) -> Candidate:
+        labels = self.known.places.labels
+        note = BPS_CODE if asked.words.isdecimal() else OUTSIDE if asked.doubt == "outside" else None
+        return Candidate(code, labels[code], get_level(code), labels.get(get_parent(code) or ""), note)
+
+    def _ask(
+        self,
+        kind: Kind,
+        column: str,
+        line: MatrixRow,
+        value: str,
+        candidates: Sequence[Candidate],
+        **values: object,
     ) -> None:
-        allowed = [f"{item.code} {item.name}" for item in items]
-        self.out.errors.append(FieldError(ambiguous_name, cell=cell, value=value, allowed=allowed))
+        """Add an error at a cell with its candidates and the resolution that settles it."""
+        row = line.row if self.resolutions.needs_row(column, value) else None
+        self.out.errors.append(
+            FieldError(
+                kind,
+                cell=line.cell(column),
+                value=value,
+                allowed=[item.label for item in candidates] if kind is ambiguous_name else None,
+                values=values,
+                candidates=candidates,
+                resolution=ResolutionShape(column=column, value=value, row=row),
+            )
+        )
 
-    def _add_error(
-        self, kind: Kind, cell: Cell, value: str, *, near: Sequence[str] = (), **values: object
-    ) -> None:
-        self.out.errors.append(FieldError(kind, cell=cell, value=value, nearest=near, values=values))
-
-    def _add_warning(
-        self, kind: Kind, cell: Cell, value: str, *, near: Sequence[str] = (), **values: object
-    ) -> None:
-        self.out.warnings.append(FieldError(kind, cell=cell, value=value, nearest=near, values=values))
+    def _add_warning(self, kind: Kind, cell: Cell, value: str, **values: object) -> None:
+        self.out.warnings.append(FieldError(kind, cell=cell, value=value, values=values))
 
 
-def _format_labels(labels: Mapping[str, str]) -> list[str]:
-    return [f"{code} {name}" for code, name in labels.items()]
+SUCCESSOR = Text("pengganti kode dalam sel", "successor of the code in the cell")
+OUTSIDE = Text("di luar wilayah rencana", "outside the plan's region")
+BPS_CODE = Text("isi sel adalah kode BPS wilayah ini", "the cell has the code of BPS for this region")
+
+
+def _make_candidate(item: SubactivityRef, note: Text | None = None) -> Candidate:
+    return Candidate(item.code, item.name, within=item.activity, note=note)
 
 
 def _get_name(named: Named | None) -> str | None:
