@@ -251,4 +251,35 @@ def test_merging_into_an_agency_reopens_its_submitted_part(office: Office) -> No
     office.move("submit")
     second_merge = f"/v1/regions/63.02/agencies/{SOCIAL}/merge"
     assert office.secretariat.post(second_merge, json={"into": WORKS}, headers=ANY).status_code == 200
-    assert [item["agency_code"] for item in office.secretariat.get(Q2).json()["parts"]] == [WORKS]
+    parts = [
+        (item["agency_code"], item["merged_into"]) for item in office.secretariat.get(Q2).json()["parts"]
+    ]
+    assert parts == [(SOCIAL, WORKS)]
+
+
+def test_parts_of_a_correction_are_those_of_its_copy(office: Office) -> None:
+    """After a merge, the parts of a submitted quarter name the agencies that completeness names, and the successor
+    acts for the merged one: each part closes its own lines alone."""
+    office.freeze()
+    for agency in (SOCIAL, HEALTH):
+        assert office.secretariat.get(f"{Q2}/agencies/{agency}").json()["expected"] == 1
+    successor = office.connect(("operator", "63.02", WORKS))
+    merge = f"/v1/regions/63.02/agencies/{SOCIAL}/merge"
+    assert office.secretariat.post(merge, json={"into": WORKS}, headers=ANY).status_code == 200
+    reply = office.secretariat.get("/v1/completeness?region=63.02&period=2026-Q2&by=agency").json()
+    names = ("agency_code", "merged_into", "state", "expected", "reported")
+    counted = [[row[name] for name in names] for row in reply["regions"][0]["agencies"]]
+    office.move("correct")
+    for _ in range(2):
+        parts = [[row[name] for name in names] for row in office.secretariat.get(Q2).json()["parts"]]
+        assert parts == counted == [[HEALTH, None, "open", 1, 1], [SOCIAL, WORKS, "open", 1, 1]]
+        assert successor.get(PART).json()["allowed"] == ["submit"]
+        assert send(office.operator, "submit", PART).status_code == 403
+        assert WRITES["put"](successor).status_code == 200
+        assert send(successor, "submit", PART).json()["state"] == "submitted"
+        assert WRITES["put"](successor).json()["errors"][0]["code"] == "part_submitted"
+        assert successor.get(A1).json()["allowed"] == []
+        assert office.secretariat.get(PART).json()["allowed"] == ["return"]
+        assert send(office.secretariat, "return", PART).json()["state"] == "open"
+        assert successor.get(A1).json()["allowed"] == ["edit", "delete"]
+    assert office.secretariat.get(f"{Q2}/agencies/{WORKS}").status_code == 404

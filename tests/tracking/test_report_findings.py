@@ -55,7 +55,7 @@ reports = st.fixed_dictionaries(
 def make_line(budget: Any, **targets: float) -> ReportableLine:
     known: dict[str, dict[str, float | None]] = {"recipients": {}, "outputs": {**targets}}
     quarters: QuartersContent = {"starts_in": None, "ends_after": None}
-    return ReportableLine(1, "x", find_limits(budget), quarters, known, choose_thresholds(2026))
+    return ReportableLine(1, "x", "x", find_limits(budget), quarters, known, choose_thresholds(2026))
 
 
 def list_findings(

@@ -50,8 +50,8 @@ MOVING = {
     # the caller, the day and the steps of the quarter itself
     "request_id cursor sha256 allowed version updated_at computed_at state states deadline on_time late_by_days",
     "submitted_at submitted_by verified verified_at verified_by frozen_at frozen_by amendment frozen complete reason",
-    # names of today, and the agencies that report by now
-    "merged_into agency_name region_name name parts",
+    # names of today
+    "merged_into agency_name region_name name",
     # the year's evidence, meetings and grades, and the other regions
     "process_percent highest_spending_percent index_percent index_class components money change raise_most missing",
     "status is_rankable provisional yardstick rank",

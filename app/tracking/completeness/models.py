@@ -41,8 +41,6 @@ class AgencyCompleteness(Punctuality, ReportCounts, PartFields):
     In a submitted quarter it is the agency that the revision of the plan names.
     """
 
-    merged_into: AgencyCode | None = ShapeField(description="Code of the agency that took over its lines.")
-
 
 class _Region(BaseModel):
     region_code: RegionCode

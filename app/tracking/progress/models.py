@@ -372,6 +372,8 @@ class ReportableLine:
 
     id: int
     lead_agency: str
+    """Agency that reports: after a merge the successor of `named_agency`."""
+    named_agency: str
     limits: Limits
     quarters: QuartersContent
     known: dict[str, dict[str, float | None]]

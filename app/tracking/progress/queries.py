@@ -130,28 +130,26 @@ def _select_report(session: Session) -> Select[Any]:
 def read_lines(
     session: Session, plan: Plan, codes: Sequence[str], copy_id: int | None
 ) -> dict[str, ReportableLine]:
-    """Return the lines of a plan, or of a copy, that are among the codes, by code.
-
-    The lead agency is the successor of an agency that merged into another.
-    """
+    """Return the lines of a plan, or of a copy, that are among the codes, by code."""
     bound = {**bind_lines(plan, copy_id), "records": dump_json([{"code": code} for code in codes])}
     rows = session.connection().execute(_select_lines(session, copy_id is not None), bound)
     return {
         code: ReportableLine(
             id,
             agency,
+            named,
             find_limits(content),
             {"starts_in": content["starts_in"], "ends_after": content["ends_after"]},
             {part.reports_on: part.map_planned(content) for part in PROGRESS_PARTS if part.reports_on},
             choose_thresholds(plan.year),
         )
-        for text, agency, code, id in rows
+        for text, agency, named, code, id in rows
         for content in [json.loads(text)]
     }
 
 
 @build_once
-def _select_lines(session: Session, is_copied: bool) -> Select[str, str, str, int]:
+def _select_lines(session: Session, is_copied: bool) -> Select[str, str, str, str, int]:
     tables = COPIED if is_copied else PRESENT
     c = tables.lines.c
     codes = unnest_records(session, {"code": c.code.type})
@@ -162,10 +160,11 @@ def _select_lines(session: Session, is_copied: bool) -> Select[str, str, str, in
     }
     columns = [column for column in build_content_columns(tables) if column.name in names]
     agency = select_successor(c.region_code, c.lead_agency) if is_copied else c.lead_agency
-    query = sa.select(*columns, agency.label("_agency"), c.code.label("_code"), c.id.label("_id")).where(
+    others = {"_agency": agency, "_named": c.lead_agency, "_code": c.code, "_id": c.id}
+    query = sa.select(*columns, *[column.label(name) for name, column in others.items()]).where(
         tables.is_of_plan, c.code.in_(sa.select(codes.c.code))
     )
-    return select_json(query, "_agency", "_code", "_id")
+    return select_json(query, *others)
 
 
 def read_stored_and_before(

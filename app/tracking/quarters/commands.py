@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.commands import Write
-from app.agencies.queries import Referrer, find_agencies_by_code, make_counter
+from app.agencies.queries import Referrer, find_agencies_by_code, find_agency, make_counter
 from app.kit.database.journal import Author, Chain, Entry, append, lock_chain
 from app.kit.database.resources import StoredRow
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import check_key, describe_unknown, unknown_reference
-from app.kit.problems import FieldError, Kind, NotFound, refuse
+from app.kit.problems import FieldError, Kind, NotFound, refuse, require_found
 from app.kit.wording import Text, declare_words
 from app.plans.copies.commands import copy_plan, drop_unused_copy
 from app.plans.copies.queries import find_copy, list_revision_numbers
@@ -49,7 +49,6 @@ from app.tracking.quarters.queries import (
 from app.tracking.quarters.rules import (
     PART_STEPS,
     QUARTER_STEPS,
-    REPORTING,
     QuarterFacts,
     QuarterStatus,
     QuarterStep,
@@ -313,14 +312,16 @@ def move_part(write: Write, region: str, period: str, agency: str, move: Quarter
     status = read_status(session, plan, period, write.author.at)
     if not list_expected_lines(session, plan, status, agency):
         raise NotFound()
-    actor.require(next(step.right for step in PART_STEPS if step.verb == verb), region, agency)
+    merged_into = require_found(find_agency(session, region, agency)).merged_into
+    right = next(step.right for step in PART_STEPS if step.verb == verb)
+    actor.require(right, region, merged_into or agency)
     chain, author = lock_chain(session, format_plan_chain(plan.code)), write.author
     plan = read_again(session, plan)
     status = read_status(session, plan, period, author.at)
     before = _read_row(session, parts, period, region_code=region, agency_code=agency)
     before["state"] = before["state"] or PartState.open
     write.precondition.check(before["version"])
-    facts = _read_facts(session, plan, status, agency, move.submission)
+    facts = replace(_read_facts(session, plan, status, agency, move.submission), merged_into=merged_into)
     step = find_step(PART_STEPS, verb, before["state"], facts, actor)
     facts = _check_content(session, plan, step, facts)
     after = {
@@ -407,7 +408,7 @@ def _lock_extension(
 def move_parts(write: Write, region: str, old: str, new: str) -> None:
     """Move the extensions of an agency to the one that it merges into, and reopen the submitted parts of both.
 
-    The new agency gets more lines, so its part is incomplete. Quarters submitted to the province stay unchanged.
+    The new agency gets more lines, so its part is incomplete. Submitted quarters keep their parts.
     """
     session = write.session
     for plan in read_plans_in(session, region):
@@ -424,7 +425,7 @@ def _reopen_parts(write: Write, plan: Plan, old: str, new: str) -> list[Entry]:
         sa.select(parts).where(here, c.agency_code.in_([old, new])).order_by(c.period, c.agency_code)
     ).all():
         before = dict(row._mapping)
-        if read_status(session, plan, row.period, at).state not in REPORTING:
+        if read_status(session, plan, row.period, at).keeps_copy:
             continue
         after = {**before, "state": PartState.open, "version": row.version + 1, "updated_at": at}
         upsert(session, parts, [after], key=["region_code", "period", "agency_code"])

@@ -291,10 +291,14 @@ class PartFields(BaseModel):
     agency_code: AgencyCode
     agency_name: str
     state: PartState
+    merged_into: AgencyCode | None = ShapeField(description="Code of the agency that took over its lines.")
 
 
 class PartOut(SubmissionFields, PartFields):
-    """Part of an agency: the lines that it leads, after a merge also those of the agencies that it continues."""
+    """Part of an agency: the lines that it leads, after a merge also those of the agencies that it continues.
+
+    In a submitted quarter it is the agency that the revision of the plan names, and `merged_into` acts for it.
+    """
 
     deadline: datetime = ShapeField(description="End of the last day in time, extensions included.")
     expected: int = ShapeField(description="Lines that it leads on which a report of the quarter is due.")
@@ -307,6 +311,7 @@ _PART: JsonDict = {
     "agency_code": "1.06.0.00.0.00.08.0000",
     "agency_name": "Dinas Sosial",
     "state": "open",
+    "merged_into": None,
     "deadline": "2026-07-20T23:59:59+08:00",
     "expected": 12,
     "reported": 11,

@@ -205,9 +205,16 @@ def _count_lines(
         is_expected = is_expected_in(table, view.period.element)
         query = sa.select(sa.func.count()).select_from(source).where(is_of_quarter, is_expected)
         if agency is not None:
-            query = query.where(select_successor(table.c.region_code, table.c.lead_agency) == agency)
+            query = query.where(_select_part_agency(table, quarters.c.copy_id.is_not(None)) == agency)
         counts.append(query.correlate_except(table, progress).scalar_subquery())
     return counts[0] + counts[1]
+
+
+def _select_part_agency(lines: sa.Table, keeps_copy: ColumnElement[bool]) -> sa.SQLColumnExpression[str]:
+    """Return the agency whose part of a quarter has a line: the one of the copy that the quarter keeps, before its
+    submission the successor of an agency that merged into another."""
+    lead = lines.c.lead_agency
+    return sa.case((keeps_copy, lead), else_=select_successor(lines.c.region_code, lead))
 
 
 def _compute_columns(view: PlanQuarters) -> dict[str, sa.SQLColumnExpression[object]]:
@@ -253,6 +260,7 @@ def _select_status(session: Session) -> Select[Any]:
             *[view.days.columns[name].label(name) for name in ("opens_on", "due_on", "closes_on")],
             quarters.c.version,
             quarters.c.amendment,
+            quarters.c.copy_id.is_not(None).label("keeps_copy"),
             view.copy_id.label("copy_id"),
             view.revision.label("revision"),
             sa.cast(build_json_array(longer, name="longer"), sa.Text).label("extensions"),
@@ -283,6 +291,7 @@ def read_status(session: Session, plan: Plan, period: str, now: datetime) -> Qua
         version=row.version or 0,
         amendment=row.amendment,
         copy_id=row.copy_id,
+        keeps_copy=row.keeps_copy,
         revision=row.revision,
         extensions=[
             Extension(item["agency_code"], date.fromisoformat(item["until"]))
@@ -464,6 +473,7 @@ def _select_parts(view: PlanQuarters) -> sa.SelectBase:
     columns = {
         "agency_code": code,
         "agency_name": _agencies.c.name,
+        "merged_into": _agencies.c.merged_into,
         "state": sa.func.coalesce(sa.cast(parts.c.state, sa.Text), PartState.open.value),
         "deadline": format_end_of_day(due, zone),
         "expected": _count_lines(view, agency=code),
@@ -501,7 +511,7 @@ def list_expected_lines(
         .order_by(lines.c.code)
     )
     if agency is not None:
-        query = query.where(select_successor(lines.c.region_code, lines.c.lead_agency) == agency)
+        query = query.where(_select_part_agency(lines, sa.literal(status.keeps_copy)) == agency)
     bound = bind_lines(plan, status.copy_id)
     return [(row.code, row.is_reported) for row in session.execute(query, bound)]
 

@@ -10,6 +10,7 @@ from app.kit.periods import get_end_of_day, get_local_date
 from app.kit.problems import FieldError, Kind, Problem
 from app.kit.wording import Text, declare_words
 from app.reference.models import Timezone
+from app.tracking.progress.models import ReportableLine
 from app.tracking.quarters.models import PartState, PartVerb, QuarterState, QuarterVerb
 
 REPORTING = frozenset({QuarterState.open, QuarterState.correcting})
@@ -137,10 +138,16 @@ class QuarterStatus:
     amendment: int | None = None
     copy_id: int | None = None
     """Copy of the plan that the figures compare with; None: the plan's present lines."""
+    keeps_copy: bool = False
+    """True from the submission on, in a correction too: no later adoption and no merge of agencies changes it."""
     revision: int | None = None
     """Number of the revision that keeps the copy."""
     extensions: Sequence[Extension] = ()
     submitted_parts: frozenset[str] = frozenset()
+
+    def choose_part(self, line: ReportableLine) -> str:
+        """Return the agency whose part of the quarter has a line."""
+        return line.named_agency if self.keeps_copy else line.lead_agency
 
     def extend(self, day: date, agency: str | None) -> date:
         """Return the later of a day and the last day of the extensions of the region and of the agency."""
@@ -220,6 +227,8 @@ class QuarterFacts:
 
     status: QuarterStatus
     agency: str | None = None
+    merged_into: str | None = None
+    """Agency that took over the lines of `agency` and acts for it."""
     lines: int = 0
     reported: Sequence[str] = ()
     missing: Sequence[str] = ()
@@ -354,7 +363,7 @@ def list_possible_verbs(
         step.verb
         for step in steps
         if state in step.from_states
-        and actor.may(step.right, facts.status.region, facts.agency)
+        and actor.may(step.right, facts.status.region, facts.merged_into or facts.agency)
         and not any(condition(facts) for condition in step.conditions)
     ]
 

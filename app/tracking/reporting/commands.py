@@ -102,11 +102,12 @@ class _Reporting:
         write.actor.require("report_progress", self.plan.region_code, line.lead_agency)
         return line, self.stored[action]
 
-    def find_closed(self, write: Write, agencies: Iterable[str]) -> ClosedAgencies:
-        """Return the agencies that cannot report now, with the reasons.
+    def find_closed(self, write: Write, lines: Iterable[ReportableLine]) -> ClosedAgencies:
+        """Return the agencies whose parts accept no reports on their lines now, with the reasons.
 
-        Raises QuarterClosed (409) if none of them can: the quarter is not open yet, submitted or frozen.
+        Raises QuarterClosed (409) if none of them does: the quarter is not open yet, submitted or frozen.
         """
+        agencies = map(self.status.choose_part, lines)
         closed = find_closed_agencies(self.status, agencies, write.actor)
         if self.status.state not in REPORTING:
             raise closed.problem()
@@ -114,7 +115,7 @@ class _Reporting:
 
     def check_open(self, write: Write, line: ReportableLine) -> None:
         """Raise QuarterClosed (409) if the quarter, or the part of the line's agency, accepts no reports now."""
-        closed = self.find_closed(write, [line.lead_agency])
+        closed = self.find_closed(write, [line])
         if closed.by_agency:
             raise closed.problem()
 
@@ -146,7 +147,7 @@ def report_progress(
     check_period(plan.year, period)
     reporting = _Reporting.open(write, plan, period, list(batch.items))
     lines = reporting.lines
-    closed = reporting.find_closed(write, [line.lead_agency for line in lines.values()])
+    closed = reporting.find_closed(write, lines.values())
     lacking = {
         code: check_right(
             write.actor, "report_progress", plan.region_code, f"{report.pointer}/action", *agencies
@@ -159,9 +160,11 @@ def report_progress(
     versions = [report.version for report in reporting.stored.values()]
     write.precondition.check_many(write.session, versions, format_plan_chain(plan.code))
     closed_errors = {
-        code: [closed.by_agency[lines[code].lead_agency]]
+        code: [closed.by_agency[part]]
         for code in batch.items
-        if code in lines and lines[code].lead_agency in closed.by_agency and code not in forbidden
+        if code in lines and code not in forbidden
+        for part in [reporting.status.choose_part(lines[code])]
+        if part in closed.by_agency
     }
     batch.refuse(closed_errors, lambda errors: closed.problem())
     return _store(write, reporting, batch, is_period_only=is_period_only, reason=reason)

@@ -210,7 +210,7 @@ def _answer_report(
     )
     if is_allowed and not done:
         compiles = call.actor.may("return_part", plan.region_code)
-        is_allowed = quarter.find_closing_reason(line.lead_agency, compiles=compiles) is None
+        is_allowed = quarter.find_closing_reason(quarter.choose_part(line), compiles=compiles) is None
     return answer_resource(
         call.request,
         report.json,

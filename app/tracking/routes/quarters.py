@@ -227,7 +227,7 @@ def _answer_part(call: RequestContext, region: str, period: str, agency: str) ->
     plan = queries.read_plan_of_quarter(call.session, call.actor, region, period)
     quarter = queries.read_quarter(call.session, plan, period, call.now)
     part = queries.find_part(quarter, agency)
-    facts = QuarterFacts(quarter.status, agency, lines=part["expected"])
+    facts = QuarterFacts(quarter.status, agency, part["merged_into"], lines=part["expected"])
     allowed = list_possible_verbs(PART_STEPS, part["state"], facts, call.actor)
     body = dump_json({**part, "region_code": region, "period": period, "allowed": allowed})
     return answer(call.request, body.encode(), version=part["version"])
