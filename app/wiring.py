@@ -21,6 +21,7 @@ from app.plans.amendments import commands as amendments
 from app.plans.copies import queries as copies
 from app.plans.copies.commands import detach_lines
 from app.plans.core import commands as plans
+from app.plans.core import queries as plan_queries
 from app.plans.findings import queries as findings
 from app.plans.revisions import commands as revisions
 from app.reference.queries import find_missing_regions
@@ -86,6 +87,7 @@ def wire() -> None:
     # the submission and the freezing of a quarter, the passing of its closing day; the choice of an edition
     quarter_queries.UNCOVERED[:] = [find_uncovered]
     quarters.HOLD_COVERAGE[:] = [coverage_sums.hold_coverage]
+    plan_queries.CORRECTIONS[:] = [quarter_queries.has_corrected_quarter]
     quarters.AFTER_BINDING[:] = [coverage_sums.settle_coverage]
     quarters.AFTER_FREEZING[:] = [store_scorecard]
     worker.PERIODIC[:] = [settle_due]

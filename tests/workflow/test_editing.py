@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.coverage.world import VILLAGES, make_report
 from tests.plans.world import ANY, HEALTH, PARTNER, SOCIAL, put, report
 from tests.workflow.moves import AT, CODED, PLAN, WAYS, Movers
 
@@ -101,6 +102,37 @@ def test_progress_can_be_reported_until_the_plan_closes(
         assert secretariat.get(Q1).json()["allowed"] == []
     else:
         assert statuses == [200, 200, 200, 204]
+
+
+def test_a_closed_plan_takes_reports_and_coverage_of_a_correction(
+    secretariat: TestClient, movers: Movers
+) -> None:
+    for quarter in (1, 2):
+        report(secretariat, "A-1", quarter, plan=PLAN, spent=1)
+    movers.bring("closed")
+    at = "/v1/regions/63.02/quarters/2025-Q1"
+    for verb, body in {**dict.fromkeys(("submit", "verify", "freeze")), "correct": {"reason": "BPK"}}.items():
+        assert secretariat.get(AT).json()["allowed"] == []
+        caller = movers.reviewer if verb in ("verify", "freeze") else secretariat
+        assert caller.post(f"{at}/{verb}", json=body or {}, headers=ANY).status_code == 200, verb
+    for resource in (AT, f"{AT}/actions/A-1"):
+        assert secretariat.get(resource).json()["allowed"] == ["report_progress"]
+    batch = {"items": [{"action": "A-1", "spent": 3}]}
+    for period, is_corrected in (("2025-Q1", True), ("2025-Q2", False)):
+        one = f"{AT}/actions/A-1/progress/{period}"
+        assert secretariat.get(one).json()["allowed"] == (["edit", "delete"] if is_corrected else [])
+        for reply in (
+            secretariat.patch(one, json={"spent": 2}, headers=ANY),
+            secretariat.put(f"{AT}/progress/{period}", json=batch, headers=ANY),
+            secretariat.put(one, json={"spent": 4}, headers=ANY),
+            secretariat.delete(one, headers=ANY),
+        ):
+            assert is_corrected == reply.is_success
+            assert is_corrected or reply.json()["code"] == "plan_closed"
+    coverage = secretariat.put(f"/v1/coverage/2025-Q1/{VILLAGES[0]}", json=make_report(families=9))
+    assert coverage.status_code == 201
+    assert movers.chair.get(AT).json()["allowed"] == []
+    assert secretariat.post(f"{AT}/amend", json={"note": "APBD-P"}, headers=ANY).status_code == 409
 
 
 def test_a_plan_in_force_takes_imported_realisation(secretariat: TestClient, movers: Movers) -> None:

@@ -105,7 +105,9 @@ def test_a_plan_can_be_closed_when_its_year_ends_in_the_regions_zone(
     instant: str, zone: str, is_over: bool
 ) -> None:
     today = get_local_date(datetime.fromisoformat(instant), zone)
-    plan = PlanStatus("63.02-2026", PlanState.adopted, 0, 2026, 1, is_kept=False, today=today)
+    plan = PlanStatus(
+        "63.02-2026", PlanState.adopted, 0, 2026, 1, is_kept=False, takes_reports=True, today=today
+    )
     errors = find_failures(BY_VERB["close"], plan)
     assert [error.kind.code for error in errors] == ([] if is_over else ["year_not_over"])
     assert is_over or errors[0].allowed == "2027-01-01"

@@ -1,7 +1,7 @@
 """Queries of plans, of the province's notes and of the references in both, within the actor's rights."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from typing import Any, Literal
 
@@ -30,11 +30,14 @@ from app.plans.core.models import (
     PriorityLocation,
     PriorityLocationRow,
 )
-from app.plans.core.rules import PLAN_CHAIN, is_inside
+from app.plans.core.rules import PLAN_CHAIN, is_inside, is_reportable
 from app.reference.models import RegionRow
 from app.reference.nomenclature.queries import find_latest_edition, list_editions
 from app.reference.queries import find_regions_by_code, read_region_labels
 from app.reference.rules import find_nearest_ancestor
+
+CORRECTIONS: list[Callable[[Session, str, int], bool]] = []
+"""Predicates: a quarter of a region's year is in correction. `app.wiring` adds that of the area above."""
 
 plans, regions = get_table(PlanRow), get_table(RegionRow)
 _priorities, _notes, _heads = get_table(PriorityLocationRow), get_table(PlanNoteRow), get_table(JournalHead)
@@ -74,6 +77,11 @@ def find_plan(session: Session, actor: Actor, code: str) -> Plan:
 def find_published_plan(session: Session, actor: Actor, code: str) -> Plan:
     """Return a plan whose revisions the actor or the public may read. Raises NotFound if neither may."""
     return _require_plan(session, _select_published_plan(actor), code=code)
+
+
+def takes_reports(session: Session, region: str, year: int, state: str) -> bool:
+    """Return whether a plan in a state takes progress reports, if only of a quarter in correction."""
+    return is_reportable(state) or any(is_corrected(session, region, year) for is_corrected in CORRECTIONS)
 
 
 def read_plans(session: Session, statement: Select[Any], **bound: object) -> list[Plan]:

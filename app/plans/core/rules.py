@@ -78,8 +78,8 @@ class PlanClosed(Problem):
     code = "plan_closed"
     title = Text("Rencana sudah ditutup", "The plan is closed")
     detail = Text(
-        "Rencana {plan} sudah ditutup. Laporan dan penjelasannya tidak dapat diubah lagi.",
-        "Plan {plan} is closed. Its reports and explanations cannot change any more.",
+        "Rencana {plan} sudah ditutup. Laporannya hanya dapat diubah dalam koreksi triwulan, penjelasannya tidak lagi.",
+        "Plan {plan} is closed. Its reports change only in the correction of a quarter, its explanations no more.",
     )
 
 
@@ -106,14 +106,14 @@ def check_editable(plan: str, state: str, revision: int | None) -> None:
     raise PlanNotEditable(plan=plan, state=state, advice=advice)
 
 
-def is_reportable(state: str) -> bool:
-    """Return whether the plan takes progress reports: in every state but closed."""
-    return state != PlanState.closed
+def is_reportable(state: str, *, is_corrected: bool = False) -> bool:
+    """Return whether the plan takes progress reports: in every state but closed, then of a corrected quarter alone."""
+    return state != PlanState.closed or is_corrected
 
 
-def check_reportable(plan: str, state: str) -> None:
+def check_reportable(plan: str, state: str, *, is_corrected: bool = False) -> None:
     """Raise PlanClosed if the plan takes no more reports."""
-    if not is_reportable(state):
+    if not is_reportable(state, is_corrected=is_corrected):
         raise PlanClosed(plan=plan)
 
 

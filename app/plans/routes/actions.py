@@ -30,8 +30,8 @@ from app.plans.actions.models import ActionIn, ActionItem, ActionKey, ActionOut
 from app.plans.actions.queries import ActionQuery, count_references, read_action_json
 from app.plans.actions.rules import Draft
 from app.plans.core.models import Plan, PlanKey
-from app.plans.core.queries import find_plan, read_open_notes
-from app.plans.core.rules import format_action_subject, format_plan_chain, is_editable, is_reportable
+from app.plans.core.queries import find_plan, read_open_notes, takes_reports
+from app.plans.core.rules import format_action_subject, format_plan_chain, is_editable
 from app.plans.findings.kinds import Finding
 from app.plans.findings.models import ActionBatch, BatchResult, build_batch_result
 from app.plans.findings.queries import list_findings_by_line, list_line_findings
@@ -135,7 +135,8 @@ def _action_reply(call: RequestContext, plan: Plan, code: str, *, status: int = 
     if content["progress_period"] is not None or count_references(call.session, plan, [code]):
         del may["delete"]
     if not is_editable(plan.state, plan.revision):
-        may = {"report_progress": "report_progress"} if is_reportable(plan.state) else {}
+        is_reported = takes_reports(call.session, plan.region_code, plan.year, plan.state)
+        may = {"report_progress": "report_progress"} if is_reported else {}
     allowed = [
         v for v, right in may.items() if call.actor.may(right, plan.region_code, content["lead_agency"])
     ]

@@ -14,7 +14,7 @@ from app.kit.merge_patch import Patch
 from app.kit.periods import get_local_date
 from app.plans.core import commands
 from app.plans.core.models import PlanIn, PlanKey, PlanNote, PlanOut, PlanState
-from app.plans.core.queries import NotesQuery, find_plan, find_published_plan, list_notes
+from app.plans.core.queries import NotesQuery, find_plan, find_published_plan, list_notes, takes_reports
 from app.plans.core.rules import format_plan_chain
 from app.plans.findings.models import dump_placed
 from app.plans.revisions import queries
@@ -132,7 +132,8 @@ def amend_plan(call: Caller, plan: PlanKey, content: AmendIn) -> Response:
 
 @router.post("/plans/{plan}/close", response_model=PlanReply, openapi_extra=_CONDITIONAL)
 def close_plan(call: Caller, plan: PlanKey, content: MoveIn) -> Response:
-    """Close a plan after its year: it takes no more reports or amendments. For the chair of the TKPK."""
+    """Close a plan after its year, for the chair of the TKPK: it takes no more amendments, and reports only in the
+    correction of a quarter."""
     return _move(call, plan, Move("close", content.note))
 
 
@@ -164,6 +165,7 @@ def _reply(call: RequestContext, code: str, *, status: int = 200, **more: object
         year=row.year,
         action_count=row.action_count,
         is_kept=bool(row.is_kept),
+        takes_reports=takes_reports(call.session, row.region_code, row.year, row.state),
         today=get_local_date(call.now, row.timezone),
     )
     verbs = list_allowed_verbs(call.actor, row.region_code, plan_status)

@@ -20,7 +20,7 @@ from app.plans.amendments.adoption import list_blocking_errors, read_proposed_li
 from app.plans.amendments.queries import amended_actions
 from app.plans.copies.queries import has_kept_quarters
 from app.plans.core.models import Plan, PlanNoteIn, PlanNoteRow, PlanState
-from app.plans.core.queries import regions
+from app.plans.core.queries import regions, takes_reports
 from app.plans.findings.queries import check_lines, check_plan
 from app.plans.findings.rules import PlacedFinding, build_blocking
 from app.plans.revisions.queries import read_instrument_in_force
@@ -42,6 +42,7 @@ def read_plan_status(session: Session, plan: Plan, now: datetime) -> PlanStatus:
         year=plan.year,
         action_count=row.actions,
         is_kept=bool(row.kept),
+        takes_reports=takes_reports(session, plan.region_code, plan.year, plan.state),
         today=get_local_date(now, row.zone),
     )
 

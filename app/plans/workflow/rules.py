@@ -9,7 +9,7 @@ from app.access.rules import Actor
 from app.kit.problems import FieldError, Kind, Problem
 from app.kit.wording import Text, declare_words
 from app.plans.core.models import PlanState
-from app.plans.core.rules import is_editable, is_reportable
+from app.plans.core.rules import is_editable
 
 # Refusals
 
@@ -60,6 +60,7 @@ class PlanStatus:
     action_count: int
     is_kept: bool
     """True if a submitted quarter keeps its lines, so that the plan must stay."""
+    takes_reports: bool
     today: date
     errors: Sequence[FieldError] = ()
     """Findings that block the move; empty if the caller did not check."""
@@ -154,7 +155,7 @@ WRITES: dict[str, tuple[str, Callable[[PlanStatus], bool]]] = {
         lambda plan: is_editable(plan.state, plan.revision) and plan.action_count == 0 and not plan.is_kept,
     ),
     "write_actions": ("write_actions", lambda plan: is_editable(plan.state, plan.revision)),
-    "report_progress": ("report_progress", lambda plan: is_reportable(plan.state)),
+    "report_progress": ("report_progress", lambda plan: plan.takes_reports),
     "import_matrix": ("import_matrix", lambda plan: is_editable(plan.state, plan.revision)),
 }
 """Write to a plan, transitions aside → (the right that it needs, predicate: the plan takes it now)."""

@@ -266,7 +266,7 @@ def _make_fields(
             if submission and (facts.missing or facts.uncovered)
             else None,
         }
-        if status.state != QuarterState.correcting:
+        if not status.is_corrected:
             days = status.late_by_days(author.at, facts.agency)
             fields |= {"is_late": days > 0, "late_by_days": days}
         return fields

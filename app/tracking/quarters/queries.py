@@ -317,11 +317,18 @@ def read_copies(session: Session, plan: Plan, *, is_open: bool = False) -> dict[
 
 def has_submitted_quarter(session: Session, region: str, year: int) -> bool:
     """Return whether a region has submitted a quarter of a year, whose figures may not change."""
+    return _has_quarter(session, region, year, quarters.c.copy_id.is_not(None))
+
+
+def has_corrected_quarter(session: Session, region: str, year: int) -> bool:
+    """Return whether a region has a quarter of a year in correction."""
+    return _has_quarter(session, region, year, quarters.c.state == QuarterState.correcting)
+
+
+def _has_quarter(session: Session, region: str, year: int, condition: ColumnElement[bool]) -> bool:
     c = quarters.c
-    submitted = sa.select(sa.literal(1)).where(
-        c.region_code == region, c.year == year, c.copy_id.is_not(None)
-    )
-    return session.execute(submitted.limit(1)).first() is not None
+    chosen = sa.select(sa.literal(1)).where(c.region_code == region, c.year == year, condition)
+    return session.execute(chosen.limit(1)).first() is not None
 
 
 def read_closed_quarters(

@@ -145,6 +145,10 @@ class QuarterStatus:
     extensions: Sequence[Extension] = ()
     submitted_parts: frozenset[str] = frozenset()
 
+    @property
+    def is_corrected(self) -> bool:
+        return self.state == QuarterState.correcting
+
     def choose_part(self, line: ReportableLine) -> str:
         """Return the agency whose part of the quarter has a line."""
         return line.named_agency if self.keeps_copy else line.lead_agency
@@ -163,7 +167,7 @@ class QuarterStatus:
 
     def is_past_closing(self, agency: str | None = None) -> bool:
         """Return True after the closing day and its extensions. A correction ignores the calendar."""
-        if self.state == QuarterState.correcting or self.closes_on is None:
+        if self.is_corrected or self.closes_on is None:
             return False
         return self.today > self.extend(self.closes_on, agency)
 
@@ -292,7 +296,7 @@ def check_reports(facts: QuarterFacts) -> list[FieldError]:
 
 def check_coverage(facts: QuarterFacts) -> list[FieldError]:
     """Require the coverage of every priority location, or a reason to submit without it; a correction needs neither."""
-    if facts.accept_without_coverage or facts.status.state == QuarterState.correcting:
+    if facts.accept_without_coverage or facts.status.is_corrected:
         return []
     at = "/accept_without_coverage"
     return [FieldError(location_not_covered, pointer=at, value=village) for village in facts.uncovered]

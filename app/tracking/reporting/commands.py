@@ -82,8 +82,8 @@ class _Reporting:
         write.actor.require("report_progress", plan.region_code)
         chain = lock_chain(write.session, format_plan_chain(plan.code))
         plan = read_again(write.session, plan)
-        check_reportable(plan.code, plan.state)
         status = read_status(write.session, plan, period, write.author.at)
+        check_reportable(plan.code, plan.state, is_corrected=status.is_corrected)
         lines = read_lines(write.session, plan, actions, status.copy_id)
         if takes_every_line:
             lines = {**read_lines(write.session, plan, actions, None), **lines}

@@ -205,7 +205,7 @@ def _answer_report(
     report = queries.read_progress(call.session, line.id, period)
     language = choose_language(call.request)
     findings = done.findings[action] if done else queries.check_stored_report(call.session, line, period)
-    is_allowed = is_reportable(plan.state) and call.actor.may(
+    is_allowed = is_reportable(plan.state, is_corrected=quarter.is_corrected) and call.actor.may(
         "report_progress", plan.region_code, line.lead_agency
     )
     if is_allowed and not done:
