@@ -255,11 +255,12 @@ def test_a_submitted_quarter_keeps_the_edition_of_its_method(movers: Movers, con
     card = f"/v1/scorecards/63.02?period={YEAR}-Q2"
     step(movers, 2, "submit")
     before = expect_ok(movers.team.get(card))
-    refused = governor.put(path, json=choice)
+    refused = governor.put(path, json=choice, headers=ANY)
     assert (refused.status_code, refused.json()["code"]) == (409, "measured_already")
     assert expect_ok(movers.team.get(card)) == before
     step(movers, 2, "return")
-    expect_ok(governor.put(path, json=choice))
+    # The submission stored the edition, so the choice has a version.
+    expect_ok(governor.put(path, json=choice, headers=ANY))
     assert expect_ok(movers.team.get(card))["method"] == "2"
 
 
@@ -297,3 +298,25 @@ def test_an_agency_that_was_deleted_long_ago_keeps_its_figures(
         session.execute(sa.delete(agencies).where(agencies.c.code == HEALTH))
     assert read_rows() == before
     step(movers, 2, "freeze")
+
+
+@pytest.mark.both_engines
+def test_a_later_edition_is_no_default_of_a_submitted_quarter(movers: Movers, connect: Connect) -> None:
+    """The submission stores the default of the day, with an entry in the journal, without coverage too."""
+    nation, path = connect(("administrator", "0")), f"/v1/regions/63.02/editions/{YEAR}"
+    card = f"/v1/scorecards/63.02?period={YEAR}-Q2"
+    assert expect_ok(movers.team.get(path))["version"] is None
+    step(movers, 2, "submit")
+    before, chosen = expect_ok(movers.team.get(card)), expect_ok(movers.team.get(path))
+    del before["computed_at"]
+    assert (chosen["version"], chosen["in_use"]) == (1, True)
+    history = expect_ok(movers.team.get(f"{path}/history"))["items"]
+    assert [entry["kind"] for entry in history] == ["region_edition.created"]
+    for kind in ("methods", "service-packages"):
+        edition = expect_ok(nation.get(f"/v1/{kind}/1"))
+        for name in ("edition", "version", "in_use", "updated_at", "allowed"):
+            edition.pop(name, None)
+        expect_ok(nation.put(f"/v1/{kind}/late", json={**edition, "first_year": YEAR}))
+    assert expect_ok(movers.team.get(path)) == chosen
+    assert before.items() <= expect_ok(movers.team.get(card)).items()
+    assert expect_ok(nation.get(f"/v1/regions/63.03/editions/{YEAR}"))["method"] == "late"

@@ -77,8 +77,9 @@ AFTER_FREEZING: list[Callable[[Session, QuarterToFreeze], list[Entry]]] = []
 """Hooks that run after a quarter is frozen, in its transaction, and return entries for the plan's chain. `app.wiring`
 adds those of the areas above."""
 
-HOLD_COVERAGE: list[Callable[[Session, Plan, QuarterStatus], list[str]]] = []
-"""Hooks that lock the coverage of a region before a submission and return the priority locations without it."""
+HOLD_COVERAGE: list[Callable[[Write, Plan, QuarterStatus], list[str]]] = []
+"""Hooks that lock the coverage of a region before a submission, store the editions of its figures and return the
+priority locations without coverage."""
 
 AFTER_BINDING: list[Callable[[Session, Plan, str], None]] = []
 """Hooks that run after a submission, and after any other change of the copy of the plan that a quarter keeps."""
@@ -122,7 +123,7 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
     write.precondition.check(status.version)
     facts = _read_facts(session, plan, status, None, move.submission)
     if isinstance(move.submission, QuarterSubmitIn):
-        facts = _hold_coverage(session, plan, facts, move.submission)
+        facts = _hold_coverage(write, plan, facts, move.submission)
     step = find_step(QUARTER_STEPS, verb, status.state, facts, actor)
     facts = _check_content(session, plan, step, facts)
     stored = _read_row(session, quarters, period, region_code=region)
@@ -168,13 +169,13 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
 
 
 def _hold_coverage(
-    session: Session, plan: Plan, facts: QuarterFacts, submission: QuarterSubmitIn
+    write: Write, plan: Plan, facts: QuarterFacts, submission: QuarterSubmitIn
 ) -> QuarterFacts:
     """Return the facts with the coverage that lacks. Raises Invalid if a province accepts that it lacks."""
     accepts = submission.accept_without_coverage
     if accepts and "." not in plan.region_code:
         refuse([FieldError(coverage_of_regencies, pointer="/accept_without_coverage", value="true")])
-    uncovered = [code for hold in HOLD_COVERAGE for code in hold(session, plan, facts.status)]
+    uncovered = [code for hold in HOLD_COVERAGE for code in hold(write, plan, facts.status)]
     return replace(facts, uncovered=uncovered, accept_without_coverage=accepts)
 
 

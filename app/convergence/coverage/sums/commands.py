@@ -8,10 +8,12 @@ A report makes its village expected for the next four quarters, so their sums ch
 """
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from app.access.commands import Write
 from app.access.queries import is_below_region
 from app.convergence.coverage.models import ServiceCoverageRow
 from app.convergence.coverage.queries import find_uncovered
@@ -35,10 +37,11 @@ from app.convergence.coverage.sums.queries import (
     select_sums,
     service_sums,
 )
-from app.convergence.editions.methods.queries import region_editions
+from app.convergence.editions.commands import lock_choices, pin_choices
+from app.convergence.editions.methods.queries import EDITIONS, NoEdition, region_editions
 from app.convergence.editions.methods.rules import COVERAGE_CHAIN
 from app.kit.database.engine import get_table
-from app.kit.database.journal import lock_chain
+from app.kit.database.journal import append, lock_chain
 from app.kit.database.json_sql import build_once, dump_json, whole_sum
 from app.plans.copies.models import location_copies, plan_copies
 from app.plans.core.models import Plan
@@ -83,10 +86,17 @@ def _select_copied_places(plan_id: int) -> sa.Select[str]:
 # Submitted quarters
 
 
-def hold_coverage(session: Session, plan: Plan, status: QuarterStatus) -> list[str]:
-    """Lock the coverage of a regency against writes. Return the priority locations that a quarter does not cover."""
-    if is_regency(plan.region_code):
-        lock_chain(session, f"{COVERAGE_CHAIN}{plan.region_code}")
+def hold_coverage(write: Write, plan: Plan, status: QuarterStatus) -> list[str]:
+    """Lock the coverage of a region against writes, and store the editions that the figures of its year follow.
+
+    Return the priority locations that a quarter does not cover.
+    """
+    session, region = write.session, plan.region_code
+    chain = lock_chain(session, f"{COVERAGE_CHAIN}{region}")
+    with suppress(NoEdition):
+        editions = lock_choices(session, EDITIONS, [region], plan.year)
+        author = write.author
+        append(session, chain, author, pin_choices(session, author, EDITIONS, editions, plan.year))
     return find_uncovered(session, plan, status)
 
 
