@@ -28,7 +28,7 @@ from app.reference.queries import find_missing_regions
 from app.tracking.lines.queries import check_stored_reports
 from app.tracking.meetings import commands as meetings
 from app.tracking.meetings.queries import commitment_actions
-from app.tracking.progress.queries import find_reported_items, read_spent_figures
+from app.tracking.progress.queries import find_reported_items, find_reported_quarters, read_spent_figures
 from app.tracking.quarters import commands as quarters
 from app.tracking.quarters import queries as quarter_queries
 from app.tracking.reporting.commands import refresh_after_adoption, refresh_figures
@@ -72,6 +72,7 @@ def wire() -> None:
 
     # the change or the deletion of a line
     actions.REFERRERS["commitments"] = commitment_actions.c.action_id
+    actions.REPORTED_IN[:] = [find_reported_quarters]
     action_commands.IN_USE_HOOKS[:] = [find_reported_items]
     action_commands.AFTER_ACTIONS[:] = [refresh_figures]
     action_commands.AFTER_REMOVAL[:] = [detach_lines]

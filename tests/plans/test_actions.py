@@ -331,6 +331,9 @@ def test_an_action_with_reports_cannot_be_deleted(secretariat: TestClient) -> No
     report(secretariat, "A-1", 1, spent=1)
     reply = secretariat.delete(A1, headers=ANY)
     assert (reply.status_code, reply.json()["code"]) == (409, "part_in_use")
+    assert [(error["code"], error["value"]) for error in reply.json()["errors"]] == [
+        ("reported_line", "2026-Q1")
+    ]
     assert secretariat.delete(f"{A1}/progress/2026-Q1", headers=ANY).status_code == 204
     assert secretariat.delete(A1, headers={"If-Match": '"9"'}).status_code == 412
     assert secretariat.delete(A1, headers=ANY).status_code == 204

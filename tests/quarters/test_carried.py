@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.plans.world import ANY, AT, put
-from tests.quarters.world import A1, Q2, Office
+from tests.quarters.world import A1, Q2, Office, summarise_refusal
 
 pytestmark = pytest.mark.both_engines
 
@@ -54,3 +54,24 @@ def test_the_findings_of_a_later_report_compare_with_real_reports(submitted: Off
     later = submitted.secretariat.put(f"{AT}/actions/A-1/progress/2026-Q3", json={"spent": 4})
     assert later.status_code == 201, later.text
     assert "E06" not in [finding["code"] for finding in later.json()["findings"]]
+
+
+@pytest.mark.parametrize("verbs", [("return",), ("verify", "freeze", "correct", "submit")])
+def test_a_line_that_a_later_quarter_counts_can_go_after_that_quarter(
+    office: Office, verbs: tuple[str, ...]
+) -> None:
+    """The refusal names the quarter that counts the earlier report, and either way out of it leads on."""
+    first, line = Q2.replace("Q2", "Q1"), f"{AT}/actions/A-2"
+    office.report("A-2", quarter=1, spent=5)
+    office.move("submit", "verify", "freeze", at=first)
+    office.move("submit")
+    office.move("correct", at=first)
+    gone = office.secretariat.delete(f"{line}/progress/2026-Q1", headers=ANY)
+    assert gone.status_code == 204
+    reply = office.secretariat.delete(line, headers=ANY)
+    assert summarise_refusal(reply) == (409, "part_in_use", ["counted_line"])
+    assert "2026-Q2" in reply.json()["errors"][0]["message"]
+    assert office.secretariat.get(line).json()["allowed"] == ["edit", "report_progress"]
+    office.move(*verbs)
+    assert "delete" in office.secretariat.get(line).json()["allowed"]
+    assert office.secretariat.delete(line, headers=ANY).status_code == 204

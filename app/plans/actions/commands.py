@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from app.access.commands import Write
@@ -25,6 +24,7 @@ from app.plans.actions.queries import (
     build_search_text,
     check_references,
     count_references,
+    map_reported_quarters,
     read_stored_actions,
 )
 from app.plans.actions.rules import (
@@ -43,6 +43,20 @@ reported_part = Kind(
     "reported_part",
     id="“{value}” sudah memiliki laporan realisasi; koreksi laporannya lebih dahulu",
     en="“{value}” has progress reports; correct the reports first",
+)
+
+reported_line = Kind(
+    "reported_line",
+    id="Baris ini sudah dilaporkan pada triwulan {value}. Hapus laporannya lebih dahulu.",
+    en="The line has a report of quarter {value}. Delete the report first.",
+)
+
+counted_line = Kind(
+    "counted_line",
+    id="Triwulan {value} sudah diajukan dan masih menghitung laporan baris ini dari triwulan sebelumnya. Minta "
+    "triwulan itu dikembalikan, atau buka koreksinya dan ajukan lagi.",
+    en="Quarter {value} was submitted and still counts an earlier report of the line. Ask for the return of that "
+    "quarter, or open its correction and submit it again.",
 )
 
 reported_quarter = Kind(
@@ -72,8 +86,8 @@ class PartInUse(Problem):
     code = "part_in_use"
     title = Text("Sudah ada laporannya", "There are progress reports")
     detail = Text(
-        "“{keys}” sudah memiliki laporan realisasi. Koreksi laporannya lebih dahulu.",
-        "“{keys}” has progress reports. Correct the reports first.",
+        "Laporan realisasi masih memakai “{keys}”; rinciannya di bawah.",
+        "Progress reports still use “{keys}”; details below.",
     )
 
 
@@ -347,12 +361,19 @@ def _list_rows(part: Part, content: ActionContent, plan: Plan) -> list[dict[str,
 def delete_action(write: Write, plan: Plan, code: str) -> None:
     """Delete an action.
 
-    Raises NotFound if it does not exist, PartInUse if it has reports, ActionInUse if another thing refers to it.
+    Raises NotFound if it does not exist, PartInUse if a quarter counts a report on it, ActionInUse if another thing
+    refers to it.
     """
     chain, stored = _hold_action(write, plan, code)
     if references := count_references(write.session, plan, [code]):
         raise_referred(references)
-    remove_actions(write.session, {code: stored})
+    if reported := map_reported_quarters(write.session, plan, code):
+        errors = [
+            FieldError(reported_line if own else counted_line, parameter="action", value=quarter)
+            for quarter, own in reported.items()
+        ]
+        raise PartInUse(keys=code, errors=errors)
+    write.session.execute(sa.delete(actions).where(actions.c.id == stored.id))
     for hook in AFTER_REMOVAL:
         hook(write.session, plan, [stored.id])
     entry = build_action_entry(plan, code, stored.version + 1, stored, None)
@@ -363,14 +384,6 @@ def raise_referred(references: Mapping[str, Mapping[str, int]]) -> NoReturn:
     """Raise ActionInUse for the first of these lines."""
     code, counts = min(references.items())
     raise ActionInUse(action=code, references=[*counts])
-
-
-def remove_actions(session: Session, removed: Mapping[str, StoredAction]) -> None:
-    """Delete lines, by code. Raises PartInUse if one has reports."""
-    try:
-        session.execute(sa.delete(actions).where(actions.c.id.in_([line.id for line in removed.values()])))
-    except IntegrityError as error:
-        raise PartInUse(keys=", ".join(sorted(removed))) from error
 
 
 # Merge of agencies

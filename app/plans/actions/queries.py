@@ -262,6 +262,16 @@ REFERRERS: dict[str, sa.Column[int]] = {}
 above: plans must not import commitments, yet a commitment keeps its action from deletion."""
 
 
+REPORTED_IN: list[Callable[[Session, Plan, str], dict[str, bool]]] = []
+"""Hooks of the areas above, from `app.wiring`, which map the quarters of a line, by its code, to whether they have a
+report of their own on it: a submitted quarter may count an earlier one."""
+
+
+def map_reported_quarters(session: Session, plan: Plan, code: str) -> dict[str, bool]:
+    """Map the quarters that count a report on a line to whether it is their own."""
+    return {quarter: own for hook in REPORTED_IN for quarter, own in hook(session, plan, code).items()}
+
+
 def count_references(session: Session, plan: Plan, codes: list[str]) -> dict[str, dict[str, int]]:
     """Return {code: {name of the referring thing: count}} of the codes with references, with one statement."""
     counts = {

@@ -27,7 +27,7 @@ from app.kit.merge_patch import Patch
 from app.kit.problems import require_found
 from app.plans.actions import commands, queries
 from app.plans.actions.models import ActionIn, ActionItem, ActionKey, ActionOut
-from app.plans.actions.queries import ActionQuery, count_references, read_action_json
+from app.plans.actions.queries import ActionQuery, count_references, map_reported_quarters, read_action_json
 from app.plans.actions.rules import Draft
 from app.plans.core.models import Plan, PlanKey
 from app.plans.core.queries import find_plan, read_open_notes, takes_reports
@@ -131,12 +131,14 @@ def list_action_history(call: Caller, plan: PlanKey, action: ActionKey, query: H
 def _action_reply(call: RequestContext, plan: Plan, code: str, *, status: int = 200) -> Response:
     text = read_action_json(call.session, plan, code)
     content = json.loads(text)
-    may = {"edit": "write_actions", "delete": "write_actions", "report_progress": "report_progress"}
-    if content["progress_period"] is not None or count_references(call.session, plan, [code]):
-        del may["delete"]
-    if not is_editable(plan.state, plan.revision):
-        is_reported = takes_reports(call.session, plan.region_code, plan.year, plan.state)
-        may = {"report_progress": "report_progress"} if is_reported else {}
+    may = {"report_progress": "report_progress"}
+    if is_editable(plan.state, plan.revision):
+        is_used = map_reported_quarters(call.session, plan, code) or count_references(
+            call.session, plan, [code]
+        )
+        may = {"edit": "write_actions"} | ({} if is_used else {"delete": "write_actions"}) | may
+    elif not takes_reports(call.session, plan.region_code, plan.year, plan.state):
+        may = {}
     allowed = [
         v for v, right in may.items() if call.actor.may(right, plan.region_code, content["lead_agency"])
     ]

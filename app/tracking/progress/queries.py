@@ -305,6 +305,17 @@ def _list_falls(before: FromClause) -> Iterator[ColumnElement[bool]]:
             )
 
 
+def find_reported_quarters(session: Session, plan: Plan, code: str) -> dict[str, bool]:
+    """Map the quarters of the reports on a line, those that a submission carried too, to whether they are own ones."""
+    query = (
+        sa.select(progress.c.period, is_own)
+        .join_from(progress, actions, actions.c.id == progress.c.action_id)
+        .where(progress.c.plan_id == plan.id, actions.c.code == code)
+        .order_by(progress.c.period)
+    )
+    return {period: bool(own) for period, own in session.execute(query)}
+
+
 def find_reported_items(session: Session, gone: RemovedItems) -> RemovedItems:
     """Return the items that a report refers to, and the quarters with a report."""
     referred: RemovedItems = {}
