@@ -138,6 +138,13 @@ def list_ancestors(region: str) -> list[str]:
     return [] if region == "0" else ["0", *(".".join(parts[:n]) for n in range(1, len(parts)))]
 
 
+def name_reviewer(region: str) -> Text:
+    """Return the words for the reviewer of a region's plan and quarters: for a province, one of the nation."""
+    if "." in region:
+        return Text("penelaah provinsi", "the reviewer of the province")
+    return Text("penelaah nasional", "the reviewer of the nation")
+
+
 def list_memberships(right: Right, region: str, agencies: Iterable[str]) -> list[dict[str, str]]:
     """Return the memberships that each give a right over a region, the nearest region first."""
     memberships: list[dict[str, str]] = []
@@ -218,7 +225,11 @@ class Actor:
         above = list_ancestors(region)[::-1]
         values: dict[str, Any] = {
             "verb": verb,
-            "roles": [role for role in Role if role in right.roles],
+            "roles": [
+                name_reviewer(region) if right.from_above and role == Role.reviewer else role
+                for role in Role
+                if role in right.roles
+            ],
             "region": above if right.from_above else [region],
             "scope": right.scope,
         }

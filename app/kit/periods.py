@@ -63,6 +63,11 @@ def get_end_of_day(day: date, zone: str) -> datetime:
     return datetime.combine(day, time(23, 59, 59), get_zone(zone))
 
 
+def format_minute(at: datetime, zone: str) -> str:
+    """Return an instant to the minute in a zone, for a sentence: `2026-07-20 23:59 WITA`."""
+    return f"{at.astimezone(get_zone(zone)):%Y-%m-%d %H:%M %Z}"
+
+
 malformed_period = Kind(
     "malformed_period",
     id="“{value}” bukan periode; tulis seperti {allowed:or}",

@@ -1,6 +1,6 @@
 """A plan in force on a day or at an instant equals the frozen revision of that time."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import httpx2 as httpx
@@ -123,9 +123,11 @@ def test_past_lines_show_todays_reports(reader: TestClient, connect: ConnectAs) 
 def check_not_in_force(reply: httpx.Response, *, signed: date, entered: datetime, earliest: date) -> None:
     body = reply.json()
     assert (reply.status_code, body["code"]) == (404, "not_in_force_then")
-    assert f"ditetapkan {signed.isoformat()} dan dicatat {entered.isoformat()}." in body["detail"]
+    local = f"{entered.astimezone(timezone(timedelta(hours=8))):%Y-%m-%d %H:%M} WITA"
+    assert f"ditetapkan {signed.isoformat()} dan dicatat {local}." in body["detail"]
     (error,) = body["errors"]
     assert (error["parameter"], error["allowed"]) == ("as_of", earliest.isoformat())
+    assert error["message"].endswith(f"paling awal {local if earliest == entered else earliest}")
 
 
 def test_a_time_before_the_first_revision_is_404_and_names_decree_and_entry(reader: TestClient) -> None:

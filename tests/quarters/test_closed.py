@@ -8,8 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.database import OneTransaction
-from tests.plans.world import ANY, AT, HEALTH, SOCIAL, WORKS, put, put_plan
-from tests.quarters.world import A1, PART, Q2, Office, list_codes, send, summarise_refusal
+from tests.plans.world import ANY, AT, HEALTH, SOCIAL, WORKS, furnish, put, put_plan
+from tests.quarters.world import A1, PART, PART_ACCEPTED, Q2, Office, list_codes, send, summarise_refusal
 
 pytestmark = pytest.mark.one_engine
 
@@ -64,6 +64,25 @@ def test_all_writes_to_a_closed_quarter_are_refused(
             428,
         )
     assert office.secretariat.get(A1).json()["spent"] == 5
+
+
+def test_a_province_is_sent_to_the_reviewer_of_the_nation(office: Office, database: OneTransaction) -> None:
+    furnish(database, "63")
+    own, quarter = office.connect(("secretariat", "63")), Q2.replace("63.02", "63")
+    put_plan(own, "63-2026")
+    put(own, "A-1", plan="63-2026", locations=[])
+    submitted = own.post(f"{quarter}/submit", json=PART_ACCEPTED, headers=ANY)
+    assert submitted.status_code == 200, submitted.text
+    refused = own.put("/v1/plans/63-2026/actions/A-1/progress/2026-Q2", json={"spent": 5})
+    (error,) = refused.json()["errors"]
+    assert error["message"] == "Triwulan 2026-Q2 sudah diajukan. Minta penelaah nasional mengembalikannya."
+    refused = own.delete("/v1/plans/63-2026", headers=ANY)
+    assert "Minta penelaah nasional mengembalikannya" in refused.json()["errors"][-1]["message"]
+    refused = send(office.province, "verify", quarter)
+    assert refused.json()["detail"].startswith("Hanya penelaah nasional di wilayah 0 yang dapat ")
+    office.move("submit")
+    (error,) = office.secretariat.put(A1, json={"spent": 5}).json()["errors"]
+    assert error["message"] == "Triwulan 2026-Q2 sudah diajukan. Minta penelaah provinsi mengembalikannya."
 
 
 def test_a_returned_or_corrected_quarter_takes_reports_again(

@@ -67,8 +67,8 @@ def test_the_refusal_names_the_next_step(secretariat: TestClient, movers: Movers
         return str(secretariat.patch(AT, json={"note": "x"}, headers=headers).json()["detail"])
 
     ways = {
-        "submit": "Ask its reviewer to return it.",
-        "endorse": "Ask its reviewer to return it.",
+        "submit": "Ask the reviewer of the province to return it.",
+        "endorse": "Ask the reviewer of the province to return it.",
         "adopt": "Open an amendment first.",
         "amend": "Change the open amendment.",
     }

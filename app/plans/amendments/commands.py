@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 from sqlmodel import Session
 
 from app.access.commands import Write
+from app.access.rules import name_reviewer
 from app.agencies.queries import Referrer
 from app.kit.batch import BatchWrite
 from app.kit.database.journal import Chain, Entry, append, assign_versions, lock_chain
@@ -47,8 +48,8 @@ class AmendmentNotEditable(Problem):
     code = "amendment_not_editable"
     title = Text("Perubahan rencana tidak dapat diubah", "The amendment cannot change")
     detail = Text(
-        "Perubahan rencana {plan} sudah {state} dan tidak dapat diubah. Minta penelaah provinsi mengembalikannya.",
-        "The amendment of plan {plan} is {state} and cannot change. Ask the reviewer of the province to return it.",
+        "Perubahan rencana {plan} sudah {state} dan tidak dapat diubah. Minta {reviewer} mengembalikannya.",
+        "The amendment of plan {plan} is {state} and cannot change. Ask {reviewer} to return it.",
     )
 
 
@@ -59,7 +60,8 @@ def _lock_amendment(write: Write, code: str, right: str) -> tuple[Amendment, Cha
     lock_chain(write.session, format_plan_chain(code))
     amendment = find_amendment(write.session, write.actor, code)
     if amendment.plan.state not in EDITABLE:
-        raise AmendmentNotEditable(plan=code, state=amendment.plan.state)
+        reviewer = name_reviewer(amendment.plan.region_code)
+        raise AmendmentNotEditable(plan=code, state=amendment.plan.state, reviewer=reviewer)
     return amendment, lock_chain(write.session, format_amendment_chain(code))
 
 

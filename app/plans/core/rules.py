@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import rfc8785
 
-from app.access.rules import Actor, is_within
+from app.access.rules import Actor, is_within, name_reviewer
 from app.kit.fields import REGION_PATTERN
 from app.kit.problems import FieldError, Forbidden, Kind, Problem
 from app.kit.wording import Text, declare_words
@@ -65,7 +65,6 @@ class PlanNotEditable(Problem):
 
 declare_words(
     {
-        "ask_for_return": Text("Minta penelaah provinsi mengembalikannya", "Ask its reviewer to return it"),
         "open_amendment": Text("Buka perubahan rencana lebih dahulu", "Open an amendment first"),
         "write_amendment": Text("Tuliskan di perubahan rencana yang terbuka", "Change the open amendment"),
         "plan_year_over": Text("Tahun rencananya sudah berakhir", "Its year is over"),
@@ -96,7 +95,8 @@ def check_editable(plan: str, state: str, revision: int | None) -> None:
     if is_editable(state, revision):
         return
     if revision is None:
-        advice = "ask_for_return"
+        reviewer = name_reviewer(plan.rpartition("-")[0])
+        advice: Text | str = Text(f"Minta {reviewer.id} mengembalikannya", f"Ask {reviewer.en} to return it")
     elif state == PlanState.closed:
         advice = "plan_year_over"
     else:

@@ -19,6 +19,7 @@ from app.kit.database.resources import read_record
 from app.kit.database.upsert import unnest_records
 from app.kit.fields import DayOrInstant, RegionCode, split_words
 from app.kit.http.pagination import Listing, PageQuery, match_values
+from app.kit.periods import format_minute
 from app.kit.problems import FieldError, Kind, Problem, require_found
 from app.kit.wording import Text
 from app.plans.actions.models import ActionOut
@@ -188,8 +189,8 @@ def read_instrument_in_force(session: Session, plan: Plan) -> dict[str, str | No
 
 before_adoption = Kind(
     "before_adoption",
-    id="“{value}” sebelum revisi pertama; paling awal {allowed}",
-    en="“{value}” is before the first revision; the earliest is {allowed}",
+    id="“{value}” sebelum revisi pertama; paling awal {earliest}",
+    en="“{value}” is before the first revision; the earliest is {earliest}",
 )
 
 
@@ -250,11 +251,18 @@ def find_revision_at(session: Session, plan: Plan, as_of: date | None) -> PastRe
 
 def _explain_not_in_force(session: Session, plan: Plan, as_of: date) -> NotInForceThen:
     c = revisions.c
-    first = sa.select(c.instrument_date, c.adopted_at).where(c.plan_id == plan.id, c.number == 0)
-    dates = session.execute(first).one_or_none() or (None, None)
-    signed, entered = [day and day.isoformat() for day in dates]
-    earliest = entered if isinstance(as_of, datetime) else signed
-    error = FieldError(before_adoption, parameter="as_of", value=as_of.isoformat(), allowed=earliest)
+    zone = sa.select(regions.c.timezone).where(regions.c.code == plan.region_code).scalar_subquery()
+    first = sa.select(c.instrument_date, c.adopted_at, zone).where(c.plan_id == plan.id, c.number == 0)
+    signed, at, of_region = session.execute(first).one_or_none() or (None, None, "")
+    entered = at and format_minute(at, of_region)
+    earliest, shown = (at, entered) if isinstance(as_of, datetime) else (signed, signed)
+    error = FieldError(
+        before_adoption,
+        parameter="as_of",
+        value=as_of.isoformat(),
+        allowed=earliest and earliest.isoformat(),
+        values={"earliest": shown},
+    )
     return NotInForceThen(
         errors=[error], plan=plan.code, as_of=as_of.isoformat(), signed=signed, entered=entered
     )

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.commands import Write
-from app.access.rules import Actor
+from app.access.rules import Actor, name_reviewer
 from app.kit.database.engine import get_table
 from app.kit.database.journal import Chain, Entry, append, lock_chain
 from app.kit.database.upsert import upsert
@@ -265,10 +265,10 @@ has_lines = Kind(
 )
 has_quarter = Kind(
     "plan_has_quarter",
-    id="Triwulan {value} sudah diajukan menurut rencana ini. Minta penelaah provinsi mengembalikannya; triwulan yang "
+    id="Triwulan {value} sudah diajukan menurut rencana ini. Minta {reviewer} mengembalikannya; triwulan yang "
     "sudah dibekukan tetap memerlukan rencananya.",
-    en="Quarter {value} was submitted by this plan. Ask the reviewer of the province to return it; a frozen quarter "
-    "needs its plan for ever.",
+    en="Quarter {value} was submitted by this plan. Ask {reviewer} to return it; a frozen quarter needs its plan for "
+    "ever.",
 )
 
 
@@ -278,8 +278,9 @@ def delete_plan(write: Write, code: str) -> None:
     plan, chain = lock_plan(write, code)
     count = session.scalar(sa.select(sa.func.count()).where(actions.c.plan_id == plan.id))
     errors = [FieldError(has_lines, parameter="plan", value=count)] if count else []
+    reviewer = {"reviewer": name_reviewer(plan.region_code)}
     errors += [
-        FieldError(has_quarter, parameter="plan", value=quarter)
+        FieldError(has_quarter, parameter="plan", value=quarter, values=reviewer)
         for quarter in list_kept_quarters(session, plan)
     ]
     if errors:

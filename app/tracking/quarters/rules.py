@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from app.access.rules import Actor
+from app.access.rules import Actor, name_reviewer
 from app.kit.periods import get_end_of_day, get_local_date
 from app.kit.problems import FieldError, Kind, Problem
 from app.kit.wording import Text, declare_words
@@ -56,8 +56,8 @@ not_yet_open = Kind(
 )
 being_verified = Kind(
     "quarter_being_verified",
-    id="Triwulan {value} sudah diajukan. Minta penelaah provinsi mengembalikannya.",
-    en="Quarter {value} is submitted already. Ask the reviewer of the province to return it.",
+    id="Triwulan {value} sudah diajukan. Minta {reviewer} mengembalikannya.",
+    en="Quarter {value} is submitted already. Ask {reviewer} to return it.",
 )
 already_frozen = Kind(
     "quarter_frozen",
@@ -179,7 +179,8 @@ class QuarterStatus:
             QuarterState.frozen: already_frozen,
         }
         kind = kinds.get(self.state)
-        return FieldError(kind, parameter="period", value=self.period) if kind else None
+        values = {"reviewer": name_reviewer(self.region)}
+        return FieldError(kind, parameter="period", value=self.period, values=values) if kind else None
 
     def find_closing_reason(self, agency: str | None, *, compiles: bool) -> FieldError | None:
         """Return why the lines of an agency accept no progress now. Returns None if they do.
