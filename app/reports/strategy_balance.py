@@ -50,11 +50,11 @@ class StrategyBalance(MoneyColumns, _OfStrategy):
     groups: int = column("Kelompok sasaran.", "Planned recipients: groups.")
     villages: int = column("Desa sasaran.", "Planned recipients: villages.")
     units: int = column("Unit sasaran, misalnya sekolah.", "Planned recipients: units, such as schools.")
-    eligible: int | None = column(
-        "Jumlah yang berhak atas layanan strategi ini di desa yang melapor; kosong bila belum ada laporan cakupan.",
-        "Eligible for the strategy's services in the villages that report; null without a report of coverage.",
+    eligible: int = column(
+        "Jumlah yang berhak atas layanan strategi ini di desa yang melapor.",
+        "Eligible for the strategy's services in the villages that report.",
     )
-    served: int | None = column("Jumlah yang terlayani.", "Served among the eligible.")
+    served: int = column("Jumlah yang terlayani.", "Served among the eligible.")
     coverage_percent: float | None = column(
         "Cakupan strategi (KD), persen; kosong bila tidak ada yang berhak.",
         "Coverage of the strategy (KD), percent; null without eligible recipients.",
@@ -113,8 +113,7 @@ def list_strategy_balance(session: Session, actor: Actor, query: BalanceQuery, n
         "strategy_name": _strategies.c.name,
         "absorption_percent": compute_percent(counted["spent"], counted["allocated"]),
         "share_percent": compute_percent(counted["allocated"], sa.func.coalesce(total.c.allocated, 0)),
-        "eligible": coverage.c.eligible,
-        "served": coverage.c.served,
+        **{name: sa.func.coalesce(coverage.c[name], 0) for name in ("eligible", "served")},
         "coverage_percent": build_percent(coverage.c.served, coverage.c.eligible),
         "revision": chosen.c.revision,
     }

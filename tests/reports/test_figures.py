@@ -274,10 +274,14 @@ def test_the_balance_equals_summaries_and_coverage(provincial_reviewer: TestClie
             assert row[name] == covered[row["strategy"]][name]
     shares = [row["share_percent"] for row in rows]
     assert shares == [None] * 3 if region == "63" else sum(shares) == pytest.approx(100)
-    assert {
-        row["coverage_percent"]
-        for row in read_report(provincial_reviewer, "strategy-balance", region="63.03")
-    } == {None}
+    names = ("eligible", "served", "coverage_percent")
+    uncovered = provincial_reviewer.get("/v1/regions/63.03/coverage?period=2026-Q2").json()
+    for rows in (
+        read_report(provincial_reviewer, "strategy-balance", region="63.03"),
+        uncovered["by_strategy"],
+        [uncovered],
+    ):
+        assert {tuple(row[name] for name in names) for row in rows} == {(0, 0, None)}
 
 
 @pytest.mark.parametrize("name", PARAMS)
