@@ -66,13 +66,13 @@ def test_priority_locations_with_fresh_data(secretariat: TestClient, database: O
 def test_complete_lines_and_loci_reached_by_all_strategies(
     secretariat: TestClient, database: OneTransaction
 ) -> None:
-    put_plan(
-        secretariat, priority_locations=[make_locus("63.02.01"), make_locus(V4), make_locus("63.02.05.2001")]
-    )
+    loci = [make_locus(code) for code in ("63.02.01", V2, V4, "63.02.05.2001")]
+    put_plan(secretariat, priority_locations=loci)
+    both = [{"region_code": V2}, {"region_code": V4}]
     lines = [
-        {**COMPLETE, "code": "A-1"},
-        {**COMPLETE, "code": "A-2", "strategy": "raise_income", "locations": [{"region_code": V2}]},
-        {**LEAN, "code": "A-3", "strategy": "reduce_poverty_pockets", "locations": [{"region_code": V4}]},
+        {**COMPLETE, "code": "A-1", "locations": [{"region_code": V4}, {"region_code": V1}]},
+        {**COMPLETE, "code": "A-2", "strategy": "raise_income", "locations": both},
+        {**LEAN, "code": "A-3", "strategy": "reduce_poverty_pockets", "locations": both[1:]},
         {**LEAN, "code": "A-4", "locations": [{"region_code": "63.02"}]},
     ]
     put_many(secretariat, lines)
@@ -88,7 +88,7 @@ def test_complete_lines_and_loci_reached_by_all_strategies(
         "with_source": 2,
         "complete": 2,
     }
-    # All strategies reach villages of the district, one reaches village 4, none the third locus.
+    # All strategies reach village 4, one reaches village 2, none the third; the district is no village.
     assert get_figure_and_grade(steps, "loci_by_all_strategies") == (33.33, "D")
     assert get_figure_and_grade(steps, "usable_places") == (75, "C"), (
         "the whole regency is neither a village nor a district"

@@ -60,6 +60,18 @@ def test_a_step_is_done_on_the_day_of_the_last_location(
     assert (read_step(database)["state"], list_loci(read_step(database))) == ("late", [(4, 3), (4, 3)])
 
 
+def test_a_district_among_the_priority_locations_needs_no_document(
+    secretariat: TestClient, database: OneTransaction
+) -> None:
+    """Evidence names a village, so a step that waited for the district would never be done."""
+    put_plan(secretariat, priority_locations=[{"region_code": code} for code in ("63.02.05", VILLAGES[0])])
+    for kind in KINDS:
+        show(secretariat, kind, STEP, village=VILLAGES[0], date="2026-03-01")
+    step = read_step(database)
+    assert (step["state"], list_loci(step)) == ("done", [(1, 1), (1, 1)])
+    assert find_criterion({STEP: step}, "loci_strengthened")["value"] == 100
+
+
 def test_without_priority_locations_a_step_per_village_is_not_done(
     secretariat: TestClient, database: OneTransaction
 ) -> None:

@@ -315,10 +315,11 @@ class AskedEvidence(StepEvidenceKind):
     count: int = ShapeField(description="Pieces of evidence of this kind.")
     first_date: dt.date | None = ShapeField(description="Date of the earliest piece.")
     loci: int | None = ShapeField(
-        description="Priority locations of the plan, each with evidence of its own; null unless `per_village`."
+        description="Villages among the priority locations of the plan, each with evidence of its own; null unless "
+        "`per_village`."
     )
     loci_with_evidence: int | None = ShapeField(
-        description="Priority locations with evidence of this kind; null unless `per_village`."
+        description="Those with evidence of this kind; null unless `per_village`."
     )
 
 

@@ -161,7 +161,12 @@ class PriorityLocation(PriorityLocationFields, Shape): ...
 class PlanIn(PlanFields, Shape):
     """The fields of a plan that a client writes."""
 
-    priority_locations: list[PriorityLocation] = ShapeField(default_factory=list, max_length=2000)
+    priority_locations: list[PriorityLocation] = ShapeField(
+        default_factory=list,
+        max_length=2000,
+        description="Villages that the plan names as poverty pockets (*lokus*). A place above the village counts in no "
+        "step and no coverage: name its villages.",
+    )
 
     model_config = show_example(PLAN_EXAMPLE)
 

@@ -15,6 +15,7 @@ from sqlalchemy.sql import ColumnElement, Subquery
 from sqlmodel import Session
 
 from app.access.queries import is_below_region
+from app.convergence.coverage.rules import VILLAGE_LENGTH
 from app.convergence.coverage.sums.queries import region_sums
 from app.convergence.editions.step_templates.models import Template
 from app.convergence.editions.step_templates.rules import compute_window
@@ -30,7 +31,7 @@ from app.plans.actions.queries import actions
 from app.plans.copies.queries import select_part
 from app.plans.core.models import PriorityLocationRow
 from app.plans.core.queries import plans, regions
-from app.plans.overlaps.queries import LEVELS, explanations, is_explanation_of, select_overlapping
+from app.plans.overlaps.queries import explanations, is_explanation_of, select_overlapping
 from app.reference.models import RegionLevel
 from app.tracking.calendars.queries import bind_today, select_today
 from app.tracking.completeness.rules import SUBMITTED
@@ -237,26 +238,17 @@ def _count_recipients(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
 
 
 def _count_loci(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
-    """Count priority locations. A line reaches one if it names it or a place in it (finding W04)."""
+    """Count the villages among priority locations. A line reaches one if it names it (finding W04)."""
     place = _locations.c.region_code
-
-    def select_named(place_code: sa.SQLColumnExpression[object]) -> sa.Select[int, Strategy, str]:
-        joined = actions.join(_locations, _locations.c.action_id == actions.c.id)
-        return (
-            sa.select(actions.c.plan_id, actions.c.strategy, place_code.label("place"))
-            .select_from(joined)
-            .where(actions.c.plan_id.in_(chosen))
-        )
-
-    higher = [select_named(sa.func.substr(place, 1, n)).where(sa.func.length(place) > n) for n in LEVELS]
-    all_places = sa.union_all(select_named(place), *higher).subquery("named")
     reached = (
         sa.select(
-            all_places.c.plan_id,
-            all_places.c.place,
-            sa.func.count(all_places.c.strategy.distinct()).label("strategies"),
+            actions.c.plan_id,
+            place.label("place"),
+            sa.func.count(actions.c.strategy.distinct()).label("strategies"),
         )
-        .group_by(all_places.c.plan_id, all_places.c.place)
+        .join_from(actions, _locations, _locations.c.action_id == actions.c.id)
+        .where(actions.c.plan_id.in_(chosen))
+        .group_by(actions.c.plan_id, place)
         .subquery("reached")
     )
     c = _priorities.c
@@ -275,7 +267,7 @@ def _count_loci(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
         sa.func.count().label("priority_locations"),
         *_count(loci_with_fresh_data=is_fresh, loci_by_all_strategies=reached.c.strategies == len(Strategy)),
         plan_id=c.plan_id,
-    )
+    ).where(sa.func.length(c.region_code) == VILLAGE_LENGTH)
 
 
 def _count_outputs(lines: sa.CTE) -> sa.SelectBase:
