@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import httpx2 as httpx
@@ -275,15 +275,17 @@ class PlayedYear:
 
     # Figures
 
-    def read_surfaces(self, quarter: str, *, for_all: bool) -> Iterator[tuple[str, str, object]]:
-        """Yield (caller, surface, figures) of a quarter."""
+    def read_surfaces(
+        self, quarter: str, closed: Collection[str], *, for_all: bool
+    ) -> Iterator[tuple[str, str, object]]:
+        """Yield (caller, surface, figures) of a quarter. The file of a year has a column of Q2 too."""
         for caller in [*self.callers] if for_all else [[*self.callers][self.turn % len(self.callers)]]:
             client = self.callers[caller]
             for surface, path in SURFACES.items():
                 if surface in OTHER_FORMS and not for_all:
                     continue
                 half = {"Q2": f"{YEAR}-S1", "Q4": f"{YEAR}"}.get(quarter[-2:])
-                if half is None and "{half}" in path:
+                if "{half}" in path and (half is None or QUARTERS[1] not in closed):
                     continue
                 reply = client.get(path.format(q=quarter, half=half), headers={"Accept-Language": "en"})
                 assert reply.status_code in (200, 404), (surface, reply.text[:500])
@@ -299,12 +301,13 @@ class PlayedYear:
         """
         differences = []
         self.turn += 1
-        for quarter, state in self.read_states().items():
-            if state not in CLOSED or quarter == changed:
-                self.known = {key: value for key, value in self.known.items() if key[0] != quarter}
-            if state not in CLOSED:
-                continue
-            for caller, surface, figures in self.read_surfaces(quarter, for_all=for_all):
+        closed = [quarter for quarter, state in self.read_states().items() if state in CLOSED]
+        free = {quarter for quarter in QUARTERS if quarter not in closed or quarter == changed}
+        for key in list(self.known):
+            if free & {key[0], *([QUARTERS[1]] if key[2] == "matrix" else [])}:
+                del self.known[key]
+        for quarter in closed:
+            for caller, surface, figures in self.read_surfaces(quarter, closed, for_all=for_all):
                 key = (quarter, caller, surface)
                 before = self.known.setdefault(key, figures)
                 if before != figures:
