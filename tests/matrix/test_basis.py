@@ -6,12 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from app.exchange.matrix.amounts import (
-    accumulate_spending,
-    check_totals,
-    split_spending,
-)
 from app.exchange.matrix.models import MatrixLine, MatrixRow
+from app.exchange.matrix.spending import accumulate_spending, check_totals, split_spending
 from tests.matrix.build import line, list_codes, matrix
 
 

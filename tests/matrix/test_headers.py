@@ -125,3 +125,80 @@ def test_the_lower_row_again_is_no_line():
     result = read_matrix(xlsx(rows), "a.xlsx")
     assert [row["spent_s1"] for row in result.rows] == [2, 2]
     assert result.errors == ()
+
+
+SCALES = {1_000: "Ribu", 1_000_000: "Juta", 1_000_000_000: "Miliar"}
+HEADING_UNITS = ["({} Rp)", "(dalam {}an Rp)", "Rp. {}", "(Rp {})", "({} Rupiah)", "dalam {}an rupiah"]
+TITLE_UNITS = ["Satuan: {} rupiah", "(dalam {}an Rp)", "Angka dalam {}an", "MATRIKS RAT (Rp. {})"]
+
+
+@given(
+    st.integers(1, 9_000),
+    st.sampled_from(sorted(SCALES)),
+    st.sampled_from([*HEADING_UNITS, "(x Rp1.000)", "(Rp.000)", "(000 Rp)"]),
+    st.sampled_from(TITLE_UNITS),
+    st.sampled_from(["heading", "group", "below", "title"]),
+)
+def test_a_unit_multiplies_and_is_named(amount, times, unit, title, place):
+    if "{}" in unit:
+        unit = unit.format(SCALES[times])
+    elif place != "title":
+        times = 1_000
+    heading = f"Pagu {unit}" if place == "heading" else "Pagu"
+    rows = [
+        [title.format(SCALES[times])] if place == "title" else ["RAT"],
+        ["No", "Strategi", "OPD", "Sub Kegiatan", heading, f"Realisasi {unit if place == 'group' else ''}", None],
+        [None] * 4 + [unit if place == "below" else None, "Sem.1", "Sem.2"],
+        ["1", S1, "Dinas Sosial", "Sub A", amount, str(amount), amount + 1],
+        [None, "Jumlah", None, None, amount, None, None],
+    ]  # fmt: skip
+    result = read_matrix(xlsx(rows), "a.xlsx")
+    of = {"heading": "E", "group": "FG", "below": "E", "title": "EFG"}[place]
+    (row,) = result.rows
+    wanted = [("E", "allocation", amount), ("F", "spent_s1", amount), ("G", "spent_s2", amount + 1)]
+    assert [row[key] for _, key, _ in wanted] == [
+        n * (times if letter in of else 1) for letter, _, n in wanted
+    ]
+    assert [(factor.column, factor.times) for factor in result.factors] == [(letter, times) for letter in of]
+    assert [(w.kind.code, w.cell.column) for w in result.warnings] == [
+        ("multiplied", letter) for letter in of
+    ]
+    assert result.errors == ()
+
+
+LABELLED = ["No", "Strategi", "OPD", "Sub Kegiatan", "Pagu", "Jumlah Sasaran", "Besaran Manfaat"]
+
+
+@pytest.mark.parametrize(
+    ("title", "changes", "cells", "errors"),
+    [
+        ("Dalam ribuan rupiah", {4: "Pagu (Rp Juta)"}, {}, []),
+        ("Dalam ribuan Rp / dalam jutaan Rp", {}, {}, [("unclear_unit", 1, "A")]),
+        ("RAT", {4: "Pagu (Ribu Rp) (Juta)"}, {}, [("unclear_unit", 2, "E")]),
+        ("RAT", {5: "Jumlah Sasaran (ribu jiwa)"}, {}, [("unclear_unit", 2, "F")]),
+        ("RAT", {4: "Pagu (Ribu Rp)"}, {4: "Rp 60.000"}, [("other_unit", 3, "E")]),
+        ("Dalam ribuan Rp", {}, {4: "Rp 60.000"}, [("other_unit", 3, "E")]),
+        ("Dalam ribuan Rp", {}, {6: "Rp 60.000"}, []),
+        ("RAT", {6: "Besaran Manfaat (Ribu Rp)"}, {6: "Rp 60.000"}, [("other_unit", 3, "G")]),
+    ],
+)
+def test_units_that_disagree(title, changes, cells, errors):
+    header = [changes.get(c, label) for c, label in enumerate(LABELLED)]
+    row = [cells.get(c, value) for c, value in enumerate([1, S1, "A", "Sub A", 5, "5 KK", 7])]
+    result = read_matrix(xlsx([[title], header, row]), "a.xlsx")
+    assert list_codes(result.errors) == errors
+    if not errors and 6 in cells:
+        assert result.rows[0]["benefit_amount"] == 60_000
+
+
+def test_a_unit_in_a_note_below_the_table():
+    rows = [LABELLED, [1, S1, "A", "Sub A", 5, None, None], [], ["Keterangan: dalam ribuan rupiah"]]
+    assert list_codes(read_matrix(xlsx(rows), "a.xlsx").errors) == [("unclear_unit", 4, "A")]
+
+
+def test_a_mark_that_is_the_decimal_one_in_its_column():
+    header = [*LABELLED[:4], "Pagu (Rp Juta)", *LABELLED[5:]]
+    rows = [header, [1, S1, "A", "Sub A", "1,5", None, None], [2, S1, "A", "Sub B", "1,250", None, None]]
+    assert list_codes(read_matrix(xlsx(rows), "a.xlsx").errors) == [("ambiguous_number", 3, "E")]
+    rows[1][4] = "1.250.000"
+    assert [row["allocation"] for row in read_matrix(xlsx(rows[:2]), "a.xlsx").rows] == [1_250_000 * 10**6]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import app.exchange
-from app.exchange.matrix.amounts import accumulate_spending, check_totals
 from app.exchange.matrix.rules import read_matrix
+from app.exchange.matrix.spending import accumulate_spending, check_totals
 from app.exchange.matrix.writing import make_matrix_csv, make_matrix_xlsx
 from app.kit.files.reader import open_book
 

@@ -93,3 +93,15 @@ def test_a_second_header_row(
     assert [place for code, place in list_places(report["warnings"]) if code == "unknown_column"] == unknown
     again = bring(send_case(f"{name}.csv"))
     assert (again["unchanged"], [item["unchanged"] for item in again["progress"]]) == (1, [1] * len(spent))
+
+
+@pytest.mark.parametrize(
+    "name", ["unit_header_1", "unit_header_2", "unit_header_3", "unit_header_4", "unit_title"]
+)
+def test_a_unit_of_amounts(send_case: Send, office: Office, name: str) -> None:
+    report = bring(send_case(f"{name}.csv"))
+    (line,) = read_lines(office)
+    assert (line["allocation"], line["benefit_amount"]) == (60_000_000, 1_000_000)
+    assert ("multiplied", f"K{3 if name == 'unit_title' else 1}") in list_places(report["warnings"])
+    times = {"unit_header_2": 1_000_000, "unit_header_4": 1_000_000_000}.get(name, 1_000)
+    assert {factor["column"]: factor["times"] for factor in report["factors"]}["K"] == times

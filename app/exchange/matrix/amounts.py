@@ -1,11 +1,12 @@
-"""Reader of rupiah as offices type them: whole numbers, several of them in a cell, and half-years.
+"""Reader of rupiah as offices type them: whole numbers, and several of them in a cell.
 
 The rule for separators, because `1.250` is a thousand in Jakarta and one and a quarter in London:
 
 1. Both `.` and `,` occur: the last one is the decimal mark, the other separates thousands.
 2. One of them occurs several times: it separates thousands.
 3. One of them occurs once, with exactly three digits behind and one to three in front (not a lone
-   `0`): it separates thousands, since rupiah have no thousandths (`1.250` = `1,250` = 1250).
+   `0`): it separates thousands, since rupiah have no thousandths (`1.250` = `1,250` = 1250). If another cell of the
+   column shows this mark as the decimal one (`0,06`), the table's reader refuses the cell.
 4. One of them occurs once, with another number of digits behind: it is the decimal mark.
 5. Thousands that are not groups of three (`1250.000`, `1.25.000`) are an error: the reader does not guess.
 
@@ -19,24 +20,18 @@ DAK Rp 200.000.000`). The matrix has one allocation per line, so that is how an 
 several sources for the next import. A `;` or a line break separates funding sources; without either, `,` `/` `&`
 `+` and "dan" do. A name with its official code in front (`1.01.01.15 Pajak Bumi dan Bangunan`) is one name, and so
 is one that ends with `;` or that the caller knows.
-
-A report has Sem.1, Sem.2 and Total, or quarters. The service stores the cumulative amount to the end of a period. If
-the columns hold each half-year alone (`period`), Total = Sem.1 + Sem.2; if they are cumulative already, Total =
-Sem.2. The caller states the basis; the import reports a Total that contradicts it and corrects nothing silently. In the
-real report of Kotabaru every Total is a sum, yet 28 of these sums exceed their allocation, because many of its Sem.2
-cells were cumulative already.
 """
 
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from decimal import ROUND_HALF_UP, Decimal
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from app.exchange.matrix.models import Basis, MatrixLine, MatrixRow, Reading, Remark, Share
+from app.exchange.matrix.models import Reading, Remark, Share
 from app.kit.files.books import Value
 from app.kit.files.cells import clean_text, find_refusal, render_text
-from app.kit.problems import FieldError, Kind
+from app.kit.problems import Kind
 
 Empty = TypeVar("Empty", None, tuple[()])
 
@@ -60,6 +55,11 @@ LOST_DIGITS = Kind(
     "“{value}” telah kehilangan angka, misalnya oleh notasi ilmiah. Isi ulang angka lengkapnya.",
     "“{value}” has lost digits, for example by scientific notation. Enter the full number again.",
 )
+OTHER_UNIT = Kind(
+    "other_unit",
+    "“{value}” menyebut rupiah, padahal kolomnya dalam satuan “{unit}”. Tulis angkanya saja.",
+    "“{value}” names rupiah, but the column is in the unit “{unit}”. Write the number alone.",
+)
 ROUNDED = Kind(
     "rounded",
     "“{value}” dibulatkan menjadi {rounded} rupiah.",
@@ -75,6 +75,8 @@ FRACTION_OF_RUPIAH = Kind(
 # Above this a spreadsheet's numbers no longer hold every digit.
 LARGEST = 2**53 - 1
 
+# A longer text is no number.
+LONGEST_NUMBER = 50
 _NIL = {"-", "–", "—", "nihil"}
 _CURRENCY = re.compile(r"^(?:rp|idr)\.?\s*|(?<=\d)\s*(?:rupiah|idr)\s*$", re.IGNORECASE)
 _NO_CENTS = re.compile(r"[.,]\s*[-–—]{1,2}$")  # "Rp 1.250.000,-"
@@ -98,36 +100,60 @@ def read_usable_text(
     return text if text not in blank else Reading(nothing)
 
 
-def read_rupiah(value: Value) -> Reading[int | None]:
-    """Read whole rupiah: None for a blank cell, 0 for a dash; anything else gives a blocking remark."""
-    reading = read_change(value)
+def read_rupiah(value: Value, times: int = 1) -> Reading[int | None]:
+    """Read whole rupiah from a number of `times` rupiah: None for a blank cell, 0 for a dash.
+
+    Anything else gives a blocking remark.
+    """
+    reading = read_change(value, times)
     if reading.value is not None and reading.value < 0:
         return _make_unread(NEGATIVE_NUMBER, render_text(value))
     return reading
 
 
-def read_change(value: Value) -> Reading[int | None]:
+def read_change(value: Value, times: int = 1) -> Reading[int | None]:
     """Read whole rupiah that may be negative: money that came back."""
     if value is None:
         return Reading(None)
     if isinstance(value, bool):
         return _make_unread(NOT_A_NUMBER, str(value).upper())
     if isinstance(value, int):
-        return _round_rupiah(Decimal(value), str(value))
+        return _round_rupiah(Decimal(value) * times, str(value))
     if isinstance(value, float):
         if not math.isfinite(value):
             return _make_unread(NOT_A_NUMBER, str(value))
-        return _round_rupiah(Decimal(repr(value)), repr(value))
+        return _round_rupiah(Decimal(repr(value)) * times, repr(value))
     why = describe_unusable(value)
     if why is not None:
         return Reading(None, str(value), (why,))
     text = clean_text(str(value))
     if not text:
         return Reading(None)
-    return _parse_text(text)
+    return _parse_text(text, times)
 
 
-def _parse_text(text: str) -> Reading[int | None]:
+_LONE_MARK = re.compile(r"\D*\d{1,3}([.,])\d{3}(?![.,]?\d)\D*")
+_DECIMAL = re.compile(r"\D*[\d.,]*?([.,])(\d{1,2}|\d{4,})(?![.,]?\d)\D*")
+
+
+def find_lone_mark(value: Value) -> str | None:
+    """Return the mark of a text with a lone group of three digits (`1.250`), None for any other cell."""
+    match = _LONE_MARK.fullmatch(value) if isinstance(value, str) and len(value) < LONGEST_NUMBER else None
+    return match[1] if match else None
+
+
+def find_decimal_marks(values: Iterable[Value]) -> set[str]:
+    """Return the marks that texts of a column show as decimal marks."""
+    texts = (value for value in values if isinstance(value, str) and len(value) < LONGEST_NUMBER)
+    return {match[1] for text in texts if (match := _DECIMAL.fullmatch(text))}
+
+
+def names_currency(value: Value) -> bool:
+    """Return whether a cell names rupiah itself, so that the unit of its column may be another."""
+    return isinstance(value, str) and bool(re.search(r"\brp|rupiah|\bidr", value, re.IGNORECASE))
+
+
+def _parse_text(text: str, times: int) -> Reading[int | None]:
     # A typed apostrophe before digits is the sign of spreadsheets for text.
     plain = _CURRENCY.sub("", text.removeprefix("'")).strip()
     plain = _NO_CENTS.sub("", plain).strip()
@@ -144,7 +170,7 @@ def _parse_text(text: str) -> Reading[int | None]:
     number = _parse_decimal(bare)
     if number is None:
         return _make_unread(AMBIGUOUS_NUMBER, text)
-    return _round_rupiah(-number if negative else number, text)
+    return _round_rupiah((-number if negative else number) * times, text)
 
 
 def _split_sign(text: str) -> tuple[str, bool]:
@@ -228,7 +254,7 @@ def read_sources(value: Value, known: Collection[str] = ()) -> Reading[tuple[Sha
     return _parse_shares(split_names(text, known))
 
 
-def read_components(value: Value) -> Reading[tuple[Share, ...]]:
+def read_components(value: Value, times: int = 1) -> Reading[tuple[Share, ...]]:
     """Read the components of an activity class.
 
     Free text is one component, with any punctuation; only a cell with an amount at the end of each line is several.
@@ -238,7 +264,7 @@ def read_components(value: Value) -> Reading[tuple[Share, ...]]:
     if isinstance(text, Reading):
         return text
     if _DIGITS.fullmatch(text):  # a number in a workbook, text in CSV
-        number = read_rupiah(value)
+        number = read_rupiah(value, times)
         shares = () if number.value is None else (Share("", number.value),)
         return Reading(shares, number.text, number.remarks)
     lines = [line for line in text.split("\n") if line]
@@ -313,135 +339,3 @@ def _format_share(share: Share) -> str:
     if not share.name:
         return f"Rp {format_thousands(share.amount)}"
     return f"{share.name} (Rp {format_thousands(share.amount)})"
-
-
-# Half-years
-
-
-TOTAL_CONTRADICTS_BASIS = Kind(
-    "total_contradicts_basis",
-    "Total Rp {total} tidak sesuai dengan isi realisasi {basis:basis}. Seharusnya Rp {expected}.",
-    "The total Rp {total} contradicts figures {basis:basis}. It should be Rp {expected}.",
-)
-TOTAL_ALONE = Kind(
-    "total_alone",
-    "Total Rp {total} tidak disertai semester atau triwulan. Isi kolomnya.",
-    "The total Rp {total} has no half-years and no quarters. Enter them.",
-)
-
-
-QUARTERS_DISAGREE = Kind(
-    "quarters_disagree",
-    "Rp {total} tidak sama dengan kolom lain untuk akhir triwulan yang sama, yaitu Rp {expected}.",
-    "Rp {total} differs from the other column for the end of the same quarter, which gives Rp {expected}.",
-)
-
-
-class SpentColumn(NamedTuple):
-    """A column of realisation: the quarter that ends it, and the quarter before its own time, None for January."""
-
-    key: str
-    quarter: str
-    before: str | None
-
-
-SPENT_COLUMNS = (
-    SpentColumn("spent_q1", "Q1", None),
-    SpentColumn("spent_s1", "Q2", None),
-    SpentColumn("spent_q2", "Q2", "Q1"),
-    SpentColumn("spent_q3", "Q3", "Q2"),
-    SpentColumn("spent_s2", "Q4", "Q2"),
-    SpentColumn("spent_q4", "Q4", "Q3"),
-)
-"""The columns in the order of their quarters."""
-
-
-def accumulate_spending(
-    line: MatrixLine, basis: Basis, stored: Mapping[str, int] | None = None
-) -> dict[str, int]:
-    """Return column → a line's spending from January to the end of its quarter, under the stated basis.
-
-    A blank column has none. If the time before a column is blank too, its figure adds to the stored spending of the
-    quarter before, else to the last quarter that the line gives.
-    """
-    by_column: dict[str, int] = {}
-    by_quarter: dict[str, int] = {}
-    for column in SPENT_COLUMNS:
-        amount: int | None = line[column.key]
-        if amount is None:
-            continue
-        if basis == "period" and column.before is not None:
-            known = {**(stored or {}), **by_quarter}
-            earlier = [base for quarter, base in by_quarter.items() if quarter < column.before]
-            amount += known.get(column.before, earlier[-1] if earlier else 0)
-        by_column[column.key] = amount
-        by_quarter.setdefault(column.quarter, amount)
-    return by_column
-
-
-def list_quarters(columns: Collection[str]) -> list[str]:
-    """Return the quarters that columns of realisation end, in order."""
-    return list(dict.fromkeys(column.quarter for column in SPENT_COLUMNS if column.key in columns))
-
-
-def has_open_start(line: MatrixLine) -> bool:
-    """Return whether a figure of the line follows a quarter that the line leaves blank."""
-    given = {column.quarter for column in SPENT_COLUMNS if line[column.key] is not None}
-    starts = {column.before for column in SPENT_COLUMNS if line[column.key] is not None}
-    return not starts - {None} <= given
-
-
-def split_spending(
-    first: int | None, total: int | None, basis: Basis, *, is_of_second_half: bool
-) -> dict[str, int | None]:
-    """Return the cells of cumulative figures: `first` of Q2, `total` of the last quarter.
-
-    The second half-year is blank while `total` only repeats a report of the first.
-    """
-    s2 = total if is_of_second_half or total != first else None
-    if basis == "period" and s2 is not None:
-        s2 -= first or 0
-    return {"spent_s1": first, "spent_s2": s2, "spent_total": total}
-
-
-def check_totals(
-    rows: Iterable[MatrixRow], basis: Basis, bases: Mapping[int, Mapping[str, int]] | None = None
-) -> list[FieldError]:
-    """Return an error for each Total that contradicts the basis, and each column that contradicts another of its
-    quarter, in the order of the rows.
-
-    `bases` gives the stored spending by quarter for rows that leave quarters blank. In rows with a rounded amount, one
-    rupiah of difference is no error.
-    """
-    errors = []
-    for row in rows:
-        spent = accumulate_spending(row, basis, (bases or {}).get(row.row))
-        tolerance = 1 if row.rounded.intersection(("spent_total", *spent)) else 0
-        by_quarter: dict[str, int] = {}
-        for column in SPENT_COLUMNS:
-            if column.key in spent:
-                amount = by_quarter.setdefault(column.quarter, spent[column.key])
-                if abs(amount - spent[column.key]) > tolerance:
-                    errors.append(
-                        _make_difference(QUARTERS_DISAGREE, row, column.key, spent[column.key], amount)
-                    )
-        total: int | None = row["spent_total"]
-        # Without a reported second half, Total is the first half.
-        expected = by_quarter[max(by_quarter)] if by_quarter else None
-        if total is None or (expected is None and not total):
-            continue
-        if expected is None:
-            values: dict[str, object] = {"total": format_thousands(total)}
-            errors.append(FieldError(TOTAL_ALONE, cell=row.cell("spent_total"), value=total, values=values))
-        elif abs(expected - total) > tolerance:
-            errors.append(
-                _make_difference(TOTAL_CONTRADICTS_BASIS, row, "spent_total", total, expected, basis=basis)
-            )
-    return errors
-
-
-def _make_difference(
-    kind: Kind, row: MatrixRow, key: str, total: int, expected: int, **more: object
-) -> FieldError:
-    values = {"total": format_thousands(total), "expected": format_thousands(expected), **more}
-    return FieldError(kind, cell=row.cell(key), value=total, values=values)

@@ -99,10 +99,22 @@ FORMS: Mapping[Holds, CellFormat] = {
 }
 
 
-def read_cell(column: MatrixColumn, value: Value, known_sources: Collection[str] = ()) -> Reading[Any]:
-    """Read a cell of this column."""
+_SCALED: Mapping[Holds, Callable[[Value, int], Reading[Any]]] = {
+    Holds.RUPIAH: read_rupiah,
+    Holds.CHANGE: read_change,
+    Holds.COMPONENTS: read_components,
+    Holds.BENEFIT_AMOUNT: read_benefit_amount,
+}
+
+
+def read_cell(
+    column: MatrixColumn, value: Value, known_sources: Collection[str] = (), times: int = 1
+) -> Reading[Any]:
+    """Read a cell of this column, whose numbers are in units of `times` rupiah."""
     if column.holds is Holds.SOURCES:
         return read_sources(value, known_sources)
+    if column.holds in _SCALED:
+        return _SCALED[column.holds](value, times)
     return FORMS[column.holds].read_value(value)
 
 

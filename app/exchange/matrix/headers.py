@@ -1,8 +1,9 @@
 """Layout of the matrix for the reader of tables."""
 
-from app.exchange.matrix.models import COLUMNS, GROUP_VARIANTS, PLANNING, QUARTERS
+from app.exchange.matrix.models import COLUMNS, GROUP_VARIANTS, PLANNING, QUARTERS, Holds
 from app.kit.tables.layouts import TableField, TableLayout
 
+_MONEY = (Holds.RUPIAH, Holds.CHANGE, Holds.COMPONENTS, Holds.BENEFIT_AMOUNT, Holds.SOURCES)
 LAYOUT = TableLayout(
     [
         TableField(
@@ -12,6 +13,7 @@ LAYOUT = TableLayout(
             # Of targets there are quarters too.
             needs_group=column in QUARTERS,
             is_required=column.required,
+            is_money=column.holds in _MONEY,
         )
         for column in (*COLUMNS, *QUARTERS)
     ],

@@ -15,6 +15,7 @@ from pydantic import Field as ShapeField
 
 from app.kit.periods import PeriodText
 from app.kit.problems import Cell, FieldError, Kind
+from app.kit.tables.headers import Factor
 from app.kit.wording import Text, declare_words
 
 Parsed = TypeVar("Parsed", covariant=True)
@@ -396,6 +397,8 @@ class Matrix:
     rows: tuple[MatrixRow, ...]
     spent: tuple[str, ...]
     """Keys of the columns of realisation that the file has."""
+    factors: tuple[Factor, ...] = ()
+    """Units of columns whose numbers are not in ones."""
     errors: tuple[FieldError, ...] = ()
     warnings: tuple[FieldError, ...] = ()
 

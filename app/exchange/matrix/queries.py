@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from sqlmodel import Session
 
 from app.agencies.queries import read_agency_names
-from app.exchange.matrix.amounts import split_spending
 from app.exchange.matrix.cells import CodeNames, make_line, sort_codes
 from app.exchange.matrix.models import Basis, Content, MatrixLine
+from app.exchange.matrix.spending import split_spending
 from app.kit.periods import Period
 from app.plans.copies.queries import read_line_contents
 from app.plans.core.models import Plan

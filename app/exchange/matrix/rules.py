@@ -15,11 +15,20 @@ gap below the last number.
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from app.exchange.matrix.amounts import describe_unusable, format_thousands, read_rupiah
+from app.exchange.matrix.amounts import (
+    AMBIGUOUS_NUMBER,
+    OTHER_UNIT,
+    describe_unusable,
+    find_decimal_marks,
+    find_lone_mark,
+    format_thousands,
+    names_currency,
+    read_rupiah,
+)
 from app.exchange.matrix.cells import NONE, read_cell, split_remarks
 from app.exchange.matrix.codes import CODE_CONFLICT, normalise, place_code
 from app.exchange.matrix.headers import LAYOUT
-from app.exchange.matrix.models import BY_KEY, SPENT, Holds, Matrix, MatrixRow, Named, Reading
+from app.exchange.matrix.models import BY_KEY, SPENT, Holds, Matrix, MatrixRow, Named, Reading, Remark
 from app.exchange.matrix.rows import LEVELS, Block, MatrixTable, RowKind, check_row, inherit
 from app.exchange.matrix.words import STRATEGY_NAMES, parse_strategy
 from app.kit.files.books import Sheet, Value, name_column
@@ -27,7 +36,8 @@ from app.kit.files.cells import STORED_RESULT, take_results
 from app.kit.files.reader import open_book
 from app.kit.files.unreadable import UnreadableFile, refuse_file
 from app.kit.problems import FieldError, Kind
-from app.kit.tables.headers import TableHeader, find_table
+from app.kit.tables.headers import UNCLEAR_UNIT, TableHeader, find_table
+from app.kit.tables.units import find_title_scales
 
 NO_HEADER = Kind(
     "no_header",
@@ -122,6 +132,7 @@ def read_table(
     return Matrix(
         sheet=sheet.name,
         titles=header.titles,
+        factors=tuple(factor for factor, _ in header.factors.values()),
         rows=tuple(reader.rows),
         spent=tuple(column.key for column in SPENT if column.key in header.columns),
         errors=tuple(reader.errors),
@@ -132,6 +143,8 @@ def read_table(
 class _TableReader:
     def __init__(self, sheet: Sheet, header: TableHeader, known_sources: Collection[str]) -> None:
         self.sheet, self.at, self.known_sources = sheet, header.columns, known_sources
+        self.factors = header.factors
+        self.decimal_marks: dict[str, set[str]] = {}
         self.letters = {key: name_column(c) for key, c in header.columns.items()}
         self.rows: list[MatrixRow] = []
         self.errors: list[FieldError] = list(header.errors)
@@ -168,7 +181,7 @@ class _TableReader:
             )
 
     def _report_rest(self, end: int) -> None:
-        """Warn about rows below the table unless they are a footer, and report those that look like lines."""
+        """Warn about rows below the table unless they are a footer; report those that look like lines or name units."""
         below = [r for r in range(end, len(self.sheet.rows)) if self.table.list_filled(r)]
         if below and not self.table.is_footer(below[0]):
             cell = self.sheet.cell(below[0], self.table.list_filled(below[0])[0])
@@ -176,6 +189,10 @@ class _TableReader:
                 FieldError(TEXT_AFTER_TABLE, cell=cell, value=self.table.first_text(below[0]))
             )
         for r in below:
+            scales = find_title_scales(self.table.first_text(r))
+            if scales and scales != {factor.times for factor, _ in self.factors.values()}:
+                cell = self.sheet.cell(r, self.table.list_filled(r)[0])
+                self.errors.append(FieldError(UNCLEAR_UNIT, cell=cell, value=self.table.first_text(r)))
             if self.table.is_lost_line(r):
                 cell = self.sheet.cell(r, self.at["subactivity"])
                 self.errors.append(
@@ -206,7 +223,8 @@ class _TableReader:
     def _check_total(self, r: int) -> None:
         """Compare a total with the sums since the last total, of its block, and of the whole table."""
         value = self.table.value(r, "allocation")
-        stated = None if describe_unusable(value) else read_rupiah(value).value
+        times, refusal = self._find_times("allocation", value)
+        stated = None if describe_unusable(value) or refusal else read_rupiah(value, times).value
         if stated is not None:
             runs = (self.rows[self.total_from :], self.rows[self.block_from :], self.rows)
             sums = [sum(row["allocation"] or 0 for row in run) for run in runs]
@@ -261,13 +279,40 @@ class _TableReader:
     def _read_value(self, r: int, key: str, value: Value, texts: dict[str, str]) -> Reading[Any]:
         if key != "number" and value is not None and (r, self.at[key]) in self.sheet.formulas:
             self.calculated.setdefault(key, []).append(r)
-        reading = read_cell(BY_KEY[key], value, self.known_sources)
+        times, refusal = self._find_times(key, value)
+        if self._is_unclear(key, value):
+            refusal = Reading(None, str(value), (Remark(AMBIGUOUS_NUMBER, blocking=True),))
+        reading = refusal or read_cell(BY_KEY[key], value, self.known_sources, times)
         errors, warnings = split_remarks(reading, self.sheet.cell(r, self.at.get(key, 0)), value)
         self.errors += errors
         self.warnings += warnings
         if reading.text:
             texts[key] = reading.text
         return reading
+
+    def _is_unclear(self, key: str, value: Value) -> bool:
+        """Return whether the mark of a lone group of three digits is the decimal mark elsewhere in its column."""
+        if BY_KEY[key].holds not in (Holds.RUPIAH, Holds.CHANGE) or not (mark := find_lone_mark(value)):
+            return False
+        if key not in self.decimal_marks:
+            rows = range(self.table.first, self.table.end)
+            self.decimal_marks[key] = find_decimal_marks(self.table.value(r, key) for r in rows)
+        return mark in self.decimal_marks[key]
+
+    def _find_times(self, key: str, value: Value) -> tuple[int, Reading[None] | None]:
+        """Return the factor of a cell's numbers, or the reading of a cell that names another unit than its column.
+
+        Words with their own "Rp", such as components, keep it below a title that gives the unit of the columns.
+        """
+        factor, is_of_title = self.factors.get(key, (None, False))
+        if factor is None:
+            return 1, None
+        if not names_currency(value):
+            return factor.times, None
+        if is_of_title and BY_KEY[key].holds not in (Holds.RUPIAH, Holds.CHANGE):
+            return 1, None
+        remark = Remark(OTHER_UNIT, blocking=True, values={"unit": factor.unit})
+        return 1, Reading(None, str(value), (remark,))
 
     def _read_levels(
         self, r: int, values: dict[str, object], texts: dict[str, str], *, heading: bool = False

@@ -192,16 +192,16 @@ _PER_RECIPIENT = re.compile(
 )
 
 
-def read_benefit_amount(value: Value) -> Reading[int | None]:
+def read_benefit_amount(value: Value, times: int = 1) -> Reading[int | None]:
     """Read rupiah per recipient, also `Rp 500.000/KK`, which stays as text too. Other words get a remark."""
     text = read_usable_text(value, None)
     if isinstance(text, Reading):
         return text
-    amount = read_rupiah(value)
+    amount = read_rupiah(value, times)
     if amount.value is not None:
         return amount
     if len(text) <= LONGEST_AMOUNT and (match := _PER_RECIPIENT.fullmatch(text)):
-        amount = read_rupiah(match["amount"])
+        amount = read_rupiah(match["amount"], times)
         if amount.value is not None:
             return Reading(amount.value, text, amount.remarks)
     return Reading(None, text, (Remark(UNREAD_BENEFIT_AMOUNT),))

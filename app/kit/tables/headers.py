@@ -9,12 +9,14 @@ the first of its columns and reach over the blank cells to the right.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import BaseModel, Field
 from rapidfuzz import fuzz, process
 
-from app.kit.files.books import Sheet
+from app.kit.files.books import Sheet, name_column
 from app.kit.files.cells import render_text
 from app.kit.problems import FieldError, Kind
 from app.kit.tables.layouts import LONGEST_LABEL, TableLayout, fold_heading
+from app.kit.tables.units import find_heading_scales, find_title_scales
 
 MISSING_COLUMN = Kind(
     "missing_column",
@@ -32,20 +34,43 @@ UNKNOWN_COLUMN = Kind(
     "The column “{value}” is unknown. The import did not read it.",
 )
 
+UNCLEAR_UNIT = Kind(
+    "unclear_unit",
+    "“{value}” menyebut satuan yang tidak jelas bagi angkanya. Tulis satu satuan saja, misalnya “(Rp)”.",
+    "“{value}” names a unit that is unclear for the numbers. Write one unit, for example “(Rp)”.",
+)
+MULTIPLIED = Kind(
+    "multiplied",
+    "Angka di kolom ini dikalikan {times}, menurut “{unit}”.",
+    "The import multiplied the numbers of this column by {times}, as “{unit}” says.",
+)
+
 # A header is near the top; rows below this are data.
 DEEPEST_HEADER = 60
 MOST_ROWS = 3
 _YEARS = range(1990, 2100)
 
 
+class Factor(BaseModel):
+    """The unit of a column, by which the import multiplied its numbers."""
+
+    column: str = Field(description="Column letter.")
+    unit: str = Field(description="The heading or title that names the unit.")
+    times: int
+
+
 @dataclass(frozen=True)
 class TableHeader:
-    """Position of a table: column index by key, first row and first data row (from 0), titles above it."""
+    """Position of a table: column index by key, first row and first data row (from 0), titles above it.
+
+    `factors` has, by key, the unit of a column whose numbers are not in ones, and whether a title names it.
+    """
 
     first_row: int
     data_row: int
     columns: Mapping[str, int]
     titles: tuple[str, ...]
+    factors: Mapping[str, tuple[Factor, bool]]
     errors: tuple[FieldError, ...] = ()
     warnings: tuple[FieldError, ...] = ()
 
@@ -60,7 +85,10 @@ def find_table(sheet: Sheet, layout: TableLayout) -> TableHeader | None:
         numbered = read_numbering(sheet, r, layout)
         if len(numbered) in layout.lengths:
             columns = {layout.order[n - 1]: c for c, n in numbered.items()}
-            return TableHeader(r, r + 1, columns, _collect_titles(sheet, r))
+            errors: list[FieldError] = []
+            factors = _find_factors(sheet, layout, r, columns, {}, errors)
+            titles, warnings = _collect_titles(sheet, r), _describe_factors(sheet, r, columns, factors)
+            return TableHeader(r, r + 1, columns, titles, factors, tuple(errors), tuple(warnings))
     return None
 
 
@@ -105,6 +133,57 @@ def _list_labels(sheet: Sheet, r: int) -> dict[int, str]:
 def _collect_titles(sheet: Sheet, before: int) -> tuple[str, ...]:
     titles = (" ".join(dict.fromkeys(_list_labels(sheet, r).values())) for r in range(before))
     return tuple(title for title in titles if title)
+
+
+Factors = Mapping[str, tuple[Factor, bool]]
+
+
+def _find_factors(
+    sheet: Sheet,
+    layout: TableLayout,
+    top: int,
+    columns: Mapping[str, int],
+    headings: Mapping[str, Sequence[tuple[int, str]]],
+    errors: list[FieldError],
+) -> Factors:
+    """Return the factors of columns: by the unit of the heading, else by that of the titles for money."""
+    by_title: dict[int, str] = {}
+    for r in range(top):
+        for c, text in _list_labels(sheet, r).items():
+            scales = find_title_scales(text)
+            if len(scales | by_title.keys()) > 1 and (r, c) not in sheet.merged:
+                errors.append(FieldError(UNCLEAR_UNIT, cell=sheet.cell(r, c), value=text))
+            by_title |= dict.fromkeys(scales, text)
+    factors: dict[str, tuple[Factor, bool]] = {}
+    for item in layout.fields:
+        if item.key not in columns:
+            continue
+        c = columns[item.key]
+        own: dict[int, tuple[int, str]] = {}
+        for row, text in headings.get(item.key, ()):
+            own |= dict.fromkeys(find_heading_scales(text), (row, text))
+        if own and (len(own) > 1 or not item.is_money):
+            row, text = next(iter(own.values()))
+            errors.append(FieldError(UNCLEAR_UNIT, cell=sheet.cell(row, c), value=text))
+        elif own:
+            ((times, (_, text)),) = own.items()
+            factors[item.key] = Factor(column=name_column(c), unit=text, times=times), False
+        elif by_title and item.is_money:
+            times, text = next(iter(by_title.items()))
+            factors[item.key] = Factor(column=name_column(c), unit=text, times=times), True
+    return factors
+
+
+def _describe_factors(sheet: Sheet, r: int, columns: Mapping[str, int], factors: Factors) -> list[FieldError]:
+    return [
+        FieldError(
+            MULTIPLIED,
+            cell=sheet.cell(r, columns[key]),
+            value=factor.unit,
+            values={"times": f"{factor.times:,}".replace(",", "."), "unit": factor.unit},
+        )
+        for key, (factor, _) in factors.items()
+    ]
 
 
 class _HeaderReader:
@@ -158,8 +237,11 @@ class _HeaderReader:
             if item.is_required and item.key not in columns
         ]
         titles = _collect_titles(sheet, self.top)
+        headings_of = {key: list(self._list_headings(c)) for key, c in columns.items()}
+        factors = _find_factors(sheet, layout, self.top, columns, headings_of, errors)
+        warnings += _describe_factors(sheet, self.bottom, columns, factors)
         return TableHeader(
-            self.top, data_row + bool(numbered), columns, titles, tuple(errors), tuple(warnings)
+            self.top, data_row + bool(numbered), columns, titles, factors, tuple(errors), tuple(warnings)
         )
 
     def _list_headings(self, c: int) -> Iterator[tuple[int, str]]:

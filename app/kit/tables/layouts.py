@@ -4,20 +4,22 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from app.kit.tables.units import drop_unit, split_tokens
+
 # No label is longer, but names of sub-activities often are, and the search looks at every row.
 LONGEST_LABEL = 60
 _YEAR = re.compile(r"\b(?:(?:t\s?a|tahun(?: anggaran)?) )?20\d\d\b")
 
 
 def fold_heading(text: str) -> str:
-    """Return the words of a heading for comparisons, without brackets and year; "" for a longer text than a label.
+    """Return the words of a heading for comparisons, without brackets, unit and year; "" for a text beyond a label.
 
     A share stays one in brackets too: `Sem.1 (%)` is not `Sem.1`.
     """
     if len(text) > LONGEST_LABEL:
         return ""
     plain = re.sub(r"\(.*?\)", lambda match: " % " if "%" in match[0] else " ", text.casefold())
-    words = " ".join(re.findall(r"[a-z0-9]+|%", plain))
+    words = " ".join(re.findall(r"[a-z0-9]+|%", " ".join(drop_unit(split_tokens(plain)))))
     return " ".join(_YEAR.sub(" ", words).split())
 
 
@@ -27,6 +29,7 @@ class TableField:
 
     With `groups`, the words of one may be above or before the heading; other words above make it another column.
     `needs_group`: the heading alone could mean something else. `is_required`: a file without it is not such a table.
+    `is_money`: the unit of a title holds for its numbers, as the unit of its own heading does.
     """
 
     key: str
@@ -34,6 +37,7 @@ class TableField:
     groups: tuple[str, ...] = ()
     needs_group: bool = False
     is_required: bool = False
+    is_money: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class TableLayout:
 
     def match(self, words: Sequence[str]) -> TableField | None:
         """Return the field of a column by its folded headings, the lowest first. Returns None if none names it."""
-        # "Keuangan" below "Triwulan I" says no more than "(Rp)".
+        # "Keuangan" below "Triwulan I" says as little as "(Rp)".
         words = [
             text for n, text in enumerate(words) if text and (n or text not in _PLAIN or len(words) == 1)
         ]
@@ -90,4 +94,4 @@ class TableLayout:
         return not {fold_heading(group) for group in item.groups}.isdisjoint(above)
 
 
-_PLAIN = frozenset(("keuangan", "anggaran", "rp", "nilai rp"))
+_PLAIN = frozenset(("keuangan", "anggaran"))

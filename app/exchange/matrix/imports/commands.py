@@ -11,7 +11,6 @@ from sqlmodel import Session
 from app.access.commands import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn
-from app.exchange.matrix.amounts import check_totals, has_open_start, list_quarters
 from app.exchange.matrix.cells import CodeNames, sort_codes
 from app.exchange.matrix.imports.matching.rules import match_versions
 from app.exchange.matrix.imports.models import (
@@ -45,6 +44,7 @@ from app.exchange.matrix.imports.rules import (
 )
 from app.exchange.matrix.models import Content, Matrix
 from app.exchange.matrix.queries import read_code_names
+from app.exchange.matrix.spending import check_totals, has_open_start, list_quarters
 from app.kit.batch import BatchWrite, ItemOutcome
 from app.kit.database.journal import lock_chain
 from app.kit.http.validation import list_body_errors
@@ -159,6 +159,7 @@ def import_matrix(
         free_text=sum(writing.content["subactivity_code"] is None for writing in writings),
         allocation=sum(writing.content["allocation"] for writing in writings),
         by_strategy=dict(Counter(writing.content["strategy"] for writing in writings)),
+        factors=list(matrix.factors),
         progress=progress,
         findings=run.findings,
         plan_findings=run.plan_findings,

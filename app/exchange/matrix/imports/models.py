@@ -10,6 +10,7 @@ from app.exchange.matrix.models import Basis
 from app.kit.fields import Prose, Shape, show_example
 from app.kit.http.validation import RuleBroken, list_body_errors
 from app.kit.problems import CellShape, ErrorShape, Invalid, Kind
+from app.kit.tables.headers import Factor
 from app.plans.core.models import ReasonCategory, ReasonText
 from app.plans.findings.models import PlanFinding
 
@@ -138,6 +139,9 @@ class ImportReport(BaseModel):
     free_text: int = ShapeField(description="Lines whose sub-activity is known by its name alone.")
     allocation: int = ShapeField(description="Whole rupiah of the file's lines.")
     by_strategy: dict[str, int] = ShapeField(description="Lines by strategy.")
+    factors: list[Factor] = ShapeField(
+        description="Columns whose numbers the import multiplied, by the unit of the heading or a title."
+    )
     progress: list[ImportedProgress]
     findings: list[ImportFinding]
     plan_findings: list[PlanFinding] = ShapeField(
@@ -162,6 +166,7 @@ class ImportReport(BaseModel):
             "raise_income": 42,
             "reduce_poverty_pockets": 56,
         },
+        factors=[{"column": "K", "unit": "Alokasi Anggaran (Ribu Rp)", "times": 1000}],
         progress=[{"period": "2025-Q2", "created": 156, "updated": 0, "unchanged": 0}],
         findings=[],
         plan_findings=[],

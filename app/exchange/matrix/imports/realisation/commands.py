@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from sqlmodel import Session
 
 from app.access.commands import Write
-from app.exchange.matrix.amounts import SPENT_COLUMNS, accumulate_spending
 from app.exchange.matrix.imports.models import ImportedProgress, not_in_force_yet, quarter_without_line
 from app.exchange.matrix.imports.rules import LineWrite, locate_errors, relocate
 from app.exchange.matrix.models import Basis
 from app.exchange.matrix.queries import make_columns
+from app.exchange.matrix.spending import SPENT_COLUMNS, accumulate_spending
 from app.kit.batch import BatchWrite
 from app.kit.http.validation import list_body_errors
 from app.kit.problems import Cell, FieldError, Invalid, refuse
