@@ -27,6 +27,9 @@ def load() -> None:
     load_shipped_reference(use_database(), out)
 
 
+_ASK = ("ask", "skip", "take")
+
+
 @cli.command("import")
 def import_(
     file: Annotated[
@@ -45,6 +48,11 @@ def import_(
         bool, typer.Option("--new-agencies", help="Create the agencies that the region lacks.")
     ] = False,
     sheet: Annotated[str | None, typer.Option(help="Sheet. Default: the first with the header.")] = None,
+    hidden_rows: Annotated[str, choose(_ASK, "Lines in hidden or filtered rows.")] = "ask",
+    struck_rows: Annotated[str, choose(_ASK, "Lines that are struck out.")] = "ask",
+    repeated_rows: Annotated[
+        str, choose(("take", "skip", "refuse"), "Lines that equal an earlier one.")
+    ] = "take",
     resolutions: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, readable=True, help="JSON file: a list of resolutions."),
@@ -57,7 +65,8 @@ def import_(
     """Import a matrix into an existing plan, all of it or nothing."""
     creates = "create" if new_agencies else "refuse"
     options = {"basis": basis, "accept": accept or [], "new_agencies": creates, "sheet": sheet}
-    query = validate(ImportQuery, options)
+    rows = {"hidden_rows": hidden_rows, "struck_rows": struck_rows, "repeated_rows": repeated_rows}
+    query = validate(ImportQuery, options | rows)
     known = parse_resolutions(resolutions.read_bytes()) if resolutions else []
     try:
         report = import_file(use_database(), file, plan, query, known, dry_run=dry_run)

@@ -71,7 +71,7 @@ def import_file(
     """Import a matrix as the console, in one transaction. Raises a Problem if a rule refuses it."""
     with database.read_session() as session:
         find_plan(session, CONSOLE, plan)
-        read = read_file(session, file.read_bytes(), file.name, query.sheet)
+        read = read_file(session, file.read_bytes(), file.name, query)
     with database.writing(dry_run=dry_run) as session:
         return import_matrix(begin_console_write(session), plan, read, query, resolutions, "en")
 

@@ -198,6 +198,19 @@ def test_the_stored_result_of_a_formula(cell: str, result: Value) -> None:
         assert read_value(cell, calculation=calculation) == Formula("=A1*2", result if is_kept else None)
 
 
+@pytest.mark.parametrize(
+    ("marks", "is_hidden"),
+    [('hidden="1"', True), ('hidden="true" ht="15"', True), ('ht="0" customHeight="1"', True), ('hidden="0"', False),
+     ('ht="15" customHeight="1"', False), ("", False)],
+)  # fmt: skip
+def test_a_hidden_row(marks: str, is_hidden: bool) -> None:
+    sheet = read(
+        workbook(f'<row r="1"><c r="A1"><v>1</v></c></row><row r="2" {marks}><c r="A2"><v>1</v></c></row>')
+    )
+    assert sheet.hidden_rows == ({1} if is_hidden else set())
+    assert find_cause(workbook('<row r="1" hidden="yes"><c r="A1"><v>1</v></c></row>')) == "damaged_workbook"
+
+
 def test_a_damaged_result_is_damage() -> None:
     assert find_cause(make_marked('r="A1"', f"{FORMULA}<v>junk</v>")) == "damaged_workbook"
     for wrong in ('fullCalcOnLoad="yes"', 'FullCalcOnLoad="1"', 'fullCalcOnLoad=""'):

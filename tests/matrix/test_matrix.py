@@ -9,6 +9,7 @@ from app.exchange.matrix.rules import read_matrix
 from app.kit.files.books import Formula, Sheet
 from app.kit.files.cells import take_results
 from app.kit.files.unreadable import UnreadableFile
+from app.kit.tables.options import TableOptions
 from tests.matrix.build import LABELS, S1, S2, S3, line, list_codes, matrix, partial_line, store_results, xlsx
 
 NUMBERS = list(range(1, 22))
@@ -106,7 +107,9 @@ def test_the_first_sheet_with_a_header_is_read_and_another_is_mentioned():
     result = read_matrix(data, "a.xlsx")
     assert (result.sheet, list_names(result, "agency")) == ("Isi", ["Dinas A"])
     assert [(w.kind.code, w.value) for w in result.warnings] == [("other_sheets", "Lain")]
-    assert list_names(read_matrix(data, "a.xlsx", sheet="Lain"), "agency") == ["Dinas B"]
+    assert list_names(read_matrix(data, "a.xlsx", options=TableOptions(sheet="Lain")), "agency") == [
+        "Dinas B"
+    ]
 
 
 def test_a_repeated_header_is_no_line():
@@ -230,7 +233,8 @@ def test_a_strategy_that_contradicts_its_section():
 def test_an_unknown_section_is_an_error_only_if_a_line_needs_it():
     result = matrix(partial_line(number="BIDANG SOSIAL"), line(), line(subactivity="B"))
     assert (list_codes(result.warnings), result.errors) == ([("unknown_section", 2, "A")], ())
-    result = matrix(partial_line(number="BIDANG SOSIAL"), line(strategy=None), line(strategy=None))
+    rows = [line(strategy=None), line(strategy=None, subactivity="B")]
+    result = matrix(partial_line(number="BIDANG SOSIAL"), *rows)
     assert (list_codes(result.errors), result.warnings) == ([("unknown_section", 2, "A")], ())
 
 

@@ -105,3 +105,19 @@ def test_a_unit_of_amounts(send_case: Send, office: Office, name: str) -> None:
     assert ("multiplied", f"K{3 if name == 'unit_title' else 1}") in list_places(report["warnings"])
     times = {"unit_header_2": 1_000_000, "unit_header_4": 1_000_000_000}.get(name, 1_000)
     assert {factor["column"]: factor["times"] for factor in report["factors"]}["K"] == times
+
+
+@pytest.mark.parametrize(("name", "doubt"), [("hidden_row", "hidden"), ("struck_out_row", "struck")])
+def test_a_row_that_is_hidden_or_struck_out(send_case: Send, office: Office, name: str, doubt: str) -> None:
+    assert list_refusal(send_case(f"{name}.xlsx")) == [(f"{doubt}_row", "A3")]
+    report = bring(send_case(f"{name}.xlsx", **{f"{doubt}_rows": "skip", "dry_run": "true"}))
+    assert (report["lines"], report["skipped_rows"]) == (1, [{"reason": doubt, "rows": [3]}])
+    assert bring(send_case(f"{name}.xlsx", **{f"{doubt}_rows": "take"}))["lines"] == 2
+    assert [line["allocation"] for line in read_lines(office)] == [60_000_000, 75_000_000]
+
+
+def test_the_same_line_twice(send_case: Send) -> None:
+    report = bring(send_case("same_line_twice.csv", dry_run="true"))
+    assert (report["lines"], ("repeated_row", "G3") in list_places(report["warnings"])) == (2, True)
+    assert bring(send_case("same_line_twice.csv", dry_run="true", repeated_rows="skip"))["lines"] == 1
+    assert list_refusal(send_case("same_line_twice.csv", repeated_rows="refuse")) == [("repeated_row", "G3")]

@@ -16,6 +16,7 @@ from pydantic import Field as ShapeField
 from app.kit.periods import PeriodText
 from app.kit.problems import Cell, FieldError, Kind
 from app.kit.tables.headers import Factor
+from app.kit.tables.options import SkippedRows
 from app.kit.wording import Text, declare_words
 
 Parsed = TypeVar("Parsed", covariant=True)
@@ -399,6 +400,7 @@ class Matrix:
     """Keys of the columns of realisation that the file has."""
     factors: tuple[Factor, ...] = ()
     """Units of columns whose numbers are not in ones."""
+    skipped: tuple[SkippedRows, ...] = ()
     errors: tuple[FieldError, ...] = ()
     warnings: tuple[FieldError, ...] = ()
 

@@ -64,7 +64,7 @@ def import_plan_matrix(call: Caller, plan: PlanKey, query: FromQuery[ImportQuery
     row = find_plan(reading, call.actor, plan)
     call.actor.require("import_matrix", row.region_code)
     sent = _MATRIX.read(call.request)
-    read = read_file(reading, sent.data, sent.filename, query.sheet)
+    read = read_file(reading, sent.data, sent.filename, query)
     resolutions = parse_resolutions(sent.texts["resolutions"])
     write = call.write.drop_precondition()
     report = import_matrix(write, plan, read, query, resolutions, choose_language(call.request))

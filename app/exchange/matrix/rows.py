@@ -19,6 +19,7 @@ from app.kit.files.books import Formula, Sheet, Value
 from app.kit.files.cells import render_text
 from app.kit.problems import FieldError, Kind
 from app.kit.tables.headers import TableHeader, is_header_again
+from app.kit.tables.options import Doubt
 
 LEVELS = ("agency", "program", "activity", "subactivity")
 AMOUNTS = ("allocation", *(column.key for column in SPENT))
@@ -63,6 +64,16 @@ class MatrixTable:
         """Return whether the cell belongs to a merged range that begins in a row above."""
         c = self.at.get(key)
         return c is not None and self.sheet.merged.get((r, c), (r, c))[0] < r
+
+    def find_doubt(self, r: int) -> Doubt | None:
+        """Return why a person may not mean a line: a hidden row, or names and amounts that are struck out."""
+        if r in self.sheet.hidden_rows:
+            return "hidden"
+        cells = [(r, self.at[key]) for key in ("subactivity", *AMOUNTS) if key in self.at]
+        own = [
+            (r, c) for r, c in cells if self.sheet.value(r, c) is not None and (r, c) not in self.sheet.merged
+        ]
+        return "struck" if own and self.sheet.struck.issuperset(own) else None
 
     def list_filled(self, r: int) -> list[int]:
         """Return the columns with a value."""
@@ -171,6 +182,8 @@ class Block:
     section: bool = False
     above: dict[str, Named | None] = field(default_factory=dict)
     last_line: int | None = None
+    # The line above, if the options leave it out.
+    left_out: int | None = None
 
 
 def inherit(

@@ -27,9 +27,23 @@ from app.exchange.matrix.amounts import (
 )
 from app.exchange.matrix.cells import NONE, read_cell, split_remarks
 from app.exchange.matrix.codes import CODE_CONFLICT, normalise, place_code
+from app.exchange.matrix.doubtful_rows import (
+    CONTINUES_LEFT_OUT,
+    STRUCK_CELL,
+    describe_hidden_columns,
+    describe_left_out,
+    find_repeated,
+)
 from app.exchange.matrix.headers import LAYOUT
 from app.exchange.matrix.models import BY_KEY, SPENT, Holds, Matrix, MatrixRow, Named, Reading, Remark
-from app.exchange.matrix.rows import LEVELS, Block, MatrixTable, RowKind, check_row, inherit
+from app.exchange.matrix.rows import (
+    LEVELS,
+    Block,
+    MatrixTable,
+    RowKind,
+    check_row,
+    inherit,
+)
 from app.exchange.matrix.words import STRATEGY_NAMES, parse_strategy
 from app.kit.files.books import Sheet, Value, name_column
 from app.kit.files.cells import STORED_RESULT, take_results
@@ -37,6 +51,7 @@ from app.kit.files.reader import open_book
 from app.kit.files.unreadable import UnreadableFile, refuse_file
 from app.kit.problems import FieldError, Kind
 from app.kit.tables.headers import UNCLEAR_UNIT, TableHeader, find_table
+from app.kit.tables.options import Doubt, SkippedRows, TableOptions
 from app.kit.tables.units import find_title_scales
 
 NO_HEADER = Kind(
@@ -89,8 +104,11 @@ LINES_AFTER_END = Kind(
 )
 
 
+DEFAULTS = TableOptions()
+
+
 def read_matrix(
-    data: bytes, filename: str, *, sheet: str | None = None, known_sources: Collection[str] = ()
+    data: bytes, filename: str, *, options: TableOptions = DEFAULTS, known_sources: Collection[str] = ()
 ) -> Matrix:
     """Read the matrix of a file, from the named sheet, else from the first visible sheet with the header.
 
@@ -99,12 +117,12 @@ def read_matrix(
     problems inside the table are the matrix's `errors` and `warnings`.
     """
     book = open_book(data, filename)
-    if sheet is not None:
-        chosen = take_results(book.sheet(sheet))
+    if options.sheet is not None:
+        chosen = take_results(book.sheet(options.sheet))
         header = find_table(chosen, LAYOUT)
         if header is None:
-            raise refuse_file(NO_HEADER, book.filename, sheet)
-        return read_table(chosen, header, known_sources)
+            raise refuse_file(NO_HEADER, book.filename, options.sheet)
+        return read_table(chosen, header, options, known_sources)
     tables: list[tuple[Sheet, TableHeader]] = []
     failures: list[UnreadableFile] = []
     for name in book.visible:
@@ -118,20 +136,29 @@ def read_matrix(
     if not tables:
         raise failures[0] if failures else refuse_file(NO_HEADER, book.filename)
     others = [FieldError(OTHER_SHEETS, cell=s.cell(h.first_row, 0), value=s.name) for s, h in tables[1:]]
-    return read_table(*tables[0], known_sources, others)
+    return read_table(*tables[0], options, known_sources, others)
 
 
 def read_table(
-    sheet: Sheet, header: TableHeader, known_sources: Collection[str] = (), also: Sequence[FieldError] = ()
+    sheet: Sheet,
+    header: TableHeader,
+    options: TableOptions,
+    known_sources: Collection[str] = (),
+    also: Sequence[FieldError] = (),
 ) -> Matrix:
     """Read the rows below a header. `also` are further warnings for the result."""
-    reader = _TableReader(sheet, header, known_sources)
+    reader = _TableReader(sheet, header, options, known_sources)
     reader.warnings += also
     if not header.errors:
         reader.read(MatrixTable(sheet, header))
     return Matrix(
         sheet=sheet.name,
         titles=header.titles,
+        skipped=tuple(
+            SkippedRows(reason=reason, rows=[r + 1 for r in rows])
+            for reason, rows in reader.skipped.items()
+            if rows
+        ),
         factors=tuple(factor for factor, _ in header.factors.values()),
         rows=tuple(reader.rows),
         spent=tuple(column.key for column in SPENT if column.key in header.columns),
@@ -141,9 +168,13 @@ def read_table(
 
 
 class _TableReader:
-    def __init__(self, sheet: Sheet, header: TableHeader, known_sources: Collection[str]) -> None:
+    def __init__(
+        self, sheet: Sheet, header: TableHeader, options: TableOptions, known_sources: Collection[str]
+    ) -> None:
         self.sheet, self.at, self.known_sources = sheet, header.columns, known_sources
-        self.factors = header.factors
+        self.factors, self.options = header.factors, options
+        self.skipped: dict[Doubt, list[int]] = {"hidden": [], "struck": [], "repeated": []}
+        self.asked: dict[Doubt, list[int]] = {"hidden": [], "struck": []}
         self.decimal_marks: dict[str, set[str]] = {}
         self.letters = {key: name_column(c) for key, c in header.columns.items()}
         self.rows: list[MatrixRow] = []
@@ -164,13 +195,40 @@ class _TableReader:
                 self._check_total(r)
             elif kind is RowKind.HEADING:
                 self._read_levels(r, {}, {}, heading=True)
-            elif kind is RowKind.LINE:
+            elif kind is RowKind.LINE and not self._is_left_out(r):
                 self._read_line(r)
         self._close_block()
         self._report_calculated()
+        self.errors += describe_left_out(self.sheet, self.at, self.asked)
+        self.warnings += describe_hidden_columns(self.sheet, self.at, table.first - 1)
+        self._settle_repeated()
         self._report_rest(table.end)
-        if not self.rows:
+        if not self.rows and not any(self.asked.values()):
             self.errors.append(FieldError(NO_LINES, cell=self.sheet.cell(table.first, 0)))
+
+    def _is_left_out(self, r: int) -> bool:
+        """Return whether the options leave out a line that is hidden or struck out; a line to ask about is noted."""
+        doubt = self.table.find_doubt(r)
+        if doubt is None:
+            return False
+        choice = self.options.hidden_rows if doubt == "hidden" else self.options.struck_rows
+        if choice == "take":
+            return False
+        (self.asked if choice == "ask" else self.skipped)[doubt].append(r)
+        # Rows below may inherit from it, but its own cells are of no interest.
+        errors, warnings = list(self.errors), list(self.warnings)
+        self._read_levels(r, {}, {}, heading=True)
+        self.errors, self.warnings, self.block.last_line, self.block.left_out = errors, warnings, None, r + 1
+        return True
+
+    def _settle_repeated(self) -> None:
+        """Name each line that equals an earlier one, and leave it out if the options say so."""
+        for line, error in find_repeated(self.rows):
+            (self.errors if self.options.repeated_rows == "refuse" else self.warnings).append(error)
+            if self.options.repeated_rows == "skip":
+                rows = [row for row in self.rows if line.row in (row.row, row.continues)]
+                self.skipped["repeated"] += [row.row - 1 for row in rows]
+                self.rows = [row for row in self.rows if row not in rows]
 
     def _report_calculated(self) -> None:
         """Warn once for each column that has stored results of formulas."""
@@ -244,8 +302,11 @@ class _TableReader:
         own_number = values["number"] is not None and not self.table.is_from_above(r, "number")
         inherited = self._read_levels(r, values, texts)
         continues = self.block.last_line if "subactivity" in inherited and not own_number else None
+        if "subactivity" in inherited and not own_number and self.block.left_out:
+            cell, first = self.sheet.cell(r, self.at["subactivity"]), self.block.left_out
+            self.errors.append(FieldError(CONTINUES_LEFT_OUT, cell=cell, values={"first": first}))
         if continues is None:
-            self.block.last_line = r + 1
+            self.block.last_line, self.block.left_out = r + 1, None
         row = MatrixRow(
             values,
             texts,
@@ -280,6 +341,8 @@ class _TableReader:
         if key != "number" and value is not None and (r, self.at[key]) in self.sheet.formulas:
             self.calculated.setdefault(key, []).append(r)
         times, refusal = self._find_times(key, value)
+        if self.options.struck_rows != "take" and (r, self.at.get(key)) in self.sheet.struck:
+            refusal = Reading(None, str(value), (Remark(STRUCK_CELL, blocking=True),))
         if self._is_unclear(key, value):
             refusal = Reading(None, str(value), (Remark(AMBIGUOUS_NUMBER, blocking=True),))
         reading = refusal or read_cell(BY_KEY[key], value, self.known_sources, times)

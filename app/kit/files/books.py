@@ -67,12 +67,16 @@ class Sheet:
     Every cell of a merged range has the range's value; `merged` maps each of them but the first to the
     first, as (row, column) from 0. Blank cells are None. Numbers without a fraction are int. A row
     ends with its last cell in use. `formulas` are the cells that `take_results` has filled.
+    `hidden_rows`, `hidden_columns` and `struck` cells (row, column) are those of the spreadsheet, also by a filter.
     """
 
     name: str
     rows: Sequence[Sequence[Value]]
     merged: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     formulas: frozenset[tuple[int, int]] = frozenset()
+    hidden_rows: frozenset[int] = frozenset()
+    hidden_columns: frozenset[int] = frozenset()
+    struck: frozenset[tuple[int, int]] = frozenset()
 
     @property
     def width(self) -> int:

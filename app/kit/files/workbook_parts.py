@@ -201,8 +201,14 @@ class _Styles:
         self._meter = meter
         self._formats: dict[int, Shows] = {}
         self.cells: list[int] = []
+        self._last_font = -1
+        self._struck_fonts: set[int] = set()
+        self._font_of: list[int] = []
+        strike = Element(opens=self._strike, skips_others=True)
+        font = Element(opens=self._open_font, children={"strike": strike}, skips_others=True)
         self.root = Element(
             children={
+                "fonts": Element(children={"font": font}, skips_others=True),
                 "numFmts": Element(children={"numFmt": Element(opens=self._add_format, attributes=_FORMAT)}),
                 "cellXfs": Element(
                     children={"xf": Element(opens=self._add_cell, attributes=_CELL, skips_others=True)}
@@ -210,6 +216,15 @@ class _Styles:
             },
             skips_others=True,
         )
+
+    def _open_font(self, _: Attributes) -> None:
+        self._last_font += 1
+
+    def _strike(self, attributes: Attributes) -> None:
+        if read_boolean(attributes.get("val", "1"), self._meter):
+            if len(self._struck_fonts) >= MOST_STYLES:
+                raise self._meter.refuse_damaged()
+            self._struck_fonts.add(self._last_font)
 
     def _add_format(self, attributes: Attributes) -> None:
         number, code = read_index(attributes.get("numFmtId"), self._meter), attributes.get("formatCode")
@@ -220,7 +235,11 @@ class _Styles:
     def _add_cell(self, attributes: Attributes) -> None:
         if len(self.cells) >= MOST_STYLES:
             raise self._meter.refuse_damaged()
+        self._font_of.append(read_index(attributes.get("fontId", "0"), self._meter))
         self.cells.append(read_index(attributes.get("numFmtId", "0"), self._meter))
+
+    def list_struck(self) -> set[int]:
+        return {style for style, font in enumerate(self._font_of) if font in self._struck_fonts}
 
     def list_kinds(self) -> list[Shows]:
         return [self._formats.get(number) or classify_builtin(number) for number in self.cells]
@@ -233,9 +252,9 @@ _CELL = split_names(
 )
 
 
-def read_styles(archive: Archive, part: str, meter: Meter) -> list[Shows]:
-    """Return the kind of value that each cell style shows, in order."""
+def read_styles(archive: Archive, part: str, meter: Meter) -> tuple[list[Shows], set[int]]:
+    """Return the kind of value that each cell style shows, in order, and the styles with a struck-out font."""
     styles = _Styles(meter)
     outside = frozenset(("numFmts", "cellXfs"))
     walk(archive.unpack(part), "styleSheet", styles.root, meter, nowhere_else=outside)
-    return styles.list_kinds()
+    return styles.list_kinds(), styles.list_struck()

@@ -46,11 +46,12 @@ def open_workbook(data: bytes, filename: str, most_rows: int = LARGEST_ROW) -> B
     texts = _find_part(related, "sharedStrings", meter)
     styles = _find_part(related, "styles", meter)
     # A workbook without styles has only the default one.
-    listed = read_styles(archive, styles, meter) if styles is not None else []
+    listed, struck = read_styles(archive, styles, meter) if styles is not None else ([], set[int]())
     shown: list[Shows] = listed or ["number"]
     shared = SharedParts(
         read_texts(archive, texts, meter) if texts is not None else [],
         {str(i): shows for i, shows in enumerate(shown)},
+        frozenset(map(str, struck)),
         index.is_1904,
         index.asks_to_calculate,
     )

@@ -38,6 +38,8 @@ class SharedParts:
 
     texts: Sequence[str]
     styles: Mapping[str, Shows]
+    struck: frozenset[str]
+    """Styles with a struck-out font."""
     is_1904: bool
     asks_to_calculate: bool
 
@@ -46,7 +48,14 @@ def read_worksheet(archive: Archive, part: str, name: str, shared: SharedParts, 
     """Return the sheet of a part. Raises `UnreadableFile`."""
     walker = _Worksheet(shared, meter)
     walk(archive.unpack(part), "worksheet", walker.root, meter, nowhere_else=_READ)
-    return Sheet(name, walker.rows, _spread_merged(walker.rows, walker.ranges, meter))
+    return Sheet(
+        name,
+        walker.rows,
+        _spread_merged(walker.rows, walker.ranges, meter),
+        hidden_rows=frozenset(walker.hidden_rows),
+        hidden_columns=frozenset(walker.hidden_columns),
+        struck=frozenset(walker.struck),
+    )
 
 
 class _Worksheet:
@@ -56,6 +65,10 @@ class _Worksheet:
         self._shared, self._meter = shared, meter
         self.rows: list[list[Value]] = []
         self.ranges: list[tuple[int, int, int, int]] = []
+        self.hidden_rows: set[int] = set()
+        self.hidden_columns: set[int] = set()
+        self.struck: set[tuple[int, int]] = set()
+        self._is_hidden = False
         self._row = self._column = -1
         self._row_number = ""
         self._type, self._style = "n", "0"
@@ -81,6 +94,9 @@ class _Worksheet:
         self.root = Element(
             skips_others=True,
             children={
+                "cols": Element(
+                    children={"col": Element(opens=self._add_columns, skips_others=True)}, skips_others=True
+                ),
                 "sheetData": Element(opens=partial(self._open_once, "sheetData"), children={"row": row}),
                 "mergeCells": Element(
                     opens=partial(self._open_once, "mergeCells"), children={"mergeCell": merged}
@@ -100,6 +116,13 @@ class _Worksheet:
         if not _ROW.fullmatch(number) or not self._row < int(number) - 1 < _LAST_ROW:
             raise self._meter.refuse_damaged()
         self._row, self._row_number, self._column = int(number) - 1, number, -1
+        is_flat = attributes.get("ht") == "0"  # another way to hide a row
+        self._is_hidden = is_flat or read_boolean(attributes.get("hidden", "0"), self._meter)
+
+    def _add_columns(self, attributes: Attributes) -> None:
+        if read_boolean(attributes.get("hidden", "0"), self._meter):
+            first, last = (read_index(attributes.get(name), self._meter) for name in ("min", "max"))
+            self.hidden_columns.update(range(first - 1, min(last, LARGEST_COLUMN)))
 
     def _open_cell(self, attributes: Attributes) -> None:
         address = attributes.get("r")
@@ -161,6 +184,10 @@ class _Worksheet:
         row = self.rows[self._row]
         row.extend([None] * (self._column - len(row)))
         row.append(value)
+        if self._is_hidden:
+            self.hidden_rows.add(self._row)
+        if self._style in self._shared.struck:
+            self.struck.add((self._row, self._column))
 
     def _read_content(self, content: str) -> Plain | ErrorValue | None:
         match self._type:

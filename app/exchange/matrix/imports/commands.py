@@ -160,6 +160,7 @@ def import_matrix(
         allocation=sum(writing.content["allocation"] for writing in writings),
         by_strategy=dict(Counter(writing.content["strategy"] for writing in writings)),
         factors=list(matrix.factors),
+        skipped_rows=list(matrix.skipped),
         progress=progress,
         findings=run.findings,
         plan_findings=run.plan_findings,

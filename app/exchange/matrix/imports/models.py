@@ -11,6 +11,7 @@ from app.kit.fields import Prose, Shape, show_example
 from app.kit.http.validation import RuleBroken, list_body_errors
 from app.kit.problems import CellShape, ErrorShape, Invalid, Kind
 from app.kit.tables.headers import Factor
+from app.kit.tables.options import SkippedRows, TableOptions
 from app.plans.core.models import ReasonCategory, ReasonText
 from app.plans.findings.models import PlanFinding
 
@@ -69,7 +70,7 @@ def parse_resolutions(text: str | bytes) -> list[Resolution]:
         raise Invalid(errors=list_body_errors(error, prefix=("resolutions",))) from None
 
 
-class ImportQuery(BaseModel):
+class ImportQuery(TableOptions):
     """Options of an import."""
 
     category: ReasonCategory | None = ShapeField(
@@ -95,9 +96,6 @@ class ImportQuery(BaseModel):
     new_agencies: Literal["refuse", "create"] = ShapeField(
         default="refuse",
         description="`create` registers agencies that the region does not have, by code and name.",
-    )
-    sheet: str | None = ShapeField(
-        default=None, max_length=100, description="Sheet; the first with the header if not given."
     )
 
 
@@ -142,6 +140,7 @@ class ImportReport(BaseModel):
     factors: list[Factor] = ShapeField(
         description="Columns whose numbers the import multiplied, by the unit of the heading or a title."
     )
+    skipped_rows: list[SkippedRows] = ShapeField(description="Rows that the query leaves out, by reason.")
     progress: list[ImportedProgress]
     findings: list[ImportFinding]
     plan_findings: list[PlanFinding] = ShapeField(
@@ -167,6 +166,7 @@ class ImportReport(BaseModel):
             "reduce_poverty_pockets": 56,
         },
         factors=[{"column": "K", "unit": "Alokasi Anggaran (Ribu Rp)", "times": 1000}],
+        skipped_rows=[{"reason": "hidden", "rows": [12, 13]}],
         progress=[{"period": "2025-Q2", "created": 156, "updated": 0, "unchanged": 0}],
         findings=[],
         plan_findings=[],

@@ -9,7 +9,8 @@ from sqlmodel import Session
 from app.agencies.queries import StoredAgency, find_agencies_by_code, find_agencies_by_name, read_successors
 from app.exchange.matrix.imports.models import Resolution
 from app.exchange.matrix.models import Content, Matrix, MatrixRow, Named
-from app.exchange.matrix.rules import read_matrix
+from app.exchange.matrix.rules import DEFAULTS, read_matrix
+from app.kit.tables.options import TableOptions
 from app.plans.copies.queries import read_line_contents
 from app.plans.core.models import Plan
 from app.plans.core.rules import find_government_level
@@ -35,14 +36,14 @@ class MatrixFile:
     sha256: str
 
 
-def read_file(session: Session, data: bytes, filename: str, sheet: str | None = None) -> MatrixFile:
+def read_file(session: Session, data: bytes, filename: str, options: TableOptions = DEFAULTS) -> MatrixFile:
     """Read the matrix in a file. Raises UnreadableFile if there is none, TooLarge above 20 MB.
 
     A large file takes seconds: call this with a reading session, before taking locks.
     """
     known_sources = [name for item in read_funding_sources(session) for name in (item.name, *item.aliases)]
     return MatrixFile(
-        read_matrix(data, filename, sheet=sheet, known_sources=known_sources), sha256(data).hexdigest()
+        read_matrix(data, filename, options=options, known_sources=known_sources), sha256(data).hexdigest()
     )
 
 
