@@ -120,15 +120,18 @@ def test_candidates_are_sorted_by_name_then_activity_then_likeness(session: Sess
         session,
         "2027",
         "regency",
+        region="63.02",
         subactivity="Fasilitasi Pengelolaan Aset Desa",
         activity="Fasilitasi Kerja Sama antar Desa",
     )
     assert [f.code for f in first][:2] == ["2.13.04.2.01.0013", "2.13.03.2.01.0001"]
     misspelt = find_similar_subactivities(
-        session, "2027", "regency", subactivity="Fasilitasi Pengelolan Asset Desa"
+        session, "2027", "regency", region="63.02", subactivity="Fasilitasi Pengelolan Asset Desa"
     )
     assert misspelt[0].label.startswith("2.13.04.2.01.0013 Fasilitasi Pengelolaan Aset Desa (")
-    assert find_similar_subactivities(session, "1999", "regency", subactivity="Fasilitasi") == []
+    assert (
+        find_similar_subactivities(session, "1999", "regency", region="63.02", subactivity="Fasilitasi") == []
+    )
 
 
 def test_funding_sources_are_found_by_code_and_spelling(session: Session) -> None:

@@ -35,11 +35,17 @@ AID_CODE = "1.06.05.2.02.0006"
 SURVEY = {**AID, "subactivity": "Pendataan Fakir Miskin Cakupan Daerah Kabupaten/Kota"}
 SURVEY_CODE = "1.06.05.2.02.0001"
 TWICE = {  # two codes of one name in activities of one name
-    "program": "PROGRAM PENGELOLAAN PENDIDIKAN",
-    "activity": "Pengelolaan Pendidikan Sekolah Menengah Atas",
-    "subactivity": "Pembangunan USB (Unit Sekolah Baru)",
+    "program": "PROGRAM PENANGANAN KERAWANAN PANGAN",
+    "activity": "Penanganan Kerawanan Pangan Kewenangan Kabupaten/Kota",
+    "subactivity": "Pelaksanaan kebijakan dan aksi penyelamatan pangan Kabupaten/Kota",
 }
-TWICE_CODES = ["1.01.02.3.05.0001", "1.01.02.4.05.0001"]
+TWICE_CODES = ["2.09.04.2.02.0011", "2.09.04.2.02.0012"]
+AUTONOMOUS = {  # one code of this name for every regency, and one for those with special autonomy
+    "program": "PROGRAM PENGELOLAAN PERIKANAN TANGKAP",
+    "activity": "Pemberdayaan Nelayan Kecil dalam Daerah Kabupaten/Kota",
+    "subactivity": "Penyediaan Sarana dan Prasarana Pemberdayaan Usaha Nelayan Skala Kecil",
+}
+AUTONOMOUS_CODES = ["3.25.03.2.02.0004", "3.25.03.3.02.0004"]
 OWN = {"program": "Program Daerah", "activity": "Kegiatan Daerah", "subactivity": "Gerakan Berbagi Kotabaru"}
 
 

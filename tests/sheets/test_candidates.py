@@ -7,7 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from app.kit.tables.candidates import Likeness, NamedEntry, NameIndex
-from tests.exchange.office import AID_CODE, OWN, SURVEY_CODE, Office, line, sheet
+from app.reference.nomenclature.rules import can_use_code
+from tests.exchange.office import (
+    AID_CODE,
+    AUTONOMOUS,
+    AUTONOMOUS_CODES,
+    OWN,
+    SURVEY_CODE,
+    Office,
+    line,
+    sheet,
+)
 from tests.exchange.test_resolving import make_resolution
 
 pytestmark = pytest.mark.one_engine
@@ -73,6 +83,34 @@ def test_a_resolution_without_a_row_never_settles_another_meaning(office: Office
     assert codes == {1_000_000: AID_CODE, 2: SURVEY_CODE}
     same = sheet(line(**{**OWN, "subactivity": "Lain"}), line(**{**OWN, "subactivity": "Lain"}, allocation=2))
     assert [item["resolution"].get("row") for item in list_errors(office, same)] == [None, None]
+
+
+@pytest.mark.parametrize("cells", [AUTONOMOUS, {**AUTONOMOUS, "activity": "Kegiatan Lain"}])
+def test_a_variant_of_special_autonomy_is_not_meant_elsewhere(office: Office, cells: dict[str, str]) -> None:
+    """A name whose other codes are for Papua has one code here; as candidates they do not appear."""
+    office.make_agency()
+    if cells is AUTONOMOUS:
+        office.bring(sheet(line(**cells)))
+        (stored,) = office.lines().values()
+        assert stored["subactivity_code"] == AUTONOMOUS_CODES[0]
+    else:
+        (error,) = list_errors(office, sheet(line(**cells)))
+        codes = [item["code"] for item in error["candidates"]]
+        assert codes[0] == AUTONOMOUS_CODES[0]
+        assert AUTONOMOUS_CODES[1] not in codes
+
+
+def test_a_province_with_special_autonomy_can_mean_every_variant() -> None:
+    regions = {"11.01": True, "31.71": True, "91.05": True, "18.04": False, "63": False}
+    assert {region: can_use_code(region, AUTONOMOUS_CODES[1]) for region in regions} == regions
+    assert all(can_use_code(region, AUTONOMOUS_CODES[0]) for region in regions)
+
+
+@pytest.mark.both_engines
+def test_a_misspelt_word_finds_what_is_meant(office: Office) -> None:
+    office.make_agency()
+    (error,) = list_errors(office, sheet(line(**{**OWN, "subactivity": "permaknan"})))
+    assert {item["name"] for item in error["candidates"]} == {"Penyediaan Permakanan"}
 
 
 # The order

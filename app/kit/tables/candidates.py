@@ -16,8 +16,8 @@ from rapidfuzz import fuzz, process
 from app.kit.fields import fold_name
 from app.kit.problems import Candidate
 
-NEAR_WORD, NEAR_NAME = 84, 80
-"""Likeness, from 0 to 100, from which on a word and a whole name are candidates."""
+NEAR_WORD, NEAR_NAME, REWORDED = 84, 80, 60
+"""Likeness, from 0 to 100, from which on a word, a whole name, and its words in any order are candidates."""
 LONGEST_QUERY = 200
 MOST_CANDIDATES = 5
 _SMALL = {"dan", "di", "ke", "atas", "serta", "untuk"}
@@ -31,7 +31,8 @@ class Likeness(IntEnum):
     words = 2
     near_words = 3
     near_name = 4
-    code = 5
+    reworded = 5
+    code = 6
 
 
 class NamedEntry(NamedTuple):
@@ -106,6 +107,11 @@ class NameIndex:
                 letters, self._letters, scorer=fuzz.ratio, score_cutoff=NEAR_NAME, limit=limit or 100
             )
             yield Likeness.near_name, [place for _, _, place in near]
+        if limit is not None and len(best) < limit:
+            near = process.extract(
+                _sort_words(folded), self._sorted, scorer=fuzz.ratio, score_cutoff=REWORDED, limit=limit
+            )
+            yield Likeness.reworded, [place for _, _, place in near]
         if words[0].isdecimal():
             starts = ".".join(words)
             by_code = {code for code in self.entries if code.startswith(starts)} - best.keys()
@@ -121,6 +127,10 @@ class NameIndex:
     @cached_property
     def _letters(self) -> list[str]:
         return [folded.replace(" ", "") for folded, _ in self._folded]
+
+    @cached_property
+    def _sorted(self) -> list[str]:
+        return [_sort_words(folded) for folded, _ in self._folded]
 
     def _find_abbreviated(self, letters: str) -> Iterator[int]:
         """Yield names of which the letters are beginnings of the words: `dinsos`, `bappeda`, `dpmd`."""
@@ -142,12 +152,18 @@ class NameIndex:
         return found
 
     def _find_near_words(self, word: str) -> set[int]:
+        if word in self._places:
+            return self._find_beginning(word)
         near = process.extract(word, self._vocabulary, scorer=fuzz.ratio, score_cutoff=NEAR_WORD, limit=20)
         return self._find_beginning(word).union(*(self._places[known] for known, _, _ in near))
 
     @staticmethod
     def _intersect(sets: Sequence[set[int]]) -> set[int]:
         return set.intersection(*sets)
+
+
+def _sort_words(folded: str) -> str:
+    return " ".join(sorted(folded.split()))
 
 
 def _abbreviates(letters: str, words: Sequence[str]) -> bool:

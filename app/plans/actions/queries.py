@@ -393,7 +393,7 @@ def _complete_nomenclature(
         for code, key in coded.items():
             content, official = contents[code], known.get(key)
             if official is None:
-                yield code, _describe_unknown_code(session, edition, level, content, pointers[code])
+                yield code, _describe_unknown_code(session, plan, edition, content, pointers[code])
                 continue
             content["subactivity"] = content["subactivity"] or official.name
             content["activity"] = content["activity"] or official.activity
@@ -401,12 +401,14 @@ def _complete_nomenclature(
 
 
 def _describe_unknown_code(
-    session: Session, edition: str, level: str, content: ActionContent, pointer: str
+    session: Session, plan: Plan, edition: str, content: ActionContent, pointer: str
 ) -> FieldError:
+    level = find_government_level(plan.region_code)
     near = find_similar_subactivities(
         session,
         edition,
         level,
+        region=plan.region_code,
         subactivity=content["subactivity"] or content["title"],
         activity=content["activity"],
     )

@@ -45,6 +45,7 @@ from app.plans.core.rules import find_government_level
 from app.reference.models import FundingSourceKind
 from app.reference.names.rules import SourceMatch
 from app.reference.nomenclature.queries import SubactivityRef, find_similar_subactivities
+from app.reference.nomenclature.rules import can_use_code
 from app.reference.places.rules import AskedPlace
 from app.reference.rules import get_level, get_parent
 
@@ -279,7 +280,12 @@ class _Run:
         return None
 
     def _list_successors(self, code: str) -> list[Candidate]:
-        return [_make_candidate(item, SUCCESSOR) for item in self.known.successors.get(code, ())]
+        successors = self.known.successors.get(code, ())
+        return [
+            _make_candidate(item, SUCCESSOR)
+            for item in successors
+            if can_use_code(self.plan.region_code, item.code)
+        ]
 
     def _find_by_code(self, line: MatrixRow, code: str) -> Subactivity | None:
         """Find a code in the plan's edition, else in a line of the plan. Warn about names that differ."""
@@ -297,13 +303,14 @@ class _Run:
         return subactivity
 
     def _find_by_name(self, line: MatrixRow) -> list[SubactivityRef]:
-        """Find the sub-activities with exactly this name in exactly this activity, given by its code or its name."""
+        """Find those of the region with exactly this name in exactly this activity, given by its code or its name."""
         activity: Named | None = line["activity"]
         return [
             item
             for pair in list_name_pairs(line)
             for item in self.known.subs_by_name.get(pair, [])
-            if pair[0] or (activity and item.activity_code == activity.code)
+            if (pair[0] or (activity and item.activity_code == activity.code))
+            and can_use_code(self.plan.region_code, item.code)
         ]
 
     def _make_subactivity(self, item: SubactivityRef | None) -> Subactivity | None:
@@ -318,7 +325,12 @@ class _Run:
 
     def _find_like(self, name: str, activity: str | None) -> list[Candidate]:
         near = find_similar_subactivities(
-            self.session, self.edition, self.level, subactivity=name, activity=activity
+            self.session,
+            self.edition,
+            self.level,
+            region=self.plan.region_code,
+            subactivity=name,
+            activity=activity,
         )
         return [_make_candidate(item) for item in near]
 
