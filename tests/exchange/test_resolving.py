@@ -233,9 +233,6 @@ def test_an_unknown_agency_is_reported_in_every_row(office: Office) -> None:
         sheet(line(), stranger, stranger), resolutions=[make_resolution("agency", "Dinas Sosal", DINSOS)]
     )
     assert settled["created"] == 3
-    # Without a code there is no agency to create.
-    unnamed = line(agency="Dinas Baru", code=None)
-    assert office.refused(sheet(unnamed), new_agencies="create") == [("unknown_agency", "C2")]
 
 
 def test_agencies_are_created_on_request(office: Office) -> None:

@@ -95,7 +95,8 @@ class ImportQuery(TableOptions):
     )
     new_agencies: Literal["refuse", "create"] = ShapeField(
         default="refuse",
-        description="`create` registers agencies that the region does not have, by code and name.",
+        description="`create` registers agencies that the region does not have, by name and code; without a code "
+        "in the file it makes one of the name.",
     )
 
 
@@ -193,6 +194,16 @@ unknown_agency = Kind(
     "atau biarkan impor mendaftarkannya.",
     en="Agency “{value}” is not registered; nearest: {nearest}. Choose its code when you import, or let "
     "the import register it.",
+)
+agency_two_codes = Kind(
+    "agency_two_codes",
+    id="Berkas memuat “{value}” dengan beberapa kode: {nearest}. Samakan kodenya, atau pilih untuk baris ini.",
+    en="The file has “{value}” with several codes: {nearest}. Give it one code, or choose one for this row.",
+)
+agency_code_made = Kind(
+    "agency_code_made",
+    id="“{value}” tidak berkode. Impor mendaftarkannya dengan kode {code}.",
+    en="“{value}” has no code. The import registers it with the code {code}.",
 )
 cell_required = Kind("cell_required", id="Sel ini wajib diisi.", en="This cell is required.")
 unresolved_place = Kind(

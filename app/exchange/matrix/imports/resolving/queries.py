@@ -18,6 +18,8 @@ from app.exchange.matrix.imports.models import (
     Acceptance,
     ImportQuery,
     Resolution,
+    agency_code_made,
+    agency_two_codes,
     all_places,
     ambiguous_name,
     ambiguous_place,
@@ -31,7 +33,7 @@ from app.exchange.matrix.imports.models import (
     unresolved_subactivity,
 )
 from app.exchange.matrix.imports.queries import list_name_pairs, look_up
-from app.exchange.matrix.imports.resolving.rules import SOURCES, Question, ResolutionSet
+from app.exchange.matrix.imports.resolving.rules import SOURCES, NewCodes, Question, ResolutionSet
 from app.exchange.matrix.imports.rules import ResolvedLine, Subactivity, make_free_text
 from app.exchange.matrix.models import Content, MatrixRow, Named, Share
 from app.exchange.matrix.rows import join_lines
@@ -87,11 +89,11 @@ class _Run:
     ) -> None:
         self.session, self.plan, self.lines = session, plan, lines
         self.accept_free_text = Acceptance.free_text in query.accept
-        self.new_agencies = query.new_agencies == "create"
         self.level, self.edition = find_government_level(plan.region_code), plan.nomenclature_edition
         self.out = ResolvedFile()
         self.resolutions = ResolutionSet(resolutions, self._list_questions())
         self.known = look_up(session, plan, lines, resolutions)
+        self.new_codes = NewCodes(lines, self.known.agencies, are_created=query.new_agencies == "create")
         self.own_codes: dict[str, Subactivity] = {}
         self.own_names: dict[Key | None, Subactivity | None] = {}
         self.own_places = {
@@ -149,7 +151,8 @@ class _Run:
             "location": self.known.places.labels,
         }
         for n, resolution in enumerate(self.resolutions.given):
-            if resolution.code is not None and resolution.code not in known[resolution.column]:
+            is_new = resolution.column == "agency" and resolution.code in self.new_codes
+            if resolution.code is not None and not is_new and resolution.code not in known[resolution.column]:
                 near = self._suggest(resolution)
                 self.out.errors.append(
                     self.resolutions.build_error(unknown_reference, n, "code", candidates=near)
@@ -217,6 +220,8 @@ class _Run:
         if resolution := self.resolutions.find(
             "agency", line.row, named.name, named.code, write_named(named)
         ):
+            if named.name and resolution.code in self.new_codes:
+                return self._create_agency(resolution.code or "", named.name, cell)
             return self._follow_merge(self.known.agencies.get(resolution.code or ""), cell, seen)
         agency = self.known.agencies.get(named.code or "")
         if agency is not None:
@@ -231,11 +236,22 @@ class _Run:
             if named.code:
                 self._add_warning(other_code, line.cell("code"), named.code, code=candidates[0].code)
             return self._follow_merge(candidates[0], cell, seen)
-        if named.code and named.name and self.new_agencies:
-            self.out.new_agencies.setdefault(named.code, (named.name, cell))
-            return named.code
+        if named.name and self.new_codes.are_created:
+            codes = self.new_codes.list_codes(named.name)
+            if len(codes) > 1 and named.code != codes[0]:
+                choices = [Candidate(code, named.name) for code in codes]
+                self._ask(agency_two_codes, "agency", line, named.name, choices)
+                return None
+            if not codes:
+                codes.append(self.new_codes.make_code(named.name, self.agencies.entries))
+                self._add_warning(agency_code_made, cell, named.name, code=codes[0])
+            return self._create_agency(codes[0], named.name, cell)
         self._ask(unknown_agency, "agency", line, seen, self.agencies.find_candidates(seen))
         return None
+
+    def _create_agency(self, code: str, name: str, cell: Cell) -> str:
+        self.out.new_agencies.setdefault(code, (name, cell))
+        return code
 
     def _follow_merge(self, agency: StoredAgency | None, cell: Cell, seen: str) -> str | None:
         """Return the code of an agency, or of the one into which it merged. Retired agencies keep their lines."""
