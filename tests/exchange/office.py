@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from openpyxl import load_workbook
 
 import app.exchange
-from app.exchange.matrix.models import BY_KEY, COLUMNS, PLANNING
+from app.exchange.matrix.columns import BY_KEY, COLUMNS, PLANNING
 from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
 from tests.database import OneTransaction

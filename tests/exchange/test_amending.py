@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from openpyxl import load_workbook
 
-from app.exchange.matrix.models import BY_KEY
+from app.exchange.matrix.columns import BY_KEY
 from tests.exchange.office import (
     AID_CODE,
     DINKES,

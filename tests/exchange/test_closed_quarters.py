@@ -9,7 +9,7 @@ import httpx2 as httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from app.exchange.matrix.models import BY_KEY, COLUMNS
+from app.exchange.matrix.columns import BY_KEY, COLUMNS
 from tests.database import OneTransaction
 from tests.exchange.office import find_letter, find_place
 from tests.year.played import AT, YEAR, PlayedYear

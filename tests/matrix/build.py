@@ -9,7 +9,8 @@ from typing import Any
 import xlsxwriter
 from openpyxl import Workbook
 
-from app.exchange.matrix.models import COLUMNS, PLANNING, Matrix
+from app.exchange.matrix.columns import COLUMNS, PLANNING
+from app.exchange.matrix.models import Matrix
 from app.exchange.matrix.rules import read_matrix
 
 LABELS = [column.labels[0] for column in PLANNING]

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.styles import Font
 
-from app.exchange.matrix.models import COLUMNS, Matrix
+from app.exchange.matrix.columns import COLUMNS
+from app.exchange.matrix.models import Matrix
 from app.exchange.matrix.rules import read_matrix
 from app.kit.files.reader import open_book
 from app.kit.tables.options import TableOptions

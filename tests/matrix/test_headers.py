@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.exchange.matrix.columns import BY_KEY, COLUMNS, QUARTERS, REALISATION
 from app.exchange.matrix.headers import LAYOUT
-from app.exchange.matrix.models import BY_KEY, COLUMNS, QUARTERS, REALISATION
 from app.exchange.matrix.rules import read_matrix
 from app.kit.files.books import Sheet
 from app.kit.tables.headers import find_table

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.exchange.matrix.models import COLUMNS, Code, CodeKind, Named
+from app.exchange.matrix.columns import COLUMNS
+from app.exchange.matrix.models import Code, CodeKind, Named
 from app.exchange.matrix.rules import read_matrix
 from app.kit.files.books import Formula, Sheet
 from app.kit.files.cells import take_results

@@ -121,3 +121,23 @@ def test_the_same_line_twice(send_case: Send) -> None:
     assert (report["lines"], ("repeated_row", "G3") in list_places(report["warnings"])) == (2, True)
     assert bring(send_case("same_line_twice.csv", dry_run="true", repeated_rows="skip"))["lines"] == 1
     assert list_refusal(send_case("same_line_twice.csv", repeated_rows="refuse")) == [("repeated_row", "G3")]
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [
+        ("budget_heading_1", "rkpd"),
+        ("budget_heading_2", None),
+        ("budget_heading_3", "apbd"),
+        ("budget_heading_4", "apbd_p"),
+    ],
+)
+def test_a_heading_of_the_allocation_names_its_stage(
+    send_case: Send, office: Office, name: str, stage: str | None
+) -> None:
+    bring(send_case(f"{name}.csv"))
+    (line,) = read_lines(office)
+    assert line["allocation"] == 60_000_000
+    assert [(item["amount"], item["stage"]) for item in line["budget_lines"]] == [(60_000_000, stage)]
+    assert bring(send_case(f"{name}.csv"))["unchanged"] == 1
+    assert office.bring(office.export())["unchanged"] == 1

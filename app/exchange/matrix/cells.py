@@ -24,13 +24,11 @@ from app.exchange.matrix.amounts import (
     write_sources,
 )
 from app.exchange.matrix.codes import normalise, read_code, read_named, write_named
+from app.exchange.matrix.columns import PLANNING, Holds, MatrixColumn
 from app.exchange.matrix.models import (
-    PLANNING,
     Code,
     CodeKind,
     Content,
-    Holds,
-    MatrixColumn,
     MatrixLine,
     Named,
     Reading,

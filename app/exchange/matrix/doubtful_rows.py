@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from app.exchange.matrix.cells import write_cell
-from app.exchange.matrix.models import BY_KEY, MatrixRow
+from app.exchange.matrix.columns import BY_KEY
+from app.exchange.matrix.models import MatrixRow
 from app.exchange.matrix.rows import AMOUNTS, join_lines
 from app.kit.files.books import Sheet
 from app.kit.problems import FieldError, Kind

@@ -1,7 +1,9 @@
 """Layout of the matrix for the reader of tables."""
 
-from app.exchange.matrix.models import COLUMNS, GROUP_VARIANTS, PLANNING, QUARTERS, Holds
-from app.kit.tables.layouts import TableField, TableLayout
+from collections.abc import Collection
+
+from app.exchange.matrix.columns import COLUMNS, GROUP_VARIANTS, PLANNING, QUARTERS, STAGE_LABELS, Holds
+from app.kit.tables.layouts import TableField, TableLayout, fold_heading
 
 _MONEY = (Holds.RUPIAH, Holds.CHANGE, Holds.COMPONENTS, Holds.BENEFIT_AMOUNT, Holds.SOURCES)
 LAYOUT = TableLayout(
@@ -22,3 +24,10 @@ LAYOUT = TableLayout(
     order=[column.key for column in COLUMNS],
     lengths=(len(PLANNING), len(COLUMNS)),
 )
+
+_STAGES = {fold_heading(label): stage for stage, labels in STAGE_LABELS.items() for label in labels}
+
+
+def find_stage(headings: Collection[str]) -> str | None:
+    """Return the stage of budgeting that a folded heading of the allocation names, None if it names none."""
+    return next((_STAGES[heading] for heading in headings if heading in _STAGES), None)

@@ -12,8 +12,9 @@ from typing import Any
 from app.exchange.matrix.amounts import describe_unusable, read_rupiah
 from app.exchange.matrix.cells import CLASS_LETTERS, read_ordinal, write_cell
 from app.exchange.matrix.codes import CODE_CONFLICT, find_broken_chain
+from app.exchange.matrix.columns import BY_KEY, SPENT
 from app.exchange.matrix.headers import LAYOUT
-from app.exchange.matrix.models import BY_KEY, SPENT, MatrixRow, Named, Strategy
+from app.exchange.matrix.models import MatrixRow, Named, Strategy
 from app.exchange.matrix.words import parse_strategy
 from app.kit.files.books import Formula, Sheet, Value
 from app.kit.files.cells import render_text

@@ -27,6 +27,7 @@ from app.exchange.matrix.amounts import (
 )
 from app.exchange.matrix.cells import NONE, read_cell, split_remarks
 from app.exchange.matrix.codes import CODE_CONFLICT, normalise, place_code
+from app.exchange.matrix.columns import BY_KEY, SPENT, Holds
 from app.exchange.matrix.doubtful_rows import (
     CONTINUES_LEFT_OUT,
     STRUCK_CELL,
@@ -34,8 +35,8 @@ from app.exchange.matrix.doubtful_rows import (
     describe_left_out,
     find_repeated,
 )
-from app.exchange.matrix.headers import LAYOUT
-from app.exchange.matrix.models import BY_KEY, SPENT, Holds, Matrix, MatrixRow, Named, Reading, Remark
+from app.exchange.matrix.headers import LAYOUT, find_stage
+from app.exchange.matrix.models import Matrix, MatrixRow, Named, Reading, Remark
 from app.exchange.matrix.rows import (
     LEVELS,
     Block,
@@ -172,6 +173,7 @@ class _TableReader:
         self, sheet: Sheet, header: TableHeader, options: TableOptions, known_sources: Collection[str]
     ) -> None:
         self.sheet, self.at, self.known_sources = sheet, header.columns, known_sources
+        self.stage = find_stage(header.headings.get("allocation", ()))
         self.factors, self.options = header.factors, options
         self.skipped: dict[Doubt, list[int]] = {"hidden": [], "struck": [], "repeated": []}
         self.asked: dict[Doubt, list[int]] = {"hidden": [], "struck": []}
@@ -293,7 +295,7 @@ class _TableReader:
         self.total_from = len(self.rows)
 
     def _read_line(self, r: int) -> None:
-        values: dict[str, object] = {}
+        values: dict[str, object] = {"stage": self.stage}
         texts: dict[str, str] = {}
         rounded: set[str] = set()
         for column in BY_KEY.values():

@@ -11,13 +11,7 @@ from typing import cast
 from rapidfuzz import fuzz, process
 
 from app.exchange.matrix.amounts import read_rupiah, read_usable_text
-from app.exchange.matrix.models import (
-    BenefitForm,
-    Reading,
-    Regularity,
-    Remark,
-    Strategy,
-)
+from app.exchange.matrix.models import BenefitForm, Reading, Regularity, Remark, Strategy
 from app.kit.files.books import Value
 from app.kit.problems import Kind
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.exchange.matrix.cells import write_cell
-from app.exchange.matrix.models import COLUMNS, PLANNING, Holds, MatrixColumn, MatrixLine, Strategy
+from app.exchange.matrix.columns import COLUMNS, PLANNING, Holds, MatrixColumn
+from app.exchange.matrix.models import MatrixLine, Strategy
 from app.exchange.matrix.words import STRATEGY_NAMES
 from app.kit.files.books import CREATION_DATE, LONGEST_CELL, name_column
 from app.kit.files.delimited import write_delimited

@@ -71,6 +71,8 @@ class TableHeader:
     columns: Mapping[str, int]
     titles: tuple[str, ...]
     factors: Mapping[str, tuple[Factor, bool]]
+    headings: Mapping[str, tuple[str, ...]]
+    """Folded headings of each column by key, the lowest first."""
     errors: tuple[FieldError, ...] = ()
     warnings: tuple[FieldError, ...] = ()
 
@@ -88,7 +90,7 @@ def find_table(sheet: Sheet, layout: TableLayout) -> TableHeader | None:
             errors: list[FieldError] = []
             factors = _find_factors(sheet, layout, r, columns, {}, errors)
             titles, warnings = _collect_titles(sheet, r), _describe_factors(sheet, r, columns, factors)
-            return TableHeader(r, r + 1, columns, titles, factors, tuple(errors), tuple(warnings))
+            return TableHeader(r, r + 1, columns, titles, factors, {}, tuple(errors), tuple(warnings))
     return None
 
 
@@ -240,8 +242,16 @@ class _HeaderReader:
         headings_of = {key: list(self._list_headings(c)) for key, c in columns.items()}
         factors = _find_factors(sheet, layout, self.top, columns, headings_of, errors)
         warnings += _describe_factors(sheet, self.bottom, columns, factors)
+        folded = {key: tuple(fold_heading(text) for _, text in rows) for key, rows in headings_of.items()}
         return TableHeader(
-            self.top, data_row + bool(numbered), columns, titles, factors, tuple(errors), tuple(warnings)
+            self.top,
+            data_row + bool(numbered),
+            columns,
+            titles,
+            factors,
+            folded,
+            tuple(errors),
+            tuple(warnings),
         )
 
     def _list_headings(self, c: int) -> Iterator[tuple[int, str]]:

@@ -20,7 +20,8 @@ from app.exchange.matrix.cells import (
     write_cell,
 )
 from app.exchange.matrix.codes import write_named
-from app.exchange.matrix.models import BY_KEY, Content, MatrixRow, Named, Share
+from app.exchange.matrix.columns import BY_KEY
+from app.exchange.matrix.models import Content, MatrixRow, Named, Share
 from app.kit.fields import fold_name
 from app.kit.problems import Cell, FieldError, Problem
 
@@ -128,6 +129,8 @@ def merge_content(resolved: ResolvedLine, stored: Content | None, names: CodeNam
         elif key == "funding_sources" and resolved.source_words:
             texts[key] = resolved.source_words
     content["matrix_texts"] = texts
+    if line["stage"] is not None:
+        content["budget_lines"] = [{**item, "stage": line["stage"]} for item in content["budget_lines"]]
     return content
 
 
