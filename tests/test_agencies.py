@@ -59,6 +59,7 @@ def test_an_agency_is_created_read_and_replaced(secretariat: TestClient, databas
     assert (made.status_code, made.headers["location"]) == (201, f"{BASE}/{DINSOS}")
     assert made.json() == {
         **SOCIAL,
+        "short_name": None,
         "region_code": "63.02",
         "code": DINSOS,
         "is_partner": False,

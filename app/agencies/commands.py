@@ -165,7 +165,7 @@ def _find_existing(write: Write, region: str, code: str) -> StoredAgency:
 
 def _replace(write: Write, chain: Chain, stored: StoredAgency, content: AgencyIn) -> None:
     _check_state(stored, "edit")
-    new = stored._replace(name=content.name, kind=content.kind, folded=fold_name(content.name))
+    new = stored._replace(**content.model_dump(), folded=fold_name(content.name))
     if new != stored:
         _change(write, chain, stored, new, "changed")
 

@@ -58,17 +58,22 @@ declare_words(
 
 class AgencyFields(BaseModel):
     name: Line = ShapeField(description="Official name.")
+    short_name: Line | None = ShapeField(
+        default=None,
+        max_length=60,
+        description="Usual abbreviation (`Dinsos`), which imports and searches know.",
+    )
     kind: AgencyKind = ShapeField(
         description="`dinas`, `badan`, `kecamatan`, `sekretariat`, or `unit` for another body of the government "
         "(inspectorate, Satpol PP, hospital); the others are partners."
     )
 
 
-_DINSOS: JsonDict = {"name": "Dinas Sosial", "kind": "dinas"}
+_DINSOS: JsonDict = {"name": "Dinas Sosial", "short_name": "Dinsos", "kind": "dinas"}
 
 
 class AgencyIn(AgencyFields, Shape):
-    """Name and kind of an agency."""
+    """Names and kind of an agency."""
 
     model_config = show_example(_DINSOS)
 
@@ -120,7 +125,9 @@ class MergeIn(Shape):
 class AgencyQuery(PageQuery):
     """Filters and order of the list of agencies; an agency must meet all filters."""
 
-    q: Words | None = ShapeField(default=None, description="Words that all occur in the name.")
+    q: Words | None = ShapeField(
+        default=None, description="Words that all occur in the name, or in the short name."
+    )
     kind: AgencyKind | None = ShapeField(default=None, description="Only bodies of this kind.")
     state: AgencyState | None = ShapeField(default=None, description="Only agencies in this state.")
     sort: Literal["code", "-code", "name", "-name"] = "code"
@@ -139,6 +146,7 @@ class AgencyRow(AgencyFields, Table, table=True):
     region_code: str = Field(foreign_key="region.code", max_length=13)
     code: str = Field(max_length=40)
     name: str = Field(max_length=500)
+    short_name: str | None = Field(default=None, max_length=60)
     state: AgencyState = AgencyState.active
     merged_into: str | None = Field(default=None, max_length=40)
     folded: str = Field(max_length=500, description="Folded name, for search and matching.")

@@ -18,6 +18,7 @@ from app.kit.fields import fold_name
 from app.kit.http.pagination import Listing, match_values
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Kind, NotFound
+from app.kit.tables.candidates import NamedEntry, NameIndex
 from app.kit.wording import Text
 from app.reference.queries import has_words, is_among, is_region
 
@@ -42,7 +43,9 @@ def select_agencies(region: str, query: AgencyQuery) -> Listing:
     """Return the matching agencies of a region."""
     c = _agency.c
     conditions = match_values((c.kind, query.kind), (c.state, query.state))
-    statement = _select_agencies(region).where(has_words(c.folded, query.q), *conditions)
+    short_name = sa.func.lower(sa.func.coalesce(c.short_name, ""))
+    is_named = sa.or_(has_words(c.folded, query.q), has_words(short_name, query.q))
+    statement = _select_agencies(region).where(is_named, *conditions)
     return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
 
 
@@ -67,6 +70,7 @@ class StoredAgency(NamedTuple):
     region_code: str
     code: str
     name: str
+    short_name: str | None
     kind: AgencyKind
     state: AgencyState
     merged_into: str | None
@@ -99,20 +103,22 @@ def find_agencies_by_code(session: Session, region: str, codes: Collection[str])
 def find_agencies_by_name(
     session: Session, region: str, names: Collection[str]
 ) -> dict[str, list[StoredAgency]]:
-    """Return name → the region's agencies with that folded name, with one SELECT.
+    """Return name → the region's agencies with that folded name, else those with that short name; one SELECT.
 
     If some of a name are active, the list has only those; `merged_into` of a merged one names its successor.
     A name without agencies has no entry; a name with several is ambiguous.
     """
     if not names:
         return {}
-    keys = {name: fold_name(name) for name in names}
     by_name: dict[str, list[StoredAgency]] = {}
-    for agency in list_stored(session, region, is_among(session, _agency.c.folded, keys.values())):
+    by_short_name: dict[str, list[StoredAgency]] = {}
+    for agency in list_stored(session, region):
         by_name.setdefault(agency.folded, []).append(agency)
+        by_short_name.setdefault(fold_name(agency.short_name or ""), []).append(agency)
     result = {}
-    for name, key in keys.items():
-        rows = by_name.get(key, [])
+    for name in names:
+        key = fold_name(name)
+        rows = by_name.get(key) or (by_short_name.get(key, []) if key else [])
         active = [agency for agency in rows if agency.state == AgencyState.active]
         if rows:
             result[name] = active or rows
@@ -126,6 +132,15 @@ def read_agency_names(session: Session, region: str, *, state: AgencyState | Non
     if state is not None:
         statement = statement.where(c.state == state)
     return {row.code: row.name for row in session.execute(statement)}
+
+
+def read_agency_index(session: Session, region: str) -> NameIndex:
+    """Return the index of the agencies of a region by their names and short names."""
+    entries = (
+        NamedEntry(agency.code, tuple(filter(None, (agency.name, agency.short_name))))
+        for agency in list_stored(session, region)
+    )
+    return NameIndex(entries, has_abbreviations=True)
 
 
 retired_agency = Kind(

@@ -65,3 +65,21 @@ def test_an_agency_with_its_code_in_another_row_has_that_code(office: Office) ->
     rows = [line(agency=NAME, code=None), line(agency=NAME, code=FIRST, allocation=2)]
     report = office.bring(sheet(*rows), new_agencies="create")
     assert report["agencies_created"] == [FIRST]
+
+
+@pytest.mark.both_engines
+def test_a_short_name_of_one_agency_decides_like_its_name(office: Office) -> None:
+    url = office.make_agency()
+    patch = office.client.patch(url, json={"short_name": "DSPMD"}, headers={"If-Match": "*"})
+    assert (patch.status_code, office.client.get(url).json()["short_name"]) == (200, "DSPMD")
+    report = office.bring(sheet(line(agency="dspmd", code=None), line(agency="DSPMD", allocation=2)))
+    assert (report["created"], list_places(report["warnings"])) == (2, [])
+    found = office.client.get("/v1/regions/18.04/agencies?q=dspmd").json()["items"]
+    assert [item["name"] for item in found] == ["Dinas Sosial"]
+    twin = {"name": "Dinas Lain", "kind": "dinas", "short_name": "dspmd"}
+    assert office.client.put(f"{url[:-4]}0001", json=twin).status_code == 201
+    assert office.refused(sheet(line(agency="DSPMD", code=None))) == [("ambiguous_name", "C2")]
+    named = {**twin, "name": "DSPMD", "short_name": None}
+    assert office.client.put(f"{url[:-4]}0002", json=named).status_code == 201
+    report = office.bring(sheet(line(agency="DSPMD", code=None, allocation=5)))
+    assert (report["created"], list_places(report["warnings"])) == (1, [])

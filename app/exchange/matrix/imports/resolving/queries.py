@@ -10,7 +10,7 @@ from functools import cache, cached_property
 
 from sqlmodel import Session
 
-from app.agencies.queries import StoredAgency, read_agency_names
+from app.agencies.queries import StoredAgency, read_agency_index
 from app.exchange.matrix.amounts import write_sources
 from app.exchange.matrix.codes import write_named
 from app.exchange.matrix.imports.matching.rules import Key, make_keys, make_words_key
@@ -172,9 +172,7 @@ class _Run:
 
     @cached_property
     def agencies(self) -> NameIndex:
-        names = read_agency_names(self.session, self.plan.region_code)
-        entries = (NamedEntry(code, (name,)) for code, name in names.items())
-        return NameIndex(entries, has_abbreviations=True)
+        return read_agency_index(self.session, self.plan.region_code)
 
     @cached_property
     def sources(self) -> NameIndex:
@@ -225,7 +223,8 @@ class _Run:
             return self._follow_merge(self.known.agencies.get(resolution.code or ""), cell, seen)
         agency = self.known.agencies.get(named.code or "")
         if agency is not None:
-            if named.name and agency.state == "active" and fold_name(named.name) != fold_name(agency.name):
+            names = {fold_name(agency.name), fold_name(agency.short_name or "")}
+            if named.name and agency.state == "active" and fold_name(named.name) not in names:
                 self._add_warning(other_name, cell, named.name, code=agency.code, name=agency.name)
             return self._follow_merge(agency, cell, seen)
         candidates = self.known.agencies_by_name.get(named.name or "", [])
