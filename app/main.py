@@ -41,7 +41,7 @@ from app.kit.server.health import Probe, health_router
 from app.kit.server.middleware import HeadBounds, HeadRequests, RequestLog
 from app.kit.server.rate_limit import RateBudgets, RateLimits
 from app.kit.server.request_body import RequestBodies
-from app.plans.routes import actions, amendments, findings, overlaps, plans, revisions
+from app.plans.routes import actions, amendments, findings, imports, overlaps, plans, revisions
 from app.reference.coordinates.routes import router as coordinates
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
@@ -165,6 +165,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         plans.router,
         revisions.router,
         amendments.router,
+        imports.router,
         changes,
         webhooks,
         quarters.router,

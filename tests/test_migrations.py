@@ -33,6 +33,7 @@ from tests.common import token_for
 from tests.coverage.world import SEKAPUNG
 from tests.coverage.world import put as put_coverage
 from tests.database import ENGINES, own_url, prepare, sqlite_url
+from tests.exchange.office import line, sheet
 from tests.findings.world import CLEAN, OTHER
 from tests.meetings.world import commit, put_meeting, step
 from tests.plans.test_actions import WHOLE
@@ -176,6 +177,8 @@ def fill(database: Database) -> None:
             recipients=[{"code": "R1", "reached": 1}],
             milestones=[{"code": "M1", "state": "done"}],
         )
+        imported = client.post(f"{AT}/imports", files={"file": ("matriks.xlsx", sheet(line()))})
+        assert imported.json()["created"] == 1, imported.text
         for code, base in (("B-1", CLEAN), ("B-2", OTHER)):
             put(client, code, base=base)
         why = {"verdict": "complementary", "text": "…"}

@@ -107,6 +107,13 @@ def _is_year(group: str) -> bool:
     return len(group) == 4 and group[:2] in ("19", "20")
 
 
+def mask_person_numbers(text: str) -> str:
+    """Return a text with an ellipsis in place of each number of a person."""
+    while number := find_person_number(text):
+        text = text.replace(number, "…")
+    return text
+
+
 # Texts of shapes
 
 

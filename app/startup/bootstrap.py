@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.access.rules import CONSOLE
+from app.changes.commands import ImportedFile
 from app.convergence.editions.commands import load_editions
 from app.convergence.editions.methods.queries import METHOD, PACKAGE
 from app.convergence.editions.step_templates.queries import TEMPLATE
-from app.convergence.indicators.commands import load_indicators, put_observations
+from app.convergence.indicators.commands import import_observations, load_indicators
 from app.convergence.indicators.files.rules import read_table
 from app.convergence.indicators.models import ObservationsWritten, TableQuery
 from app.convergence.indicators.queries import read_indicators, read_region_codes, read_sheet
@@ -81,9 +82,11 @@ def import_table(
 ) -> ObservationsWritten:
     """Import a publisher's table as the console, in one transaction. Raises a Problem if a rule refuses it."""
     with database.read_session() as session:
-        sheet = read_sheet(file.read_bytes(), file.name, query.sheet)
+        data = file.read_bytes()
+        sheet = read_sheet(data, file.name, query.sheet)
         observations = read_table(
             sheet, file.name, read_indicators(session), read_region_codes(session), query
         )
     with database.writing(dry_run=dry_run) as session:
-        return put_observations(begin_console_write(session), observations)
+        source = ImportedFile.of(file.name, data, sheet.name, query)
+        return import_observations(begin_console_write(session), observations, source)

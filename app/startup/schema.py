@@ -16,6 +16,7 @@ from app.plans.actions import models as _actions
 from app.plans.amendments import models as _amendments
 from app.plans.copies import models as _copies
 from app.plans.core import models as _plans
+from app.plans.imports import models as _imports
 from app.plans.overlaps import models as _overlaps
 from app.plans.revisions import models as _revisions
 from app.plans.workflow import models as _workflow

@@ -117,3 +117,20 @@ def test_a_submitted_amendment_takes_no_file(office: Office, connect: Callable[.
     expect_ok(Movers(connect).move("submit"))
     reply = office.send(sheet(line(allocation=4)), **WHY)
     assert (reply.status_code, reply.json()["code"]) == (409, "amendment_not_editable")
+
+
+def test_a_drafted_line_has_its_row_until_another_draft(office: Office) -> None:
+    in_force = office.lines()
+    out = office.export()
+    result = office.bring(edited(out, {(first_row(out), "allocation"): 2_500_000}), **WHY)
+    drafted = {item["code"]: item for item in walk(office.client, LINES)}
+    (written,) = result["before"]
+    assert written["line"] == "A-001"
+    assert written["version"] < drafted["A-001"]["version"]
+    assert drafted["A-001"]["imported_from"]["import_number"] == result["import_number"] == 2
+    assert drafted["A-002"]["imported_from"] == in_force["A-002"]["imported_from"]
+    assert office.lines() == in_force
+    amend(office.client, "A-001", note="Diubah")
+    assert expect_ok(office.client.get(f"{LINES}/A-001"))["imported_from"] is None
+    assert office.client.delete(AMENDMENT, headers=ANY).status_code == 204
+    assert office.lines() == in_force

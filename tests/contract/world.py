@@ -225,6 +225,11 @@ class World:
             "import_coverage": ("table.csv", COVERAGE, "text/csv"),
             "import_coordinates": ("table.csv", COORDINATES, "text/csv"),
         }
+        for content in (matrix.replace(ALTERED[0], "Pemeriksaan data"), matrix):
+            done = self.call(
+                self.operations["import_plan_matrix"], body={"file": ("matrix.csv", content.encode())}
+            )
+            assert done.json()["updated"], done.text
 
     def _make_plans(self) -> None:
         """Create agencies, plans, actions and reports."""

@@ -3,6 +3,7 @@
 from fastapi import Response
 
 from app.access.actor import Caller, RequestContext
+from app.changes.commands import ImportedFile, record_file
 from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
 from app.convergence.coverage import commands, queries
@@ -113,7 +114,13 @@ def import_coverage(call: Caller, period: QuarterKey, query: FromQuery[CoverageI
     reading = call.unit.reading
     read = read_coverage_file(reading, int(quarter[:4]), table.data, table.filename, query)
     written = BatchWrite(read.reports, each=query.each, errors_before=read.errors)
-    done = commands.report_coverage(call.write.drop_precondition(), quarter, written)
+    write = call.write.drop_precondition()
+    done = commands.report_coverage(write, quarter, written)
+    file = ImportedFile.of(table.filename, table.data, read.sheet, query)
+    for regency in sorted(
+        {find_regency(item.code) for item in done if item.status in ("created", "updated")}
+    ):
+        record_file(write, f"{COVERAGE_CHAIN}{regency}", regency, f"coverage/{quarter}/{regency}", file)
     report = build_import_report(quarter, read, done, choose_language(call.request))
     return answer(call.request, report.model_dump_json(exclude_none=True).encode())
 

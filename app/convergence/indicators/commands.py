@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlmodel import Session
 
 from app.access.commands import Write
+from app.changes.commands import ImportedFile, record_file
 from app.convergence.editions.queries import check_visible
 from app.convergence.indicators.files.rules import LocatedObservation, wrong_period
 from app.convergence.indicators.models import (
@@ -167,6 +168,16 @@ def put_observations(write: Write, items: Sequence[LocatedObservation]) -> Obser
     places = {item.key: item.place for item in items}
     refuse([*_find_errors(write.session, items), *OBSERVATION.find_numbers(drafts, stored, places)])
     return _count_outcomes(items, OBSERVATION.put(write.session, write.author, chain, drafts, stored))
+
+
+def import_observations(
+    write: Write, items: Sequence[LocatedObservation], file: ImportedFile
+) -> ObservationsWritten:
+    """Write the observations of a file like `put_observations`, and record the file if it changed any."""
+    done = put_observations(write, items)
+    if done.created or done.updated:
+        record_file(write, OBSERVATIONS_CHAIN, NATION, "observations", file)
+    return done
 
 
 def _find_errors(session: Session, items: Sequence[LocatedObservation]) -> list[FieldError]:

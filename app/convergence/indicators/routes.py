@@ -5,6 +5,7 @@ from collections.abc import Callable
 from fastapi import Response
 
 from app.access.actor import Caller, RequestContext, authenticate_in_thread
+from app.changes.commands import ImportedFile
 from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
 from app.convergence.editions.queries import check_visible
@@ -176,7 +177,9 @@ def import_observations(call: Caller, query: FromQuery[TableQuery]) -> Response:
     items = read_table(
         sheet, filename, queries.read_indicators(reading), queries.read_region_codes(reading), query
     )
-    return _reply_written(call, commands.put_observations(call.write.drop_precondition(), items))
+    file = ImportedFile.of(filename, table.data, sheet.name, query)
+    done = commands.import_observations(call.write.drop_precondition(), items, file)
+    return _reply_written(call, done)
 
 
 @router.get(_OBSERVATION, response_model=ObservationReply)

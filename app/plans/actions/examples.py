@@ -94,4 +94,5 @@ ACTION_OUT_EXAMPLE: JsonDict = {
     "spent": 120000000,
     "absorption_percent": 48.0,
     "physical_percent": 50.0,
+    "imported_from": {"import_number": 2, "sheet": "Matriks", "row": 12},
 }

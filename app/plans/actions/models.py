@@ -43,6 +43,7 @@ from app.kit.periods import PeriodText, Quarter
 from app.kit.problems import Kind
 from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE
 from app.plans.core.models import EDITION_PATTERN
+from app.plans.imports.models import ImportedFrom
 
 decile_order = Kind(
     "decile_order",
@@ -338,6 +339,9 @@ class ActionOut(ActionIn):
         description="Spent of the allocation; null without an allocation."
     )
     physical_percent: float | None = ShapeField(description="Physical progress to the end of that quarter.")
+    imported_from: ImportedFrom | None = ShapeField(
+        description="Row of a file, while no later write changed the line; null otherwise."
+    )
 
     model_config = show_example(ACTION_OUT_EXAMPLE)
 

@@ -46,6 +46,7 @@ from app.plans.actions.rules import ActionContent, ActionRecord, Draft
 from app.plans.core.models import Plan
 from app.plans.core.queries import check_locations, describe_unknown_edition, plans
 from app.plans.core.rules import find_government_level
+from app.plans.imports.queries import build_origin
 from app.reference.models import Words
 from app.reference.nomenclature.queries import (
     find_similar_subactivities,
@@ -113,6 +114,7 @@ def build_action_columns() -> list[ColumnElement[Any]]:
         actions,
         plan=sa.select(plans.c.code).where(plans.c.id == actions.c.plan_id).scalar_subquery(),
         absorption_percent=percent,
+        imported_from=build_origin(actions),
         **{
             part.name: build_part_json(part, part.table, actions, part.table.c.action_id == actions.c.id)
             for part in PARTS

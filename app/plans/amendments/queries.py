@@ -1,5 +1,6 @@
 """Queries of an open amendment: the drafted plan and its differences from the plan in force."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
@@ -18,6 +19,7 @@ from app.plans.amendments.rules import AmendedLine, AmendedRecord, end_line
 from app.plans.core.models import Plan, PlanContent
 from app.plans.core.queries import find_plan, read_plan_content
 from app.plans.core.rules import AMENDMENT_CHAIN
+from app.plans.imports.queries import read_draft_origins
 from app.plans.revisions.differences.models import Side
 from app.plans.revisions.differences.queries import build_differences, read_revision_heads
 from app.plans.revisions.differences.rules import Content, PlanEdition, Reasons, fill_defaults
@@ -128,8 +130,9 @@ def read_amended_lines(
     """Return the lines of the draft (`AmendedAction`)."""
     plan = amendment.plan
     in_force, rows = read_whole_actions(session, plan, codes), read_amended_rows(session, plan, codes)
+    origins = read_draft_origins(session, plan)
     return [
-        _build_line(amendment, code, in_force.get(code), rows.get(code))
+        _build_line(amendment, code, in_force.get(code), rows.get(code), origins)
         for code in sorted({*in_force, *rows})
     ]
 
@@ -140,7 +143,11 @@ def compute_untouched_version(amendment: Amendment, in_force: int) -> int:
 
 
 def _build_line(
-    amendment: Amendment, code: str, in_force: ActionRecord | None, row: AmendedRow | None
+    amendment: Amendment,
+    code: str,
+    in_force: ActionRecord | None,
+    row: AmendedRow | None,
+    origins: Mapping[tuple[str, int], object],
 ) -> AmendedRecord:
     if row is None:
         assert in_force is not None
@@ -157,8 +164,18 @@ def _build_line(
         "change": line.change,
         "reasons": row.reasons,
         "lacking": line.lacking,
+        "imported_from": origins.get((code, row.version)),
     }
     return cast(AmendedRecord, {name: fields[name] for name in AmendedAction.model_fields})
+
+
+def read_amended_versions(session: Session, amendment: Amendment) -> dict[str, int]:
+    """Return the versions of all lines of the draft, by code."""
+    in_force = read_stored_actions(session, amendment.plan)
+    drafted = read_amended_rows(session, amendment.plan)
+    return {code: compute_untouched_version(amendment, line.version) for code, line in in_force.items()} | {
+        code: line.version for code, line in drafted.items()
+    }
 
 
 class AmendmentEditions(NamedTuple):

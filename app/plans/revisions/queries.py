@@ -317,6 +317,7 @@ def _build_line(
         "version": line["version"],
         "updated_at": revision.adopted_at,
         "absorption_percent": absorption_percent(figures.spent, line["allocation"]),
+        "imported_from": None,
     }
     return cast(ActionRecord, {name: fields[name] for name in ActionOut.model_fields})
 

@@ -3,6 +3,7 @@
 from fastapi import Response
 
 from app.access.actor import Caller, RequestContext
+from app.changes.commands import ImportedFile, record_file
 from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
 from app.kit.files.reader import open_book
@@ -54,7 +55,11 @@ def import_coordinates(call: Caller, query: FromQuery[CoordinatesImportQuery]) -
     table = _TABLE.read(call.request)
     book = open_book(table.data, table.filename or "-", most_rows=LARGEST_TABLE)
     points = read_table(book, query.sheet, query.source)
-    done = commands.put_coordinates(call.write.drop_precondition(), points)
+    write = call.write.drop_precondition()
+    done = commands.put_coordinates(write, points)
+    if done.created or done.updated:
+        file = ImportedFile.of(table.filename, table.data, query.sheet, query)
+        record_file(write, CHAIN, NATION, "coordinates", file)
     return answer(call.request, done.model_dump_json().encode())
 
 

@@ -11,6 +11,7 @@ from sqlmodel import Session
 from app.access.commands import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn
+from app.changes.commands import ImportedFile
 from app.exchange.matrix.cells import CodeNames, sort_codes
 from app.exchange.matrix.imports.matching.rules import match_versions
 from app.exchange.matrix.imports.models import (
@@ -19,6 +20,7 @@ from app.exchange.matrix.imports.models import (
     ImportQuery,
     ImportReport,
     Resolution,
+    VersionBefore,
     basis_required,
     left_plan,
     line_has_ended,
@@ -57,13 +59,19 @@ from app.plans.actions.queries import read_stored_actions
 from app.plans.actions.rules import Draft
 from app.plans.amendments.commands import put_amended_actions
 from app.plans.amendments.models import build_reason
-from app.plans.amendments.queries import read_amended_rows, read_editions, read_open_amendment
+from app.plans.amendments.queries import (
+    read_amended_rows,
+    read_amended_versions,
+    read_editions,
+    read_open_amendment,
+)
 from app.plans.core.models import Plan, Reason
 from app.plans.core.queries import find_plan
 from app.plans.core.rules import format_plan_chain
 from app.plans.findings.kinds import W07, Finding
 from app.plans.findings.models import PlanFinding, dump_placed
 from app.plans.findings.queries import check_lines, check_plan
+from app.plans.imports.commands import record_import
 from app.plans.workflow.queries import read_lines_to_submit
 
 
@@ -79,6 +87,8 @@ class AmendmentTarget:
     """Codes that new lines cannot have."""
     reason: Reason | None
     """Reason for every line that the file changes."""
+    versions: Mapping[str, int]
+    """Versions of its lines by code."""
 
 
 @dataclass
@@ -106,7 +116,10 @@ def import_matrix(
     Raises Invalid with every unresolved cell, before it writes anything.
     """
     session, actor = write.session, write.actor
-    matrix, reason = file.matrix, f"import sha256:{file.sha256[:16]}"
+    matrix = file.matrix
+    choices = [item.model_dump(mode="json") for item in resolutions]
+    source = ImportedFile.of(file.name, file.data, matrix.sheet, query, resolutions=choices)
+    reason = f"import sha256:{source.sha256[:16]}"
     row = find_plan(session, actor, plan)
     actor.require("import_matrix", row.region_code)
     if len(matrix.errors) >= MOST_CELL_ERRORS:
@@ -119,11 +132,9 @@ def import_matrix(
     row = find_plan(session, actor, plan)
     amended = _find_amendment(session, row, build_reason(query.category, query.reason))
     run = _Import(write, row, reason, language, amended)
-    stored = (
-        amended.lines
-        if amended
-        else {code: dict(action.content) for code, action in read_stored_actions(session, row).items()}
-    )
+    in_plan = {} if amended else read_stored_actions(session, row)
+    stored = amended.lines if amended else {code: dict(line.content) for code, line in in_plan.items()}
+    before = amended.versions if amended else {code: line.version for code, line in in_plan.items()}
     quarters = read_quarter_plans(session, row, stored, list_quarters(matrix.spent))
     versions = [stored, *quarters]
     resolved = resolve(session, row, matrix.rows, versions, resolutions, query)
@@ -138,7 +149,8 @@ def import_matrix(
     refuse([*errors, *wrong_agencies])
     for code, content in agencies.items():
         put_agency(write.drop_precondition(), row.region_code, code, content)
-    counts = _write_lines(run, writings)
+    outcomes = _write_lines(run, writings)
+    counts = Counter(str(outcome.status) for outcome in outcomes)
     progress = []
     if matrix.has_realisation and query.basis:
         in_force = amended.in_force if amended else None
@@ -146,13 +158,22 @@ def import_matrix(
         progress = report_quarters(write, realisation)
         for writing, cell, finding in find_report_findings(session, row, realisation):
             _add_finding(run, writing.code, cell, finding)
+    written = {item.code: item.version for item in outcomes if item.version and item.status != "unchanged"}
+    number = None
+    if written or any(quarter.created or quarter.updated for quarter in progress):
+        lines = {
+            writing.code: (written[writing.code], writing.resolved.line.row)
+            for writing in writings
+            if writing.code in written
+        }
+        number = record_import(write, row, source, lines, is_amendment=amended is not None)
     return ImportReport(
         plan=plan,
         sheet=matrix.sheet,
         lines=len(writings),
         created=counts["created"],
         updated=counts["updated"],
-        unchanged=counts["unchanged"],
+        unchanged=len(writings) - len(written),
         of_quarters=sum(writing.is_of_quarter for writing in writings),
         absent=sort_codes(stored.keys() - {writing.code for writing in writings}),
         agencies_created=sorted(agencies),
@@ -168,6 +189,8 @@ def import_matrix(
             warning.render(language)
             for warning in (*matrix.warnings, *resolved.warnings, *_find_ended(writings))
         ],
+        import_number=number,
+        before=[VersionBefore(line=code, version=before.get(code)) for code in sort_codes(written)],
     )
 
 
@@ -180,7 +203,8 @@ def _find_amendment(session: Session, plan: Plan, reason: Reason | None) -> Amen
         return None
     before, after, reasons = read_editions(session, amendment)
     lines = {code: dict(content) for code, content in after.actions.items()}
-    return AmendmentTarget(lines, before.actions.keys(), [*{**before.actions, **reasons}], reason)
+    versions = read_amended_versions(session, amendment)
+    return AmendmentTarget(lines, before.actions.keys(), [*{**before.actions, **reasons}], reason, versions)
 
 
 def _list_bases(
@@ -270,7 +294,7 @@ def _find_ended(writings: Sequence[LineWrite]) -> list[FieldError]:
     ]
 
 
-def _write_lines(run: _Import, writings: Sequence[LineWrite]) -> Counter[str]:
+def _write_lines(run: _Import, writings: Sequence[LineWrite]) -> Sequence[ItemOutcome]:
     """Write the lines that changed. Raises Invalid with the cell of each value that an action cannot hold."""
     changed = [writing for writing in writings if not writing.is_unchanged]
     errors: list[FieldError] = []
@@ -283,9 +307,7 @@ def _write_lines(run: _Import, writings: Sequence[LineWrite]) -> Counter[str]:
     with locate_errors(changed):
         outcomes = _put_drafts(run, drafts, errors)
     _collect_findings(run, writings)
-    counts = Counter(str(outcome.status) for outcome in outcomes)
-    counts["unchanged"] += len(writings) - len(changed)
-    return counts
+    return outcomes
 
 
 def _put_drafts(run: _Import, drafts: Sequence[Draft], errors: Sequence[FieldError]) -> Sequence[ItemOutcome]:

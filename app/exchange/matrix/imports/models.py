@@ -7,7 +7,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError, model_validator
 from pydantic import Field as ShapeField
 
 from app.exchange.matrix.models import Basis
-from app.kit.fields import Prose, Shape, show_example
+from app.kit.fields import SOMETIMES, Prose, Shape, show_example
 from app.kit.http.validation import RuleBroken, list_body_errors
 from app.kit.problems import CellShape, ErrorShape, Invalid, Kind
 from app.kit.tables.headers import Factor
@@ -121,6 +121,16 @@ class ImportFinding(BaseModel):
     hint: str = ShapeField(description="Advice for the correction.")
 
 
+class VersionBefore(BaseModel):
+    """A line that an import wrote, with its version before."""
+
+    line: str
+    version: int | None = ShapeField(
+        description="Version before the import; missing if the import created the line.",
+        json_schema_extra=SOMETIMES,
+    )
+
+
 class ImportReport(BaseModel):
     """Result of an import, or of a trial run."""
 
@@ -148,6 +158,13 @@ class ImportReport(BaseModel):
         description="Findings on the plan after the import: on the whole of it, and on overlaps of its lines."
     )
     warnings: list[ErrorShape] = ShapeField(description="Doubts about cells that the import could use.")
+    import_number: int | None = ShapeField(
+        description="Number of the import among those of the plan; missing if it changed nothing.",
+        json_schema_extra=SOMETIMES,
+    )
+    before: list[VersionBefore] = ShapeField(
+        description="Lines that the import wrote: their histories have the contents, to take the import back."
+    )
 
     model_config = show_example(
         plan="63.02-2025",
@@ -172,6 +189,8 @@ class ImportReport(BaseModel):
         findings=[],
         plan_findings=[],
         warnings=[],
+        import_number=1,
+        before=[{"line": "A-001"}, {"line": "A-002", "version": 3}],
     )
 
 

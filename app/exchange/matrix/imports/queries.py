@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 
 from sqlmodel import Session
 
@@ -30,10 +29,11 @@ from app.tracking.quarters.queries import read_copies
 
 @dataclass(frozen=True)
 class MatrixFile:
-    """A matrix from a file, with its names not yet looked up, and the SHA-256 (hex) of the file."""
+    """A matrix from a file, with its names not yet looked up, and the name and the bytes of the file."""
 
     matrix: Matrix
-    sha256: str
+    name: str
+    data: bytes
 
 
 def read_file(session: Session, data: bytes, filename: str, options: TableOptions = DEFAULTS) -> MatrixFile:
@@ -42,9 +42,8 @@ def read_file(session: Session, data: bytes, filename: str, options: TableOption
     A large file takes seconds: call this with a reading session, before taking locks.
     """
     known_sources = [name for item in read_funding_sources(session) for name in (item.name, *item.aliases)]
-    return MatrixFile(
-        read_matrix(data, filename, options=options, known_sources=known_sources), sha256(data).hexdigest()
-    )
+    matrix = read_matrix(data, filename, options=options, known_sources=known_sources)
+    return MatrixFile(matrix, filename, data)
 
 
 def read_quarter_plans(
