@@ -50,8 +50,9 @@ def describe_left_out(
     sheet: Sheet, at: Mapping[str, int], asked: Mapping[Doubt, Sequence[int]]
 ) -> Iterator[FieldError]:
     """Yield an error for each run of neighbouring rows that the caller has to settle."""
-    for doubt, rows in asked.items():
-        for first in (r for r in rows if r - 1 not in rows):
+    for doubt, listed in asked.items():
+        rows = set(listed)
+        for first in (r for r in listed if r - 1 not in rows):
             last = next(r for r in range(first, len(sheet.rows) + 1) if r + 1 not in rows)
             c = next(c for c in sorted(at.values()) if sheet.value(first, c) is not None)
             text = str(first + 1) if first == last else f"{first + 1}–{last + 1}"
@@ -66,11 +67,12 @@ def describe_hidden_columns(sheet: Sheet, at: Mapping[str, int], r: int) -> Iter
             yield FieldError(HIDDEN_COLUMN, cell=sheet.cell(r, c), value=BY_KEY[key].labels[0])
 
 
-def find_repeated(rows: Sequence[MatrixRow]) -> Iterator[tuple[MatrixRow, FieldError]]:
-    """Yield each line that equals an earlier one, with an error that names that one's row."""
+def find_repeated(rows: Sequence[MatrixRow]) -> Iterator[tuple[int, FieldError]]:
+    """Yield the row of each line that equals an earlier one, with an error that names the earlier row."""
     first: dict[str, MatrixRow] = {}
     for line in join_lines(rows):
         cells = {key: write_cell(BY_KEY[key], line) for key in _SAME_LINE}
         earlier = first.setdefault(str(cells), line)
         if earlier is not line:
-            yield line, FieldError(REPEATED_ROW, cell=line.cell("subactivity"), values={"first": earlier.row})
+            error = FieldError(REPEATED_ROW, cell=line.cell("subactivity"), values={"first": earlier.row})
+            yield line.row, error

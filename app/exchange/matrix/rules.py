@@ -225,12 +225,12 @@ class _TableReader:
 
     def _settle_repeated(self) -> None:
         """Name each line that equals an earlier one, and leave it out if the options say so."""
-        for line, error in find_repeated(self.rows):
-            (self.errors if self.options.repeated_rows == "refuse" else self.warnings).append(error)
-            if self.options.repeated_rows == "skip":
-                rows = [row for row in self.rows if line.row in (row.row, row.continues)]
-                self.skipped["repeated"] += [row.row - 1 for row in rows]
-                self.rows = [row for row in self.rows if row not in rows]
+        repeated = dict(find_repeated(self.rows))
+        (self.errors if self.options.repeated_rows == "refuse" else self.warnings).extend(repeated.values())
+        if self.options.repeated_rows == "skip":
+            dropped = {row.row for row in self.rows if (row.continues or row.row) in repeated}
+            self.skipped["repeated"] += [number - 1 for number in sorted(dropped)]
+            self.rows = [row for row in self.rows if row.row not in dropped]
 
     def _report_calculated(self) -> None:
         """Warn once for each column that has stored results of formulas."""
