@@ -83,7 +83,7 @@ def full(office: Office) -> Office:
 
 
 def find_changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    followed = {"version", "updated_at", "absorption_percent"}
+    followed = {"version", "updated_at", "absorption_percent", "imported_from"}
     return {
         name: (before[name], after[name])
         for name in before

@@ -5,7 +5,6 @@ from typing import Any
 
 import openpyxl
 import pytest
-from app.exchange.matrix.places import format_place, parse_place
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

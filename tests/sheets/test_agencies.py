@@ -4,7 +4,7 @@ import pytest
 
 from tests.exchange.office import Office, line, list_places, sheet
 from tests.exchange.test_resolving import make_resolution
-from tests.sheets.conftest import CASES
+from tests.sheets.files import read_case
 
 pytestmark = pytest.mark.one_engine
 
@@ -15,7 +15,7 @@ NAME, FIRST, SECOND = "Dinas Koperasi dan UKM", "2.17.3.31.0.00.09.0000", "2.17.
 @pytest.mark.parametrize("chosen", [FIRST, SECOND])
 def test_one_agency_under_two_codes_is_asked(office: Office, chosen: str) -> None:
     """The later cell is asked; the caller chooses one code for both rows, or confirms two agencies."""
-    file = (CASES / "one_agency_two_codes.csv").read_bytes()
+    file = read_case("one_agency_two_codes.csv")[0]
     reply = office.send(file, "a.csv", new_agencies="create")
     (error,) = reply.json()["errors"]
     assert (error["code"], error["cell"]["row"]) == ("agency_two_codes", 3)
@@ -28,7 +28,7 @@ def test_one_agency_under_two_codes_is_asked(office: Office, chosen: str) -> Non
 
 
 def test_a_choice_for_all_rows_needs_the_row(office: Office) -> None:
-    file = (CASES / "one_agency_two_codes.csv").read_bytes()
+    file = read_case("one_agency_two_codes.csv")[0]
     for_all = make_resolution("agency", NAME, FIRST)
     assert office.refused(file, "a.csv", new_agencies="create", resolutions=[for_all]) == [
         ("resolution_needs_row", "/resolutions/0/value")

@@ -13,7 +13,7 @@ from app.reference.commands import DATA
 from app.reference.places.rules import FoundPlaces, PlaceNames
 from tests.exchange.office import Office, line, list_places, sheet
 from tests.exchange.test_resolving import make_resolution
-from tests.sheets.conftest import CASES
+from tests.sheets.files import read_case
 
 pytestmark = pytest.mark.one_engine
 
@@ -35,7 +35,7 @@ CODES = {
 @pytest.mark.both_engines
 @pytest.mark.parametrize("case", CODES)
 def test_a_case_gives_the_places_that_the_whole_cell_means(office: Office, case: str) -> None:
-    file = (CASES / f"{case}.csv").read_bytes()
+    file = read_case(f"{case}.csv")[0]
     report = office.bring(file, f"{case}.csv", new_agencies="create")
     (stored,) = office.lines().values()
     assert [item["region_code"] for item in stored["locations"]] == CODES[case]
@@ -50,7 +50,7 @@ def test_a_case_gives_the_places_that_the_whole_cell_means(office: Office, case:
 
 @pytest.mark.both_engines
 def test_a_place_outside_the_region_is_asked_and_settled(office: Office) -> None:
-    file = (CASES / "place_10.csv").read_bytes()
+    file = read_case("place_10.csv")[0]
     reply = office.send(file, "a.csv", new_agencies="create")
     (error,) = reply.json()["errors"]
     assert (error["code"], error["value"]) == ("outside_place", "Kab. Pesisir Barat")

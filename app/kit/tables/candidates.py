@@ -133,7 +133,7 @@ class NameIndex:
         return [_sort_words(folded) for folded, _ in self._folded]
 
     def _find_abbreviated(self, letters: str) -> Iterator[int]:
-        """Yield names of which the letters are beginnings of the words: `dinsos`, `bappeda`, `dpmd`."""
+        """Yield names whose words begin with the letters, in their order: `dinsos`, `bappeda`, `dpmd`."""
         forms = (letters, f"din{letters[3:]}") if letters.startswith("dis") else (letters,)
         for place, (folded, _) in enumerate(self._folded):
             words = [word for word in folded.split() if word not in _SMALL]
