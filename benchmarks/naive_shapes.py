@@ -93,6 +93,8 @@ class ActionOut(BaseModel):
     spent: int
     absorption_percent: float | None
     physical_percent: float | None
+    imported_from: None = None
+    """No line of the data set comes from an import."""
 
 
 class ActionsOut(BaseModel):

@@ -80,8 +80,9 @@ def explain(database: Database, requests: dict[str, bytes]) -> dict[str, list[st
 def _is_of_reply(text: str) -> bool:
     """Return whether a statement is part of the reply, not of the token, the plan or the head of the journal."""
     skipped = ("FROM token", "FROM journal_head", "WHERE plan.region_code")
+    of_reply = ("progress", "scorecard_figures")
     return text.startswith(("SELECT", "WITH")) and (
-        "progress" in text or not any(words in text for words in skipped)
+        any(words in text for words in of_reply) or not any(words in text for words in skipped)
     )
 
 

@@ -161,7 +161,7 @@ def test_frozen_and_live_regions_in_one_order(office: Office, database: OneTrans
     assert pull(office.province) == result, "what happens to a frozen region is not in it"
 
 
-def test_a_deleted_plan_leaves_its_frozen_quarter(office: Office) -> None:
+def test_a_plan_with_a_frozen_quarter_stays_and_so_does_the_quarter(office: Office) -> None:
     office.freeze()
     first = pull(office.secretariat)
     office.move("correct")
@@ -169,7 +169,8 @@ def test_a_deleted_plan_leaves_its_frozen_quarter(office: Office) -> None:
         for below in ("/progress/2026-Q2", ""):
             gone = office.secretariat.delete(f"{AT}/actions/{code}{below}", headers=ANY)
             assert gone.status_code == 204, gone.text
-    assert office.secretariat.delete(AT, headers=ANY).status_code == 204
+    kept = office.secretariat.delete(AT, headers=ANY)
+    assert (kept.status_code, kept.json()["code"]) == (409, "plan_in_use")
     assert pull(office.secretariat) == first
 
 
