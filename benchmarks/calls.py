@@ -130,7 +130,7 @@ _share = random.Random(2)
 def build_new_report(world: World, line: dict[str, Any]) -> dict[str, Any]:
     """Build a report that differs from the stored one."""
     content = build_report(line, world.size.quarters, share=_share.randrange(1, 100))
-    content["follow_up"] = f"Tindak lanjut {_share.random()}"
+    content["follow_up"] = f"Tindak lanjut {_share.randrange(10**9)}"
     return content
 
 
