@@ -1,4 +1,4 @@
-"""The one order of likeness of names, for candidates of an import and for lists that take `q`.
+"""The order of likeness of names, for candidates of an import.
 
 It proposes and orders; it never decides. The order is total and the same on every machine: kind of likeness, level,
 closeness, code.
