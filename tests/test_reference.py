@@ -151,11 +151,58 @@ def test_the_nomenclature_is_searched_by_words_and_parent(stranger: TestClient) 
     items = stranger.get(
         EDITION, params={"q": "tanggap bencana keluarga", "activity": "7.01.03.2.06"}
     ).json()["items"]
-    assert [item["code"] for item in items] == ["7.01.03.2.06.0010", "7.01.03.2.06.0011"]
+    assert [item["code"] for item in items] == ["7.01.03.2.06.0011", "7.01.03.2.06.0010"]
     assert all(i["field_code"] == "1.06" for i in walk(stranger, f"{EDITION}?field=1.06&limit=200"))
     of_provinces = {i["government_level"] for i in walk(stranger, f"{EDITION}?government_level=province")}
     assert of_provinces == {"province"}
     assert stranger.get("/v1/nomenclatures/1999/subactivities").status_code == 404
+
+
+@pytest.mark.both_engines
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (EDITION, "posyandu"),
+        ("/v1/regions", "pulau"),
+        ("/v1/funding-sources", "hasil"),
+        (f"{EDITION}?government_level=regency", "keluarga sosial"),
+    ],
+)
+def test_words_order_a_list_by_likeness_in_every_page(stranger: TestClient, path: str, words: str) -> None:
+    """The pages have each entry once, in one order on both engines; another sort has the same entries."""
+    query = f"{path}{'&' if '?' in path else '?'}q={words}"
+    whole = stranger.get(f"{query}&limit=500&count=exact").json()
+    codes = [item["code"] for item in whole["items"]]
+    assert (len(codes), whole["next"]) == (whole["count"], None)
+    assert len(codes) > 2
+    assert codes != sorted(codes)
+    assert [item["code"] for item in walk(stranger, f"{query}&limit=3")] == codes
+    by_code = [item["code"] for item in walk(stranger, f"{query}&limit=3&sort=code")]
+    assert by_code == sorted(codes)
+    is_named = [all(word in item["name"].casefold() for word in words.split()) for item in whole["items"]]
+    assert is_named == sorted(is_named, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "words", "first"),
+    [
+        ("/v1/regions", "kotbaru", "63.02"),
+        ("/v1/regions?level=district", "pulau sebulu", "63.02.05"),
+        ("/v1/funding-sources", "tembakao", "DBH-CHT"),
+        (EDITION, "permaknan", "1.06.04.2.01.0001"),
+        (EDITION, "zzzzz", None),
+    ],
+)
+def test_words_with_a_letter_off_find_the_nearest_names(
+    stranger: TestClient, path: str, words: str, first: str | None
+) -> None:
+    items = stranger.get(f"{path}{'&' if '?' in path else '?'}q={words}").json()["items"]
+    assert [item["code"] for item in items][:1] == ([first] if first else [])
+
+
+def test_relevance_without_words_is_by_code(stranger: TestClient) -> None:
+    items = stranger.get("/v1/regions", params={"sort": "relevance"}).json()["items"]
+    assert [item["code"] for item in items] == sorted(item["code"] for item in items)
 
 
 def test_a_code_names_its_predecessor_and_its_successors(stranger: TestClient) -> None:

@@ -1,7 +1,7 @@
 """Agencies: table and wire shapes. Each field has one declaration."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import BaseModel
@@ -12,9 +12,8 @@ from sqlmodel import Field
 from app.agencies.rules import AgencyVerb
 from app.kit.database.engine import Table
 from app.kit.fields import AgencyCode, Line, Shape, Version, describe_key, show_example
-from app.kit.http.pagination import PageQuery
 from app.kit.wording import Text, declare_words
-from app.reference.models import Words
+from app.reference.models import NameQuery
 
 AgencyKey = Annotated[str, describe_key("Code of the agency in its region.", "1.06.0.00.0.00.08.0000")]
 
@@ -122,15 +121,11 @@ class MergeIn(Shape):
     model_config = show_example(into="2.08.0.00.0.00.05.0000")
 
 
-class AgencyQuery(PageQuery):
+class AgencyQuery(NameQuery):
     """Filters and order of the list of agencies; an agency must meet all filters."""
 
-    q: Words | None = ShapeField(
-        default=None, description="Words that all occur in the name, or in the short name."
-    )
     kind: AgencyKind | None = ShapeField(default=None, description="Only bodies of this kind.")
     state: AgencyState | None = ShapeField(default=None, description="Only agencies in this state.")
-    sort: Literal["code", "-code", "name", "-name"] = "code"
 
 
 class AgencyRow(AgencyFields, Table, table=True):

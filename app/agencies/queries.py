@@ -20,7 +20,7 @@ from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Kind, NotFound
 from app.kit.tables.candidates import NamedEntry, NameIndex
 from app.kit.wording import Text
-from app.reference.queries import has_words, is_among, is_region
+from app.reference.queries import is_among, is_region, rank_keys
 
 _agency, _membership = get_table(AgencyRow), get_table(Membership)
 
@@ -39,14 +39,12 @@ def _select_agencies(region: str) -> Select[Any]:
     )
 
 
-def select_agencies(region: str, query: AgencyQuery) -> Listing:
+def list_agencies(session: Session, region: str, query: AgencyQuery) -> Listing:
     """Return the matching agencies of a region."""
     c = _agency.c
-    conditions = match_values((c.kind, query.kind), (c.state, query.state))
-    short_name = sa.func.lower(sa.func.coalesce(c.short_name, ""))
-    is_named = sa.or_(has_words(c.folded, query.q), has_words(short_name, query.q))
-    statement = _select_agencies(region).where(is_named, *conditions)
-    return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
+    statement = _select_agencies(region).where(*match_values((c.kind, query.kind), (c.state, query.state)))
+    ranking = rank_keys(query.q, lambda: read_agency_index(session, region))
+    return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code}, ranking=ranking)
 
 
 class AgencyText(NamedTuple):

@@ -27,7 +27,7 @@ def list_agencies(call: Caller, region: RegionKey, query: FromQuery[AgencyQuery]
     does not see.
     """
     home = queries.check_agency_region(call.session, call.actor, region)
-    return call.answer_list(queries.select_agencies(home, query), query, sort=query.sort)
+    return call.answer_list(queries.list_agencies(call.session, home, query), query, sort=query.order)
 
 
 @router.get("/{agency}", response_model=AgencyReply)

@@ -28,9 +28,8 @@ from app.reference.models import (
     StrategyRow,
 )
 from app.reference.nomenclature.models import GovernmentLevel, SubactivityRow
-from app.reference.rules import find_nearest_ancestor, get_level, get_parent
+from app.reference.rules import CHAIN, find_nearest_ancestor, get_level, get_parent
 
-CHAIN = "reference"
 DATA = Path(__file__).parent / "data"
 
 _CHUNK = 5_000

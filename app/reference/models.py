@@ -18,7 +18,7 @@ from app.kit.fields import (
     show_example,
     split_words,
 )
-from app.kit.http.pagination import PageQuery
+from app.kit.http.pagination import RELEVANCE, PageQuery
 from app.kit.http.validation import RuleBroken
 from app.kit.problems import Kind
 
@@ -288,13 +288,30 @@ def _check_words(text: str) -> str:
 Words = Annotated[str, ShapeField(min_length=1, max_length=200), AfterValidator(_check_words)]
 """Words to search for, in any order; case, punctuation and repeated spaces do not matter."""
 
+
+class NameQuery(PageQuery):
+    """Search in a list of names, and its order."""
+
+    q: Words | None = ShapeField(
+        default=None,
+        description="Names with all these words or beginnings of them; if there are none, names that are almost like "
+        "them.",
+    )
+    sort: Literal["relevance", "code", "-code", "name", "-name"] | None = ShapeField(
+        default=None, description="By default `relevance` with `q`, `code` without; `relevance` needs `q`."
+    )
+
+    @property
+    def order(self) -> str:
+        return (self.sort or RELEVANCE) if self.q else (self.sort or "code").replace(RELEVANCE, "code")
+
+
 RETIRED = "Only codes that left the newest edition (`true`) or are in it (`false`, the default)."
 
 
-class RegionSearchQuery(PageQuery):
+class RegionSearchQuery(NameQuery):
     """Filter of regions; all conditions apply together."""
 
-    q: Words | None = ShapeField(default=None, description="Words that all occur in the name.")
     level: RegionLevel | None = ShapeField(default=None, description="Only regions of this level.")
     parent: str | None = ShapeField(
         default=None, pattern=REGION_PATTERN, description="Only the children of this region."
@@ -308,16 +325,13 @@ class RegionSearchQuery(PageQuery):
         description="Exactly this BPS code of a regency or city: `1802` is Tanggamus (18.06), **not** 18.02.",
     )
     retired: bool = ShapeField(default=False, description=RETIRED)
-    sort: Literal["code", "-code", "name", "-name"] = "code"
 
 
-class FundingSourceQuery(PageQuery):
+class FundingSourceQuery(NameQuery):
     """Filter of funding sources; all conditions apply together."""
 
-    q: Words | None = ShapeField(default=None, description="Words that all occur in code, name or aliases.")
     kind: FundingSourceKind | None = ShapeField(default=None, description="Official codes or groups only.")
     parent: str | None = ShapeField(
         default=None, max_length=40, description="Only the children of this code."
     )
     retired: bool = ShapeField(default=False, description=RETIRED)
-    sort: Literal["code", "-code", "name", "-name"] = "code"

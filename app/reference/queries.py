@@ -3,7 +3,7 @@
 Every valid token may read all reference data, so no query takes an actor.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from sqlmodel import Session
 from app.access.queries import is_in_region
 from app.access.rules import list_ancestors
 from app.kit.database.engine import get_table
+from app.kit.database.journal import state_hash
 from app.kit.database.json_sql import (
     build_json_array,
     build_json_object,
@@ -21,10 +22,11 @@ from app.kit.database.json_sql import (
     select_json,
 )
 from app.kit.database.upsert import unnest_records
-from app.kit.fields import split_words
 from app.kit.http.pagination import Listing, match_values
 from app.kit.problems import NotFound, require_found
+from app.kit.tables.candidates import NamedEntry, NameIndex
 from app.reference.models import (
+    FundingSourceKind,
     FundingSourceOut,
     FundingSourceQuery,
     FundingSourceRef,
@@ -39,14 +41,15 @@ from app.reference.models import (
     StrategyOut,
     StrategyRow,
 )
+from app.reference.rules import CHAIN
 
 _region, _source, _strategy = get_table(RegionRow), get_table(FundingSourceRow), get_table(StrategyRow)
 _parent, _below, _above = (_region.alias(name) for name in ("parent", "below", "above"))
 
 
-def has_words(column: ColumnElement[str], text: str | None) -> ColumnElement[bool]:
-    """Return a predicate: every word of `text` occurs in the folded `column`; true without text."""
-    return sa.and_(sa.true(), *[column.contains(word, autoescape=True) for word in split_words(text or "")])
+def rank_keys(words: str | None, read_index: Callable[[], NameIndex]) -> list[tuple[str]] | None:
+    """Return the keys of the entries that are like the words, best first. Returns None without words."""
+    return [(item.code,) for item in read_index().rank(words)] if words else None
 
 
 def read_json(session: Session, query: Select[Any]) -> str:
@@ -78,16 +81,32 @@ def _select_regions(
     )
 
 
-def list_regions(query: RegionSearchQuery) -> Listing:
+def list_regions(session: Session, query: RegionSearchQuery) -> Listing:
     """List the regions that match."""
     c = _region.c
     statement = _select_regions().where(
         c.retired.is_(query.retired),
-        has_words(c.folded, query.q),
         *match_values((c.level, query.level), (c.parent_code, query.parent), (c.bps_code, query.bps_code)),
         is_in_region(c.code, query.within),
     )
-    return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
+    ranking = rank_keys(query.q, lambda: _read_region_index(session))
+    return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code}, ranking=ranking)
+
+
+_region_index: dict[str, NameIndex] = {}
+"""State of the reference data → the index of its regions, one at a time."""
+
+
+def _read_region_index(session: Session) -> NameIndex:
+    """Return the index of all regions by their names. The first call after a change takes 0.3 s, and 16 MB."""
+    state = state_hash(session, CHAIN)
+    index = _region_index.get(state)
+    if index is None:
+        rows = session.execute(sa.select(_region.c.code, _region.c.folded))
+        index = NameIndex(NamedEntry(code, (name,), level=code.count(".")) for code, name in rows)
+        _region_index.clear()
+        _region_index[state] = index
+    return index
 
 
 def read_region(session: Session, region: str) -> str:
@@ -180,15 +199,29 @@ def read_region_labels(session: Session, within_region: str) -> dict[str, str]:
 # Funding sources
 
 
-def list_funding_sources(query: FundingSourceQuery) -> Listing:
+def list_funding_sources(session: Session, query: FundingSourceQuery) -> Listing:
     """List the funding sources that match."""
     c = _source.c
     statement = sa.select(*select_fields(FundingSourceOut, _source)).where(
         c.retired.is_(query.retired),
-        has_words(c.folded, query.q),
         *match_values((c.kind, query.kind), (c.parent_code, query.parent)),
     )
-    return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
+    ranking = rank_keys(query.q, lambda: index_sources(read_funding_sources(session)))
+    return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code}, ranking=ranking)
+
+
+def index_sources(sources: Iterable[FundingSourceRef]) -> NameIndex:
+    """Return the index of funding sources by name, code and aliases; the groups of the matrix are higher."""
+    entries = (
+        NamedEntry(
+            item.code,
+            (item.name, item.code, *item.aliases),
+            level=item.kind == FundingSourceKind.official,
+            around=" ".join((item.code, item.name, *item.aliases)),
+        )
+        for item in sources
+    )
+    return NameIndex(entries, has_abbreviations=True)
 
 
 def read_funding_source(session: Session, code: str) -> str:

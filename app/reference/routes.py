@@ -27,12 +27,12 @@ router = make_router(tags=["reference"])
 def list_regions(call: Caller, query: FromQuery[RegionSearchQuery]) -> Response:
     """Search regions by words of their name, level, parent, or BPS code.
 
-    For forms that choose a place, and to convert codes of other systems. `q` finds names with every word, regardless
-    of case and punctuation. `bps_code` is exact: BPS and Kemendagri codes differ for 199 of 514 regencies, and mostly
+    For forms that choose a place, and to convert codes of other systems. `q` finds names with every word, the likeliest
+    first. `bps_code` is exact: BPS and Kemendagri codes differ for 199 of 514 regencies, and mostly
     the BPS code is another region's valid Kemendagri code, so `1802` gives Tanggamus (`18.06`) while
     `/v1/regions/18.02` is Lampung Tengah. Population in persons, area in km². Open to every valid token.
     """
-    return call.answer_list(queries.list_regions(query), query, sort=query.sort)
+    return call.answer_list(queries.list_regions(call.session, query), query, sort=query.order)
 
 
 @router.get("/regions/{region}", response_model=RegionReply, openapi_extra=PUBLIC)
@@ -51,7 +51,7 @@ def list_region_children(call: Caller, region: RegionKey, query: FromQuery[PageQ
     404 for an unknown region; an empty list below a village.
     """
     queries.check_region(call.session, region)
-    children = queries.list_regions(RegionSearchQuery(parent=region))
+    children = queries.list_regions(call.session, RegionSearchQuery(parent=region))
     return call.answer_list(children, query, sort="code")
 
 
@@ -62,7 +62,7 @@ def list_funding_sources(call: Caller, query: FromQuery[FundingSourceQuery]) -> 
     `kind=official` has the codes of the decree; `kind=group` the words of action matrices (`APBD`, `DAK-FISIK`,
     `CSR`), this service's own, each with the official codes that it covers where that is clear.
     """
-    return call.answer_list(queries.list_funding_sources(query), query, sort=query.sort)
+    return call.answer_list(queries.list_funding_sources(call.session, query), query, sort=query.order)
 
 
 @router.get("/funding-sources/{funding_source}", response_model=FundingSourceOut, openapi_extra=PUBLIC)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from app.kit.fields import fold_name
 
+CHAIN = "reference"
+"""Chain of the journal."""
 _LEVELS = ("province", "regency", "district", "village")
 
 

@@ -46,8 +46,8 @@ from app.kit.http.replies import answer, answer_no_content, answer_page, answer_
 from app.kit.http.routing import FromQuery, make_router, revalidate_by
 from app.kit.http.validation import read_each
 from app.kit.problems import ErrorPlace, NotFound
-from app.reference.commands import CHAIN as REFERENCE
 from app.reference.models import RegionKey
+from app.reference.rules import CHAIN as REFERENCE
 
 router = make_router(tags=["convergence"])
 

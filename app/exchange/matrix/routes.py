@@ -19,6 +19,7 @@ from app.kit.problems import BadRequest, FieldError, Kind, require_extra
 from app.plans.core.models import PlanKey
 from app.plans.core.queries import find_plan, region_name
 from app.plans.core.rules import format_plan_chain
+from app.reference.rules import CHAIN as REFERENCE
 from app.tracking.progress.rules import check_period
 
 router = make_router(tags=["exchange"])
@@ -104,7 +105,7 @@ def _answer_matrix(call: RequestContext, code: str, query: MatrixQuery, media_ty
     tag = make_etag(
         call.request.url.path,
         call.request.url.query,
-        state_hash(call.session, format_plan_chain(code), f"region:{plan.region_code}", "reference"),
+        state_hash(call.session, format_plan_chain(code), f"region:{plan.region_code}", REFERENCE),
     )
     if is_unchanged(call.request, tag):
         return answer_unchanged(tag)

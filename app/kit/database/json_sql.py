@@ -225,7 +225,12 @@ def select_json(query: sa.SelectBase, *extra: str) -> TextSelect:
     rows, known = query.subquery("item"), query.selected_columns
     # by name, since `rows.c` copies all columns, which costs more than all else here
     columns = [sa.column(name, known[name].type) for name in extra]
-    return sa.select(sa.cast(_RowJson(rows), sa.Text).label("json"), *columns).select_from(rows)
+    return sa.select(build_row_text(rows), *columns).select_from(rows)
+
+
+def build_row_text(rows: Subquery) -> sa.Label[str]:
+    """Return each row of a subquery as JSON text."""
+    return sa.cast(_RowJson(rows), sa.Text).label("json")
 
 
 def unnest_texts(session: Session, column: sa.SQLColumnExpression[object], *, name: str) -> FromClause:

@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import Enum
 from typing import Any, Generic, Literal, TypeVar
@@ -20,7 +20,8 @@ from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 from starlette.requests import Request
 
-from app.kit.database.json_sql import TextSelect, dump_json, select_json
+from app.kit.database.json_sql import TextSelect, build_row_text, dump_json, select_json
+from app.kit.database.upsert import unnest_records
 from app.kit.fields import SOMETIMES
 from app.kit.problems import BadRequest, FieldError, Kind
 
@@ -68,6 +69,12 @@ class Listing:
     """The columns of the key, unique in the list, which end every sort."""
     item: ColumnElement[str] | None = None
     """The item's JSON if it is a `make_fixed_object`; `query` then selects the cheapest column."""
+    ranking: Sequence[Sequence[object]] | None = None
+    """Keys of the rows that a search found, the likeliest first; the list has no others."""
+
+
+RELEVANCE = "relevance"
+"""Sort of a list with a ranking: by the place in it."""
 
 
 def match_values(*pairs: tuple[sa.SQLColumnExpression[Any], object]) -> list[ColumnElement[bool]]:
@@ -77,6 +84,8 @@ def match_values(*pairs: tuple[sa.SQLColumnExpression[Any], object]) -> list[Col
 
 def read_page(session: Session, request: Request, listing: Listing, query: PageQuery, *, sort: str) -> bytes:
     """Return a page as JSON bytes, which the database builds; `next` is null on the last page."""
+    if listing.ranking is not None:
+        listing = _join_ranking(session, listing, sort)
     order = _select_order(listing, sort)
     columns = list(order.values())
     seal = _seal(request, sort)
@@ -100,6 +109,23 @@ def read_page(session: Session, request: Request, listing: Listing, query: PageQ
         )
         tail += f',"count":{total}'
     return ('{"items":[' + ",".join(row[0] for row in shown) + tail + "}").encode()
+
+
+def _join_ranking(session: Session, listing: Listing, sort: str) -> Listing:
+    """Return a listing of the ranked rows alone, which can be in the order of the ranking."""
+    records = [
+        {"rank": n, **dict(zip(listing.key, key, strict=True))} for n, key in enumerate(listing.ranking or ())
+    ]
+    columns = {name: column.type for name, column in listing.key.items()}
+    ranks = unnest_records(session, {"rank": sa.Integer(), **columns})
+    bound = {"records": dump_json(records)}
+    if sort != RELEVANCE:
+        keys = sa.select(*[ranks.c[name] for name in listing.key]).params(bound)
+        return replace(listing, query=listing.query.where(sa.tuple_(*listing.key.values()).in_(keys)))
+    rows = listing.query.subquery("item")
+    is_of_row = sa.and_(*[rows.c[name] == ranks.c[name] for name in listing.key])
+    ranked = sa.select(ranks.c.rank).select_from(ranks.join(rows, is_of_row)).params(bound)
+    return Listing(ranked, {RELEVANCE: ranks.c.rank}, {}, item=build_row_text(rows))
 
 
 def select_all(listing: Listing, *, sort: str) -> TextSelect:

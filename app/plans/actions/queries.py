@@ -25,7 +25,7 @@ from app.kit.database.json_sql import (
     select_json,
 )
 from app.kit.database.upsert import unnest_records
-from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag, fold_name
+from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag, fold_name, split_words
 from app.kit.http.pagination import Listing, PageQuery, match_values
 from app.kit.http.validation import describe_unknown, unknown_reference
 from app.kit.problems import FieldError, Kind, require_found
@@ -53,7 +53,7 @@ from app.reference.nomenclature.queries import (
     find_subactivities_by_code,
     list_editions,
 )
-from app.reference.queries import find_funding_sources_by_code, has_words, read_funding_source_labels
+from app.reference.queries import find_funding_sources_by_code, read_funding_source_labels
 
 actions = get_table(ActionRow)
 
@@ -166,7 +166,7 @@ def _build_conditions(query: ActionQuery) -> Iterator[ColumnElement[bool]]:
     if query.subactivity_code is not None:
         yield _is_code_within(actions.c.subactivity_code, query.subactivity_code.rstrip("."))
     if query.q is not None:
-        yield has_words(actions.c.search, query.q)
+        yield from (actions.c.search.contains(word, autoescape=True) for word in split_words(query.q))
 
 
 def build_search_text(action: ActionContent) -> str:

@@ -31,7 +31,7 @@ from app.plans.findings.queries import CheckedPlan, check_plan
 from app.plans.findings.rules import PlacedFinding
 from app.plans.findings.thresholds import EDITIONS, choose_thresholds
 from app.plans.tags import make_early_tag, make_plan_tag
-from app.reference.commands import CHAIN as REFERENCE_CHAIN
+from app.reference.rules import CHAIN as REFERENCE_CHAIN
 
 router = make_router(tags=["plans"])
 documents = make_router(root="", tags=["service"])

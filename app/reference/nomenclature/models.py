@@ -1,7 +1,7 @@
 """Sub-activities: table and wire shapes, each field declared once."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import BaseModel, JsonValue
@@ -10,8 +10,7 @@ from sqlmodel import Field
 
 from app.kit.database.engine import Table
 from app.kit.fields import describe_key, show_example
-from app.kit.http.pagination import PageQuery
-from app.reference.models import RETIRED, ReferenceEditionFields, Words
+from app.reference.models import RETIRED, NameQuery, ReferenceEditionFields
 
 
 class GovernmentLevel(StrEnum):
@@ -128,12 +127,9 @@ class SubactivityReply(SubactivityFields):
     model_config = show_example(_SUBACTIVITY, successors=[])
 
 
-class SubactivityQuery(PageQuery):
+class SubactivityQuery(NameQuery):
     """Filter of sub-activities; all conditions apply together."""
 
-    q: Words | None = ShapeField(
-        default=None, description="Words that all occur in the names of sub-activity, activity or programme."
-    )
     government_level: GovernmentLevel | None = ShapeField(
         default=None, description="Programmes of this level."
     )
@@ -150,4 +146,3 @@ class SubactivityQuery(PageQuery):
         description="Only successors of this code, which this edition may no longer have.",
     )
     retired: bool = ShapeField(default=False, description=RETIRED)
-    sort: Literal["code", "-code", "name", "-name"] = "code"

@@ -1,6 +1,7 @@
 """Reads the nomenclature: lists and single codes as JSON, and batch look-ups for other areas."""
 
 from collections.abc import Collection
+from itertools import islice
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.kit.database.engine import get_table
+from app.kit.database.journal import state_hash
 from app.kit.database.json_sql import build_json_array, dump_json, select_fields
 from app.kit.database.upsert import unnest_records
 from app.kit.fields import fold_name
@@ -27,7 +29,8 @@ from app.reference.nomenclature.models import (
     SubactivityRow,
 )
 from app.reference.nomenclature.rules import can_use_code
-from app.reference.queries import has_words, is_among, read_json
+from app.reference.queries import is_among, read_json
+from app.reference.rules import CHAIN
 
 NOMENCLATURE = "nomenclature"
 
@@ -68,13 +71,12 @@ def find_latest_edition(session: Session) -> str:
     return names[-1]
 
 
-def list_subactivities(edition: str, query: SubactivityQuery) -> Listing:
+def list_subactivities(session: Session, edition: str, query: SubactivityQuery) -> Listing:
     """List the sub-activities of an edition that match."""
     c = _subactivity.c
     statement = sa.select(*select_fields(SubactivityOut, _subactivity)).where(
         c.edition == edition,
         c.retired.is_(query.retired),
-        has_words(c.folded, query.q),
         *match_values(
             (c.government_level, query.government_level),
             (c.field_code, query.field),
@@ -83,9 +85,14 @@ def list_subactivities(edition: str, query: SubactivityQuery) -> Listing:
             (c.predecessor_code, query.predecessor),
         ),
     )
-    return Listing(
-        statement, {"code": c.code, "name": c.name}, {"code": c.code, "government_level": c.government_level}
-    )
+    sorts, key = {"code": c.code, "name": c.name}, {"code": c.code, "government_level": c.government_level}
+    if query.q is None:
+        return Listing(statement, sorts, key)
+    levels = [query.government_level] if query.government_level else list(GovernmentLevel)
+    ranked = [
+        (item, level) for level in levels for item in _read_level(session, edition, level).names.rank(query.q)
+    ]
+    return Listing(statement, sorts, key, ranking=[(item.code, level) for item, level in sorted(ranked)])
 
 
 def read_subactivity(session: Session, edition: str, level: GovernmentLevel, code: str) -> str:
@@ -261,26 +268,26 @@ class _Level(NamedTuple):
 _LEVEL_CACHE: dict[tuple[str, str, str], _Level] = {}
 
 
-def _read_level(session: Session, edition: str, level: str) -> _Level | None:
-    """Return the sub-activities of a level, from a cache with the hash of the edition's file in its key."""
-    sha256 = session.scalar(
-        sa.select(_edition.c.sha256).where(_edition.c.name == NOMENCLATURE, _edition.c.edition == edition)
-    )
-    if sha256 is None:
-        return None
-    key = (edition, level, sha256)
-    if key not in _LEVEL_CACHE:
+def _read_level(session: Session, edition: str, level: str) -> _Level:
+    """Return the sub-activities of a level, from a cache with the state of the reference data in its key."""
+    key = (edition, level, state_hash(session, CHAIN))
+    known = _LEVEL_CACHE.get(key)
+    if known is None:
+        c = _subactivity.c
         rows = session.execute(
-            sa.select(_subactivity.c.folded_activity, *_FOUND_SUBACTIVITY)
-            .where(_has_level(edition, level), _subactivity.c.retired.is_(False))
-            .order_by(_subactivity.c.code)
+            sa.select(c.folded, c.folded_activity, *_FOUND_SUBACTIVITY)
+            .where(_has_level(edition, level))
+            .order_by(c.code)
         )
-        items = {item.code: (activity, item) for activity, *row in rows for item in [SubactivityRef(*row)]}
-        for stale in [known for known in _LEVEL_CACHE if known[:2] == key[:2]]:
+        items, entries = {}, []
+        for folded, activity, *row in rows:
+            item = SubactivityRef(*row)
+            items[item.code] = activity, item
+            entries.append(NamedEntry(item.code, (item.name,), around=folded))
+        for stale in [other for other in _LEVEL_CACHE if other[:2] == key[:2]]:
             _LEVEL_CACHE.pop(stale, None)
-        entries = (NamedEntry(code, (item.name,)) for code, (_, item) in items.items())
-        _LEVEL_CACHE[key] = _Level(items, NameIndex(entries))
-    return _LEVEL_CACHE[key]
+        known = _LEVEL_CACHE[key] = _Level(items, NameIndex(entries))
+    return known
 
 
 MOST_CANDIDATES = 3
@@ -303,8 +310,6 @@ def find_similar_subactivities(
     then similar names anywhere.
     """
     known, folded = _read_level(session, edition, level), fold_name(activity or "")
-    if known is None:
-        return []
     ranked = known.names.rank(subactivity, _MOST_RANKED)
     same_name = [item.code for item in ranked if item.likeness is Likeness.exact]
     same_name.sort(key=lambda code: -fuzz.ratio(known.items[code][0], folded))
@@ -312,4 +317,5 @@ def find_similar_subactivities(
     beside = [code for code, (of, _) in known.items.items() if of == folded]
     beside.sort(key=lambda code: -fuzz.token_sort_ratio(name, fold_name(known.items[code][1].name)))
     codes = dict.fromkeys([*same_name, *beside, *(item.code for item in ranked)])
-    return [known.items[code][1] for code in codes if can_use_code(region, code)][:MOST_CANDIDATES]
+    candidates = (known.items[code][1] for code in codes if can_use_code(region, code))
+    return list(islice((item for item in candidates if not item.retired), MOST_CANDIDATES))

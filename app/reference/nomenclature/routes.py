@@ -40,7 +40,7 @@ def list_subactivities(call: Caller, edition: EditionKey, query: FromQuery[Subac
     """
     if edition not in queries.list_editions(call.session):
         raise NotFound()
-    return call.answer_list(queries.list_subactivities(edition, query), query, sort=query.sort)
+    return call.answer_list(queries.list_subactivities(call.session, edition, query), query, sort=query.order)
 
 
 @router.get(

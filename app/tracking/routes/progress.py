@@ -34,7 +34,7 @@ from app.plans.core.queries import find_plan
 from app.plans.core.rules import format_plan_chain, is_reportable
 from app.plans.findings.models import BatchResult, build_batch_result
 from app.plans.tags import make_plan_tag, plan_tag
-from app.reference.commands import CHAIN as REFERENCE_CHAIN
+from app.reference.rules import CHAIN as REFERENCE_CHAIN
 from app.tracking.progress import queries
 from app.tracking.progress.models import (
     PROGRESS_EXAMPLE,

@@ -11,8 +11,8 @@ from app.kit.database.journal import state_hash
 from app.kit.http.etags import make_etag
 from app.kit.http.replies import answer
 from app.kit.http.routing import FromQuery, make_router, revalidate_by
-from app.reference.commands import CHAIN as REFERENCE
 from app.reference.models import RegionKey
+from app.reference.rules import CHAIN as REFERENCE
 
 router = make_router(tags=["convergence"])
 

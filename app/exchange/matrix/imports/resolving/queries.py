@@ -40,15 +40,15 @@ from app.exchange.matrix.rows import join_lines
 from app.kit.fields import fold_name
 from app.kit.http.validation import unknown_reference
 from app.kit.problems import MOST_CELL_ERRORS, Candidate, Cell, FieldError, Kind, ResolutionShape
-from app.kit.tables.candidates import NamedEntry, NameIndex
+from app.kit.tables.candidates import NameIndex
 from app.kit.wording import Text
 from app.plans.core.models import Plan
 from app.plans.core.rules import find_government_level
-from app.reference.models import FundingSourceKind
 from app.reference.names.rules import SourceMatch
 from app.reference.nomenclature.queries import SubactivityRef, find_similar_subactivities
 from app.reference.nomenclature.rules import can_use_code
 from app.reference.places.rules import AskedPlace
+from app.reference.queries import index_sources
 from app.reference.rules import get_level, get_parent
 
 
@@ -176,15 +176,7 @@ class _Run:
 
     @cached_property
     def sources(self) -> NameIndex:
-        return NameIndex(
-            (
-                NamedEntry(
-                    item.code, (item.name, item.code, *item.aliases), item.kind == FundingSourceKind.official
-                )
-                for item in self.known.sources.by_code.values()
-            ),
-            has_abbreviations=True,
-        )
+        return index_sources(self.known.sources.by_code.values())
 
     def _list_questions(self) -> Iterator[Question]:
         for line in self.lines:
@@ -242,7 +234,7 @@ class _Run:
                 self._ask(agency_two_codes, "agency", line, named.name, choices)
                 return None
             if not codes:
-                codes.append(self.new_codes.make_code(named.name, self.agencies.entries))
+                codes.append(self.new_codes.make_code(named.name, self.agencies.codes))
                 self._add_warning(agency_code_made, cell, named.name, code=codes[0])
             return self._create_agency(codes[0], named.name, cell)
         self._ask(unknown_agency, "agency", line, seen, self.agencies.find_candidates(seen))
