@@ -122,7 +122,7 @@ def test_all_errors_name_their_cell_and_nothing_is_written(secretariat: TestClie
             ("B3", "not_a_count"),
             ("D3", "malformed_period"),
             ("E3", "not_a_count"),
-            ("H3", "not_a_count"),
+            ("H3", "fraction_of_count"),
             ("B4", "blank_cell"),
             ("C4", "blank_cell"),
             ("D4", "blank_cell"),

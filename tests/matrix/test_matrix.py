@@ -280,6 +280,8 @@ def test_totals_are_no_lines_and_are_checked(cells):
     assert (list_names(result), result.errors, result.warnings) == (["Sub A", "Sub B"], (), ())
     result = matrix(line(), line(subactivity="Sub B"), partial_line(allocation=2001, **cells))
     assert list_codes(result.warnings) == [("total_differs", 4, "K")]
+    spent = matrix(line(spent_s1=5), line(subactivity="Sub B"), partial_line(spent_s1=5, spent_s2=1, **cells))
+    assert list_codes(spent.warnings) == [("total_differs", 4, "T")]
     result = matrix(line(), partial_line(allocation="=SUM(K2:K2)", **cells))
     assert (result.errors, result.warnings) == ((), ())
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.exchange.matrix.amounts import LARGEST, format_thousands, read_change, read_rupiah
+from app.exchange.matrix.amounts import read_change, read_rupiah
 from app.kit.files.books import ErrorValue, Formula
+from app.kit.tables.numbers import LARGEST, format_thousands
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.exchange.matrix.amounts import format_thousands
 from app.exchange.matrix.models import RecipientCount
 from app.exchange.matrix.quantities import _MEASURES, find_recipient_kind, read_recipients, write_recipients
+from app.kit.tables.numbers import format_thousands
 
 PEOPLE = st.sampled_from(
     ["KK", "KPM", "orang", "jiwa", "siswa", "ibu hamil", "rumah tangga", "KK miskin", "UMKM"]

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.exchange.matrix.amounts import LARGEST
 from app.exchange.matrix.models import Code, CodeKind, MatrixLine, Named, RecipientCount, Share
 from app.exchange.matrix.quantities import find_recipient_kind
 from app.exchange.matrix.rules import read_matrix
@@ -19,6 +18,7 @@ from app.exchange.matrix.words import (
 )
 from app.exchange.matrix.writing import UnwritableMatrix, group_by_strategy, make_matrix_csv, make_matrix_xlsx
 from app.kit.files.cells import clean_text
+from app.kit.tables.numbers import LARGEST
 
 TITLES = ("RENCANA AKSI TAHUNAN", "KABUPATEN X TAHUN 2026")
 

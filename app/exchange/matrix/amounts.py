@@ -1,16 +1,8 @@
 """Reader of rupiah as offices type them: whole numbers, and several of them in a cell.
 
-The rule for separators, because `1.250` is a thousand in Jakarta and one and a quarter in London:
+`app/kit/tables/numbers.py` has the rule for separators. If another cell of the column shows the mark of a lone group as
+the decimal one (`0,06`), the table's reader refuses the cell.
 
-1. Both `.` and `,` occur: the last one is the decimal mark, the other separates thousands.
-2. One of them occurs several times: it separates thousands.
-3. One of them occurs once, with exactly three digits behind and one to three in front (not a lone
-   `0`): it separates thousands, since rupiah have no thousandths (`1.250` = `1,250` = 1250). If another cell of the
-   column shows this mark as the decimal one (`0,06`), the table's reader refuses the cell.
-4. One of them occurs once, with another number of digits behind: it is the decimal mark.
-5. Thousands that are not groups of three (`1250.000`, `1.25.000`) are an error: the reader does not guess.
-
-A dash or "nihil" is zero, as accountants write it; a blank cell is "not stated", which is not zero.
 A fraction of a rupiah below a thousand (850.5) is an error too: in the other notation it is 850,500, and a spreadsheet
 drops the zeros. The fraction of a larger number is a remainder of some division: the reader rounds it half up, with a
 remark.
@@ -24,7 +16,7 @@ is one that ends with `;` or that the caller knows.
 
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TypeVar
 
@@ -32,6 +24,7 @@ from app.exchange.matrix.models import Reading, Remark, Share
 from app.kit.files.books import Value
 from app.kit.files.cells import clean_text, find_refusal, render_text
 from app.kit.problems import Kind
+from app.kit.tables.numbers import LARGEST, NIL, format_thousands, parse_decimal, split_sign
 
 Empty = TypeVar("Empty", None, tuple[()])
 
@@ -72,16 +65,10 @@ FRACTION_OF_RUPIAH = Kind(
     "“{value}” is a fraction of a rupiah and has more than one meaning. Enter the full number without separators.",
 )
 
-# Above this a spreadsheet's numbers no longer hold every digit.
-LARGEST = 2**53 - 1
-
-# A longer text is no number.
-LONGEST_NUMBER = 50
-_NIL = {"-", "–", "—", "nihil"}
 _CURRENCY = re.compile(r"^(?:rp|idr)\.?\s*|(?<=\d)\s*(?:rupiah|idr)\s*$", re.IGNORECASE)
 _NO_CENTS = re.compile(r"[.,]\s*[-–—]{1,2}$")  # "Rp 1.250.000,-"
+_MARKED = re.compile(r"[0-9][0-9., ]*")
 _SCIENTIFIC = re.compile(r"^[+-]?\d+(?:[.,]\d+)?e[+-]?\d+$", re.IGNORECASE)
-_SPACED = re.compile(r"^\d{1,3}(?: \d{3})+(?=$|[.,])")
 
 
 def describe_unusable(value: Value) -> Remark | None:
@@ -132,22 +119,6 @@ def read_change(value: Value, times: int = 1) -> Reading[int | None]:
     return _parse_text(text, times)
 
 
-_LONE_MARK = re.compile(r"\D*\d{1,3}([.,])\d{3}(?![.,]?\d)\D*")
-_DECIMAL = re.compile(r"\D*[\d.,]*?([.,])(\d{1,2}|\d{4,})(?![.,]?\d)\D*")
-
-
-def find_lone_mark(value: Value) -> str | None:
-    """Return the mark of a text with a lone group of three digits (`1.250`), None for any other cell."""
-    match = _LONE_MARK.fullmatch(value) if isinstance(value, str) and len(value) < LONGEST_NUMBER else None
-    return match[1] if match else None
-
-
-def find_decimal_marks(values: Iterable[Value]) -> set[str]:
-    """Return the marks that texts of a column show as decimal marks."""
-    texts = (value for value in values if isinstance(value, str) and len(value) < LONGEST_NUMBER)
-    return {match[1] for text in texts if (match := _DECIMAL.fullmatch(text))}
-
-
 def names_currency(value: Value) -> bool:
     """Return whether a cell names rupiah itself, so that the unit of its column may be another."""
     return isinstance(value, str) and bool(re.search(r"\brp|rupiah|\bidr", value, re.IGNORECASE))
@@ -157,57 +128,16 @@ def _parse_text(text: str, times: int) -> Reading[int | None]:
     # A typed apostrophe before digits is the sign of spreadsheets for text.
     plain = _CURRENCY.sub("", text.removeprefix("'")).strip()
     plain = _NO_CENTS.sub("", plain).strip()
-    if plain.lower() in _NIL:
+    if plain.lower() in NIL:
         return Reading(0)
     if _SCIENTIFIC.match(plain):
         return _make_unread(LOST_DIGITS, text)
-    bare, negative = _split_sign(plain)
+    bare, negative = split_sign(plain)
     bare = _CURRENCY.sub("", bare).strip()
-    if spaced := _SPACED.match(bare):
-        bare = spaced[0].replace(" ", "") + bare[spaced.end() :]
-    if not re.fullmatch(r"[0-9][0-9.,]*", bare):
-        return _make_unread(NOT_A_NUMBER, text)
-    number = _parse_decimal(bare)
+    number = parse_decimal(bare)
     if number is None:
-        return _make_unread(AMBIGUOUS_NUMBER, text)
+        return _make_unread(AMBIGUOUS_NUMBER if _MARKED.fullmatch(bare) else NOT_A_NUMBER, text)
     return _round_rupiah((-number if negative else number) * times, text)
-
-
-def _split_sign(text: str) -> tuple[str, bool]:
-    if len(text) > 2 and text[0] == "(" and text[-1] == ")":
-        return text[1:-1].strip(), True
-    if text[:1] in {"-", "–", "−"}:
-        return text[1:].strip(), True
-    if text[-1:] == "-":
-        return text[:-1].strip(), True
-    return text.removeprefix("+").strip(), False
-
-
-def _parse_decimal(text: str) -> Decimal | None:
-    """Parse digits with `.` and `,` by the rule of this module. Returns None if they are ambiguous."""
-    marks = [c for c in text if c in ".,"]
-    if not marks:
-        return Decimal(text)
-    if len(set(marks)) == 2:
-        whole, _, fraction = text.rpartition(marks[-1])
-        if marks.count(marks[-1]) > 1:
-            return None
-        grouped = _join_groups(whole, marks[0])
-        return None if grouped is None else Decimal(f"{grouped}.{fraction or 0}")
-    if len(marks) > 1:
-        grouped = _join_groups(text, marks[0])
-        return None if grouped is None else Decimal(grouped)
-    whole, _, fraction = text.partition(marks[0])
-    if len(fraction) != 3 or not whole.strip("0"):
-        return Decimal(f"{whole}.{fraction or 0}")
-    return Decimal(whole + fraction) if len(whole) <= 3 and whole[0] != "0" else None
-
-
-def _join_groups(text: str, mark: str) -> str | None:
-    first, *groups = text.split(mark)
-    if not 1 <= len(first) <= 3 or not first.strip("0") or any(len(group) != 3 for group in groups):
-        return None
-    return first + "".join(groups)
 
 
 def _round_rupiah(number: Decimal, text: str) -> Reading[int | None]:
@@ -225,11 +155,6 @@ def _round_rupiah(number: Decimal, text: str) -> Reading[int | None]:
 
 def _make_unread(kind: Kind, text: str) -> Reading[int | None]:
     return Reading(None, text, (Remark(kind, blocking=True),))
-
-
-def format_thousands(number: int) -> str:
-    """Format an amount as Indonesian text: 1250000 → `1.250.000`."""
-    return f"{number:,}".replace(",", ".")
 
 
 # Several amounts in a cell

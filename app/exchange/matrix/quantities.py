@@ -15,10 +15,11 @@ count is worse than none.
 import re
 from collections.abc import Iterator
 
-from app.exchange.matrix.amounts import format_thousands, read_usable_text
+from app.exchange.matrix.amounts import read_usable_text
 from app.exchange.matrix.models import Reading, RecipientCount, RecipientKind, Remark
 from app.kit.files.books import Value
 from app.kit.problems import Kind
+from app.kit.tables.numbers import format_thousands
 
 UNREAD_RECIPIENTS = Kind(
     "unread_recipients",

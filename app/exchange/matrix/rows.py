@@ -21,6 +21,7 @@ from app.kit.files.cells import render_text
 from app.kit.problems import FieldError, Kind
 from app.kit.tables.headers import TableHeader, is_header_again
 from app.kit.tables.options import Doubt
+from app.kit.tables.sums import is_sum
 
 LEVELS = ("agency", "program", "activity", "subactivity")
 AMOUNTS = ("allocation", *(column.key for column in SPENT))
@@ -30,8 +31,6 @@ _HEADINGS = ("number", "strategy", "agency", "code", "program", "activity")
 _FOOTER = re.compile(
     r"(keterangan|catatan(?!\s+sipil)|ket\s*[.:]|mengetahui|sumber data|nb\s*[.:]|nip\b)", re.IGNORECASE
 )
-# No name of the nomenclature begins with these words.
-_TOTAL = re.compile(r"(sub\s*-?\s*|grand\s*)?(jumlah|total)\b", re.IGNORECASE)
 
 
 class RowKind(Enum):
@@ -127,9 +126,7 @@ class MatrixTable:
         """Return whether a row has "Jumlah" left of the amounts, and no sub-activity."""
         words = [self.first_text(r), *(self.text(r, key) for key in LEVELS)]
         own = self.text(r, "subactivity")
-        return any(_TOTAL.match(word) for word in words) and (
-            not own or own in words[:1] or bool(_TOTAL.match(own))
-        )
+        return any(map(is_sum, words)) and (not own or own in words[:1] or is_sum(own))
 
     def _is_section(self, r: int, filled: list[int]) -> bool:
         """Return whether a row is a lone text that spans columns, is at the left edge, or names a strategy."""

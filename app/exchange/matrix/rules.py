@@ -8,7 +8,7 @@ only if it has content of its own; without a running number it continues the lin
 Rows never inherit amounts and recipients, and a cell merged over several rows gives its amount to the first row.
 
 Rows that are not lines: a repeated header on a new page, blank rows, headings (rows that only name levels), totals
-(the reader compares them with the lines above; formulas are fine), and everything after "Keterangan", or after a
+(the reader compares each amount with its lines; formulas are fine), and everything after "Keterangan", or after a
 gap below the last number.
 """
 
@@ -19,11 +19,8 @@ from app.exchange.matrix.amounts import (
     AMBIGUOUS_NUMBER,
     OTHER_UNIT,
     describe_unusable,
-    find_decimal_marks,
-    find_lone_mark,
-    format_thousands,
     names_currency,
-    read_rupiah,
+    read_change,
 )
 from app.exchange.matrix.cells import NONE, read_cell, split_remarks
 from app.exchange.matrix.codes import CODE_CONFLICT, normalise, place_code
@@ -38,6 +35,7 @@ from app.exchange.matrix.doubtful_rows import (
 from app.exchange.matrix.headers import LAYOUT, find_stage
 from app.exchange.matrix.models import Matrix, MatrixRow, Named, Reading, Remark
 from app.exchange.matrix.rows import (
+    AMOUNTS,
     LEVELS,
     Block,
     MatrixTable,
@@ -50,9 +48,11 @@ from app.kit.files.books import Sheet, Value, name_column
 from app.kit.files.cells import STORED_RESULT, take_results
 from app.kit.files.reader import open_book
 from app.kit.files.unreadable import UnreadableFile, refuse_file
-from app.kit.problems import FieldError, Kind
+from app.kit.problems import Cell, FieldError, Kind
 from app.kit.tables.headers import UNCLEAR_UNIT, TableHeader, find_table
+from app.kit.tables.numbers import find_decimal_marks, find_lone_mark
 from app.kit.tables.options import Doubt, SkippedRows, TableOptions
+from app.kit.tables.sums import SumCheck
 from app.kit.tables.units import find_title_scales
 
 NO_HEADER = Kind(
@@ -87,11 +87,6 @@ MERGED_AMOUNT = Kind(
     "merged_amount",
     "Sel ini digabung dengan baris {first}. Nilainya dihitung satu kali, di baris itu.",
     "This cell is merged with row {first}. Its value counts once, in that row.",
-)
-TOTAL_DIFFERS = Kind(
-    "total_differs",
-    "Baris jumlah menyebut Rp {total}, padahal baris di atasnya berjumlah Rp {sum}.",
-    "The total row has Rp {total}, but the lines above it sum to Rp {sum}.",
 )
 TEXT_AFTER_TABLE = Kind(
     "text_after_table",
@@ -183,7 +178,7 @@ class _TableReader:
         self.errors: list[FieldError] = list(header.errors)
         self.warnings: list[FieldError] = list(header.warnings)
         self.block = Block()
-        self.total_from = self.block_from = 0
+        self.sums = SumCheck()
         # The rows of each column whose value is the stored result of a formula.
         self.calculated: dict[str, list[int]] = {}
 
@@ -194,12 +189,13 @@ class _TableReader:
             if kind is RowKind.SECTION:
                 self._read_section(r)
             elif kind is RowKind.TOTAL:
-                self._check_total(r)
+                self._read_total(r)
             elif kind is RowKind.HEADING:
                 self._read_levels(r, {}, {}, heading=True)
             elif kind is RowKind.LINE and not self._is_left_out(r):
                 self._read_line(r)
         self._close_block()
+        self.warnings += self.sums.find_differences()
         self._report_calculated()
         self.errors += describe_left_out(self.sheet, self.at, self.asked)
         self.warnings += describe_hidden_columns(self.sheet, self.at, table.first - 1)
@@ -272,7 +268,8 @@ class _TableReader:
             )
 
     def _open_block(self, block: Block) -> None:
-        self.block, self.block_from = block, len(self.rows)
+        self.block = block
+        self.sums.open_block()
 
     def _close_block(self) -> None:
         """End the block. A section that names no strategy is only a warning if all its rows name theirs."""
@@ -280,19 +277,16 @@ class _TableReader:
             self.warnings.append(self.block.unknown)
             self.block.unknown = None
 
-    def _check_total(self, r: int) -> None:
-        """Compare a total with the sums since the last total, of its block, and of the whole table."""
-        value = self.table.value(r, "allocation")
-        times, refusal = self._find_times("allocation", value)
-        stated = None if describe_unusable(value) or refusal else read_rupiah(value, times).value
-        if stated is not None:
-            runs = (self.rows[self.total_from :], self.rows[self.block_from :], self.rows)
-            sums = [sum(row["allocation"] or 0 for row in run) for run in runs]
-            if stated not in sums:
-                values = {"total": format_thousands(stated), "sum": format_thousands(sums[1])}
-                cell = self.sheet.cell(r, self.at["allocation"])
-                self.warnings.append(FieldError(TOTAL_DIFFERS, cell=cell, value=stated, values=values))
-        self.total_from = len(self.rows)
+    def _read_total(self, r: int) -> None:
+        """Keep the figures of a total row for the check; what is no figure there is no error."""
+        stated: dict[str, tuple[int, Cell]] = {}
+        for key in AMOUNTS:
+            value = self.table.value(r, key)
+            times, refusal = self._find_times(key, value)
+            amount = None if refusal else read_change(value, times).value
+            if amount is not None and (r, self.at[key]) not in self.sheet.merged:
+                stated[key] = amount, self.sheet.cell(r, self.at[key])
+        self.sums.add_sum(stated)
 
     def _read_line(self, r: int) -> None:
         values: dict[str, object] = {"stage": self.stage}
@@ -321,6 +315,7 @@ class _TableReader:
         )
         self.errors += check_row(row)
         self.rows.append(row)
+        self.sums.add_line({key: row[key] for key in AMOUNTS})
 
     def _read_cell(
         self, r: int, key: str, values: dict[str, object], texts: dict[str, str], rounded: set[str]

@@ -10,9 +10,9 @@ cells were cumulative already.
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from app.exchange.matrix.amounts import format_thousands
 from app.exchange.matrix.models import Basis, MatrixLine, MatrixRow
 from app.kit.problems import FieldError, Kind
+from app.kit.tables.numbers import format_thousands
 
 TOTAL_CONTRADICTS_BASIS = Kind(
     "total_contradicts_basis",

@@ -19,6 +19,7 @@ from app.kit.files.cells import find_refusal, render_text
 from app.kit.http.validation import describe_unknown, duplicate_key, find_nearest
 from app.kit.periods import PERIOD_PATTERN, malformed_period
 from app.kit.problems import Cell, FieldError, Kind, refuse
+from app.kit.tables.numbers import NOT_A_COUNT, read_count
 
 missing_heading = Kind(
     "missing_heading",
@@ -31,11 +32,6 @@ unknown_heading = Kind(
     en="the heading “{value}” is unknown; nearest: “{nearest}”",
 )
 blank_cell = Kind("blank_cell", id="sel wajib diisi", en="the cell must not be blank")
-not_a_count = Kind(
-    "not_a_count",
-    id="“{value}” bukan bilangan bulat; tulis angkanya saja, misalnya 1250",
-    en="“{value}” is not a whole number; write only the digits, for example 1250",
-)
 row_differs = Kind(
     "row_differs",
     id="“{value}” berbeda dari “{allowed}” pada baris sebelumnya untuk desa yang sama",
@@ -62,9 +58,6 @@ HEADINGS: dict[str, Sequence[str]] = {
 _KEY_OF = {fold_name(text): key for key, texts in HEADINGS.items() for text in texts}
 _IGNORED = {"no", "nomor"}
 _OF_VILLAGE = ("target_families", "complete_families", "source", "source_period")
-_GROUPED = re.compile(r"[0-9]{1,3}([. ,\u00a0])[0-9]{3}(\1[0-9]{3})*\Z")
-_NIL = {"-", "–", "—", "nihil"}
-_LARGEST = 1_000_000_000
 
 Layout = Literal["wide", "long"]
 
@@ -107,7 +100,7 @@ class TableVillage:
         try:
             return CoverageIn.model_validate({**content, "services": list(self.services.values())})
         except ValidationError as error:
-            self.add_error(not_a_count, here, value=str(error.errors()[0].get("input"))[:100])
+            self.add_error(NOT_A_COUNT, here, value=str(error.errors()[0].get("input"))[:100])
             return None
 
     def _is_marked(self, name: str) -> bool:
@@ -321,21 +314,10 @@ def _read_service(
 
 
 def _read_count(village: TableVillage, value: Value, cell: Cell) -> int | None:
-    """Return a count from digits, grouped thousands or a dash for 0. Mark any other cell and return None."""
-    kind = find_refusal(value)
-    count: int | None = None
-    if kind is None:
-        text = render_text(value)
-        if text.lower() in _NIL:
-            count = 0
-        elif isinstance(value, int) and not isinstance(value, bool):
-            count = value
-        elif text.isascii() and text.isdigit() and len(text) < 12:
-            count = int(text)
-        elif isinstance(value, str) and _GROUPED.match(text):
-            count = int(re.sub(r"\D", "", text))
-    if count is None or not 0 <= count <= _LARGEST:
-        village.add_error(kind or not_a_count, cell, value=_format_value(value), allowed=f"0 … {_LARGEST}")
+    """Return a count. Mark any other cell and return None."""
+    count = read_count(value)
+    if isinstance(count, Kind):
+        village.add_error(count, cell, value=_format_value(value))
         return None
     return count
 
