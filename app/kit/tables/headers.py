@@ -15,6 +15,7 @@ from rapidfuzz import fuzz, process
 from app.kit.files.books import Sheet, name_column
 from app.kit.files.cells import render_text
 from app.kit.problems import FieldError, Kind
+from app.kit.tables.choices import ColumnChoice, match_choices
 from app.kit.tables.layouts import LONGEST_LABEL, TableLayout, fold_heading
 from app.kit.tables.units import find_heading_scales, find_title_scales
 
@@ -77,12 +78,18 @@ class TableHeader:
     warnings: tuple[FieldError, ...] = ()
 
 
-def find_table(sheet: Sheet, layout: TableLayout) -> TableHeader | None:
-    """Find the table of a layout in a sheet. Returns None if no row names enough of its fields."""
+def find_table(sheet: Sheet, layout: TableLayout, choices: Sequence[ColumnChoice] = ()) -> TableHeader | None:
+    """Find the table of a layout in a sheet, by its labels and the headings that the caller chose.
+
+    Returns None if no row names enough of its fields, and none has a chosen heading.
+    """
     rows = range(min(len(sheet.rows), DEEPEST_HEADER))
     for r in rows:
-        if has_labels(sheet, r, layout):
-            return _HeaderReader(sheet, layout, r).read()
+        if has_labels(sheet, r, layout, choices):
+            return _HeaderReader(sheet, layout, r, choices).read()
+    chosen = {r: len(_list_chosen(sheet, r, choices)) for r in rows}
+    if any(chosen.values()):
+        return _HeaderReader(sheet, layout, max(chosen, key=chosen.__getitem__), choices).read()
     for r in rows:
         numbered = read_numbering(sheet, r, layout)
         if len(numbered) in layout.lengths:
@@ -94,10 +101,18 @@ def find_table(sheet: Sheet, layout: TableLayout) -> TableHeader | None:
     return None
 
 
-def has_labels(sheet: Sheet, r: int, layout: TableLayout) -> bool:
+def has_labels(sheet: Sheet, r: int, layout: TableLayout, choices: Sequence[ColumnChoice] = ()) -> bool:
     """Return whether a row names enough fields for a header."""
-    fields = (layout.by_label.get(fold_heading(_read_label(sheet, r, c))) for c in range(len(sheet.rows[r])))
-    return len({item.key for item in fields if item}) >= layout.fewest
+    labels = _list_labels(sheet, r).values()
+    named = {item.key for text in labels if (item := layout.by_label.get(fold_heading(text)))}
+    chosen = {choice.field for choice in _list_chosen(sheet, r, choices) if choice.field}
+    return len(named | chosen) >= layout.fewest
+
+
+def _list_chosen(sheet: Sheet, r: int, choices: Sequence[ColumnChoice]) -> list[ColumnChoice]:
+    """Return the choices that name a heading in a row."""
+    labels = _list_labels(sheet, r).values() if choices else ()
+    return [choice for choice in choices if any(choice.has_part(r, text) for text in labels)]
 
 
 def read_numbering(sheet: Sheet, r: int, layout: TableLayout) -> dict[int, int]:
@@ -191,11 +206,14 @@ def _describe_factors(sheet: Sheet, r: int, columns: Mapping[str, int], factors:
 class _HeaderReader:
     """The rows of a header around the row that has the labels."""
 
-    def __init__(self, sheet: Sheet, layout: TableLayout, r: int) -> None:
-        self.sheet, self.layout = sheet, layout
+    def __init__(
+        self, sheet: Sheet, layout: TableLayout, r: int, choices: Sequence[ColumnChoice] = ()
+    ) -> None:
+        self.sheet, self.layout, self.choices = sheet, layout, choices
         # The labels may be in the lower of two rows, with only the words of groups above them.
-        has_groups = r > 0 and any(
-            fold_heading(text) in layout.groups for text in _list_labels(sheet, r - 1).values()
+        has_groups = r > 0 and (
+            any(fold_heading(text) in layout.groups for text in _list_labels(sheet, r - 1).values())
+            or bool(_list_chosen(sheet, r - 1, choices))
         )
         self.top, self.bottom = r - has_groups, r
         while self.bottom - self.top + 1 < MOST_ROWS and self._is_lower_row(self.bottom + 1):
@@ -205,13 +223,16 @@ class _HeaderReader:
         sheet, layout = self.sheet, self.layout
         data_row = self.bottom + 1
         numbered = read_numbering(sheet, data_row, layout) if data_row < len(sheet.rows) else {}
-        columns: dict[str, int] = {}
-        errors: list[FieldError] = []
+        all_headings = {c: list(self._list_headings(c)) for c in range(sheet.width)}
+        chosen = match_choices(self.choices, layout, all_headings)
+        columns: dict[str, int] = {key: c for c, key in chosen.fields.items() if key}
+        errors = list(chosen.errors)
         unknown: list[tuple[int, int, str]] = []
-        for c in range(sheet.width):
-            headings = list(self._list_headings(c))
+        for c, headings in all_headings.items():
+            if c in chosen.fields:
+                continue
             found = layout.match([fold_heading(text) for _, text in headings])
-            if found is None:
+            if found is None or found.key in chosen.fields.values():
                 unknown += [(c, *headings[0])] if headings else []
             elif found.key in columns:
                 row, text = headings[0]
@@ -220,7 +241,7 @@ class _HeaderReader:
                 columns[found.key] = c
         if len(numbered) in layout.lengths:
             for c, number in numbered.items():
-                if layout.order[number - 1] not in columns and c not in columns.values():
+                if layout.order[number - 1] not in columns and c not in {*columns.values(), *chosen.fields}:
                     columns[layout.order[number - 1]] = c
         labels = [item.labels[0] for item in layout.fields]
         warnings = [
@@ -239,7 +260,7 @@ class _HeaderReader:
             if item.is_required and item.key not in columns
         ]
         titles = _collect_titles(sheet, self.top)
-        headings_of = {key: list(self._list_headings(c)) for key, c in columns.items()}
+        headings_of = {key: all_headings[c] for key, c in columns.items()}
         factors = _find_factors(sheet, layout, self.top, columns, headings_of, errors)
         warnings += _describe_factors(sheet, self.bottom, columns, factors)
         folded = {key: tuple(fold_heading(text) for _, text in rows) for key, rows in headings_of.items()}
@@ -296,12 +317,13 @@ class _HeaderReader:
             folded = fold_heading(text)
             above = [fold_heading(_read_label(self.sheet, row, c)) for row in range(self.top, r)]
             is_unit = not folded and any(letter.isalpha() for letter in text)
-            if len(text) > LONGEST_LABEL:
+            is_chosen = any(choice.has_part(r, text) for choice in self.choices)
+            if len(text) > LONGEST_LABEL and not is_chosen:
                 return False
-            if not is_unit and folded not in above and self._names_field(above):
+            if not is_unit and not is_chosen and folded not in above and self._names_field(above):
                 return False
             named = self.layout.by_label.get(folded)
-            is_heading |= is_unit or bool(named and named.groups) or self._is_below_group(r, c)
+            is_heading |= is_unit or is_chosen or bool(named and named.groups) or self._is_below_group(r, c)
         return is_heading
 
     def _is_below_group(self, r: int, c: int) -> bool:
