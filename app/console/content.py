@@ -8,10 +8,11 @@ import typer
 
 from app.console.frame import SHOWN_ERRORS, CommandRefused, choose, out, show_problem, use_database
 from app.convergence.indicators.models import CodeSystem, TableQuery
-from app.exchange.matrix.imports.models import Acceptance, ImportQuery, ImportReport, parse_resolutions
+from app.exchange.matrix.imports.models import RESOLUTIONS, Acceptance, ImportQuery, ImportReport
 from app.exchange.matrix.models import Basis
 from app.kit.http.validation import validate
 from app.kit.problems import NotFound, Problem
+from app.kit.tables.resolutions import parse_resolutions
 from app.startup.bootstrap import import_file, import_table, load_shipped_reference
 
 cli = typer.Typer()
@@ -67,7 +68,7 @@ def import_(
     options = {"basis": basis, "accept": accept or [], "new_agencies": creates, "sheet": sheet}
     rows = {"hidden_rows": hidden_rows, "struck_rows": struck_rows, "repeated_rows": repeated_rows}
     query = validate(ImportQuery, options | rows)
-    known = parse_resolutions(resolutions.read_bytes()) if resolutions else []
+    known = parse_resolutions(RESOLUTIONS, resolutions.read_bytes()) if resolutions else []
     try:
         report = import_file(use_database(), file, plan, query, known, dry_run=dry_run)
     except NotFound:

@@ -4,7 +4,7 @@ from fastapi import Response
 
 from app.access.actor import Caller, RequestContext
 from app.exchange.matrix.imports.commands import import_matrix
-from app.exchange.matrix.imports.models import ImportQuery, ImportReport, parse_resolutions
+from app.exchange.matrix.imports.models import RESOLUTIONS, ImportQuery, ImportReport
 from app.exchange.matrix.imports.queries import read_file
 from app.exchange.matrix.models import MatrixQuery
 from app.exchange.matrix.queries import read_matrix_lines
@@ -16,6 +16,7 @@ from app.kit.http.replies import answer, choose_language
 from app.kit.http.routing import FromQuery, make_router
 from app.kit.periods import Period, parse_period
 from app.kit.problems import BadRequest, FieldError, Kind, require_extra
+from app.kit.tables.resolutions import parse_resolutions
 from app.plans.core.models import PlanKey
 from app.plans.core.queries import find_plan, region_name
 from app.plans.core.rules import format_plan_chain
@@ -66,7 +67,7 @@ def import_plan_matrix(call: Caller, plan: PlanKey, query: FromQuery[ImportQuery
     call.actor.require("import_matrix", row.region_code)
     sent = _MATRIX.read(call.request)
     read = read_file(reading, sent.data, sent.filename, query)
-    resolutions = parse_resolutions(sent.texts["resolutions"])
+    resolutions = parse_resolutions(RESOLUTIONS, sent.texts["resolutions"])
     write = call.write.drop_precondition()
     report = import_matrix(write, plan, read, query, resolutions, choose_language(call.request))
     return answer(call.request, report.model_dump_json(exclude_none=True).encode())

@@ -3,15 +3,16 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, TypeAdapter, model_validator
 from pydantic import Field as ShapeField
 
 from app.exchange.matrix.models import Basis
-from app.kit.fields import SOMETIMES, Prose, Shape, show_example
-from app.kit.http.validation import RuleBroken, list_body_errors
-from app.kit.problems import CellShape, ErrorShape, Invalid, Kind
+from app.kit.fields import SOMETIMES, show_example
+from app.kit.http.validation import RuleBroken
+from app.kit.problems import CellShape, ErrorShape, Kind
 from app.kit.tables.headers import Factor
 from app.kit.tables.options import SkippedRows, TableOptions
+from app.kit.tables.resolutions import MOST_RESOLUTIONS, CellResolution
 from app.plans.core.models import ReasonCategory, ReasonText
 from app.plans.findings.models import PlanFinding
 
@@ -29,16 +30,10 @@ class Acceptance(StrEnum):
     totals = "totals"
 
 
-class Resolution(Shape):
+class Resolution(CellResolution):
     """The code for one name of the file, in one row or wherever the name occurs."""
 
     column: Literal["agency", "subactivity", "funding_sources", "location"]
-    value: Prose = ShapeField(
-        min_length=1, description="The name as the file has it, or the code in its place."
-    )
-    row: int | None = ShapeField(
-        default=None, ge=1, le=1_000_000, description="Only in this row; null: wherever the name occurs."
-    )
     code: str | None = ShapeField(
         default=None,
         max_length=40,
@@ -59,15 +54,7 @@ class Resolution(Shape):
         return self
 
 
-_RESOLUTIONS = TypeAdapter(Annotated[list[Resolution], ShapeField(max_length=5_000)])
-
-
-def parse_resolutions(text: str | bytes) -> list[Resolution]:
-    """Parse a JSON list of resolutions. Raises Invalid if it is malformed."""
-    try:
-        return _RESOLUTIONS.validate_json(text)
-    except ValidationError as error:
-        raise Invalid(errors=list_body_errors(error, prefix=("resolutions",))) from None
+RESOLUTIONS = TypeAdapter(Annotated[list[Resolution], ShapeField(max_length=MOST_RESOLUTIONS)])
 
 
 class ImportQuery(TableOptions):
@@ -244,16 +231,6 @@ all_places = Kind(
     "all_places",
     id="“{value}” mencakup semua tempat di tingkat itu. Impor menyimpan wilayah di atasnya.",
     en="“{value}” means every place of that level. The import stores the region around them.",
-)
-unused_resolution = Kind(
-    "unused_resolution",
-    id="Pilihan kode untuk “{value}” tidak cocok dengan sel mana pun. Perbaiki atau hapus.",
-    en="The chosen code for “{value}” fits no cell. Correct or remove it.",
-)
-resolution_needs_row = Kind(
-    "resolution_needs_row",
-    id="Pilihan kode untuk “{value}” mengenai sel-sel yang artinya berbeda. Sebutkan barisnya.",
-    en="The chosen code for “{value}” fits cells with different meanings. Name its row.",
 )
 other_name = Kind(
     "other_name",

@@ -33,7 +33,7 @@ from app.exchange.matrix.imports.models import (
     unresolved_subactivity,
 )
 from app.exchange.matrix.imports.queries import list_name_pairs, look_up
-from app.exchange.matrix.imports.resolving.rules import SOURCES, NewCodes, Question, ResolutionSet
+from app.exchange.matrix.imports.resolving.rules import SOURCES, NewCodes
 from app.exchange.matrix.imports.rules import ResolvedLine, Subactivity, make_free_text
 from app.exchange.matrix.models import Content, MatrixRow, Named, Share
 from app.exchange.matrix.rows import join_lines
@@ -41,6 +41,7 @@ from app.kit.fields import fold_name
 from app.kit.http.validation import unknown_reference
 from app.kit.problems import MOST_CELL_ERRORS, Candidate, Cell, FieldError, Kind, ResolutionShape
 from app.kit.tables.candidates import NameIndex
+from app.kit.tables.resolutions import Question, ResolutionSet
 from app.kit.wording import Text
 from app.plans.core.models import Plan
 from app.plans.core.rules import find_government_level
@@ -91,7 +92,7 @@ class _Run:
         self.accept_free_text = Acceptance.free_text in query.accept
         self.level, self.edition = find_government_level(plan.region_code), plan.nomenclature_edition
         self.out = ResolvedFile()
-        self.resolutions = ResolutionSet(resolutions, self._list_questions())
+        self.resolutions = ResolutionSet(resolutions, self._list_questions(), SOURCES)
         self.known = look_up(session, plan, lines, resolutions)
         self.new_codes = NewCodes(lines, self.known.agencies, are_created=query.new_agencies == "create")
         self.own_codes: dict[str, Subactivity] = {}
