@@ -3,7 +3,6 @@
 The levels are strategy, agency, programme, activity, sub-activity; `rules.py` explains blank cells.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
@@ -21,16 +20,12 @@ from app.kit.files.cells import render_text
 from app.kit.problems import FieldError, Kind
 from app.kit.tables.headers import TableHeader, is_header_again
 from app.kit.tables.options import Doubt
+from app.kit.tables.rows import find_end, find_first_text, is_footer, list_filled
 from app.kit.tables.sums import is_sum
 
 LEVELS = ("agency", "program", "activity", "subactivity")
 AMOUNTS = ("allocation", *(column.key for column in SPENT))
 _HEADINGS = ("number", "strategy", "agency", "code", "program", "activity")
-
-# "Catatan Sipil" (civil registration) is a name, not a note below the table.
-_FOOTER = re.compile(
-    r"(keterangan|catatan(?!\s+sipil)|ket\s*[.:]|mengetahui|sumber data|nb\s*[.:]|nip\b)", re.IGNORECASE
-)
 
 
 class RowKind(Enum):
@@ -48,7 +43,7 @@ class MatrixTable:
         self.sheet, self.header = sheet, header
         self.at: Mapping[str, int] = header.columns
         self.first = header.data_row
-        self.end = self._find_end()
+        self.end = find_end(sheet, self.first, self._ends_gap, self.is_footer)
 
     def value(self, r: int, key: str) -> Value:
         """Return the value of a cell. Returns None if the file has no such column or cell."""
@@ -77,14 +72,11 @@ class MatrixTable:
 
     def list_filled(self, r: int) -> list[int]:
         """Return the columns with a value."""
-        return [
-            c for c, value in enumerate(self.sheet.rows[r]) if describe_unusable(value) or render_text(value)
-        ]
+        return list_filled(self.sheet, r)
 
     def first_text(self, r: int) -> str:
         """Return the leftmost text of a row, or ""."""
-        texts = (render_text(value) for value in self.sheet.rows[r] if isinstance(value, str))
-        return next((text for text in texts if text), "")
+        return find_first_text(self.sheet, r)
 
     def kind(self, r: int) -> RowKind:
         """Classify a row of the table."""
@@ -108,7 +100,7 @@ class MatrixTable:
 
     def is_footer(self, r: int) -> bool:
         """Return whether a row begins the notes or signatures below the table."""
-        return bool(_FOOTER.match(self.first_text(r))) and not self.has_amount(r) and not self._is_numbered(r)
+        return is_footer(self.first_text(r)) and not self.has_amount(r) and not self._is_numbered(r)
 
     def is_lost_line(self, r: int) -> bool:
         """Return whether a row below the end looks like a line."""
@@ -136,23 +128,10 @@ class MatrixTable:
         edge = {self.at[key] for key in ("number", "strategy") if key in self.at} | {min(self.at.values())}
         return len(filled) > 1 or filled[0] in edge or parse_strategy(text) is not None
 
-    def _find_end(self) -> int:
-        """Return the row that ends the table: a footer, or the gap below the last row with a number or an amount."""
-        last, gap = self.first - 1, False
-        for r in range(self.first, len(self.sheet.rows)):
-            filled = self.list_filled(r)
-            if not filled:
-                gap = True
-            elif self.is_footer(r):
-                break
-            elif (
-                not gap
-                or self.has_amount(r)
-                or self._is_numbered(r)
-                or parse_strategy(self._find_lone_text(r, filled))
-            ):
-                last, gap = r, False
-        return last + 1
+    def _ends_gap(self, r: int) -> bool:
+        """Return whether a row below a gap is still of the table: it has a number, an amount or a strategy."""
+        is_strategy = parse_strategy(self._find_lone_text(r, self.list_filled(r))) is not None
+        return self.has_amount(r) or self._is_numbered(r) or is_strategy
 
 
 # Values that a row inherits from the rows above it

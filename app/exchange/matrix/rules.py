@@ -25,13 +25,7 @@ from app.exchange.matrix.amounts import (
 from app.exchange.matrix.cells import NONE, read_cell, split_remarks
 from app.exchange.matrix.codes import CODE_CONFLICT, normalise, place_code
 from app.exchange.matrix.columns import BY_KEY, SPENT, Holds
-from app.exchange.matrix.doubtful_rows import (
-    CONTINUES_LEFT_OUT,
-    STRUCK_CELL,
-    describe_hidden_columns,
-    describe_left_out,
-    find_repeated,
-)
+from app.exchange.matrix.doubtful_rows import CONTINUES_LEFT_OUT, find_repeated
 from app.exchange.matrix.headers import LAYOUT, find_stage
 from app.exchange.matrix.models import Matrix, MatrixRow, Named, Reading, Remark
 from app.exchange.matrix.rows import (
@@ -45,13 +39,21 @@ from app.exchange.matrix.rows import (
 )
 from app.exchange.matrix.words import STRATEGY_NAMES, parse_strategy
 from app.kit.files.books import Sheet, Value, name_column
-from app.kit.files.cells import STORED_RESULT, take_results
 from app.kit.files.reader import open_book
-from app.kit.files.unreadable import UnreadableFile, refuse_file
 from app.kit.problems import Cell, FieldError, Kind
 from app.kit.tables.headers import UNCLEAR_UNIT, TableHeader, find_table
 from app.kit.tables.numbers import find_decimal_marks, find_lone_mark
-from app.kit.tables.options import Doubt, SkippedRows, TableOptions
+from app.kit.tables.options import Doubt, TableOptions
+from app.kit.tables.rows import (
+    LINES_AFTER_END,
+    STRUCK_CELL,
+    TEXT_AFTER_TABLE,
+    describe_hidden_columns,
+    describe_left_out,
+    describe_results,
+    list_skipped,
+)
+from app.kit.tables.sheets import choose_table
 from app.kit.tables.sums import SumCheck
 from app.kit.tables.units import find_title_scales
 
@@ -63,11 +65,6 @@ NO_HEADER = Kind(
     "…) or a row that numbers the columns 1–18 or 1–21.",
 )
 NO_LINES = Kind("no_lines", "Matriks ini tidak memuat satu baris pun.", "This matrix has no lines.")
-OTHER_SHEETS = Kind(
-    "other_sheets",
-    "Lembar “{value}” juga memuat matriks, tetapi tidak dibaca. Kirim tersendiri dengan namanya.",
-    "Sheet “{value}” has a matrix too, but was not read. Send it separately, by its name.",
-)
 NO_STRATEGY = Kind(
     "no_strategy",
     "Baris ini tidak memiliki strategi. Isi kolomnya dengan salah satu dari: {allowed}.",
@@ -88,16 +85,6 @@ MERGED_AMOUNT = Kind(
     "Sel ini digabung dengan baris {first}. Nilainya dihitung satu kali, di baris itu.",
     "This cell is merged with row {first}. Its value counts once, in that row.",
 )
-TEXT_AFTER_TABLE = Kind(
-    "text_after_table",
-    "Tabel berakhir di atas baris ini (“{value}”). Isi mulai dari sini tidak dibaca.",
-    "The table ends above this row (“{value}”). The import read nothing from here on.",
-)
-LINES_AFTER_END = Kind(
-    "lines_after_end",
-    "Di bawah akhir tabel ada baris dengan jumlah (“{value}”). Pindahkan ke tabel atau hapus.",
-    "Below the end of the table is a row with an amount (“{value}”). Move it up or remove it.",
-)
 
 
 DEFAULTS = TableOptions()
@@ -113,26 +100,10 @@ def read_matrix(
     problems inside the table are the matrix's `errors` and `warnings`.
     """
     book = open_book(data, filename)
-    if options.sheet is not None:
-        chosen = take_results(book.sheet(options.sheet))
-        header = find_table(chosen, LAYOUT)
-        if header is None:
-            raise refuse_file(NO_HEADER, book.filename, options.sheet)
-        return read_table(chosen, header, options, known_sources)
-    tables: list[tuple[Sheet, TableHeader]] = []
-    failures: list[UnreadableFile] = []
-    for name in book.visible:
-        try:
-            candidate = take_results(book.sheet(name))
-        except UnreadableFile as failure:
-            failures.append(failure)  # another sheet may have the matrix
-            continue
-        if (header := find_table(candidate, LAYOUT)) is not None:
-            tables.append((candidate, header))
-    if not tables:
-        raise failures[0] if failures else refuse_file(NO_HEADER, book.filename)
-    others = [FieldError(OTHER_SHEETS, cell=s.cell(h.first_row, 0), value=s.name) for s, h in tables[1:]]
-    return read_table(*tables[0], options, known_sources, others)
+    sheet, header, others = choose_table(
+        book, options.sheet, lambda sheet: find_table(sheet, LAYOUT), NO_HEADER
+    )
+    return read_table(sheet, header, options, known_sources, others)
 
 
 def read_table(
@@ -150,11 +121,7 @@ def read_table(
     return Matrix(
         sheet=sheet.name,
         titles=header.titles,
-        skipped=tuple(
-            SkippedRows(reason=reason, rows=[r + 1 for r in rows])
-            for reason, rows in reader.skipped.items()
-            if rows
-        ),
+        skipped=tuple(list_skipped(reader.skipped)),
         factors=tuple(factor for factor, _ in header.factors.values()),
         rows=tuple(reader.rows),
         spent=tuple(column.key for column in SPENT if column.key in header.columns),
@@ -196,9 +163,9 @@ class _TableReader:
                 self._read_line(r)
         self._close_block()
         self.warnings += self.sums.find_differences()
-        self._report_calculated()
+        self.warnings += describe_results(self.sheet, self.at, self.calculated)
         self.errors += describe_left_out(self.sheet, self.at, self.asked)
-        self.warnings += describe_hidden_columns(self.sheet, self.at, table.first - 1)
+        self.warnings += describe_hidden_columns(self.sheet, self.at, table.first - 1, LAYOUT)
         self._settle_repeated()
         self._report_rest(table.end)
         if not self.rows and not any(self.asked.values()):
@@ -227,14 +194,6 @@ class _TableReader:
             dropped = {row.row for row in self.rows if (row.continues or row.row) in repeated}
             self.skipped["repeated"] += [number - 1 for number in sorted(dropped)]
             self.rows = [row for row in self.rows if row.row not in dropped]
-
-    def _report_calculated(self) -> None:
-        """Warn once for each column that has stored results of formulas."""
-        for key, (first, *more) in self.calculated.items():
-            cell, value = self.sheet.cell(first, self.at[key]), self.table.value(first, key)
-            self.warnings.append(
-                FieldError(STORED_RESULT, cell=cell, value=str(value), values={"count": 1 + len(more)})
-            )
 
     def _report_rest(self, end: int) -> None:
         """Warn about rows below the table unless they are a footer; report those that look like lines or name units."""

@@ -35,6 +35,11 @@ UNKNOWN_COLUMN = Kind(
     "The column “{value}” is unknown. The import did not read it.",
 )
 
+NEAR_HEADING = Kind(
+    "near_heading",
+    "Judul “{value}” mirip dengan “{nearest}”. Perbaiki judulnya, atau pilih kolomnya saat mengimpor.",
+    "The heading “{value}” is almost “{nearest}”. Correct it, or choose its column in the import.",
+)
 UNCLEAR_UNIT = Kind(
     "unclear_unit",
     "“{value}” menyebut satuan yang tidak jelas bagi angkanya. Tulis satu satuan saja, misalnya “(Rp)”.",
@@ -243,6 +248,15 @@ class _HeaderReader:
             for c, number in numbered.items():
                 if layout.order[number - 1] not in columns and c not in {*columns.values(), *chosen.fields}:
                     columns[layout.order[number - 1]] = c
+        unknown = [item for item in unknown if item[0] not in columns.values()]
+        for c, row, text in unknown if layout.asks_near else ():
+            near = layout.find_near([fold_heading(text) for _, text in all_headings[c]], columns)
+            if near is not None and any(
+                sheet.value(r, c) is not None for r in range(data_row, len(sheet.rows))
+            ):
+                cell, label = sheet.cell(row, c), near.labels[0]
+                errors.append(FieldError(NEAR_HEADING, cell=cell, value=text, nearest=[label]))
+        asked = {error.cell for error in errors}
         labels = [item.labels[0] for item in layout.fields]
         warnings = [
             FieldError(
@@ -252,7 +266,7 @@ class _HeaderReader:
                 nearest=[label for label, _, _ in process.extract(text, labels, scorer=fuzz.WRatio, limit=2)],
             )
             for c, row, text in unknown
-            if c not in columns.values()
+            if sheet.cell(row, c) not in asked
         ]
         errors += [
             FieldError(MISSING_COLUMN, cell=sheet.cell(self.bottom, 0), allowed=item.labels[0])

@@ -4,6 +4,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rapidfuzz.distance import OSA
+
 from app.kit.tables.units import drop_unit, split_tokens
 
 # No label is longer, but names of sub-activities often are, and the search looks at every row.
@@ -45,24 +47,30 @@ class TableLayout:
     """The fields of a table. A row with fewer than `fewest` labels is no header.
 
     `order` are the keys by official number, for a row that numbers the columns; it decides if it numbers as many
-    columns as one of `lengths`.
+    columns as one of `lengths`. With `asks_near` a heading that is almost a label is an error, no unknown column.
     """
 
     fields: Sequence[TableField]
     fewest: int
     order: Sequence[str] = ()
     lengths: Collection[int] = ()
+    asks_near: bool = False
     by_label: Mapping[str, TableField] = field(init=False)
     """Folded label, alone and behind each of its groups → field."""
+    joined: frozenset[str] = field(init=False)
+    """Folded labels behind one of their groups."""
     groups: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         by_label: dict[str, TableField] = {}
-        for item in self.fields:
+        joined: dict[str, TableField] = {}
+        # A label alone is the field that needs no group.
+        for item in sorted(self.fields, key=lambda item: not item.needs_group):
             labels = [fold_heading(label) for label in item.labels]
             by_label |= dict.fromkeys(labels, item)
-            by_label |= {f"{fold_heading(group)} {label}": item for group in item.groups for label in labels}
-        object.__setattr__(self, "by_label", by_label)
+            joined |= {f"{fold_heading(group)} {label}": item for group in item.groups for label in labels}
+        object.__setattr__(self, "by_label", by_label | joined)
+        object.__setattr__(self, "joined", frozenset(joined))
         object.__setattr__(
             self, "groups", frozenset(fold_heading(g) for item in self.fields for g in item.groups)
         )
@@ -80,11 +88,25 @@ class TableLayout:
             if found := self.by_label.get(f"{text} {lowest}"):
                 return found
         found = self.by_label.get(lowest)
-        if found is not None and self._fits_below(found, above):
+        if found is not None and (lowest in self.joined or self._fits_below(found, above)):
             return found
         # The heading above names the field if the one below only describes it.
         fields = (self.by_label.get(text) for text in above)
         return next((item for item in fields if item and not item.groups), None)
+
+    def find_near(self, words: Sequence[str], taken: Collection[str]) -> TableField | None:
+        """Return the field, not `taken` yet, whose label has almost the letters of a column's folded headings."""
+        lowest, *above = words
+        texts = [text for text in (*(f"{text} {lowest}" for text in above), lowest) if "%" not in text]
+        fields = (
+            item
+            for text in texts
+            for label, item in self.by_label.items()
+            if item.key not in taken
+            and (label in self.joined or not item.needs_group)
+            and _is_near(text, label)
+        )
+        return next(fields, None)
 
     def _fits_below(self, item: TableField, above: Sequence[str]) -> bool:
         if not item.groups:
@@ -95,3 +117,15 @@ class TableLayout:
 
 
 _PLAIN = frozenset(("keuangan", "anggaran"))
+
+
+def _is_near(text: str, label: str) -> bool:
+    """Return whether two texts have almost the same words: a letter off, two in a long word, or other spaces."""
+    if text.replace(" ", "") == label.replace(" ", ""):
+        return True
+    words = list(zip(text.split(), label.split(), strict=False))
+    if len(text.split()) != len(label.split()):
+        return False
+    return all(
+        word == own or (len(own) > 3 and OSA.distance(word, own) <= 1 + (len(own) > 7)) for word, own in words
+    )
