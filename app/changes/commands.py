@@ -1,6 +1,7 @@
 """The entry of an import in the history: which file a write came from."""
 
 import json
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -24,10 +25,11 @@ class ImportedFile(NamedTuple):
 
     @classmethod
     def of(
-        cls, name: str, data: bytes, sheet: str | None, query: BaseModel, **choices: object
+        cls, name: str, data: bytes, sheet: str | None, query: BaseModel, **choices: Sequence[BaseModel]
     ) -> "ImportedFile":
         """Return the file without the numbers of persons that its names may have."""
-        text = dump_json({**query.model_dump(mode="json", exclude_none=True), **choices})
+        lists = {key: [item.model_dump(mode="json") for item in items] for key, items in choices.items()}
+        text = dump_json({**query.model_dump(mode="json", exclude_none=True), **lists})
         return cls(
             mask_person_numbers(name)[:200],
             sha256(data).hexdigest(),

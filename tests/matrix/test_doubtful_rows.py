@@ -11,7 +11,7 @@ from app.exchange.matrix.columns import COLUMNS
 from app.exchange.matrix.models import Matrix
 from app.exchange.matrix.rules import read_matrix
 from app.kit.files.reader import open_book
-from app.kit.tables.options import TableOptions
+from app.kit.tables.options import LineOptions
 from tests.matrix.build import line, list_codes, partial_line, xlsx
 
 HEADER = [column.labels[0] for column in COLUMNS]
@@ -19,7 +19,7 @@ STRIKE = Font(strike=True)
 
 
 def read(rows: list[list[Any]], change: Any = lambda sheet: None, **options: Any) -> Matrix:
-    return read_matrix(xlsx([HEADER, *rows], change), "a.xlsx", options=TableOptions(**options))
+    return read_matrix(xlsx([HEADER, *rows], change), "a.xlsx", options=LineOptions(**options))
 
 
 def hide(*rows: int) -> Any:

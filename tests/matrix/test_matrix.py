@@ -10,7 +10,7 @@ from app.exchange.matrix.rules import read_matrix
 from app.kit.files.books import Formula, Sheet
 from app.kit.files.cells import take_results
 from app.kit.files.unreadable import UnreadableFile
-from app.kit.tables.options import TableOptions
+from app.kit.tables.options import LineOptions
 from tests.matrix.build import LABELS, S1, S2, S3, line, list_codes, matrix, partial_line, store_results, xlsx
 
 NUMBERS = list(range(1, 22))
@@ -108,9 +108,7 @@ def test_the_first_sheet_with_a_header_is_read_and_another_is_mentioned():
     result = read_matrix(data, "a.xlsx")
     assert (result.sheet, list_names(result, "agency")) == ("Isi", ["Dinas A"])
     assert [(w.kind.code, w.value) for w in result.warnings] == [("other_sheets", "Lain")]
-    assert list_names(read_matrix(data, "a.xlsx", options=TableOptions(sheet="Lain")), "agency") == [
-        "Dinas B"
-    ]
+    assert list_names(read_matrix(data, "a.xlsx", options=LineOptions(sheet="Lain")), "agency") == ["Dinas B"]
 
 
 def test_a_repeated_header_is_no_line():

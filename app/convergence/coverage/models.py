@@ -16,6 +16,7 @@ from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.periods import PeriodText, Quarter
 from app.kit.problems import ErrorShape, Kind
+from app.kit.tables.options import SkippedRows, TableOptions
 from app.plans.actions.models import RecipientKind
 from app.reference.models import RegionLevel
 
@@ -345,15 +346,16 @@ class ChildrenQuery(PageQuery, FiguresQuery):
     sort: Literal["region_code", "-region_code"] = "region_code"
 
 
-class CoverageImportQuery(BaseModel):
+class CoverageImportQuery(TableOptions):
     """Options of an import."""
 
     code_system: Literal["kemendagri", "bps"] = ShapeField(
-        description="System of the village codes in the file. With `bps` the code gives only the regency; the exact "
-        "names of district and village give the village."
+        description="System of the village codes in the file. With `bps` the code gives only the regency; the names of "
+        "district and village give the village."
     )
-    sheet: str | None = ShapeField(
-        default=None, max_length=100, description="Name of the sheet; by default the first with the header."
+    region: RegionCode | None = ShapeField(
+        default=None,
+        description="Regency or city within which the import reads the names of villages that have no code.",
     )
     source: Line | None = ShapeField(default=None, description="Source for rows without one.")
     source_period: PeriodText | None = ShapeField(
@@ -376,7 +378,9 @@ class CoverageImportReport(BaseModel):
     updated: int
     unchanged: int
     refused: int
+    skipped_rows: list[SkippedRows] = ShapeField(description="Rows that the query leaves out, by reason.")
     errors: list[ErrorShape] = ShapeField(description="With `each`: the errors, cell by cell.")
+    warnings: list[ErrorShape] = ShapeField(description="Doubts about cells that the import could use.")
 
     model_config = show_example(
         period="2026-Q2",
@@ -387,7 +391,9 @@ class CoverageImportReport(BaseModel):
         updated=0,
         unchanged=0,
         refused=0,
+        skipped_rows=[{"reason": "hidden", "rows": [12, 13]}],
         errors=[],
+        warnings=[],
     )
 
 

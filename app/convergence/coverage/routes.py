@@ -44,8 +44,11 @@ from app.kit.http.replies import (
 from app.kit.http.routing import FromQuery, make_router
 from app.kit.periods import is_quarter, malformed_period
 from app.kit.problems import BadRequest, FieldError, NotFound
+from app.kit.tables.choices import COLUMNS_PART, parse_columns
+from app.kit.tables.resolutions import parse_resolutions
 from app.plans.findings.models import BatchResult, build_batch_result
 from app.reference.models import RegionKey
+from app.reference.places.areas.models import AREA_RESOLUTIONS, RESOLUTIONS_PART
 
 router = make_router(tags=["convergence"])
 
@@ -93,18 +96,21 @@ def put_region_coverage(
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
 
 
-_TABLE = Upload("The table: .xlsx or .csv, at most 20 MB.")
+_TABLE = Upload(
+    "The table: .xlsx or .csv, at most 20 MB.", {"resolutions": RESOLUTIONS_PART, "columns": COLUMNS_PART}
+)
 
 
 @router.post("/coverage/{period}", response_model=CoverageImportReport, openapi_extra=_TABLE.declared)
 def import_coverage(call: Caller, period: QuarterKey, query: FromQuery[CoverageImportQuery]) -> Response:
     """Import coverage from a table with a row for each village, or for each village and service.
 
-    The header names the columns: `village_code`, `target_families`, `complete_families`, `source`,
-    `source_period`, then for each service of the package `<service> eligible` and `<service> served`; or in a long
-    table `service`, `eligible`, `served`. Indonesian headings are valid too (`Kode Desa`, `Keluarga Sasaran`,
-    `<layanan> sasaran`, `<layanan> terlayani`). 422 lists every error by cell, and nothing changes. A name next to a
-    code must be the name of the code. The import replaces earlier reports; a second import of a file changes nothing.
+    The header names the columns in any order, in Indonesian or English: `Kode Desa` or `Kecamatan` and `Desa`,
+    `Keluarga Sasaran`, `Keluarga Lengkap`, `Sumber`, `Periode Data`, then for each service `Sasaran` and `Terlayani`
+    below its name or behind it (`Sanitasi layak sasaran`); or in a long table `Layanan`, `Sasaran`, `Terlayani`. The
+    reply warns about unknown columns and about sums that do not add up. The import reads names within `region`; one
+    that is not clear has candidates, which `resolutions` settle. 422 lists every error by cell, and nothing changes.
+    The import replaces earlier reports; a second import of a file changes nothing.
     """
     quarter = _parse_quarter(period)
     if not call.actor.grants:
@@ -112,11 +118,16 @@ def import_coverage(call: Caller, period: QuarterKey, query: FromQuery[CoverageI
     call.actor.require_anywhere("write_coverage")
     table = _TABLE.read(call.request)
     reading = call.unit.reading
-    read = read_coverage_file(reading, int(quarter[:4]), table.data, table.filename, query)
+    resolutions = parse_resolutions(AREA_RESOLUTIONS, table.texts["resolutions"])
+    columns = parse_columns(table.texts["columns"])
+    year = int(quarter[:4])
+    read = read_coverage_file(reading, year, table.data, table.filename, query, resolutions, columns)
     written = BatchWrite(read.reports, each=query.each, errors_before=read.errors)
     write = call.write.drop_precondition()
     done = commands.report_coverage(write, quarter, written)
-    file = ImportedFile.of(table.filename, table.data, read.sheet, query)
+    file = ImportedFile.of(
+        table.filename, table.data, read.sheet, query, resolutions=resolutions, columns=columns
+    )
     for regency in sorted(
         {find_regency(item.code) for item in done if item.status in ("created", "updated")}
     ):

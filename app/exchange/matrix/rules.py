@@ -43,7 +43,7 @@ from app.kit.files.reader import open_book
 from app.kit.problems import Cell, FieldError, Kind
 from app.kit.tables.headers import UNCLEAR_UNIT, TableHeader, find_table
 from app.kit.tables.numbers import find_decimal_marks, find_lone_mark
-from app.kit.tables.options import Doubt, TableOptions
+from app.kit.tables.options import Doubt, LineOptions
 from app.kit.tables.rows import (
     LINES_AFTER_END,
     STRUCK_CELL,
@@ -87,11 +87,11 @@ MERGED_AMOUNT = Kind(
 )
 
 
-DEFAULTS = TableOptions()
+DEFAULTS = LineOptions()
 
 
 def read_matrix(
-    data: bytes, filename: str, *, options: TableOptions = DEFAULTS, known_sources: Collection[str] = ()
+    data: bytes, filename: str, *, options: LineOptions = DEFAULTS, known_sources: Collection[str] = ()
 ) -> Matrix:
     """Read the matrix of a file, from the named sheet, else from the first visible sheet with the header.
 
@@ -109,7 +109,7 @@ def read_matrix(
 def read_table(
     sheet: Sheet,
     header: TableHeader,
-    options: TableOptions,
+    options: LineOptions,
     known_sources: Collection[str] = (),
     also: Sequence[FieldError] = (),
 ) -> Matrix:
@@ -132,7 +132,7 @@ def read_table(
 
 class _TableReader:
     def __init__(
-        self, sheet: Sheet, header: TableHeader, options: TableOptions, known_sources: Collection[str]
+        self, sheet: Sheet, header: TableHeader, options: LineOptions, known_sources: Collection[str]
     ) -> None:
         self.sheet, self.at, self.known_sources = sheet, header.columns, known_sources
         self.stage = find_stage(header.headings.get("allocation", ()))

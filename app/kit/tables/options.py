@@ -19,6 +19,11 @@ class TableOptions(BaseModel):
     struck_rows: Literal["ask", "skip", "take"] = Field(
         default="ask", description="Lines that are struck out. `ask` refuses them by cell."
     )
+
+
+class LineOptions(TableOptions):
+    """The options of a table whose rows may equal one another."""
+
     repeated_rows: Literal["take", "skip", "refuse"] = Field(
         default="take", description="Lines that equal an earlier one, which are named in each case."
     )

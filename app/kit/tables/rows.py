@@ -126,6 +126,12 @@ class TableRow(NamedTuple):
     at: Mapping[str, int]
     r: int
 
+    @property
+    def is_lone(self) -> bool:
+        """Whether one cell or one merged range has all that the row has."""
+        cells = [(self.r, c) for c in list_filled(self.sheet, self.r)]
+        return len({self.sheet.merged.get(cell, cell) for cell in cells}) == 1
+
     def value(self, key: str) -> Value:
         """Return the value of a cell. Returns None if the table has no such column."""
         c = self.at.get(key)

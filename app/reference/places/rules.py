@@ -25,7 +25,7 @@ CLOSENESS = 88
 """Likeness of two spellings, from 0 to 100, from which on a place is asked. It never decides."""
 MOST_NEAR = 5
 
-_LEVELS = {
+LEVELS = {
     **dict.fromkeys(
         [
             "desa",
@@ -141,9 +141,9 @@ class _Parse:
         self.pieces[-1].end, self.is_open = end, False
 
     def add_level(self, start: int, end: int, word: str, *, is_joined: bool) -> None:
-        level = _LEVELS.get(word) or _LEVELS.get(word[2:])
+        level = LEVELS.get(word) or LEVELS.get(word[2:])
         if not (self.is_open and level and (self.pieces[-1].is_every or is_joined)):
-            self.add(_Piece(self.signs, start, end, is_every=word not in _LEVELS), is_open=True)
+            self.add(_Piece(self.signs, start, end, is_every=word not in LEVELS), is_open=True)
         self.pieces[-1].levels |= {level} if level else set()
         self.pieces[-1].end = end
 
@@ -162,8 +162,7 @@ class PlaceNames:
         self._names: dict[str, list[tuple[tuple[str, ...], str, str]]] = {}
         for code, name in labels.items():
             folded = fold_name(name)
-            kind = folded.partition(" ")[0] if get_level(code) == "regency" else ""
-            for form in dict.fromkeys((folded, folded.removeprefix(f"{kind} "))):
+            for form in dict.fromkeys((folded, folded.removeprefix(f"{get_kind(code, name)} "))):
                 words = tuple(form.split())
                 if words:
                     self._names.setdefault(words[0], []).append((words, code, name))
@@ -194,7 +193,7 @@ class PlaceNames:
                     sign != "/"
                     or not parse.is_open
                     or words[i + 1 : i + 2] == []
-                    or words[i + 1] not in _LEVELS
+                    or words[i + 1] not in LEVELS
                 ):
                     parse.add_sign(sign)  # the slash of `Desa/Kel.` separates nothing
             elif code := tokens[i]["code"] or self._read_number(word):
@@ -203,7 +202,7 @@ class PlaceNames:
                 codes, behind = match
                 i = behind - 1
                 parse.add_name(start, tokens[i].end(), codes)
-            elif word in _LEVELS or word in _EVERY or (word[:2] == "se" and word[2:] in _LEVELS):
+            elif word in LEVELS or word in _EVERY or (word[:2] == "se" and word[2:] in LEVELS):
                 parse.add_level(start, end, word, is_joined=i > 0 and tokens[i - 1]["sign"] == "/")
             elif word in _AND:
                 parse.add_sign("+")
@@ -347,15 +346,14 @@ class PlaceNames:
         return [code for code in known if _ORDER.index(self._get_kind(code)) < lowest]
 
     def _get_kind(self, code: str) -> str:
-        level = get_level(code)
-        return fold_name(self.labels[code]).partition(" ")[0] if level == "regency" else level
+        return get_kind(code, self.labels[code])
 
     def _find_near(self, piece: _Piece, words: str) -> list[str]:
         """Return the regions with the name at another level, or with almost its letters."""
         inside = [code for code in piece.codes if code in self.labels and is_within(code, self.region)]
         if inside or piece.is_code:
             return inside
-        name = [word for word in fold_name(words).split() if word not in {*_LEVELS, *_EVERY}]
+        name = [word for word in fold_name(words).split() if word not in {*LEVELS, *_EVERY}]
         near = process.extract(
             "".join(name)[:100], self._letters, scorer=fuzz.ratio, score_cutoff=CLOSENESS, limit=MOST_NEAR
         )
@@ -370,6 +368,12 @@ class PlaceNames:
             for code, name in self.labels.items()
             if is_within(code, self.region)
         }
+
+
+def get_kind(code: str, name: str) -> str:
+    """Return the level of a region, but `kabupaten` or `kota` of a regency by its name."""
+    level = get_level(code)
+    return fold_name(name).partition(" ")[0] if level == "regency" else level
 
 
 def list_codes(text: str) -> list[str]:

@@ -1,65 +1,109 @@
-"""Parser of coverage tables, cell by cell. Pure; `queries` resolves the villages.
+"""Reader of coverage tables, cell by cell. Pure; `queries` finds the villages.
 
-Wide: a row for each village, two columns for each service. Long: a row for each village and service. The header
-is the first row that names the code's column; titles may precede it. The parser skips empty rows.
+Wide: a row for each village, columns for each service, one below the other or in one heading. Long: a row for each
+village and service. A district, and in a long table a village, holds for the rows below that leave it blank.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from app.convergence.coverage.models import CoverageIn, complete_over_target, served_over_eligible
 from app.convergence.editions.methods.models import Service
 from app.kit.fields import fold_name
-from app.kit.files.books import Sheet, Value, name_column
-from app.kit.files.cells import find_refusal, render_text
-from app.kit.http.validation import describe_unknown, duplicate_key, find_nearest
+from app.kit.files.books import Sheet
+from app.kit.http.validation import describe_unknown, duplicate_key
 from app.kit.periods import PERIOD_PATTERN, malformed_period
-from app.kit.problems import Cell, FieldError, Kind, refuse
+from app.kit.problems import Cell, FieldError, Kind
+from app.kit.tables.choices import ColumnChoice
+from app.kit.tables.headers import DUPLICATE_COLUMN, MISSING_COLUMN, TableHeader, find_table
+from app.kit.tables.layouts import TableField, TableLayout
 from app.kit.tables.numbers import NOT_A_COUNT, read_count
+from app.kit.tables.options import TableOptions
+from app.kit.tables.rows import PlainTable, TableRow, find_first_text
+from app.kit.tables.sums import SumCheck
+from app.reference.places.areas.rules import AreaCell, get_word_level, list_level_words
 
-missing_heading = Kind(
-    "missing_heading",
-    id="kolom “{value}” tidak ada; tambahkan kolom dengan judul itu",
-    en="the column “{value}” is missing; add a column with this heading",
-)
-unknown_heading = Kind(
-    "unknown_heading",
-    id="judul kolom “{value}” tidak dikenal; terdekat: “{nearest}”",
-    en="the heading “{value}” is unknown; nearest: “{nearest}”",
-)
-blank_cell = Kind("blank_cell", id="sel wajib diisi", en="the cell must not be blank")
+blank_cell = Kind("blank_cell", id="Sel ini wajib diisi.", en="This cell must not be blank.")
 row_differs = Kind(
     "row_differs",
-    id="“{value}” berbeda dari “{allowed}” pada baris sebelumnya untuk desa yang sama",
-    en="“{value}” differs from “{allowed}” in an earlier row of this village",
+    id="“{value}” berbeda dari “{allowed}” pada baris sebelumnya untuk desa yang sama.",
+    en="“{value}” differs from “{allowed}” in an earlier row of this village.",
 )
 
 LARGEST_TABLE = 100_000
 """Rows: 10,000 villages with ten services each."""
 
-HEADINGS: dict[str, Sequence[str]] = {
-    "village_code": ("village_code", "kode desa", "kode desa/kelurahan", "kode wilayah", "kode"),
-    "district": ("district", "kecamatan", "distrik"),
-    "village": ("village", "desa", "kelurahan", "desa/kelurahan", "nama desa", "nama desa/kelurahan"),
-    "target_families": ("target_families", "keluarga sasaran"),
-    "complete_families": ("complete_families", "keluarga lengkap"),
-    "source": ("source", "sumber", "sumber data"),
-    "source_period": ("source_period", "periode sumber", "periode data"),
-    "service": ("service", "layanan"),
-    "eligible": ("eligible", "sasaran", "berhak"),
-    "served": ("served", "terlayani"),
+_VILLAGE = [*list_level_words("village"), "desa/kelurahan"]
+_DISTRICT = list_level_words("district")
+_FIELDS = (
+    TableField("number", ("No", "Nomor", "No Urut")),
+    TableField(
+        "village_code",
+        ("kode desa", "village_code", "kode wilayah", "kode", *(f"kode {word}" for word in _VILLAGE)),
+    ),
+    TableField("district", ("kecamatan", "district", *_DISTRICT, *(f"nama {word}" for word in _DISTRICT))),
+    TableField("village", ("desa", "village", *_VILLAGE, *(f"nama {word}" for word in _VILLAGE))),
+    TableField(
+        "target_families", ("keluarga sasaran", "target_families", "jumlah keluarga sasaran", "kk sasaran")
+    ),
+    TableField("complete_families", ("keluarga lengkap", "complete_families", "jumlah keluarga lengkap")),
+    TableField("source", ("sumber data", "source", "sumber")),
+    TableField("source_period", ("periode data", "source_period", "periode sumber")),
+)
+_FIGURES = {
+    "eligible": ("sasaran", "eligible", "berhak", "jumlah sasaran"),
+    "served": ("terlayani", "served", "jumlah terlayani", "dilayani"),
 }
-"""Column → its headings, in any case and punctuation."""
-
-_KEY_OF = {fold_name(text): key for key, texts in HEADINGS.items() for text in texts}
-_IGNORED = {"no", "nomor"}
+_FIGURE_LABELS = {fold_name(label) for labels in _FIGURES.values() for label in labels}
+_LONG = TableLayout(
+    (
+        *_FIELDS,
+        TableField("service", ("layanan", "service", "nama layanan", "jenis layanan"), is_required=True),
+        *(TableField(key, labels, is_required=True) for key, labels in _FIGURES.items()),
+    ),
+    fewest=2,
+    asks_near=True,
+)
 _OF_VILLAGE = ("target_families", "complete_families", "source", "source_period")
 
 Layout = Literal["wide", "long"]
+
+
+def list_headings() -> list[str]:
+    """Return the headings that every table of coverage has."""
+    return [item.labels[0] for item in _FIELDS[1:5]]
+
+
+def find_header(
+    sheet: Sheet, services: Iterable[Service], choices: Sequence[ColumnChoice] = ()
+) -> tuple[TableLayout, TableHeader] | None:
+    """Find the table of coverage in a sheet: long if a column has the services, else wide. None if there is none."""
+    is_long = any(choice.field == "service" for choice in choices)
+    if not is_long and (header := find_table(sheet, _LONG)) is not None:
+        repeated = {str(error.value) for error in header.errors if error.kind is DUPLICATE_COLUMN}
+        has_groups = any(fold_name(text) in _FIGURE_LABELS for text in repeated)
+        is_long = "service" in header.columns and not has_groups
+    layout = _LONG if is_long else _make_wide_layout(services)
+    header = find_table(sheet, layout, choices)
+    return (layout, header) if header else None
+
+
+def _make_wide_layout(services: Iterable[Service]) -> TableLayout:
+    columns = {
+        f"{service.code} {figure}": TableField(
+            f"{service.code} {figure}",
+            (f"{service.name} {labels[0]}", *labels),
+            tuple(dict.fromkeys((service.name, service.name_english, service.code))),
+            needs_group=True,
+        )
+        for service in services
+        for figure, labels in _FIGURES.items()
+    }
+    return TableLayout((*_FIELDS, *columns.values()), fewest=2, asks_near=True)
 
 
 @dataclass
@@ -67,7 +111,8 @@ class TableVillage:
     """One village of a table: its values, the cell of each, and its errors."""
 
     code: str
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[str, AreaCell] = field(default_factory=dict)
+    """Cells of `district` and `village`."""
     content: dict[str, object] = field(default_factory=dict)
     services: dict[str, dict[str, object]] = field(default_factory=dict)
     cells: dict[str, Cell] = field(default_factory=dict)
@@ -82,7 +127,7 @@ class TableVillage:
         here = self.cells["/village"]
         content = {**defaults, **self.content}
         for name in ("target_families", "source", "source_period"):
-            if content.get(name) is None and not self._is_marked(name):
+            if content.get(name) is None and not self.is_marked(name):
                 self.add_error(blank_cell, self.cells.get(f"/{name}", here), values={"value": name})
         target, complete = content.get("target_families"), content.get("complete_families")
         if target is not None and complete is not None and complete > target:
@@ -103,224 +148,223 @@ class TableVillage:
             self.add_error(NOT_A_COUNT, here, value=str(error.errors()[0].get("input"))[:100])
             return None
 
-    def _is_marked(self, name: str) -> bool:
+    def is_marked(self, name: str) -> bool:
+        """Return whether the cell of a field has an error."""
         cell = self.cells.get(f"/{name}")
         return cell is not None and any(error.cell == cell for error in self.errors)
 
 
 @dataclass(frozen=True)
 class CoverageTable:
-    """Parsed table: its villages in order of their rows."""
+    """A table of coverage: its villages in the order of their rows."""
 
-    sheet: str
     layout: Layout
     villages: list[TableVillage]
+    rows: PlainTable
 
 
-class _Columns(NamedTuple):
-    """Indexes of the columns, from the header."""
+def read_table(
+    sheet: Sheet,
+    layout: TableLayout,
+    header: TableHeader,
+    services: Iterable[Service],
+    options: TableOptions | None = None,
+) -> CoverageTable:
+    """Read the villages below a header. With errors about the header, which are those of its `rows`, there are none."""
+    columns = [key for key in header.columns if key.rpartition(" ")[2] in _FIGURES]
+    table = PlainTable(
+        sheet,
+        header,
+        layout,
+        options or TableOptions(),
+        names=("village_code", "district", "village"),
+        figures=("target_families", "complete_families", *columns),
+    )
+    table.errors += _find_missing(table, columns, is_long=layout is _LONG)
+    reader = _Reader(table, columns, services, is_long=layout is _LONG)
+    if not table.errors:
+        reader.read()
+    return CoverageTable("long" if layout is _LONG else "wide", list(reader.villages.values()), table)
 
-    plain: dict[str, int]
-    """Key of `HEADINGS` → index."""
-    services: dict[tuple[str, str], int]
-    """(service, eligible or served) → index; empty in a long table."""
 
-    @property
-    def layout(self) -> Layout:
-        return "long" if "service" in self.plain else "wide"
+def _find_missing(table: PlainTable, columns: Sequence[str], *, is_long: bool) -> Iterable[FieldError]:
+    """Return an error if no column names villages, and for each service without one of its two columns."""
+    r = table.header.data_row - 1
+    labels = {item.key: item.labels[0] for item in table.layout.fields}
+    if not {"village_code", "village"} & table.at.keys():
+        yield FieldError(MISSING_COLUMN, cell=table.sheet.cell(r, 0), allowed=labels["village"])
+    if not columns and not is_long:
+        yield FieldError(MISSING_COLUMN, cell=table.sheet.cell(r, 0), allowed=_FIGURES["eligible"][0])
+    for key in columns if not is_long else ():
+        code, _, figure = key.rpartition(" ")
+        other = f"{code} {'served' if figure == 'eligible' else 'eligible'}"
+        if other not in table.at:
+            cell = table.sheet.cell(r, table.at[key])
+            yield FieldError(MISSING_COLUMN, cell=cell, allowed=labels[other])
 
 
-def is_code_heading(text: str) -> bool:
-    """Return whether a cell heads the column of the villages' codes."""
-    return _KEY_OF.get(fold_name(render_text(text))) == "village_code"
+class _Reader:
+    """The villages of a table, row by row."""
 
+    def __init__(
+        self, table: PlainTable, columns: Sequence[str], services: Iterable[Service], *, is_long: bool
+    ) -> None:
+        self.table, self.is_long = table, is_long
+        self.codes = {
+            fold_name(text): item.code
+            for item in services
+            for text in (item.name_english, item.name, item.code)
+        }
+        self.services = list(dict.fromkeys(key.rpartition(" ")[0] for key in columns))
+        # The families of a village stand in each of its rows in a long table.
+        self.sum_keys = columns if is_long else table.figures
+        self.sums = SumCheck()
+        self.villages: dict[object, TableVillage] = {}
+        self.district: AreaCell | None = None
+        self.last: TableVillage | None = None
 
-def read_table(sheet: Sheet, header: int, services: Iterable[Service]) -> CoverageTable:
-    """Return the table below a header. Raises Invalid if a heading is unknown, double or missing."""
-    known = list(services)
-    columns = _map_columns(sheet, header, known)
-    villages: dict[str, TableVillage] = {}
-    codes = {
-        fold_name(text): item.code for item in known for text in (item.name_english, item.name, item.code)
-    }
-    for r in range(header + 1, len(sheet.rows)):
-        row = _Row(sheet, r)
-        if all(value is None for value in sheet.rows[r]):
-            continue
-        village = _read_village(row, columns, villages)
-        if columns.layout == "long":
-            _read_service_row(row, columns, village, codes)
+    def read(self) -> None:
+        for row in self.table.list_rows():
+            if self.table.is_sum(row):
+                self._read_sum(row)
+                continue
+            is_heading = self._read_district(row)
+            if not is_heading and not self.table.is_left_out(row):
+                self._read_line(row)
+        self.table.close()
+        self.table.warnings += self.sums.find_differences()
+
+    def _read_district(self, row: TableRow) -> bool:
+        """Keep the district of a row for the rows below. Return whether the row has nothing else."""
+        text, heading = row.text("district"), find_first_text(row.sheet, row.r)
+        others = row.list_given([key for key in self.table.at if key not in ("number", "district")])
+        is_heading = bool(text and not others)
+        if row.is_lone and get_word_level(heading) == "district":
+            text, is_heading = heading, True
+        if text:
+            if self.district is None or fold_name(text) != fold_name(self.district.text):
+                self.sums.open_block()
+                self.last = None
+            self.district = AreaCell("district", text, row.cell("district"), "district")
+        return is_heading
+
+    def _read_line(self, row: TableRow) -> None:
+        village = self._open_village(row)
+        for name in _OF_VILLAGE:
+            if name in self.table.at:
+                self._read_field(row, village, name)
+        figures = {name: village.content.get(name) for name in ("target_families", "complete_families")}
+        if self.is_long:
+            figures |= self._read_service_row(row, village)
         else:
-            for code in dict.fromkeys(code for code, _ in columns.services):
-                at = {figure: columns.services[code, figure] for figure in ("eligible", "served")}
-                _read_service(row, village, code, at, is_optional=True)
-    return CoverageTable(sheet.name, columns.layout, list(villages.values()))
+            for code in self.services:
+                keys = {figure: f"{code} {figure}" for figure in _FIGURES}
+                if row.list_given(keys.values()):
+                    read = self._read_service(row, village, code, keys)
+                    figures |= {keys[figure]: count for figure, count in read.items()}
+        self.sums.add_line({key: figures.get(key) for key in self.sum_keys})  # type: ignore[misc]
 
+    def _open_village(self, row: TableRow) -> TableVillage:
+        """Return the village of a row: a new one, or in a long table the one that has the row's code or name."""
+        refusals = {
+            key: kind for key in self.table.names if (kind := self.table.find_refusal(row, key)) is not None
+        }
+        code, name = row.text("village_code"), row.text("village")
+        key: object = code or (self.district and fold_name(self.district.text), fold_name(name))
+        if self.is_long and not refusals:
+            village = self.villages.get(key) if code or name else self.last
+            if village is not None:
+                self.last = village
+                return village
+        here = row.cell("village_code", "village") if code or not name else row.cell("village")
+        village = TableVillage(code, cells={"/village": here})
+        for column, kind in refusals.items():
+            village.add_error(kind, row.cell(column), value=str(row.value(column)))
+        if self.district is not None:
+            village.names["district"] = self.district
+        if name:
+            district = self.district.text if self.district else ""
+            village.names["village"] = AreaCell("village", name, row.cell("village"), "village", district)
+        for column in ("district", "village"):
+            village.cells[f"/{column}_name"] = row.cell(column, "village_code")
+        self.villages[key if self.is_long and (code or name) else row.r] = self.last = village
+        return village
 
-class _Row(NamedTuple):
-    sheet: Sheet
-    r: int
-
-    def value(self, c: int) -> Value:
-        return self.sheet.value(self.r, c)
-
-    def cell(self, c: int) -> Cell:
-        return self.sheet.cell(self.r, c)
-
-
-def _map_columns(sheet: Sheet, header: int, services: Sequence[Service]) -> _Columns:
-    """Return the columns that a header names. Raises Invalid with an error for each wrong heading."""
-    of_services = {
-        f"{fold_name(text)} {fold_name(heading)}": (service.code, figure)
-        for service in services
-        for text in (service.name_english, service.name, service.code)
-        for figure in ("eligible", "served")
-        for heading in HEADINGS[figure]
-    }
-    plain: dict[str, int] = {}
-    wide: dict[tuple[str, str], int] = {}
-    errors = []
-    for c, value in enumerate(sheet.rows[header]):
-        text = fold_name(render_text(value))
-        if not text or text in _IGNORED:
-            continue
-        cell = sheet.cell(header, c)
-        key, figures = _KEY_OF.get(text), of_services.get(text)
-        if key in plain or figures in wide:
-            errors.append(FieldError(duplicate_key, cell=cell, value=render_text(value)))
-        elif key is not None:
-            plain[key] = c
-        elif figures is not None:
-            wide[figures] = c
+    def _read_field(self, row: TableRow, village: TableVillage, name: str) -> None:
+        value, cell = row.value(name), row.cell(name)
+        village.cells.setdefault(f"/{name}", cell)
+        if value is None:
+            return
+        read: Any = None
+        if name.endswith("_families"):
+            read = self._read_count(row, village, name)
+        elif refusal := self.table.find_refusal(row, name):
+            village.add_error(refusal, cell, value=str(value))
         else:
-            names = [*(texts[0] for texts in HEADINGS.values()), *of_services]
-            near = find_nearest(render_text(value), names)
-            errors.append(FieldError(unknown_heading, cell=cell, value=render_text(value), nearest=near))
-    errors += _find_missing(sheet, header, plain, wide)
-    refuse(errors)
-    return _Columns(plain, wide)
+            read = row.text(name)
+            if name == "source_period" and not re.fullmatch(PERIOD_PATTERN, read):
+                allowed = ["2026-Q2", "2026-S1", "2026"]
+                village.add_error(malformed_period, cell, value=read, allowed=allowed)
+                read = None
+        if read is None:
+            return
+        if village.content.setdefault(name, read) != read:
+            village.add_error(row_differs, cell, value=read, allowed=village.content[name])
+        village.cells[f"/{name}"] = cell
 
-
-def _find_missing(
-    sheet: Sheet, header: int, plain: Mapping[str, int], wide: Mapping[tuple[str, str], int]
-) -> list[FieldError]:
-    if "service" in plain:
-        names = [name for name in ("eligible", "served") if name not in plain]
-    else:
-        other = {"eligible": "served", "served": "eligible"}
-        names = [f"{code} {other[figure]}" for code, figure in wide if (code, other[figure]) not in wide]
-        names = names if wide else ["service"]
-    cell = Cell(sheet.name, header + 1, name_column(0))
-    known = [texts[0] for texts in HEADINGS.values()]
-    return [FieldError(missing_heading, cell=cell, value=name, allowed=known) for name in names]
-
-
-def _read_village(row: _Row, columns: _Columns, villages: dict[str, TableVillage]) -> TableVillage:
-    """Return the village of a row, with the row's values except its services; add a new one to `villages`."""
-    c = columns.plain["village_code"]
-    code = render_text(row.value(c)) if find_refusal(row.value(c)) is None else ""
-    if not code:
-        village = TableVillage("", cells={"/village": row.cell(c)})
-        village.add_error(
-            find_refusal(row.value(c)) or blank_cell, row.cell(c), value=_format_value(row.value(c))
-        )
-        villages[f"row {row.r}"] = village
-    elif code not in villages:
-        village = villages[code] = TableVillage(code, cells={"/village": row.cell(c)})
-    else:
-        village = villages[code]
-        if columns.layout == "wide":
-            village.add_error(duplicate_key, row.cell(c), value=code)
-            village = TableVillage(code, cells={"/village": row.cell(c)})
-    for name in ("district", "village"):
-        if name in columns.plain:
-            text = render_text(row.value(columns.plain[name]))
-            village.cells.setdefault(f"/{name}_name", row.cell(columns.plain[name]))
-            if text:
-                village.names.setdefault(name, text)
-    for name in _OF_VILLAGE:
-        if name in columns.plain:
-            _read_field(row, village, name, columns.plain[name])
-    return village
-
-
-def _read_field(row: _Row, village: TableVillage, name: str, c: int) -> None:
-    value, cell = row.value(c), row.cell(c)
-    village.cells.setdefault(f"/{name}", cell)
-    if value is None:
-        return
-    read: Any
-    if name.endswith("_families"):
-        read = _read_count(village, value, cell)
-    else:
-        kind = find_refusal(value)
-        read = None if kind else render_text(value)
-        if kind:
-            village.add_error(kind, cell, value=_format_value(value))
-        elif name == "source_period" and not re.fullmatch(PERIOD_PATTERN, read):
-            allowed = ["2026-Q2", "2026-S1", "2026"]
-            village.add_error(malformed_period, cell, value=read, allowed=allowed)
-            read = None
-    if read is None:
-        return
-    if village.content.setdefault(name, read) != read:
-        village.add_error(row_differs, cell, value=read, allowed=village.content[name])
-    village.cells[f"/{name}"] = cell
-
-
-def _read_service_row(row: _Row, columns: _Columns, village: TableVillage, codes: Mapping[str, str]) -> None:
-    c = columns.plain["service"]
-    text, cell = render_text(row.value(c)), row.cell(c)
-    code = codes.get(fold_name(text))
-    if not text:
-        village.add_error(blank_cell, cell)
-    elif code is None:
-        known = sorted(set(codes.values()))
-        error = describe_unknown(text, "services", codes, allowed=known, cell=cell)
-        village.errors.append(error)
-    elif code in village.services or f"/services/{code}" in village.cells:
-        village.add_error(duplicate_key, cell, value=text)
-    else:
-        village.cells[f"/services/{code}"] = cell
-        _read_service(row, village, code, columns.plain, is_optional=False)
-
-
-def _read_service(
-    row: _Row, village: TableVillage, code: str, at: Mapping[str, int], *, is_optional: bool
-) -> None:
-    """Read E and C of a service. In a wide table both may be blank: no report on the service."""
-    values = {"eligible": at["eligible"], "served": at["served"]}
-    if is_optional and all(row.value(c) is None for c in values.values()):
-        return
-    village.cells.setdefault(f"/services/{code}", row.cell(at["eligible"]))
-    read: dict[str, Any] = {"service": code}
-    for name, c in values.items():
-        if row.value(c) is None:
-            village.add_error(blank_cell, row.cell(c))
+    def _read_service_row(self, row: TableRow, village: TableVillage) -> dict[str, int | None]:
+        text, cell = row.text("service"), row.cell("service")
+        code = self.codes.get(fold_name(text))
+        if not text:
+            village.add_error(self.table.find_refusal(row, "service") or blank_cell, cell)
+        elif code is None:
+            known = sorted(set(self.codes.values()))
+            village.errors.append(describe_unknown(text, "services", self.codes, allowed=known, cell=cell))
+        elif code in village.services or f"/services/{code}" in village.cells:
+            village.add_error(duplicate_key, cell, value=text)
         else:
-            read[name] = _read_count(village, row.value(c), row.cell(c))
-    if read.get("eligible") is None or read.get("served") is None:
-        return
-    if read["served"] > read["eligible"]:
-        village.add_error(
-            served_over_eligible,
-            row.cell(at["served"]),
-            value=read["served"],
-            allowed=f"≤ {read['eligible']}",
-            values={"eligible": read["eligible"]},
-        )
-        return
-    village.services[code] = read
+            village.cells[f"/services/{code}"] = cell
+            return self._read_service(row, village, code, {figure: figure for figure in _FIGURES})
+        return {}
 
+    def _read_service(
+        self, row: TableRow, village: TableVillage, code: str, keys: Mapping[str, str]
+    ) -> dict[str, int | None]:
+        """Read E and C of a service, and return them."""
+        village.cells.setdefault(f"/services/{code}", row.cell(keys["eligible"]))
+        read: dict[str, int | None] = {}
+        for figure, key in keys.items():
+            if row.value(key) is None:
+                village.add_error(blank_cell, row.cell(key))
+            read[figure] = self._read_count(row, village, key)
+        eligible, served = read["eligible"], read["served"]
+        if eligible is None or served is None:
+            return read
+        if served > eligible:
+            village.add_error(
+                served_over_eligible,
+                row.cell(keys["served"]),
+                value=served,
+                allowed=f"≤ {eligible}",
+                values={"eligible": eligible},
+            )
+        else:
+            village.services[code] = {"service": code, **read}
+        return read
 
-def _read_count(village: TableVillage, value: Value, cell: Cell) -> int | None:
-    """Return a count. Mark any other cell and return None."""
-    count = read_count(value)
-    if isinstance(count, Kind):
-        village.add_error(count, cell, value=_format_value(value))
-        return None
-    return count
+    def _read_count(self, row: TableRow, village: TableVillage, key: str) -> int | None:
+        """Return a count. Mark a cell that has none, and return None."""
+        value = row.value(key)
+        count = self.table.find_refusal(row, key) or read_count(value)
+        if isinstance(count, Kind):
+            village.add_error(count, row.cell(key), value=None if value is None else str(value))
+            return None
+        return count
 
-
-def _format_value(value: Value) -> str | None:
-    return None if value is None else str(value)
+    def _read_sum(self, row: TableRow) -> None:
+        stated = {}
+        for key in self.sum_keys:
+            count, cell = read_count(row.value(key)), (row.r, self.table.at[key])
+            if isinstance(count, int) and cell not in row.sheet.merged:
+                stated[key] = count, row.cell(key)
+        self.sums.add_sum(stated)

@@ -117,8 +117,7 @@ def import_matrix(
     """
     session, actor = write.session, write.actor
     matrix = file.matrix
-    choices = [item.model_dump(mode="json") for item in resolutions]
-    source = ImportedFile.of(file.name, file.data, matrix.sheet, query, resolutions=choices)
+    source = ImportedFile.of(file.name, file.data, matrix.sheet, query, resolutions=resolutions)
     reason = f"import sha256:{source.sha256[:16]}"
     row = find_plan(session, actor, plan)
     actor.require("import_matrix", row.region_code)

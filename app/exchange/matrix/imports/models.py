@@ -11,7 +11,7 @@ from app.kit.fields import SOMETIMES, show_example
 from app.kit.http.validation import RuleBroken
 from app.kit.problems import CellShape, ErrorShape, Kind
 from app.kit.tables.headers import Factor
-from app.kit.tables.options import SkippedRows, TableOptions
+from app.kit.tables.options import LineOptions, SkippedRows
 from app.kit.tables.resolutions import MOST_RESOLUTIONS, CellResolution
 from app.plans.core.models import ReasonCategory, ReasonText
 from app.plans.findings.models import PlanFinding
@@ -57,7 +57,7 @@ class Resolution(CellResolution):
 RESOLUTIONS = TypeAdapter(Annotated[list[Resolution], ShapeField(max_length=MOST_RESOLUTIONS)])
 
 
-class ImportQuery(TableOptions):
+class ImportQuery(LineOptions):
     """Options of an import."""
 
     category: ReasonCategory | None = ShapeField(

@@ -9,7 +9,7 @@ from app.agencies.queries import StoredAgency, find_agencies_by_code, find_agenc
 from app.exchange.matrix.imports.models import Resolution
 from app.exchange.matrix.models import Content, Matrix, MatrixRow, Named
 from app.exchange.matrix.rules import DEFAULTS, read_matrix
-from app.kit.tables.options import TableOptions
+from app.kit.tables.options import LineOptions
 from app.plans.copies.queries import read_line_contents
 from app.plans.core.models import Plan
 from app.plans.core.rules import find_government_level
@@ -36,7 +36,7 @@ class MatrixFile:
     data: bytes
 
 
-def read_file(session: Session, data: bytes, filename: str, options: TableOptions = DEFAULTS) -> MatrixFile:
+def read_file(session: Session, data: bytes, filename: str, options: LineOptions = DEFAULTS) -> MatrixFile:
     """Read the matrix in a file. Raises UnreadableFile if there is none, TooLarge above 20 MB.
 
     A large file takes seconds: call this with a reading session, before taking locks.

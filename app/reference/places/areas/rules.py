@@ -1,0 +1,174 @@
+"""Names of areas in cells that hold one each: `Suka Marga`, `Pekon Suka Marga`, `Kec. Suoh`. Pure.
+
+Equal names decide, with or without the word of their level; a name a letter off is asked, with its candidates.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from app.access.rules import is_within
+from app.kit.fields import fold_name
+from app.kit.http.validation import unknown_reference
+from app.kit.problems import Candidate, Cell, FieldError, Kind, ResolutionShape
+from app.kit.tables.candidates import NamedEntry, NameIndex
+from app.kit.tables.resolutions import Question, ResolutionSet
+from app.kit.wording import Text
+from app.reference.places.areas.models import AreaResolution
+from app.reference.places.rules import LEVELS, get_kind
+from app.reference.rules import get_level, get_parent
+
+UNCLEAR_AREA = Kind(
+    "unclear_area",
+    "Nama “{value}” tidak menunjuk tepat satu {level} di {place}. Terdekat: {nearest}. Perbaiki selnya, atau pilih "
+    "kodenya saat mengimpor.",
+    "The name “{value}” does not identify exactly one {level} in {place}. Nearest: {nearest}. Correct it, or choose "
+    "its code in the import.",
+)
+_LEVEL_TEXTS = {
+    "village": Text("desa atau kelurahan", "village"),
+    "district": Text("kecamatan", "district"),
+    None: Text("wilayah", "region"),
+}
+SOURCES = dict.fromkeys(("district", "village", "name"), "regions")
+"""Column of a resolution → the list that has its codes."""
+
+
+def list_level_words(level: str) -> list[str]:
+    """Return the words that offices write for a level: `desa`, `pekon`, `nagari` for villages."""
+    return [word for word, own in LEVELS.items() if own == level]
+
+
+def get_word_level(text: str) -> str | None:
+    """Return the level that the first word of a name says, None if it says none."""
+    return LEVELS.get(fold_name(text).partition(" ")[0])
+
+
+def _list_forms(text: str) -> Iterator[tuple[str, set[str]]]:
+    """Yield the folded name as it is, and without the words of levels in front, with these levels."""
+    name, levels = fold_name(text), set[str]()
+    yield name, levels
+    while (level := LEVELS.get(name.partition(" ")[0])) and (name := name.partition(" ")[2]):
+        levels = levels | {level}
+        yield name, levels
+
+
+def is_name_of(text: str, code: str, name: str) -> bool:
+    """Return whether a cell has the name of a region: `Kec. Suoh`, `Suoh`, `Kab. Lampung Barat`, `Lampung Barat`."""
+    kind, folded = get_kind(code, name), fold_name(name)
+    names = {folded, folded.removeprefix(f"{kind} ")}
+    return any(form in names and (not levels or kind in levels) for form, levels in _list_forms(text))
+
+
+class AreaNames:
+    """The names of a region and of all areas below it. `labels` has them by code."""
+
+    def __init__(self, region: str, labels: Mapping[str, str]) -> None:
+        self.region, self.labels = region, labels
+        self._indexes: dict[tuple[str | None, str], NameIndex] = {}
+
+    @cached_property
+    def _codes(self) -> dict[str, list[str]]:
+        """Folded name → the codes that may have it."""
+        codes: dict[str, list[str]] = {}
+        for code, name in self.labels.items():
+            folded = fold_name(name)
+            for form in {folded, folded.removeprefix(f"{get_kind(code, name)} ")}:
+                codes.setdefault(form, []).append(code)
+        return codes
+
+    def find(self, text: str, level: str | None, within: str) -> list[str]:
+        """Return the codes of the regions in `within` that have this name, at one level or at any.
+
+        The words as they are win over those behind the word of a level: `Kampung Baru` is a name.
+        """
+        for form, levels in _list_forms(text):
+            codes = [
+                code
+                for code in self._codes.get(form, ())
+                if is_within(code, within)
+                and level in (None, get_level(code))
+                and (not levels or get_kind(code, self.labels[code]) in levels)
+            ]
+            if codes:
+                return codes
+        return []
+
+    def find_candidates(self, text: str, level: str | None, within: str) -> list[Candidate]:
+        """Return the regions that a name may mean: those of this name, also elsewhere, then those that are like it."""
+        codes = self.find(text, level, within) or self.find(text, level, self.region)
+        if not codes:
+            # A name says nothing of its level to the index.
+            *_, (name, _) = _list_forms(text)
+            index = self._get_index(level, within)
+            codes = [item.code for item in index.find_candidates(name)] or [
+                item.code for item in self._get_index(level, self.region).find_candidates(name)
+            ]
+        return [
+            Candidate(code, self.labels[code], get_level(code), self.labels.get(get_parent(code) or ""))
+            for code in codes
+        ]
+
+    def _get_index(self, level: str | None, within: str) -> NameIndex:
+        if (level, within) not in self._indexes:
+            self._indexes[level, within] = NameIndex(
+                NamedEntry(code, (name,), code.count("."))
+                for code, name in self.labels.items()
+                if is_within(code, within) and level in (None, get_level(code))
+            )
+        return self._indexes[level, within]
+
+
+class AreaCell(NamedTuple):
+    """A cell with the name of an area: its column among those of resolutions, its words and its address."""
+
+    column: str
+    text: str
+    cell: Cell
+    level: str | None
+    context: str = ""
+    """What gives the name its meaning: the words for the district."""
+
+
+class AreaReader:
+    """Reader of cells with names of areas, by the resolutions of a call."""
+
+    def __init__(self, given: Sequence[AreaResolution], cells: Iterable[AreaCell]) -> None:
+        questions = (
+            Question(item.column, item.cell.row, (item.text,), fold_name(item.context)) for item in cells
+        )
+        self._resolutions = ResolutionSet(given, questions, SOURCES)
+
+    def read(self, item: AreaCell, names: AreaNames, within: str) -> str | FieldError:
+        """Return the code of the region in a cell, or the error that asks for it."""
+        if resolution := self._resolutions.find(item.column, item.cell.row, item.text):
+            return resolution.code
+        codes = names.find(item.text, item.level, within)
+        if len(codes) == 1:
+            return codes[0]
+        needs_row = self._resolutions.needs_row(item.column, item.text)
+        return FieldError(
+            UNCLEAR_AREA,
+            cell=item.cell,
+            value=item.text,
+            values={"place": names.labels.get(within, within), "level": _LEVEL_TEXTS[item.level]},
+            candidates=names.find_candidates(item.text, item.level, within),
+            resolution=ResolutionShape(
+                column=item.column, value=item.text, row=item.cell.row if needs_row else None
+            ),
+        )
+
+    def list_misfits(self, labels: Mapping[str, str]) -> list[FieldError]:
+        """Return the errors of resolutions: repeated, unused, with several meanings, or a code without a region."""
+        given = self._resolutions.given
+        levels = {"district": "district", "village": "village"}
+        return [
+            *self._resolutions.errors,
+            *self._resolutions.list_misfits(),
+            *(
+                self._resolutions.build_error(unknown_reference, n, "code")
+                for n, item in enumerate(given)
+                if item.code not in labels
+                or get_level(item.code) != levels.get(item.column, get_level(item.code))
+            ),
+        ]

@@ -1,0 +1,320 @@
+"""Tables of coverage as offices write them: the shared cases, and each way to write one table."""
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+import sqlalchemy as sa
+import xlsxwriter
+from fastapi.testclient import TestClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.convergence.coverage.files.rules import CoverageTable, find_header, read_table
+from app.convergence.editions.methods.models import Service
+from app.kit.database.engine import get_table
+from app.kit.database.journal import JournalRow
+from app.kit.files.books import Sheet, Value
+from app.kit.files.cells import take_results
+from app.kit.tables.numbers import format_thousands
+from tests.common import ConnectAs
+from tests.database import OneTransaction
+from tests.sheets.files import read_case
+
+AT = "/v1/coverage/2026-Q2"
+SUKA_MARGA, SIDO_REJO = "18.04.09.2003", "18.04.09.2017"
+SOURCED = {"source": "DTSEN", "source_period": "2026-Q1"}
+
+
+@pytest.fixture
+def secretariat(connect: ConnectAs) -> TestClient:
+    return connect(("secretariat", "18.04"))
+
+
+def send_table(client: TestClient, data: bytes, name: str = "a.csv", **query: Any) -> httpx.Response:
+    form = {key: query.pop(key) for key in ("resolutions", "columns") if key in query}
+    query = {"code_system": "kemendagri", "region": "18.04", **SOURCED, **query}
+    return client.post(AT, params=query, files={"file": (name, data)}, data=form)
+
+
+def send_case(client: TestClient, name: str, **query: Any) -> httpx.Response:
+    data, own = read_case(name)
+    return send_table(client, data, name, **own | query)
+
+
+def list_places(errors: list[Any]) -> list[tuple[str, str]]:
+    return [(f"{e['cell']['column']}{e['cell']['row']}", e["code"]) for e in errors]
+
+
+def get_name(client: TestClient, code: str) -> str:
+    return str(client.get(f"/v1/regions/{code}").json()["name"])
+
+
+# The shared cases
+
+
+@pytest.mark.both_engines
+def test_services_above_their_columns_are_read_by_name(secretariat: TestClient) -> None:
+    reply = send_case(secretariat, "coverage_two_header_rows.csv")
+    assert reply.status_code == 200, reply.text
+    result = reply.json()
+    assert (result["layout"], result["villages"], result["created"]) == ("wide", 2, 2)
+    assert list_places(result["warnings"]) == [("F2", "unknown_column"), ("I2", "unknown_column")]
+    rows = [secretariat.get(f"{AT}/{code}").json() for code in (SUKA_MARGA, SIDO_REJO)]
+    assert [row["target_families"] for row in rows] == [210, 180]
+    assert [[(s["service"], s["eligible"], s["served"]) for s in row["services"]] for row in rows] == [
+        [("safe_water", 120, 90), ("sanitation", 110, 40)],
+        [("safe_water", 100, 80), ("sanitation", 90, 45)],
+    ]
+
+
+def test_a_sum_that_differs_is_named_by_cell(secretariat: TestClient) -> None:
+    data = read_case("coverage_two_header_rows.csv")[0].replace(b"JUMLAH;;390;220", b"JUMLAH;;391;220")
+    warnings = send_table(secretariat, data).json()["warnings"]
+    (error,) = [item for item in warnings if item["code"] == "total_differs"]
+    assert list_places([error]) == [("C5", "total_differs")]
+    assert error["message"] == ("Baris jumlah menyebut 391, padahal baris yang dijumlahkannya berjumlah 390.")
+
+
+def test_a_name_a_letter_off_is_asked_and_settled(secretariat: TestClient, database: OneTransaction) -> None:
+    reply = send_case(secretariat, "coverage_spelling.csv")
+    assert reply.status_code == 422
+    (error,) = reply.json()["errors"]
+    assert list_places([error]) == [("B2", "unclear_area")]
+    assert "sistem kode" not in error["message"]
+    assert error["candidates"][0] == {
+        "code": SUKA_MARGA, "name": get_name(secretariat, SUKA_MARGA), "level": "village", "within": "Suoh",
+    }  # fmt: skip
+    choice = error["resolution"] | {"code": error["candidates"][0]["code"]}
+    settled = send_case(secretariat, "coverage_spelling.csv", resolutions=json.dumps([choice]))
+    assert (settled.status_code, settled.json()["created"]) == (200, 1)
+    assert read_choices(database)["resolutions"] == [{"row": None, **choice}]
+
+
+def read_choices(database: OneTransaction) -> Any:
+    """Return the choices in the record of the only import."""
+    table = get_table(JournalRow)
+    with database.read_session() as session:
+        ((changes,),) = session.execute(sa.select(table.c.changes).where(table.c.kind == "import.created"))
+    return (changes if isinstance(changes, dict) else json.loads(changes))["choices"][1]
+
+
+# Names
+
+
+HEAD = "Kecamatan;Pekon;Keluarga Sasaran;Sanitasi layak sasaran;Sanitasi layak terlayani\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "wrong"),
+    [
+        ("Suho;Suka Marga", [("A2", "unclear_area")]),
+        ("Suoh;Kec. Suoh", [("B2", "unclear_area")]),
+        ("Suoh;Desa Suka Marga", []),
+        ("Kec. Suoh;Pekon  SUKA MARGA", []),
+        (";Suka Marga", []),
+        ("Balik Bukit;Suka Marga", [("B2", "unclear_area")]),
+        ("Suoh;", [("B2", "blank_cell")]),
+        ("Suoh;=A1", [("B2", "formula")]),
+    ],
+)
+def test_names_decide_only_if_equal(secretariat: TestClient, row: str, wrong: list[tuple[str, str]]) -> None:
+    reply = send_table(secretariat, f"{HEAD}{row};9;5;4\n".encode())
+    assert list_places(reply.json()["errors"]) == wrong
+
+
+def test_resolutions_that_settle_nothing_are_refused(secretariat: TestClient) -> None:
+    choices = [
+        {"column": "village", "value": "Suka Marga", "code": "18.04.09"},
+        {"column": "district", "value": "Entah", "code": "18.04.09"},
+    ]
+    reply = send_table(
+        secretariat, f"{HEAD}Suoh;Suka Marga;9;5;4\n".encode(), resolutions=json.dumps(choices)
+    )
+    errors = reply.json()["errors"]
+    assert sorted((e["pointer"], e["code"]) for e in errors if "pointer" in e) == [
+        ("/resolutions/0/code", "unknown_reference"),
+        ("/resolutions/1/value", "unused_resolution"),
+    ]
+
+
+def test_a_chosen_column_is_read(secretariat: TestClient) -> None:
+    table = HEAD.replace("Keluarga Sasaran", "Jml KRT") + "Suoh;Suka Marga;9;5;4\n"
+    refused = send_table(secretariat, table.encode())
+    assert list_places(refused.json()["errors"]) == [("B2", "blank_cell")]
+    chosen = json.dumps([{"heading": "Jml KRT", "field": "target_families"}])
+    assert send_table(secretariat, table.encode(), columns=chosen).json()["created"] == 1
+
+
+def test_codes_of_the_other_system_are_named(secretariat: TestClient) -> None:
+    head = "Kode Desa;Kecamatan;Desa;Keluarga Sasaran;Sanitasi layak sasaran;Sanitasi layak terlayani\n"
+    bps = send_table(secretariat, f"{head}1801090003;Suoh;Suka Marga;9;5;4\n".encode())
+    (error,) = bps.json()["errors"]
+    assert (list_places([error]), error["allowed"]) == (
+        [("A2", "code_of_other_system")],
+        "18.04 Kabupaten Lampung Barat",
+    )
+    own = f"{head}{SUKA_MARGA};Suoh;Suka Marga;9;5;4\n".encode()
+    (error,) = send_table(secretariat, own, code_system="bps").json()["errors"]
+    assert list_places([error]) == [("A2", "code_of_other_system")]
+    assert error["allowed"] == f"{SUKA_MARGA} {get_name(secretariat, SUKA_MARGA)}"
+
+
+def test_hidden_and_struck_rows_are_settled_by_the_call(secretariat: TestClient) -> None:
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out) as book:
+        page, struck = book.add_worksheet("Cakupan"), book.add_format({"font_strikeout": True})
+        page.write_row(0, 0, HEAD.strip().split(";"))
+        page.write_row(1, 0, ["Suoh", "Suka Marga", 9, 5, 4])
+        page.write_row(2, 0, ["Suoh", "Sido Rejo", 9, 5, 4])
+        page.set_row(2, None, None, {"hidden": True})
+        page.write_row(3, 0, ["Suoh", "Tuguratu", 9, 5, 4], struck)
+        page.write_formula(4, 2, "=SUM(C2:C3)", None, 18)
+        page.write(4, 0, "Jumlah Kec. Suoh")
+    data = out.getvalue()
+    refused = send_table(secretariat, data, "a.xlsx")
+    assert list_places(refused.json()["errors"]) == [("A3", "hidden_row"), ("A4", "struck_row")]
+    taken = send_table(secretariat, data, "a.xlsx", hidden_rows="take", struck_rows="skip").json()
+    assert (taken["created"], taken["warnings"]) == (2, [])
+    assert taken["skipped_rows"] == [{"reason": "struck", "rows": [4]}]
+
+
+# Each way to write one table
+
+SERVICES = [
+    Service(code="safe_water", name="Air minum layak", name_english="Safe water", strategy="base"),
+    Service(code="sanitation", name="Sanitasi layak", name_english="Sanitation", strategy="base"),
+]
+VILLAGES = [
+    ("Suoh", "Suka Marga"),
+    ("Suoh", "Sido Rejo"),
+    ("Balik Bukit", "Bahway"),
+    ("Balik Bukit", "Sebarus"),
+]
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+Figures = list[tuple[int, int, int, int, int]]
+COUNTS = st.integers(0, 5000)
+FIGURES = st.lists(
+    st.tuples(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS).map(
+        lambda n: (n[0], max(n[1], n[2]), min(n[1], n[2]), max(n[3], n[4]), min(n[3], n[4]))
+    ),
+    min_size=len(VILLAGES),
+    max_size=len(VILLAGES),
+)
+
+
+def write_table(figures: Figures, draw: Draw) -> list[list[Value]]:
+    """Write one table in any way: titles, one or two rows of header, order, merged districts, shares, sums."""
+    is_two, has_code = draw(st.booleans()), draw(st.booleans())
+    repeats, has_share, has_sums = draw(st.booleans()), draw(st.booleans()), draw(st.booleans())
+    service = draw(st.sampled_from(["name", "name_english", "code"]))
+    words = draw(
+        st.sampled_from(
+            [("Sasaran", "Terlayani"), ("eligible", "served"), ("Jumlah Sasaran (KK)", "Dilayani")]
+        )
+    )
+    spell = draw(st.sampled_from([int, str, format_thousands, lambda n: f"'{n}"]))
+    columns: list[tuple[str, str]] = [("", "Keluarga Sasaran"), ("", "No")]
+    columns += [("", draw(st.sampled_from(["Kecamatan", "Nama Kecamatan", "Distrik"])))]
+    columns += [("", draw(st.sampled_from(["Desa", "Pekon", "Nama Desa/Kelurahan", "Nagari"])))]
+    columns += [("", "Kode Desa")] * has_code
+    blocks = [[(getattr(item, service), word) for word in (*words, *["%"] * has_share)] for item in SERVICES]
+    head = [
+        *draw(st.permutations(columns)),
+        *(column for block in draw(st.permutations(blocks)) for column in block),
+    ]
+    rows: list[list[Value]] = [["CAKUPAN LAYANAN"], []] * draw(st.integers(0, 2))
+    if is_two:
+        starts = [n == 0 or head[n - 1][0] != group for n, (group, _) in enumerate(head)]
+        rows.append(
+            [
+                (group if is_first else None) if group else word
+                for (group, word), is_first in zip(head, starts, strict=True)
+            ]
+        )
+        rows.append([word if group else None for group, word in head])
+    else:
+        rows.append([f"{group} {word}".strip() for group, word in head])
+    seen = ""
+    totals: dict[str, list[int]] = {}
+    for n, ((district, village), own) in enumerate(zip(VILLAGES, figures, strict=True)):
+        if has_sums and seen and seen != district:
+            rows.append(_write_sum(head, f"JUMLAH {seen}", totals.pop(seen), spell))
+        cells = dict(
+            zip(["target", "safe_water 0", "safe_water 1", "sanitation 0", "sanitation 1"], own, strict=True)
+        )
+        row: list[Value] = []
+        for group, word in head:
+            if group:
+                code = next(item.code for item in SERVICES if getattr(item, service) == group)
+                row.append(spell(cells[f"{code} {words.index(word)}"]) if word in words else "75,5")
+            elif word == "Keluarga Sasaran":
+                row.append(spell(cells["target"]))
+            elif word == "No":
+                row.append(n + 1)
+            elif word == "Kode Desa":
+                row.append(f"18.04.09.200{n}")
+            elif word in ("Kecamatan", "Nama Kecamatan", "Distrik"):
+                row.append(district if repeats or seen != district else None)
+            else:
+                row.append(village)
+        rows.append(row)
+        seen = district
+        totals[district] = [a + b for a, b in zip(totals.get(district, [0] * 5), own, strict=True)]
+    if has_sums:
+        rows.append(_write_sum(head, "TOTAL", [sum(column) for column in zip(*figures, strict=True)], spell))
+    rows += [[], ["Keterangan: data diolah"], [None, "Kepala Bappeda"]] * draw(st.booleans())
+    return rows
+
+
+def _write_sum(head: list[tuple[str, str]], words: str, figures: list[int], spell: Any) -> list[Value]:
+    row: list[Value] = [None] * len(head)
+    row[next(n for n, (_, word) in enumerate(head) if word in ("Kecamatan", "Nama Kecamatan", "Distrik"))] = (
+        words
+    )
+    row[next(n for n, (_, word) in enumerate(head) if word == "Keluarga Sasaran")] = spell(figures[0])
+    return row
+
+
+def read_rows(rows: list[list[Value]]) -> CoverageTable:
+    sheet = take_results(Sheet("S", rows))
+    table = find_header(sheet, SERVICES)
+    assert table is not None
+    return read_table(sheet, *table, SERVICES)
+
+
+@settings(max_examples=50, deadline=None)
+@given(FIGURES, st.data())
+def test_each_way_to_write_a_table_reads_to_equal_villages(figures: Figures, data: st.DataObject) -> None:
+    table = read_rows(write_table(figures, data.draw))
+    assert table.rows.errors == []
+    assert {warning.kind.code for warning in table.rows.warnings} <= {"unknown_column"}
+    assert [(v.names["district"].text, v.names["village"].text) for v in table.villages] == VILLAGES
+    assert [
+        (
+            v.content["target_families"],
+            *(
+                v.services[code][figure]
+                for code in ("safe_water", "sanitation")
+                for figure in ("eligible", "served")
+            ),
+        )
+        for v in table.villages
+    ] == figures
+    assert [error for v in table.villages for error in v.errors] == []
+
+
+@settings(max_examples=50, deadline=None)
+@given(FIGURES, st.data(), st.sampled_from(["x", "12,5", "-3", "5 KK", "1.25.000", "?"]))
+def test_an_unreadable_figure_is_named_by_its_cell(figures: Figures, data: st.DataObject, wrong: str) -> None:
+    rows = write_table(figures, data.draw)
+    good = read_rows(rows)
+    village = data.draw(st.sampled_from(good.villages))
+    cell = village.cells[data.draw(st.sampled_from(["/target_families", "/services/safe_water"]))]
+    changed = [list(row) for row in rows]
+    changed[cell.row - 1][ord(cell.column) - ord("A")] = wrong
+    errors = [error for v in read_rows(changed).villages for error in v.errors]
+    assert [error.cell for error in errors] == [cell]
