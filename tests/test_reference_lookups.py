@@ -20,11 +20,12 @@ from app.reference.nomenclature.queries import (
     find_subactivities_by_name,
     find_successors,
 )
+from app.reference.places.areas.rules import AreaNames, is_name_of
 from app.reference.queries import (
     find_funding_sources_by_code,
     find_regions_by_code,
 )
-from app.reference.rules import find_nearest_ancestor, get_level, get_parent, list_name_forms
+from app.reference.rules import find_nearest_ancestor, get_level, get_parent
 from tests.database import OneTransaction
 
 pytestmark = pytest.mark.both_engines
@@ -56,16 +57,41 @@ def test_levels_and_parents_follow_from_codes() -> None:
     assert find_nearest_ancestor("9", {"1"}) is None
 
 
-def test_a_location_has_its_literal_form_before_that_without_the_level() -> None:
-    assert [form.folded for form in list_name_forms("Kec. Pulau Sebuku")] == [
-        "kec pulau sebuku",
-        "pulau sebuku",
+@pytest.mark.parametrize(
+    ("text", "is_own"),
+    [
+        ("Kec. Pulau Sebuku", True),
+        ("pulau  sebuku", True),
+        ("Desa Pulau Sebuku", False),
+        ("Kec.", False),
+        ("Sebuku", False),
+        ("...", False),
+    ],
+)
+def test_a_name_counts_with_the_word_of_its_level(text: str, is_own: bool) -> None:
+    assert is_name_of(text, "63.02.02", "Pulau Sebuku") is is_own
+
+
+def test_regencies_and_cities_are_told_apart() -> None:
+    texts = ["Kab. Kotabaru", "Kabupaten Kotabaru", "Kotabaru", "Kota Kotabaru", "Kota Baru"]
+    own = [is_name_of(text, "63.02", "Kabupaten Kotabaru") for text in texts]
+    assert own == [True, True, True, False, False]
+
+
+def test_a_name_wins_over_the_word_of_a_level() -> None:
+    labels = {
+        "18.04.01": "Suoh",
+        "18.04.01.2001": "Kampung Baru",
+        "18.04.01.2002": "Baru",
+        "18.04.02": "Baru",
+    }
+    names = AreaNames("18.04", labels)
+    assert names.find("Kampung Baru", "village", "18.04") == ["18.04.01.2001"]
+    assert names.find("Pekon Baru", None, "18.04") == ["18.04.01.2002"]
+    assert names.find("Baru", None, "18.04") == ["18.04.01.2002", "18.04.02"]
+    assert [item.code for item in names.find_candidates("Kampungbaru", "village", "18.04.02")] == [
+        "18.04.01.2001"
     ]
-    assert [form.folded for form in list_name_forms("Kab. Kotabaru")] == [
-        "kab kotabaru",
-        "kabupaten kotabaru",
-    ]
-    assert list_name_forms("...") == []
 
 
 # Look-ups

@@ -128,7 +128,7 @@ def test_all_errors_name_their_cell_and_nothing_is_written(secretariat: TestClie
             ("G4", "formula"),
             ("A6", "duplicate_key"),
             ("A7", "blank_cell"),
-            ("A8", "malformed_village_code"),
+            ("A8", "malformed_region_code"),
             ("A9", "unknown_reference"),
         ]
     )

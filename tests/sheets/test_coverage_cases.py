@@ -292,7 +292,7 @@ def test_each_way_to_write_a_table_reads_to_equal_villages(figures: Figures, dat
     table = read_rows(write_table(figures, data.draw))
     assert table.rows.errors == []
     assert {warning.kind.code for warning in table.rows.warnings} <= {"unknown_column"}
-    assert [(v.names["district"].text, v.names["village"].text) for v in table.villages] == VILLAGES
+    assert [tuple(item.text for item in v.area.names) for v in table.villages] == VILLAGES
     assert [
         (
             v.content["target_families"],

@@ -1,5 +1,6 @@
 """Coordinates of villages, written one by one or from a table, and the map drawn from them."""
 
+import json
 from typing import Any
 
 import pytest
@@ -94,6 +95,10 @@ def test_only_administrators_of_the_region_write_its_coordinates(
         assert nation.put(get_address(code), json=POINT).status_code == 404
 
 
+def list_counts(reply: Any) -> list[int]:
+    return [reply.json()[name] for name in ("created", "updated", "unchanged")]
+
+
 def test_an_import_reads_the_tables_of_offices(provincial_administrator: TestClient) -> None:
     """Titles above the heading, codes without dots, decimal commas, names to check."""
     table = (
@@ -105,14 +110,10 @@ def test_an_import_reads_the_tables_of_offices(provincial_administrator: TestCli
     first_name = provincial_administrator.get(f"/v1/regions/{FIRST}").json()["name"]
     table = table.replace("Bungkukan", first_name)
     trial = import_table(provincial_administrator, table, source="PODES 2024", dry_run=True)
-    assert trial.json() == {"created": 2, "updated": 0, "unchanged": 0}
+    assert list_counts(trial) == [2, 0, 0]
     assert provincial_administrator.get(get_address()).status_code == 404
     assert import_table(provincial_administrator, table, source="PODES 2024").json() == trial.json()
-    assert import_table(provincial_administrator, table, source="PODES 2024").json() == {
-        "created": 0,
-        "updated": 0,
-        "unchanged": 2,
-    }
+    assert list_counts(import_table(provincial_administrator, table, source="PODES 2024")) == [0, 0, 2]
     point = provincial_administrator.get(get_address()).json()
     assert (point["longitude"], point["latitude"], point["source"]) == (116.3461, -3.0021, "PODES 2024")
 
@@ -128,29 +129,65 @@ def test_a_table_with_errors_is_refused_cell_by_cell(provincial_administrator: T
         f"{THIRD},,116.2,,x\n"
     )
     assert list_error_cells(import_table(provincial_administrator, table)) == [
+        ("B2", "name_of_another"),
         ("C3", "out_of_range"),
         ("D3", "out_of_range"),
         ("C4", "not_degrees"),
-        ("E4", "unfilled"),
+        ("E4", "blank_cell"),
         ("A5", "malformed_region_code"),
-        ("D7", "unfilled"),
+        ("D7", "blank_cell"),
+        ("A7", "duplicate_key"),
     ]
     named = f"kode,nama,lon,lat,sumber\n{FIRST},Bukan Ini,116.2,-3.2,x\n63.02.01.2999,,116.2,-3.2,x\n"
     assert list_error_cells(import_table(provincial_administrator, named)) == [
-        ("B2", "name_of_other_region"),
+        ("B2", "name_of_another"),
         ("A3", "unknown_reference"),
     ]
     twice = f"kode,lon,lat,sumber\n{FIRST},116,-3,x\n{FIRST},116,-3,x\n"
     assert list_error_cells(import_table(provincial_administrator, twice)) == [("A3", "duplicate_key")]
-    assert list_error_cells(import_table(provincial_administrator, "kode,lon,tinggi\n")) == [
-        ("C1", "unknown_value"),
-        ("A1", "no_such_column"),
-    ]
-    assert list_error_cells(import_table(provincial_administrator, "a,b\n1,2\n")) == [
-        ("A1", "no_such_column")
-    ]
+    headed = import_table(provincial_administrator, f"kode,lon,tinggi\n{FIRST},116,5\n")
+    assert list_error_cells(headed) == [("A1", "missing_column")]
+    near = import_table(provincial_administrator, f"kode,bujur,lintanng,sumber\n{FIRST},116,-3,x\n")
+    assert list_error_cells(near) == [("C1", "near_heading"), ("A1", "missing_column")]
+    other = import_table(provincial_administrator, "a,b\n1,2\n")
+    assert (other.status_code, other.json()["errors"][0]["code"]) == (422, "no_table")
     assert import_table(provincial_administrator, table, code_system="bps").status_code == 400
     assert provincial_administrator.get("/v1/coordinates").json()["items"] == []
+
+
+def test_names_are_read_within_the_region(provincial_administrator: TestClient) -> None:
+    names = {
+        code: provincial_administrator.get(f"/v1/regions/{code}").json()["name"]
+        for code in (FIRST, SECOND, THIRD, FIRST[:8])
+    }
+    table = (
+        "Kecamatan;Desa;Bujur;Lintang;Ketinggian\n"
+        f"{names[FIRST[:8]]};;116,1;-3,1;5\n"
+        f";Desa {names[FIRST]};116,2;-3,2;\n\n"
+        f";{names[SECOND]};116,3;-3,3;\n"
+        "Sumber: GPS;;;;\n"
+    )
+    assert SECOND.startswith(FIRST[:8])
+    nameless = import_table(provincial_administrator, table, source="GPS")
+    assert (nameless.status_code, nameless.json()["errors"][0]["code"]) == (400, "region_needed")
+    reply = import_table(provincial_administrator, table, source="GPS", region="63.02")
+    assert list_counts(reply) == [3, 0, 0]
+    assert [item["code"] for item in reply.json()["warnings"]] == ["unknown_column"]
+    assert provincial_administrator.get(get_address(FIRST)).json()["longitude"] == 116.2
+    assert provincial_administrator.get(get_address(FIRST[:8])).json()["longitude"] == 116.1
+    wrong = import_table(
+        provincial_administrator, f"nama;bujur;lintang;sumber\n{names[THIRD]}x;116;-3;x\n", region="63.02"
+    )
+    (error,) = wrong.json()["errors"]
+    assert (error["code"], error["candidates"][0]["code"]) == ("unclear_area", THIRD)
+    choice = error["resolution"] | {"code": THIRD}
+    settled = provincial_administrator.post(
+        "/v1/coordinates/import",
+        params={"code_system": "kemendagri", "region": "63.02"},
+        files={"file": ("a.csv", f"nama;bujur;lintang;sumber\n{names[THIRD]}x;116;-3;x\n".encode())},
+        data={"resolutions": json.dumps([choice])},
+    )
+    assert list_counts(settled) == [1, 0, 0]
 
 
 def test_the_map_shows_the_villages_of_the_list(

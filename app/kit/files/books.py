@@ -10,8 +10,6 @@ from app.kit.problems import Cell
 # A matrix has some hundred rows, a table of every regency by year some thousand.
 LARGEST_ROW = 20_000
 LARGEST_COLUMN = 100
-HEADER_ROWS = 30
-"""The number of rows at the start of a sheet in which a reader looks for the header."""
 LONGEST_CELL = 32_767
 """Most characters of a cell in Excel."""
 CREATION_DATE = datetime(2025, 1, 1)  # noqa: DTZ001 - xlsxwriter takes naive ones
@@ -106,12 +104,3 @@ class Book:
         if name not in self.names:
             raise refuse_file(UNKNOWN_SHEET, self.filename, name, allowed=list(self.names))
         return self.read(name)
-
-    def find_header(self, name: str | None, is_heading: Callable[[str], bool]) -> tuple[Sheet, int] | None:
-        """Return the first row with such a heading and its sheet: the named one, else the first that has one."""
-        for candidate in (name,) if name is not None else self.visible or self.names:
-            sheet = self.sheet(candidate)
-            for r, row in enumerate(sheet.rows[:HEADER_ROWS]):
-                if any(is_heading(cell) for cell in row if isinstance(cell, str)):
-                    return sheet, r
-        return None

@@ -63,6 +63,13 @@ def read_count(value: Value, times: int = 1) -> int | Kind | None:
     return int(count) if count == int(count) else FRACTION_OF_COUNT
 
 
+def is_number(value: Value) -> bool:
+    """Return whether a cell has a number, also with a sign or marks."""
+    if isinstance(value, str):
+        return parse_decimal(split_sign(clean_text(value))[0]) is not None
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def split_sign(text: str) -> tuple[str, bool]:
     """Return a number without its sign, and whether it is negative: `-5`, `5-`, `(5)`."""
     if len(text) > 2 and text[0] == "(" and text[-1] == ")":

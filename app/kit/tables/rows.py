@@ -9,7 +9,7 @@ from app.kit.files.cells import STORED_RESULT, find_refusal, render_text
 from app.kit.problems import Cell, FieldError, Kind
 from app.kit.tables.headers import TableHeader, is_header_again
 from app.kit.tables.layouts import TableLayout
-from app.kit.tables.numbers import read_count
+from app.kit.tables.numbers import is_number
 from app.kit.tables.options import Doubt, SkippedRows, TableOptions
 from app.kit.tables.sums import is_sum
 
@@ -34,6 +34,7 @@ HIDDEN_COLUMN = Kind(
     "Kolom “{value}” tersembunyi. Isinya tetap dibaca.",
     "The column “{value}” is hidden. The import reads it all the same.",
 )
+BLANK_CELL = Kind("blank_cell", "Sel ini wajib diisi.", "This cell must not be blank.")
 TEXT_AFTER_TABLE = Kind(
     "text_after_table",
     "Tabel berakhir di atas baris ini (“{value}”). Isi mulai dari sini tidak dibaca.",
@@ -128,7 +129,7 @@ class TableRow(NamedTuple):
 
     @property
     def is_lone(self) -> bool:
-        """Whether one cell or one merged range has all that the row has."""
+        """Return whether one cell or one merged range has all the content."""
         cells = [(self.r, c) for c in list_filled(self.sheet, self.r)]
         return len({self.sheet.merged.get(cell, cell) for cell in cells}) == 1
 
@@ -237,7 +238,7 @@ class PlainTable:
     def _is_line(self, r: int) -> bool:
         """Return whether a row has a number."""
         row = TableRow(self.sheet, self.at, r)
-        return any(isinstance(read_count(row.value(key)), int) for key in row.list_given(self.figures))
+        return any(is_number(row.value(key)) for key in self.figures)
 
     def _ends_table(self, r: int) -> bool:
         return is_footer(find_first_text(self.sheet, r)) and not self._is_line(r)

@@ -9,6 +9,8 @@ from sqlmodel import Field
 from app.kit.database.engine import Table
 from app.kit.fields import Latitude, Line, Longitude, RegionCode, Shape, Version, show_example
 from app.kit.http.pagination import PageQuery
+from app.kit.problems import ErrorShape
+from app.kit.tables.options import SkippedRows, TableOptions
 from app.reference.models import RegionLevel
 
 
@@ -69,27 +71,29 @@ class CoordinatesQuery(PageQuery):
     sort: Literal["region_code", "-region_code"] = "region_code"
 
 
-class CoordinatesImportQuery(BaseModel):
+class CoordinatesImportQuery(TableOptions):
     """Options for reading a table."""
 
     code_system: Literal["kemendagri"] = ShapeField(
         description="Code system of the table. The service refuses codes of BPS: those of villages have no "
         "official counterpart, and most of them are valid codes of another place."
     )
-    sheet: str | None = ShapeField(
-        default=None, max_length=100, description="Sheet; the first with the header if not given."
+    region: RegionCode | None = ShapeField(
+        default=None, description="Region within which the import reads the names of rows that have no code."
     )
     source: Line | None = ShapeField(default=None, description="Source of rows that name none.")
 
 
 class CoordinatesWritten(BaseModel):
-    """Numbers of created, updated and unchanged points."""
+    """Numbers of created, updated and unchanged points, and doubts about the file."""
 
     created: int
     updated: int
     unchanged: int
+    skipped_rows: list[SkippedRows] = ShapeField(description="Rows that the query leaves out, by reason.")
+    warnings: list[ErrorShape] = ShapeField(description="Doubts about cells that the import could use.")
 
-    model_config = show_example(created=198, updated=3, unchanged=0)
+    model_config = show_example(created=198, updated=3, unchanged=0, skipped_rows=[], warnings=[])
 
 
 class CoordinatesRow(CoordinatesFields, Table, table=True):

@@ -9,9 +9,17 @@ from app.changes.models import HistoryEntry
 from app.kit.files.reader import open_book
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page
-from app.kit.http.replies import answer, answer_no_content, answer_resource, declare_created
+from app.kit.http.replies import (
+    answer,
+    answer_no_content,
+    answer_resource,
+    choose_language,
+    declare_created,
+)
 from app.kit.http.routing import FromQuery, make_router
 from app.kit.problems import NotFound
+from app.kit.tables.choices import COLUMNS_PART, parse_columns
+from app.kit.tables.resolutions import parse_resolutions
 from app.reference.coordinates import commands, queries
 from app.reference.coordinates.models import (
     CoordinatesImportQuery,
@@ -21,8 +29,9 @@ from app.reference.coordinates.models import (
     CoordinatesReply,
     CoordinatesWritten,
 )
-from app.reference.coordinates.rules import CHAIN, LARGEST_TABLE, NATION, RegionPoint, read_table
+from app.reference.coordinates.rules import CHAIN, LARGEST_TABLE, NATION, RegionPoint
 from app.reference.models import RegionKey
+from app.reference.places.areas.models import AREA_RESOLUTIONS, RESOLUTIONS_PART
 from app.reference.queries import is_region
 
 router = make_router(tags=["reference"])
@@ -39,28 +48,44 @@ def list_coordinates(call: Caller, query: FromQuery[CoordinatesQuery]) -> Respon
     return call.answer_list(queries.list_coordinates(query), query, sort=query.sort)
 
 
-_TABLE = Upload("The table: .xlsx or .csv, at most 20 MB.")
+_TABLE = Upload(
+    "The table: .xlsx or .csv, at most 20 MB.", {"resolutions": RESOLUTIONS_PART, "columns": COLUMNS_PART}
+)
 
 
 @router.post("/coordinates/import", response_model=CoordinatesWritten, openapi_extra=_TABLE.declared)
 def import_coordinates(call: Caller, query: FromQuery[CoordinatesImportQuery]) -> Response:
     """Import the points of many regions from a table, all of it or nothing, as an administrator of all of them.
 
-    Columns `region_code`, `longitude`, `latitude`, and optionally `name` and `source`, also in Indonesian (`Kode
-    Desa`, `Desa`, `Bujur`, `Lintang`, `Sumber`). Decimal degrees with comma or point. 422 lists each wrong cell: a
-    point outside Indonesia (longitude and latitude exchanged, mostly), a name that is not that of the code. The table
-    replaces earlier points; a second import of it changes nothing.
+    Columns in any order, in Indonesian or English: `Kode` or names (`Kecamatan`, `Desa`, `Nama`), `Bujur`, `Lintang`,
+    and optionally `Sumber`. Decimal degrees with comma or point. The import reads names within `region`; one that is
+    not clear has candidates, which `resolutions` settle. 422 lists each wrong cell: a point outside Indonesia
+    (longitude and latitude exchanged, mostly), a name that is not that of the code. The table replaces earlier points;
+    a second import of it changes nothing.
     """
     call.actor.require_anywhere("write_coordinates")
     table = _TABLE.read(call.request)
+    resolutions = parse_resolutions(AREA_RESOLUTIONS, table.texts["resolutions"])
+    columns = parse_columns(table.texts["columns"])
     book = open_book(table.data, table.filename or "-", most_rows=LARGEST_TABLE)
-    points = read_table(book, query.sheet, query.source)
+    read = queries.read_coordinates_file(call.unit.reading, book, query, resolutions, columns)
     write = call.write.drop_precondition()
-    done = commands.put_coordinates(write, points)
-    if done.created or done.updated:
-        file = ImportedFile.of(table.filename, table.data, query.sheet, query)
+    done = commands.put_coordinates(write, read.points)
+    if done["created"] or done["updated"]:
+        sheet = read.table.sheet.name
+        file = ImportedFile.of(
+            table.filename, table.data, sheet, query, resolutions=resolutions, columns=columns
+        )
         record_file(write, CHAIN, NATION, "coordinates", file)
-    return answer(call.request, done.model_dump_json().encode())
+    language = choose_language(call.request)
+    result = CoordinatesWritten(
+        created=done["created"],
+        updated=done["updated"],
+        unchanged=done["unchanged"],
+        skipped_rows=read.table.skipped,
+        warnings=[warning.render(language) for warning in read.table.warnings],
+    )
+    return answer(call.request, result.model_dump_json(exclude_none=True).encode())
 
 
 @router.get(_COORDINATES, response_model=CoordinatesReply)
@@ -81,7 +106,7 @@ def put_coordinates(call: Caller, region: RegionKey, content: CoordinatesIn) -> 
         raise NotFound()
     point = RegionPoint(region, content, lambda name: {"pointer": f"/{name}"})
     done = commands.put_coordinates(call.write, [point])
-    return _reply(call, region, status=201 if done.created else 200)
+    return _reply(call, region, status=201 if done["created"] else 200)
 
 
 @router.delete(_COORDINATES, status_code=204)

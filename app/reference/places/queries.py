@@ -7,16 +7,10 @@ from sqlmodel import Session
 
 from app.kit.database.engine import get_table
 from app.reference.models import RegionLevel, RegionRow
-from app.reference.places.areas.rules import AreaNames
 from app.reference.places.rules import FoundPlaces, PlaceNames, list_codes
 from app.reference.queries import find_regions_by_code, read_region_labels
 
 _region = get_table(RegionRow)
-
-
-def read_area_names(session: Session, region: str) -> AreaNames:
-    """Return the names of a region in force and of all below it; none if there is no such region."""
-    return AreaNames(region, read_region_labels(session, region))
 
 
 class PlaceFinder:

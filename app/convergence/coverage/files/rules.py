@@ -23,11 +23,10 @@ from app.kit.tables.headers import DUPLICATE_COLUMN, MISSING_COLUMN, TableHeader
 from app.kit.tables.layouts import TableField, TableLayout
 from app.kit.tables.numbers import NOT_A_COUNT, read_count
 from app.kit.tables.options import TableOptions
-from app.kit.tables.rows import PlainTable, TableRow, find_first_text
+from app.kit.tables.rows import BLANK_CELL, PlainTable, TableRow
 from app.kit.tables.sums import SumCheck
-from app.reference.places.areas.rules import AreaCell, get_word_level, list_level_words
+from app.reference.places.areas.rules import AreaColumns, AreaRow, list_level_words
 
-blank_cell = Kind("blank_cell", id="Sel ini wajib diisi.", en="This cell must not be blank.")
 row_differs = Kind(
     "row_differs",
     id="“{value}” berbeda dari “{allowed}” pada baris sebelumnya untuk desa yang sama.",
@@ -110,13 +109,14 @@ def _make_wide_layout(services: Iterable[Service]) -> TableLayout:
 class TableVillage:
     """One village of a table: its values, the cell of each, and its errors."""
 
-    code: str
-    names: dict[str, AreaCell] = field(default_factory=dict)
-    """Cells of `district` and `village`."""
+    area: AreaRow
     content: dict[str, object] = field(default_factory=dict)
     services: dict[str, dict[str, object]] = field(default_factory=dict)
     cells: dict[str, Cell] = field(default_factory=dict)
-    errors: list[FieldError] = field(default_factory=list)
+
+    @property
+    def errors(self) -> list[FieldError]:
+        return self.area.errors
 
     def add_error(self, kind: Kind, cell: Cell, **details: Any) -> None:
         """Add an error at a cell."""
@@ -127,8 +127,8 @@ class TableVillage:
         here = self.cells["/village"]
         content = {**defaults, **self.content}
         for name in ("target_families", "source", "source_period"):
-            if content.get(name) is None and not self.is_marked(name):
-                self.add_error(blank_cell, self.cells.get(f"/{name}", here), values={"value": name})
+            if content.get(name) is None and not self._is_marked(name):
+                self.add_error(BLANK_CELL, self.cells.get(f"/{name}", here), values={"value": name})
         target, complete = content.get("target_families"), content.get("complete_families")
         if target is not None and complete is not None and complete > target:
             self.add_error(
@@ -139,7 +139,7 @@ class TableVillage:
                 values={"target": target},
             )
         if not self.services and not self.errors:
-            self.add_error(blank_cell, here, values={"value": "service"})
+            self.add_error(BLANK_CELL, here, values={"value": "service"})
         if self.errors:
             return None
         try:
@@ -148,8 +148,7 @@ class TableVillage:
             self.add_error(NOT_A_COUNT, here, value=str(error.errors()[0].get("input"))[:100])
             return None
 
-    def is_marked(self, name: str) -> bool:
-        """Return whether the cell of a field has an error."""
+    def _is_marked(self, name: str) -> bool:
         cell = self.cells.get(f"/{name}")
         return cell is not None and any(error.cell == cell for error in self.errors)
 
@@ -220,7 +219,7 @@ class _Reader:
         self.sum_keys = columns if is_long else table.figures
         self.sums = SumCheck()
         self.villages: dict[object, TableVillage] = {}
-        self.district: AreaCell | None = None
+        self.areas = AreaColumns(table, "village_code", {"district": "district", "village": "village"})
         self.last: TableVillage | None = None
 
     def read(self) -> None:
@@ -228,32 +227,21 @@ class _Reader:
             if self.table.is_sum(row):
                 self._read_sum(row)
                 continue
-            is_heading = self._read_district(row)
+            is_heading = self.areas.read_heading(row)
+            if self.areas.is_new_district:
+                self.sums.open_block()
+                self.last = None
             if not is_heading and not self.table.is_left_out(row):
                 self._read_line(row)
         self.table.close()
         self.table.warnings += self.sums.find_differences()
-
-    def _read_district(self, row: TableRow) -> bool:
-        """Keep the district of a row for the rows below. Return whether the row has nothing else."""
-        text, heading = row.text("district"), find_first_text(row.sheet, row.r)
-        others = row.list_given([key for key in self.table.at if key not in ("number", "district")])
-        is_heading = bool(text and not others)
-        if row.is_lone and get_word_level(heading) == "district":
-            text, is_heading = heading, True
-        if text:
-            if self.district is None or fold_name(text) != fold_name(self.district.text):
-                self.sums.open_block()
-                self.last = None
-            self.district = AreaCell("district", text, row.cell("district"), "district")
-        return is_heading
 
     def _read_line(self, row: TableRow) -> None:
         village = self._open_village(row)
         for name in _OF_VILLAGE:
             if name in self.table.at:
                 self._read_field(row, village, name)
-        figures = {name: village.content.get(name) for name in ("target_families", "complete_families")}
+        figures: dict[str, Any] = {name: village.content.get(name) for name in _OF_VILLAGE[:2]}
         if self.is_long:
             figures |= self._read_service_row(row, village)
         else:
@@ -262,32 +250,21 @@ class _Reader:
                 if row.list_given(keys.values()):
                     read = self._read_service(row, village, code, keys)
                     figures |= {keys[figure]: count for figure, count in read.items()}
-        self.sums.add_line({key: figures.get(key) for key in self.sum_keys})  # type: ignore[misc]
+        self.sums.add_line({key: figures.get(key) for key in self.sum_keys})
 
     def _open_village(self, row: TableRow) -> TableVillage:
         """Return the village of a row: a new one, or in a long table the one that has the row's code or name."""
-        refusals = {
-            key: kind for key in self.table.names if (kind := self.table.find_refusal(row, key)) is not None
-        }
-        code, name = row.text("village_code"), row.text("village")
-        key: object = code or (self.district and fold_name(self.district.text), fold_name(name))
-        if self.is_long and not refusals:
-            village = self.villages.get(key) if code or name else self.last
+        area = self.areas.read(row)
+        own = [fold_name(item.text) for item in area.names]
+        has_own = bool(area.code or row.text("village"))
+        key: object = area.code or tuple(own)
+        if self.is_long and not area.errors:
+            village = self.villages.get(key) if has_own else self.last
             if village is not None:
                 self.last = village
                 return village
-        here = row.cell("village_code", "village") if code or not name else row.cell("village")
-        village = TableVillage(code, cells={"/village": here})
-        for column, kind in refusals.items():
-            village.add_error(kind, row.cell(column), value=str(row.value(column)))
-        if self.district is not None:
-            village.names["district"] = self.district
-        if name:
-            district = self.district.text if self.district else ""
-            village.names["village"] = AreaCell("village", name, row.cell("village"), "village", district)
-        for column in ("district", "village"):
-            village.cells[f"/{column}_name"] = row.cell(column, "village_code")
-        self.villages[key if self.is_long and (code or name) else row.r] = self.last = village
+        village = TableVillage(area, cells={"/village": area.cell})
+        self.villages[key if self.is_long and has_own else row.r] = self.last = village
         return village
 
     def _read_field(self, row: TableRow, village: TableVillage, name: str) -> None:
@@ -316,7 +293,7 @@ class _Reader:
         text, cell = row.text("service"), row.cell("service")
         code = self.codes.get(fold_name(text))
         if not text:
-            village.add_error(self.table.find_refusal(row, "service") or blank_cell, cell)
+            village.add_error(self.table.find_refusal(row, "service") or BLANK_CELL, cell)
         elif code is None:
             known = sorted(set(self.codes.values()))
             village.errors.append(describe_unknown(text, "services", self.codes, allowed=known, cell=cell))
@@ -335,7 +312,7 @@ class _Reader:
         read: dict[str, int | None] = {}
         for figure, key in keys.items():
             if row.value(key) is None:
-                village.add_error(blank_cell, row.cell(key))
+                village.add_error(BLANK_CELL, row.cell(key))
             read[figure] = self._read_count(row, village, key)
         eligible, served = read["eligible"], read["served"]
         if eligible is None or served is None:

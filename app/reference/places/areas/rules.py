@@ -3,20 +3,23 @@
 Equal names decide, with or without the word of their level; a name a letter off is asked, with its candidates.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
 from app.access.rules import is_within
-from app.kit.fields import fold_name
+from app.kit.fields import REGION_PATTERN, fold_name
 from app.kit.http.validation import unknown_reference
 from app.kit.problems import Candidate, Cell, FieldError, Kind, ResolutionShape
 from app.kit.tables.candidates import NamedEntry, NameIndex
 from app.kit.tables.resolutions import Question, ResolutionSet
+from app.kit.tables.rows import PlainTable, TableRow, find_first_text
 from app.kit.wording import Text
 from app.reference.places.areas.models import AreaResolution
 from app.reference.places.rules import LEVELS, get_kind
-from app.reference.rules import get_level, get_parent
+from app.reference.rules import add_dots, get_level, get_parent
 
 UNCLEAR_AREA = Kind(
     "unclear_area",
@@ -25,7 +28,28 @@ UNCLEAR_AREA = Kind(
     "The name “{value}” does not identify exactly one {level} in {place}. Nearest: {nearest}. Correct it, or choose "
     "its code in the import.",
 )
-_LEVEL_TEXTS = {
+NAME_OF_ANOTHER = Kind(
+    "name_of_another",
+    "Kode {code} adalah kode {allowed}, bukan “{value}”. Periksa kode dan sistem kodenya.",
+    "The code {code} is that of {allowed}, not of “{value}”. Check the code and the code system.",
+)
+MALFORMED_CODE = Kind(
+    "malformed_region_code",
+    "“{value}” bukan kode {level} menurut {system}. Tulis misalnya {allowed}.",
+    "“{value}” is not the {system} code of a {level}. Write one such as {allowed}.",
+)
+CODE_OF_OTHER_SYSTEM = Kind(
+    "code_of_other_system",
+    "“{value}” adalah kode {system} untuk {allowed}, padahal berkas dinyatakan memakai kode lain. Samakan sistem "
+    "kodenya.",
+    "“{value}” is the {system} code of {allowed}, but the call declares the other code system. Make them equal.",
+)
+REGION_NEEDED = Kind(
+    "region_needed",
+    "Tabel ini tidak memuat kode wilayah. Sebutkan kabupaten atau kotanya, agar nama dibaca di dalamnya.",
+    "This table has no codes of regions. Name its regency or city, so that the import reads the names within it.",
+)
+LEVEL_TEXTS = {
     "village": Text("desa atau kelurahan", "village"),
     "district": Text("kecamatan", "district"),
     None: Text("wilayah", "region"),
@@ -42,6 +66,12 @@ def list_level_words(level: str) -> list[str]:
 def get_word_level(text: str) -> str | None:
     """Return the level that the first word of a name says, None if it says none."""
     return LEVELS.get(fold_name(text).partition(" ")[0])
+
+
+def normalize_code(code: str) -> str:
+    """Return `6302052001` as `63.02.05.2001`, "" for a text that is no code."""
+    code = add_dots(code)
+    return code if re.fullmatch(REGION_PATTERN, code) else ""
 
 
 def _list_forms(text: str) -> Iterator[tuple[str, set[str]]]:
@@ -130,13 +160,83 @@ class AreaCell(NamedTuple):
     """What gives the name its meaning: the words for the district."""
 
 
+@dataclass
+class AreaRow:
+    """The cells of a row that say which region it is about, names from the highest level down, and their errors."""
+
+    code: str
+    cell: Cell
+    names: list[AreaCell] = field(default_factory=list)
+    errors: list[FieldError] = field(default_factory=list)
+
+    def list_contradictions(self, code: str, labels: Mapping[str, str]) -> list[FieldError]:
+        """Return an error for each name written in the row that is not the name of a code, or of its district."""
+        errors = []
+        for item in self.names:
+            own = code if item.level in (None, get_level(code)) else get_parent(code) or ""
+            is_inherited = item.cell.row != self.cell.row
+            if own in labels and not is_inherited and not is_name_of(item.text, own, labels[own]):
+                values = {"code": own}
+                errors.append(
+                    FieldError(
+                        NAME_OF_ANOTHER, cell=item.cell, value=item.text, allowed=labels[own], values=values
+                    )
+                )
+        return errors
+
+
+class AreaColumns:
+    """The columns of a table that say which regions its rows are about.
+
+    A district holds for the rows below that leave it blank, also one in a heading of its own. `levels` are those of
+    the columns with names, highest first.
+    """
+
+    def __init__(self, table: PlainTable, code: str, levels: Mapping[str, str | None]) -> None:
+        self.table, self._code = table, code
+        self._levels = {key: level for key, level in levels.items() if key in table.at}
+        self.district: AreaCell | None = None
+        self.is_new_district = False
+        """Whether the latest row has another district than those before."""
+
+    def read_heading(self, row: TableRow) -> bool:
+        """Keep the district of a row for the rows below. Return whether the row has nothing else."""
+        text, heading = row.text("district"), find_first_text(row.sheet, row.r)
+        is_heading = bool(text) and not row.list_given(
+            [key for key in self.table.at if key not in ("number", "district")]
+        )
+        if row.is_lone and get_word_level(heading) == "district":
+            text, is_heading = heading, True
+        before = self.district.text if self.district else ""
+        self.is_new_district = bool(text) and fold_name(text) != fold_name(before)
+        if text:
+            self.district = AreaCell("district", text, row.cell("district"), "district")
+        return is_heading
+
+    def read(self, row: TableRow) -> AreaRow:
+        """Return the code and the names of a row, with an error for each cell that the import does not take."""
+        code = row.text(self._code)
+        area = AreaRow(code, row.cell(*[self._code] * bool(code), *reversed(self._levels), self._code))
+        for key in (self._code, *self._levels):
+            if kind := self.table.find_refusal(row, key):
+                area.errors.append(FieldError(kind, cell=row.cell(key), value=str(row.value(key))))
+            elif key == "district" and self.district is not None:
+                area.names.append(self.district)
+            elif key != self._code and (text := row.text(key)):
+                context = self.district.text if self.district else ""
+                area.names.append(AreaCell(key, text, row.cell(key), self._levels[key], context))
+        return area
+
+
 class AreaReader:
     """Reader of cells with names of areas, by the resolutions of a call."""
 
-    def __init__(self, given: Sequence[AreaResolution], cells: Iterable[AreaCell]) -> None:
-        questions = (
-            Question(item.column, item.cell.row, (item.text,), fold_name(item.context)) for item in cells
-        )
+    def __init__(self, given: Sequence[AreaResolution], rows: Iterable[AreaRow]) -> None:
+        cells = {item.cell: item for row in rows for item in row.names}
+        questions = [
+            Question(item.column, item.cell.row, (item.text,), fold_name(item.context))
+            for item in cells.values()
+        ]
         self._resolutions = ResolutionSet(given, questions, SOURCES)
 
     def read(self, item: AreaCell, names: AreaNames, within: str) -> str | FieldError:
@@ -151,7 +251,7 @@ class AreaReader:
             UNCLEAR_AREA,
             cell=item.cell,
             value=item.text,
-            values={"place": names.labels.get(within, within), "level": _LEVEL_TEXTS[item.level]},
+            values={"place": names.labels.get(within, within), "level": LEVEL_TEXTS[item.level]},
             candidates=names.find_candidates(item.text, item.level, within),
             resolution=ResolutionShape(
                 column=item.column, value=item.text, row=item.cell.row if needs_row else None
