@@ -12,7 +12,7 @@ from typing import NamedTuple
 from app.access.rules import is_within
 from app.kit.fields import REGION_PATTERN, fold_name
 from app.kit.http.validation import unknown_reference
-from app.kit.problems import Candidate, Cell, FieldError, Kind, ResolutionShape
+from app.kit.problems import MOST_CELL_ERRORS, Candidate, Cell, FieldError, Kind, ResolutionShape
 from app.kit.tables.candidates import NamedEntry, NameIndex
 from app.kit.tables.resolutions import Question, ResolutionSet
 from app.kit.tables.rows import PlainTable, TableRow, find_first_text
@@ -238,6 +238,7 @@ class AreaReader:
             for item in cells.values()
         ]
         self._resolutions = ResolutionSet(given, questions, SOURCES)
+        self._asked = 0
 
     def read(self, item: AreaCell, names: AreaNames, within: str) -> str | FieldError:
         """Return the code of the region in a cell, or the error that asks for it."""
@@ -247,12 +248,15 @@ class AreaReader:
         if len(codes) == 1:
             return codes[0]
         needs_row = self._resolutions.needs_row(item.column, item.text)
+        self._asked += 1
+        # The search for similar names is slow, and a reply has no room for more.
+        has_room = self._asked <= MOST_CELL_ERRORS
         return FieldError(
             UNCLEAR_AREA,
             cell=item.cell,
             value=item.text,
             values={"place": names.labels.get(within, within), "level": LEVEL_TEXTS[item.level]},
-            candidates=names.find_candidates(item.text, item.level, within),
+            candidates=names.find_candidates(item.text, item.level, within) if has_room else (),
             resolution=ResolutionShape(
                 column=item.column, value=item.text, row=item.cell.row if needs_row else None
             ),
