@@ -9,7 +9,7 @@ from rapidfuzz.distance import OSA
 from app.kit.tables.units import drop_unit, split_tokens
 
 # No label is longer, but names of sub-activities often are, and the search looks at every row.
-LONGEST_LABEL = 60
+LONGEST_LABEL = 80
 _YEAR = re.compile(r"\b(?:(?:t\s?a|tahun(?: anggaran)?) )?20\d\d\b")
 
 
@@ -85,7 +85,9 @@ class TableLayout:
             return None
         lowest, *above = words
         for text in above:
-            if found := self.by_label.get(f"{text} {lowest}"):
+            label = f"{text} {lowest}"
+            found = self.by_label.get(label)
+            if found is not None and (label in self.joined or not found.needs_group):
                 return found
         found = self.by_label.get(lowest)
         if found is not None and (lowest in self.joined or self._fits_below(found, above)):

@@ -17,7 +17,7 @@ from app.kit.tables.layouts import TableField, TableLayout
 from app.kit.tables.options import TableOptions
 from app.kit.tables.rows import BLANK_CELL, PlainTable, TableRow
 from app.reference.coordinates.models import CoordinatesIn
-from app.reference.places.areas.rules import AreaColumns, AreaRow, list_level_words
+from app.reference.places.areas.rules import AreaColumns, AreaRow, list_code_headings, list_level_headings
 
 not_degrees = Kind(
     "not_degrees",
@@ -32,27 +32,12 @@ NATION = "0"
 """Region of the journal's entries: all reference data is public to every token, hence the nation's."""
 
 _LEVELS = {"district": "district", "village": "village", "name": None}
-_WORDS = {level: [*list_level_words(level), level] for level in ("district", "village")}
 LAYOUT = TableLayout(
     (
         TableField("number", ("No", "Nomor", "No Urut")),
-        TableField(
-            "region_code",
-            (
-                "kode",
-                "region_code",
-                "village_code",
-                "kode wilayah",
-                *(f"kode {word}" for word in _WORDS["village"]),
-            ),
-        ),
-        *(
-            TableField(
-                level,
-                (*words, *(f"nama {word}" for word in words), *["desa/kelurahan"] * (level == "village")),
-            )
-            for level, words in _WORDS.items()
-        ),
+        TableField("region_code", ("kode wilayah", "region_code", "village_code", *list_code_headings())),
+        TableField("district", ("kecamatan", "district", *list_level_headings("district"))),
+        TableField("village", ("desa", "village", *list_level_headings("village"))),
         TableField("name", ("nama", "name", "nama wilayah", "wilayah")),
         TableField("longitude", ("bujur", "longitude", "lon", "lng", "long", "x"), is_required=True),
         TableField("latitude", ("lintang", "latitude", "lat", "y"), is_required=True),

@@ -25,7 +25,7 @@ from app.kit.tables.numbers import NOT_A_COUNT, read_count
 from app.kit.tables.options import TableOptions
 from app.kit.tables.rows import BLANK_CELL, PlainTable, TableRow
 from app.kit.tables.sums import SumCheck
-from app.reference.places.areas.rules import AreaColumns, AreaRow, list_level_words
+from app.reference.places.areas.rules import AreaColumns, AreaRow, list_code_headings, list_level_headings
 
 row_differs = Kind(
     "row_differs",
@@ -36,16 +36,12 @@ row_differs = Kind(
 LARGEST_TABLE = 100_000
 """Rows: 10,000 villages with ten services each."""
 
-_VILLAGE = [*list_level_words("village"), "desa/kelurahan"]
-_DISTRICT = list_level_words("district")
+_VILLAGE, _DISTRICT = list_level_headings("village"), list_level_headings("district")
 _FIELDS = (
     TableField("number", ("No", "Nomor", "No Urut")),
-    TableField(
-        "village_code",
-        ("kode desa", "village_code", "kode wilayah", "kode", *(f"kode {word}" for word in _VILLAGE)),
-    ),
-    TableField("district", ("kecamatan", "district", *_DISTRICT, *(f"nama {word}" for word in _DISTRICT))),
-    TableField("village", ("desa", "village", *_VILLAGE, *(f"nama {word}" for word in _VILLAGE))),
+    TableField("village_code", ("kode desa", "village_code", *list_code_headings())),
+    TableField("district", ("kecamatan", "district", *_DISTRICT)),
+    TableField("village", ("desa", "village", *_VILLAGE)),
     TableField(
         "target_families", ("keluarga sasaran", "target_families", "jumlah keluarga sasaran", "kk sasaran")
     ),
@@ -57,11 +53,12 @@ _FIGURES = {
     "eligible": ("sasaran", "eligible", "berhak", "jumlah sasaran"),
     "served": ("terlayani", "served", "jumlah terlayani", "dilayani"),
 }
-_FIGURE_LABELS = {fold_name(label) for labels in _FIGURES.values() for label in labels}
+_SERVICE = ("layanan", "service", "nama layanan", "jenis layanan")
+_LONG_LABELS = {fold_name(label) for labels in (_SERVICE, *_FIGURES.values()) for label in labels}
 _LONG = TableLayout(
     (
         *_FIELDS,
-        TableField("service", ("layanan", "service", "nama layanan", "jenis layanan"), is_required=True),
+        TableField("service", _SERVICE, is_required=True),
         *(TableField(key, labels, is_required=True) for key, labels in _FIGURES.items()),
     ),
     fewest=2,
@@ -84,7 +81,7 @@ def find_header(
     is_long = any(choice.field == "service" for choice in choices)
     if not is_long and (header := find_table(sheet, _LONG)) is not None:
         repeated = {str(error.value) for error in header.errors if error.kind is DUPLICATE_COLUMN}
-        has_groups = any(fold_name(text) in _FIGURE_LABELS for text in repeated)
+        has_groups = any(fold_name(text) in _LONG_LABELS for text in repeated)
         is_long = "service" in header.columns and not has_groups
     layout = _LONG if is_long else _make_wide_layout(services)
     header = find_table(sheet, layout, choices)

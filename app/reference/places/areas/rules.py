@@ -58,9 +58,17 @@ SOURCES = dict.fromkeys(("district", "village", "name"), "regions")
 """Column of a resolution → the list that has its codes."""
 
 
-def list_level_words(level: str) -> list[str]:
-    """Return the words that offices write for a level: `desa`, `pekon`, `nagari` for villages."""
-    return [word for word, own in LEVELS.items() if own == level]
+def list_level_headings(level: str) -> list[str]:
+    """Return the headings of a column with names of a level: `Desa`, `Pekon/Kelurahan`, `Nama Nagari`."""
+    words = [word for word, own in LEVELS.items() if own == level]
+    pairs = [f"{a}/{b}" for a in words for b in words if a != b and {a, b} & {"desa", "kelurahan", "kel"}]
+    return [f"{before}{heading}" for before in ("", "nama ") for heading in (*words, *pairs)]
+
+
+def list_code_headings() -> list[str]:
+    """Return the headings of a column with codes of regions: `Kode Wilayah`, `Kode Desa/Kelurahan`."""
+    villages = [heading for heading in list_level_headings("village") if not heading.startswith("nama ")]
+    return ["kode", *(f"kode {word}" for word in ("wilayah", "kemendagri", "bps", *villages))]
 
 
 def get_word_level(text: str) -> str | None:
@@ -217,12 +225,11 @@ class AreaColumns:
         """Return the code and the names of a row, with an error for each cell that the import does not take."""
         code = row.text(self._code)
         area = AreaRow(code, row.cell(*[self._code] * bool(code), *reversed(self._levels), self._code))
+        area.names += [self.district] if self.district else []
         for key in (self._code, *self._levels):
             if kind := self.table.find_refusal(row, key):
                 area.errors.append(FieldError(kind, cell=row.cell(key), value=str(row.value(key))))
-            elif key == "district" and self.district is not None:
-                area.names.append(self.district)
-            elif key != self._code and (text := row.text(key)):
+            elif key not in (self._code, "district") and (text := row.text(key)):
                 context = self.district.text if self.district else ""
                 area.names.append(AreaCell(key, text, row.cell(key), self._levels[key], context))
         return area
