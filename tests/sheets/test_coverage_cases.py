@@ -1,5 +1,6 @@
 """Tables of coverage as offices write them: the shared cases, and each way to write one table."""
 
+import csv
 import io
 import json
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from app.kit.database.engine import get_table
 from app.kit.database.journal import JournalRow
 from app.kit.files.books import Sheet, Value
 from app.kit.files.cells import take_results
+from app.kit.files.reader import open_book
 from app.kit.tables.numbers import format_thousands
 from tests.common import ConnectAs
 from tests.database import OneTransaction
@@ -194,6 +196,7 @@ VILLAGES = [
     ("Balik Bukit", "Bahway"),
     ("Balik Bukit", "Sebarus"),
 ]
+DISTRICT_HEADINGS = ["Kecamatan", "Nama Kecamatan", "Distrik"]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 Figures = list[tuple[int, int, int, int, int]]
 COUNTS = st.integers(0, 5000)
@@ -218,7 +221,7 @@ def write_table(figures: Figures, draw: Draw) -> list[list[Value]]:
     )
     spell = draw(st.sampled_from([int, str, format_thousands, lambda n: f"'{n}"]))
     columns: list[tuple[str, str]] = [("", "Keluarga Sasaran"), ("", "No")]
-    columns += [("", draw(st.sampled_from(["Kecamatan", "Nama Kecamatan", "Distrik"])))]
+    columns += [("", draw(st.sampled_from(DISTRICT_HEADINGS)))]
     columns += [("", draw(st.sampled_from(["Desa", "Pekon", "Nama Desa/Kelurahan", "Nagari"])))]
     columns += [("", "Kode Desa")] * has_code
     blocks = [[(getattr(item, service), word) for word in (*words, *["%"] * has_share)] for item in SERVICES]
@@ -257,7 +260,7 @@ def write_table(figures: Figures, draw: Draw) -> list[list[Value]]:
                 row.append(n + 1)
             elif word == "Kode Desa":
                 row.append(f"18.04.09.200{n}")
-            elif word in ("Kecamatan", "Nama Kecamatan", "Distrik"):
+            elif word in DISTRICT_HEADINGS:
                 row.append(district if repeats or seen != district else None)
             else:
                 row.append(village)
@@ -272,24 +275,49 @@ def write_table(figures: Figures, draw: Draw) -> list[list[Value]]:
 
 def _write_sum(head: list[tuple[str, str]], words: str, figures: list[int], spell: Any) -> list[Value]:
     row: list[Value] = [None] * len(head)
-    row[next(n for n, (_, word) in enumerate(head) if word in ("Kecamatan", "Nama Kecamatan", "Distrik"))] = (
-        words
-    )
+    row[next(n for n, (_, word) in enumerate(head) if word in DISTRICT_HEADINGS)] = words
     row[next(n for n, (_, word) in enumerate(head) if word == "Keluarga Sasaran")] = spell(figures[0])
     return row
 
 
-def read_rows(rows: list[list[Value]]) -> CoverageTable:
-    sheet = take_results(Sheet("S", rows))
+def read_rows(rows: list[list[Value]], dialect: str = "workbook") -> CoverageTable:
+    """Read rows: from CSV with a separator, or from a workbook, where the blank cells behind words may be merged."""
+    if dialect in (";", ",", "\t"):
+        out = io.StringIO()
+        csv.writer(out, delimiter=dialect).writerows(rows)
+        sheet = open_book(out.getvalue().encode(), "a.csv").read("a")
+    else:
+        sheet = merge_blanks(rows) if dialect == "merged" else Sheet("S", rows)
+    sheet = take_results(sheet)
     table = find_header(sheet, SERVICES)
     assert table is not None
     return read_table(sheet, *table, SERVICES)
 
 
+def merge_blanks(rows: list[list[Value]]) -> Sheet:
+    """Merge the blank cells right of a group in the header, those below a label, and those below a district."""
+    cells, merged = [list(row) for row in rows], {}
+    top = next(r for r, row in enumerate(rows) if len(row) > 1)
+    has_two = any(value in ("Sasaran", "eligible", "Jumlah Sasaran (KK)") for value in rows[top + 1])
+    for c, label in enumerate(rows[top]):
+        if has_two and label is None:
+            merged[top, c] = merged.get((top, c - 1), (top, c - 1))
+            cells[top][c] = cells[top][c - 1]
+        elif has_two and rows[top + 1][c] is None:
+            merged[top + 1, c], cells[top + 1][c] = (top, c), label
+        if label in DISTRICT_HEADINGS:
+            for r in range(top + 1 + has_two, len(rows)):
+                if len(rows[r]) > c + 1 and rows[r][c] is None and cells[r - 1][c] is not None:
+                    merged[r, c] = merged.get((r - 1, c), (r - 1, c))
+                    cells[r][c] = cells[r - 1][c]
+    return Sheet("S", cells, merged)
+
+
 @settings(max_examples=50, deadline=None)
 @given(FIGURES, st.data())
 def test_each_way_to_write_a_table_reads_to_equal_villages(figures: Figures, data: st.DataObject) -> None:
-    table = read_rows(write_table(figures, data.draw))
+    dialect = data.draw(st.sampled_from(["workbook", "merged", ";", ",", "\t"]))
+    table = read_rows(write_table(figures, data.draw), dialect)
     assert table.rows.errors == []
     assert {warning.kind.code for warning in table.rows.warnings} <= {"unknown_column"}
     assert [tuple(item.text for item in v.area.names) for v in table.villages] == VILLAGES
