@@ -78,6 +78,20 @@ def test_regencies_and_cities_are_told_apart() -> None:
     assert own == [True, True, True, False, False]
 
 
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("Kel. Terusan", ["15.04.08.1008"]),
+        ("Desa Terusan", ["15.04.08.2006"]),
+        ("Desa/Kelurahan Terusan", ["15.04.08.1008", "15.04.08.2006"]),
+        ("Terusan", ["15.04.08.1008", "15.04.08.2006"]),
+    ],
+)
+def test_a_desa_and_a_kelurahan_of_one_name_are_told_apart(text: str, codes: list[str]) -> None:
+    labels = {"15.04.08": "Maro Sebo Ilir", "15.04.08.1008": "Terusan", "15.04.08.2006": "Terusan"}
+    assert AreaNames("15.04", labels).find(text, "village", "15.04.08") == codes
+
+
 def test_a_name_wins_over_the_word_of_a_level() -> None:
     labels = {
         "18.04.01": "Suoh",

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from app.kit.fields import fold_name
+
 CHAIN = "reference"
 """Chain of the journal."""
 _LEVELS = ("province", "regency", "district", "village")
@@ -11,6 +13,12 @@ _LEVELS = ("province", "regency", "district", "village")
 def get_level(region_code: str) -> str:
     """Return the level of a Kemendagri code: `nation`, `province`, `regency`, `district` or `village`."""
     return "nation" if region_code == "0" else _LEVELS[region_code.count(".")]
+
+
+def get_kind(code: str, name: str) -> str:
+    """Return the level of a region, but `kabupaten` or `kota` of a regency by its name."""
+    level = get_level(code)
+    return fold_name(name).partition(" ")[0] if level == "regency" else level
 
 
 def get_parent(region_code: str) -> str | None:

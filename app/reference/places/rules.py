@@ -17,7 +17,7 @@ from rapidfuzz import fuzz, process
 
 from app.access.rules import is_within, list_ancestors
 from app.kit.fields import fold_name
-from app.reference.rules import add_dots, get_level
+from app.reference.rules import add_dots, get_kind
 
 Doubt = Literal["ambiguous", "outside"]
 
@@ -368,12 +368,6 @@ class PlaceNames:
             for code, name in self.labels.items()
             if is_within(code, self.region)
         }
-
-
-def get_kind(code: str, name: str) -> str:
-    """Return the level of a region, but `kabupaten` or `kota` of a regency by its name."""
-    level = get_level(code)
-    return fold_name(name).partition(" ")[0] if level == "regency" else level
 
 
 def list_codes(text: str) -> list[str]:

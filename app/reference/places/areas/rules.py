@@ -18,8 +18,8 @@ from app.kit.tables.resolutions import Question, ResolutionSet
 from app.kit.tables.rows import PlainTable, TableRow, find_first_text
 from app.kit.wording import Text
 from app.reference.places.areas.models import AreaResolution
-from app.reference.places.rules import LEVELS, get_kind
-from app.reference.rules import add_dots, get_level, get_parent
+from app.reference.places.rules import LEVELS
+from app.reference.rules import add_dots, get_kind, get_level, get_parent
 
 UNCLEAR_AREA = Kind(
     "unclear_area",
@@ -49,6 +49,7 @@ REGION_NEEDED = Kind(
     "Tabel ini tidak memuat kode wilayah. Sebutkan kabupaten atau kotanya, agar nama dibaca di dalamnya.",
     "This table has no codes of regions. Name its regency or city, so that the import reads the names within it.",
 )
+_KELURAHAN = frozenset(("kelurahan", "kel", "lurah"))
 LEVEL_TEXTS = {
     "village": Text("desa atau kelurahan", "village"),
     "district": Text("kecamatan", "district"),
@@ -83,19 +84,31 @@ def normalize_code(code: str) -> str:
 
 
 def _list_forms(text: str) -> Iterator[tuple[str, set[str]]]:
-    """Yield the folded name as it is, and without the words of levels in front, with these levels."""
-    name, levels = fold_name(text), set[str]()
-    yield name, levels
-    while (level := LEVELS.get(name.partition(" ")[0])) and (name := name.partition(" ")[2]):
-        levels = levels | {level}
-        yield name, levels
+    """Yield the folded name as it is, and without the words of levels in front, with these words."""
+    name, words = fold_name(text), set[str]()
+    yield name, words
+    while LEVELS.get(name.partition(" ")[0]) and name.partition(" ")[2]:
+        word, _, name = name.partition(" ")
+        words = words | {word}
+        yield name, words
+
+
+def _has_kind(words: set[str], kind: str) -> bool:
+    return not words or kind in {LEVELS[word] for word in words}
+
+
+def _tell_kelurahan(codes: list[str], words: set[str]) -> list[str]:
+    """Return the village of several that the word in front means: the fourth part of a kelurahan begins with 1."""
+    firsts = {"1" if word in _KELURAHAN else "2" for word in words}
+    own = [code for code in codes if code.rpartition(".")[2][0] in firsts]
+    return own if len(own) == 1 else codes
 
 
 def is_name_of(text: str, code: str, name: str) -> bool:
     """Return whether a cell has the name of a region: `Kec. Suoh`, `Suoh`, `Kab. Lampung Barat`, `Lampung Barat`."""
     kind, folded = get_kind(code, name), fold_name(name)
     names = {folded, folded.removeprefix(f"{kind} ")}
-    return any(form in names and (not levels or kind in levels) for form, levels in _list_forms(text))
+    return any(form in names and _has_kind(words, kind) for form, words in _list_forms(text))
 
 
 class AreaNames:
@@ -120,16 +133,16 @@ class AreaNames:
 
         The words as they are win over those behind the word of a level: `Kampung Baru` is a name.
         """
-        for form, levels in _list_forms(text):
+        for form, words in _list_forms(text):
             codes = [
                 code
                 for code in self._codes.get(form, ())
                 if is_within(code, within)
                 and level in (None, get_level(code))
-                and (not levels or get_kind(code, self.labels[code]) in levels)
+                and _has_kind(words, get_kind(code, self.labels[code]))
             ]
             if codes:
-                return codes
+                return _tell_kelurahan(codes, words) if len(codes) > 1 else codes
         return []
 
     def find_candidates(self, text: str, level: str | None, within: str) -> list[Candidate]:
