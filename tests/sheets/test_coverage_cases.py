@@ -241,6 +241,7 @@ def write_table(figures: Figures, draw: Draw) -> list[list[Value]]:
         rows.append([word if group else None for group, word in head])
     else:
         rows.append([f"{group} {word}".strip() for group, word in head])
+    rows += [[n + 1 for n in range(len(head))]] * draw(st.booleans())
     seen = ""
     totals: dict[str, list[int]] = {}
     for n, ((district, village), own) in enumerate(zip(VILLAGES, figures, strict=True)):

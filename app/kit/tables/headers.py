@@ -123,7 +123,9 @@ def _list_chosen(sheet: Sheet, r: int, choices: Sequence[ColumnChoice]) -> list[
 def read_numbering(sheet: Sheet, r: int, layout: TableLayout) -> dict[int, int]:
     """Return column index → number if the row only numbers its columns 1, 2, 3, …; else {}."""
     cells = [(c, value) for c, value in enumerate(sheet.rows[r]) if value is not None]
-    if not layout.fewest <= len(cells) <= len(layout.order):
+    # Without official numbers the row has one for most columns, so that it is no line.
+    fewest = layout.fewest if layout.order else max(3, sheet.width // 2 + 1)
+    if not fewest <= len(cells) <= (len(layout.order) or sheet.width):
         return {}
     texts = [
         render_text(value).strip("()") if isinstance(value, str | int | float) else "" for _, value in cells

@@ -82,7 +82,8 @@ def find_header(
     if not is_long and (header := find_table(sheet, _LONG)) is not None:
         repeated = {str(error.value) for error in header.errors if error.kind is DUPLICATE_COLUMN}
         has_groups = any(fold_name(text) in _LONG_LABELS for text in repeated)
-        is_long = "service" in header.columns and not has_groups
+        lowest, *_ = header.headings.get("service", ("",))
+        is_long = lowest in _LONG_LABELS and not has_groups
     layout = _LONG if is_long else _make_wide_layout(services)
     header = find_table(sheet, layout, choices)
     return (layout, header) if header else None
