@@ -133,14 +133,31 @@ def test_resolutions_that_settle_nothing_are_refused(secretariat: TestClient) ->
         {"column": "village", "value": "Suka Marga", "code": "18.04.09"},
         {"column": "district", "value": "Entah", "code": "18.04.09"},
     ]
-    reply = send_table(
-        secretariat, f"{HEAD}Suoh;Suka Marga;9;5;4\n".encode(), resolutions=json.dumps(choices)
-    )
-    errors = reply.json()["errors"]
-    assert sorted((e["pointer"], e["code"]) for e in errors if "pointer" in e) == [
-        ("/resolutions/0/code", "unknown_reference"),
-        ("/resolutions/1/value", "unused_resolution"),
-    ]
+    table = f"{HEAD}Suoh;Suka Marga;9;5;4\n".encode()
+    for each in ("false", "true"):
+        errors = send_table(secretariat, table, each=each, resolutions=json.dumps(choices)).json()["errors"]
+        assert sorted((e["pointer"], e["code"]) for e in errors if "pointer" in e) == [
+            ("/resolutions/0/code", "unknown_reference"),
+            ("/resolutions/1/value", "unused_resolution"),
+        ]
+
+
+def test_a_merged_district_is_asked_once(secretariat: TestClient) -> None:
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out) as book:
+        page = book.add_worksheet("Cakupan")
+        page.write_row(0, 0, HEAD.strip().split(";"))
+        page.merge_range("A2:A3", "Suho")
+        page.write_row("B2", ["Suka Marga", 9, 5, 4])
+        page.write_row("B3", ["Sido Rejo", 9, 5, 4])
+        page.merge_range("A4:E4", "KEC. BALIK BUKITT")
+        page.write_row("B5", ["Bahway", 9, 5, 4])
+    errors = send_table(secretariat, out.getvalue(), "a.xlsx").json()["errors"]
+    assert list_places(errors) == [("A2", "unclear_area"), ("A4", "unclear_area")]
+    assert [error["resolution"]["value"] for error in errors] == ["Suho", "KEC. BALIK BUKITT"]
+    choices = [error["resolution"] | {"code": error["candidates"][0]["code"]} for error in errors]
+    settled = send_table(secretariat, out.getvalue(), "a.xlsx", resolutions=json.dumps(choices))
+    assert (settled.status_code, settled.json()["created"]) == (200, 3)
 
 
 def test_a_chosen_column_is_read(secretariat: TestClient) -> None:

@@ -82,9 +82,12 @@ def read_coverage_file(
         level="village",
     )
     codes = [finder.find(village.area) for village in table.villages]
+    misfits = finder.list_misfits()
+    if query.each:
+        refuse(misfits)
     count = Counter(code for code in codes if code)
     defaults = {"source": query.source, "source_period": query.source_period}
-    reports, errors, seen = [], [*table.rows.errors, *finder.list_misfits()], set[str]()
+    reports, errors, seen = [], [*table.rows.errors, *misfits], set[str]()
     for village, code in zip(table.villages, codes, strict=True):
         if code in seen:
             village.add_error(duplicate_key, village.cells["/village"], value=village.area.code or code)

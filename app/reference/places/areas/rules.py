@@ -15,7 +15,7 @@ from app.kit.http.validation import unknown_reference
 from app.kit.problems import MOST_CELL_ERRORS, Candidate, Cell, FieldError, Kind, ResolutionShape
 from app.kit.tables.candidates import NamedEntry, NameIndex
 from app.kit.tables.resolutions import Question, ResolutionSet
-from app.kit.tables.rows import PlainTable, TableRow, find_first_text
+from app.kit.tables.rows import PlainTable, TableRow, find_first_text, list_filled
 from app.kit.wording import Text
 from app.reference.places.areas.models import AreaResolution
 from app.reference.places.rules import LEVELS
@@ -179,6 +179,8 @@ class AreaCell(NamedTuple):
     level: str | None
     context: str = ""
     """What gives the name its meaning: the words for the district."""
+    is_own: bool = True
+    """Whether the row has the name itself, not one above it."""
 
 
 @dataclass
@@ -195,8 +197,7 @@ class AreaRow:
         errors = []
         for item in self.names:
             own = code if item.level in (None, get_level(code)) else get_parent(code) or ""
-            is_inherited = item.cell.row != self.cell.row
-            if own in labels and not is_inherited and not is_name_of(item.text, own, labels[own]):
+            if own in labels and item.is_own and not is_name_of(item.text, own, labels[own]):
                 values = {"code": own}
                 errors.append(
                     FieldError(
@@ -222,23 +223,26 @@ class AreaColumns:
 
     def read_heading(self, row: TableRow) -> bool:
         """Keep the district of a row for the rows below. Return whether the row has nothing else."""
-        text, heading = row.text("district"), find_first_text(row.sheet, row.r)
+        text, place = row.text("district"), (row.r, self.table.at.get("district", 0))
         is_heading = bool(text) and not row.list_given(
             [key for key in self.table.at if key not in ("number", "district")]
         )
+        heading = find_first_text(row.sheet, row.r)
         if row.is_lone and get_word_level(heading) == "district":
-            text, is_heading = heading, True
+            text, is_heading, place = heading, True, (row.r, list_filled(row.sheet, row.r)[0])
         before = self.district.text if self.district else ""
         self.is_new_district = bool(text) and fold_name(text) != fold_name(before)
         if text:
-            self.district = AreaCell("district", text, row.cell("district"), "district")
+            cell = row.sheet.cell(*row.sheet.merged.get(place, place))
+            self.district = AreaCell("district", text, cell, "district")
         return is_heading
 
     def read(self, row: TableRow) -> AreaRow:
         """Return the code and the names of a row, with an error for each cell that the import does not take."""
         code = row.text(self._code)
         area = AreaRow(code, row.cell(*[self._code] * bool(code), *reversed(self._levels), self._code))
-        area.names += [self.district] if self.district else []
+        if self.district is not None:
+            area.names.append(self.district._replace(is_own=bool(row.text("district"))))
         for key in (self._code, *self._levels):
             if kind := self.table.find_refusal(row, key):
                 area.errors.append(FieldError(kind, cell=row.cell(key), value=str(row.value(key))))
