@@ -32,7 +32,7 @@ from app.startup.database import open_database
 from app.startup.logs import log_to_stderr
 from tests.console.test_settings import FOREIGN_WORDS
 from tests.database import sqlite_url
-from tests.exchange.office import AID_CODE, DINSOS, OWN, PLAN_FILE, REPORT_FILE, line, sheet
+from tests.exchange.office import AID_CODE, DINSOS, OWN, PLAN_FILE, REPORT_FILE, edited, line, sheet
 
 ROOT = Path(__file__).parents[1]
 PLAN = "63.02-2025"
@@ -286,6 +286,20 @@ def test_the_real_matrices_are_imported(rata: Rata, prepared: Database) -> None:
     assert "2025-Q4: 156 reports created" in report.stdout
     again = rata("import", REPORT_FILE, "--plan", PLAN, "--basis", "period")
     assert "2025-Q4: 0 reports created, 0 updated, 156 unchanged" in again.stdout
+
+
+def test_columns_come_from_a_file(rata: Rata, prepared: Database, tmp_path: Path) -> None:
+    matrix, columns = tmp_path / "matriks.xlsx", tmp_path / "columns.json"
+    matrix.write_bytes(edited(sheet(line(recipients=40)), {(1, "recipients"): "Volume"}))
+    call = ["import", matrix, "--plan", PLAN, "--new-agencies"]
+    refused = rata(*call)
+    proposal = '[{"heading": "Volume", "field": "recipients"}]'
+    assert (refused.returncode, f"--columns: {proposal}" in refused.stderr) == (1, True), refused.stderr
+    columns.write_text("[")
+    assert rata(*call, "--columns", columns).returncode == 1
+    columns.write_text(proposal)
+    assert "import 1 of the plan" in rata(*call, "--columns", columns).stdout
+    assert "import 1" not in rata(*call, "--columns", columns).stdout
 
 
 def test_resolutions_come_from_a_file(rata: Rata, prepared: Database, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from app.exchange.matrix.imports.models import RESOLUTIONS, Acceptance, ImportQu
 from app.exchange.matrix.models import Basis
 from app.kit.http.validation import validate
 from app.kit.problems import NotFound, Problem
+from app.kit.tables.choices import parse_columns
 from app.kit.tables.resolutions import parse_resolutions
 from app.startup.bootstrap import import_file, import_table, load_shipped_reference
 
@@ -58,6 +59,15 @@ def import_(
         Path | None,
         typer.Option(exists=True, dir_okay=False, readable=True, help="JSON file: a list of resolutions."),
     ] = None,
+    columns: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="JSON file: the fields of columns by their headings.",
+        ),
+    ] = None,
     dry_run: DryRun = False,
     all_errors: Annotated[
         bool, typer.Option("--all-errors", help=f"Show every error, not {SHOWN_ERRORS}.")
@@ -69,8 +79,9 @@ def import_(
     rows = {"hidden_rows": hidden_rows, "struck_rows": struck_rows, "repeated_rows": repeated_rows}
     query = validate(ImportQuery, options | rows)
     known = parse_resolutions(RESOLUTIONS, resolutions.read_bytes()) if resolutions else []
+    choices = parse_columns(columns.read_bytes()) if columns else []
     try:
-        report = import_file(use_database(), file, plan, query, known, dry_run=dry_run)
+        report = import_file(use_database(), file, plan, query, known, choices=choices, dry_run=dry_run)
     except NotFound:
         raise CommandRefused(f"There is no plan {plan}.") from None
     except Problem as problem:
@@ -87,6 +98,8 @@ def show_report(report: ImportReport, *, dry_run: bool = False) -> None:
         f"allocation Rp {report.allocation:,}.",
         soft_wrap=True,
     )
+    if report.import_number and not dry_run:
+        out.print(f"  import {report.import_number} of the plan")
     if report.agencies_created:
         out.print(f"  {len(report.agencies_created)} agencies created")
     if report.absent:

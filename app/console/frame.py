@@ -1,5 +1,6 @@
 """Shared parts of the console's commands: the database of the settings, options, tables, refusals."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -96,6 +97,9 @@ def show_problem(problem: Problem, *, most: int | None = SHOWN_ERRORS) -> None:
         err.print(f"  {where}: {format_error(error)}", highlight=False, markup=False, soft_wrap=True)
     if most is not None and len(errors) > most:
         err.print(f"  … and {len(errors) - most} more (--all-errors).", highlight=False)
+    if shown.columns:
+        columns = [column.model_dump(exclude_none=True) for column in shown.columns]
+        show(f"  Proposed file for --columns: {json.dumps(columns, ensure_ascii=False)}", err)
 
 
 def format_error(error: ErrorShape) -> str:

@@ -146,6 +146,20 @@ class ResolutionShape(BaseModel):
     code: str | None = None
 
 
+class ColumnShape(BaseModel):
+    """A field for a column of a file, ready to send back in `columns`."""
+
+    heading: str = Field(
+        description="A heading of the column, or all of them from top to bottom, joined by ` / `."
+    )
+    row: int | None = Field(
+        default=None, description="Row of the heading, where its text is in several rows."
+    )
+    field: str | None = Field(
+        default=None, description="Key of the field; missing: the import skips the column."
+    )
+
+
 class ErrorShape(BaseModel):
     """Error at one place of the input."""
 
@@ -180,6 +194,10 @@ class ProblemShape(BaseModel):
     instance: str = Field(description="Path of the request.")
     request_id: str | None = Field(default=None, description="Quote it when you ask for help.")
     errors: list[ErrorShape] | None = Field(default=None, description="Errors by place.")
+    columns: list[ColumnShape] | None = Field(
+        default=None,
+        description="Proposed fields of a file's columns: correct them and send them in `columns`.",
+    )
 
 
 class Problem(Exception):
@@ -199,10 +217,16 @@ class Problem(Exception):
         Problem.known[cls.code] = cls
 
     def __init__(
-        self, *, errors: Iterable[FieldError] = (), headers: dict[str, str] | None = None, **values: object
+        self,
+        *,
+        errors: Iterable[FieldError] = (),
+        columns: Sequence[ColumnShape] = (),
+        headers: dict[str, str] | None = None,
+        **values: object,
     ) -> None:
         listed = tuple(islice(errors, MOST_CELL_ERRORS))
         self.errors = listed if any(error.cell for error in listed) else listed[:MOST_ERRORS]
+        self.columns = columns
         self.headers = headers or {}
         self.values = values
         super().__init__(self.code, values)
@@ -225,6 +249,7 @@ class Problem(Exception):
             instance=instance,
             request_id=request_id,
             errors=[e.render(language) for e in self.errors] or None,
+            columns=list(self.columns) or None,
         )
 
 
@@ -349,10 +374,10 @@ def require_found(value: Value | None) -> Value:
     return value
 
 
-def refuse(errors: Sequence[FieldError]) -> None:
-    """Raise Invalid if there are errors."""
+def refuse(errors: Sequence[FieldError], columns: Sequence[ColumnShape] = ()) -> None:
+    """Raise Invalid, with proposed fields of columns, if there are errors."""
     if errors:
-        raise Invalid(errors=errors)
+        raise Invalid(errors=errors, columns=columns)
 
 
 class PreconditionRequired(Problem):

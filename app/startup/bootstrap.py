@@ -21,6 +21,7 @@ from app.exchange.matrix.imports.models import ImportQuery, ImportReport, Resolu
 from app.exchange.matrix.imports.queries import read_file
 from app.kit.database.engine import Database, make_alembic_config
 from app.kit.database.migrations import is_known, is_newer
+from app.kit.tables.choices import ColumnChoice
 from app.plans.core.queries import find_plan
 from app.reference.commands import load_reference
 from app.startup.database import begin_console_write, check_encoding, check_schema, make_console_author
@@ -67,12 +68,13 @@ def import_file(
     query: ImportQuery,
     resolutions: Sequence[Resolution] = (),
     *,
+    choices: Sequence[ColumnChoice] = (),
     dry_run: bool = False,
 ) -> ImportReport:
     """Import a matrix as the console, in one transaction. Raises a Problem if a rule refuses it."""
     with database.read_session() as session:
         find_plan(session, CONSOLE, plan)
-        read = read_file(session, file.read_bytes(), file.name, query)
+        read = read_file(session, file.read_bytes(), file.name, query, choices)
     with database.writing(dry_run=dry_run) as session:
         return import_matrix(begin_console_write(session), plan, read, query, resolutions, "en")
 

@@ -101,11 +101,13 @@ class Office:
         filename: str = "matriks.xlsx",
         *,
         resolutions: Any = None,
+        columns: Any = None,
         headers: dict[str, str] | None = None,
         client: TestClient | None = None,
         **query: Any,
     ) -> httpx.Response:
-        form = {} if resolutions is None else {"resolutions": json.dumps(resolutions)}
+        texts = {"resolutions": resolutions, "columns": columns}
+        form = {name: json.dumps(value) for name, value in texts.items() if value is not None}
         return (client or self.client).post(
             f"{self.url}/imports", files={"file": (filename, data)}, data=form, headers=headers, params=query
         )

@@ -96,9 +96,9 @@ def test_columns_with_equal_headings_can_only_be_skipped():
 def test_malformed_choices():
     assert parse_columns('[{"heading": "Nama", "field": null}]') == choose(("Nama", None))
     with pytest.raises(Invalid) as refusal:
-        parse_columns('[{"heading": "Nama"}, {"heading": "", "field": "village", "row": 0}]')
+        parse_columns('[{"field": "village"}, {"heading": "", "field": "village", "row": 0}]')
     assert [error.pointer for error in refusal.value.errors] == [
-        "/columns/0/field",
+        "/columns/0/heading",
         "/columns/1/heading",
         "/columns/1/row",
     ]

@@ -69,6 +69,12 @@ def read_places(value: Value) -> Reading[tuple[str, ...]]:
     return text if isinstance(text, Reading) else Reading((text,), text)
 
 
+def read_unit(value: Value) -> Reading[str | None]:
+    """Read the unit of a column of counts."""
+    text = read_usable_text(value, None)
+    return text if isinstance(text, Reading) else Reading(text)
+
+
 class CellFormat(NamedTuple):
     """Reader and writer for the cells of one meaning."""
 
@@ -91,6 +97,7 @@ FORMS: Mapping[Holds, CellFormat] = {
     Holds.REGULARITY: CellFormat(read_regularity, REGULARITY_NAMES.__getitem__),
     Holds.PLACES: CellFormat(read_places, lambda places: "; ".join(places) or None),
     Holds.RECIPIENTS: CellFormat(read_recipients, write_recipients),
+    Holds.UNIT: CellFormat(read_unit),
     Holds.BENEFIT_AMOUNT: CellFormat(read_benefit_amount),
     Holds.BENEFIT_FORM: CellFormat(read_benefit_form, write_benefit_form),
     Holds.MONTHS: CellFormat(read_months, write_months),

@@ -8,7 +8,7 @@ spreadsheet dropped from the front of a group. A number of two groups loses zero
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.exchange.matrix.amounts import read_usable_text
@@ -38,6 +38,11 @@ CODE_WRONG_LEVEL = Kind(
     "“{value}” diawali kode tingkat lain. Kolom ini memuat kode {level:level}.",
     "“{value}” begins with a code of another level. This column has codes of {level:level}.",
 )
+CODE_PART_MISSING = Kind(
+    "code_part_missing",
+    "Bagian kode di sel ini kosong, padahal bagian sesudahnya terisi. Lengkapi kodenya.",
+    "This part of the code is blank, but a later part is filled. Complete the code.",
+)
 CODE_CONFLICT = Kind(
     "code_conflict",
     "Kode “{value}” bertentangan dengan kode {other} pada baris yang sama.",
@@ -45,6 +50,7 @@ CODE_CONFLICT = Kind(
 )
 
 _NOMENCLATURE = (1, 2, 2, 1, 2, 4)
+MOST_PARTS = len(_NOMENCLATURE)
 _AGENCY = (1, 2, 1, 2, 1, 2, 2, 4)
 _BY_GROUPS: Mapping[int, tuple[CodeKind, tuple[int, ...]]] = {
     2: (CodeKind.FIELD, _NOMENCLATURE[:2]),
@@ -108,6 +114,26 @@ def read_code(value: Value) -> Reading[Named | None]:
     if code is None:
         return Reading(None, text, (Remark(CODE_UNREADABLE, blocking=True),))
     return Reading(Named(code.text, name or None), "", _describe_padding(code, seen))
+
+
+def read_code_part(value: Value) -> Reading[str | None]:
+    """Read a cell with a part of a code; None for a blank cell or a dash."""
+    text = read_usable_text(value, None)
+    if isinstance(text, Reading):
+        return text
+    if isinstance(value, float) and not re.fullmatch(r"\d+\.\d\d", text):
+        return Reading(None, text, (Remark(CODE_LOST_ZEROS, blocking=True),))
+    return Reading(text)
+
+
+def inherit_parts(parts: Sequence[str], above: Sequence[str]) -> list[str]:
+    """Return the parts of a code with those of the row above for blank ones, down to the first that differs."""
+    filled: list[str] = []
+    is_same = True
+    for own, before in zip(parts, above or [""] * len(parts), strict=True):
+        is_same = is_same and own in ("", before)
+        filled.append(own or (before if is_same else ""))
+    return filled
 
 
 def read_named(value: Value, level: CodeKind) -> Reading[Named | None]:

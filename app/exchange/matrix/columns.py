@@ -25,6 +25,7 @@ class Holds(StrEnum):
     REGULARITY = "regularity"
     PLACES = "places"
     RECIPIENTS = "recipients"
+    UNIT = "unit"
     BENEFIT_AMOUNT = "benefit_amount"
     BENEFIT_FORM = "benefit_form"
     MONTHS = "months"
@@ -36,7 +37,8 @@ class MatrixColumn:
 
     `labels` are the header words; exports use the first. With a `group`, the group's words may be above or before
     them. `inherits`: a blank cell means "as above". `counts_once`: a cell merged over several rows counts in the first
-    of them only, because its values add up. `required`: a file without the column is not a matrix.
+    of them only, because its values add up. `required`: a file without the column is not a matrix, unless it has the
+    `substitute`. `doubtful` are headings that may mean the column, which the caller has to choose.
     """
 
     number: int
@@ -48,6 +50,8 @@ class MatrixColumn:
     inherits: bool = False
     counts_once: bool = False
     required: bool = False
+    substitute: str | None = None
+    doubtful: tuple[str, ...] = ()
 
 
 REAL_ACTIVITY = "Aktifitas Real"
@@ -104,6 +108,7 @@ COLUMNS: tuple[MatrixColumn, ...] = (
         ("Strategi OPPKPKE", "Strategi", "Strategi PPKE", "Strategi Penanggulangan Kemiskinan"),
         24,
         inherits=True,
+        doubtful=("Pilar", "Kebijakan", "Strategi Nasional"),
     ),
     MatrixColumn(
         3,
@@ -124,9 +129,25 @@ COLUMNS: tuple[MatrixColumn, ...] = (
         28,
         inherits=True,
         required=True,
+        doubtful=(
+            "Dinas",
+            "Unit Kerja",
+            "Nama SKPD",
+            "Nama Sub Unit",
+            "Nama Unit SKPD",
+            "Penanggung Jawab",
+            "Instansi Pelaksana",
+            "Perangkat Daerah Penanggung Jawab",
+        ),
     ),
     MatrixColumn(
-        4, "code", Holds.CODE, ("Kode", "Kode Rekening", "Kode Program", "Kode OPD"), 24, inherits=True
+        4,
+        "code",
+        Holds.CODE,
+        ("Kode", "Kode Rekening", "Kode Sub Kegiatan", "Kode Kegiatan", "Kode Program", "Kode OPD"),
+        24,
+        inherits=True,
+        doubtful=("Kode SKPD", "Kode Unit SKPD", "Kode Nomenklatur", "Kode Sub Unit", "No Rekening"),
     ),
     MatrixColumn(5, "program", Holds.PROGRAM, ("Program", "Nama Program"), 30, inherits=True),
     MatrixColumn(6, "activity", Holds.ACTIVITY, ("Kegiatan", "Nama Kegiatan"), 30, inherits=True),
@@ -138,6 +159,16 @@ COLUMNS: tuple[MatrixColumn, ...] = (
         34,
         inherits=True,
         required=True,
+        substitute="code",
+        doubtful=(
+            "Uraian",
+            "Uraian Kegiatan",
+            "Uraian Sub Kegiatan",
+            "Rincian Kegiatan",
+            "Aktivitas",
+            "Nomenklatur",
+            "Program/Kegiatan/Sub Kegiatan",
+        ),
     ),
     MatrixColumn(8, "direct", Holds.COMPONENTS, ("Langsung",), 24, group=REAL_ACTIVITY),
     MatrixColumn(
@@ -160,6 +191,21 @@ COLUMNS: tuple[MatrixColumn, ...] = (
         20,
         counts_once=True,
         required=True,
+        doubtful=(
+            "Belanja",
+            "Biaya",
+            "Nilai",
+            "Jumlah Anggaran",
+            "Jumlah Dana",
+            "Total Anggaran",
+            "Total Pagu",
+            "Pagu Validasi",
+            "Pagu SIPD",
+            "Usulan Anggaran",
+            "Rencana Anggaran",
+            "Kebutuhan Anggaran",
+            "Kebutuhan Dana",
+        ),
     ),
     MatrixColumn(
         12,
@@ -167,6 +213,7 @@ COLUMNS: tuple[MatrixColumn, ...] = (
         Holds.SOURCES,
         ("Sumber Pembiayaan", "Sumber Dana", "Sumber Pendanaan", "Sumber Anggaran"),
         18,
+        doubtful=("Sumber", "Pendanaan", "Asal Dana", "Jenis Dana"),
     ),
     MatrixColumn(13, "regularity", Holds.REGULARITY, ("Sifat Bantuan", "Sifat"), 14),
     MatrixColumn(
@@ -175,6 +222,16 @@ COLUMNS: tuple[MatrixColumn, ...] = (
         Holds.PLACES,
         ("Lokasi", "Lokasi Kegiatan", "Lokasi Sasaran", "Lokus", "Lokus Kegiatan"),
         26,
+        doubtful=(
+            "Desa",
+            "Kecamatan",
+            "Desa/Kelurahan",
+            "Kecamatan/Desa",
+            "Wilayah",
+            "Tempat",
+            "Lokasi Pelaksanaan",
+            "Lokasi Sub Kegiatan",
+        ),
     ),
     MatrixColumn(
         15,
@@ -190,6 +247,19 @@ COLUMNS: tuple[MatrixColumn, ...] = (
         ),
         20,
         counts_once=True,
+        doubtful=(
+            "Volume",
+            "Vol",
+            "Target",
+            "Penerima",
+            "Jumlah Penerima",
+            "Jumlah Target",
+            "Target Sasaran",
+            "Kelompok Sasaran",
+            "Volume Sasaran",
+            "Jumlah KK",
+            "Jumlah KPM",
+        ),
     ),
     MatrixColumn(
         16,
@@ -197,14 +267,23 @@ COLUMNS: tuple[MatrixColumn, ...] = (
         Holds.BENEFIT_AMOUNT,
         ("Besaran Manfaat", "Besaran Bantuan", "Nilai Manfaat"),
         18,
+        doubtful=("Besaran", "Nominal", "Nominal Bantuan", "Nilai Bantuan", "Harga Satuan"),
     ),
-    MatrixColumn(17, "benefit_form", Holds.BENEFIT_FORM, ("Jenis Bantuan", "Bentuk Bantuan"), 16),
+    MatrixColumn(
+        17,
+        "benefit_form",
+        Holds.BENEFIT_FORM,
+        ("Jenis Bantuan", "Bentuk Bantuan"),
+        16,
+        doubtful=("Jenis Manfaat", "Bentuk Manfaat"),
+    ),
     MatrixColumn(
         18,
         "duration",
         Holds.MONTHS,
         ("Durasi Pemberian Bantuan", "Durasi", "Durasi Bantuan", "Jangka Waktu"),
         16,
+        doubtful=("Lama Bantuan", "Waktu Pemberian"),
     ),
     MatrixColumn(
         19,
@@ -255,6 +334,36 @@ QUARTERS = tuple(
 )
 """Columns that a report may have instead of half-years, or with them. Exports have half-years."""
 
-BY_KEY: Mapping[str, MatrixColumn] = {column.key: column for column in (*COLUMNS, *QUARTERS)}
+RECIPIENT_UNIT = MatrixColumn(
+    0,
+    "recipient_unit",
+    Holds.UNIT,
+    ("Satuan Sasaran",),
+    16,
+    doubtful=(
+        "Satuan",
+        "Sat",
+        "Satuan Volume",
+        "Satuan Target",
+        "Satuan Penerima",
+        "Satuan Penerima Manfaat",
+    ),
+)
+"""The unit of a column of recipients that has numbers alone. Only a choice gives it a column."""
+
+CODE_PARTS = (
+    "Urusan",
+    "Bidang",
+    "Urusan/Bidang",
+    "Bidang Urusan",
+    "Program",
+    "Kegiatan",
+    "Sub Kegiatan",
+    "Subkegiatan",
+    "Sub",
+)
+"""Headings of columns of digits that hold a code together."""
+
+BY_KEY: Mapping[str, MatrixColumn] = {column.key: column for column in (*COLUMNS, *QUARTERS, RECIPIENT_UNIT)}
 PLANNING = tuple(column for column in COLUMNS if column.group != REALISATION)
 SPENT = tuple(column for column in BY_KEY.values() if column.group == REALISATION)

@@ -2,7 +2,17 @@
 
 from collections.abc import Collection
 
-from app.exchange.matrix.columns import COLUMNS, GROUP_VARIANTS, PLANNING, QUARTERS, STAGE_LABELS, Holds
+from app.exchange.matrix.codes import MOST_PARTS
+from app.exchange.matrix.columns import (
+    BY_KEY,
+    CODE_PARTS,
+    COLUMNS,
+    GROUP_VARIANTS,
+    PLANNING,
+    QUARTERS,
+    STAGE_LABELS,
+    Holds,
+)
 from app.kit.tables.layouts import TableField, TableLayout, fold_heading
 
 _MONEY = (Holds.RUPIAH, Holds.CHANGE, Holds.COMPONENTS, Holds.BENEFIT_AMOUNT, Holds.SOURCES)
@@ -15,9 +25,14 @@ LAYOUT = TableLayout(
             # Of targets there are quarters too.
             needs_group=column in QUARTERS,
             is_required=column.required,
+            substitute=column.substitute,
             is_money=column.holds in _MONEY,
+            doubtful=column.doubtful,
+            beside="recipients" if column.holds is Holds.UNIT else None,
+            parts=CODE_PARTS if column.holds is Holds.CODE else (),
+            most_parts=MOST_PARTS if column.holds is Holds.CODE else 0,
         )
-        for column in (*COLUMNS, *QUARTERS)
+        for column in BY_KEY.values()
     ],
     # Fewer known labels than this are a coincidence, not a header.
     fewest=5,

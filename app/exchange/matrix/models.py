@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from pydantic import Field as ShapeField
 
 from app.kit.periods import PeriodText
-from app.kit.problems import Cell, FieldError, Kind
-from app.kit.tables.headers import Factor
+from app.kit.problems import Cell, ColumnShape, FieldError, Kind
+from app.kit.tables.factors import Factor
 from app.kit.tables.options import SkippedRows
 from app.kit.wording import Text, declare_words
 
@@ -174,8 +174,10 @@ class MatrixRow(MatrixLine):
     continues: int | None = None
 
     def cell(self, key: str) -> Cell:
-        """Return the cell of a column, or that of the sub-activity if the file has no such column."""
-        return Cell(self.sheet, self.row, self.columns.get(key) or self.columns.get("subactivity") or "A")
+        """Return the cell of a column, else that of the sub-activity, else that of the code."""
+        keys = (key, "subactivity", "code")
+        letters = (letter for name in keys if (letter := self.columns.get(name)))
+        return Cell(self.sheet, self.row, next(letters, "A"))
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,8 @@ class Matrix:
     factors: tuple[Factor, ...] = ()
     """Units of columns whose numbers are not in ones."""
     skipped: tuple[SkippedRows, ...] = ()
+    columns: tuple[ColumnShape, ...] = ()
+    """Proposed fields of columns, if headings are the reason of an error."""
     errors: tuple[FieldError, ...] = ()
     warnings: tuple[FieldError, ...] = ()
 

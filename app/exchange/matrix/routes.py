@@ -16,6 +16,7 @@ from app.kit.http.replies import answer, choose_language
 from app.kit.http.routing import FromQuery, make_router
 from app.kit.periods import Period, parse_period
 from app.kit.problems import BadRequest, FieldError, Kind, require_extra
+from app.kit.tables.choices import COLUMNS_PART, parse_columns
 from app.kit.tables.resolutions import parse_resolutions
 from app.plans.core.models import PlanKey
 from app.plans.core.queries import find_plan, region_name
@@ -39,7 +40,8 @@ _MATRIX = Upload(
         "resolutions": (
             "JSON list of resolutions: codes for names that fit nothing or several.",
             "[]",
-        )
+        ),
+        "columns": COLUMNS_PART,
     },
 )
 
@@ -51,7 +53,8 @@ def import_plan_matrix(call: Caller, plan: PlanKey, query: FromQuery[ImportQuery
     The import looks up everything by code, then by name, and never guesses. It reports each unknown, ambiguous or
     unreadable cell with its value, the allowed values and the nearest candidates (422), and writes nothing; settle
     such cells with `resolutions`, or accept sub-activities as free text. Names that a line of the plan already has
-    need no resolution. Columns of realisation, half-years or quarters, become reports, cumulative for every `basis`.
+    need no resolution. A heading that the import does not know, or doubts, gets its field in `columns`; a refusal
+    proposes them. Columns of realisation, half-years or quarters, become reports, cumulative for every `basis`.
     A second import of a file changes nothing. Lines that the file lacks stay (`absent`); a column changes only the
     fields that it shows, and only if its cell differs.
 
@@ -66,7 +69,8 @@ def import_plan_matrix(call: Caller, plan: PlanKey, query: FromQuery[ImportQuery
     row = find_plan(reading, call.actor, plan)
     call.actor.require("import_matrix", row.region_code)
     sent = _MATRIX.read(call.request)
-    read = read_file(reading, sent.data, sent.filename, query)
+    choices = parse_columns(sent.texts["columns"])
+    read = read_file(reading, sent.data, sent.filename, query, choices)
     resolutions = parse_resolutions(RESOLUTIONS, sent.texts["resolutions"])
     write = call.write.drop_precondition()
     report = import_matrix(write, plan, read, query, resolutions, choose_language(call.request))

@@ -10,10 +10,10 @@ from typing import Any
 
 from app.exchange.matrix.amounts import describe_unusable, read_rupiah
 from app.exchange.matrix.cells import CLASS_LETTERS, read_ordinal, write_cell
-from app.exchange.matrix.codes import CODE_CONFLICT, find_broken_chain
+from app.exchange.matrix.codes import CODE_CONFLICT, find_broken_chain, split_code
 from app.exchange.matrix.columns import BY_KEY, SPENT
 from app.exchange.matrix.headers import LAYOUT
-from app.exchange.matrix.models import MatrixRow, Named, Strategy
+from app.exchange.matrix.models import CodeKind, MatrixRow, Named, Strategy
 from app.exchange.matrix.words import parse_strategy
 from app.kit.files.books import Formula, Sheet, Value
 from app.kit.files.cells import render_text
@@ -42,6 +42,10 @@ class MatrixTable:
     def __init__(self, sheet: Sheet, header: TableHeader) -> None:
         self.sheet, self.header = sheet, header
         self.at: Mapping[str, int] = header.columns
+        self.keys = {c: key for key, c in self.at.items()}
+        self.keys |= {c: key for key, columns in header.parts.items() for c in columns}
+        self.parts = header.parts.get("code", ())
+        self.name_key = "subactivity" if "subactivity" in self.at else "code"
         self.first = header.data_row
         self.end = find_end(sheet, self.first, self._ends_gap, self.is_footer)
 
@@ -64,7 +68,7 @@ class MatrixTable:
         """Return why a person may not mean a line: a hidden row, or names and amounts that are struck out."""
         if r in self.sheet.hidden_rows:
             return "hidden"
-        cells = [(r, self.at[key]) for key in ("subactivity", *AMOUNTS) if key in self.at]
+        cells = [(r, self.at[key]) for key in (self.name_key, *AMOUNTS) if key in self.at]
         own = [
             (r, c) for r, c in cells if self.sheet.value(r, c) is not None and (r, c) not in self.sheet.merged
         ]
@@ -87,8 +91,8 @@ class MatrixTable:
             return RowKind.TOTAL
         if self._is_section(r, filled):
             return RowKind.SECTION
-        known = [key for key, c in self.at.items() if c in filled]
-        if all(key in _HEADINGS for key in known):
+        known = [self.keys[c] for c in filled if c in self.keys]
+        if all(key in _HEADINGS for key in known) and not self._is_line_by_code(r):
             # A row with only its number is a prepared row that has stayed empty.
             return RowKind.HEADING if set(known) - {"number"} else RowKind.NOTHING
         return RowKind.LINE
@@ -104,7 +108,15 @@ class MatrixTable:
 
     def is_lost_line(self, r: int) -> bool:
         """Return whether a row below the end looks like a line."""
-        return self.has_amount(r) and bool(self.text(r, "subactivity")) and not self._is_total(r)
+        return self.has_amount(r) and bool(self.text(r, self.name_key)) and not self._is_total(r)
+
+    def _is_line_by_code(self, r: int) -> bool:
+        """Return whether a row has the code of a sub-activity in a table without the names of sub-activities."""
+        if self.name_key == "subactivity":
+            return False
+        code, _, _ = split_code(self.text(r, "code"))
+        is_last_part = bool(self.parts) and self.sheet.value(r, self.parts[-1]) is not None
+        return is_last_part or (code is not None and code.kind is CodeKind.SUBACTIVITY)
 
     def _is_numbered(self, r: int) -> bool:
         return read_ordinal(self.value(r, "number")).value is not None
@@ -158,6 +170,8 @@ class Block:
     unknown: FieldError | None = None
     section: bool = False
     above: dict[str, Named | None] = field(default_factory=dict)
+    # The parts of the code of the row above, if several columns hold it.
+    parts: list[str] = field(default_factory=list)
     last_line: int | None = None
     # The line above, if the options leave it out.
     left_out: int | None = None

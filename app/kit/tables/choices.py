@@ -4,8 +4,11 @@ A choice beats the labels. It names a column by any of its headings, or by all o
 ` / `, where the lowest alone occurs in several columns.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, NamedTuple
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -32,6 +35,12 @@ FIELD_CHOSEN_TWICE = Kind(
     "You chose “{value}” for more than one column. Choose one column only.",
 )
 
+FIELD_ALONE = Kind(
+    "field_alone",
+    "“{value}” hanya dibaca bersama kolom “{beside}”. Pilih juga kolom itu.",
+    "The import reads “{value}” only with the column “{beside}”. Choose that column too.",
+)
+
 JOINT = " / "
 COLUMNS_PART = (
     "JSON list of choices: the field of a column by its heading, `[{heading, row?, field}]`. A refusal proposes it.",
@@ -54,7 +63,9 @@ class ColumnChoice(Shape):
     row: int | None = Field(
         default=None, ge=1, le=1_000_000, description="Row of the heading; null: the only one with this text."
     )
-    field: str | None = Field(max_length=40, description="Key of a field; null: the import skips the column.")
+    field: str | None = Field(
+        default=None, max_length=40, description="Key of a field; null: the import skips the column."
+    )
 
     model_config = show_example(heading="Pagu Indikatif", row=None, field="allocation")
 
@@ -64,11 +75,41 @@ class ColumnChoice(Shape):
         return self.row in (None, r + 1) and _fold(text) in (folded, *folded.split(JOINT))
 
 
-class ChosenColumns(NamedTuple):
-    """The field of each chosen column, None for a column to skip, with the errors of the other choices."""
+class HeadingIndex:
+    """The columns of a table by their headings."""
 
-    fields: Mapping[int, str | None]
-    errors: Sequence[FieldError]
+    def __init__(self, headings: Headings) -> None:
+        self.headings = headings
+        self.paths = {c: join_headings(rows) for c, rows in headings.items()}
+        self._by_path: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        self._by_lowest: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        self._by_upper: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for c, rows in headings.items():
+            for n, (r, text) in enumerate(rows):
+                self._by_path[_fold(self.paths[c])].append((r, c))
+                (self._by_upper if n else self._by_lowest)[_fold(text)].append((r, c))
+
+    def find(self, choice: ColumnChoice) -> list[int]:
+        """Return the columns whose headings together are the chosen text, else those that end with it, else have it."""
+        wanted = _fold(choice.heading)
+        for index in (self._by_path, self._by_lowest, self._by_upper):
+            columns = [c for r, c in index.get(wanted, ()) if choice.row in (None, r + 1)]
+            if columns:
+                return list(dict.fromkeys(columns))
+        return []
+
+    def has_equal_paths(self, columns: Iterable[int]) -> bool:
+        """Return whether columns have equal headings in all rows."""
+        return len({_fold(self.paths[c]) for c in columns}) == 1
+
+
+@dataclass
+class ChosenColumns:
+    """The field of each chosen column, None for a column to skip, with the valid choices and the errors of others."""
+
+    fields: dict[int, str | None] = field(default_factory=dict)
+    valid: list[ColumnChoice] = field(default_factory=list)
+    errors: list[FieldError] = field(default_factory=list)
 
 
 _COLUMNS = TypeAdapter(Annotated[list[ColumnChoice], Field(max_length=500)])
@@ -82,45 +123,68 @@ def parse_columns(text: str | bytes) -> list[ColumnChoice]:
         raise Invalid(errors=list_body_errors(error, prefix=("columns",))) from None
 
 
-def match_choices(choices: Sequence[ColumnChoice], layout: TableLayout, headings: Headings) -> ChosenColumns:
+def match_choices(choices: Sequence[ColumnChoice], layout: TableLayout, index: HeadingIndex) -> ChosenColumns:
     """Find the column of each choice among the headings of a table."""
-    fields: dict[int, str | None] = {}
-    errors: list[FieldError] = []
-    keys = [item.key for item in layout.fields]
-    paths = {c: join_headings(rows) for c, rows in headings.items()}
+    chosen = ChosenColumns()
     for n, choice in enumerate(choices):
-        heading, key = f"/columns/{n}/heading", choice.field
-        columns = _find_columns(choice, headings)
-        if key is not None and key not in keys:
-            near = find_nearest(key, keys)
-            errors.append(
-                FieldError(
-                    unknown_value, pointer=f"/columns/{n}/field", value=key, allowed=keys, nearest=near
-                )
-            )
-        elif not columns:
-            texts = {text for rows in headings.values() for _, text in rows}
-            near = find_nearest(choice.heading, sorted(texts | set(paths.values())))
-            errors.append(FieldError(NO_SUCH_HEADING, pointer=heading, value=choice.heading, nearest=near))
-        # Columns with equal headings have no names of their own: the call can only skip all of them.
-        elif len(columns) > 1 and (key is not None or len({_fold(paths[c]) for c in columns}) > 1):
-            allowed = [paths[c] for c in columns]
-            errors.append(
-                FieldError(
-                    SHARED_HEADING,
-                    pointer=heading,
-                    value=choice.heading,
-                    allowed=allowed,
-                    values={"first": allowed[0]},
-                )
-            )
-        elif not fields.keys().isdisjoint(columns):
-            errors.append(FieldError(duplicate_key, pointer=heading, value=choice.heading))
-        elif key is not None and key in fields.values():
-            errors.append(FieldError(FIELD_CHOSEN_TWICE, pointer=f"/columns/{n}/field", value=key))
+        columns = index.find(choice)
+        if error := _find_error(n, choice, columns, chosen.fields, layout, index):
+            chosen.errors.append(error)
         else:
-            fields |= dict.fromkeys(columns, key)
-    return ChosenColumns(fields, errors)
+            chosen.fields |= dict.fromkeys(columns, choice.field)
+            chosen.valid.append(choice)
+    return chosen
+
+
+def _find_error(
+    n: int,
+    choice: ColumnChoice,
+    columns: Sequence[int],
+    fields: Mapping[int, str | None],
+    layout: TableLayout,
+    index: HeadingIndex,
+) -> FieldError | None:
+    """Return why a choice fits no column, or not these columns."""
+    key, items = choice.field, {item.key: item for item in layout.fields}
+    at_heading, at_field = f"/columns/{n}/heading", f"/columns/{n}/field"
+    if key is not None and key not in items:
+        near = find_nearest(key, items)
+        return FieldError(unknown_value, pointer=at_field, value=key, allowed=list(items), nearest=near)
+    paths = [index.paths[c] for c in columns]
+    if not columns:
+        texts = {text for rows in index.headings.values() for _, text in rows}
+        near = find_nearest(choice.heading, sorted(texts.union(index.paths.values())))
+        return FieldError(NO_SUCH_HEADING, pointer=at_heading, value=choice.heading, nearest=near)
+    may_have_several = key is not None and items[key].most_parts > 0
+    # Columns with equal headings have no names of their own: the call can only skip all of them.
+    if len(columns) > 1 and not may_have_several and (key is not None or not index.has_equal_paths(columns)):
+        values = {"first": paths[0]}
+        return FieldError(
+            SHARED_HEADING, pointer=at_heading, value=choice.heading, allowed=paths, values=values
+        )
+    if not fields.keys().isdisjoint(columns):
+        return FieldError(duplicate_key, pointer=at_heading, value=choice.heading)
+    if key is not None and key in fields.values() and not may_have_several:
+        return FieldError(FIELD_CHOSEN_TWICE, pointer=at_field, value=key)
+    return None
+
+
+def check_alone(
+    choices: Sequence[ColumnChoice], layout: TableLayout, columns: Collection[str]
+) -> list[FieldError]:
+    """Return an error for each choice of a field that completes another one, which the table does not have."""
+    labels = {item.key: item.labels[0] for item in layout.fields}
+    beside = {item.key: item.beside for item in layout.fields if item.beside not in (None, *columns)}
+    return [
+        FieldError(
+            FIELD_ALONE,
+            pointer=f"/columns/{n}/field",
+            value=choice.field,
+            values={"beside": labels[beside[choice.field] or ""]},
+        )
+        for n, choice in enumerate(choices)
+        if choice.field in beside
+    ]
 
 
 def join_headings(rows: Sequence[tuple[int, str]]) -> str:
@@ -128,25 +192,5 @@ def join_headings(rows: Sequence[tuple[int, str]]) -> str:
     return JOINT.join(text for _, text in reversed(rows))
 
 
-def _find_columns(choice: ColumnChoice, headings: Headings) -> list[int]:
-    """Return the columns with all the chosen headings, else those that have it as their lowest, else as any."""
-    wanted = _fold(choice.heading)
-    in_row = {
-        c: rows
-        for c, rows in headings.items()
-        if rows and (choice.row is None or any(r + 1 == choice.row for r, _ in rows))
-    }
-    ways = (
-        [c for c, rows in in_row.items() if _fold(join_headings(rows)) == wanted],
-        [c for c, rows in in_row.items() if choice.has_part(*rows[0]) and _fold(rows[0][1]) == wanted],
-        [
-            c
-            for c, rows in in_row.items()
-            if any(choice.has_part(r, t) and _fold(t) == wanted for r, t in rows)
-        ],
-    )
-    return next((columns for columns in ways if columns), [])
-
-
 def _fold(text: str) -> str:
-    return " ".join(text.casefold().split())
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())

@@ -7,17 +7,18 @@ the first of its columns and reach over the blank cells to the right.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from pydantic import BaseModel, Field
 from rapidfuzz import fuzz, process
 
-from app.kit.files.books import Sheet, name_column
+from app.kit.files.books import Sheet
 from app.kit.files.cells import render_text
-from app.kit.problems import FieldError, Kind
-from app.kit.tables.choices import ColumnChoice, match_choices
-from app.kit.tables.layouts import LONGEST_LABEL, TableLayout, fold_heading
-from app.kit.tables.units import find_heading_scales, find_title_scales
+from app.kit.problems import ColumnShape, FieldError, Kind
+from app.kit.tables.choices import JOINT, ColumnChoice, HeadingIndex, Headings, check_alone, match_choices
+from app.kit.tables.contents import ColumnContents, list_labels, read_label
+from app.kit.tables.factors import Factors, describe_factors, find_factors
+from app.kit.tables.layouts import LONGEST_LABEL, TableField, TableLayout, fold_heading
+from app.kit.tables.proposals import list_proposals, propose_fields
 
 MISSING_COLUMN = Kind(
     "missing_column",
@@ -35,34 +36,15 @@ UNKNOWN_COLUMN = Kind(
     "The column “{value}” is unknown. The import did not read it.",
 )
 
-NEAR_HEADING = Kind(
-    "near_heading",
-    "Judul “{value}” mirip dengan “{nearest}”. Perbaiki judulnya, atau pilih kolomnya saat mengimpor.",
-    "The heading “{value}” is almost “{nearest}”. Correct it, or choose its column in the import.",
+DOUBTFUL_COLUMN = Kind(
+    "doubtful_column",
+    "Kolom “{value}” mungkin berisi “{label}”. Pilih isinya, atau pilih agar kolom itu tidak dibaca.",
+    "The column “{value}” may be “{label}”. Choose its field, or choose to skip the column.",
 )
-UNCLEAR_UNIT = Kind(
-    "unclear_unit",
-    "“{value}” menyebut satuan yang tidak jelas bagi angkanya. Tulis satu satuan saja, misalnya “(Rp)”.",
-    "“{value}” names a unit that is unclear for the numbers. Write one unit, for example “(Rp)”.",
-)
-MULTIPLIED = Kind(
-    "multiplied",
-    "Angka di kolom ini dikalikan {times}, menurut “{unit}”.",
-    "The import multiplied the numbers of this column by {times}, as “{unit}” says.",
-)
-
 # A header is near the top; rows below this are data.
 DEEPEST_HEADER = 60
 MOST_ROWS = 3
 _YEARS = range(1990, 2100)
-
-
-class Factor(BaseModel):
-    """The unit of a column, by which the import multiplied its numbers."""
-
-    column: str = Field(description="Column letter.")
-    unit: str = Field(description="The heading or title that names the unit.")
-    times: int
 
 
 @dataclass(frozen=True)
@@ -76,11 +58,17 @@ class TableHeader:
     data_row: int
     columns: Mapping[str, int]
     titles: tuple[str, ...]
-    factors: Mapping[str, tuple[Factor, bool]]
+    factors: Factors
     headings: Mapping[str, tuple[str, ...]]
     """Folded headings of each column by key, the lowest first."""
     errors: tuple[FieldError, ...] = ()
     warnings: tuple[FieldError, ...] = ()
+    parts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The columns of each field that several columns hold together; `columns` has the first of them."""
+    proposal: tuple[ColumnShape, ...] = ()
+    """The choices of the caller, and those that it may add for columns without a field."""
+    is_unclear: bool = False
+    """Whether headings are the reason of an error."""
 
 
 def find_table(sheet: Sheet, layout: TableLayout, choices: Sequence[ColumnChoice] = ()) -> TableHeader | None:
@@ -99,16 +87,32 @@ def find_table(sheet: Sheet, layout: TableLayout, choices: Sequence[ColumnChoice
         numbered = read_numbering(sheet, r, layout)
         if len(numbered) in layout.lengths:
             columns = {layout.order[n - 1]: c for c, n in numbered.items()}
-            errors: list[FieldError] = []
-            factors = _find_factors(sheet, layout, r, columns, {}, errors)
-            titles, warnings = _collect_titles(sheet, r), _describe_factors(sheet, r, columns, factors)
+            errors = match_choices(choices, layout, HeadingIndex({})).errors
+            factors = find_factors(sheet, layout, r, columns, {}, errors)
+            titles, warnings = _collect_titles(sheet, r), describe_factors(sheet, r, columns, factors)
             return TableHeader(r, r + 1, columns, titles, factors, {}, tuple(errors), tuple(warnings))
     return None
 
 
+def propose_table(
+    sheet: Sheet, layout: TableLayout, choices: Sequence[ColumnChoice] = ()
+) -> TableHeader | None:
+    """Read the likeliest header of a sheet in which `find_table` finds none: the row with most short texts above data.
+
+    Its proposal lists every column. Returns None if no row has several texts.
+    """
+    last = max((r for r, row in enumerate(sheet.rows) if any(value is not None for value in row)), default=0)
+    rows = range(min(last, DEEPEST_HEADER))
+    texts = {r: len({t for t in list_labels(sheet, r).values() if fold_heading(t)}) for r in rows}
+    likeliest = max(texts, key=texts.__getitem__, default=0)
+    if texts.get(likeliest, 0) < 2:
+        return None
+    return _HeaderReader(sheet, layout, likeliest, choices).read(lists_all=True)
+
+
 def has_labels(sheet: Sheet, r: int, layout: TableLayout, choices: Sequence[ColumnChoice] = ()) -> bool:
     """Return whether a row names enough fields for a header."""
-    labels = _list_labels(sheet, r).values()
+    labels = list_labels(sheet, r).values()
     named = {item.key for text in labels if (item := layout.by_label.get(fold_heading(text)))}
     chosen = {choice.field for choice in _list_chosen(sheet, r, choices) if choice.field}
     return len(named | chosen) >= layout.fewest
@@ -116,7 +120,7 @@ def has_labels(sheet: Sheet, r: int, layout: TableLayout, choices: Sequence[Colu
 
 def _list_chosen(sheet: Sheet, r: int, choices: Sequence[ColumnChoice]) -> list[ColumnChoice]:
     """Return the choices that name a heading in a row."""
-    labels = _list_labels(sheet, r).values() if choices else ()
+    labels = list_labels(sheet, r).values() if choices else ()
     return [choice for choice in choices if any(choice.has_part(r, text) for text in labels)]
 
 
@@ -139,75 +143,24 @@ def is_header_again(sheet: Sheet, r: int, header: TableHeader, layout: TableLayo
     """Return whether a row repeats the header or a row of it, as offices do on every printed page."""
     if read_numbering(sheet, r, layout) or has_labels(sheet, r, layout):
         return True
-    texts = _list_labels(sheet, r)
+    texts = list_labels(sheet, r)
     return len(texts) > 1 and any(
-        texts == _list_labels(sheet, other) for other in range(header.first_row, header.data_row)
+        texts == list_labels(sheet, other) for other in range(header.first_row, header.data_row)
     )
 
 
-def _read_label(sheet: Sheet, r: int, c: int) -> str:
-    value = sheet.value(r, c)
-    return render_text(value) if isinstance(value, str) else ""
-
-
-def _list_labels(sheet: Sheet, r: int) -> dict[int, str]:
-    return {c: text for c in range(len(sheet.rows[r])) if (text := _read_label(sheet, r, c))}
-
-
 def _collect_titles(sheet: Sheet, before: int) -> tuple[str, ...]:
-    titles = (" ".join(dict.fromkeys(_list_labels(sheet, r).values())) for r in range(before))
+    titles = (" ".join(dict.fromkeys(list_labels(sheet, r).values())) for r in range(before))
     return tuple(title for title in titles if title)
 
 
-Factors = Mapping[str, tuple[Factor, bool]]
-
-
-def _find_factors(
-    sheet: Sheet,
-    layout: TableLayout,
-    top: int,
-    columns: Mapping[str, int],
-    headings: Mapping[str, Sequence[tuple[int, str]]],
-    errors: list[FieldError],
-) -> Factors:
-    """Return the factors of columns: by the unit of the heading, else by that of the titles for money."""
-    by_title: dict[int, str] = {}
-    for r in range(top):
-        for c, text in _list_labels(sheet, r).items():
-            scales = find_title_scales(text)
-            if len(scales | by_title.keys()) > 1 and (r, c) not in sheet.merged:
-                errors.append(FieldError(UNCLEAR_UNIT, cell=sheet.cell(r, c), value=text))
-            by_title |= dict.fromkeys(scales, text)
-    factors: dict[str, tuple[Factor, bool]] = {}
-    for item in layout.fields:
-        if item.key not in columns:
-            continue
-        c = columns[item.key]
-        own: dict[int, tuple[int, str]] = {}
-        for row, text in headings.get(item.key, ()):
-            own |= dict.fromkeys(find_heading_scales(text), (row, text))
-        if own and (len(own) > 1 or not item.is_money):
-            row, text = next(iter(own.values()))
-            errors.append(FieldError(UNCLEAR_UNIT, cell=sheet.cell(row, c), value=text))
-        elif own:
-            ((times, (_, text)),) = own.items()
-            factors[item.key] = Factor(column=name_column(c), unit=text, times=times), False
-        elif by_title and item.is_money:
-            times, text = next(iter(by_title.items()))
-            factors[item.key] = Factor(column=name_column(c), unit=text, times=times), True
-    return factors
-
-
-def _describe_factors(sheet: Sheet, r: int, columns: Mapping[str, int], factors: Factors) -> list[FieldError]:
-    return [
-        FieldError(
-            MULTIPLIED,
-            cell=sheet.cell(r, columns[key]),
-            value=factor.unit,
-            values={"times": f"{factor.times:,}".replace(",", "."), "unit": factor.unit},
-        )
-        for key, (factor, _) in factors.items()
-    ]
+def _group_parts(fields: Mapping[int, str | None]) -> dict[str, tuple[int, ...]]:
+    """Return the columns of each field that has several, from left to right."""
+    parts: dict[str, list[int]] = {}
+    for c, key in sorted(fields.items()):
+        if key is not None:
+            parts.setdefault(key, []).append(c)
+    return {key: tuple(columns) for key, columns in parts.items() if len(columns) > 1}
 
 
 class _HeaderReader:
@@ -219,77 +172,124 @@ class _HeaderReader:
         self.sheet, self.layout, self.choices = sheet, layout, choices
         # The labels may be in the lower of two rows, with only the words of groups above them.
         has_groups = r > 0 and (
-            any(fold_heading(text) in layout.groups for text in _list_labels(sheet, r - 1).values())
-            or bool(_list_chosen(sheet, r - 1, choices))
+            any(fold_heading(text) in layout.groups for text in list_labels(sheet, r - 1).values())
+            or any(
+                JOINT in choice.heading or not _list_chosen(sheet, r, [choice])
+                for choice in _list_chosen(sheet, r - 1, choices)
+            )
         )
         self.top, self.bottom = r - has_groups, r
         while self.bottom - self.top + 1 < MOST_ROWS and self._is_lower_row(self.bottom + 1):
             self.bottom += 1
 
-    def read(self) -> TableHeader:
+    def read(self, *, lists_all: bool = False) -> TableHeader:
+        """Match the headings with the choices, then with the labels, then with the numbers of the columns.
+
+        `lists_all`: the proposal lists the columns that labels name too.
+        """
         sheet, layout = self.sheet, self.layout
+        headings = {c: list(self._list_headings(c)) for c in range(sheet.width)}
         data_row = self.bottom + 1
         numbered = read_numbering(sheet, data_row, layout) if data_row < len(sheet.rows) else {}
-        all_headings = {c: list(self._list_headings(c)) for c in range(sheet.width)}
-        chosen = match_choices(self.choices, layout, all_headings)
-        columns: dict[str, int] = {key: c for c, key in chosen.fields.items() if key}
-        errors = list(chosen.errors)
-        unknown: list[tuple[int, int, str]] = []
-        for c, headings in all_headings.items():
-            if c in chosen.fields:
-                continue
-            found = layout.match([fold_heading(text) for _, text in headings])
-            if found is None or found.key in chosen.fields.values():
-                unknown += [(c, *headings[0])] if headings else []
-            elif found.key in columns:
-                row, text = headings[0]
-                errors.append(FieldError(DUPLICATE_COLUMN, cell=sheet.cell(row, c), value=text))
-            else:
-                columns[found.key] = c
+        data_row += bool(numbered)
+        contents = ColumnContents(sheet, data_row, headings)
+        index = HeadingIndex(headings)
+        chosen = match_choices(self.choices, layout, index)
+        fields = chosen.fields | self._find_parts(headings, contents, chosen.fields)
+        columns = {key: c for c, key in sorted(fields.items(), reverse=True) if key}
+        repeated, unknown = self._match_labels(headings, fields, columns)
         if len(numbered) in layout.lengths:
             for c, number in numbered.items():
-                if layout.order[number - 1] not in columns and c not in {*columns.values(), *chosen.fields}:
+                if layout.order[number - 1] not in columns and c not in {*columns.values(), *fields}:
                     columns[layout.order[number - 1]] = c
-        unknown = [item for item in unknown if item[0] not in columns.values()]
-        for c, row, text in unknown if layout.asks_near else ():
-            near = layout.find_near([fold_heading(text) for _, text in all_headings[c]], columns)
-            if near is not None and any(
-                sheet.value(r, c) is not None for r in range(data_row, len(sheet.rows))
-            ):
-                cell, label = sheet.cell(row, c), near.labels[0]
-                errors.append(FieldError(NEAR_HEADING, cell=cell, value=text, nearest=[label]))
-        asked = {error.cell for error in errors}
-        labels = [item.labels[0] for item in layout.fields]
-        warnings = [
-            FieldError(
-                UNKNOWN_COLUMN,
-                cell=sheet.cell(row, c),
-                value=text,
-                nearest=[label for label, _, _ in process.extract(text, labels, scorer=fuzz.WRatio, limit=2)],
-            )
-            for c, row, text in unknown
-            if sheet.cell(row, c) not in asked
+        unknown = [c for c in unknown if c not in columns.values()]
+        taken = {key: c for key, c in columns.items() if key not in repeated}
+        unread = [*(c for columns_of in repeated.values() for c in columns_of), *unknown]
+        proposals = propose_fields(layout, {c: headings[c] for c in unread}, taken, contents)
+        doubtful = {
+            c: item
+            for c, item in proposals.asked.items()
+            if item.key not in columns and contents.is_filled(c)
+        }
+        errors = [
+            *chosen.errors,
+            *check_alone(self.choices, layout, columns),
+            *self._list_unclear(index, columns, repeated, doubtful),
         ]
-        errors += [
-            FieldError(MISSING_COLUMN, cell=sheet.cell(self.bottom, 0), allowed=item.labels[0])
-            for item in layout.fields
-            if item.is_required and item.key not in columns
-        ]
-        titles = _collect_titles(sheet, self.top)
-        headings_of = {key: all_headings[c] for key, c in columns.items()}
-        factors = _find_factors(sheet, layout, self.top, columns, headings_of, errors)
-        warnings += _describe_factors(sheet, self.bottom, columns, factors)
-        folded = {key: tuple(fold_heading(text) for _, text in rows) for key, rows in headings_of.items()}
+        is_unclear = bool(errors)
+        warnings = [self._warn_unknown(*headings[c][0], c) for c in unknown if c not in doubtful]
+        headings_of = {key: headings[c] for key, c in columns.items()}
+        factors = find_factors(sheet, layout, self.top, columns, headings_of, errors)
+        warnings += describe_factors(sheet, self.bottom, columns, factors)
+        proposed = {c: item.key if (item := proposals.best.get(c)) else None for c in sorted(unread)}
+        if lists_all:
+            named = {c: key for key, c in columns.items()} | fields
+            proposed = {c: key for c, key in named.items() if c not in chosen.fields} | proposed
         return TableHeader(
-            self.top,
-            data_row + bool(numbered),
-            columns,
-            titles,
-            factors,
-            folded,
-            tuple(errors),
-            tuple(warnings),
+            first_row=self.top,
+            data_row=data_row,
+            columns=columns,
+            titles=_collect_titles(sheet, self.top),
+            factors=factors,
+            headings={key: tuple(fold_heading(t) for _, t in rows) for key, rows in headings_of.items()},
+            errors=tuple(errors),
+            warnings=tuple(warnings),
+            parts=_group_parts(fields),
+            proposal=list_proposals(chosen.valid, proposed, index),
+            is_unclear=is_unclear,
         )
+
+    def _find_parts(
+        self, headings: Headings, contents: ColumnContents, chosen: Mapping[int, str | None]
+    ) -> dict[int, str]:
+        """Return the columns that hold a field together, unless the caller chose its columns."""
+        free = {c: rows for c, rows in headings.items() if c not in chosen}
+        return {
+            c: item.key
+            for item in self.layout.fields
+            if item.most_parts and item.key not in chosen.values()
+            for c in contents.find_parts(item, self.layout, free)
+        }
+
+    def _match_labels(
+        self, headings: Headings, fields: Mapping[int, str | None], columns: dict[str, int]
+    ) -> tuple[dict[str, list[int]], list[int]]:
+        """Add the columns that labels name. Return the columns of each field that has several, and unknown columns."""
+        labelled: dict[str, list[int]] = {}
+        unknown: list[int] = []
+        for c, rows in headings.items():
+            if c in fields or not rows:
+                continue
+            item = self.layout.match([fold_heading(text) for _, text in rows])
+            if item is None or item.key in fields.values():
+                unknown.append(c)
+            else:
+                labelled.setdefault(item.key, []).append(c)
+        columns |= {key: listed[0] for key, listed in labelled.items()}
+        return {key: listed for key, listed in labelled.items() if len(listed) > 1}, unknown
+
+    def _list_unclear(
+        self,
+        index: HeadingIndex,
+        columns: Mapping[str, int],
+        repeated: Mapping[str, Sequence[int]],
+        doubtful: Mapping[int, TableField],
+    ) -> Iterator[FieldError]:
+        """Yield an error for each column that repeats a field or may have one, and for each required field without."""
+        for c in (c for columns_of in repeated.values() for c in columns_of[1:]):
+            r, text = index.headings[c][0]
+            yield FieldError(DUPLICATE_COLUMN, cell=self.sheet.cell(r, c), value=text)
+        for c, item in doubtful.items():
+            cell, values = self.sheet.cell(index.headings[c][0][0], c), {"label": item.name}
+            yield FieldError(DOUBTFUL_COLUMN, cell=cell, value=index.paths[c], values=values)
+        for item in self.layout.list_missing(columns):
+            if item not in doubtful.values():
+                yield FieldError(MISSING_COLUMN, cell=self.sheet.cell(self.bottom, 0), allowed=item.labels[0])
+
+    def _warn_unknown(self, r: int, text: str, c: int) -> FieldError:
+        labels = [item.labels[0] for item in self.layout.fields]
+        near = [label for label, _, _ in process.extract(text, labels, scorer=fuzz.WRatio, limit=2)]
+        return FieldError(UNKNOWN_COLUMN, cell=self.sheet.cell(r, c), value=text, nearest=near)
 
     def _list_headings(self, c: int) -> Iterator[tuple[int, str]]:
         """Yield (row, text) of the headings of a column, the lowest first; without a group's own words none."""
@@ -297,7 +297,7 @@ class _HeaderReader:
         for r in range(self.bottom, self.top - 1, -1):
             if self._is_merged_down(r, c, self.top):
                 continue  # its first row has the text
-            text = _read_label(self.sheet, r, c)
+            text = read_label(self.sheet, r, c)
             if not text and is_below:
                 text = self._find_group(r, c)
             if text:
@@ -307,8 +307,8 @@ class _HeaderReader:
     def _find_group(self, r: int, c: int) -> str:
         """Return the words of the group to the left of a blank cell, "" if none reaches over it."""
         for left in range(c - 1, -1, -1):
-            if text := _read_label(self.sheet, r, left):
-                has_lower = any(_read_label(self.sheet, row, left) for row in range(r + 1, self.bottom + 1))
+            if text := read_label(self.sheet, r, left):
+                has_lower = any(read_label(self.sheet, row, left) for row in range(r + 1, self.bottom + 1))
                 is_own = self.sheet.merged.get((r, left), (r, left)) == (r, left)
                 return text if is_own and (has_lower or fold_heading(text) in self.layout.groups) else ""
         return ""
@@ -324,6 +324,7 @@ class _HeaderReader:
         if r >= len(self.sheet.rows) or read_numbering(self.sheet, r, self.layout):
             return False
         is_heading = False
+        words_above = {text for row in range(self.top, r) for text in list_labels(self.sheet, row).values()}
         for c, value in enumerate(self.sheet.rows[r]):
             if value is None or self._is_merged_down(r, c, self.top):
                 continue
@@ -331,22 +332,44 @@ class _HeaderReader:
                 return False
             text = render_text(value)
             folded = fold_heading(text)
-            above = [fold_heading(_read_label(self.sheet, row, c)) for row in range(self.top, r)]
+            above = [fold_heading(read_label(self.sheet, row, c)) for row in range(self.top, r)]
             is_unit = not folded and any(letter.isalpha() for letter in text)
-            is_chosen = any(choice.has_part(r, text) for choice in self.choices)
+            is_chosen = any(
+                choice.has_part(r, text) and (choice.row is not None or text not in words_above)
+                for choice in self.choices
+            )
             if len(text) > LONGEST_LABEL and not is_chosen:
                 return False
-            if not is_unit and not is_chosen and folded not in above and self._names_field(above):
+            is_below_span = self._is_below_span(r, c)
+            is_new = not is_unit and not is_chosen and not is_below_span and folded not in above
+            if is_new and self._names_field(above):
                 return False
             named = self.layout.by_label.get(folded)
-            is_heading |= is_unit or is_chosen or bool(named and named.groups) or self._is_below_group(r, c)
+            is_heading |= is_unit or is_chosen or is_below_span or bool(named and named.groups)
+            is_heading |= self._is_below_group(r, c)
         return is_heading
+
+    def _is_below_span(self, r: int, c: int) -> bool:
+        """Return whether a heading above reaches over several columns, each with words of its own here."""
+
+        def has_words(column: int) -> bool:
+            return any(letter.isalpha() for letter in read_label(self.sheet, r, column))
+
+        def is_blank(column: int) -> bool:
+            return not any(read_label(self.sheet, row, column) for row in range(self.top, r))
+
+        span = self.sheet.merged.get((r - 1, c), (r - 1, c))
+        is_merged = any(
+            self.sheet.merged.get((r - 1, near), (r - 1, near)) == span and has_words(near)
+            for near in (c - 1, c + 1)
+        )
+        return has_words(c) and (is_merged or (not is_blank(c) and is_blank(c + 1) and has_words(c + 1)))
 
     def _is_below_group(self, r: int, c: int) -> bool:
         """Return whether the next text in a row above, at a cell or to its left, is the words of a group."""
         for row in range(self.top, r):
             text = next(
-                (text for left in range(c, -1, -1) if (text := _read_label(self.sheet, row, left))), ""
+                (text for left in range(c, -1, -1) if (text := read_label(self.sheet, row, left))), ""
             )
             if fold_heading(text) in self.layout.groups:
                 return True

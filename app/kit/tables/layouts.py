@@ -3,8 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-
-from rapidfuzz.distance import OSA
+from functools import lru_cache
 
 from app.kit.tables.units import drop_unit, split_tokens
 
@@ -13,6 +12,7 @@ LONGEST_LABEL = 80
 _YEAR = re.compile(r"\b(?:(?:t\s?a|tahun(?: anggaran)?) )?20\d\d\b")
 
 
+@lru_cache(maxsize=4_096)
 def fold_heading(text: str) -> str:
     """Return the words of a heading for comparisons, without brackets, unit and year; "" for a text beyond a label.
 
@@ -31,7 +31,13 @@ class TableField:
 
     With `groups`, the words of one may be above or before the heading; other words above make it another column.
     `needs_group`: the heading alone could mean something else. `is_required`: a file without it is not such a table.
+    `substitute`: the key of a field that a file may have instead of a required one.
     `is_money`: the unit of a title holds for its numbers, as the unit of its own heading does.
+    `doubtful`: headings that may mean the field, which the caller has to choose.
+    `beside`: the key of a field of plain numbers that this one completes; only a choice gives it a column, and
+    its label is just its name.
+    `parts`: headings of columns of digits that hold parts of the value, which has `most_parts` between dots; 0: one
+    column alone can have the field.
     """
 
     key: str
@@ -39,7 +45,17 @@ class TableField:
     groups: tuple[str, ...] = ()
     needs_group: bool = False
     is_required: bool = False
+    substitute: str | None = None
     is_money: bool = False
+    doubtful: tuple[str, ...] = ()
+    beside: str | None = None
+    parts: tuple[str, ...] = ()
+    most_parts: int = 0
+
+    @property
+    def name(self) -> str:
+        """The first label, behind the words of its group."""
+        return f"{self.groups[0]} {self.labels[0]}" if self.groups else self.labels[0]
 
 
 @dataclass(frozen=True)
@@ -47,14 +63,13 @@ class TableLayout:
     """The fields of a table. A row with fewer than `fewest` labels is no header.
 
     `order` are the keys by official number, for a row that numbers the columns; it decides if it numbers as many
-    columns as one of `lengths`. With `asks_near` a heading that is almost a label is an error, no unknown column.
+    columns as one of `lengths`.
     """
 
     fields: Sequence[TableField]
     fewest: int
     order: Sequence[str] = ()
     lengths: Collection[int] = ()
-    asks_near: bool = False
     by_label: Mapping[str, TableField] = field(init=False)
     """Folded label, alone and behind each of its groups → field."""
     joined: frozenset[str] = field(init=False)
@@ -66,7 +81,7 @@ class TableLayout:
         joined: dict[str, TableField] = {}
         # A label alone is the field that needs no group.
         for item in sorted(self.fields, key=lambda item: not item.needs_group):
-            labels = [fold_heading(label) for label in item.labels]
+            labels = [] if item.beside else [fold_heading(label) for label in item.labels]
             by_label |= dict.fromkeys(labels, item)
             joined |= {f"{fold_heading(group)} {label}": item for group in item.groups for label in labels}
         object.__setattr__(self, "by_label", by_label | joined)
@@ -77,10 +92,7 @@ class TableLayout:
 
     def match(self, words: Sequence[str]) -> TableField | None:
         """Return the field of a column by its folded headings, the lowest first. Returns None if none names it."""
-        # "Keuangan" below "Triwulan I" says as little as "(Rp)".
-        words = [
-            text for n, text in enumerate(words) if text and (n or text not in _PLAIN or len(words) == 1)
-        ]
+        words = drop_plain(words)
         if not words:
             return None
         lowest, *above = words
@@ -96,19 +108,13 @@ class TableLayout:
         fields = (self.by_label.get(text) for text in above)
         return next((item for item in fields if item and not item.groups), None)
 
-    def find_near(self, words: Sequence[str], taken: Collection[str]) -> TableField | None:
-        """Return the field, not `taken` yet, whose label has almost the letters of a column's folded headings."""
-        lowest, *above = words
-        texts = [text for text in (*(f"{text} {lowest}" for text in above), lowest) if "%" not in text]
-        fields = (
+    def list_missing(self, columns: Collection[str]) -> list[TableField]:
+        """Return the required fields that a table with these has neither itself nor by a substitute."""
+        return [
             item
-            for text in texts
-            for label, item in self.by_label.items()
-            if item.key not in taken
-            and (label in self.joined or not item.needs_group)
-            and _is_near(text, label)
-        )
-        return next(fields, None)
+            for item in self.fields
+            if item.is_required and item.key not in columns and item.substitute not in columns
+        ]
 
     def _fits_below(self, item: TableField, above: Sequence[str]) -> bool:
         if not item.groups:
@@ -121,13 +127,7 @@ class TableLayout:
 _PLAIN = frozenset(("keuangan", "anggaran"))
 
 
-def _is_near(text: str, label: str) -> bool:
-    """Return whether two texts have almost the same words: a letter off, two in a long word, or other spaces."""
-    if text.replace(" ", "") == label.replace(" ", ""):
-        return True
-    words = list(zip(text.split(), label.split(), strict=False))
-    if len(text.split()) != len(label.split()):
-        return False
-    return all(
-        word == own or (len(own) > 3 and OSA.distance(word, own) <= 1 + (len(own) > 7)) for word, own in words
-    )
+def drop_plain(words: Sequence[str]) -> list[str]:
+    """Return the folded headings of a column without blank ones and a lowest one that only says "money"."""
+    # "Keuangan" below "Triwulan I" says as little as "(Rp)".
+    return [text for n, text in enumerate(words) if text and (n or text not in _PLAIN or len(words) == 1)]

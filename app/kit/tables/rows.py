@@ -1,7 +1,7 @@
 """Rows below the header of a table: where they end, and which of them a person may not have meant."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from app.kit.files.books import Sheet, Value
@@ -84,26 +84,27 @@ def find_first_text(sheet: Sheet, r: int) -> str:
 
 
 def describe_left_out(
-    sheet: Sheet, at: Mapping[str, int], asked: Mapping[Doubt, Sequence[int]]
+    sheet: Sheet, columns: Iterable[int], asked: Mapping[Doubt, Sequence[int]]
 ) -> Iterator[FieldError]:
     """Yield an error for each run of neighbouring rows that the caller has to settle."""
     for doubt, listed in asked.items():
         rows = set(listed)
         for first in (r for r in listed if r - 1 not in rows):
             last = next(r for r in range(first, len(sheet.rows) + 1) if r + 1 not in rows)
-            c = next(c for c in sorted(at.values()) if sheet.value(first, c) is not None)
+            c = next(c for c in sorted(columns) if sheet.value(first, c) is not None)
             text = str(first + 1) if first == last else f"{first + 1}–{last + 1}"
             kind = HIDDEN_ROW if doubt == "hidden" else STRUCK_ROW
             yield FieldError(kind, cell=sheet.cell(first, c), values={"rows": text})
 
 
 def describe_hidden_columns(
-    sheet: Sheet, at: Mapping[str, int], r: int, layout: TableLayout
+    sheet: Sheet, keys: Mapping[int, str], r: int, layout: TableLayout
 ) -> Iterator[FieldError]:
-    """Yield a warning for each column that is read and hidden, at its cell in a row of the header."""
-    for item in layout.fields:
-        if (c := at.get(item.key)) in sheet.hidden_columns and c is not None:
-            yield FieldError(HIDDEN_COLUMN, cell=sheet.cell(r, c), value=item.labels[0])
+    """Yield a warning for each column that is read (`keys`) and hidden, at its cell in a row of the header."""
+    names = {item.key: item.labels[0] for item in layout.fields}
+    for c, key in keys.items():
+        if c in sheet.hidden_columns:
+            yield FieldError(HIDDEN_COLUMN, cell=sheet.cell(r, c), value=names[key])
 
 
 def describe_results(
@@ -215,8 +216,9 @@ class PlainTable:
 
     def close(self) -> None:
         """Add the errors and warnings about the table as a whole."""
-        self.errors += describe_left_out(self.sheet, self.at, self._asked)
-        self.warnings += describe_hidden_columns(self.sheet, self.at, self.header.data_row - 1, self.layout)
+        self.errors += describe_left_out(self.sheet, self.at.values(), self._asked)
+        keys = {c: key for key, c in self.at.items()}
+        self.warnings += describe_hidden_columns(self.sheet, keys, self.header.data_row - 1, self.layout)
         self.warnings += describe_results(self.sheet, self.at, self._calculated)
         below = [r for r in range(self._end, len(self.sheet.rows)) if list_filled(self.sheet, r)]
         if below and not self._ends_table(below[0]):

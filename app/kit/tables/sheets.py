@@ -26,25 +26,44 @@ def choose_table(
     find: Callable[[Sheet], TableHeader | None],
     refusal: Kind,
     *,
+    propose: Callable[[Sheet], TableHeader | None] | None = None,
+    has_choices: bool = False,
     allowed: Sequence[str] | None = None,
 ) -> tuple[Sheet, TableHeader, list[FieldError]]:
     """Return the named sheet, else the first visible one with the table, its header, and a warning for each other.
 
-    Formulas have their stored results. Raises UnreadableFile, with `refusal` if no sheet has the table.
+    Formulas have their stored results. `has_choices`: the caller chose columns, whose headings may also be words of
+    another sheet. Raises UnreadableFile, with `refusal` and what `propose` returns if no sheet has the table.
     """
-    tables: list[tuple[Sheet, TableHeader]] = []
+    sheets: list[Sheet] = []
     failures: list[UnreadableFile] = []
     for candidate in (book.visible or book.names) if name is None else (name,):
         try:
-            sheet = take_results(book.sheet(candidate))
+            sheets.append(take_results(book.sheet(candidate)))
         except UnreadableFile as failure:
             if name is not None:
                 raise
             failures.append(failure)  # another sheet may have the table
-            continue
-        if (header := find(sheet)) is not None:
-            tables.append((sheet, header))
+    tables = [(sheet, header) for sheet in sheets if (header := find(sheet)) is not None]
     if not tables:
-        raise failures[0] if failures else refuse_file(refusal, book.filename, name, allowed=allowed)
-    others = [FieldError(OTHER_SHEETS, cell=s.cell(h.first_row, 0), value=s.name) for s, h in tables[1:]]
+        problem = refuse_file(refusal, book.filename, name, allowed=allowed)
+        raise failures[0] if failures else _add_proposal(problem, sheets, propose)
+    tables.sort(key=lambda table: any(error.pointer for error in table[1].errors))
+    others = [
+        FieldError(OTHER_SHEETS, cell=sheet.cell(header.first_row, 0), value=sheet.name)
+        for sheet, header in tables[1:]
+        if not (has_choices and header.is_unclear)
+    ]
     return *tables[0], others
+
+
+def _add_proposal(
+    problem: UnreadableFile, sheets: Sequence[Sheet], propose: Callable[[Sheet], TableHeader | None] | None
+) -> UnreadableFile:
+    """Return the problem with the choices of columns for the likeliest header."""
+    headers = [header for sheet in sheets if propose and (header := propose(sheet)) is not None]
+    if headers:
+        likeliest = max(headers, key=lambda header: sum(item.field is not None for item in header.proposal))
+        problem.columns = likeliest.proposal
+        problem.errors += tuple(error for error in likeliest.errors if error.pointer)
+    return problem

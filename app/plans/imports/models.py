@@ -19,7 +19,7 @@ _IMPORT = {
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "sheet": "Matriks",
     "is_amendment": False,
-    "choices": {"accept": ["free_text"], "new_agencies": "refuse", "resolutions": []},
+    "choices": {"accept": ["free_text"], "new_agencies": "refuse", "columns": [], "resolutions": []},
 }
 
 
@@ -44,7 +44,9 @@ class PlanImportFields(BaseModel):
     sha256: str = ShapeField(description="SHA-256 (hex) of the file.")
     sheet: str
     is_amendment: bool = ShapeField(description="Whether its lines went into the amendment.")
-    choices: dict[str, object] = ShapeField(description="Options and resolutions of the call.")
+    choices: dict[str, object] = ShapeField(
+        description="Options, chosen columns and resolutions of the call."
+    )
 
 
 class PlanImport(PlanImportFields):

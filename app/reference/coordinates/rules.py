@@ -44,7 +44,6 @@ LAYOUT = TableLayout(
         TableField("source", ("sumber", "source", "sumber data")),
     ),
     fewest=2,
-    asks_near=True,
 )
 
 LARGEST_TABLE = 100_000

@@ -62,7 +62,6 @@ _LONG = TableLayout(
         *(TableField(key, labels, is_required=True) for key, labels in _FIGURES.items()),
     ),
     fewest=2,
-    asks_near=True,
 )
 _OF_VILLAGE = ("target_families", "complete_families", "source", "source_period")
 
@@ -100,7 +99,7 @@ def _make_wide_layout(services: Iterable[Service]) -> TableLayout:
         for service in services
         for figure, labels in _FIGURES.items()
     }
-    return TableLayout((*_FIELDS, *columns.values()), fewest=2, asks_near=True)
+    return TableLayout((*_FIELDS, *columns.values()), fewest=2)
 
 
 @dataclass

@@ -117,12 +117,13 @@ def import_matrix(
     """
     session, actor = write.session, write.actor
     matrix = file.matrix
-    source = ImportedFile.of(file.name, file.data, matrix.sheet, query, resolutions=resolutions)
+    choices = {"columns": file.choices, "resolutions": resolutions}
+    source = ImportedFile.of(file.name, file.data, matrix.sheet, query, **choices)
     reason = f"import sha256:{source.sha256[:16]}"
     row = find_plan(session, actor, plan)
     actor.require("import_matrix", row.region_code)
     if len(matrix.errors) >= MOST_CELL_ERRORS:
-        raise Invalid(errors=matrix.errors)
+        raise Invalid(errors=matrix.errors, columns=matrix.columns)
     chain = format_plan_chain(plan)
     if query.new_agencies == "create":
         # The merge of agencies locks the region before its plans; the same order here prevents deadlocks.
@@ -145,7 +146,7 @@ def import_matrix(
     cells = {error.cell for error in errors}
     errors += [error for error in resolved.errors if error.cell is None or error.cell not in cells]
     agencies, wrong_agencies = _make_agencies(resolved)
-    refuse([*errors, *wrong_agencies])
+    refuse([*errors, *wrong_agencies], columns=matrix.columns)
     for code, content in agencies.items():
         put_agency(write.drop_precondition(), row.region_code, code, content)
     outcomes = _write_lines(run, writings)

@@ -10,7 +10,7 @@ from app.exchange.matrix.models import Basis
 from app.kit.fields import SOMETIMES, show_example
 from app.kit.http.validation import RuleBroken
 from app.kit.problems import CellShape, ErrorShape, Kind
-from app.kit.tables.headers import Factor
+from app.kit.tables.factors import Factor
 from app.kit.tables.options import LineOptions, SkippedRows
 from app.kit.tables.resolutions import MOST_RESOLUTIONS, CellResolution
 from app.plans.core.models import ReasonCategory, ReasonText
@@ -186,8 +186,8 @@ class ImportReport(BaseModel):
 
 ambiguous_name = Kind(
     "ambiguous_name",
-    id="“{value}” cocok dengan beberapa: {allowed}. Tulis atau pilih kodenya.",
-    en="“{value}” fits several: {allowed}. Write its code into the cell, or choose it in the import.",
+    id="“{value}” belum pasti: {allowed}. Tulis kodenya di sel, atau pilih kodenya saat mengimpor.",
+    en="“{value}” is not clear: {allowed}. Write its code into the cell, or choose it in the import.",
 )
 unresolved_subactivity = Kind(
     "unresolved_subactivity",

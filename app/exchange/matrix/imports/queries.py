@@ -9,6 +9,7 @@ from app.agencies.queries import StoredAgency, find_agencies_by_code, find_agenc
 from app.exchange.matrix.imports.models import Resolution
 from app.exchange.matrix.models import Content, Matrix, MatrixRow, Named
 from app.exchange.matrix.rules import DEFAULTS, read_matrix
+from app.kit.tables.choices import ColumnChoice
 from app.kit.tables.options import LineOptions
 from app.plans.copies.queries import read_line_contents
 from app.plans.core.models import Plan
@@ -29,21 +30,28 @@ from app.tracking.quarters.queries import read_copies
 
 @dataclass(frozen=True)
 class MatrixFile:
-    """A matrix from a file, with its names not yet looked up, and the name and the bytes of the file."""
+    """A matrix from a file, with its names not yet looked up, the file's name and bytes, and the chosen columns."""
 
     matrix: Matrix
     name: str
     data: bytes
+    choices: Sequence[ColumnChoice]
 
 
-def read_file(session: Session, data: bytes, filename: str, options: LineOptions = DEFAULTS) -> MatrixFile:
+def read_file(
+    session: Session,
+    data: bytes,
+    filename: str,
+    options: LineOptions = DEFAULTS,
+    choices: Sequence[ColumnChoice] = (),
+) -> MatrixFile:
     """Read the matrix in a file. Raises UnreadableFile if there is none, TooLarge above 20 MB.
 
     A large file takes seconds: call this with a reading session, before taking locks.
     """
     known_sources = [name for item in read_funding_sources(session) for name in (item.name, *item.aliases)]
-    matrix = read_matrix(data, filename, options=options, known_sources=known_sources)
-    return MatrixFile(matrix, filename, data)
+    matrix = read_matrix(data, filename, options=options, known_sources=known_sources, choices=choices)
+    return MatrixFile(matrix, filename, data, choices)
 
 
 def read_quarter_plans(

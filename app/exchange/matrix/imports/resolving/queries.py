@@ -4,7 +4,7 @@ It reports an unknown or ambiguous cell with the allowed values and the nearest 
 a resolution, or accepts a sub-activity as free text. Names that a line of the plan already has need no resolution.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
@@ -13,7 +13,7 @@ from sqlmodel import Session
 from app.agencies.queries import StoredAgency, read_agency_index
 from app.exchange.matrix.amounts import write_sources
 from app.exchange.matrix.codes import write_named
-from app.exchange.matrix.imports.matching.rules import Key, make_keys, make_words_key
+from app.exchange.matrix.imports.matching.rules import make_words_key
 from app.exchange.matrix.imports.models import (
     Acceptance,
     ImportQuery,
@@ -33,7 +33,13 @@ from app.exchange.matrix.imports.models import (
     unresolved_subactivity,
 )
 from app.exchange.matrix.imports.queries import list_name_pairs, look_up
-from app.exchange.matrix.imports.resolving.rules import SOURCES, NewCodes
+from app.exchange.matrix.imports.resolving.rules import (
+    SOURCES,
+    NewCodes,
+    OwnLines,
+    describe_place,
+    list_questions,
+)
 from app.exchange.matrix.imports.rules import ResolvedLine, Subactivity, make_free_text
 from app.exchange.matrix.models import Content, MatrixRow, Named, Share
 from app.exchange.matrix.rows import join_lines
@@ -41,16 +47,14 @@ from app.kit.fields import fold_name
 from app.kit.http.validation import unknown_reference
 from app.kit.problems import MOST_CELL_ERRORS, Candidate, Cell, FieldError, Kind, ResolutionShape
 from app.kit.tables.candidates import NameIndex
-from app.kit.tables.resolutions import Question, ResolutionSet
+from app.kit.tables.resolutions import ResolutionSet
 from app.kit.wording import Text
 from app.plans.core.models import Plan
 from app.plans.core.rules import find_government_level
 from app.reference.names.rules import SourceMatch
 from app.reference.nomenclature.queries import SubactivityRef, find_similar_subactivities
 from app.reference.nomenclature.rules import can_use_code
-from app.reference.places.rules import AskedPlace
 from app.reference.queries import index_sources
-from app.reference.rules import get_level, get_parent
 
 
 @dataclass
@@ -92,19 +96,10 @@ class _Run:
         self.accept_free_text = Acceptance.free_text in query.accept
         self.level, self.edition = find_government_level(plan.region_code), plan.nomenclature_edition
         self.out = ResolvedFile()
-        self.resolutions = ResolutionSet(resolutions, self._list_questions(), SOURCES)
         self.known = look_up(session, plan, lines, resolutions)
+        self.resolutions = ResolutionSet(resolutions, list_questions(lines, self.known.places.find), SOURCES)
         self.new_codes = NewCodes(lines, self.known.agencies, are_created=query.new_agencies == "create")
-        self.own_codes: dict[str, Subactivity] = {}
-        self.own_names: dict[Key | None, Subactivity | None] = {}
-        self.own_places = {
-            fold_name(content["matrix_texts"].get("location", ""))
-            for version in versions
-            for content in version.values()
-        }
-        """Locations that lines of the plan keep as text."""
-        for version in versions:
-            self._index_own_lines(version.values())
+        self.own = OwnLines(versions)
         self.like = cache(self._find_like)
 
     def resolve(self) -> None:
@@ -121,25 +116,6 @@ class _Run:
                     ResolvedLine(line, agency, subactivity, tuple(sources), tuple(places), words)
                 )
         self.out.errors += self.resolutions.list_misfits()
-
-    def _index_own_lines(self, stored: Iterable[Content]) -> None:
-        """Index the sub-activities of a version's lines by code and by key; None where its lines disagree."""
-        names: dict[Key | None, Subactivity | None] = {}
-        for content in stored:
-            own = Subactivity(
-                content["subactivity_code"],
-                content["subactivity"] or content["title"],
-                content["activity"],
-                content["program"],
-                content["nomenclature_edition"],
-            )
-            if own.code:
-                self.own_codes.setdefault(own.code, own)
-            for key in set(make_keys(content)[1:3]):
-                other = names.setdefault(key, own)
-                if other is not None and other.code != own.code:
-                    names[key] = None
-        self.own_names = names | self.own_names
 
     # Resolutions
 
@@ -178,23 +154,6 @@ class _Run:
     @cached_property
     def sources(self) -> NameIndex:
         return index_sources(self.known.sources.by_code.values())
-
-    def _list_questions(self) -> Iterator[Question]:
-        for line in self.lines:
-            agency: Named | None = line["agency"]
-            if agency:
-                words = agency.name, agency.code, write_named(agency)
-                yield Question("agency", line.row, words, agency.code)
-            sub: Named | None = line["subactivity"]
-            if sub:
-                activity = fold_name(write_named(line["activity"]) or "")
-                words = write_named(sub), sub.name, sub.code
-                yield Question("subactivity", line.row, words, (activity, sub.code))
-            for share in line["funding_sources"] or ():
-                yield Question("funding_sources", line.row, (share.name,))
-            for text in line["location"] or ():
-                for asked in self.known.places.find(text).asked:
-                    yield Question("location", line.row, (asked.words,), (asked.codes, asked.around))
 
     # Cells
 
@@ -269,7 +228,7 @@ class _Run:
         if named.code and (subactivity := self._find_by_code(line, named.code)):
             return subactivity
         key = make_words_key(line["strategy"] or "", agency or "", write_named(line["activity"]), words)
-        if own := self.own_names.get(key):
+        if own := self.own.names.get(key):
             return free if own.code is None else own
         candidates = self._find_by_name(line)
         if len(candidates) == 1:
@@ -297,7 +256,7 @@ class _Run:
 
     def _find_by_code(self, line: MatrixRow, code: str) -> Subactivity | None:
         """Find a code in the plan's edition, else in a line of the plan. Warn about names that differ."""
-        official, own = self._make_subactivity(self.known.subs.get(code)), self.own_codes.get(code)
+        official, own = self._make_subactivity(self.known.subs.get(code)), self.own.codes.get(code)
         subactivity = official or own
         if subactivity is None:
             return None
@@ -369,7 +328,7 @@ class _Run:
     def _resolve_places(self, line: MatrixRow) -> list[str]:
         """Return the region codes of a cell; none if any place is unclear, so that the action keeps the cell's text."""
         cell, codes, is_clear = line.cell("location"), list[str](), True
-        is_kept = fold_name(line.texts.get("location", "")) in self.own_places
+        is_kept = fold_name(line.texts.get("location", "")) in self.own.places
         for text in line["location"] or ():
             places = self.known.places.find(text)
             codes += places.codes
@@ -388,14 +347,9 @@ class _Run:
                     self._add_warning(unresolved_place, cell, asked.words)
                 elif resolution is None:
                     kind = outside_place if asked.doubt == "outside" else ambiguous_place
-                    choices = [self._describe_place(code, asked) for code in asked.codes]
+                    choices = [describe_place(code, asked, self.known.places.labels) for code in asked.codes]
                     self._ask(kind, "location", line, asked.words, choices)
         return codes if is_clear else []
-
-    def _describe_place(self, code: str, asked: AskedPlace) -> Candidate:
-        labels = self.known.places.labels
-        note = BPS_CODE if asked.words.isdecimal() else OUTSIDE if asked.doubt == "outside" else None
-        return Candidate(code, labels[code], get_level(code), labels.get(get_parent(code) or ""), note)
 
     def _ask(
         self,
@@ -425,8 +379,6 @@ class _Run:
 
 
 SUCCESSOR = Text("pengganti kode dalam sel", "successor of the code in the cell")
-OUTSIDE = Text("di luar wilayah rencana", "outside the plan's region")
-BPS_CODE = Text("isi sel adalah kode BPS wilayah ini", "the cell has the code of BPS for this region")
 
 
 def _make_candidate(item: SubactivityRef, note: Text | None = None) -> Candidate:
