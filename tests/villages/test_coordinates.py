@@ -148,7 +148,7 @@ def test_a_table_with_errors_is_refused_cell_by_cell(provincial_administrator: T
     headed = import_table(provincial_administrator, f"kode,lon,tinggi\n{FIRST},116,5\n")
     assert list_error_cells(headed) == [("A1", "missing_column")]
     near = import_table(provincial_administrator, f"kode,bujur,lintanng,sumber\n{FIRST},116,-3,x\n")
-    assert list_error_cells(near) == [("C1", "near_heading"), ("A1", "missing_column")]
+    assert list_error_cells(near) == [("C1", "doubtful_column")]
     other = import_table(provincial_administrator, "a,b\n1,2\n")
     assert (other.status_code, other.json()["errors"][0]["code"]) == (422, "no_table")
     assert import_table(provincial_administrator, table, code_system="bps").status_code == 400

@@ -17,7 +17,7 @@ from app.kit.http.pagination import Listing, match_values
 from app.kit.http.validation import duplicate_key
 from app.kit.problems import FieldError, refuse
 from app.kit.tables.choices import ColumnChoice
-from app.kit.tables.headers import find_table
+from app.kit.tables.headers import find_table, propose_table
 from app.kit.tables.rows import PlainTable
 from app.kit.tables.sheets import NO_TABLE, choose_table
 from app.reference.coordinates.models import (
@@ -77,12 +77,18 @@ def read_coordinates_file(
 ) -> ReadCoordinates:
     """Return the points of a file. Raises UnreadableFile, or Invalid with each wrong cell or missing column."""
     sheet, header, others = choose_table(
-        book, query.sheet, lambda sheet: find_table(sheet, LAYOUT, choices), NO_TABLE, allowed=list_headings()
+        book,
+        query.sheet,
+        lambda sheet: find_table(sheet, LAYOUT, choices),
+        NO_TABLE,
+        propose=lambda sheet: propose_table(sheet, LAYOUT, choices),
+        has_choices=bool(choices),
+        allowed=list_headings(),
     )
     table, rows = read_table(sheet, header, query, query.source)
     table.warnings += others
     if not rows:
-        refuse(table.errors)
+        refuse(table.errors, header.proposal if header.is_unclear else ())
     has_codes = "region_code" in header.columns
     areas = [row.area for row in rows]
     finder = AreaFinder(session, areas, resolutions, has_codes=has_codes, region=query.region)

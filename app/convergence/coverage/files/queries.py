@@ -13,6 +13,7 @@ from app.convergence.coverage.files.rules import (
     CoverageTable,
     find_header,
     list_headings,
+    propose_header,
     read_table,
 )
 from app.convergence.coverage.models import CoverageImportQuery, CoverageImportReport
@@ -67,11 +68,19 @@ def read_coverage_file(
         return header
 
     book = open_book(data, filename, most_rows=LARGEST_TABLE)
-    sheet, header, others = choose_table(book, query.sheet, find, NO_TABLE, allowed=list_headings())
+    sheet, header, others = choose_table(
+        book,
+        query.sheet,
+        find,
+        NO_TABLE,
+        propose=lambda sheet: propose_header(sheet, services, choices),
+        has_choices=bool(choices),
+        allowed=list_headings(),
+    )
     table = read_table(sheet, layouts[sheet.name], header, services, query)
     table.rows.warnings += others
     if query.each or header.errors or not table.villages:
-        refuse(table.rows.errors)
+        refuse(table.rows.errors, header.proposal if header.is_unclear else ())
     finder = AreaFinder(
         session,
         [village.area for village in table.villages],

@@ -19,7 +19,13 @@ from app.kit.http.validation import describe_unknown, duplicate_key
 from app.kit.periods import PERIOD_PATTERN, malformed_period
 from app.kit.problems import Cell, FieldError, Kind
 from app.kit.tables.choices import ColumnChoice
-from app.kit.tables.headers import DUPLICATE_COLUMN, MISSING_COLUMN, TableHeader, find_table
+from app.kit.tables.headers import (
+    DUPLICATE_COLUMN,
+    MISSING_COLUMN,
+    TableHeader,
+    find_table,
+    propose_table,
+)
 from app.kit.tables.layouts import TableField, TableLayout
 from app.kit.tables.numbers import NOT_A_COUNT, read_count
 from app.kit.tables.options import TableOptions
@@ -86,6 +92,13 @@ def find_header(
     layout = _LONG if is_long else _make_wide_layout(services)
     header = find_table(sheet, layout, choices)
     return (layout, header) if header else None
+
+
+def propose_header(
+    sheet: Sheet, services: Iterable[Service], choices: Sequence[ColumnChoice] = ()
+) -> TableHeader | None:
+    """Return the likeliest header of a sheet without the table, with the choices that would make it one."""
+    return propose_table(sheet, _make_wide_layout(services), choices)
 
 
 def _make_wide_layout(services: Iterable[Service]) -> TableLayout:
