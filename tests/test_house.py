@@ -54,6 +54,9 @@ NAMED_BY_NOUN = {
     "changes/webhooks/sending",
     "changes/webhooks/worker",
     "convergence/indicators/files/cells",
+    "convergence/indicators/files/columns",
+    "convergence/indicators/files/headings",
+    "convergence/indicators/files/regions",
     "convergence/scorecards/cache",
     "convergence/villages/figures",
     "exchange/matrix/amounts",
@@ -69,6 +72,7 @@ NAMED_BY_NOUN = {
     "plans/findings/kinds",
     "plans/findings/thresholds",
     "plans/tags",
+    "reference/places/regencies",
     "reports/catalogue",
     "reports/definition",
 }

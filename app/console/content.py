@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -14,6 +14,7 @@ from app.kit.http.validation import validate
 from app.kit.problems import NotFound, Problem
 from app.kit.tables.choices import parse_columns
 from app.kit.tables.resolutions import parse_resolutions
+from app.reference.places.areas.models import AREA_RESOLUTIONS
 from app.startup.bootstrap import import_file, import_table, load_shipped_reference
 
 cli = typer.Typer()
@@ -29,7 +30,17 @@ def load() -> None:
     load_shipped_reference(use_database(), out)
 
 
+def offer_list(noun: str) -> Any:
+    """Return the option of a JSON file with a list."""
+    return typer.Option(exists=True, dir_okay=False, readable=True, help=f"JSON file: a list of {noun}.")
+
+
 _ASK = ("ask", "skip", "take")
+Sheet = Annotated[str | None, typer.Option(help="Sheet. Default: the first with the header.")]
+HiddenRows = Annotated[str, choose(_ASK, "Lines in hidden or filtered rows.")]
+StruckRows = Annotated[str, choose(_ASK, "Lines that are struck out.")]
+Resolutions = Annotated[Path | None, offer_list("resolutions")]
+Columns = Annotated[Path | None, offer_list("choices of columns")]
 
 
 @cli.command("import")
@@ -49,25 +60,14 @@ def import_(
     new_agencies: Annotated[
         bool, typer.Option("--new-agencies", help="Create the agencies that the region lacks.")
     ] = False,
-    sheet: Annotated[str | None, typer.Option(help="Sheet. Default: the first with the header.")] = None,
-    hidden_rows: Annotated[str, choose(_ASK, "Lines in hidden or filtered rows.")] = "ask",
-    struck_rows: Annotated[str, choose(_ASK, "Lines that are struck out.")] = "ask",
+    sheet: Sheet = None,
+    hidden_rows: HiddenRows = "ask",
+    struck_rows: StruckRows = "ask",
     repeated_rows: Annotated[
         str, choose(("take", "skip", "refuse"), "Lines that equal an earlier one.")
     ] = "take",
-    resolutions: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, readable=True, help="JSON file: a list of resolutions."),
-    ] = None,
-    columns: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            help="JSON file: the fields of columns by their headings.",
-        ),
-    ] = None,
+    resolutions: Resolutions = None,
+    columns: Columns = None,
     dry_run: DryRun = False,
     all_errors: Annotated[
         bool, typer.Option("--all-errors", help=f"Show every error, not {SHOWN_ERRORS}.")
@@ -129,16 +129,26 @@ def import_observations(
     source: Annotated[
         str | None, typer.Option(help="The publisher's table. Default: the file's name.")
     ] = None,
-    sheet: Annotated[str | None, typer.Option(help="Sheet. Default: the first visible one.")] = None,
+    province: Annotated[
+        str | None, typer.Option(help="Province within which names without codes are read, such as 18.")
+    ] = None,
+    sheet: Sheet = None,
+    hidden_rows: HiddenRows = "ask",
+    struck_rows: StruckRows = "ask",
     skip: Annotated[
         list[str] | None, typer.Option(help="Header of a column to leave out; repeatable.")
     ] = None,
+    columns: Columns = None,
+    resolutions: Resolutions = None,
     dry_run: DryRun = False,
 ) -> None:
     """Import a publisher's table of outcome indicators, all of it or nothing."""
     options = {"code_system": code_system, "period": period, "indicator": indicator, "source": source}
-    query = validate(TableQuery, {**options, "sheet": sheet, "skip": skip or []})
-    done = import_table(use_database(), file, query, dry_run=dry_run)
+    rows = {"sheet": sheet, "hidden_rows": hidden_rows, "struck_rows": struck_rows, "skip": skip or []}
+    query = validate(TableQuery, {**options, **rows, "province": province})
+    known = parse_resolutions(AREA_RESOLUTIONS, resolutions.read_bytes()) if resolutions else []
+    choices = parse_columns(columns.read_bytes()) if columns else []
+    done = import_table(use_database(), file, query, known, choices, dry_run=dry_run)
     out.print(
         f"{'Would import' if dry_run else 'Imported'} {done.created + done.updated + done.unchanged} observations: "
         f"{done.created} created, {done.updated} updated, {done.unchanged} unchanged.",
@@ -150,3 +160,5 @@ def import_observations(
             f"  {series.indicator} {series.period}: {total}, of these {series.symbols} symbols",
             highlight=False,
         )
+    for code, count in sorted(Counter(warning.code for warning in done.warnings).items()):
+        out.print(f"  warning {code}: {count}")

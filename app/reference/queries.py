@@ -175,6 +175,18 @@ def find_regions_by_code(session: Session, codes: Collection[str]) -> dict[str, 
     return {row.code: RegionRef(*row) for row in rows}
 
 
+def read_populations(session: Session, codes: Collection[str]) -> dict[str, int]:
+    """Return code → population of regions, that of the next region above where one has none."""
+    if not codes:
+        return {}
+    wanted = {code: [code, *reversed(list_ancestors(code))] for code in codes}
+    chosen = is_among(session, _region.c.code, {own for ancestors in wanted.values() for own in ancestors})
+    rows = session.execute(sa.select(_region.c.code, _region.c.population).where(chosen))
+    known = {row.code: row.population for row in rows if row.population is not None}
+    own = {code: next((a for a in ancestors if a in known), None) for code, ancestors in wanted.items()}
+    return {code: known[source] for code, source in own.items() if source is not None}
+
+
 def find_regencies_by_bps(session: Session, bps_codes: Collection[str]) -> dict[str, str]:
     """Return BPS code of a regency or city → its Kemendagri code, without unknown ones."""
     if not bps_codes:

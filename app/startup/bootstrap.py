@@ -13,9 +13,8 @@ from app.convergence.editions.commands import load_editions
 from app.convergence.editions.methods.queries import METHOD, PACKAGE
 from app.convergence.editions.step_templates.queries import TEMPLATE
 from app.convergence.indicators.commands import import_observations, load_indicators
-from app.convergence.indicators.files.rules import read_table
-from app.convergence.indicators.models import ObservationsWritten, TableQuery
-from app.convergence.indicators.queries import read_indicators, read_region_codes, read_sheet
+from app.convergence.indicators.models import ObservationsImported, TableQuery
+from app.convergence.indicators.queries import read_observed_table
 from app.exchange.matrix.imports.commands import import_matrix
 from app.exchange.matrix.imports.models import ImportQuery, ImportReport, Resolution
 from app.exchange.matrix.imports.queries import read_file
@@ -24,6 +23,7 @@ from app.kit.database.migrations import is_known, is_newer
 from app.kit.tables.choices import ColumnChoice
 from app.plans.core.queries import find_plan
 from app.reference.commands import load_reference
+from app.reference.places.areas.models import AreaResolution
 from app.startup.database import begin_console_write, check_encoding, check_schema, make_console_author
 
 
@@ -80,15 +80,18 @@ def import_file(
 
 
 def import_table(
-    database: Database, file: Path, query: TableQuery, *, dry_run: bool = False
-) -> ObservationsWritten:
+    database: Database,
+    file: Path,
+    query: TableQuery,
+    resolutions: Sequence[AreaResolution] = (),
+    columns: Sequence[ColumnChoice] = (),
+    *,
+    dry_run: bool = False,
+) -> ObservationsImported:
     """Import a publisher's table as the console, in one transaction. Raises a Problem if a rule refuses it."""
     with database.read_session() as session:
         data = file.read_bytes()
-        sheet = read_sheet(data, file.name, query.sheet)
-        observations = read_table(
-            sheet, file.name, read_indicators(session), read_region_codes(session), query
-        )
+        read = read_observed_table(session, data, file.name, query, resolutions, columns)
     with database.writing(dry_run=dry_run) as session:
-        source = ImportedFile.of(file.name, data, sheet.name, query)
-        return import_observations(begin_console_write(session), observations, source)
+        source = ImportedFile.of(file.name, data, read.sheet, query, resolutions=resolutions, columns=columns)
+        return import_observations(begin_console_write(session), read, source, "en")

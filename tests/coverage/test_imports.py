@@ -146,7 +146,10 @@ def test_all_errors_name_their_cell_and_nothing_is_written(secretariat: TestClie
         (f"{HEAD},service,eligible", [("A1", "missing_column")]),
         (f"{HEAD},livelihood eligible", [("E1", "missing_column")]),
         (HEAD, [("A1", "missing_column")]),
-        (f"{HEAD},livelihod eligible,livelihood served", [("E1", "doubtful_column"), ("F1", "missing_column")]),
+        (
+            f"{HEAD},livelihod eligible,livelihood served",
+            [("E1", "doubtful_column"), ("F1", "missing_column")],
+        ),
         (f"{HEAD},source,service,eligible,served", [("E1", "duplicate_column")]),
         (f"{HEAD},safe_water eligible,Belum terlayani", [("E1", "missing_column")]),
     ],

@@ -251,11 +251,13 @@ def test_a_table_with_one_observation_a_row(send: Send, national_administrator: 
 @pytest.mark.parametrize(
     ("data", "query", "expected"),
     [
-        (b"nama,p0\nKotabaru,4.5\n", {"period": "2021"}, [("A1", "no_table_header")]),
+        (b"nama,p0\nKotabaru,4.5\n", {"period": "2021"}, [("province", "province_needed")]),
+        (b"kode,nama,x\n63.02,Kotabaru,4.5\n", {"period": "2021"}, [("C1", "unknown_column")]),
+        (b"kode,nama\n63.02,Kotabaru\n", {"period": "2021"}, [("A1", "no_table")]),
         (b"kode,p0\n63.02,4.5\n", {}, [("period", "not_said")]),
         (b"kode,2021\n63.02,4.5\n", {}, [("indicator", "not_said")]),
         (b"kode,2021\n63.02,4.5\n", {"indicator": "p9"}, [("indicator", "unknown_reference")]),
-        (b"kode,p0,p00\n63.02,4.5,4\n", {"period": "2021"}, [("C1", "unknown_header")]),
+        (b"kode,p0,Rasio Ginii\n63.02,4.5,4\n", {"period": "2021"}, [("C1", "doubtful_column")]),
         (b"kode,p0\n63.02,4.5\n63.02,4.6\n", {"period": "2021"}, [("B3", "duplicate_key")]),
         (b"kode,p0\n63.02,104.5\n", {"period": "2021"}, [("B2", "outside_unit")]),
         (b"kode,p0\n63.02,4.555\n", {"period": "2021"}, [("B2", "unclear_decimal_mark")]),
@@ -309,8 +311,10 @@ def test_a_column_of_fractions_is_refused(send: Send) -> None:
 
 def test_skipped_columns_are_ignored(send: Send) -> None:
     data = b"kode,catatan,p0\n63.02,sementara,4.5\n"
-    assert list_error_cells(send(data, period="2021")) == [("B1", "unknown_header", "catatan")]
-    assert send(data, period="2021", skip="Catatan").json()["created"] == 1
+    reply = send(data, period="2021", dry_run="true").json()
+    assert [(item["code"], item["cell"]["column"]) for item in reply["warnings"]] == [("unknown_column", "B")]
+    reply = send(data, period="2021", skip="Catatan").json()
+    assert (reply["created"], reply["warnings"]) == (1, [])
 
 
 def test_a_file_with_too_many_observations_is_413(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,7 +213,8 @@ FIGURES: dict[str, tuple[str | None, str]] = {
     ),
     "/v1/coverage/{period}": (
         "?region={region}",
-        "villages: own, of a file\nitems[].services[].*: own, of one village\nitems[].*: * of {village}",
+        "villages: own, of a file\nskipped_rows[].rows[]: own, of a file\n"
+        "items[].services[].*: own, of one village\nitems[].*: * of {village}",
     ),
     "/v1/coverage/{period}/{village}": (
         "",
@@ -292,6 +293,8 @@ FIGURES: dict[str, tuple[str | None, str]] = {
     "/v1/plans/{plan}/amendment/actions/{action}": (None, "**: own, of the draft"),
     "/v1/plans/{plan}/submit": (None, "**: own, of the draft"),
     "/v1/plans/{plan}/imports": (None, "**: own, of a file"),
+    "/v1/observations/import": (None, "**: own, of a file"),
+    "/v1/coordinates/import": (None, "**: own, of a file"),
     "/v1/plans/{plan}/findings": (None, "**: own, of the draft"),
     "/v1/plans/{plan}/overlaps": (None, "**: own, of the plan in force"),
     "/v1/reports/priority-locations": (None, "**: own, of the plan in force"),

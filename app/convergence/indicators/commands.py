@@ -2,7 +2,8 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from itertools import groupby
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from sqlmodel import Session
 from app.access.commands import Write
 from app.changes.commands import ImportedFile, record_file
 from app.convergence.editions.queries import check_visible
-from app.convergence.indicators.files.rules import LocatedObservation, wrong_period
+from app.convergence.indicators.files.rules import LocatedObservation, ObservedTable
 from app.convergence.indicators.models import (
     IndicatorCode,
     IndicatorIn,
+    ObservationsImported,
     ObservationsWritten,
     SeriesWritten,
     TargetIn,
@@ -32,18 +34,25 @@ from app.convergence.indicators.rules import (
     INDICATORS_CHAIN,
     NATION,
     OBSERVATIONS_CHAIN,
+    PERSONS,
+    SurveyPeriod,
+    find_last_day,
+    find_population_error,
     find_value_error,
     format_targets_chain,
     is_period_of,
     list_periods,
+    period_not_over,
     too_many_decimals,
+    wrong_period,
 )
 from app.kit.database.journal import Author, lock_chain
 from app.kit.database.resources import StoredRow, WriteOutcome
 from app.kit.http.validation import describe_unknown
+from app.kit.periods import get_local_date
 from app.kit.problems import FieldError, Invalid, Kind, Problem, refuse, require_found
-from app.kit.wording import Text
-from app.reference.queries import find_regions_by_code
+from app.kit.wording import Language, Text
+from app.reference.queries import find_regions_by_code, read_populations
 
 SHIPPED = Path(__file__).parent / "data" / "indicators.csv"
 
@@ -166,44 +175,63 @@ def put_observations(write: Write, items: Sequence[LocatedObservation]) -> Obser
     stored = OBSERVATION.read(write.session, drafts)
     write.precondition.check_many(write.session, [row.version for row in stored.values()], OBSERVATIONS_CHAIN)
     places = {item.key: item.place for item in items}
-    refuse([*_find_errors(write.session, items), *OBSERVATION.find_numbers(drafts, stored, places)])
+    errors = _find_errors(write.session, items, write.caller.at)
+    refuse([*errors, *OBSERVATION.find_numbers(drafts, stored, places)])
     return _count_outcomes(items, OBSERVATION.put(write.session, write.author, chain, drafts, stored))
 
 
 def import_observations(
-    write: Write, items: Sequence[LocatedObservation], file: ImportedFile
-) -> ObservationsWritten:
+    write: Write, table: ObservedTable, file: ImportedFile, language: Language
+) -> ObservationsImported:
     """Write the observations of a file like `put_observations`, and record the file if it changed any."""
-    done = put_observations(write, items)
+    done = put_observations(write, table.items)
     if done.created or done.updated:
         record_file(write, OBSERVATIONS_CHAIN, NATION, "observations", file)
-    return done
+    return ObservationsImported(
+        **dict(done),
+        factors=list(table.factors),
+        skipped_rows=list(table.skipped),
+        warnings=[warning.render(language) for warning in table.warnings],
+    )
 
 
-def _find_errors(session: Session, items: Sequence[LocatedObservation]) -> list[FieldError]:
+def _find_errors(session: Session, items: Sequence[LocatedObservation], at: datetime) -> list[FieldError]:
     known, regions = read_indicators(session), find_regions_by_code(session, {item.region for item in items})
-    errors = []
+    counted = {code for code, item in known.items() if item.unit in PERSONS}
+    populations = read_populations(session, {item.region for item in items if item.indicator in counted})
+    errors: list[FieldError] = []
     for item in items:
-        indicator = known.get(item.indicator)
-        if item.region not in regions:
+        indicator, region = known.get(item.indicator), regions.get(item.region)
+        if region is None:
             errors.append(describe_unknown(item.region, "regions", (), **item.place("region_code")))
         if indicator is None:
             errors.append(describe_unknown(item.indicator, "indicators", known, **item.place("indicator")))
             continue
-        if not is_period_of(indicator, item.period):
-            errors.append(
-                FieldError(
-                    wrong_period,
-                    **item.place("period"),
-                    value=item.period,
-                    allowed=list_periods(indicator),
-                )
-            )
+        today = get_local_date(at, region.timezone if region else "WIB")
+        errors += _find_period_errors(indicator, item, today)
         value = item.content["value"]
-        if value is not None and (wrong := find_value_error(indicator, value)):
+        if value is None:
+            continue
+        population = populations.get(item.region) if item.indicator in counted else None
+        if beyond := find_population_error(indicator, value, population, **item.place("value")):
+            errors.append(beyond)
+        elif wrong := find_value_error(indicator, value):
             kind, allowed = wrong
             errors.append(FieldError(kind, **item.place("value"), value=value, allowed=allowed))
-    return errors
+    # The heading of a column is the place of the period for all its cells.
+    return list(
+        {(error.kind.code, error.pointer, error.parameter, error.cell): error for error in errors}.values()
+    )
+
+
+def _find_period_errors(indicator: Indicator, item: LocatedObservation, today: date) -> Iterator[FieldError]:
+    """Yield the error of a period that the indicator has not, or that is not over."""
+    if not is_period_of(indicator, item.period):
+        yield FieldError(
+            wrong_period, **item.place("period"), value=item.period, allowed=list_periods(indicator)
+        )
+    elif (last := find_last_day(indicator, SurveyPeriod.parse(item.period))) >= today:
+        yield FieldError(period_not_over, **item.place("period"), value=item.period, allowed=last.isoformat())
 
 
 def _count_outcomes(

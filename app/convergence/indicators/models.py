@@ -23,7 +23,9 @@ from app.kit.fields import (
 )
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
-from app.kit.problems import Kind
+from app.kit.problems import ErrorShape, Kind
+from app.kit.tables.factors import Factor
+from app.kit.tables.options import SkippedRows, TableOptions
 from app.kit.wording import Text, declare_words
 from app.reference.models import RegionLevel
 
@@ -318,6 +320,23 @@ class SeriesWritten(BaseModel):
     )
 
 
+_WRITTEN: dict[str, object] = {
+    "created": 514,
+    "updated": 0,
+    "unchanged": 0,
+    "series": [
+        {
+            "indicator": "p0",
+            "period": "2021-S1",
+            "created": 514,
+            "updated": 0,
+            "unchanged": 0,
+            "symbols": 0,
+        }
+    ],
+}
+
+
 class ObservationsWritten(BaseModel):
     """Outcome of a batch of observations."""
 
@@ -326,20 +345,23 @@ class ObservationsWritten(BaseModel):
     unchanged: int
     series: list[SeriesWritten]
 
+    model_config = show_example(_WRITTEN)
+
+
+class ObservationsImported(ObservationsWritten):
+    """Outcome of an import of a table."""
+
+    factors: list[Factor] = ShapeField(
+        description="Columns whose numbers the import multiplied, by the unit of a heading or a title."
+    )
+    skipped_rows: list[SkippedRows] = ShapeField(description="Rows that the query leaves out, by reason.")
+    warnings: list[ErrorShape] = ShapeField(description="Doubts about cells that the import could use.")
+
     model_config = show_example(
-        created=514,
-        updated=0,
-        unchanged=0,
-        series=[
-            {
-                "indicator": "p0",
-                "period": "2021-S1",
-                "created": 514,
-                "updated": 0,
-                "unchanged": 0,
-                "symbols": 0,
-            }
-        ],
+        _WRITTEN,
+        factors=[{"column": "C", "unit": "Jumlah Penduduk Miskin (Juta Jiwa)", "times": 1000}],
+        skipped_rows=[{"reason": "hidden", "rows": [12, 13]}],
+        warnings=[],
     )
 
 
@@ -446,7 +468,7 @@ class CodeSystem(StrEnum):
     kemendagri = "kemendagri"
 
 
-class TableQuery(BaseModel):
+class TableQuery(TableOptions):
     """Options of an import of a publisher's table."""
 
     code_system: CodeSystem = ShapeField(
@@ -454,17 +476,18 @@ class TableQuery(BaseModel):
         "Kemendagri 18.02 Lampung Tengah."
     )
     period: ObservedPeriod | None = ShapeField(
-        default=None, description="Period of the observations if no column or header gives it."
+        default=None, description="Period of the observations if no column, heading or title gives it."
     )
     indicator: IndicatorCode | None = ShapeField(
-        default=None, description="Indicator of the observations if no column or header gives it."
+        default=None, description="Indicator of the observations if no column or heading gives it."
     )
     source: Line | None = ShapeField(
         default=None,
         description="Table of the publisher, with its edition or date; by default the file's name.",
     )
-    sheet: str | None = ShapeField(
-        default=None, max_length=100, description="Name of the sheet; by default the first visible one."
+    province: RegionCode | None = ShapeField(
+        default=None,
+        description="Province within which the import reads the names of regencies and cities that have no code.",
     )
     skip: list[Line] = ShapeField(
         default_factory=list, max_length=100, description="Header of a column to skip; repeatable."

@@ -4,7 +4,8 @@ Definitions and observations are public: every valid token reads all of them. Ta
 cover only the regions that the actor sees.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from sqlmodel import Session
 
 from app.access.queries import can_see_region, is_in_region
 from app.access.rules import Actor
-from app.convergence.indicators.files.rules import RegionCodes
+from app.convergence.indicators.files.rules import HEADED, ObservedTable, TableReader
 from app.convergence.indicators.models import (
     Direction,
     IndicatorIn,
@@ -24,6 +25,7 @@ from app.convergence.indicators.models import (
     ObservationOut,
     ObservationQuery,
     ObservationRow,
+    TableQuery,
     TargetIn,
     TargetOut,
     TargetQuery,
@@ -33,10 +35,13 @@ from app.convergence.indicators.rules import NATION
 from app.kit.database.engine import get_table
 from app.kit.database.json_sql import select_fields
 from app.kit.database.resources import Resource, ResourceText, read_text
-from app.kit.files.books import Sheet
 from app.kit.files.reader import open_book
 from app.kit.http.pagination import Listing, match_values
+from app.kit.tables.choices import ColumnChoice
+from app.kit.tables.sheets import NO_TABLE, choose_table
 from app.reference.models import RegionLevel, RegionRow
+from app.reference.places.areas.models import AreaResolution
+from app.reference.places.regencies import RegencyNames
 from app.reference.queries import check_region, is_among
 
 indicators, observations, targets = get_table(IndicatorRow), get_table(ObservationRow), get_table(TargetRow)
@@ -201,19 +206,43 @@ def read_outcome_inputs(session: Session, regions: Collection[str], year: int) -
     return [OutcomeInput(*row) for row in session.execute(statement)]
 
 
-def read_region_codes(session: Session) -> RegionCodes:
-    """Return the nation, provinces and regencies in force, with their names and BPS codes."""
+def _read_regencies(session: Session) -> RegencyNames:
+    """Return the nation, provinces and regencies in force, with their names, BPS codes and populations."""
     c = _regions.c
     levels = (RegionLevel.nation, RegionLevel.province, RegionLevel.regency)
     rows = session.execute(
-        sa.select(c.code, c.name, c.bps_code).where(c.level.in_(levels), c.retired.is_(False))
+        sa.select(c.code, c.name, c.bps_code, c.population).where(c.level.in_(levels), c.retired.is_(False))
     ).all()
-    return RegionCodes(
-        {row.code: row.name for row in rows}, {row.bps_code: row.code for row in rows if row.bps_code}
+    return RegencyNames(
+        {row.code: row.name for row in rows},
+        {row.bps_code: row.code for row in rows if row.bps_code},
+        {row.code: row.population for row in rows},
     )
 
 
-def read_sheet(data: bytes, filename: str, name: str | None) -> Sheet:
-    """Return the named sheet of a file, or its first visible one. Raises UnreadableFile if the file is no table."""
+def read_observed_table(
+    session: Session,
+    data: bytes,
+    filename: str,
+    query: TableQuery,
+    resolutions: Sequence[AreaResolution] = (),
+    choices: Sequence[ColumnChoice] = (),
+) -> ObservedTable:
+    """Read a publisher's table from the named sheet of a file, else from the first visible one that has a header.
+
+    Raises UnreadableFile, TooLarge, or Invalid with every unusable cell.
+    """
+    reader = TableReader(read_indicators(session), _read_regencies(session), query, choices, resolutions)
+    reader.check_query()
     book = open_book(data, filename)
-    return book.sheet(name if name is not None else (book.visible or book.names)[0])
+    sheet, _, others = choose_table(
+        book,
+        query.sheet,
+        reader.find,
+        NO_TABLE,
+        propose=reader.propose,
+        has_choices=bool(choices),
+        allowed=HEADED,
+    )
+    table = reader.read(sheet, filename)
+    return replace(table, warnings=[*others, *table.warnings])

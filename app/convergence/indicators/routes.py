@@ -10,7 +10,7 @@ from app.changes.history import History, answer_history
 from app.changes.models import HistoryEntry
 from app.convergence.editions.queries import check_visible
 from app.convergence.indicators import commands, queries
-from app.convergence.indicators.files.rules import LocatedObservation, read_table
+from app.convergence.indicators.files.rules import LocatedObservation
 from app.convergence.indicators.models import (
     IndicatorIn,
     IndicatorKey,
@@ -23,6 +23,7 @@ from app.convergence.indicators.models import (
     ObservationOut,
     ObservationQuery,
     ObservationReply,
+    ObservationsImported,
     ObservationsWritten,
     ObservedKey,
     TableQuery,
@@ -42,11 +43,21 @@ from app.kit.database.journal import state_hash
 from app.kit.http.etags import STATE_LENGTH, make_etag
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_no_content, answer_page, answer_resource, declare_created
+from app.kit.http.replies import (
+    answer,
+    answer_no_content,
+    answer_page,
+    answer_resource,
+    choose_language,
+    declare_created,
+)
 from app.kit.http.routing import FromQuery, make_router, revalidate_by
 from app.kit.http.validation import read_each
 from app.kit.problems import ErrorPlace, NotFound
+from app.kit.tables.choices import COLUMNS_PART, parse_columns
+from app.kit.tables.resolutions import parse_resolutions
 from app.reference.models import RegionKey
+from app.reference.places.areas.models import AREA_RESOLUTIONS, RESOLUTIONS_PART
 from app.reference.rules import CHAIN as REFERENCE
 
 router = make_router(tags=["convergence"])
@@ -144,7 +155,7 @@ def put_observations(call: Caller, batch: ObservationBatch) -> Response:
 
 def _reply_written(call: RequestContext, done: ObservationsWritten) -> Response:
     """Return the reply to a batch, with the state of observations in its ETag for the next batch's precondition."""
-    body = done.model_dump_json().encode()
+    body = done.model_dump_json(exclude_none=True).encode()
     return answer(call.request, body, version=state_hash(call.session, OBSERVATIONS_CHAIN)[:STATE_LENGTH])
 
 
@@ -156,29 +167,33 @@ def _point_into_body(prefix: str) -> Callable[[str], ErrorPlace]:
     return lambda name: {"pointer": f"{prefix}/{name}"}
 
 
-_TABLE = Upload("The publisher's table: .xlsx or .csv, at most 20 MB and 20,000 rows.")
+_TABLE = Upload(
+    "The publisher's table: .xlsx or .csv, at most 20 MB and 20,000 rows.",
+    {"resolutions": RESOLUTIONS_PART, "columns": COLUMNS_PART},
+)
 
 
-@router.post("/observations/import", response_model=ObservationsWritten, openapi_extra=_TABLE.declared)
+@router.post("/observations/import", response_model=ObservationsImported, openapi_extra=_TABLE.declared)
 def import_observations(call: Caller, query: FromQuery[TableQuery]) -> Response:
     """Import a table of BPS, all or nothing: regions by indicators, regions by years, or one observation a row.
 
-    Headers name the columns: a code column; indicators by code, name or alias; years; or `indicator`, `year`, `month`,
-    `value`. `code_system` names the system of the region codes. Numbers may have a decimal comma or point, symbols and
-    flags; a blank cell is no observation. The errors give sheet, row and column of each number that a spreadsheet
-    turned into a time or a date (with its probable value), each formula, each value outside the limits, and each code
-    that contradicts the name in its row.
+    Headings in up to five rows name the columns: a code or the name of a region; indicators by code, name or alias;
+    years, half-years and months; or `indicator`, `year`, `month`, `value`. `code_system` names the system of the codes;
+    names are read within `province`, and one that is not clear has candidates, which `resolutions` settle. Numbers may
+    have a decimal comma or point, symbols and flags; a blank cell is no observation. The errors give sheet, row and
+    column of each number that a spreadsheet turned into a time or a date (with its probable value), each value outside
+    the limits or above the population, each period that is not over, and each code that contradicts its name.
     """
     call.actor.require("write_observations", NATION)
     table = _TABLE.read(call.request)
-    reading = call.unit.reading
     filename = table.filename or "-"
-    sheet = queries.read_sheet(table.data, filename, query.sheet)
-    items = read_table(
-        sheet, filename, queries.read_indicators(reading), queries.read_region_codes(reading), query
+    resolutions = parse_resolutions(AREA_RESOLUTIONS, table.texts["resolutions"])
+    columns = parse_columns(table.texts["columns"])
+    read = queries.read_observed_table(call.unit.reading, table.data, filename, query, resolutions, columns)
+    file = ImportedFile.of(filename, table.data, read.sheet, query, resolutions=resolutions, columns=columns)
+    done = commands.import_observations(
+        call.write.drop_precondition(), read, file, choose_language(call.request)
     )
-    file = ImportedFile.of(filename, table.data, sheet.name, query)
-    done = commands.import_observations(call.write.drop_precondition(), items, file)
     return _reply_written(call, done)
 
 

@@ -1,11 +1,16 @@
 """Periods of observations, limits of units, and achievement of targets. Pure."""
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
+from typing import Unpack
 
 from app.convergence.indicators.models import OBSERVED_PATTERN, Direction, Frequency, IndicatorFields
-from app.kit.problems import Kind
+from app.kit.problems import ErrorPlace, FieldError, Kind
+from app.kit.tables.numbers import format_thousands
+from app.kit.wording import Text, declare_words
 
 INDICATORS_CHAIN = "indicators"
 """Journal chain of definitions."""
@@ -27,6 +32,42 @@ too_many_decimals = Kind(
     en="“{value}” has too many decimals; this indicator has at most {allowed}",
 )
 
+wrong_period = Kind(
+    "wrong_observed_period",
+    id="“{value}” bukan periode indikator ini; tulis misalnya {allowed}",
+    en="“{value}” is not a period of this indicator; write one such as {allowed}",
+)
+period_not_over = Kind(
+    "period_not_over",
+    id="Periode “{value}” belum berakhir. Data dapat dicatat setelah {allowed}.",
+    en="The period “{value}” is not over. It can have an observation after {allowed}.",
+)
+more_than_population = Kind(
+    "more_than_population",
+    id="“{value}” melebihi penduduk wilayah ini, yaitu {persons} jiwa. Satuan indikator ini {unit:unit}; mungkin "
+    "angka yang benar {nearest}.",
+    en="“{value}” exceeds the population of this region, {persons}. The unit of this indicator is "
+    "{unit:unit}; the right number may be {nearest}.",
+)
+
+declare_words(
+    {
+        "percent": Text("persen", "percent"),
+        "persons": Text("jiwa", "persons"),
+        "thousand_persons": Text("ribu jiwa", "thousand persons"),
+        "rupiah_per_capita_per_month": Text("rupiah per kapita per bulan", "rupiah per capita a month"),
+        "thousand_rupiah_per_capita_per_year": Text(
+            "ribu rupiah per kapita per tahun", "thousand rupiah per capita a year"
+        ),
+        "index": Text("indeks", "an index"),
+        "years": Text("tahun", "years"),
+        "": Text("satuan lain", "another unit"),
+    },
+    form="unit",
+)
+
+PERSONS = {"persons": 1, "thousand_persons": 1_000}
+"""Unit of an indicator that counts persons → persons in one of it."""
 LARGEST = 1e11
 """Bound of a figure without limits of its own: SQLite shows 15 digits in full."""
 
@@ -86,6 +127,29 @@ def resolve_period(indicator: IndicatorFields, period: SurveyPeriod) -> SurveyPe
         return period
     annual = indicator.annual_month or indicator.months[0]
     return SurveyPeriod(period.year, indicator.months.index(annual) + 1)
+
+
+def find_last_day(indicator: IndicatorFields, period: SurveyPeriod) -> date:
+    """Return the last day of a period: of the month of its survey, else of the year."""
+    months = indicator.months or [12]
+    month = months[period.half - 1] if period.half else months[0]
+    return date(period.year, month, monthrange(period.year, month)[1])
+
+
+def find_population_error(
+    indicator: IndicatorFields, value: float, population: int | None, **place: Unpack[ErrorPlace]
+) -> FieldError | None:
+    """Return the error of a number of persons above the population. Returns None if there is none to report."""
+    times = PERSONS.get(indicator.unit)
+    if times is None or population is None or value * times <= population:
+        return None
+    share = Decimal(repr(value)) / 1_000
+    nearest = [f"{share.normalize():f}"] if share * times <= population else []
+    limit = f"≤ {population / times:.15g}"
+    values = {"unit": indicator.unit, "persons": format_thousands(population)}
+    return FieldError(
+        more_than_population, value=value, allowed=limit, nearest=nearest, values=values, **place
+    )
 
 
 def find_value_error(indicator: IndicatorFields, value: float) -> tuple[Kind, object] | None:

@@ -51,7 +51,7 @@ def find_factors(
             by_title |= dict.fromkeys(scales, text)
     factors: dict[str, tuple[Factor, bool]] = {}
     for item in layout.fields:
-        if item.key not in columns:
+        if item.key not in columns or item.is_measured:
             continue
         c = columns[item.key]
         own: dict[int, tuple[int, str]] = {}

@@ -43,7 +43,6 @@ DOUBTFUL_COLUMN = Kind(
 )
 # A header is near the top; rows below this are data.
 DEEPEST_HEADER = 60
-MOST_ROWS = 3
 _YEARS = range(1990, 2100)
 
 
@@ -61,6 +60,8 @@ class TableHeader:
     factors: Factors
     headings: Mapping[str, tuple[str, ...]]
     """Folded headings of each column by key, the lowest first."""
+    texts: Mapping[str, Sequence[tuple[int, str]]]
+    """(row, text) of these headings, as the sheet has them."""
     errors: tuple[FieldError, ...] = ()
     warnings: tuple[FieldError, ...] = ()
     parts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -90,7 +91,7 @@ def find_table(sheet: Sheet, layout: TableLayout, choices: Sequence[ColumnChoice
             errors = match_choices(choices, layout, HeadingIndex({})).errors
             factors = find_factors(sheet, layout, r, columns, {}, errors)
             titles, warnings = _collect_titles(sheet, r), describe_factors(sheet, r, columns, factors)
-            return TableHeader(r, r + 1, columns, titles, factors, {}, tuple(errors), tuple(warnings))
+            return TableHeader(r, r + 1, columns, titles, factors, {}, {}, tuple(errors), tuple(warnings))
     return None
 
 
@@ -112,10 +113,18 @@ def propose_table(
 
 def has_labels(sheet: Sheet, r: int, layout: TableLayout, choices: Sequence[ColumnChoice] = ()) -> bool:
     """Return whether a row names enough fields for a header."""
-    labels = list_labels(sheet, r).values()
-    named = {item.key for text in labels if (item := layout.by_label.get(fold_heading(text)))}
     chosen = {choice.field for choice in _list_chosen(sheet, r, choices) if choice.field}
+    if layout.compose is None:
+        named = _list_named(sheet, r, layout)
+    else:
+        named = {key for text in list_labels(sheet, r).values() if (key := layout.find_key([text]))}
     return len(named | chosen) >= layout.fewest
+
+
+def _list_named(sheet: Sheet, r: int, layout: TableLayout) -> set[str]:
+    """Return the keys of the fields that labels in a row name."""
+    labels = list_labels(sheet, r).values()
+    return {item.key for text in labels if (item := layout.by_label.get(fold_heading(text)))}
 
 
 def _list_chosen(sheet: Sheet, r: int, choices: Sequence[ColumnChoice]) -> list[ColumnChoice]:
@@ -141,7 +150,8 @@ def read_numbering(sheet: Sheet, r: int, layout: TableLayout) -> dict[int, int]:
 
 def is_header_again(sheet: Sheet, r: int, header: TableHeader, layout: TableLayout) -> bool:
     """Return whether a row repeats the header or a row of it, as offices do on every printed page."""
-    if read_numbering(sheet, r, layout) or has_labels(sheet, r, layout):
+    # Composed headings do not count: a line can have an indicator and a year too.
+    if read_numbering(sheet, r, layout) or len(_list_named(sheet, r, layout)) >= layout.fewest:
         return True
     texts = list_labels(sheet, r)
     return len(texts) > 1 and any(
@@ -170,17 +180,27 @@ class _HeaderReader:
         self, sheet: Sheet, layout: TableLayout, r: int, choices: Sequence[ColumnChoice] = ()
     ) -> None:
         self.sheet, self.layout, self.choices = sheet, layout, choices
-        # The labels may be in the lower of two rows, with only the words of groups above them.
-        has_groups = r > 0 and (
-            any(fold_heading(text) in layout.groups for text in list_labels(sheet, r - 1).values())
-            or any(
-                JOINT in choice.heading or not _list_chosen(sheet, r, [choice])
-                for choice in _list_chosen(sheet, r - 1, choices)
-            )
-        )
-        self.top, self.bottom = r - has_groups, r
-        while self.bottom - self.top + 1 < MOST_ROWS and self._is_lower_row(self.bottom + 1):
+        self.top = self.bottom = r
+        most_above = 1 if layout.compose is None else layout.most_rows - 1
+        while self.top > max(0, r - most_above) and self._is_upper_row(self.top - 1):
+            self.top -= 1
+        while self.bottom - self.top + 1 < layout.most_rows and self._is_lower_row(self.bottom + 1):
             self.bottom += 1
+
+    def _is_upper_row(self, r: int) -> bool:
+        """Return whether a row belongs to the header below it: it has words of groups, chosen ones, or some labels."""
+        texts = {*list_labels(self.sheet, r).values()}
+        is_chosen = any(
+            JOINT in choice.heading or not _list_chosen(self.sheet, r + 1, [choice])
+            for choice in _list_chosen(self.sheet, r, self.choices)
+        )
+        if is_chosen or any(map(self._is_composed, texts)):
+            return True
+        # A lone label above a header is a title, such as "Provinsi Lampung".
+        names = self.layout.groups if self.layout.compose is None else self.layout.by_label
+        return len(texts) > (self.layout.compose is not None) and any(
+            fold_heading(text) in names for text in texts
+        )
 
     def read(self, *, lists_all: bool = False) -> TableHeader:
         """Match the headings with the choices, then with the labels, then with the numbers of the columns.
@@ -232,6 +252,7 @@ class _HeaderReader:
             titles=_collect_titles(sheet, self.top),
             factors=factors,
             headings={key: tuple(fold_heading(t) for _, t in rows) for key, rows in headings_of.items()},
+            texts=headings_of,
             errors=tuple(errors),
             warnings=tuple(warnings),
             parts=_group_parts(fields),
@@ -260,11 +281,11 @@ class _HeaderReader:
         for c, rows in headings.items():
             if c in fields or not rows:
                 continue
-            item = self.layout.match([fold_heading(text) for _, text in rows])
-            if item is None or item.key in fields.values():
+            key = self.layout.find_key([text for _, text in rows])
+            if key is None or key in fields.values():
                 unknown.append(c)
             else:
-                labelled.setdefault(item.key, []).append(c)
+                labelled.setdefault(key, []).append(c)
         columns |= {key: listed[0] for key, listed in labelled.items()}
         return {key: listed for key, listed in labelled.items() if len(listed) > 1}, unknown
 
@@ -324,6 +345,7 @@ class _HeaderReader:
         if r >= len(self.sheet.rows) or read_numbering(self.sheet, r, self.layout):
             return False
         is_heading = False
+        is_row = sum(value is not None for value in self.sheet.rows[r]) > 1
         words_above = {text for row in range(self.top, r) for text in list_labels(self.sheet, row).values()}
         for c, value in enumerate(self.sheet.rows[r]):
             if value is None or self._is_merged_down(r, c, self.top):
@@ -340,13 +362,15 @@ class _HeaderReader:
             )
             if len(text) > LONGEST_LABEL and not is_chosen:
                 return False
-            is_below_span = self._is_below_span(r, c)
-            is_new = not is_unit and not is_chosen and not is_below_span and folded not in above
-            if is_new and self._names_field(above):
+            named, is_below = self.layout.by_label.get(folded), self._is_below_group(r, c)
+            is_below_span = self.layout.compose is None and self._is_below_span(r, c)
+            is_named = is_unit or is_chosen or is_below_span or self._is_composed(text)
+            if not is_named and folded not in above and self._names_field(above):
                 return False
-            named = self.layout.by_label.get(folded)
-            is_heading |= is_unit or is_chosen or is_below_span or bool(named and named.groups)
-            is_heading |= self._is_below_group(r, c)
+            if not is_named and self.layout.compose and (text[:1].isdigit() or not (named or is_below)):
+                return False
+            # A lone text below a group is the section row above the first lines.
+            is_heading |= is_named or bool(named and named.groups) or (is_below and is_row)
         return is_heading
 
     def _is_below_span(self, r: int, c: int) -> bool:
@@ -371,10 +395,13 @@ class _HeaderReader:
             text = next(
                 (text for left in range(c, -1, -1) if (text := read_label(self.sheet, row, left))), ""
             )
-            if fold_heading(text) in self.layout.groups:
+            if fold_heading(text) in self.layout.groups or self._is_composed(text):
                 return True
         return False
 
+    def _is_composed(self, text: str) -> bool:
+        return bool(text) and self.layout.compose is not None and self.layout.compose([text]) is not None
+
     def _names_field(self, above: Sequence[str]) -> bool:
         fields = (self.layout.by_label.get(text) for text in above)
-        return any(item and not item.groups for item in fields)
+        return any(item and not item.groups and not item.is_measured for item in fields)

@@ -1,7 +1,7 @@
 """Layout of a table: its fields, and the headings that name them."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -38,6 +38,7 @@ class TableField:
     its label is just its name.
     `parts`: headings of columns of digits that hold parts of the value, which has `most_parts` between dots; 0: one
     column alone can have the field.
+    `is_measured`: the reader of the table compares the unit of its heading with one that it knows.
     """
 
     key: str
@@ -51,6 +52,7 @@ class TableField:
     beside: str | None = None
     parts: tuple[str, ...] = ()
     most_parts: int = 0
+    is_measured: bool = False
 
     @property
     def name(self) -> str:
@@ -64,12 +66,17 @@ class TableLayout:
 
     `order` are the keys by official number, for a row that numbers the columns; it decides if it numbers as many
     columns as one of `lengths`.
+
+    `compose` makes the key of a column from all its headings, the lowest first, such as a year below an indicator; it
+    returns None if it does not know one of them. With it the words above a label no longer name a column alone.
     """
 
     fields: Sequence[TableField]
     fewest: int
     order: Sequence[str] = ()
     lengths: Collection[int] = ()
+    compose: Callable[[Sequence[str]], str | None] | None = None
+    most_rows: int = 3
     by_label: Mapping[str, TableField] = field(init=False)
     """Folded label, alone and behind each of its groups → field."""
     joined: frozenset[str] = field(init=False)
@@ -89,6 +96,17 @@ class TableLayout:
         object.__setattr__(
             self, "groups", frozenset(fold_heading(g) for item in self.fields for g in item.groups)
         )
+
+    def find_key(self, headings: Sequence[str]) -> str | None:
+        """Return the key of a column by its headings, the lowest first. Returns None if they name none."""
+        words = [fold_heading(text) for text in headings]
+        if self.compose is None:
+            found = self.match(words)
+        elif (key := self.compose(headings)) is not None:
+            return key
+        else:
+            found = self.match(words[:1])
+        return found.key if found else None
 
     def match(self, words: Sequence[str]) -> TableField | None:
         """Return the field of a column by its folded headings, the lowest first. Returns None if none names it."""

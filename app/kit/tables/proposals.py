@@ -18,7 +18,7 @@ from app.kit.tables.layouts import TableField, TableLayout, drop_plain, fold_hea
 
 _LABEL, _DOUBTFUL, _NEAR_LABEL, _NEAR_DOUBTFUL, _WORDS = 200.0, 100.0, 95.0, 90.0, 60.0
 """Likeness of a heading to a field: its label, a doubtful heading, a letter off one of them, or with its words."""
-_LONG_WORD = 5
+_LONG_WORD = 4
 
 
 class Proposals(NamedTuple):

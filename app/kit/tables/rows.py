@@ -101,10 +101,11 @@ def describe_hidden_columns(
     sheet: Sheet, keys: Mapping[int, str], r: int, layout: TableLayout
 ) -> Iterator[FieldError]:
     """Yield a warning for each column that is read (`keys`) and hidden, at its cell in a row of the header."""
-    names = {item.key: item.labels[0] for item in layout.fields}
+    labels = {item.key: item.labels[0] for item in layout.fields}
     for c, key in keys.items():
         if c in sheet.hidden_columns:
-            yield FieldError(HIDDEN_COLUMN, cell=sheet.cell(r, c), value=names[key])
+            text = labels.get(key) or render_text(sheet.value(r, c))
+            yield FieldError(HIDDEN_COLUMN, cell=sheet.cell(r, c), value=text)
 
 
 def describe_results(
@@ -157,8 +158,8 @@ class TableRow(NamedTuple):
 class PlainTable:
     """The rows of a table with one line a row.
 
-    `names` are the columns that say what a line is about, `figures` those that measure it. `errors` and `warnings` name
-    cells; they are complete after `close`.
+    `names` are the columns that say what a line is about, `figures` those that measure it, with a value that
+    `is_figure`. `errors` and `warnings` name cells; they are complete after `close`.
     """
 
     def __init__(
@@ -170,8 +171,10 @@ class PlainTable:
         *,
         names: Sequence[str],
         figures: Collection[str],
+        is_figure: Callable[[Value], bool] = is_number,
     ) -> None:
         self.sheet, self.header, self.layout, self.options = sheet, header, layout, options
+        self._is_figure = is_figure
         self.at = header.columns
         self.names = [key for key in names if key in self.at]
         self.figures = [key for key in figures if key in self.at]
@@ -240,7 +243,7 @@ class PlainTable:
     def _is_line(self, r: int) -> bool:
         """Return whether a row has a number."""
         row = TableRow(self.sheet, self.at, r)
-        return any(is_number(row.value(key)) for key in self.figures)
+        return any(self._is_figure(row.value(key)) for key in self.figures)
 
     def _ends_table(self, r: int) -> bool:
         return is_footer(find_first_text(self.sheet, r)) and not self._is_line(r)

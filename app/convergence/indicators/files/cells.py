@@ -51,24 +51,16 @@ _FLAG = re.compile(r"(?<=[\d.…\-–er*)])\s*\(?(\*\*|\*|e|r)\)?$")
 _NUMBER = re.compile(r"[-−]?\d[\d.,]*")
 _SPACED = re.compile(r"[-−]?\d{1,3}(?:[  ]\d{3})+(?:[.,]\d+)?")
 _TIME = re.compile(r"(\d{1,3})[:.](\d{2})(?:[:.](\d{2}))?(?:\s*[AaPp]\.?[Mm]\.?)?")
-_NAMED = [
-    "jan",
-    "feb",
-    "mar",
-    "apr",
-    "mei/may",
-    "jun",
-    "jul",
-    "agu/agt/aug",
-    "sep",
-    "okt/oct",
-    "nov",
-    "des/dec",
-]
-MONTHS = {name: n for n, names in enumerate(_NAMED, 1) for name in names.split("/")}
-"""First three letters of a month's name, in Indonesian or English → its number."""
+_MONTH_NAMES = (
+    "januari january jan;februari pebruari february feb;maret march mar;april apr;mei may;juni june jun;"
+    "juli july jul;agustus august agu agt aug;september sept sep;oktober october okt oct;"
+    "november nopember nov nop;desember december des dec"
+)
+MONTH_WORDS = {word: n for n, words in enumerate(_MONTH_NAMES.split(";"), 1) for word in words.split()}
+"""Names of months in Indonesian and English, with their abbreviations → number."""
+_MONTHS = {word[:3]: n for word, n in MONTH_WORDS.items()}
 _DATE = re.compile(
-    r"\d{1,4}([-/. ])\d{1,2}\1\d{2,4}|(?:\d{1,2}[-/ ])?(?:" + "|".join(MONTHS) + r")[a-z]*(?:[-/ ]\d{2,4})?",
+    r"\d{1,4}([-/. ])\d{1,2}\1\d{2,4}|(?:\d{1,2}[-/ ])?(?:" + "|".join(_MONTHS) + r")[a-z]*(?:[-/ ]\d{2,4})?",
     re.IGNORECASE,
 )
 
@@ -184,10 +176,10 @@ def guess_numbers(value: str | date | time | timedelta) -> list[str]:
     if isinstance(value, str):
         if (match := _TIME.fullmatch(value)) and int(match[3] or 0) == 0:
             numbers = _undo_clock(int(match[1]), int(match[2]))
-        elif (match := _DAY.fullmatch(value.lower())) and match[2] in MONTHS:
-            numbers = [f"{int(match[1])}.{MONTHS[match[2]]}", f"{int(match[1])}.{MONTHS[match[2]]:02}"]
-        elif (match := _MONTH.fullmatch(value.lower())) and match[1] in MONTHS:
-            numbers = [f"{MONTHS[match[1]]}.{match[2][-2:]}"]
+        elif (match := _DAY.fullmatch(value.lower())) and match[2] in _MONTHS:
+            numbers = [f"{int(match[1])}.{_MONTHS[match[2]]}", f"{int(match[1])}.{_MONTHS[match[2]]:02}"]
+        elif (match := _MONTH.fullmatch(value.lower())) and match[1] in _MONTHS:
+            numbers = [f"{_MONTHS[match[1]]}.{match[2][-2:]}"]
         return numbers
     if isinstance(value, time):
         return _undo_clock(value.hour, value.minute) if value.second == value.microsecond == 0 else []
