@@ -74,7 +74,11 @@ def find_end(
 
 def list_filled(sheet: Sheet, r: int) -> list[int]:
     """Return the columns of a row with a value."""
-    return [c for c, value in enumerate(sheet.rows[r]) if find_refusal(value) or render_text(value)]
+    return [
+        c
+        for c, value in enumerate(sheet.rows[r])
+        if value is not None and (not isinstance(value, str) or render_text(value))
+    ]
 
 
 def find_first_text(sheet: Sheet, r: int) -> str:
