@@ -75,6 +75,7 @@ NAMED_BY_NOUN = {
     "reference/places/regencies",
     "reports/catalogue",
     "reports/definition",
+    "reports/writing",
 }
 #: What differs between the engines.
 NAMES_ENGINES = {

@@ -110,6 +110,30 @@ class Period:
         return date(self.year, month, 31 if month in (3, 12) else 30)
 
 
+_MONTHS = Text(
+    "Januari Februari Maret April Mei Juni Juli Agustus September Oktober November Desember",
+    "January February March April May June July August September October November December",
+)
+_PARTS = {
+    "": Text("Tahun", "Year"),
+    **{f"S{n}": Text(f"Semester {numeral}", f"Half-year {n}") for n, numeral in enumerate(("I", "II"), 1)},
+    **{
+        f"Q{n}": Text(f"Triwulan {numeral}", f"Quarter {n}")
+        for n, numeral in enumerate(("I", "II", "III", "IV"), 1)
+    },
+}
+
+
+def describe_period(period: Period) -> Text:
+    """Return a period in words: `Triwulan II 2026`, `Semester I 2026`, `Tahun 2026`."""
+    return Text(*(f"{part} {period.year}" for part in _PARTS[period.part]))
+
+
+def describe_day(day: date) -> Text:
+    """Return a day in words: `30 November 2026`."""
+    return Text(*(f"{day.day} {months.split()[day.month - 1]} {day.year}" for months in _MONTHS))
+
+
 class UnknownPeriod(Problem):
     status = 404
     code = "unknown_period"

@@ -28,6 +28,23 @@ def get_parent(region_code: str) -> str | None:
     return region_code.rpartition(".")[0] or "0"
 
 
+_LEVEL_NAMES = {
+    "province": ("Provinsi",),
+    "regency": ("Kabupaten", "Kota"),
+    "district": ("Kecamatan", "Distrik"),
+    "village": ("Desa", "Kelurahan"),
+}
+
+
+def format_region(code: str, name: str) -> str:
+    """Return the name of a region with its level once: `Provinsi Aceh`, `Kabupaten Kotabaru`, `Desa Sekapung`.
+
+    Names of regencies have their level in the register, most others have none.
+    """
+    levels = _LEVEL_NAMES.get(get_level(code), ())
+    return name if not levels or name.partition(" ")[0] in levels else f"{levels[0]} {name}"
+
+
 def find_nearest_ancestor(code: str, known: Iterable[str]) -> str | None:
     """Return the longest of the `known` dotted codes above `code`; decrees omit some levels. None if there is none."""
     while code := code.rpartition(".")[0]:

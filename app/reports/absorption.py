@@ -14,6 +14,7 @@ from app.kit.database.json_sql import select_fields, whole_sum
 from app.kit.fields import AgencyCode, show_example
 from app.kit.http.pagination import Listing, match_values
 from app.kit.periods import Period
+from app.kit.tables.columns import column
 from app.kit.wording import Text
 from app.plans.core.queries import plans, regions
 from app.reports.definition import ReportDefinition, build_listing, compute_percent
@@ -25,7 +26,6 @@ from app.reports.models import (
     MoneyColumns,
     PeriodQuery,
     PlanColumns,
-    column,
 )
 from app.tracking.lines.queries import is_visible_plan, select_lines_of_quarter, select_plans_of_quarter
 from app.tracking.summaries.queries import sum_money_by_group
@@ -34,16 +34,28 @@ _agencies = get_table(AgencyRow)
 
 
 class _OfAgency(PlanColumns):
-    agency_code: AgencyCode = column("Kode perangkat daerah.", "Agency that leads the lines.")
-    agency_name: str = column("Nama perangkat daerah.", "Name of the agency.")
-    period: str = column("Triwulan.", "Quarter; the figures are cumulative to its end.")
+    agency_code: AgencyCode = column(
+        Text("Kode Perangkat Daerah", "Agency code"),
+        Text("Kode perangkat daerah.", "Agency that leads the lines."),
+        width=24,
+    )
+    agency_name: str = column(
+        Text("Perangkat Daerah", "Agency"), Text("Nama perangkat daerah.", "Name of the agency."), width=36
+    )
+    period: str = column(
+        Text("Triwulan", "Quarter"),
+        Text("Triwulan.", "Quarter; the figures are cumulative to its end."),
+        width=10,
+    )
 
 
 class AgencyAbsorption(MoneyColumns, _OfAgency):
     """Spending of the lines that an agency leads, to the end of a quarter."""
 
     reported: int = column(
-        "Baris yang sudah dilaporkan sampai triwulan itu.", "Lines with a report up to the quarter."
+        Text("Baris Dilaporkan", "Lines reported"),
+        Text("Baris yang sudah dilaporkan sampai triwulan itu.", "Lines with a report up to the quarter."),
+        width=11,
     )
     revision: int | None = REVISION_COLUMN
     merged_into: AgencyCode | None = MERGED_COLUMN

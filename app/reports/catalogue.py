@@ -1,9 +1,12 @@
 """The list of reports. To add one, add a file to this folder and its name to `REPORTS`."""
 
+from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 from app.kit.server.documentation import Both
+from app.kit.tables.columns import read_columns
 from app.reports.definition import ReportDefinition
 from app.reports.models import Catalogue, ColumnKind, ReportColumn, ReportOut, ReportParameter
 
@@ -40,6 +43,7 @@ def _describe(report: ReportDefinition) -> ReportOut:
     return ReportOut(
         report=report.name,
         json_address=report.path,
+        xlsx_address=f"{report.path}.xlsx",
         csv_address=f"{report.path}.csv",
         title=Both(**report.title._asdict()),
         description=Both(**report.description._asdict()),
@@ -48,28 +52,35 @@ def _describe(report: ReportDefinition) -> ReportOut:
             for name, field in report.asked.model_fields.items()
         ],
         sorts=report.sorts,
-        columns=_describe_columns(report),
+        columns=[*describe_report_columns(report)],
     )
 
 
-def _describe_columns(report: ReportDefinition) -> list[ReportColumn]:
+@cache
+def describe_report_columns(report: ReportDefinition) -> Sequence[ReportColumn]:
+    """Return the columns of a report, in the order of its files."""
     schema = report.row.model_json_schema(mode="serialization")
     definitions = schema.get("$defs", {})
     return [
         ReportColumn(
             name=name,
             **_describe_kind(schema["properties"][name], definitions),
-            description=Both(id=str(field.title), en=str(field.description)),
+            heading=Both(**words.heading._asdict()),
+            description=Both(**words.description._asdict()),
         )
-        for name, field in report.row.model_fields.items()
+        for name, words in read_columns(report.row).items()
     ]
 
 
-def _describe_kind(field: dict[str, Any], definitions: dict[str, object]) -> dict[str, Any]:
-    """Return `kind` and `nullable` of a field by its JSON schema."""
+def _describe_kind(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return `kind`, `nullable` and `has_codes` of a field by its JSON schema."""
+
+    def resolve(schema: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = definitions[schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
+        return found
+
     choices = field.get("anyOf", [field])
-    (schema,) = [choice for choice in choices if choice.get("type") != "null"]
-    if "$ref" in schema:
-        schema = definitions[schema["$ref"].rsplit("/", 1)[1]]
+    (schema,) = [resolve(choice) for choice in choices if choice.get("type") != "null"]
     kind = _KINDS.get(schema.get("format", ""), _KINDS[schema["type"]])
-    return {"kind": kind, "nullable": len(choices) > 1}
+    has_codes = "enum" in resolve(schema.get("items", schema))
+    return {"kind": kind, "nullable": len(choices) > 1, "has_codes": has_codes}

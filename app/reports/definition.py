@@ -1,16 +1,10 @@
-"""Declaration of a report. It yields a paged list, a CSV of all rows and an entry of the catalogue.
+"""Declaration of a report. It yields a paged list, files of all rows and an entry of the catalogue."""
 
-The server writes a CSV whole before it sends the first byte, beyond a megabyte into a temporary file. So the ETag
-covers the exact bytes, a failure is a problem and not half a table, and a slow client holds no connection.
-"""
-
-import hashlib
 import json
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, Any, get_args
+from typing import Any, get_args
 
 import sqlalchemy as sa
 from pydantic import BaseModel, create_model
@@ -19,10 +13,10 @@ from sqlmodel import Session
 from starlette.requests import Request
 
 from app.access.rules import Actor
-from app.kit.database.engine import Database
 from app.kit.database.json_sql import dump_json, select_fields
-from app.kit.files.delimited import Cell, stream_delimited
-from app.kit.http.pagination import Listing, PageQuery, read_page, select_all
+from app.kit.http.pagination import Listing, PageQuery, read_page
+from app.kit.tables.columns import read_columns
+from app.kit.tables.options import CsvOptions
 from app.kit.wording import Text
 
 Row = dict[str, Any]
@@ -44,9 +38,7 @@ class ReportDefinition:
     """Turn a row of the SELECT into a row of the report if SQL cannot; None drops the row."""
 
     def __post_init__(self) -> None:
-        silent = [
-            name for name, field in self.row.model_fields.items() if not (field.title and field.description)
-        ]
+        silent = self.row.model_fields.keys() - read_columns(self.row).keys()
         assert not silent, f"{self.name}: declare {silent} in both languages (`column`)"
 
     @property
@@ -64,6 +56,10 @@ class ReportDefinition:
     def make_page_query(self) -> type[BaseModel]:
         """Return `asked` with limit and cursor."""
         return create_model(f"{self.row.__name__}PageQuery", __base__=(self.asked, PageQuery))
+
+    def make_csv_query(self) -> type[BaseModel]:
+        """Return `asked` with the signs of a CSV."""
+        return create_model(f"{self.row.__name__}CsvQuery", __base__=(self.asked, CsvOptions))
 
 
 def build_listing(
@@ -102,69 +98,3 @@ def read_report_page(
     body = json.loads(page)
     body["items"] = [row for row in map(report.complete, body["items"]) if row is not None]
     return dump_json(body).encode()
-
-
-_IN_MEMORY = 1 << 20
-_PIECE = 1 << 16
-_ROWS = 500
-"""Rows that the cursor fetches at a time."""
-
-
-@dataclass(frozen=True)
-class CsvFile:
-    """A complete CSV in a temporary file."""
-
-    file: IO[bytes]
-    sha256: str
-    size: int
-
-    def pieces(self) -> Iterator[bytes]:
-        """Yield its bytes once, then remove the file."""
-        with self.file:
-            self.file.seek(0)
-            while piece := self.file.read(_PIECE):
-                yield piece
-
-
-def write_csv(
-    database: Database, session: Session, report: ReportDefinition, actor: Actor, query: Any, now: datetime
-) -> CsvFile:
-    """Write all rows of a report as CSV by one statement, in memory that does not grow with the rows."""
-    statement = select_all(report.rows(session, actor, query, now), sort=query.sort)
-    file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by its sender
-
-    def write(state: Session) -> str:
-        """Write the file from its start, since a retry follows a lost connection even after the last row."""
-        file.seek(0)
-        file.truncate()
-        digest = hashlib.sha256()
-        with state.connection().execute(statement, execution_options={"yield_per": _ROWS}) as texts:
-            for line in stream_delimited(_make_lines(report, (row[0] for row in texts))):
-                digest.update(line)
-                file.write(line)
-        return digest.hexdigest()
-
-    try:
-        return CsvFile(file, database.run_in_snapshot(write), file.tell())
-    except BaseException:
-        file.close()
-        raise
-
-
-def _make_lines(report: ReportDefinition, texts: Iterable[str]) -> Iterator[list[Cell]]:
-    names = list(report.row.model_fields)
-    yield [*names]
-    for text in texts:
-        row = json.loads(text)
-        record = report.complete(row) if report.complete else row
-        if record is not None:
-            yield [_make_cell(record[name]) for name in names]
-
-
-def _make_cell(value: Any) -> Cell:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return "; ".join(map(str, value))
-    cell: Cell = value
-    return cell

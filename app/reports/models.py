@@ -8,30 +8,44 @@ from pydantic import BaseModel, Field
 from app.kit.fields import AgencyCode, Key, RegionCode, show_example
 from app.kit.periods import PeriodText
 from app.kit.server.documentation import Both
+from app.kit.tables.columns import column
+from app.kit.wording import Text
 from app.tracking.quarters.models import REVISION
 
-
-def column(id: str, en: str, **more: Any) -> Any:
-    """Return a field of a row. The OpenAPI document shows the English description, the catalogue both."""
-    return Field(title=id, description=en, **more)
-
-
 REVISION_COLUMN: Any = column(
-    "Nomor revisi rencana yang dibandingkan; kosong: rencana saat triwulan diajukan, sebelumnya rencana saat ini.",
-    REVISION,
+    Text("Revisi Rencana", "Revision"),
+    Text(
+        "Nomor revisi rencana yang dibandingkan; kosong: rencana saat triwulan diajukan, sebelumnya rencana saat ini.",
+        REVISION,
+    ),
+    width=10,
 )
 MERGED_COLUMN: Any = column(
-    "Kode perangkat daerah yang mengambil alih barisnya; kosong bila tidak digabung.",
-    "Code of the agency that took over its lines; null: none did.",
+    Text("Digabung ke", "Merged into"),
+    Text(
+        "Kode perangkat daerah yang mengambil alih barisnya; kosong bila tidak digabung.",
+        "Code of the agency that took over its lines; null: none did.",
+    ),
+    width=24,
 )
 
 
 class PlanColumns(BaseModel):
     """Columns of a row about a plan."""
 
-    region_code: RegionCode = column("Kode wilayah (Kemendagri).", "Kemendagri code of the plan's region.")
-    region_name: str = column("Nama wilayah.", "Name of the region.")
-    plan: str = column("Kunci rencana: wilayah dan tahun.", "Key of the plan: region and year.")
+    region_code: RegionCode = column(
+        Text("Kode Wilayah", "Region code"),
+        Text("Kode wilayah (Kemendagri).", "Kemendagri code of the plan's region."),
+        width=13,
+    )
+    region_name: str = column(
+        Text("Wilayah", "Region"), Text("Nama wilayah.", "Name of the region."), width=28
+    )
+    plan: str = column(
+        Text("Rencana", "Plan"),
+        Text("Kunci rencana: wilayah dan tahun.", "Key of the plan: region and year."),
+        width=13,
+    )
 
 
 PLAN_EXAMPLE = {"region_code": "63.02", "region_name": "Kabupaten Kotabaru", "plan": "63.02-2026"}
@@ -40,24 +54,48 @@ PLAN_EXAMPLE = {"region_code": "63.02", "region_name": "Kabupaten Kotabaru", "pl
 class LineColumns(PlanColumns):
     """Columns of a row about a line of a plan."""
 
-    action: Key = column("Kunci baris rencana.", "Key of the line.")
-    title: str = column("Judul baris rencana.", "Title of the line.")
-    agency_code: AgencyCode = column("Kode perangkat daerah penanggung jawab.", "Agency that leads the line.")
-    agency_name: str = column("Nama perangkat daerah.", "Name of the agency.")
+    action: Key = column(
+        Text("Kode Baris", "Line"), Text("Kunci baris rencana.", "Key of the line."), width=12
+    )
+    title: str = column(
+        Text("Uraian Baris", "Title"), Text("Judul baris rencana.", "Title of the line."), width=48
+    )
+    agency_code: AgencyCode = column(
+        Text("Kode Perangkat Daerah", "Agency code"),
+        Text("Kode perangkat daerah penanggung jawab.", "Agency that leads the line."),
+        width=24,
+    )
+    agency_name: str = column(
+        Text("Perangkat Daerah", "Agency"), Text("Nama perangkat daerah.", "Name of the agency."), width=36
+    )
 
 
 class MoneyColumns(BaseModel):
     """Money columns: sums of the lines to the end of a quarter."""
 
-    lines: int = column("Jumlah baris rencana.", "Lines of the plan.")
-    allocated: int = column("Alokasi, rupiah.", "Their allocation for the year, whole rupiah.")
+    lines: int = column(
+        Text("Jumlah Baris", "Lines"), Text("Jumlah baris rencana.", "Lines of the plan."), width=10
+    )
+    allocated: int = column(
+        Text("Alokasi (Rp)", "Allocated (Rp)"),
+        Text("Alokasi, rupiah.", "Their allocation for the year, whole rupiah."),
+        width=20,
+    )
     spent: int = column(
-        "Realisasi kumulatif s.d. akhir triwulan, rupiah, menurut laporan terakhir tiap baris.",
-        "Spent, cumulative to the end of the quarter, whole rupiah, by each line's latest report.",
+        Text("Realisasi (Rp)", "Spent (Rp)"),
+        Text(
+            "Realisasi kumulatif s.d. akhir triwulan, rupiah, menurut laporan terakhir tiap baris.",
+            "Spent, cumulative to the end of the quarter, whole rupiah, by each line's latest report.",
+        ),
+        width=20,
     )
     absorption_percent: float | None = column(
-        "Serapan: realisasi dari alokasi, persen; kosong tanpa alokasi.",
-        "Absorption: spent of allocated, percent; null without an allocation.",
+        Text("Serapan (%)", "Absorption (%)"),
+        Text(
+            "Serapan: realisasi dari alokasi, persen; kosong tanpa alokasi.",
+            "Absorption: spent of allocated, percent; null without an allocation.",
+        ),
+        width=11,
     )
 
 
@@ -78,7 +116,7 @@ class YearQuery(BaseModel):
 
 
 class ColumnKind(StrEnum):
-    """Kind of the values of a column. CSV joins the items of a list in one cell with `; `."""
+    """Kind of the values of a column. Files join the items of a list in one cell with `; `."""
 
     text = "text"
     integer = "integer"
@@ -90,16 +128,24 @@ class ColumnKind(StrEnum):
 
 
 class ReportColumn(BaseModel):
-    """Column of a report: a field of its JSON, a column of its CSV."""
+    """Column of a report: a field of its JSON, a column of its files."""
 
     name: str
     kind: ColumnKind
-    nullable: bool = Field(description="True if a value can be missing: null in JSON, an empty cell in CSV.")
+    nullable: bool = Field(
+        description="True if a value can be missing: null in JSON, an empty cell in files."
+    )
+    has_codes: bool = Field(
+        description="True if values are codes, which XLSX and CSV for spreadsheets show as words."
+    )
+    heading: Both = Field(
+        description="Heading of XLSX and of CSV for spreadsheets; CSV for programs has `name`."
+    )
     description: Both
 
 
 class ReportParameter(BaseModel):
-    """Query parameter of a report, for JSON and CSV."""
+    """Query parameter of a report, for JSON and files."""
 
     name: str
     required: bool
@@ -110,12 +156,13 @@ class ReportOut(BaseModel):
 
     report: str
     json_address: str
+    xlsx_address: str
     csv_address: str
     title: Both
     description: Both
     parameters: list[ReportParameter]
     sorts: list[str] = Field(description="Values of `sort`, the default first.")
-    columns: list[ReportColumn] = Field(description="In the order of the CSV.")
+    columns: list[ReportColumn] = Field(description="In the order of the files.")
 
 
 class Catalogue(BaseModel):
@@ -128,6 +175,7 @@ class Catalogue(BaseModel):
             {
                 "report": "absorption",
                 "json_address": "/v1/reports/absorption",
+                "xlsx_address": "/v1/reports/absorption.xlsx",
                 "csv_address": "/v1/reports/absorption.csv",
                 "title": {"id": "Serapan anggaran", "en": "Absorption"},
                 "description": {"id": "Serapan per perangkat daerah.", "en": "Absorption by agency."},
@@ -138,6 +186,8 @@ class Catalogue(BaseModel):
                         "name": "lines",
                         "kind": "integer",
                         "nullable": False,
+                        "has_codes": False,
+                        "heading": {"id": "Jumlah Baris", "en": "Lines"},
                         "description": {"id": "Jumlah baris rencana.", "en": "Lines of the plan."},
                     }
                 ],

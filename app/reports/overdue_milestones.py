@@ -14,7 +14,8 @@ from app.kit.database.engine import get_table
 from app.kit.database.json_sql import DaysBetween, select_fields
 from app.kit.fields import AgencyCode, Day, Key, show_example
 from app.kit.http.pagination import Listing, match_values
-from app.kit.wording import Text
+from app.kit.tables.columns import column
+from app.kit.wording import Text, declare_words
 from app.plans.actions.models import MilestoneRow
 from app.plans.actions.queries import actions
 from app.plans.copies.queries import select_lines, select_part
@@ -28,12 +29,18 @@ from app.reports.models import (
     LineColumns,
     ReportQuery,
     YearQuery,
-    column,
 )
 from app.tracking.calendars.queries import bind_today, select_today
 from app.tracking.lines.queries import is_visible_plan, replace_leads, select_plans_of_quarter
 from app.tracking.progress.models import MilestoneProgressRow, MilestoneState
 
+declare_words(
+    {
+        "unreported": Text("tidak dilaporkan", "not reported"),
+        "pending": Text("belum selesai", "not done"),
+    },
+    form="cell",
+)
 _agencies = get_table(AgencyRow)
 _reached = get_table(MilestoneProgressRow)
 
@@ -41,26 +48,46 @@ _reached = get_table(MilestoneProgressRow)
 class OverdueMilestone(LineColumns):
     """Milestone due before a day and not done by then."""
 
-    milestone: Key = column("Kunci tonggak.", "Key of the milestone.")
-    milestone_title: str = column("Nama tonggak.", "Title of the milestone.")
-    weight: float | None = column(
-        "Bobot dalam baris, persen; kosong tanpa bobot.",
-        "Share of the line's work, percent; null: no weight.",
+    milestone: Key = column(
+        Text("Kode Tonggak", "Milestone"), Text("Kunci tonggak.", "Key of the milestone."), width=12
     )
-    due: date = column("Jatuh tempo.", "Last day in time.")
+    milestone_title: str = column(
+        Text("Tonggak", "Milestone title"), Text("Nama tonggak.", "Title of the milestone."), width=36
+    )
+    weight: float | None = column(
+        Text("Bobot (%)", "Weight (%)"),
+        Text(
+            "Bobot dalam baris, persen; kosong tanpa bobot.",
+            "Share of the line's work, percent; null: no weight.",
+        ),
+        width=10,
+    )
+    due: date = column(Text("Jatuh Tempo", "Due"), Text("Jatuh tempo.", "Last day in time."), width=12)
     as_of: date = column(
-        "Hari penilaian, menurut zona waktu wilayah.", "Day of the comparison, in the region's zone."
+        Text("Tanggal Penilaian", "Compared on"),
+        Text("Hari penilaian, menurut zona waktu wilayah.", "Day of the comparison, in the region's zone."),
+        width=12,
     )
     days_overdue: int = column(
-        "Jumlah hari terlambat pada hari penilaian.", "Whole days after the last day in time."
+        Text("Terlambat (Hari)", "Days overdue"),
+        Text("Jumlah hari terlambat pada hari penilaian.", "Whole days after the last day in time."),
+        width=11,
     )
     state: Literal["unreported", "pending", "done"] = column(
-        "Status menurut laporan terakhir: tidak dilaporkan, belum selesai, atau selesai sesudah hari penilaian.",
-        "State in the latest report: not reported, not done, or done after the day of the comparison.",
+        Text("Status", "State"),
+        Text(
+            "Status menurut laporan terakhir: tidak dilaporkan, belum selesai, atau selesai sesudah hari penilaian.",
+            "State in the latest report: not reported, not done, or done after the day of the comparison.",
+        ),
+        width=18,
     )
     reported_in: str | None = column(
-        "Triwulan laporan terakhir baris; kosong bila belum ada.",
-        "Quarter of the line's latest report; null: no report.",
+        Text("Laporan Terakhir", "Latest report"),
+        Text(
+            "Triwulan laporan terakhir baris; kosong bila belum ada.",
+            "Quarter of the line's latest report; null: no report.",
+        ),
+        width=11,
     )
     revision: int | None = REVISION_COLUMN
     merged_into: AgencyCode | None = MERGED_COLUMN

@@ -14,7 +14,8 @@ from app.kit.database.engine import get_table
 from app.kit.database.json_sql import build_json_array, build_json_object
 from app.kit.fields import AgencyCode, Key, RegionCode, show_example
 from app.kit.http.pagination import Listing
-from app.kit.wording import Text
+from app.kit.tables.columns import column
+from app.kit.wording import Text, declare_words
 from app.plans.actions.models import BenefitForm, LocationRow, RecipientKind, RecipientRow
 from app.plans.actions.queries import actions
 from app.plans.core.queries import plans, regions
@@ -28,44 +29,121 @@ from app.plans.overlaps.queries import (
 )
 from app.plans.overlaps.rules import LinePair, find_coincidence
 from app.reports.definition import ReportDefinition, Row, build_listing
-from app.reports.models import PLAN_EXAMPLE, LeadAgencyQuery, PlanColumns, ReportQuery, YearQuery, column
+from app.reports.models import PLAN_EXAMPLE, LeadAgencyQuery, PlanColumns, ReportQuery, YearQuery
 from app.tracking.lines.queries import is_visible_plan
 
 _locations, _recipients = get_table(LocationRow), get_table(RecipientRow)
 _agencies = get_table(AgencyRow)
 _SIDES = ("first", "second")
+declare_words(
+    {
+        "explained": Text("dijelaskan", "explained"),
+        "stale": Text("usang", "stale"),
+        Verdict.complementary: Text("saling melengkapi", "complementary"),
+        Verdict.duplicate_accepted: Text("tumpang tindih diterima", "duplicate accepted"),
+        Verdict.will_be_merged: Text("akan digabung", "will be merged"),
+    },
+    form="cell",
+)
 
 
 class OverlapEntry(PlanColumns):
     """Overlap of two lines of different agencies, with its explanation."""
 
-    pair: str = column("Kunci pasangan baris.", "Key of the pair, the smaller line key first.")
+    pair: str = column(
+        Text("Pasangan", "Pair"),
+        Text("Kunci pasangan baris.", "Key of the pair, the smaller line key first."),
+    )
     state: Literal["open", "explained", "stale"] = column(
-        "Status penjelasan: terbuka, dijelaskan, atau usang (tumpang tindihnya berubah sesudah dijelaskan).",
-        "State of the explanation: open, explained, or stale (the overlap has changed since).",
+        Text("Status Penjelasan", "State"),
+        Text(
+            "Status penjelasan: terbuka, dijelaskan, atau usang (tumpang tindihnya berubah sesudah dijelaskan).",
+            "State of the explanation: open, explained, or stale (the overlap has changed since).",
+        ),
+        width=14,
     )
-    first_action: Key = column("Kunci baris pertama.", "Key of the first line.")
-    first_title: str = column("Judul baris pertama.", "Title of the first line.")
-    first_agency: AgencyCode = column("Perangkat daerah baris pertama.", "Agency that leads the first line.")
-    first_agency_name: str = column("Nama perangkat daerah pertama.", "Name of the first agency.")
-    first_allocation: int = column("Alokasi baris pertama, rupiah.", "Allocation of the first line, rupiah.")
-    second_action: Key = column("Kunci baris kedua.", "Key of the second line.")
-    second_title: str = column("Judul baris kedua.", "Title of the second line.")
-    second_agency: AgencyCode = column("Perangkat daerah baris kedua.", "Agency that leads the second line.")
-    second_agency_name: str = column("Nama perangkat daerah kedua.", "Name of the second agency.")
-    second_allocation: int = column("Alokasi baris kedua, rupiah.", "Allocation of the second line, rupiah.")
-    benefit_forms: list[BenefitForm] = column("Jenis bantuan yang sama.", "Forms of benefit in common.")
-    recipients: list[RecipientKind] = column("Jenis penerima yang sama.", "Kinds of recipients in common.")
-    places: list[RegionCode] = column("Tempat yang sama.", "Places in common.")
-    first_month: int = column("Bulan pertama yang sama.", "First month in common.")
-    last_month: int = column("Bulan terakhir yang sama.", "Last month in common.")
+    first_action: Key = column(
+        Text("Kode Baris 1", "Line 1"), Text("Kunci baris pertama.", "Key of the first line."), width=12
+    )
+    first_title: str = column(
+        Text("Uraian Baris 1", "Title 1"), Text("Judul baris pertama.", "Title of the first line."), width=40
+    )
+    first_agency: AgencyCode = column(
+        Text("Kode Perangkat Daerah 1", "Agency code 1"),
+        Text("Perangkat daerah baris pertama.", "Agency that leads the first line."),
+        width=24,
+    )
+    first_agency_name: str = column(
+        Text("Perangkat Daerah 1", "Agency 1"),
+        Text("Nama perangkat daerah pertama.", "Name of the first agency."),
+        width=32,
+    )
+    first_allocation: int = column(
+        Text("Alokasi 1 (Rp)", "Allocation 1 (Rp)"),
+        Text("Alokasi baris pertama, rupiah.", "Allocation of the first line, rupiah."),
+        width=20,
+    )
+    second_action: Key = column(
+        Text("Kode Baris 2", "Line 2"), Text("Kunci baris kedua.", "Key of the second line."), width=12
+    )
+    second_title: str = column(
+        Text("Uraian Baris 2", "Title 2"), Text("Judul baris kedua.", "Title of the second line."), width=40
+    )
+    second_agency: AgencyCode = column(
+        Text("Kode Perangkat Daerah 2", "Agency code 2"),
+        Text("Perangkat daerah baris kedua.", "Agency that leads the second line."),
+        width=24,
+    )
+    second_agency_name: str = column(
+        Text("Perangkat Daerah 2", "Agency 2"),
+        Text("Nama perangkat daerah kedua.", "Name of the second agency."),
+        width=32,
+    )
+    second_allocation: int = column(
+        Text("Alokasi 2 (Rp)", "Allocation 2 (Rp)"),
+        Text("Alokasi baris kedua, rupiah.", "Allocation of the second line, rupiah."),
+        width=20,
+    )
+    benefit_forms: list[BenefitForm] = column(
+        Text("Jenis Bantuan", "Forms of benefit"),
+        Text("Jenis bantuan yang sama.", "Forms of benefit in common."),
+        width=18,
+    )
+    recipients: list[RecipientKind] = column(
+        Text("Penerima Manfaat", "Recipients"),
+        Text("Jenis penerima yang sama.", "Kinds of recipients in common."),
+        width=18,
+    )
+    places: list[RegionCode] = column(
+        Text("Tempat", "Places"), Text("Tempat yang sama.", "Places in common."), width=24
+    )
+    first_month: int = column(
+        Text("Bulan Mulai", "First month"),
+        Text("Bulan pertama yang sama.", "First month in common."),
+        width=9,
+    )
+    last_month: int = column(
+        Text("Bulan Selesai", "Last month"),
+        Text("Bulan terakhir yang sama.", "Last month in common."),
+        width=9,
+    )
     verdict: Verdict | None = column(
-        "Putusan; kosong bila belum dijelaskan.", "Verdict; null without an explanation."
+        Text("Putusan", "Verdict"),
+        Text("Putusan; kosong bila belum dijelaskan.", "Verdict; null without an explanation."),
+        width=24,
     )
-    explanation: str | None = column("Penjelasan.", "Text of the explanation.")
-    explained_at: datetime | None = column("Waktu penjelasan.", "Time of the explanation.")
+    explanation: str | None = column(
+        Text("Penjelasan", "Explanation"), Text("Penjelasan.", "Text of the explanation."), width=48
+    )
+    explained_at: datetime | None = column(
+        Text("Waktu Penjelasan", "Explained at"),
+        Text("Waktu penjelasan.", "Time of the explanation."),
+        width=17,
+    )
     explained_by: str | None = column(
-        "Jabatan atau layanan yang menjelaskan.", "Position or service that explained."
+        Text("Dijelaskan oleh", "Explained by"),
+        Text("Jabatan atau layanan yang menjelaskan.", "Position or service that explained."),
+        width=24,
     )
 
     model_config = show_example(

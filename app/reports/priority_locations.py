@@ -12,6 +12,7 @@ from app.kit.database.engine import get_table
 from app.kit.database.json_sql import build_json_values, select_fields, whole_sum
 from app.kit.fields import RegionCode, show_example
 from app.kit.http.pagination import Listing, match_values
+from app.kit.tables.columns import column
 from app.kit.wording import Text
 from app.plans.actions.models import LocationRow, Strategy
 from app.plans.actions.queries import actions
@@ -19,7 +20,7 @@ from app.plans.core.models import PriorityLocationRow
 from app.plans.core.queries import can_see_plan, plans, regions
 from app.reference.models import StrategyRow
 from app.reports.definition import ReportDefinition, build_listing
-from app.reports.models import PLAN_EXAMPLE, PlanColumns, ReportQuery, YearQuery, column
+from app.reports.models import PLAN_EXAMPLE, PlanColumns, ReportQuery, YearQuery
 
 _priorities, _locations = get_table(PriorityLocationRow), get_table(LocationRow)
 _strategies, _places = get_table(StrategyRow), regions.alias("place")
@@ -28,30 +29,60 @@ _strategies, _places = get_table(StrategyRow), regions.alias("place")
 class LocationReach(PlanColumns):
     """Priority location with the lines that reach it."""
 
-    location_code: RegionCode = column("Kode lokasi prioritas.", "Code of the priority location.")
-    location_name: str = column("Nama lokasi prioritas.", "Name of the location.")
+    location_code: RegionCode = column(
+        Text("Kode Lokasi", "Location code"),
+        Text("Kode lokasi prioritas.", "Code of the priority location."),
+        width=15,
+    )
+    location_name: str = column(
+        Text("Lokasi Prioritas", "Priority location"),
+        Text("Nama lokasi prioritas.", "Name of the location."),
+        width=26,
+    )
     target_families: int | None = column(
-        "Keluarga sasaran menurut rencana.", "Target families in the plan; null: not in the plan."
+        Text("Keluarga Sasaran", "Target families"),
+        Text("Keluarga sasaran menurut rencana.", "Target families in the plan; null: not in the plan."),
+        width=11,
     )
     strategies: list[Strategy] = column(
-        "Strategi yang menjangkau lokasi ini: ada baris yang menyebutnya atau tempat di dalamnya.",
-        "Strategies with a line that names the location or a place inside it.",
+        Text("Strategi yang Menjangkau", "Strategies that reach it"),
+        Text(
+            "Strategi yang menjangkau lokasi ini: ada baris yang menyebutnya atau tempat di dalamnya.",
+            "Strategies with a line that names the location or a place inside it.",
+        ),
+        width=40,
     )
     missing_strategies: list[Strategy] = column(
-        "Strategi yang belum menjangkau lokasi ini.", "Strategies without such a line."
+        Text("Strategi yang Belum Menjangkau", "Missing strategies"),
+        Text("Strategi yang belum menjangkau lokasi ini.", "Strategies without such a line."),
+        width=40,
     )
-    lines: int = column("Jumlah baris yang menjangkau lokasi ini.", "Lines that reach the location.")
+    lines: int = column(
+        Text("Jumlah Baris", "Lines"),
+        Text("Jumlah baris yang menjangkau lokasi ini.", "Lines that reach the location."),
+        width=10,
+    )
     agencies: int = column(
-        "Jumlah perangkat daerah penanggung jawab baris itu.", "Agencies that lead these lines."
+        Text("Jumlah Perangkat Daerah", "Agencies"),
+        Text("Jumlah perangkat daerah penanggung jawab baris itu.", "Agencies that lead these lines."),
+        width=11,
     )
     funded_amount: int = column(
-        "Anggaran baris untuk lokasi ini, rupiah.", "Amount of the lines for the location, whole rupiah."
+        Text("Anggaran di Lokasi (Rp)", "Amount (Rp)"),
+        Text(
+            "Anggaran baris untuk lokasi ini, rupiah.", "Amount of the lines for the location, whole rupiah."
+        ),
+        width=20,
     )
     lines_without_amount: int = column(
-        "Baris tanpa anggaran untuk lokasi ini.", "Lines without an amount for the location."
+        Text("Baris tanpa Anggaran", "Lines without amount"),
+        Text("Baris tanpa anggaran untuk lokasi ini.", "Lines without an amount for the location."),
+        width=11,
     )
     recipients: int = column(
-        "Penerima manfaat yang direncanakan di lokasi ini.", "Recipients of the lines at the location."
+        Text("Penerima Manfaat", "Recipients"),
+        Text("Penerima manfaat yang direncanakan di lokasi ini.", "Recipients of the lines at the location."),
+        width=12,
     )
 
     model_config = show_example(

@@ -17,12 +17,13 @@ from app.kit.database.json_sql import select_fields, whole_sum
 from app.kit.fields import show_example
 from app.kit.http.pagination import Listing
 from app.kit.periods import Period
+from app.kit.tables.columns import column
 from app.kit.wording import Text
 from app.plans.actions.models import RecipientKind, Strategy
 from app.plans.core.queries import plans, regions
 from app.reference.models import RegionLevel, StrategyRow
 from app.reports.definition import ReportDefinition, build_listing, compute_percent
-from app.reports.models import PLAN_EXAMPLE, REVISION_COLUMN, MoneyColumns, PeriodQuery, PlanColumns, column
+from app.reports.models import PLAN_EXAMPLE, REVISION_COLUMN, MoneyColumns, PeriodQuery, PlanColumns
 from app.tracking.lines.queries import is_visible_plan, select_lines_of_quarter, select_plans_of_quarter
 from app.tracking.summaries.queries import sum_money_by_group, sum_recipients_by_group
 
@@ -31,33 +32,73 @@ _strategies = get_table(StrategyRow)
 
 class _OfStrategy(PlanColumns):
     to_quarter: str = column(
-        "Triwulan; angka kumulatif s.d. akhir triwulan ini.",
-        "Quarter; the figures are cumulative to its end.",
+        Text("S.d. Triwulan", "To quarter"),
+        Text(
+            "Triwulan; angka kumulatif s.d. akhir triwulan ini.",
+            "Quarter; the figures are cumulative to its end.",
+        ),
+        width=10,
     )
-    strategy: Strategy = column("Kunci strategi.", "Key of the strategy.")
-    strategy_name: str = column("Nama strategi.", "Indonesian name of the strategy.")
+    strategy: Strategy = column(
+        Text("Strategi (Singkat)", "Strategy (short)"),
+        Text("Kunci strategi.", "Key of the strategy."),
+        width=30,
+    )
+    strategy_name: str = column(
+        Text("Strategi", "Strategy"), Text("Nama strategi.", "Indonesian name of the strategy."), width=40
+    )
 
 
 class StrategyBalance(MoneyColumns, _OfStrategy):
     """Strategy in a plan, with or without lines."""
 
     share_percent: float | None = column(
-        "Bagian alokasi rencana, persen; kosong bila rencana tanpa alokasi.",
-        "Share of the plan's allocation, percent; null without an allocation.",
+        Text("Bagian Alokasi (%)", "Share of allocation (%)"),
+        Text(
+            "Bagian alokasi rencana, persen; kosong bila rencana tanpa alokasi.",
+            "Share of the plan's allocation, percent; null without an allocation.",
+        ),
+        width=11,
     )
-    families: int = column("Keluarga sasaran.", "Planned recipients: families.")
-    persons: int = column("Orang sasaran.", "Planned recipients: persons.")
-    groups: int = column("Kelompok sasaran.", "Planned recipients: groups.")
-    villages: int = column("Desa sasaran.", "Planned recipients: villages.")
-    units: int = column("Unit sasaran, misalnya sekolah.", "Planned recipients: units, such as schools.")
+    families: int = column(
+        Text("Sasaran Keluarga", "Families"),
+        Text("Keluarga sasaran.", "Planned recipients: families."),
+        width=11,
+    )
+    persons: int = column(
+        Text("Sasaran Orang", "Persons"), Text("Orang sasaran.", "Planned recipients: persons."), width=11
+    )
+    groups: int = column(
+        Text("Sasaran Kelompok", "Groups"), Text("Kelompok sasaran.", "Planned recipients: groups."), width=11
+    )
+    villages: int = column(
+        Text("Sasaran Desa", "Villages"), Text("Desa sasaran.", "Planned recipients: villages."), width=11
+    )
+    units: int = column(
+        Text("Sasaran Unit", "Units"),
+        Text("Unit sasaran, misalnya sekolah.", "Planned recipients: units, such as schools."),
+        width=11,
+    )
     eligible: int = column(
-        "Jumlah yang berhak atas layanan strategi ini di desa yang melapor.",
-        "Eligible for the strategy's services in the villages that report.",
+        Text("Yang Berhak", "Eligible"),
+        Text(
+            "Jumlah yang berhak atas layanan strategi ini di desa yang melapor.",
+            "Eligible for the strategy's services in the villages that report.",
+        ),
+        width=11,
     )
-    served: int = column("Jumlah yang terlayani.", "Served among the eligible.")
+    served: int = column(
+        Text("Yang Terlayani", "Served"),
+        Text("Jumlah yang terlayani.", "Served among the eligible."),
+        width=11,
+    )
     coverage_percent: float | None = column(
-        "Cakupan strategi (KD), persen; kosong bila tidak ada yang berhak.",
-        "Coverage of the strategy (KD), percent; null without eligible recipients.",
+        Text("Cakupan Layanan (%)", "Coverage (%)"),
+        Text(
+            "Cakupan strategi (KD), persen; kosong bila tidak ada yang berhak.",
+            "Coverage of the strategy (KD), percent; null without eligible recipients.",
+        ),
+        width=11,
     )
     revision: int | None = REVISION_COLUMN
 

@@ -30,7 +30,10 @@ FROZEN = "2025-Q1"
 #: A plan in force with an open amendment, and a line that is new in the amendment.
 AMENDED, DRAFTED = "63.02-2024", "A-003"
 #: Optional parameters that give the reply rows on any day.
-FILTERS = {id: {"on": "2027-01-31"} for id in ("list_overdue_milestones", "read_overdue_milestones_csv")}
+FILTERS = {
+    f"{verb}_overdue_milestones{ending}": {"on": "2027-01-31"}
+    for verb, ending in (("list", ""), ("read", "_xlsx"), ("read", "_csv"))
+}
 _ALTERABLE = ("title", "name", "obstacle", "text", "reason", "notes", "source", "document", "legal_basis")
 
 _REFERENCE = re.compile(r"#/components/schemas/(\w+)")

@@ -21,8 +21,7 @@ AMOUNT = some.none() | some.integers(0, 10**12)
 SOURCES = ["APBD", "DANA-DESA", "DAK-FISIK", "1.01.01.15"]
 NAMES = CodeNames(
     {"1.06.0.00.0.00.08.0000": "Dinas Sosial"},
-    {"63.02.05.2007": ("Rampa", "village"), "63.02.05": ("Pulau Sebuku", "district"),
-     "63.02": ("Kabupaten Kotabaru", "regency")},
+    {"63.02.05.2007": "Rampa", "63.02.05": "Pulau Sebuku", "63.02": "Kabupaten Kotabaru", "63": "Kalimantan Selatan"},
     {"APBD": "APBD", "DANA-DESA": "Dana Desa", "DAK-FISIK": "Dana Alokasi Khusus Fisik",
      "1.01.01.15": "1.01.01.15 Pajak dan Lain"},
 )  # fmt: skip

@@ -16,6 +16,7 @@ import pytest
 from app.exchange.pulls import writing
 from app.exchange.pulls.rules import COLUMNS, FISCAL
 from app.kit.exports.cache import PendingExport
+from app.kit.files import new_workbooks
 from app.kit.files.delimited import unescape_formula
 from app.tracking.quarters.snapshots.models import CarriedReport, SnapshotReport
 from tests.plans.world import put
@@ -164,7 +165,7 @@ def test_too_many_lines_for_a_sheet_are_an_error(office: Office, monkeypatch: py
     monkeypatch.setattr(writing, "LARGEST_ROW", 2)
     refused = office.secretariat.get(f"{PULL}.xlsx", headers={"Accept-Language": "en"})
     assert (refused.status_code, refused.json()["code"]) == (406, "sheet_full")
-    assert "There are 2 rows, but a sheet of Excel holds at most 1." in refused.json()["detail"]
+    assert "holds at most 1 rows" in refused.json()["detail"]
     monkeypatch.setattr(writing, "LARGEST_ROW", 3)
     assert office.secretariat.get(f"{PULL}.xlsx").status_code == 200
 
@@ -187,7 +188,7 @@ def test_the_next_request_rebuilds_a_failed_pull(office: Office, monkeypatch: py
 
 @pytest.mark.usefixtures("pulled")
 def test_a_text_too_long_for_a_cell_is_named(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "LONGEST_CELL", 50)
+    monkeypatch.setattr(new_workbooks, "LONGEST_CELL", 50)
     book = openpyxl.load_workbook(io.BytesIO(office.secretariat.get(f"{PULL}.xlsx").content))
     header, first, *_ = book["2026-Q2"].iter_rows(values_only=True)
     assert "50: NDJSON, CSV, Parquet" in str(first[header.index("components")])

@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from app.kit.files.delimited import unescape_formula
 from app.reports.catalogue import REPORTS
 from app.reports.definition import ReportDefinition
 from tests.coverage.world import put as put_coverage
@@ -91,6 +90,5 @@ def read_report(client: TestClient, name: str, **changes: str) -> list[dict[str,
 
 
 def read_table(text: bytes) -> list[dict[str, str]]:
-    """Return the rows of a CSV with its escaped texts restored."""
-    rows = csv.DictReader(io.StringIO(text.decode("utf-8-sig"), newline=""), strict=True)
-    return [{name: unescape_formula(cell) for name, cell in row.items()} for row in rows]
+    """Return the rows of a CSV for programs."""
+    return list(csv.DictReader(io.StringIO(text.decode(), newline=""), strict=True))

@@ -50,6 +50,7 @@ from app.exchange.matrix.words import (
 from app.kit.files.books import Value
 from app.kit.files.cells import clean_text, render_text
 from app.kit.problems import Cell, FieldError
+from app.reference.rules import format_region
 
 # Means "none" in a column whose blank cells mean "as above" (see `rules.py`).
 NONE = "-"
@@ -185,8 +186,7 @@ class CodeNames:
     """Names that the matrix shows for codes."""
 
     agencies: Mapping[str, str] = field(default_factory=dict)
-    regions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Code → (name, level)."""
+    regions: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     find_source: Callable[[str], str | None] = lambda text: None
     """Returns the code of the funding source that a text names."""
@@ -305,11 +305,7 @@ def _list_components(content: Content, component_class: str) -> tuple[Share, ...
     )
 
 
-_LEVEL_WORDS = {"village": "Desa", "district": "Kec.", "regency": "Kab.", "province": "Prov."}
-
-
 def _format_place(code: str, names: CodeNames) -> str:
-    """Format a region as `63.02.07.2001 Desa A`; the name of a regency has its level already."""
-    name, level = names.regions.get(code, ("", ""))
-    is_named = name.startswith(("Kabupaten ", "Kota ")) and level == "regency"
-    return " ".join(part for part in (code, "" if is_named else _LEVEL_WORDS.get(level), name) if part)
+    """Format a region as `63.02.07.2001 Desa A`."""
+    name = names.regions.get(code)
+    return f"{code} {format_region(code, name)}" if name else code

@@ -20,10 +20,7 @@ from app.tracking.quarters.queries import read_copies
 def read_code_names(session: Session, plan: Plan, contents: Sequence[Content]) -> CodeNames:
     """Return the names that lines with these contents show for their codes."""
     places = {item["region_code"] for content in contents for item in content["locations"]}
-    regions = {
-        code: (region.name, region.level.value)
-        for code, region in find_regions_by_code(session, places).items()
-    }
+    regions = {code: region.name for code, region in find_regions_by_code(session, places).items()}
     sources = read_source_names(session, plan.region_code)
     return CodeNames(
         read_agency_names(session, plan.region_code), regions, sources.list_words(), sources.find_code

@@ -9,8 +9,6 @@ from pydantic import Field as ShapeField
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from app.kit.fields import AgencyCode, RegionCode, describe_key, show_example
-from app.kit.problems import Problem
-from app.kit.wording import Text
 from app.tracking.quarters.models import REVISION
 from app.tracking.quarters.snapshots.models import SnapshotLine
 
@@ -27,18 +25,6 @@ class Format(StrEnum):
 
 
 PullFormat = Annotated[str, describe_key("`ndjson`, `csv`, `parquet` or `xlsx`.", "ndjson")]
-
-
-class SheetFull(Problem):
-    status = 406
-    code = "sheet_full"
-    title = Text("Terlalu banyak baris untuk satu lembar", "Too many rows for a sheet")
-    detail = Text(
-        "Ada {rows} baris; satu lembar Excel memuat paling banyak {most}. Tarik sebagai NDJSON, CSV "
-        "atau Parquet, atau per provinsi.",
-        "There are {rows} rows, but a sheet of Excel holds at most {most}. Pull as NDJSON, CSV or "
-        "Parquet, or one province at a time.",
-    )
 
 
 class PullQuery(BaseModel):

@@ -23,15 +23,16 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.changes.rules import encode_cursor
-from app.exchange.pulls.models import Format, PullLine, SheetFull
+from app.exchange.pulls.models import Format, PullLine
 from app.exchange.pulls.queries import Source, count_lines, find_last_position, list_sources, read_lines
 from app.exchange.pulls.rules import BYTES_VERSION, COLUMNS, format_cells, make_cache_key
 from app.kit.database.engine import Database
 from app.kit.database.json_sql import dump_json
 from app.kit.database.snapshots import start_streaming
 from app.kit.exports.cache import ExportMetadata, ExportWriter, PendingExport
-from app.kit.files.books import CREATION_DATE, LARGEST_ROW, LONGEST_CELL
+from app.kit.files.books import LARGEST_ROW
 from app.kit.files.delimited import escape_formula
+from app.kit.files.new_workbooks import SheetFull, create_workbook, write_cells
 from app.kit.http.etags import make_etag
 from app.kit.openapi.schemas import sort_fields_by_age
 from app.kit.problems import require_found
@@ -243,40 +244,22 @@ def write_csv(sink: Sink, chunks: Iterator[list[str]], pull: PullFacts) -> None:
 def write_xlsx(sink: PendingExport, chunks: Iterator[list[str]], pull: PullFacts) -> None:
     """Write a sheet with a row for each line, and a sheet about the pull. Raises SheetFull if there are too many."""
     if pull.rows >= LARGEST_ROW:
-        raise SheetFull(rows=pull.rows, most=LARGEST_ROW - 1)
-    import xlsxwriter
-
-    # Only write_string writes texts, so none becomes a formula, a link or a number.
-    with xlsxwriter.Workbook(ExportWriter(sink), {"constant_memory": True}) as book:
-        book.set_properties({"title": f"Rata {pull.period}", "created": CREATION_DATE})
+        raise SheetFull(most=LARGEST_ROW - 1)
+    with create_workbook(ExportWriter(sink), f"Rata {pull.period}") as book:
         bold = book.add_format({"bold": True})
         sheet = book.add_worksheet(pull.period)
         sheet.freeze_panes(1, 0)
-        for place, column in enumerate(COLUMNS):
-            sheet.write_string(0, place, column.name, bold)
-        row = 0
-        for chunk in chunks:
-            for text in chunk:
-                row += 1
-                _write_row(sheet, row, format_cells(text))
+        write_cells(sheet, 0, [column.name for column in COLUMNS], [bold] * len(COLUMNS))
+        for row, text in enumerate((text for chunk in chunks for text in chunk), 1):
+            write_cells(sheet, row, format_cells(text))
         facts = pull.summarise()
         plans = pull.plans()
         about = book.add_worksheet("rata")
         for row, (name, value) in enumerate(facts.items()):
-            _write_row(about, row, [name, value])
-        _write_row(about, len(facts) + 1, list(plans[0]))
+            write_cells(about, row, [name, value])
+        write_cells(about, len(facts) + 1, list(plans[0]))
         for row, plan in enumerate(plans, len(facts) + 2):
-            _write_row(about, row, list(plan.values()))
-
-
-def _write_row(sheet: Any, row: int, values: Sequence[object]) -> None:
-    for place, value in enumerate(values):
-        if isinstance(value, str):
-            if len(value) > LONGEST_CELL:
-                value = f"… ({len(value)} > {LONGEST_CELL}: NDJSON, CSV, Parquet)"
-            sheet.write_string(row, place, value)
-        elif value is not None:
-            sheet.write_number(row, place, value)
+            write_cells(about, row, list(plan.values()))
 
 
 # Codings

@@ -7,6 +7,8 @@ from pydantic import Field as ShapeField
 from pydantic.config import JsonDict
 
 from app.kit.fields import SOMETIMES, AgencyCode, Key, RegionCode, show_example
+from app.kit.tables.columns import column
+from app.kit.wording import Text
 from app.reference.models import RegionLevel
 from app.tracking.quarters.models import REVISION, PartFields, QuarterState
 
@@ -136,28 +138,52 @@ class MissingLine(BaseModel):
     region_name: str
     agency_code: AgencyCode = ShapeField(description="Agency that leads the line.")
     agency_name: str
-    first_month: int | None = ShapeField(title="Bulan mulai.", description="First month.")
-    last_month: int | None = ShapeField(title="Bulan selesai.", description="Last month.")
-    latest_report: str | None = ShapeField(
-        title="Triwulan terakhir sebelumnya yang dilaporkan.",
-        description="Latest earlier quarter of the year with a report of this line; null: none.",
+    first_month: int | None = column(
+        Text("Bulan Mulai", "First month"), Text("Bulan mulai.", "First month."), width=9
     )
-    state: QuarterState = ShapeField(
-        title="Status triwulan wilayah.", description="State of the region's quarter."
+    last_month: int | None = column(
+        Text("Bulan Selesai", "Last month"), Text("Bulan selesai.", "Last month."), width=9
     )
-    accepted: bool = ShapeField(
-        title="Triwulan, atau bagian perangkat daerah, diajukan tanpa laporan ini.",
-        description="True if the region or the agency submitted without the report.",
+    latest_report: str | None = column(
+        Text("Laporan Terakhir", "Latest report"),
+        Text(
+            "Triwulan terakhir sebelumnya yang dilaporkan.",
+            "Latest earlier quarter of the year with a report of this line; null: none.",
+        ),
+        width=11,
     )
-    deadline: datetime = ShapeField(
-        title="Tenggat perangkat daerah, termasuk perpanjangan.",
-        description="Deadline of the agency, extensions included.",
+    state: QuarterState = column(
+        Text("Status Triwulan", "State of the quarter"),
+        Text("Status triwulan wilayah.", "State of the region's quarter."),
     )
-    late_by_days: int = ShapeField(
-        title="Jumlah hari terlambat: sampai diajukan tanpa laporan ini, atau sampai hari ini.",
-        description="Whole days after the last day in time, to the submission without the report, else to today.",
+    accepted: bool = column(
+        Text("Diajukan tanpa Laporan", "Submitted without report"),
+        Text(
+            "Triwulan, atau bagian perangkat daerah, diajukan tanpa laporan ini.",
+            "True if the region or the agency submitted without the report.",
+        ),
+        width=12,
     )
-    revision: int | None = ShapeField(title="Revisi rencana; kosong bila tanpa revisi.", description=REVISION)
+    deadline: datetime = column(
+        Text("Tenggat", "Deadline"),
+        Text(
+            "Tenggat perangkat daerah, termasuk perpanjangan.", "Deadline of the agency, extensions included."
+        ),
+        width=17,
+    )
+    late_by_days: int = column(
+        Text("Terlambat (Hari)", "Days late"),
+        Text(
+            "Jumlah hari terlambat: sampai diajukan tanpa laporan ini, atau sampai hari ini.",
+            "Whole days after the last day in time, to the submission without the report, else to today.",
+        ),
+        width=11,
+    )
+    revision: int | None = column(
+        Text("Revisi Rencana", "Revision"),
+        Text("Revisi rencana; kosong bila tanpa revisi.", REVISION),
+        width=10,
+    )
 
     model_config = show_example(
         plan="63.02-2026",

@@ -1,0 +1,115 @@
+"""Writer of workbooks: sheets with a header, in constant memory. Equal content gives equal bytes.
+
+Only `write_string` writes texts, so none becomes a formula, a link or a number.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from io import RawIOBase
+from typing import IO, Any
+
+from app.kit.files.books import CREATION_DATE, LARGEST_ROW, LONGEST_CELL
+from app.kit.problems import Problem
+from app.kit.wording import Text
+
+
+class SheetFull(Problem):
+    status = 406
+    code = "sheet_full"
+    title = Text("Terlalu banyak baris untuk satu lembar", "Too many rows for a sheet")
+    detail = Text(
+        "Satu lembar Excel dari layanan ini memuat paling banyak {most} baris, dan isinya lebih banyak. Ambil dalam "
+        "format lain, atau untuk wilayah yang lebih kecil.",
+        "A sheet of Excel from this service holds at most {most} rows, and there are more. Take another format, or a "
+        "smaller region.",
+    )
+
+
+SheetCell = str | int | float | date | datetime | None
+
+AMOUNT, SHARE, DAY, INSTANT = "#,##0", "#,##0.00", "dd/mm/yyyy", "dd/mm/yyyy hh:mm"
+"""Number formats of whole numbers, of percents, of days and of instants."""
+
+
+@contextmanager
+def create_workbook(file: IO[bytes] | RawIOBase, title: str) -> Iterator[Any]:
+    """Yield a workbook, whose rows are written from top to bottom, and write it into the file at the end."""
+    import xlsxwriter
+
+    with xlsxwriter.Workbook(file, {"constant_memory": True}) as book:
+        book.set_properties({"title": title, "created": CREATION_DATE})
+        yield book
+
+
+def write_cells(sheet: Any, r: int, cells: Sequence[object], formats: Sequence[object] = ()) -> None:
+    """Write the cells of a row, each with the format of its column if there are `formats`.
+
+    A text beyond a cell of Excel is replaced by its length and the formats that hold it.
+    """
+    for c, value in enumerate(cells):
+        shown = formats[c] if formats else None
+        if isinstance(value, str):
+            if len(value) > LONGEST_CELL:
+                value = f"… ({len(value)} > {LONGEST_CELL}: NDJSON, CSV, Parquet)"
+            sheet.write_string(r, c, value, shown)
+        elif isinstance(value, date):
+            sheet.write_datetime(r, c, value, shown)
+        elif value is not None:
+            sheet.write_number(r, c, value, shown)
+
+
+@dataclass(frozen=True)
+class SheetColumn:
+    """Heading, width in characters and number format of a column; "" is the general format."""
+
+    heading: str
+    width: float
+    number_format: str = ""
+
+
+def write_table(
+    book: Any,
+    name: str,
+    titles: Sequence[str],
+    columns: Sequence[SheetColumn],
+    rows: Iterable[Sequence[SheetCell]],
+) -> None:
+    """Write a sheet: the titles, a blank row, a header that stays in view, and the rows with a filter.
+
+    Raises SheetFull if the rows are more than a sheet that the service reads.
+    """
+    sheet = book.add_worksheet(name)
+    bold = book.add_format({"bold": True})
+    head = book.add_format(
+        {
+            "bold": True,
+            "border": 1,
+            "bg_color": "#D9E1F2",
+            "text_wrap": True,
+            "align": "center",
+            "valign": "vcenter",
+        }
+    )
+    formats = [
+        book.add_format({"valign": "top", "text_wrap": True, "num_format": column.number_format})
+        for column in columns
+    ]
+    for c, column in enumerate(columns):
+        sheet.set_column(c, c, column.width)
+    for r, title in enumerate(titles):
+        write_cells(sheet, r, [title], [bold])
+    top = len(titles) + 1
+    write_cells(sheet, top, [column.heading for column in columns], [head] * len(columns))
+    r = top
+    for r, row in enumerate(rows, top + 1):
+        if r >= LARGEST_ROW:
+            raise SheetFull(most=LARGEST_ROW - top - 1)
+        write_cells(sheet, r, row, formats)
+    sheet.freeze_panes(top + 1, 0)
+    sheet.autofilter(top, 0, r, len(columns) - 1)
+    sheet.set_landscape()
+    sheet.set_paper(9)  # A4
+    sheet.fit_to_pages(1, 0)
+    sheet.repeat_rows(top)
