@@ -140,3 +140,30 @@ def test_contradicting_totals_can_be_accepted(kotabaru: Office) -> None:
     assert Counter(finding["code"] for finding in report["findings"])["E06"] > 0
     summary = kotabaru.client.get(f"{kotabaru.url}/summary?period=2025-S2").json()
     assert summary["absorption_percent"] < 45
+
+
+@pytest.mark.parametrize(
+    "signs",
+    [{}, {"separator": "semicolon"}, {"separator": "tab"}, {"decimal": "comma"}, {"dialect": "machine"}],
+    ids=str,
+)
+def test_the_csv_of_each_dialect_comes_back_unchanged(kotabaru: Office, signs: dict[str, str]) -> None:
+    data = kotabaru.export("csv", **signs)
+    assert data.startswith(b"\xef\xbb\xbf") == (signs.get("dialect") != "machine")
+    report = kotabaru.bring(data, "rat.csv")
+    assert (report["lines"], report["unchanged"], report["warnings"]) == (156, 156, [])
+
+
+def test_the_export_names_the_region_once_and_has_the_sums(kotabaru: Office, connect: ConnectAs) -> None:
+    text = kotabaru.export("csv", dialect="machine").decode()
+    assert text.splitlines()[1].startswith("KABUPATEN KOTABARU TAHUN 2025,")
+    assert "KABUPATEN KABUPATEN" not in text.upper()
+    assert text.splitlines()[-1].split(",")[:11] == ["JUMLAH TOTAL", *[""] * 9, "632470087081"]
+    refused = kotabaru.client.get(
+        f"{kotabaru.url}/matrix.csv", params={"decimal": "comma", "separator": "comma"}
+    )
+    assert refused.json()["errors"][0]["code"] == "separator_is_decimal"
+    province = connect(("secretariat", "63"))
+    assert province.put("/v1/plans/63-2026", json={"title": "RAT Provinsi"}).status_code == 201
+    titles = province.get("/v1/plans/63-2026/matrix.csv").content.decode("utf-8-sig").splitlines()
+    assert titles[1].startswith("PROVINSI KALIMANTAN SELATAN TAHUN 2026,")

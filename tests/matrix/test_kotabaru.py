@@ -76,9 +76,7 @@ def test_writing_and_reading_change_nothing(plan, report, realisation, write):
     read = report if realisation else plan
     data = write(read.rows, read.titles, realisation=realisation)
     again = read_matrix(data, "x.csv" if write is make_matrix_csv else "x.xlsx")
-    assert [(row.values, row.texts, row.row) for row in again.rows] == [
-        (row.values, row.texts, row.row) for row in read.rows
-    ]
+    assert [(row.values, row.texts) for row in again.rows] == [(row.values, row.texts) for row in read.rows]
     assert (again.titles, again.errors, again.warnings) == (read.titles, (), ())
     assert again.has_realisation == realisation
     assert write(again.rows, again.titles, realisation=realisation) == data
@@ -89,5 +87,15 @@ def test_the_written_file_equals_the_office_file_cell_by_cell(plan):
     ours = open_book(make_matrix_xlsx(plan.rows, plan.titles, realisation=False), "a.xlsx").sheet(
         "Matriks OPPKPKE"
     )
-    assert ours.rows == theirs.rows
-    assert ours.merged == theirs.merged
+    sums = [r for r, row in enumerate(ours.rows) if row and str(row[0]).startswith("JUMLAH")]
+    assert [ours.rows[r][0] for r in sums] == ["JUMLAH"] * 3 + ["JUMLAH TOTAL"]
+    assert ours.rows[sums[-1]][10] == 632_470_087_081
+    assert [row for r, row in enumerate(ours.rows) if r not in sums] == theirs.rows
+
+    def move_up(r: int) -> int:
+        return r - sum(other < r for other in sums)
+
+    kept = {
+        (move_up(r), c): (move_up(top), left) for (r, c), (top, left) in ours.merged.items() if r not in sums
+    }
+    assert kept == theirs.merged

@@ -142,6 +142,7 @@ def test_written_lines_read_back_unchanged(write, written):
     for row, expected in zip(list_values(list(again.rows)), list_values(written), strict=True):
         assert {k: (v, row[k]) for k, v in expected.items() if row[k] != v} == {}
     assert [e.kind.code for e in again.errors] == []
+    assert "total_differs" not in {e.kind.code for e in again.warnings}
     assert again.titles == TITLES
 
 
@@ -173,6 +174,29 @@ def test_lines_are_numbered_from_one_in_each_block_and_kept_in_order():
         (2, "reduce_spending_burden", "a"),
         (1, "raise_income", "b"),
     ]
+
+
+def test_each_strategy_and_the_whole_have_their_sums():
+    def make_line(strategy, allocation, spent):
+        values = {"strategy": strategy, "agency": Named(None, "A"), "subactivity": Named(None, "S")}
+        return MatrixLine({**values, "allocation": allocation, "spent_s1": spent, "spent_total": spent})
+
+    written = [
+        make_line("raise_income", 70, None),
+        make_line("reduce_spending_burden", 20, 3),
+        make_line("reduce_spending_burden", 10, 4),
+    ]
+    sheet = openpyxl.load_workbook(io.BytesIO(make_matrix_xlsx(written, TITLES, realisation=True))).active
+    rows = [list(row) for row in sheet.values]
+    text = make_matrix_csv(written, TITLES, realisation=True).decode("utf-8-sig")
+    sums = [[row[0], row[10], *row[18:]] for row in rows if str(row[0]).startswith("JUMLAH")]
+    assert sums == [
+        ["JUMLAH", 30, 7, None, 7],
+        ["JUMLAH", 70, None, None, None],
+        ["JUMLAH TOTAL", 100, 7, None, 7],
+    ]
+    assert text.count("\r\nJUMLAH,,,,,,,,,,") == 2
+    assert text.endswith("\r\nJUMLAH TOTAL,,,,,,,,,,100,,,,,,,,7,,7\r\n")
 
 
 def test_a_line_without_a_programme_inherits_none():

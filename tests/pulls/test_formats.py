@@ -96,6 +96,21 @@ def test_csv(office: Office, pulled: Pulled) -> None:
     check(header, [[unescape_formula(cell) for cell in row] for row in rows], pulled)
 
 
+def test_csv_for_programs(office: Office, pulled: Pulled) -> None:
+    default, machine = (
+        office.secretariat.get(f"{PULL}.csv", params={"dialect": dialect})
+        for dialect in ("spreadsheet", "machine")
+    )
+    assert default.content == office.secretariat.get(f"{PULL}.csv").content
+    assert machine.headers["ETag"] != default.headers["ETag"]
+    assert machine.headers["Content-Disposition"] == default.headers["Content-Disposition"]
+    header, *rows = csv.reader(io.StringIO(machine.content.decode(), newline=""))
+    assert rows[0][header.index("title")] == "=SUM(A1)"
+    check(header, rows, pulled)
+    refused = office.secretariat.get(f"{PULL}.csv", params={"dialect": "excel"})
+    assert (refused.status_code, refused.json()["errors"][0]["allowed"]) == (400, ["spreadsheet", "machine"])
+
+
 def test_workbook(office: Office, pulled: Pulled) -> None:
     content = office.secretariat.get(f"{PULL}.xlsx").content
     book = openpyxl.load_workbook(io.BytesIO(content))

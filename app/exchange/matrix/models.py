@@ -15,7 +15,7 @@ from pydantic import Field as ShapeField
 from app.kit.periods import PeriodText
 from app.kit.problems import Cell, ColumnShape, FieldError, Kind
 from app.kit.tables.factors import Factor
-from app.kit.tables.options import SkippedRows
+from app.kit.tables.options import CsvOptions, SkippedRows
 from app.kit.wording import Text, declare_words
 
 Parsed = TypeVar("Parsed", covariant=True)
@@ -215,3 +215,7 @@ class MatrixQuery(BaseModel):
         default="period",
         description="Content of Sem.1 and Sem.2: each half-year alone, or cumulative from January.",
     )
+
+
+class MatrixCsvQuery(MatrixQuery, CsvOptions):
+    """Layout of an export as CSV."""

@@ -1,15 +1,18 @@
 """Routes of the import and export of the matrix."""
 
+from functools import partial
+
 from fastapi import Response
 
 from app.access.actor import Caller, RequestContext
 from app.exchange.matrix.imports.commands import import_matrix
 from app.exchange.matrix.imports.models import RESOLUTIONS, ImportQuery, ImportReport
 from app.exchange.matrix.imports.queries import read_file
-from app.exchange.matrix.models import MatrixQuery
+from app.exchange.matrix.models import MatrixCsvQuery, MatrixQuery
 from app.exchange.matrix.queries import read_matrix_lines
 from app.exchange.matrix.writing import make_matrix_csv, make_matrix_xlsx
 from app.kit.database.journal import state_hash
+from app.kit.files.delimited import SPREADSHEET, Dialect
 from app.kit.http.etags import answer_unchanged, is_unchanged, make_etag
 from app.kit.http.forms import Upload
 from app.kit.http.replies import answer, choose_language
@@ -22,6 +25,7 @@ from app.plans.core.models import PlanKey
 from app.plans.core.queries import find_plan, region_name
 from app.plans.core.rules import format_plan_chain
 from app.reference.rules import CHAIN as REFERENCE
+from app.reference.rules import format_region
 from app.tracking.progress.rules import check_period
 
 router = make_router(tags=["exchange"])
@@ -97,12 +101,14 @@ def read_matrix_xlsx(call: Caller, plan: PlanKey, query: FromQuery[MatrixQuery])
     response_class=Response,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
-def read_matrix_csv(call: Caller, plan: PlanKey, query: FromQuery[MatrixQuery]) -> Response:
-    """Return the matrix as CSV in UTF-8 with a byte order mark, as Excel expects it."""
-    return _answer_matrix(call, plan, query, "text/csv")
+def read_matrix_csv(call: Caller, plan: PlanKey, query: FromQuery[MatrixCsvQuery]) -> Response:
+    """Return the matrix as CSV: for spreadsheets, with a byte order mark and without formulas, or for programs."""
+    return _answer_matrix(call, plan, query, "text/csv", query.choose_signs())
 
 
-def _answer_matrix(call: RequestContext, code: str, query: MatrixQuery, media_type: str) -> Response:
+def _answer_matrix(
+    call: RequestContext, code: str, query: MatrixQuery, media_type: str, signs: Dialect = SPREADSHEET
+) -> Response:
     plan = find_plan(call.session, call.actor, code)
     period = _parse_period(query.period)
     if period is not None:
@@ -117,8 +123,11 @@ def _answer_matrix(call: RequestContext, code: str, query: MatrixQuery, media_ty
     if media_type == XLSX:
         require_extra("xlsx")
     lines = read_matrix_lines(call.session, plan, period, query.basis)
-    make, ending = (make_matrix_xlsx, "xlsx") if media_type == XLSX else (make_matrix_csv, "csv")
-    titles = _make_titles(region_name(call.session, plan.region_code), plan.year, period, query.basis)
+    make, ending = (
+        (make_matrix_xlsx, "xlsx") if media_type == XLSX else (partial(make_matrix_csv, signs=signs), "csv")
+    )
+    region = format_region(plan.region_code, region_name(call.session, plan.region_code))
+    titles = _make_titles(region, plan.year, period, query.basis)
     response = answer(
         call.request,
         make(lines, titles, realisation=period is not None),

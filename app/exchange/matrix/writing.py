@@ -1,12 +1,13 @@
 """Writer of the matrix in the offices' layout, as .xlsx and as CSV.
 
 Two title rows, a blank one, a header of two rows with merged cells, the row that numbers the columns, and for each
-strategy a full-width section row with its lines numbered from 1. `rules.read_matrix` reads an export without loss.
-Equal lines give equal bytes, so that an export can have an ETag.
+strategy a full-width section row, its lines numbered from 1 and their sum; at the end the sum of all lines.
+`rules.read_matrix` reads an export without loss. Equal lines give equal bytes, so that an export can have an ETag.
 """
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from app.exchange.matrix.cells import write_cell
@@ -14,7 +15,7 @@ from app.exchange.matrix.columns import COLUMNS, PLANNING, Holds, MatrixColumn
 from app.exchange.matrix.models import MatrixLine, Strategy
 from app.exchange.matrix.words import STRATEGY_NAMES
 from app.kit.files.books import CREATION_DATE, LONGEST_CELL, name_column
-from app.kit.files.delimited import write_delimited
+from app.kit.files.delimited import SPREADSHEET, Dialect, write_delimited
 from app.kit.problems import Cell, FieldError, Kind, Problem
 from app.kit.wording import Text
 
@@ -64,20 +65,61 @@ def make_matrix_xlsx(lines: Iterable[MatrixLine], titles: Sequence[str], *, real
     return out.getvalue()
 
 
-def make_matrix_csv(lines: Iterable[MatrixLine], titles: Sequence[str], *, realisation: bool) -> bytes:
+def make_matrix_csv(
+    lines: Iterable[MatrixLine], titles: Sequence[str], *, realisation: bool, signs: Dialect = SPREADSHEET
+) -> bytes:
     """Return the rows of `make_matrix_xlsx` as CSV, a merged cell's text in its first cell."""
     columns = COLUMNS if realisation else PLANNING
-    blank: list[str | int | None] = [None] * len(columns)
-    rows: list[list[str | int | None]] = [[title, *blank[1:]] for title in _pad_titles(titles)]
+    blank: list[SheetCell] = [None] * len(columns)
+    rows: list[list[SheetCell]] = [[title, *blank[1:]] for title in _pad_titles(titles)]
     rows.append(blank)
     rows.append([_find_upper_label(columns, i) for i in range(len(columns))])
     rows.append([column.labels[0] if column.group else None for column in columns])
     rows.append([column.number for column in columns])
+    rows += [
+        [row.label, *blank[1 : row.span], *row.cells] if row.label else [*row.cells]
+        for row in _list_rows(columns, lines)
+    ]
+    return write_delimited(rows, signs)
+
+
+SheetCell = str | int | None
+
+
+@dataclass(frozen=True)
+class _SheetRow:
+    """A row below the header: a label over the first `span` columns of a section or a sum, and the cells after it."""
+
+    cells: Sequence[SheetCell]
+    label: str = ""
+    span: int = 0
+
+
+def _list_rows(columns: Sequence[MatrixColumn], lines: Iterable[MatrixLine]) -> Iterator[_SheetRow]:
+    written: list[MatrixLine] = []
     for strategy, block in group_by_strategy(lines):
         if strategy is not None:
-            rows.append([STRATEGY_NAMES[strategy].upper(), *blank[1:]])
-        rows += [_list_cells(columns, line, number) for number, line in enumerate(block, 1)]
-    return write_delimited(rows)
+            yield _SheetRow([], STRATEGY_NAMES[strategy].upper(), len(columns))
+        for number, line in enumerate(block, 1):
+            yield _SheetRow(_list_cells(columns, line, number))
+        yield _sum_lines(columns, block, "JUMLAH")
+        written += block
+    if written:
+        yield _sum_lines(columns, written, "JUMLAH TOTAL")
+
+
+def _sum_lines(columns: Sequence[MatrixColumn], lines: Sequence[MatrixLine], label: str) -> _SheetRow:
+    """Return the sums of lines in the columns of money; a column without any amount has none."""
+    span = next(i for i, column in enumerate(columns) if column.holds in _SUMMED)
+    sums: list[SheetCell] = []
+    for column in columns[span:]:
+        amounts = [line[column.key] for line in lines] if column.holds in _SUMMED else []
+        stated = [amount for amount in amounts if amount is not None]
+        sums.append(sum(stated) if stated else None)
+    return _SheetRow(sums, label, span)
+
+
+_SUMMED = (Holds.RUPIAH, Holds.CHANGE)
 
 
 def _pad_titles(titles: Sequence[str]) -> list[str]:
@@ -91,7 +133,7 @@ def _find_upper_label(columns: Sequence[MatrixColumn], i: int) -> str | None:
     return group if columns[i - 1].group != group else None
 
 
-def _list_cells(columns: Sequence[MatrixColumn], line: MatrixLine, number: int) -> list[str | int | None]:
+def _list_cells(columns: Sequence[MatrixColumn], line: MatrixLine, number: int) -> list[SheetCell]:
     return [number if column.holds is Holds.ORDINAL else write_cell(column, line) for column in columns]
 
 
@@ -105,6 +147,7 @@ class _Layout:
         )
         self.count = book.add_format(box | {"italic": True, "align": "center"})
         self.section = book.add_format(box | {"bold": True, "bg_color": "#F2F2F2", "text_wrap": False})
+        self.sum = book.add_format(box | {"bold": True, "bg_color": "#F2F2F2", "num_format": "#,##0"})
         self.words = book.add_format(box)
         self.amount = book.add_format(box | {"num_format": "#,##0"})
 
@@ -115,14 +158,12 @@ class _Layout:
             if title:
                 self._write_merged(r, 0, r, self.last, title, self.title)
         self._write_header()
-        r = FIRST_DATA_ROW
-        for strategy, block in group_by_strategy(lines):
-            if strategy is not None:
-                self._write_merged(r, 0, r, self.last, STRATEGY_NAMES[strategy].upper(), self.section)
-                r += 1
-            for number, line in enumerate(block, 1):
-                self._write_row(r, _list_cells(self.columns, line, number))
-                r += 1
+        for r, row in enumerate(_list_rows(self.columns, lines), FIRST_DATA_ROW):
+            if row.label:
+                self._write_merged(r, 0, r, row.span - 1, row.label, self.section)
+                self._write_row(r, row.cells, row.span, self.section, self.sum)
+            else:
+                self._write_row(r, row.cells, 0, self.words, self.amount)
         self.sheet.freeze_panes(FIRST_DATA_ROW, 0)
         self.sheet.set_landscape()
         self.sheet.set_paper(8)  # A3
@@ -145,14 +186,16 @@ class _Layout:
         self.sheet.merge_range(top, left, bottom, right, "", how)
         self._write_text(top, left, text, how)
 
-    def _write_row(self, r: int, cells: Sequence[str | int | None]) -> None:
-        for c, cell in enumerate(cells):
+    def _write_row(
+        self, r: int, cells: Sequence[SheetCell], first: int, words: object, amount: object
+    ) -> None:
+        for c, cell in enumerate(cells, first):
             if cell is None:
-                self.sheet.write_blank(r, c, None, self.words)
+                self.sheet.write_blank(r, c, None, words)
             elif isinstance(cell, int):
-                self.sheet.write_number(r, c, cell, self.amount)
+                self.sheet.write_number(r, c, cell, amount)
             else:
-                self._write_text(r, c, cell, self.words)
+                self._write_text(r, c, cell, words)
 
     def _write_text(self, r: int, c: int, text: str, how: object) -> None:
         if len(text) > LONGEST_CELL:

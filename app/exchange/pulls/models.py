@@ -9,6 +9,7 @@ from pydantic import Field as ShapeField
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from app.kit.fields import AgencyCode, RegionCode, describe_key, show_example
+from app.kit.tables.options import CsvDialect
 from app.tracking.quarters.models import REVISION
 from app.tracking.quarters.snapshots.models import SnapshotLine
 
@@ -32,6 +33,15 @@ class PullQuery(BaseModel):
 
     region: RegionCode | None = ShapeField(
         default=None, description="This region and everything below it; without it all that the token sees."
+    )
+
+
+class PullFileQuery(PullQuery):
+    """Filter of a pull, and the dialect of its CSV."""
+
+    dialect: CsvDialect = ShapeField(
+        default="spreadsheet",
+        description="Of CSV. `spreadsheet`: an apostrophe before a text that would be a formula; `machine`: none.",
     )
 
 

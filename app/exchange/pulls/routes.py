@@ -7,9 +7,18 @@ from fastapi import Depends, Response
 from fastapi.responses import JSONResponse
 
 from app.access.actor import Caller, RequestContext
-from app.exchange.pulls.models import Digests, Format, PullEnd, PullFormat, PullLine, PullPeriod, PullQuery
+from app.exchange.pulls.models import (
+    Digests,
+    Format,
+    PullEnd,
+    PullFileQuery,
+    PullFormat,
+    PullLine,
+    PullPeriod,
+    PullQuery,
+)
 from app.exchange.pulls.queries import list_sources
-from app.exchange.pulls.rules import MEDIA_TYPES, choose_coding, choose_format
+from app.exchange.pulls.rules import MACHINE_CSV, MEDIA_TYPES, choose_coding, choose_format
 from app.exchange.pulls.writing import LIBRARIES, RequestedPull
 from app.kit.exports.cache import ExportCache
 from app.kit.exports.range_responses import ExportResponse, ExportSource, declare_range_headers
@@ -64,7 +73,7 @@ def read_pull_as(
     call: Caller,
     period: PullPeriod,
     format: PullFormat,
-    query: FromQuery[PullQuery],
+    query: FromQuery[PullFileQuery],
     ranges: Annotated[None, Depends(declare_range_headers)],
 ) -> Response:
     """Return a pull in the format of the address: `ndjson`, `csv`, `parquet` or `xlsx`."""
@@ -72,14 +81,14 @@ def read_pull_as(
         raise NotFound(
             errors=[FieldError(unknown_value, parameter="format", value=format, allowed=list(Format))]
         )
-    return _answer_pull(call, format, period, query, VARY)
+    return _answer_pull(call, _choose_kind(Format(format), query), period, query, VARY)
 
 
 @_pull("/pulls/{period}")
 def read_pull(
     call: Caller,
     period: PullPeriod,
-    query: FromQuery[PullQuery],
+    query: FromQuery[PullFileQuery],
     ranges: Annotated[None, Depends(declare_range_headers)],
 ) -> Response:
     """Return every line that the token sees with its report of a quarter, from one snapshot of the database.
@@ -96,7 +105,7 @@ def read_pull(
     if format is None:
         allowed = [MEDIA_TYPES[other] for other in Format]
         raise NotAcceptable(errors=[FieldError(unavailable, header="Accept", value=accept, allowed=allowed)])
-    return _answer_pull(call, format, period, query, f"{VARY}, Accept")
+    return _answer_pull(call, _choose_kind(format, query), period, query, f"{VARY}, Accept")
 
 
 @router.get("/digests/{period}", response_model=Digests, responses=_DIGEST_RESPONSES, openapi_extra=PUBLIC)
@@ -107,6 +116,10 @@ def read_digests(call: Caller, period: PullPeriod, query: FromQuery[PullQuery]) 
     lines.
     """
     return _answer_pull(call, "digests", period, query, VARY)
+
+
+def _choose_kind(format: Format, query: PullFileQuery) -> str:
+    return MACHINE_CSV if format is Format.csv and query.dialect == "machine" else format
 
 
 def _answer_pull(call: RequestContext, kind: str, period: str, query: PullQuery, vary: str) -> Response:
@@ -131,7 +144,7 @@ def _answer_pull(call: RequestContext, kind: str, period: str, query: PullQuery,
         return answer_unchanged(tag, vary=vary)
     headers = {"Cache-Control": "private, no-cache", "Vary": vary}
     if in_parts:
-        name = f"rata-{period}{f'-{query.region}' if query.region else ''}.{kind}"
+        name = f"rata-{period}{f'-{query.region}' if query.region else ''}.{kind.rpartition('.')[2]}"
         headers["Content-Disposition"] = f'attachment; filename="{name}"'
     if coding is not None:
         headers["Content-Encoding"] = coding

@@ -24,14 +24,18 @@ BYTES_VERSION = 1 + count_younger(PullLine)
 """Version of the bytes, part of the ETag: raise the 1 when equal lines would give other bytes, so that copies fetch
 them again. A field younger than the first release counts by itself, as it adds a column."""
 
+MACHINE_CSV = "machine.csv"
+"""CSV for programs, beside the `Format` for spreadsheets."""
+
 MEDIA_TYPES: dict[str, str] = {
     Format.ndjson: "application/x-ndjson",
     Format.csv: "text/csv",
+    MACHINE_CSV: "text/csv",
     Format.parquet: "application/vnd.apache.parquet",
     Format.xlsx: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "digests": "application/json",
 }
-COMPRESSIBLE = frozenset({Format.ndjson, Format.csv, "digests"})
+COMPRESSIBLE = frozenset({Format.ndjson, Format.csv, MACHINE_CSV, "digests"})
 """Formats worth compressing; the others are compressed already."""
 
 CODINGS = ("zstd", "gzip") if is_installed("zstd") else ("gzip",)

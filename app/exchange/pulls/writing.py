@@ -25,7 +25,7 @@ from app.access.rules import Actor
 from app.changes.rules import encode_cursor
 from app.exchange.pulls.models import Format, PullLine
 from app.exchange.pulls.queries import Source, count_lines, find_last_position, list_sources, read_lines
-from app.exchange.pulls.rules import BYTES_VERSION, COLUMNS, format_cells, make_cache_key
+from app.exchange.pulls.rules import BYTES_VERSION, COLUMNS, MACHINE_CSV, format_cells, make_cache_key
 from app.kit.database.engine import Database
 from app.kit.database.json_sql import dump_json
 from app.kit.database.snapshots import start_streaming
@@ -225,16 +225,16 @@ class _Digest:
         return result
 
 
-def write_csv(sink: Sink, chunks: Iterator[list[str]], pull: PullFacts) -> None:
+def write_csv(
+    sink: Sink, chunks: Iterator[list[str]], pull: PullFacts, *, escape: Callable[[str], str] = escape_formula
+) -> None:
     """Write RFC 4180 in UTF-8; a text that a spreadsheet would run as a formula gets an apostrophe in front."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow([column.name for column in COLUMNS])
     for chunk in chunks:
         for text in chunk:
-            writer.writerow(
-                [escape_formula(cell) if isinstance(cell, str) else cell for cell in format_cells(text)]
-            )
+            writer.writerow([escape(cell) if isinstance(cell, str) else cell for cell in format_cells(text)])
         sink.write(out.getvalue().encode())
         out.seek(0)
         out.truncate()
@@ -304,7 +304,7 @@ class RequestedPull:
 
     actor: Actor
     kind: str
-    """A `Format`, or `digests`."""
+    """A `Format`, `MACHINE_CSV` or `digests`."""
     period: str
     region: str | None
     coding: str | None
@@ -354,6 +354,7 @@ class RequestedPull:
 _WRITERS: dict[str, Callable[[Any, Iterator[list[str]], PullFacts], None]] = {
     Format.ndjson: write_ndjson,
     Format.csv: write_csv,
+    MACHINE_CSV: partial(write_csv, escape=str),
     Format.parquet: lambda sink, texts, pull: write_parquet(sink, texts, pull.summarise(plans=pull.plans())),
     Format.xlsx: write_xlsx,
     "digests": write_digests,
