@@ -124,7 +124,7 @@ class Settings(BaseSettings):
         default=None,
         repr=False,
         description="Address of a streaming replica of that PostgreSQL, from which the service reads pulls, "
-        "digests and CSV of reports.",
+        "digests and files of reports.",
     )
     database_pool: int = Field(
         default=10,

@@ -177,11 +177,11 @@ def test_frozen_lines_in_every_format(office: Office) -> None:
 
 @pytest.mark.usefixtures("pulled")
 def test_too_many_lines_for_a_sheet_are_an_error(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "LARGEST_ROW", 2)
+    monkeypatch.setattr(writing, "MOST_ROWS", 2)
     refused = office.secretariat.get(f"{PULL}.xlsx", headers={"Accept-Language": "en"})
     assert (refused.status_code, refused.json()["code"]) == (406, "sheet_full")
     assert "holds at most 1 rows" in refused.json()["detail"]
-    monkeypatch.setattr(writing, "LARGEST_ROW", 3)
+    monkeypatch.setattr(writing, "MOST_ROWS", 3)
     assert office.secretariat.get(f"{PULL}.xlsx").status_code == 200
 
 
@@ -195,9 +195,9 @@ def test_the_next_request_rebuilds_a_failed_pull(office: Office, monkeypatch: py
         time.sleep(0.1)
 
     monkeypatch.setattr(PendingExport, "end", end_and_wait)
-    monkeypatch.setattr(writing, "LARGEST_ROW", 2)
+    monkeypatch.setattr(writing, "MOST_ROWS", 2)
     assert office.secretariat.get(f"{PULL}.xlsx").status_code == 406
-    monkeypatch.setattr(writing, "LARGEST_ROW", 3)
+    monkeypatch.setattr(writing, "MOST_ROWS", 3)
     assert office.secretariat.get(f"{PULL}.xlsx").status_code == 200
 
 

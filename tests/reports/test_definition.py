@@ -202,7 +202,7 @@ def test_a_workbook_is_english_on_request(provincial_reviewer: TestClient) -> No
 
 
 def test_a_workbook_is_bounded(provincial_reviewer: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(new_workbooks, "LARGEST_ROW", 7)
+    monkeypatch.setattr(new_workbooks, "MOST_TABLE_ROWS", 1)
     reply = provincial_reviewer.get(
         "/v1/reports/unreported-lines.xlsx",
         params=PARAMS["unreported-lines"],

@@ -30,9 +30,8 @@ from app.kit.database.engine import Database
 from app.kit.database.json_sql import dump_json
 from app.kit.database.snapshots import start_streaming
 from app.kit.exports.cache import ExportMetadata, ExportWriter, PendingExport
-from app.kit.files.books import LARGEST_ROW
 from app.kit.files.delimited import escape_formula
-from app.kit.files.new_workbooks import SheetFull, create_workbook, write_cells
+from app.kit.files.new_workbooks import MOST_ROWS, SheetFull, create_workbook, write_cells
 from app.kit.http.etags import make_etag
 from app.kit.openapi.schemas import sort_fields_by_age
 from app.kit.problems import require_found
@@ -243,8 +242,8 @@ def write_csv(
 
 def write_xlsx(sink: PendingExport, chunks: Iterator[list[str]], pull: PullFacts) -> None:
     """Write a sheet with a row for each line, and a sheet about the pull. Raises SheetFull if there are too many."""
-    if pull.rows >= LARGEST_ROW:
-        raise SheetFull(most=LARGEST_ROW - 1)
+    if pull.rows >= MOST_ROWS:
+        raise SheetFull(most=MOST_ROWS - 1)
     with create_workbook(ExportWriter(sink), f"Rata {pull.period}") as book:
         bold = book.add_format({"bold": True})
         sheet = book.add_worksheet(pull.period)

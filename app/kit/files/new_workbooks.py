@@ -10,9 +10,15 @@ from datetime import date, datetime
 from io import RawIOBase
 from typing import IO, Any
 
-from app.kit.files.books import CREATION_DATE, LARGEST_ROW, LONGEST_CELL
+from app.kit.files.books import CREATION_DATE, LONGEST_CELL
 from app.kit.problems import Problem
 from app.kit.wording import Text
+
+
+MOST_ROWS = 1_048_576
+"""Rows of a sheet in Excel."""
+MOST_TABLE_ROWS = 100_000
+"""Rows of a table, which takes some ten seconds to write."""
 
 
 class SheetFull(Problem):
@@ -20,9 +26,9 @@ class SheetFull(Problem):
     code = "sheet_full"
     title = Text("Terlalu banyak baris untuk satu lembar", "Too many rows for a sheet")
     detail = Text(
-        "Satu lembar Excel dari layanan ini memuat paling banyak {most} baris, dan isinya lebih banyak. Ambil dalam "
+        "Satu lembar Excel di alamat ini memuat paling banyak {most} baris, dan isinya lebih banyak. Ambil dalam "
         "format lain, atau untuk wilayah yang lebih kecil.",
-        "A sheet of Excel from this service holds at most {most} rows, and there are more. Take another format, or a "
+        "A sheet of Excel at this address holds at most {most} rows, and there are more. Take another format, or a "
         "smaller region.",
     )
 
@@ -78,7 +84,7 @@ def write_table(
 ) -> None:
     """Write a sheet: the titles, a blank row, a header that stays in view, and the rows with a filter.
 
-    Raises SheetFull if the rows are more than a sheet that the service reads.
+    Raises SheetFull if there are more than `MOST_TABLE_ROWS`.
     """
     sheet = book.add_worksheet(name)
     bold = book.add_format({"bold": True})
@@ -104,8 +110,8 @@ def write_table(
     write_cells(sheet, top, [column.heading for column in columns], [head] * len(columns))
     r = top
     for r, row in enumerate(rows, top + 1):
-        if r >= LARGEST_ROW:
-            raise SheetFull(most=LARGEST_ROW - top - 1)
+        if r - top > MOST_TABLE_ROWS:
+            raise SheetFull(most=MOST_TABLE_ROWS)
         write_cells(sheet, r, row, formats)
     sheet.freeze_panes(top + 1, 0)
     sheet.autofilter(top, 0, r, len(columns) - 1)
