@@ -28,6 +28,7 @@ from app.exchange.catalogue.routes import router as catalogue
 from app.exchange.iati.routes import router as iati
 from app.exchange.matrix.routes import router as exchange
 from app.exchange.pulls.routes import router as pulls
+from app.exchange.templates.routes import router as templates
 from app.kit.database.engine import Database
 from app.kit.database.replicas import make_database
 from app.kit.http.replies import install_problem_handlers
@@ -173,6 +174,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         calendars.router,
         completeness.router,
         exchange,
+        templates,
         scorecards,
         yardsticks,
         reports,

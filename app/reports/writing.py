@@ -22,6 +22,7 @@ from app.kit.files.new_workbooks import (
     DAY,
     INSTANT,
     SHARE,
+    TEXT,
     SheetCell,
     SheetColumn,
     create_workbook,
@@ -44,6 +45,7 @@ _ROWS = 500
 _YES_OR_NO = {True: Text("Ya", "Yes"), False: Text("Tidak", "No")}
 _WORDS = Text("{code:cell}", "{code:cell}")
 _FORMATS = {
+    ColumnKind.text: TEXT,
     ColumnKind.integer: AMOUNT,
     ColumnKind.number: SHARE,
     ColumnKind.date: DAY,
@@ -165,7 +167,7 @@ class RequestedFile:
             SheetColumn(
                 f"{heading} ({zone_name})" if column.kind is ColumnKind.instant else heading,
                 words.width,
-                _FORMATS.get(column.kind, "@" if column.kind is ColumnKind.text else ""),
+                _FORMATS.get(column.kind, ""),
             )
             for heading, column, words in zip(
                 self._list_headings(), columns, read_columns(self.report.row).values(), strict=True

@@ -10,7 +10,7 @@ from app.exchange.matrix.imports.models import RESOLUTIONS, ImportQuery, ImportR
 from app.exchange.matrix.imports.queries import read_file
 from app.exchange.matrix.models import MatrixCsvQuery, MatrixQuery
 from app.exchange.matrix.queries import read_matrix_lines
-from app.exchange.matrix.writing import make_matrix_csv, make_matrix_xlsx
+from app.exchange.matrix.writing import PLAN_TITLE, REPORT_TITLE, make_matrix_csv, make_matrix_xlsx
 from app.kit.database.journal import state_hash
 from app.kit.files.delimited import SPREADSHEET, Dialect
 from app.kit.http.etags import answer_unchanged, is_unchanged, make_etag
@@ -152,7 +152,7 @@ def _parse_period(text: str | None) -> Period | None:
 def _make_titles(region: str, year: int, period: Period | None, basis: str) -> list[str]:
     """Return the two title rows: the document, and region and year; a report also says what its half-years hold."""
     if period is None:
-        return ["RENCANA AKSI TAHUNAN (RAT) PENANGGULANGAN KEMISKINAN", f"{region} TAHUN {year}".upper()]
+        return [PLAN_TITLE, f"{region} TAHUN {year}".upper()]
     span = {"S1": "SEMESTER I", "S2": "SEMESTER I DAN II", "": "SEMESTER I DAN II"}[period.part]
     held = "PER SEMESTER" if basis == "period" else "KUMULATIF"
-    return ["LAPORAN REALISASI RENCANA AKSI TAHUNAN (RAT)", f"{region} {span} TAHUN {year} ({held})".upper()]
+    return [REPORT_TITLE, f"{region} {span} TAHUN {year} ({held})".upper()]

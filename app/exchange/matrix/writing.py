@@ -6,7 +6,7 @@ strategy a full-width section row, its lines numbered from 1 and their sum; at t
 """
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,8 @@ CELL_TOO_LONG = Kind(
 )
 
 SHEET_NAME = "Matriks OPPKPKE"
+PLAN_TITLE = "RENCANA AKSI TAHUNAN (RAT) PENANGGULANGAN KEMISKINAN"
+REPORT_TITLE = "LAPORAN REALISASI RENCANA AKSI TAHUNAN (RAT)"
 HEADER_ROW = 3  # from 0: two titles and a blank row above
 FIRST_DATA_ROW = HEADER_ROW + 3
 
@@ -48,10 +50,17 @@ def group_by_strategy(lines: Iterable[MatrixLine]) -> list[tuple[Strategy | None
     return [(strategy, block) for strategy, block in blocks.items() if block]
 
 
-def make_matrix_xlsx(lines: Iterable[MatrixLine], titles: Sequence[str], *, realisation: bool) -> bytes:
-    """Return a workbook of one sheet, with at most two `titles`; amounts are numbers, all else is text.
+def make_matrix_xlsx(
+    lines: Iterable[MatrixLine],
+    titles: Sequence[str],
+    *,
+    realisation: bool,
+    add_more: Callable[[Any, Any], None] = lambda book, sheet: None,
+) -> bytes:
+    """Return a workbook, with at most two `titles`; amounts are numbers, all else is text.
 
-    Raises UnwritableMatrix if a text is longer than a cell of Excel can hold.
+    `add_more` takes the workbook and the sheet of the matrix. Raises UnwritableMatrix if a text is longer than a cell
+    of Excel can hold.
     """
     import xlsxwriter
 
@@ -62,6 +71,7 @@ def make_matrix_xlsx(lines: Iterable[MatrixLine], titles: Sequence[str], *, real
         book.set_properties({"title": titles[0] if titles else SHEET_NAME, "created": CREATION_DATE})
         sheet = book.add_worksheet(SHEET_NAME)
         _Layout(book, sheet, columns).write(lines, titles)
+        add_more(book, sheet)
     return out.getvalue()
 
 

@@ -14,7 +14,6 @@ from app.kit.files.books import CREATION_DATE, LONGEST_CELL
 from app.kit.problems import Problem
 from app.kit.wording import Text
 
-
 MOST_ROWS = 1_048_576
 """Rows of a sheet in Excel."""
 MOST_TABLE_ROWS = 100_000
@@ -35,8 +34,8 @@ class SheetFull(Problem):
 
 SheetCell = str | int | float | date | datetime | None
 
-AMOUNT, SHARE, DAY, INSTANT = "#,##0", "#,##0.00", "dd/mm/yyyy", "dd/mm/yyyy hh:mm"
-"""Number formats of whole numbers, of percents, of days and of instants."""
+TEXT, AMOUNT, SHARE, DAY, INSTANT = "@", "#,##0", "#,##0.00", "dd/mm/yyyy", "dd/mm/yyyy hh:mm"
+"""Number formats of texts, whole numbers, percents, days and instants."""
 
 
 @contextmanager
@@ -81,10 +80,10 @@ def write_table(
     titles: Sequence[str],
     columns: Sequence[SheetColumn],
     rows: Iterable[Sequence[SheetCell]],
-) -> None:
+) -> tuple[Any, int]:
     """Write a sheet: the titles, a blank row, a header that stays in view, and the rows with a filter.
 
-    Raises SheetFull if there are more than `MOST_TABLE_ROWS`.
+    Return the sheet and its first row below the header. Raises SheetFull if there are more than `MOST_TABLE_ROWS`.
     """
     sheet = book.add_worksheet(name)
     bold = book.add_format({"bold": True})
@@ -103,7 +102,7 @@ def write_table(
         for column in columns
     ]
     for c, column in enumerate(columns):
-        sheet.set_column(c, c, column.width)
+        sheet.set_column(c, c, column.width, formats[c])
     for r, title in enumerate(titles):
         write_cells(sheet, r, [title], [bold])
     top = len(titles) + 1
@@ -119,3 +118,4 @@ def write_table(
     sheet.set_paper(9)  # A4
     sheet.fit_to_pages(1, 0)
     sheet.repeat_rows(top)
+    return sheet, top + 1

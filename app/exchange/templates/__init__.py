@@ -1,0 +1,1 @@
+"""Templates: empty tables that imports read."""
