@@ -21,9 +21,10 @@ _OF_REGIONS = re.compile("target|coverage|editions|steps|step-templates|villages
 
 
 def is_open(operation: Operation) -> bool:
-    """Return whether every token may call an operation: reference data, the caller, the list of reports."""
+    """Return whether every token may call an operation: reference data, templates, the caller, the list of reports."""
     return (
         operation.spec["tags"] == ["reference"]
+        or operation.path.startswith("/v1/templates")
         or operation.path in ("/v1/me", "/v1/reports")
         or (operation.spec["tags"] == ["convergence"] and not _OF_REGIONS.search(operation.path))
     )

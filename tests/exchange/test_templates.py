@@ -111,15 +111,11 @@ def test_a_filled_matrix_imports_without_a_warning(ending: str, office: Office) 
     assert (stored["benefit_regularity"], stored["benefit_forms"]) == ("routine", ["goods"])
 
 
-COVERAGE = {
-    "Keluarga Sasaran": 100,
-    "Sanitasi layak Sasaran": 60,
-    "Sanitasi layak Terlayani": 15,
-    "livelihood Sasaran": 40,
-    "livelihood Terlayani": 10,
-    "Sumber Data": "DTSEN",
-    "Periode Data": "2026-Q1",
-}
+def fill_coverage(headings: list[str]) -> dict[str, Any]:
+    """Return a value for each column of coverage that has none in advance."""
+    counts = {"Sasaran": 60, "Terlayani": 15}
+    services = {heading: counts[heading.split()[-1]] for heading in headings if heading.split()[-1] in counts}
+    return services | {"Keluarga Sasaran": 100, "Sumber Data": "DTSEN", "Periode Data": "2026-Q1"}
 
 
 def test_filled_coverage_imports(secretariat: TestClient) -> None:
@@ -131,12 +127,15 @@ def test_filled_coverage_imports(secretariat: TestClient) -> None:
     assert all(code.startswith("63.02.05.") for code in codes)
     assert [cell.value for cell in sheet[header + 1]][:3] == [VILLAGE, "Pulau Sebuku", "Sekapung"]
     sheet.delete_rows(header + 2, len(codes))
-    files = {"file": ("cakupan.xlsx", fill(book, header, COVERAGE))}
+    values = fill_coverage([cell.value for cell in sheet[header]])
+    files = {"file": ("cakupan.xlsx", fill(book, header, values))}
     reply = secretariat.post("/v1/coverage/2026-Q2", params={"code_system": "kemendagri"}, files=files)
     assert reply.status_code == 200, reply.text
     result = reply.json()
     assert (result["villages"], result["created"], result["errors"]) == (1, 1, [])
     assert result.get("warnings", []) == []
+    stored = secretariat.get(f"/v1/coverage/2026-Q2/{VILLAGE}").json()["services"]
+    assert [(row["eligible"], row["served"]) for row in stored] == [(60, 15)] * ((len(values) - 3) // 2)
 
 
 def test_filled_observations_and_coordinates_import(

@@ -14,7 +14,7 @@ from app.kit.wording import Text
 
 
 @dataclass(frozen=True)
-class Template:
+class TableTemplate:
     """A table that offices send: its name in the address, and the address of its import."""
 
     name: str
@@ -24,7 +24,7 @@ class Template:
 
 
 TEMPLATES = (
-    Template(
+    TableTemplate(
         "matrix",
         Text("Matriks RAT", "Matrix of the plan"),
         Text(
@@ -32,7 +32,7 @@ TEMPLATES = (
         ),
         "/v1/plans/{plan}/imports",
     ),
-    Template(
+    TableTemplate(
         "matrix_realisation",
         Text("Matriks RAT dengan realisasi", "Matrix of the plan with realisation"),
         Text(
@@ -41,7 +41,7 @@ TEMPLATES = (
         ),
         "/v1/plans/{plan}/imports",
     ),
-    Template(
+    TableTemplate(
         "coverage",
         Text("Cakupan layanan per desa", "Coverage of services by village"),
         Text(
@@ -50,7 +50,7 @@ TEMPLATES = (
         ),
         "/v1/coverage/{period}",
     ),
-    Template(
+    TableTemplate(
         "observations",
         Text("Indikator hasil", "Outcome indicators"),
         Text(
@@ -59,14 +59,14 @@ TEMPLATES = (
         ),
         "/v1/observations/import",
     ),
-    Template(
+    TableTemplate(
         "coordinates",
         Text("Titik koordinat", "Coordinates"),
         Text("Titik setiap desa dalam derajat desimal.", "The point of each village in decimal degrees."),
         "/v1/coordinates/import",
     ),
 )
-BY_NAME: Mapping[str, Template] = {template.name: template for template in TEMPLATES}
+BY_NAME: Mapping[str, TableTemplate] = {template.name: template for template in TEMPLATES}
 
 
 class _Hint(NamedTuple):
