@@ -137,7 +137,7 @@ FIGURES: dict[str, tuple[str | None, str]] = {
     ),
     "/v1/completeness/missing": (f"{_QUARTER}{_PAGES}", "items[]: missing"),
     "/v1/reports/unreported-lines": (
-        f"{_QUARTER}{_PAGES} /v1/reports/unreported-lines.csv{_QUARTER}",
+        f"{_QUARTER}{_PAGES} /v1/reports/unreported-lines.csv{_QUARTER}&dialect=machine",
         "items[]: missing",
     ),
     "/v1/quarters": (_QUARTER, "items[].*: * | * of plan {plan}"),
@@ -148,7 +148,7 @@ FIGURES: dict[str, tuple[str | None, str]] = {
     "/v1/plans/{plan}/summary": ("?period={period}", _SUMMARY),
     "/v1/summaries": (_BOTH, _SUMMARY),
     "/v1/reports/absorption": (
-        f"{_QUARTER}{_PAGES} /v1/reports/absorption.csv{_QUARTER}",
+        f"{_QUARTER}{_PAGES} /v1/reports/absorption.csv{_QUARTER}&dialect=machine",
         """
         items[].absorption_percent: * of {agency_code}
         items[].reported: Σ with report | with report of {agency_code}
@@ -156,7 +156,7 @@ FIGURES: dict[str, tuple[str | None, str]] = {
         """,
     ),
     "/v1/reports/strategy-balance": (
-        f"{_QUARTER}{_PAGES} /v1/reports/strategy-balance.csv{_QUARTER}",
+        f"{_QUARTER}{_PAGES} /v1/reports/strategy-balance.csv{_QUARTER}&dialect=machine",
         _BALANCE,
     ),
     "/v1/scorecards/{region}": (
