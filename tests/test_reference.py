@@ -1,12 +1,17 @@
 """Reference data over HTTP."""
 
+import csv
+import gzip
+
 import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.kit.database.engine import get_table
 from app.kit.fields import fold_name
+from app.reference.commands import DATA
 from app.reference.models import RegionRow
+from app.reference.rules import format_region
 from tests.database import OneTransaction
 from tests.pages import walk
 
@@ -254,3 +259,22 @@ def test_characters_that_no_database_stores_are_no_server_error(stranger: TestCl
         "/v1/regions/63.02/agencies/%00",
     ):
         assert stranger.get(path).status_code in (200, 400, 404), path
+
+
+def test_each_name_has_its_level_once() -> None:
+    words = {"Provinsi", "Kabupaten", "Kota", "Kecamatan", "Desa"}
+    for code, name in (
+        ("63", "Kalimantan Selatan"),
+        ("63.02", "Kabupaten Kotabaru"),
+        ("63.72", "Kota Banjarbaru"),
+    ):
+        first, second, *_ = format_region(code, name).split()
+        assert (first in words, second in words) == (True, False)
+    assert format_region("0", "Indonesia") == "Indonesia"
+    assert format_region("11.06.15", "Kota Jantho") == "Kecamatan Kota Jantho"
+    assert format_region("63.02.05.2001", "Sekapung") == "Desa Sekapung"
+    with gzip.open(DATA / "regions.csv.gz", "rt") as file:
+        for row in csv.DictReader(file):
+            shown = format_region(row["code"], row["name"])
+            assert format_region(row["code"], shown) == shown
+            assert shown.endswith(row["name"])

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, JsonValue
 
 from app.kit.fields import RegionCode, show_example
 from app.kit.http.pagination import Page, PageQuery
+from app.reference.rules import format_region
 
 
 def _make_link(term: str) -> dict[str, JsonValue]:
@@ -222,6 +223,10 @@ class DatasetRow(NamedTuple):
     year: int
     period: str
     """The frozen quarter; "" for a plan."""
+
+    @property
+    def region_title(self) -> str:
+        return format_region(self.region_code, self.region_name)
 
 
 class FrozenFile(NamedTuple):

@@ -47,7 +47,7 @@ def make_dataset(publication: Publication, listed: DatasetRow, files: list[Froze
     return {
         "type": "dcat:Dataset",
         "identifier": listed.identifier,
-        "publisher": {"id": f"{place}#tkpk", "type": "foaf:Agent", "name": f"TKPK {listed.region_name}"},
+        "publisher": {"id": f"{place}#tkpk", "type": "foaf:Agent", "name": f"TKPK {listed.region_title}"},
         "language": INDONESIAN,
         "issued": files[0].at.isoformat(),
         "modified": files[-1].at.isoformat(),
@@ -81,8 +81,8 @@ def _describe_plan(
     iati = f"{publication.base}/v1/exports/iati/{listed.identifier}"
     return {
         "id": address,
-        "title": f"Rencana Aksi Tahunan {listed.region_name} {listed.year}",
-        "description": f"Rencana aksi penanggulangan kemiskinan {listed.region_name} tahun {listed.year}: kegiatan, "
+        "title": f"Rencana Aksi Tahunan {listed.region_title} {listed.year}",
+        "description": f"Rencana aksi penanggulangan kemiskinan {listed.region_title} tahun {listed.year}: kegiatan, "
         "anggaran, keluaran, sasaran dan lokasi, sebagaimana ditetapkan.",
         "distributions": [
             *revisions,
@@ -100,8 +100,8 @@ def _describe_quarter(
     titles = ["Data yang dibekukan (JSON)", *(f"Koreksi {file.number} (JSON)" for file in files[1:])]
     return {
         "id": make_address(0),
-        "title": f"Laporan triwulan {listed.period} {listed.region_name}",
-        "description": f"Rencana aksi penanggulangan kemiskinan {listed.region_name} dan realisasinya, kumulatif "
+        "title": f"Laporan triwulan {listed.period} {listed.region_title}",
+        "description": f"Rencana aksi penanggulangan kemiskinan {listed.region_title} dan realisasinya, kumulatif "
         f"sampai akhir {listed.period}, sebagaimana dibekukan.",
         "distributions": [
             _make_distribution(publication, make_address(file.number), title, file)

@@ -24,6 +24,7 @@ from app.plans.revisions.differences.rules import fill_defaults
 from app.plans.revisions.queries import revisions
 from app.reference.coordinates.queries import COORDINATES
 from app.reference.queries import find_regions_by_code, read_funding_source_labels, read_strategy_labels
+from app.reference.rules import format_region
 from app.tracking.lines.queries import select_lines_of_quarter, select_plans_of_quarter
 from app.tracking.progress.queries import is_own, list_progress_columns, progress
 from app.tracking.quarters.snapshots.queries import is_latest, snapshots
@@ -94,7 +95,7 @@ def _read_names(session: Session, in_force: RevisionInForce) -> ExportNames:
     places = find_regions_by_code(session, {in_force.region_code, *codes})
     home = places[in_force.region_code]
     return ExportNames(
-        region=home.name,
+        region=format_region(home.code, home.name),
         zone=home.timezone,
         agencies=read_agency_names(session, in_force.region_code),
         sources=read_funding_source_labels(session),

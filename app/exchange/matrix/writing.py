@@ -16,6 +16,7 @@ from app.exchange.matrix.models import MatrixLine, Strategy
 from app.exchange.matrix.words import STRATEGY_NAMES
 from app.kit.files.books import CREATION_DATE, LONGEST_CELL, name_column
 from app.kit.files.delimited import SPREADSHEET, Dialect, write_delimited
+from app.kit.files.new_workbooks import fit_row
 from app.kit.problems import Cell, FieldError, Kind, Problem
 from app.kit.wording import Text
 
@@ -173,6 +174,7 @@ class _Layout:
                 self._write_merged(r, 0, r, row.span - 1, row.label, self.section)
                 self._write_row(r, row.cells, row.span, self.section, self.sum)
             else:
+                fit_row(self.sheet, r, row.cells, [column.width for column in self.columns])
                 self._write_row(r, row.cells, 0, self.words, self.amount)
         self.sheet.freeze_panes(FIRST_DATA_ROW, 0)
         self.sheet.set_landscape()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from io import RawIOBase
+from math import ceil
 from typing import IO, Any
 
 from app.kit.files.books import CREATION_DATE, LONGEST_CELL
@@ -18,6 +19,10 @@ MOST_ROWS = 1_048_576
 """Rows of a sheet in Excel."""
 MOST_TABLE_ROWS = 100_000
 """Rows of a table, which takes some ten seconds to write."""
+
+
+_LINE_HEIGHT, _MOST_LINES = 15, 27
+"""Points of a line, and most lines of a row in Excel."""
 
 
 class SheetFull(Problem):
@@ -65,6 +70,20 @@ def write_cells(sheet: Any, r: int, cells: Sequence[object], formats: Sequence[o
             sheet.write_number(r, c, value, shown)
 
 
+def fit_row(sheet: Any, r: int, cells: Sequence[object], widths: Sequence[float]) -> None:
+    """Make a row as high as its wrapped texts need: not every spreadsheet does so when it opens a file."""
+    lines = max(
+        (
+            sum(max(1, ceil(len(line) / width / 1.1)) for line in cell.split("\n"))
+            for cell, width in zip(cells, widths, strict=False)
+            if isinstance(cell, str)
+        ),
+        default=1,
+    )
+    if lines > 1:
+        sheet.set_row(r, _LINE_HEIGHT * min(lines, _MOST_LINES))
+
+
 @dataclass(frozen=True)
 class SheetColumn:
     """Heading, width in characters and number format of a column; "" is the general format."""
@@ -105,12 +124,16 @@ def write_table(
         sheet.set_column(c, c, column.width, formats[c])
     for r, title in enumerate(titles):
         write_cells(sheet, r, [title], [bold])
-    top = len(titles) + 1
-    write_cells(sheet, top, [column.heading for column in columns], [head] * len(columns))
+    top, widths = len(titles) + 1, [column.width for column in columns]
+    headings = [column.heading for column in columns]
+    # The button of the filter takes some of the width.
+    fit_row(sheet, top, headings, [width - 3 for width in widths])
+    write_cells(sheet, top, headings, [head] * len(columns))
     r = top
     for r, row in enumerate(rows, top + 1):
         if r - top > MOST_TABLE_ROWS:
             raise SheetFull(most=MOST_TABLE_ROWS)
+        fit_row(sheet, r, row, widths)
         write_cells(sheet, r, row, formats)
     sheet.freeze_panes(top + 1, 0)
     sheet.autofilter(top, 0, r, len(columns) - 1)
