@@ -9,7 +9,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime
 from typing import IO, Any
 
 from sqlmodel import Session
@@ -43,6 +43,7 @@ _PIECE = 1 << 16
 _ROWS = 500
 """Rows that the cursor fetches at a time."""
 _YES_OR_NO = {True: Text("Ya", "Yes"), False: Text("Tidak", "No")}
+_SHEET = Text("Laporan", "Report")
 _WORDS = Text("{code:cell}", "{code:cell}")
 _FORMATS = {
     ColumnKind.text: TEXT,
@@ -82,26 +83,22 @@ class RequestedFile:
     def write_csv(self, database: Database, session: Session, signs: Dialect) -> ReportFile:
         """Write all rows as CSV by one statement, in memory that does not grow with the rows."""
 
-        def write(file: IO[bytes], rows: Iterator[Row], state: Session) -> None:
-            for line in stream_delimited(self._make_lines(rows, signs), signs):
+        def write(file: IO[bytes], rows: Iterator[Row], region: RegionRef | None) -> None:
+            lines = self._list_plain(rows) if signs.is_machine else self._list_shown(rows, region)
+            for line in stream_delimited(lines, signs):
                 file.write(line)
 
         return self._write(database, session, write)
 
     def write_xlsx(self, database: Database, session: Session) -> ReportFile:
         """Write all rows as a workbook of one sheet, in constant memory. Raises SheetFull if they are too many."""
-
-        def write(file: IO[bytes], rows: Iterator[Row], state: Session) -> None:
-            regions = find_regions_by_code(state, [self.query.region])
-            self._write_book(file, rows, regions.get(self.query.region))
-
-        return self._write(database, session, write)
+        return self._write(database, session, self._write_book)
 
     def _write(
         self,
         database: Database,
         session: Session,
-        write_rows: Callable[[IO[bytes], Iterator[Row], Session], None],
+        write_rows: Callable[[IO[bytes], Iterator[Row], RegionRef | None], None],
     ) -> ReportFile:
         statement = select_all(
             self.report.rows(session, self.actor, self.query, self.now), sort=self.query.sort
@@ -112,8 +109,9 @@ class RequestedFile:
             """Write the file from its start, since a retry follows a lost connection even after the last row."""
             file.seek(0)
             file.truncate()
+            region = find_regions_by_code(state, [self.query.region]).get(self.query.region)
             with state.connection().execute(statement, execution_options={"yield_per": _ROWS}) as texts:
-                write_rows(file, self._list_rows(row[0] for row in texts), state)
+                write_rows(file, self._list_rows(row[0] for row in texts), region)
 
         try:
             database.run_in_snapshot(write)
@@ -135,17 +133,43 @@ class RequestedFile:
             if row is not None:
                 yield row
 
-    def _list_headings(self) -> list[str]:
-        return [words.heading.render(self.language, {}) for words in read_columns(self.report.row).values()]
-
-    def _make_lines(self, rows: Iterable[Row], signs: Dialect) -> Iterator[list[Cell]]:
-        columns = describe_report_columns(self.report)
-        yield [column.name for column in columns] if signs.is_machine else [*self._list_headings()]
+    def _list_plain(self, rows: Iterable[Row]) -> Iterator[list[Cell]]:
+        """Yield the lines of CSV for programs."""
+        names = [column.name for column in describe_report_columns(self.report)]
+        yield [*names]
         for row in rows:
-            if signs.is_machine:
-                yield [_format_plain(row[column.name]) for column in columns]
+            yield [_format_plain(row[name]) for name in names]
+
+    def _list_shown(self, rows: Iterable[Row], region: RegionRef | None) -> Iterator[list[Cell]]:
+        """Yield the lines of CSV for spreadsheets: the cells of the workbook, days and times as ISO 8601 has them."""
+        yield self._list_headings(_find_zone(region))
+        for row in rows:
+            cells = self._make_cells(row, _find_zone(region))
+            yield [str(cell) if isinstance(cell, date) else cell for cell in cells]
+
+    def _list_headings(self, zone: str) -> list[Cell]:
+        """Return the headings, with the zone where a column has instants."""
+        headings = [
+            words.heading.render(self.language, {}) for words in read_columns(self.report.row).values()
+        ]
+        return [
+            f"{heading} ({zone})" if column.kind is ColumnKind.instant else heading
+            for heading, column in zip(headings, describe_report_columns(self.report), strict=True)
+        ]
+
+    def _make_cells(self, row: Row, zone: str) -> list[SheetCell]:
+        """Return the cells of a row as people read them: words, days, and times in a zone."""
+        cells: list[SheetCell] = []
+        for column in describe_report_columns(self.report):
+            value = row[column.name]
+            if value is not None and column.kind is ColumnKind.date:
+                cells.append(date.fromisoformat(value))
+            elif value is not None and column.kind is ColumnKind.instant:
+                at = datetime.fromisoformat(value).astimezone(get_zone(zone))
+                cells.append(at.replace(tzinfo=None, microsecond=0))
             else:
-                yield [self._format_words(row[column.name], column) for column in columns]
+                cells.append(self._format_words(value, column))
+        return cells
 
     def _format_words(self, value: Any, column: ReportColumn) -> Cell:
         """Return a value as people read it: words for codes and truth, the items of a list in one cell."""
@@ -160,30 +184,22 @@ class RequestedFile:
         return cell
 
     def _write_book(self, file: IO[bytes], rows: Iterable[Row], region: RegionRef | None) -> None:
-        columns = describe_report_columns(self.report)
-        zone_name = region.timezone if region else "WIB"
-        zone = get_zone(zone_name)
-        sheet_columns = [
-            SheetColumn(
-                f"{heading} ({zone_name})" if column.kind is ColumnKind.instant else heading,
-                words.width,
-                _FORMATS.get(column.kind, ""),
-            )
+        zone = _find_zone(region)
+        columns = [
+            SheetColumn(str(heading), words.width, _FORMATS.get(column.kind, ""))
             for heading, column, words in zip(
-                self._list_headings(), columns, read_columns(self.report.row).values(), strict=True
+                self._list_headings(zone),
+                describe_report_columns(self.report),
+                read_columns(self.report.row).values(),
+                strict=True,
             )
         ]
-        titles = [text.render(self.language, {}) for text in self._list_titles(region, zone_name)]
+        titles = [text.render(self.language, {}) for text in self._list_titles(region)]
         with create_workbook(file, titles[0]) as book:
-            write_table(
-                book,
-                Text("Laporan", "Report").render(self.language, {}),
-                titles,
-                sheet_columns,
-                ([self._make_cell(row[column.name], column, zone) for column in columns] for row in rows),
-            )
+            name = _SHEET.render(self.language, {})
+            write_table(book, name, titles, columns, (self._make_cells(row, zone) for row in rows))
 
-    def _list_titles(self, region: RegionRef | None, zone: str) -> Iterator[Text]:
+    def _list_titles(self, region: RegionRef | None) -> Iterator[Text]:
         """Yield the title rows: report, region, period or year, agency, and the day of the data."""
         yield self.report.title
         name = format_region(region.code, region.name) if region else self.query.region
@@ -192,15 +208,12 @@ class RequestedFile:
         yield describe_period(Period.parse(str(period))) if period else Text("Semua tahun", "All years")
         if agency := getattr(self.query, "agency", None):
             yield Text(f"Perangkat daerah {agency}", f"Agency {agency}")
-        day = describe_day(get_local_date(self.now, zone))
+        day = describe_day(get_local_date(self.now, _find_zone(region)))
         yield Text(f"Data per {day.id}", f"Data as of {day.en}")
 
-    def _make_cell(self, value: Any, column: ReportColumn, zone: tzinfo) -> SheetCell:
-        if value is not None and column.kind is ColumnKind.date:
-            return date.fromisoformat(value)
-        if value is not None and column.kind is ColumnKind.instant:
-            return datetime.fromisoformat(value).astimezone(zone).replace(tzinfo=None)
-        return self._format_words(value, column)
+
+def _find_zone(region: RegionRef | None) -> str:
+    return region.timezone if region else "WIB"
 
 
 def _format_plain(value: Any) -> Cell:

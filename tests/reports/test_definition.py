@@ -215,6 +215,8 @@ def test_a_workbook_is_bounded(provincial_reviewer: TestClient, monkeypatch: pyt
 def test_csv_for_spreadsheets_has_headings_words_and_no_formulas(provincial_reviewer: TestClient) -> None:
     text = get_csv(provincial_reviewer, "unreported-lines").content
     assert text.startswith("\ufeffRencana,Kode Baris,".encode())
+    assert b",Tenggat (WITA)," in text
+    assert b",2026-07-20 23:59:59," in text
     assert text.endswith(b"\r\n")
     assert b"\r\n" + b"63.02-2026,A-4,\"'=HYPERLINK(" in text
     assert b",Terbuka,Tidak," in text
@@ -343,8 +345,8 @@ def test_any_number_of_rows_costs_one_statement(
     before = count_statements()
     lines = [{**LEAN, "code": f"C-{n}"} for n in range(300)]
     put_many(connect(("secretariat", "63.03")), lines, plan="63.03-2026")
-    # One statement authenticates the caller, the other answers; the titles of a workbook name the region.
-    assert count_statements() == before == [2, 2, 3] * len(PARAMS)
+    # One statement authenticates the caller, the other answers; the files name the region or its zone.
+    assert count_statements() == before == [2, 3, 3] * len(PARAMS)
 
 
 def test_memory_does_not_grow_with_the_number_of_rows(database: OneTransaction) -> None:
