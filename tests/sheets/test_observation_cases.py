@@ -392,6 +392,8 @@ def test_a_code_and_its_name(send: Send, code: str, name: str, error: str | None
         (",2024\nMetro,6.78\n,2023\n", "missing"),
         ("No,,2023,2024\n1,Metro,6.78,6.7\n", "missing"),
         (",2023,2024\nMetro,6.78,6.7\n", None),
+        ("Kode;P0 2024\n1901;...\n1971;5,1\n", None),
+        ("Tahun;Kode;P0\n2021;1901;...\n", None),
     ],
 )
 def test_headers_as_they_come(send: Send, table: str, warning: str | None) -> None:

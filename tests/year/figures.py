@@ -213,8 +213,9 @@ FIGURES: dict[str, tuple[str | None, str]] = {
     ),
     "/v1/coverage/{period}": (
         "?region={region}",
-        "villages: own, of a file\nskipped_rows[].rows[]: own, of a file\n"
-        "items[].services[].*: own, of one village\nitems[].*: * of {village}",
+        """(villages|skipped_rows[].rows[]): own, of a file
+items[].services[].*: own, of one village
+items[].*: * of {village}""",
     ),
     "/v1/coverage/{period}/{village}": (
         "",

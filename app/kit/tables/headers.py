@@ -354,7 +354,8 @@ class _HeaderReader:
                 return False
             text = render_text(value)
             folded = fold_heading(text)
-            above = [fold_heading(read_label(self.sheet, row, c)) for row in range(self.top, r)]
+            texts = [read_label(self.sheet, row, c) for row in range(self.top, r)]
+            above = [fold_heading(other) for other in texts]
             is_unit = not folded and any(letter.isalpha() for letter in text)
             is_chosen = any(
                 choice.has_part(r, text) and (choice.row is not None or text not in words_above)
@@ -364,7 +365,9 @@ class _HeaderReader:
                 return False
             named, is_below = self.layout.by_label.get(folded), self._is_below_group(r, c)
             is_below_span = self.layout.compose is None and self._is_below_span(r, c)
-            is_named = is_unit or is_chosen or is_below_span or self._is_composed(text)
+            # Digits below "Kode" are a code, below "Tahun" a year.
+            around = reversed(texts) if self._names_field(above) else ()
+            is_named = is_unit or is_chosen or is_below_span or self._is_composed(text, *around)
             if not is_named and folded not in above and self._names_field(above):
                 return False
             if not is_named and self.layout.compose and (text[:1].isdigit() or not (named or is_below)):
@@ -399,8 +402,12 @@ class _HeaderReader:
                 return True
         return False
 
-    def _is_composed(self, text: str) -> bool:
-        return bool(text) and self.layout.compose is not None and self.layout.compose([text]) is not None
+    def _is_composed(self, *texts: str) -> bool:
+        """Return whether headings of a column, the lowest first, have a key together."""
+        headings = list(filter(None, texts))
+        return (
+            bool(headings) and self.layout.compose is not None and self.layout.compose(headings) is not None
+        )
 
     def _names_field(self, above: Sequence[str]) -> bool:
         fields = (self.layout.by_label.get(text) for text in above)
