@@ -182,6 +182,19 @@ def test_codes_of_the_other_system_are_named(secretariat: TestClient) -> None:
     assert error["allowed"] == f"{SUKA_MARGA} {get_name(secretariat, SUKA_MARGA)}"
 
 
+def test_a_hidden_row_without_a_known_cell_is_not_asked(secretariat: TestClient) -> None:
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out) as book:
+        page = book.add_worksheet("Cakupan")
+        page.write_row(0, 0, [*HEAD.strip().split(";"), "Petugas"])
+        page.write_row(1, 0, ["Suoh", "Suka Marga", 9, 5, 4, "x"])
+        page.write_row(2, 0, ["", "", "", "", "", "y"])
+        page.write_row(3, 0, ["Suoh", "Sido Rejo", 9, 5, " ", "z"])
+        page.set_row(2, None, None, {"hidden": True})
+    errors = send_table(secretariat, out.getvalue(), "a.xlsx").json()["errors"]
+    assert list_places(errors) == [("E4", "blank_cell")]
+
+
 def test_hidden_and_struck_rows_are_settled_by_the_call(secretariat: TestClient) -> None:
     out = io.BytesIO()
     with xlsxwriter.Workbook(out) as book:

@@ -1,7 +1,7 @@
 """Rows below the header of a table: where they end, and which of them a person may not have meant."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from app.kit.files.books import Sheet, Value
@@ -74,11 +74,11 @@ def find_end(
 
 def list_filled(sheet: Sheet, r: int) -> list[int]:
     """Return the columns of a row with a value."""
-    return [
-        c
-        for c, value in enumerate(sheet.rows[r])
-        if value is not None and (not isinstance(value, str) or render_text(value))
-    ]
+    return [c for c, value in enumerate(sheet.rows[r]) if _has_content(value)]
+
+
+def _has_content(value: Value) -> bool:
+    return value is not None and (not isinstance(value, str) or bool(render_text(value)))
 
 
 def find_first_text(sheet: Sheet, r: int) -> str:
@@ -88,14 +88,15 @@ def find_first_text(sheet: Sheet, r: int) -> str:
 
 
 def describe_left_out(
-    sheet: Sheet, columns: Iterable[int], asked: Mapping[Doubt, Sequence[int]]
+    sheet: Sheet, columns: Collection[int], asked: Mapping[Doubt, Sequence[int]]
 ) -> Iterator[FieldError]:
     """Yield an error for each run of neighbouring rows that the caller has to settle."""
     for doubt, listed in asked.items():
         rows = set(listed)
         for first in (r for r in listed if r - 1 not in rows):
             last = next(r for r in range(first, len(sheet.rows) + 1) if r + 1 not in rows)
-            c = next(c for c in sorted(columns) if sheet.value(first, c) is not None)
+            filled = list_filled(sheet, first)
+            c = min((c for c in filled if c in columns), default=filled[0])
             text = str(first + 1) if first == last else f"{first + 1}–{last + 1}"
             kind = HIDDEN_ROW if doubt == "hidden" else STRUCK_ROW
             yield FieldError(kind, cell=sheet.cell(first, c), values={"rows": text})
@@ -156,7 +157,7 @@ class TableRow(NamedTuple):
 
     def list_given(self, keys: Collection[str]) -> list[str]:
         """Return those of the keys whose cell has a value."""
-        return [key for key in keys if self.value(key) is not None]
+        return [key for key in keys if _has_content(self.value(key))]
 
 
 class PlainTable:
@@ -194,10 +195,11 @@ class PlainTable:
         return list_skipped(self._skipped)
 
     def list_rows(self) -> Iterator[TableRow]:
-        """Yield the rows of the table, without blank ones and those that repeat the header."""
+        """Yield the rows of the table that have something to read, without those that repeat the header."""
         for r in range(self.header.data_row, self._end):
-            if list_filled(self.sheet, r) and not is_header_again(self.sheet, r, self.header, self.layout):
-                yield TableRow(self.sheet, self.at, r)
+            row = TableRow(self.sheet, self.at, r)
+            if row.list_given(self.at) and not is_header_again(self.sheet, r, self.header, self.layout):
+                yield row
 
     def is_sum(self, row: TableRow) -> bool:
         """Return whether a row is a sum: its first text or a name says so."""

@@ -105,7 +105,7 @@ def _make_wide_layout(services: Iterable[Service]) -> TableLayout:
     columns = {
         f"{service.code} {figure}": TableField(
             f"{service.code} {figure}",
-            (f"{service.name} {labels[0]}", *labels),
+            labels,
             tuple(dict.fromkeys((service.name, service.name_english, service.code))),
             needs_group=True,
         )
@@ -199,7 +199,7 @@ def read_table(
 def _find_missing(table: PlainTable, columns: Sequence[str], *, is_long: bool) -> Iterable[FieldError]:
     """Return an error if no column names villages, and for each service without one of its two columns."""
     r = table.header.data_row - 1
-    labels = {item.key: item.labels[0] for item in table.layout.fields}
+    labels = {item.key: item.name for item in table.layout.fields}
     if not {"village_code", "village"} & table.at.keys():
         yield FieldError(MISSING_COLUMN, cell=table.sheet.cell(r, 0), allowed=labels["village"])
     if not columns and not is_long:
@@ -321,7 +321,7 @@ class _Reader:
         village.cells.setdefault(f"/services/{code}", row.cell(keys["eligible"]))
         read: dict[str, int | None] = {}
         for figure, key in keys.items():
-            if row.value(key) is None:
+            if not row.list_given([key]):
                 village.add_error(BLANK_CELL, row.cell(key))
             read[figure] = self._read_count(row, village, key)
         eligible, served = read["eligible"], read["served"]
