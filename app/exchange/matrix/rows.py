@@ -128,7 +128,7 @@ class MatrixTable:
 
     def _is_total(self, r: int) -> bool:
         """Return whether a row has "Jumlah" left of the amounts, and no sub-activity."""
-        words = [self.first_text(r), *(self.text(r, key) for key in LEVELS)]
+        words = [self.first_text(r), *(self.text(r, key) for key in ("number", "strategy", *LEVELS))]
         own = self.text(r, "subactivity")
         return any(map(is_sum, words)) and (not own or own in words[:1] or is_sum(own))
 

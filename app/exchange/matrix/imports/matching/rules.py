@@ -75,7 +75,8 @@ def match_lines(
             if respect == _BY_NAME_ALONE and len(groups[key]) + len(places) > 2:
                 continue
             _assign_codes(groups[key], places, result, is_equal)
-        waiting = [code for code in waiting if code not in set(result)]
+        matched = set(result)
+        waiting = [code for code in waiting if code not in matched]
     return result
 
 

@@ -201,7 +201,9 @@ class _Run:
         return None
 
     def _create_agency(self, code: str, name: str, cell: Cell) -> str:
-        self.out.new_agencies.setdefault(code, (name, cell))
+        known, _ = self.out.new_agencies.setdefault(code, (name, cell))
+        if fold_name(known) != fold_name(name):
+            self._add_warning(other_name, cell, name, code=code, name=known)
         return code
 
     def _follow_merge(self, agency: StoredAgency | None, cell: Cell, seen: str) -> str | None:
