@@ -166,6 +166,10 @@ proofs: known-group install ## run what takes long or needs a foreign program: m
 year: install ## run a year of a whole province through the workflow, on both engines: minutes
 	@RATA_YEAR_REGENCIES=24 RATA_YEAR_LINES=300 RATA_YEAR_SEEDS="1 2 3 4 5 6" RATA_YEAR_STEPS=60 $(BIN)/python -m pytest tests/year --durations=0 -o faulthandler_timeout=1800 $(ARGS)
 
+.PHONY: sheets-diff
+sheets-diff: install ## list what imports of all sheets at hand read otherwise than stored: make sheets-diff ARGS=--write
+	@$(BIN)/python -m tests.sheets $(ARGS)
+
 .PHONY: house
 house: install ## measure the shape of the code beside its goals: names, circles, types, files per request, lines
 	@$(BIN)/python -m tests.house
