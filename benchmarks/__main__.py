@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from app.kit.database.engine import Database, make_alembic_config
-from benchmarks import pulls, raw
+from benchmarks import imports, pulls, raw
 from benchmarks.calls import CALLS, Bar, HotCall, World
 from benchmarks.data import Size, build, create_secret
 from benchmarks.load import Round, drive
@@ -42,7 +42,9 @@ POSTGRES = {
 
 PULL = "pull"
 """The name of the pull, which `benchmarks/pulls.py` measures."""
-NAMES = [*(call.name for call in CALLS), PULL]
+IMPORT = "import"
+"""The name of the import, which `benchmarks/imports.py` measures."""
+NAMES = [*(call.name for call in CALLS), PULL, IMPORT]
 
 out = Console(width=None if sys.stdout.isatty() else 160)
 
@@ -74,7 +76,7 @@ def main() -> int:
         about = _describe(database, size)
         database.close()
         measured = _measure(url, secret, world, calls, options.rounds, options.seconds)
-        plans, pulled = {}, None
+        plans, pulled, imported = {}, None, None
         if options.engine == "postgres":
             read = {
                 call.name: next(call.requests(world, "raw", 0)) for call in calls if "raw" in call.variants
@@ -84,12 +86,18 @@ def main() -> int:
             database.close()
         if options.engine == "postgres" and (not options.only or PULL in options.only):
             pulled = pulls.measure(url, size, options.rounds)
+        if not options.only or IMPORT in options.only:
+            imported = imports.measure(url)
     results = [_judge(item, bar, measured) for item in measured.values() for bar in item.call.bars]
     _print_figures(about, measured, results)
     if pulled is not None:
         pull_results = pulls.judge(pulled)
         out.print(pulls.build_table(pulled, pull_results))
         results += pull_results
+    if imported is not None:
+        import_results = imports.judge(imported)
+        out.print(imports.build_table(imported, import_results))
+        results += import_results
     if options.json:
         Path(options.json).write_text(_render_json(about, measured, results, plans))
     return 0 if all(result["met"] for result in results) else 1

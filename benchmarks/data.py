@@ -105,8 +105,8 @@ def build(url: str, size: Size, note: Note = lambda *_: None) -> None:
         database.close()
 
 
-def create_secret(database: Database, region: str = PROVINCE) -> str:
-    """Create a token of the administrator of a region; return its secret."""
+def create_secret(database: Database, region: str = PROVINCE, role: Role = Role.administrator) -> str:
+    """Create a token with a role in a region; return its secret."""
     now = datetime.now(UTC)
     name = f"bench-{region}-{now.timestamp()}"
     with database.writing() as session:
@@ -114,7 +114,7 @@ def create_secret(database: Database, region: str = PROVINCE) -> str:
             Write(session, Author(CONSOLE.token, now), CONSOLE),
             name=name,
             principal=name,
-            grants=[Grant(Role.administrator, region, None)],
+            grants=[Grant(role, region, None)],
             content=TokenIn(scopes=[TokenScope.read, TokenScope.write], expires_at=now + timedelta(days=1)),
         )
 

@@ -27,7 +27,7 @@ from app.exchange.pulls.queries import list_sources, select_lines
 from app.kit.database.engine import Database, get_table
 from app.kit.database.journal import JournalHead
 from benchmarks.data import PROVINCE, Size, create_secret
-from benchmarks.servers import serve
+from benchmarks.servers import read_peak, serve
 from tests.postgres import program
 
 _PIECE = 1 << 20
@@ -129,15 +129,6 @@ def touch(database: Database) -> None:
         session.execute(sa.update(heads).where(heads.c.chain.like("plan:%")).values(hash=newer))
 
 
-def _read_memory(pid: int, *, reset: bool = False) -> float:
-    """Return the peak memory of a process in MB; with `reset`, restart the peak and return the current memory."""
-    if reset:
-        Path(f"/proc/{pid}/clear_refs").write_text("5")
-    status = Path(f"/proc/{pid}/status").read_text()
-    name = "VmRSS:" if reset else "VmHWM:"
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith(name))) / 1024
-
-
 @dataclass
 class Figures:
     """All pulls by way, and further measurements of each round."""
@@ -173,9 +164,9 @@ def measure(url: str, size: Size, rounds: int) -> Figures:
         fetch(ours, f"{at}.parquet?region={PROVINCE}", secret)
         for _ in range(rounds):
             touch(database)
-            before = _read_memory(workers[0], reset=True)
+            before = read_peak(workers[0], reset=True)
             figures.add("service", fetch(ours, at, secret, **plain))
-            figures.grown.append(_read_memory(workers[0]) - before)
+            figures.grown.append(read_peak(workers[0]) - before)
             figures.add("copy", copy_with_psql(database, size.quarter, "0"))
             figures.add("kept", fetch(ours, at, secret, **plain))
             largest = max(Path(folder).iterdir(), key=lambda path: path.stat().st_size)

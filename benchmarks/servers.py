@@ -58,6 +58,15 @@ def serve(variant: str, url: str, secret: str, workers: list[int] | None = None)
             worker.wait()
 
 
+def read_peak(pid: int, *, reset: bool = False) -> float:
+    """Return the peak memory of a process in MB; with `reset`, restart the peak and return the current memory."""
+    if reset:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    status = Path(f"/proc/{pid}/status").read_text()
+    name = "VmRSS:" if reset else "VmHWM:"
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith(name))) / 1024
+
+
 def _wait_until_ready(worker: "subprocess.Popen[bytes]", port: int) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and worker.poll() is None:
