@@ -297,13 +297,15 @@ class NameQuery(PageQuery):
         description="Names with all these words or beginnings of them; if there are none, names that are almost like "
         "them.",
     )
-    sort: Literal["relevance", "code", "-code", "name", "-name"] | None = ShapeField(
-        default=None, description="By default `relevance` with `q`, `code` without; `relevance` needs `q`."
+    sort: Literal["code", "-code", "name", "-name", "relevance"] = ShapeField(
+        default="code", description="With `q` and without `sort`: `relevance`. Without `q` it is `code`."
     )
 
     @property
     def order(self) -> str:
-        return (self.sort or RELEVANCE) if self.q else (self.sort or "code").replace(RELEVANCE, "code")
+        if self.q is None:
+            return "code" if self.sort == RELEVANCE else self.sort
+        return self.sort if "sort" in self.model_fields_set else RELEVANCE
 
 
 RETIRED = "Only codes that left the newest edition (`true`) or are in it (`false`, the default)."
