@@ -14,6 +14,7 @@ from rapidfuzz import fuzz, process
 from app.kit.files.books import Sheet
 from app.kit.files.cells import render_text
 from app.kit.problems import ColumnShape, FieldError, Kind
+from app.kit.tables.candidates import NEAR_NAME
 from app.kit.tables.choices import JOINT, ColumnChoice, HeadingIndex, Headings, check_alone, match_choices
 from app.kit.tables.contents import ColumnContents, list_labels, read_label
 from app.kit.tables.factors import Factors, describe_factors, find_factors
@@ -309,7 +310,12 @@ class _HeaderReader:
 
     def _warn_unknown(self, r: int, text: str, c: int) -> FieldError:
         labels = [item.labels[0] for item in self.layout.fields]
-        near = [label for label, _, _ in process.extract(text, labels, scorer=fuzz.WRatio, limit=2)]
+        near = [
+            label
+            for label, _, _ in process.extract(
+                text, labels, scorer=fuzz.ratio, score_cutoff=NEAR_NAME, limit=2
+            )
+        ]
         return FieldError(UNKNOWN_COLUMN, cell=self.sheet.cell(r, c), value=text, nearest=near)
 
     def _list_headings(self, c: int) -> Iterator[tuple[int, str]]:
