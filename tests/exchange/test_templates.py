@@ -166,6 +166,7 @@ def test_filled_observations_and_coordinates_import(
         reply = client.post(address, params=query, files=files)
         assert reply.status_code == 200, reply.text
         assert is_written(reply.json()), reply.text
+        assert reply.json()["warnings"] == [], reply.text
 
 
 def test_an_unknown_region_is_404(secretariat: TestClient) -> None:

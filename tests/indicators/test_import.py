@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from datetime import time
+from datetime import date, time
 from typing import Any
 
 import pytest
@@ -332,3 +332,55 @@ def test_a_dry_run_writes_nothing_and_only_the_national_administrator_imports(
         assert send(data, client=connect(role), period="2021").status_code == 403
     assert send(b"", period="2021").json()["errors"][0]["code"] == "empty_file"
     assert send(data, period="2021", sheet="x").json()["errors"][0]["code"] == "unknown_sheet"
+
+
+@pytest.mark.parametrize(
+    ("title", "times"),
+    [
+        ("Jumlah Penduduk Miskin (Ribu Jiwa)", 1),
+        ("Jumlah Penduduk Miskin (Juta Jiwa)", 1_000),
+        ("Garis Kemiskinan (Ribu Rupiah/Kapita/Bulan) Menurut Kabupaten/Kota", 1_000),
+        ("Indeks Kedalaman Kemiskinan (P1) Menurut Kabupaten/Kota (Persen)", 1),
+    ],
+)
+def test_the_unit_of_a_title_above_the_names_is_that_of_the_figures(
+    send: Send, title: str, times: int
+) -> None:
+    reply = send(
+        write_table([[title], ["Kabupaten/Kota", 2022, 2023], ["Luwu Utara", 0.02, 0.05]]), province="73"
+    )
+    assert reply.status_code == 200, reply.text
+    assert [factor["times"] for factor in reply.json()["factors"]] == ([times] * 2 if times > 1 else [])
+
+
+def test_a_share_shown_as_a_percentage_is_read_as_shown(
+    send: Send, national_administrator: TestClient
+) -> None:
+    rows = [
+        ["Kabupaten/Kota", "P0 2023", "Gini 2023"],
+        ["Luwu Utara", 0.125, 0.33],
+        ["Sulawesi Selatan", "6,7 %", 0.3],
+    ]
+    book = write_workbook(rows, {(1, 1): "0.00%", (1, 2): "0%"})
+    assert list_error_cells(send(book, "p0.xlsx", province="73")) == [("C2", "not_a_figure", "33%")]
+    book = write_workbook([row[:2] for row in rows], {(1, 1): "0.00%"})
+    assert send(book, "p0.xlsx", province="73").json()["created"] == 2
+    assert national_administrator.get(P0.format("73.22", "2023-S1")).json()["value"] == 12.5
+
+
+def test_a_date_below_the_header_became_one_of_a_number(send: Send) -> None:
+    rows = [["Kabupaten/Kota", "P0 2023"], ["Luwu Utara", date(2024, 3, 1)]]
+    book = io.BytesIO()
+    with xlsxwriter.Workbook(book, {"default_date_format": "yyyy-mm-dd"}) as workbook:
+        sheet = workbook.add_worksheet()
+        for r, row in enumerate(rows):
+            sheet.write_row(r, 0, row)
+    errors = list_error_cells(send(book.getvalue(), "p0.xlsx", province="73"))
+    assert errors == [("B2", "became_time", "2024-03-01")]
+
+
+def test_a_row_without_a_name_is_a_blank_cell(send: Send) -> None:
+    table = write_table([["Kabupaten/Kota", "P0 2023"], ["Luwu Utara", 12.1], ["", 6.7]])
+    assert [(cell, code) for cell, code, _ in list_error_cells(send(table, province="73"))] == [
+        ("A3", "blank_cell")
+    ]

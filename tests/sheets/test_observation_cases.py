@@ -258,7 +258,8 @@ def test_a_hidden_row_is_settled_by_the_call(send: Send) -> None:
         ("Garis Kemiskinan (Ribu Rp)", "", "612,5", (612500, 1000)),
         ("Jumlah Penduduk Miskin (Jiwa)", "", "940", "B3"),
         ("Jumlah Penduduk Miskin", "Satuan: jiwa", "940", "B3"),
-        ("Indeks Kedalaman Kemiskinan (Persen)", "", "2", "B3"),
+        ("Indeks Kedalaman Kemiskinan (Persen)", "", "2", (2, None)),
+        ("Indeks Kedalaman Kemiskinan (Rupiah)", "", "2", "B3"),
         ("Persentase Penduduk Miskin (ribu)", "", "9", "B3"),
     ],
 )

@@ -64,8 +64,9 @@ class Sheet:
     """A sheet's cells from A1 on, row by row.
 
     Every cell of a merged range has the range's value; `merged` maps each of them but the first to the
-    first, as (row, column) from 0. Blank cells are None. Numbers without a fraction are int. A row
-    ends with its last cell in use. `formulas` are the cells that `take_results` has filled.
+    first, as (row, column) from 0. Blank cells are None. Numbers without a fraction are int, and
+    0.12 shown as a percentage is the text `12%`. A row ends with its last cell in use. `formulas` are the cells that
+    `take_results` has filled.
     `hidden_rows`, `hidden_columns` and `struck` cells (row, column) are those of the spreadsheet, also by a filter.
     """
 

@@ -1,4 +1,4 @@
-"""Number formats of a workbook: whether one shows a number, a moment or an elapsed time; and the text of numbers.
+"""Number formats of a workbook: whether one shows a number, a percentage or a moment; and the text of numbers.
 
 Source: ECMA-376 part 1, 18.8.30 (numFmt) and 18.17.4 (dates and times).
 """
@@ -6,14 +6,16 @@ Source: ECMA-376 part 1, 18.8.30 (numFmt) and 18.17.4 (dates and times).
 import math
 import re
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Literal
 
-Shows = Literal["number", "date", "elapsed"]
+Shows = Literal["number", "percent", "date", "elapsed"]
 Moment = date | time | timedelta
 
 # Formats that have a number and no code: dates and times, some of them in East Asian editions only.
 _DATES = frozenset((*range(14, 23), *range(27, 37), 45, 47, *range(50, 59)))
 _ELAPSED = 46
+_PERCENTS = frozenset((9, 10))
 
 # A text in quotes, an escaped or width-only character, brackets, or one character that counts.
 _PIECE = re.compile(r'"[^"]*"?|[\\_*].?|\[[^\]]*\]?|.', re.DOTALL)
@@ -35,6 +37,8 @@ def classify_builtin(number: int) -> Shows:
     """Return the kind of value that a built-in format shows."""
     if number == _ELAPSED:
         return "elapsed"
+    if number in _PERCENTS:
+        return "percent"
     return "date" if number in _DATES else "number"
 
 
@@ -49,6 +53,8 @@ def classify_format(code: str) -> Shows:
             return "elapsed"
         if piece in _DATE_SIGNS:
             shows = "date"
+        elif piece == "%" and shows == "number":
+            shows = "percent"
     return shows
 
 
@@ -62,6 +68,11 @@ def read_number(text: str) -> int | float | None:
     if math.isinf(number):
         return None
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+def write_percentage(number: float) -> str:
+    """Return the text of a share of one that a cell shows as a percentage: 0.123 → `12.3%`."""
+    return f"{(Decimal(f'{number:.15g}') * 100).normalize():f}%"
 
 
 def read_serial(number: float, shows: Shows, is_1904: bool) -> int | float | Moment:

@@ -15,7 +15,7 @@ from app.kit.files import bounds
 from app.kit.files.archive import Archive
 from app.kit.files.books import LARGEST_COLUMN, ErrorValue, Formula, Plain, Sheet, Value, name_column
 from app.kit.files.bounds import LONGEST_TEXT, Meter, weigh_text
-from app.kit.files.number_formats import Shows, read_iso, read_number, read_serial
+from app.kit.files.number_formats import Shows, read_iso, read_number, read_serial, write_percentage
 from app.kit.files.workbook_parts import RichText, read_boolean, read_index, unescape_text
 from app.kit.files.xml_walk import SKIPPED, Attributes, Element, split_names, walk
 
@@ -220,6 +220,8 @@ class _Worksheet:
         if number is None:
             raise self._meter.refuse_damaged()
         shows = self._shared.styles[self._style]
+        if shows == "percent":
+            return write_percentage(number)
         return number if shows == "number" else read_serial(number, shows, self._shared.is_1904)
 
     def _check_text(self, text: str) -> str | None:

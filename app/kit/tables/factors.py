@@ -55,7 +55,9 @@ def find_factors(
             continue
         c = columns[item.key]
         own: dict[int, tuple[int, str]] = {}
-        for row, text in headings.get(item.key, ()):
+        rows = headings.get(item.key, ())
+        # A composed heading has the title above it too, whose unit is that of the figures.
+        for row, text in rows if layout.compose is None else rows[:1]:
             own |= dict.fromkeys(find_heading_scales(text), (row, text))
         if own and (len(own) > 1 or not item.is_money):
             row, text = next(iter(own.values()))

@@ -238,7 +238,9 @@ class _HeaderReader:
             *self._list_unclear(index, columns, repeated, doubtful),
         ]
         is_unclear = bool(errors)
-        warnings = [self._warn_unknown(*headings[c][0], c) for c in unknown if c not in doubtful]
+        # In a composed heading any of the rows may have the word that is unknown.
+        texts = {c: headings[c][0][1] if layout.compose is None else index.paths[c] for c in unknown}
+        warnings = [self._warn_unknown(headings[c][0][0], texts[c], c) for c in unknown if c not in doubtful]
         headings_of = {key: headings[c] for key, c in columns.items()}
         factors = find_factors(sheet, layout, self.top, columns, headings_of, errors)
         warnings += describe_factors(sheet, self.bottom, columns, factors)

@@ -7,6 +7,7 @@ from app.kit.files.cells import take_results
 from app.kit.files.unreadable import UnreadableFile, refuse_file
 from app.kit.problems import FieldError, Kind
 from app.kit.tables.headers import TableHeader
+from app.kit.tables.templates import is_guide
 
 NO_TABLE = Kind(
     "no_table",
@@ -44,7 +45,9 @@ def choose_table(
             if name is not None:
                 raise
             failures.append(failure)  # another sheet may have the table
-    tables = [(sheet, header) for sheet in sheets if (header := find(sheet)) is not None]
+    tables = [
+        (sheet, header) for sheet in sheets if not is_guide(sheet) and (header := find(sheet)) is not None
+    ]
     if not tables:
         problem = refuse_file(refusal, book.filename, name, allowed=allowed)
         raise failures[0] if failures else _add_proposal(problem, sheets, propose)

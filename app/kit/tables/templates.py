@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
+from app.kit.files.books import Sheet
 from app.kit.files.new_workbooks import TEXT, SheetCell, SheetColumn, create_workbook, write_table
 from app.kit.wording import Language, Text
 
@@ -55,6 +56,12 @@ def add_choices(sheet: Any, first_row: int, columns: Sequence[TemplateColumn]) -
         if column.allowed:
             choices = {"validate": "list", "source": list(column.allowed), "error_type": "information"}
             sheet.data_validation(first_row, c, _LAST_ROW, c, choices)
+
+
+def is_guide(sheet: Sheet) -> bool:
+    """Return whether a sheet is the guide of a template, whose examples could be taken for a table."""
+    guides = [[text.id for text, _ in _GUIDE_HEADINGS], [text.en for text, _ in _GUIDE_HEADINGS]]
+    return any(list(row) in guides for row in sheet.rows[:3])
 
 
 def write_guide(book: Any, columns: Sequence[TemplateColumn], language: Language) -> None:

@@ -85,6 +85,11 @@ class UnreadableCell(Exception):
         self.kind, self.candidates = kind, list(candidates)
 
 
+def drop_percent_sign(value: Value) -> Value:
+    """Return a text without the percent sign at its end: `12,3 %` → `12,3`; any other value unchanged."""
+    return clean_text(value).removesuffix("%").rstrip() if isinstance(value, str) else value
+
+
 def read_figure(value: Value, mark: str | None) -> CellFigure | None:
     """Return the figure in a cell. Returns None if it is blank.
 

@@ -109,7 +109,9 @@ class HeadingReader:
             rest, indicator
         ):  # `Indeks Pembangunan Manusia (IPM)` names it twice
             indicator, rest = self.spellings[" ".join(rest[:count])], rest[count:]
-        if indicator and rest and rest[0] in _INTRODUCTIONS:
+        # "Garis Kemiskinan (Ribu Rupiah/Kapita/Bulan) Menurut …" has its unit before the places.
+        introduction = next((word for word in rest if word not in _FILLING), None)
+        if indicator and introduction in _INTRODUCTIONS:
             return self._read_title(indicator, rest)
         named = [] if _is_of_part(rest) else list(self._read_period(rest))
         if not named and rest:
@@ -260,4 +262,8 @@ def _compare_units(unit: str, text: str) -> Iterator[Fraction]:
             continue
         if scales and own_kind not in ("persons", "rupiah", None):
             kind = ""  # no thousands of percent
-        yield Fraction(max(scales, default=1), own_scale) if kind in (None, own_kind) else Fraction(0)
+        is_comparable = kind in (None, own_kind) or (kind, own_kind) == (
+            "percent",
+            "index",
+        )  # BPS: P1 (Persen)
+        yield Fraction(max(scales, default=1), own_scale) if is_comparable else Fraction(0)

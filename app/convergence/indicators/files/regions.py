@@ -12,7 +12,7 @@ from app.kit.files.cells import render_text
 from app.kit.http.validation import describe_unknown, unknown_reference
 from app.kit.problems import MOST_CELL_ERRORS, FieldError, Kind, ResolutionShape
 from app.kit.tables.resolutions import Question, ResolutionSet
-from app.kit.tables.rows import TableRow
+from app.kit.tables.rows import BLANK_CELL, TableRow
 from app.kit.wording import Text, declare_words
 from app.reference.places.areas.models import AreaResolution
 from app.reference.places.areas.rules import SOURCES, UNCLEAR_AREA
@@ -127,6 +127,9 @@ class RegionReader:
             return None
         if len(codes) == 1:
             return next(iter(codes))
+        if not name.text:
+            self.errors.append(FieldError(BLANK_CELL, cell=row.cell("name", "province")))
+            return None
         needs_row = self.resolutions.needs_row("name", name.text)
         row_number = row.r + 1 if needs_row else None
         self._ask(row, "name", name, codes, ResolutionShape(column="name", value=name.text, row=row_number))

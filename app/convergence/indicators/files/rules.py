@@ -17,6 +17,7 @@ from app.convergence.indicators.files.cells import (
     SYMBOLS,
     CellFigure,
     UnreadableCell,
+    drop_percent_sign,
     find_decimal_mark,
     looks_like_fractions,
     looks_like_times,
@@ -155,9 +156,10 @@ class TableReader:
 
     def read(self, sheet: Sheet, filename: str) -> ObservedTable:
         """Return the observations of a sheet with a header. Raises Invalid with every unusable cell, and TooLarge."""
-        sheet = _write_years(sheet)
-        headings, header, layout = self._find(sheet, find_table)
+        written = _write_years(sheet)
+        headings, header, layout = self._find(written, find_table)
         assert header is not None
+        sheet = replace(sheet, rows=[*written.rows[: header.data_row], *sheet.rows[header.data_row :]])
         header = _add_names(sheet, header)
         figures = [key for key in header.columns if key not in ROLES or key == "value"]
         unknown = [warning for warning in header.warnings if warning.kind is UNKNOWN_COLUMN]
@@ -194,7 +196,9 @@ class _Reading:
         """Yield the valid observations below the header; report unusable cells and repeated observations."""
         lines = self._list_lines()
         marks = {
-            column.c: find_decimal_mark(self.sheet.value(item.row.r, column.c) for item in lines)
+            column.c: find_decimal_mark(
+                drop_percent_sign(self.sheet.value(item.row.r, column.c)) for item in lines
+            )
             for column in self.columns
         }
         regions = RegionReader(self._reader.regencies, self._reader.query, self._reader.resolutions)
@@ -262,7 +266,8 @@ class _Reading:
                 kind := self.table.find_refusal(row, column.key)
             ):
                 raise UnreadableCell(kind)
-            return read_figure(value, mark)
+            is_percent = code is not None and self._reader.indicators[code].unit == "percent"
+            return read_figure(drop_percent_sign(value) if is_percent else value, mark)
         except UnreadableCell as error:
             beyond = None
             if error.kind is unclear_mark and code and region:
@@ -326,7 +331,7 @@ def _is_code(value: Value) -> bool:
 def _is_figure(value: Value) -> bool:
     """Return whether a cell has a number or a symbol."""
     if isinstance(value, str):
-        text = value.strip()
+        text = str(drop_percent_sign(value)).strip()
         return text.lower() in SYMBOLS or bool(parse_readings(text))
     return isinstance(value, int | float) and not isinstance(value, bool)
 
