@@ -15,7 +15,20 @@ import app
 from app.kit.personal import find_person_number
 
 DATA = Path(app.__file__).parent
-SIGNS = [" ", ".", "-", "\u00a0", "\u2010", "\u2013", "\u2014", "\u2212"]
+SIGNS = [
+    " ",
+    ".",
+    "-",
+    "\u00a0",
+    "\u2009",
+    "\u200b",
+    "\u2010",
+    "\u2013",
+    "\u2014",
+    "\u202f",
+    "\u2212",
+    "\ufeff",
+]
 #: Groups in which people write NIK, family cards and NIP.
 NOTATIONS = [
     (16,),
@@ -28,6 +41,7 @@ NOTATIONS = [
     (6, 10),
     (12, 4),
 ]
+_WIDE = {ord("0") + n: 0xFF10 + n for n in range(10)}
 ACCOUNT = (1, 1, 2, 2, 2, 4)
 AGENCY = (1, 2, 1, 2, 1, 2, 2, 4)
 SUBACTIVITY = (1, 2, 2, 1, 2, 4)
@@ -45,6 +59,8 @@ def write_numbers(draw: st.DrawFn) -> str:
     number = draw(digits.filter(lambda text: text[:2] not in ("19", "20")))
     starts = [sum(widths[:n]) for n in range(len(widths))]
     groups = [number[start : start + width] for start, width in zip(starts, widths, strict=True)]
+    if draw(st.booleans()):
+        groups = [group.translate(_WIDE) for group in groups]
     before, after = draw(
         st.sampled_from([("", ""), ("NIK ", ""), ("Budi (", ")"), ("no.: ", ", RT 2"), ("n", "x")])
     )

@@ -29,11 +29,10 @@ FREE = object()
 
 # Numbers
 
-_SIGN = "[ .\\-\u00a0\u2010-\u2015\u2212]"
-_WHOLE = re.compile(r"(?<![0-9])(?<!\b0[.,])[0-9]{16}(?:[0-9]{2})?(?![0-9])")
-_PARTED = re.compile(
-    rf"(?<![0-9])(?<![0-9]{_SIGN})[0-9](?:{_SIGN}?[0-9]){{15}}(?:(?:{_SIGN}?[0-9]){{2}})?(?!{_SIGN}?[0-9])"
-)
+# Characters without width part a run too: it looks whole. Other scripts have digits of their own (\\d).
+_SIGN = "[ .\\-\u00a0\u00ad\u2000-\u200d\u2010-\u2015\u202f\u2060\u2212\ufeff]"
+_WHOLE = re.compile(r"(?<!\d)(?<!\b0[.,])\d{16}(?:\d{2})?(?!\d)")
+_PARTED = re.compile(rf"(?<!\d)(?<!\d{_SIGN})\d(?:{_SIGN}?\d){{15}}(?:(?:{_SIGN}?\d){{2}})?(?!{_SIGN}?\d)")
 _DAY = re.compile(r"(19|20)[0-9]{2}(0[1-9]|1[0-2])([0-2][0-9]|3[01])")
 
 _SUBACTIVITY = (1, 2, 2, 1, 2, 4)

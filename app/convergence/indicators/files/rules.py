@@ -34,6 +34,7 @@ from app.kit.fields import fold_name
 from app.kit.files.books import Sheet, Value, name_column
 from app.kit.files.cells import render_text
 from app.kit.http.validation import describe_unknown, duplicate_key
+from app.kit.personal import mask_person_numbers
 from app.kit.problems import ErrorPlace, FieldError, Invalid, Kind, TooLarge, refuse
 from app.kit.tables.choices import ColumnChoice
 from app.kit.tables.factors import Factor
@@ -174,7 +175,11 @@ class TableReader:
         table.warnings += _list_nameless(table)
         columns = ColumnReader(table, headings, self.indicators, self.query)
         reading = _Reading(table, columns, self)
-        items = list(islice(reading.read_rows(self.query.source or filename), MOST_OBSERVATIONS + 1))
+        items = list(
+            islice(
+                reading.read_rows(self.query.source or mask_person_numbers(filename)), MOST_OBSERVATIONS + 1
+            )
+        )
         if len(items) > MOST_OBSERVATIONS:
             raise TooLarge(allowed=_MOST)
         reading.check_columns(items)
