@@ -11,7 +11,7 @@ from app.kit.database.engine import get_table
 from app.kit.fields import fold_name
 from app.reference.commands import DATA
 from app.reference.models import RegionRow
-from app.reference.rules import format_region
+from app.reference.rules import format_region, list_other_names
 from tests.database import OneTransaction
 from tests.pages import walk
 
@@ -87,7 +87,7 @@ def test_a_bps_code_differs_from_the_equal_digits_of_kemendagri(stranger: TestCl
         ({"q": "KOTABARU"}, ["63.02"]),
         ({"q": "sebuku,  PULAU", "level": "district"}, ["63.02.05"]),
         ({"q": "lampung", "parent": "18"}, ["18.02"]),
-        ({"q": "lampung tengah barat"}, []),
+        ({"q": "lampung sekali lagi"}, []),
         ({"within": "63", "level": "regency"}, ["63.02", "63.03"]),
         ({"parent": "0", "sort": "-name"}, ["73", "18", "63"]),
         ({"retired": "true"}, []),
@@ -278,3 +278,17 @@ def test_each_name_has_its_level_once() -> None:
             shown = format_region(row["code"], row["name"])
             assert format_region(row["code"], shown) == shown
             assert shown.endswith(row["name"])
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "others"),
+    [
+        ("63.02", "Kabupaten Kotabaru", ["kotabaru"]),
+        ("31.71", "Kota Administrasi Jakarta Pusat", ["jakarta pusat"]),
+        ("12.12", "Kabupaten Toba", ["toba", "Kabupaten Toba Samosir"]),
+        ("52", "Nusa Tenggara Barat", ["NTB"]),
+        ("15.71.07", "Kota Baru", []),
+    ],
+)
+def test_a_region_has_other_names(code: str, name: str, others: list[str]) -> None:
+    assert list_other_names(code, fold_name(name)) == others

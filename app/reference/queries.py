@@ -41,7 +41,7 @@ from app.reference.models import (
     StrategyOut,
     StrategyRow,
 )
-from app.reference.rules import CHAIN
+from app.reference.rules import CHAIN, list_other_names
 
 _region, _source, _strategy = get_table(RegionRow), get_table(FundingSourceRow), get_table(StrategyRow)
 _parent, _below, _above = (_region.alias(name) for name in ("parent", "below", "above"))
@@ -103,7 +103,10 @@ def _read_region_index(session: Session) -> NameIndex:
     index = _region_index.get(state)
     if index is None:
         rows = session.execute(sa.select(_region.c.code, _region.c.folded))
-        index = NameIndex(NamedEntry(code, (name,), level=code.count(".")) for code, name in rows)
+        index = NameIndex(
+            NamedEntry(code, (name, *list_other_names(code, name)), level=code.count("."))
+            for code, name in rows
+        )
         _region_index.clear()
         _region_index[state] = index
     return index

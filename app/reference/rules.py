@@ -1,7 +1,7 @@
-"""Parser of region codes."""
+"""Parser of region codes, and names of regions."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from app.kit.fields import fold_name
 
@@ -58,3 +58,29 @@ def add_dots(code: str) -> str:
     if re.fullmatch(r"[0-9]{10}", code):
         return f"{code[:2]}.{code[2:4]}.{code[4:6]}.{code[6:]}"
     return code
+
+
+# Names
+
+OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "11": ("Nanggroe Aceh Darussalam",),
+    "12.12": ("Kabupaten Toba Samosir",),
+    "19": ("Bangka Belitung",),
+    "31": ("DKI Jakarta", "DK Jakarta", "Daerah Khusus Jakarta", "Jakarta"),
+    "34": ("DI Yogyakarta", "DIY", "Yogyakarta"),
+    "52": ("NTB",),
+    "53": ("NTT",),
+    "61.02": ("Kabupaten Pontianak",),
+    "64.11": ("Kabupaten Mahakam Hulu",),
+    "71.09": ("Kabupaten Siau Tagulandang Biaro",),
+    "76.01": ("Kabupaten Mamuju Utara",),
+    "81.03": ("Kabupaten Maluku Tenggara Barat",),
+}
+"""Short and former names of regions, by code."""
+_TYPE = re.compile(r"(?:kabupaten|kota(?: administrasi)?) (?=.)")
+
+
+def list_other_names(code: str, folded: str) -> list[str]:
+    """Return the former and short names of a region, and that of a regency without its type; `folded` is its own."""
+    bare = [_TYPE.sub("", folded, count=1)] if get_level(code) == "regency" else []
+    return [*bare, *OTHER_NAMES.get(code, ())]

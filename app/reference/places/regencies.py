@@ -16,25 +16,10 @@ from app.access.rules import is_within
 from app.kit.fields import fold_name
 from app.kit.problems import Candidate
 from app.kit.tables.candidates import NamedEntry, NameIndex
-from app.reference.rules import get_level, get_parent
+from app.reference.rules import OTHER_NAMES, get_level, get_parent
 
 CLOSENESS = 80
 """Likeness of two spellings, from 0 to 100, from which on a name may be that of the code beside it."""
-_OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
-    "11": ("Nanggroe Aceh Darussalam",),
-    "12.12": ("Kabupaten Toba Samosir",),
-    "19": ("Bangka Belitung",),
-    "31": ("DKI Jakarta", "DK Jakarta", "Daerah Khusus Jakarta", "Jakarta"),
-    "34": ("DI Yogyakarta", "DIY", "Yogyakarta"),
-    "52": ("NTB",),
-    "53": ("NTT",),
-    "61.02": ("Kabupaten Pontianak",),
-    "64.11": ("Kabupaten Mahakam Hulu",),
-    "71.09": ("Kabupaten Siau Tagulandang Biaro",),
-    "76.01": ("Kabupaten Mamuju Utara",),
-    "81.03": ("Kabupaten Maluku Tenggara Barat",),
-}
-"""Short and former names that tables of BPS have, by code."""
 _WORDS = {
     "kab": "kabupaten",
     "prov": "provinsi",
@@ -115,7 +100,7 @@ class RegencyNames:
         """Return the areas that a name may mean, the likely ones first."""
         if name.province not in self._indexes:
             self._indexes[name.province] = NameIndex(
-                NamedEntry(code, (own, *_OTHER_NAMES.get(code, ())), code.count("."))
+                NamedEntry(code, (own, *OTHER_NAMES.get(code, ())), code.count("."))
                 for code, own in self.names.items()
                 if (is_within(code, name.province) if name.province else "." not in code)
             )
@@ -143,7 +128,7 @@ class RegencyNames:
         """Code → the letters of its names, with and without their type."""
         forms = {}
         for code, name in self.names.items():
-            full = [_spell(own) for own in (name, *_OTHER_NAMES.get(code, ()))]
+            full = [_spell(own) for own in (name, *OTHER_NAMES.get(code, ()))]
             if get_level(code) == "regency":
                 kind = _find_type(name)
                 forms[code] = {form for own in full for form in (own, own.removeprefix(kind))}
