@@ -271,3 +271,14 @@ def test_a_number_of_a_person_is_refused_by_cell(secretariat: TestClient) -> Non
     assert list_error_cells(import_table(secretariat, numbered)) == [("C2", "person_number")]
     reply = import_table(secretariat, numbered, each=True).json()
     assert (reply["created"], [error["code"] for error in reply["errors"]]) == (1, ["person_number"])
+
+
+def test_a_blank_value_is_named_where_it_belongs(secretariat: TestClient) -> None:
+    """A table without a column for it names the column, never the cell of the village."""
+    table = f"village_code,safe_water eligible,safe_water served\n{VILLAGES[0]},40,30\n{VILLAGES[1]},40,30\n"
+    for query in ({}, {"each": True}):
+        reply = import_table(secretariat, table, source="DTSEN", **query)
+        assert list_error_cells(reply) == [("A1", "missing_column"), ("A1", "missing_column")]
+        assert [e["allowed"] for e in reply.json()["errors"]] == ["keluarga sasaran", "periode data"]
+    blank = f"{WIDE}{VILLAGES[0]},100,DTSEN,2026-Q1,,,,\n"
+    assert list_error_cells(import_table(secretariat, blank)) == [("E2", "blank_cell")]

@@ -163,7 +163,8 @@ def test_a_merged_district_is_asked_once(secretariat: TestClient) -> None:
 def test_a_chosen_column_is_read(secretariat: TestClient) -> None:
     table = HEAD.replace("Keluarga Sasaran", "Jml KRT") + "Suoh;Suka Marga;9;5;4\n"
     refused = send_table(secretariat, table.encode())
-    assert list_places(refused.json()["errors"]) == [("B2", "blank_cell")]
+    assert list_places(refused.json()["errors"]) == [("A1", "missing_column")]
+    assert "Jml KRT" in [column["heading"] for column in refused.json()["columns"]]
     chosen = json.dumps([{"heading": "Jml KRT", "field": "target_families"}])
     assert send_table(secretariat, table.encode(), columns=chosen).json()["created"] == 1
 

@@ -146,7 +146,8 @@ def test_a_table_with_errors_is_refused_cell_by_cell(provincial_administrator: T
     twice = f"kode,lon,lat,sumber\n{FIRST},116,-3,x\n{FIRST},116,-3,x\n"
     assert list_error_cells(import_table(provincial_administrator, twice)) == [("A3", "duplicate_key")]
     headed = import_table(provincial_administrator, f"kode,lon,tinggi\n{FIRST},116,5\n")
-    assert list_error_cells(headed) == [("A1", "missing_column")]
+    assert list_error_cells(headed) == [("A1", "missing_column"), ("A1", "missing_column")]
+    assert [error["allowed"] for error in headed.json()["errors"]] == ["lintang", "sumber"]
     near = import_table(provincial_administrator, f"kode,bujur,lintanng,sumber\n{FIRST},116,-3,x\n")
     assert list_error_cells(near) == [("C1", "doubtful_column")]
     other = import_table(provincial_administrator, "a,b\n1,2\n")

@@ -87,6 +87,9 @@ def read_table(
     if not table.names:
         cell = sheet.cell(header.data_row - 1, 0)
         table.errors.append(FieldError(MISSING_COLUMN, cell=cell, allowed="kode wilayah"))
+    if "source" not in table.at and source is None:
+        cell = sheet.cell(header.data_row - 1, 0)
+        table.errors.append(FieldError(MISSING_COLUMN, cell=cell, allowed="sumber"))
     areas = AreaColumns(table, "region_code", _LEVELS)
     points: list[TablePoint] = []
     for row in table.list_rows() if not table.errors else ():
@@ -105,9 +108,7 @@ def _read_point(table: PlainTable, row: TableRow, area: AreaRow, source: str | N
     if kind := table.find_refusal(row, "source"):
         area.errors.append(FieldError(kind, cell=row.cell("source"), value=str(row.value("source"))))
     elif content["source"] is None:
-        area.errors.append(
-            FieldError(BLANK_CELL, cell=row.cell("source") if "source" in row.at else area.cell)
-        )
+        area.errors.append(FieldError(BLANK_CELL, cell=row.cell("source")))
     if len(area.errors) > before:
         return None
     try:
@@ -129,7 +130,8 @@ def _read_degrees(table: PlainTable, row: TableRow, key: str, errors: list[Field
     if kind is None and _DEGREES.match(text):
         return float(text.replace(",", "."))
     kind = kind or (not_degrees if text else BLANK_CELL)
-    errors.append(FieldError(kind, cell=row.cell(key), value=text or None, allowed=_EXAMPLES[key]))
+    shown = text or (None if value is None else str(value))
+    errors.append(FieldError(kind, cell=row.cell(key), value=shown, allowed=_EXAMPLES[key]))
     return None
 
 

@@ -12,6 +12,7 @@ from app.convergence.coverage.files.rules import (
     LARGEST_TABLE,
     CoverageTable,
     find_header,
+    find_unstated,
     list_headings,
     propose_header,
     read_table,
@@ -79,6 +80,7 @@ def read_coverage_file(
     )
     table = read_table(sheet, layouts[sheet.name], header, services, query)
     table.rows.warnings += others
+    defaults = {"source": query.source, "source_period": query.source_period}
     if query.each or header.errors or not table.villages:
         refuse(table.rows.errors, header.proposal if header.is_unclear else ())
     finder = AreaFinder(
@@ -90,12 +92,13 @@ def read_coverage_file(
         code_system=query.code_system,
         level="village",
     )
+    if unstated := list(find_unstated(table.rows, defaults)):
+        refuse([*table.rows.errors, *unstated], header.proposal)
     codes = [finder.find(village.area) for village in table.villages]
     misfits = finder.list_misfits()
     if query.each:
         refuse(misfits)
     count = Counter(code for code in codes if code)
-    defaults = {"source": query.source, "source_period": query.source_period}
     reports, errors, seen = [], [*table.rows.errors, *misfits], set[str]()
     for village, code in zip(table.villages, codes, strict=True):
         if code in seen:

@@ -70,6 +70,7 @@ _LONG = TableLayout(
     fewest=2,
 )
 _OF_VILLAGE = ("target_families", "complete_families", "source", "source_period")
+_REQUIRED = ("target_families", "source", "source_period")
 
 Layout = Literal["wide", "long"]
 
@@ -136,7 +137,7 @@ class TableVillage:
         """Return the valid report, `defaults` filling blank fields. Returns None if the village has errors."""
         here = self.cells["/village"]
         content = {**defaults, **self.content}
-        for name in ("target_families", "source", "source_period"):
+        for name in _REQUIRED:
             if content.get(name) is None and not self._is_marked(name):
                 self.add_error(BLANK_CELL, self.cells.get(f"/{name}", here), values={"value": name})
         target, complete = content.get("target_families"), content.get("complete_families")
@@ -149,7 +150,7 @@ class TableVillage:
                 values={"target": target},
             )
         if not self.services and not self.errors:
-            self.add_error(BLANK_CELL, here, values={"value": "service"})
+            self.add_error(BLANK_CELL, self.cells.get("/services", here), values={"value": "service"})
         if self.errors:
             return None
         try:
@@ -212,6 +213,14 @@ def _find_missing(table: PlainTable, columns: Sequence[str], *, is_long: bool) -
             yield FieldError(MISSING_COLUMN, cell=cell, allowed=labels[other])
 
 
+def find_unstated(table: PlainTable, defaults: Mapping[str, object]) -> Iterable[FieldError]:
+    """Return an error for each required value of a village that has neither a column nor a default."""
+    cell = table.sheet.cell(table.header.data_row - 1, 0)
+    for item in _FIELDS:
+        if item.key in _REQUIRED and item.key not in table.at and defaults.get(item.key) is None:
+            yield FieldError(MISSING_COLUMN, cell=cell, allowed=item.name)
+
+
 class _Reader:
     """The villages of a table, row by row."""
 
@@ -255,6 +264,7 @@ class _Reader:
         if self.is_long:
             figures |= self._read_service_row(row, village)
         else:
+            village.cells["/services"] = row.cell(f"{self.services[0]} eligible")
             for code in self.services:
                 keys = {figure: f"{code} {figure}" for figure in _FIGURES}
                 if row.list_given(keys.values()):
