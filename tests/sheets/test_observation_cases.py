@@ -565,3 +565,36 @@ def test_an_unreadable_cell_is_named(
     cells = {(error.cell.row - 1, error.cell.column) for error in refusal.value.errors if error.cell}
     # A wrong name is reported at its code.
     assert (r, "ABCDEFGH"[c]) in cells or (c == 1 and (r, "A") in cells)
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "P0 (Perkotaan)",
+        "P0 (Laki-laki)",
+        "P0 (Target 2024)",
+        "P0 TA 2022",
+        "IPM (Laju Pertumbuhan)",
+    ],
+)
+def test_a_heading_with_another_word_in_brackets_is_unknown(
+    send: Send, administrator: TestClient, heading: str
+) -> None:
+    reply = send(f"Provinsi;{heading};TPT\nLampung;9;4\n", period="2024", province=None)
+    assert reply.status_code == 200, reply.text
+    assert [warning["code"] for warning in reply.json()["warnings"]] == ["unknown_column"]
+    assert list(list_written(administrator).values()) == [4]
+
+
+@pytest.mark.parametrize("year", ["2023¹", "2023 1)", "20231)", "2023*", "2023**)"])
+def test_the_mark_of_a_footnote_is_no_part_of_a_heading(
+    send: Send, administrator: TestClient, year: str
+) -> None:
+    send(f"Provinsi;P0 {year}\nLampung;9\n", province=None)
+    assert [key[-1] for key in list_written(administrator)] == ["2023-S1"]
+
+
+@pytest.mark.parametrize("heading", ["P0 2023/2022", "P0 2022-2023"])
+def test_a_column_of_several_years_is_refused(send: Send, heading: str) -> None:
+    reply = send(f"Provinsi;{heading}\nLampung;9\n", period="2024", province=None)
+    assert list_refusal(reply) == [("wrong_observed_period", "B1")]

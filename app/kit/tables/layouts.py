@@ -106,6 +106,8 @@ class TableLayout:
             return key
         else:
             found = self.match(words[:1])
+            # Folding drops brackets and years, and "P0 (Perkotaan)" is not P0.
+            found = None if found and found.is_measured else found
         return found.key if found else None
 
     def match(self, words: Sequence[str]) -> TableField | None:

@@ -63,8 +63,10 @@ def rate_heading(layout: TableLayout, item: TableField, headings: Sequence[str])
         return 0
     lowest, *above = words
     labels = [] if item.beside else [fold_heading(label) for label in item.labels]
-    if layout.match(words) is item:
+    if layout.find_key(headings) == item.key:
         return _LABEL - (labels.index(lowest) if lowest in labels else len(labels))
+    if item.is_measured and lowest in labels:
+        return 0  # in brackets it has a word that makes it another column
     if item.groups:
         return _NEAR_LABEL if _is_near_grouped(item, lowest, above, labels) else 0
     doubtful = [fold_heading(text) for text in item.doubtful]

@@ -101,7 +101,8 @@ def read_figure(value: Value, mark: str | None) -> CellFigure | None:
     if isinstance(value, bool):
         raise UnreadableCell(not_a_figure)
     if isinstance(value, (int, float)):
-        return CellFigure(float(value))
+        # A spreadsheet shows 15 digits of what it calculates: 8.700000000000001 is 8.7 for its user.
+        return CellFigure(float(f"{value:.15g}"))
     if isinstance(value, (date, time, timedelta)):
         raise UnreadableCell(became_time, guess_numbers(value))
     if kind := find_refusal(value):

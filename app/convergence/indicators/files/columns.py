@@ -88,11 +88,23 @@ class ColumnReader:
             ("indicator", "indicator", {"indicator"}, Heading(query.indicator or titles.indicator)),
             ("period", "year", {"period", "year"}, period or Heading()),
         ):
+            if name == "period":
+                columns = [column for column in columns if not self._refuse_span(column)]
             if keys.isdisjoint(self.table.at):
                 columns = [column._replace(heading=column.heading.fill(default)) for column in columns]
                 if any(getattr(column.heading, field) is None for column in columns):
                     self.table.errors.append(FieldError(not_said, parameter=name, values={"what": name}))
         return columns
+
+    def _refuse_span(self, column: FigureColumn) -> bool:
+        """Return whether the lowest heading of a column has several periods, after reporting it."""
+        code, texts = column.heading.indicator, column.texts[:1]
+        for row, text in texts if column.heading.year is None else ():
+            if self.headings.has_several_periods(text):
+                allowed = list_periods(self.indicators[code]) if code else None
+                self._fail(wrong_period, self.table.sheet.cell(row, column.c), text, allowed=allowed)
+                return True
+        return False
 
     def _settle_unit(self, column: FigureColumn) -> FigureColumn | None:
         """Return a column with the factor of its unit. Returns None if the indicator has no such column."""

@@ -47,6 +47,7 @@ _OF_ALL = {"perkotaan", "perdesaan", "pedesaan", "urban", "rural", "dan", "and",
 _URBAN, _RURAL = {"perkotaan", "urban"}, {"perdesaan", "pedesaan", "rural"}
 _PARTS = _URBAN | _RURAL | {"laki", "perempuan", "pria", "wanita", "male", "female"}
 _INTRODUCTIONS = {"menurut", "di", "provinsi", "kabupaten", "by"}
+_FOOTNOTE = re.compile(r"[\u00b9\u00b2\u00b3\u2070-\u2079]+|\*+\)?|(?:(?<=\s)|(?<=\b20\d\d))\d\)\s*$")
 _BEFORE = re.compile(r"^\s*(?:tabel\s+[\d.a-z]{1,12}\s|\[metode baru\])", re.IGNORECASE)
 
 
@@ -89,6 +90,8 @@ class HeadingReader:
         }
         self._texts, self._indicators = texts, indicators
         self._known: dict[str, Heading | None] = {}
+        self._spans: set[str] = set()
+        """Headings with several periods, as titles have."""
 
     @cached_property
     def _fillings(self) -> Collection[str]:
@@ -103,7 +106,7 @@ class HeadingReader:
         return self._known[text]
 
     def _read(self, text: str) -> Heading | None:
-        rest = fold_name(_BEFORE.sub("", text)).split()
+        rest = fold_name(_FOOTNOTE.sub(" ", _BEFORE.sub("", text))).split()
         indicator = None
         while count := self._count_indicator(
             rest, indicator
@@ -112,7 +115,7 @@ class HeadingReader:
         # "Garis Kemiskinan (Ribu Rupiah/Kapita/Bulan) Menurut …" has its unit before the places.
         introduction = next((word for word in rest if word not in _FILLING), None)
         if indicator and introduction in _INTRODUCTIONS:
-            return self._read_title(indicator, rest)
+            return self._read_title(indicator, rest, text)
         named = [] if _is_of_part(rest) else list(self._read_period(rest))
         if not named and rest:
             return None
@@ -121,9 +124,14 @@ class HeadingReader:
             if any(
                 own is not None and more not in (None, own) for own, more in zip(heading, part, strict=True)
             ):
-                return Heading(indicator) if indicator else None  # a title of several years
+                self._spans.add(text)
+                return Heading(indicator) if indicator else None
             heading = heading.fill(part)
         return heading
+
+    def has_several_periods(self, text: str) -> bool:
+        """Return whether a text that names an indicator has several years or months: `P0 2022-2023`."""
+        return self.read(text) is not None and text in self._spans
 
     def _count_indicator(self, words: Sequence[str], known: str | None) -> int:
         """Return how many words in front name an indicator, the `known` one if there is one already."""
@@ -135,12 +143,14 @@ class HeadingReader:
         heading = self.read(text)
         return heading.indicator if heading else None
 
-    def _read_title(self, indicator: str, words: Sequence[str]) -> Heading | None:
+    def _read_title(self, indicator: str, words: Sequence[str], text: str) -> Heading | None:
         """Return the indicator of a title ("… Menurut Kabupaten/Kota, 2024") with its only year."""
         if _is_of_part(words):
             return None
         years = {int(word) for word in words if _YEAR.fullmatch(word)}
         months = {MONTH_WORDS[word] for word in words if word in MONTH_WORDS and len(word) > 2}
+        if len(years) > 1 or len(months) > 1:
+            self._spans.add(text)
         if len(years) != 1 or len(months) > 1:
             return Heading(indicator)
         return Heading(indicator, years.pop(), months.pop() if months else None)
