@@ -384,3 +384,13 @@ def test_a_row_without_a_name_is_a_blank_cell(send: Send) -> None:
     assert [(cell, code) for cell, code, _ in list_error_cells(send(table, province="73"))] == [
         ("A3", "blank_cell")
     ]
+
+
+def test_a_period_may_have_become_a_date(send: Send, national_administrator: TestClient) -> None:
+    book = io.BytesIO()
+    with xlsxwriter.Workbook(book, {"default_date_format": "mmm-yy"}) as workbook:
+        sheet = workbook.add_worksheet()
+        sheet.write_row(0, 0, ["Kabupaten/Kota", "Periode", "P0"])
+        sheet.write_row(1, 0, ["Luwu Utara", date(2024, 3, 1), 12.5])
+    assert send(book.getvalue(), "p0.xlsx", province="73").json()["created"] == 1
+    assert national_administrator.get(P0.format("73.22", "2024-S1")).json()["value"] == 12.5

@@ -1,6 +1,7 @@
 """Columns of figures in a publisher's table: the indicator, the unit and the period of each. Pure."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, NamedTuple
 
 from app.convergence.indicators.files.headings import HALVES, Heading, HeadingReader, find_factor
@@ -14,7 +15,8 @@ from app.convergence.indicators.rules import (
     wrong_period,
 )
 from app.kit.fields import fold_name
-from app.kit.files.books import name_column
+from app.kit.files.books import Value, name_column
+from app.kit.files.cells import render_text
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import Cell, FieldError, Kind
 from app.kit.tables.factors import MULTIPLIED, Factor
@@ -161,7 +163,7 @@ class ColumnReader:
     def _locate_period(self, row: TableRow, column: FigureColumn) -> tuple[Cell, str, Heading | None]:
         """Return the cell of the period, its text, and what it names: that of the row, else of the column."""
         if column.heading.year is None and "period" in self.table.at:
-            text = row.text("period")
+            text = _write_period(row.value("period"))
             return row.cell("period"), text, self.headings.read(text)
         if column.heading.year is not None or "year" not in self.table.at:
             for r, text in column.texts:
@@ -191,6 +193,13 @@ class ColumnReader:
             error not in self.table.errors[-len(self.table.figures) :]
         ):  # a heading is wrong once, not in every row
             self.table.errors.append(error)
+
+
+def _write_period(value: Value) -> str:
+    """Return the text of a cell with a period; a spreadsheet makes 1 March 2024 of "Maret 2024"."""
+    if isinstance(value, date) and value.day == 1:
+        return f"{value.year}-{value.month:02}"
+    return render_text(value)
 
 
 def _resolve(indicator: IndicatorIn, heading: Heading) -> str | None:
