@@ -164,7 +164,7 @@ def test_a_file_without_the_table_is_refused(secretariat: TestClient) -> None:
     assert (reply.status_code, reply.json()["errors"][0]["code"]) == (422, "no_table")
     nameless = import_table(secretariat, f"desa,service,eligible,served\n{SEKAPUNG},safe_water,1,1\n")
     assert (nameless.status_code, nameless.json()["errors"][0]["code"]) == (400, "region_needed")
-    unknown = import_table(secretariat, WIDE, region="63.99")
+    unknown = import_table(secretariat, f"{WIDE}{SEKAPUNG},1,DTSEN,2026,1,1,1,1\n", region="63.99")
     assert (unknown.status_code, unknown.json()["errors"][0]["parameter"]) == (400, "region")
 
 

@@ -378,3 +378,10 @@ def test_an_unreadable_figure_is_named_by_its_cell(figures: Figures, data: st.Da
     changed[cell.row - 1][ord(cell.column) - ord("A")] = wrong
     errors = [error for v in read_rows(changed).villages for error in v.errors]
     assert [error.cell for error in errors] == [cell]
+
+
+def test_a_table_without_lines_is_refused(secretariat: TestClient) -> None:
+    reply = send_table(
+        secretariat, b"Kecamatan,Pekon,Keluarga Sasaran,Air minum layak sasaran,Air minum layak terlayani\n"
+    )
+    assert (reply.status_code, list_places(reply.json()["errors"])) == (422, [("A2", "no_lines")])

@@ -31,6 +31,7 @@ from app.kit.tables.headers import MISSING_COLUMN, TableHeader, find_table, prop
 from app.kit.tables.options import LineOptions
 from app.kit.tables.rows import (
     LINES_AFTER_END,
+    NO_LINES,
     TEXT_AFTER_TABLE,
     describe_hidden_columns,
     describe_left_out,
@@ -47,7 +48,6 @@ NO_HEADER = Kind(
     "No sheet has the header of the matrix (“No”, “Strategi”, “Perangkat Daerah”, “Kode”, “Program”, "
     "…) or a row that numbers the columns 1–18 or 1–21.",
 )
-NO_LINES = Kind("no_lines", "Matriks ini tidak memuat satu baris pun.", "This matrix has no lines.")
 UNKNOWN_SECTION = Kind(
     "unknown_section",
     "Baris bagian “{value}” bukan nama strategi. Yang dikenal: {allowed}.",

@@ -34,6 +34,7 @@ HIDDEN_COLUMN = Kind(
     "Kolom “{value}” tersembunyi. Isinya tetap dibaca.",
     "The column “{value}” is hidden. The import reads it all the same.",
 )
+NO_LINES = Kind("no_lines", "Tabel ini tidak memuat satu baris pun.", "This table has no lines.")
 BLANK_CELL = Kind("blank_cell", "Sel ini wajib diisi.", "This cell must not be blank.")
 TEXT_AFTER_TABLE = Kind(
     "text_after_table",
@@ -188,6 +189,7 @@ class PlainTable:
         self._skipped: dict[Doubt, list[int]] = {"hidden": [], "struck": []}
         self._asked: dict[Doubt, list[int]] = {"hidden": [], "struck": []}
         self._calculated: dict[str, list[int]] = {}
+        self._has_lines = False
         self._end = find_end(sheet, header.data_row, self._is_line, self._ends_table)
 
     @property
@@ -212,6 +214,7 @@ class PlainTable:
         if doubt is not None and choice != "take":
             (self._asked if choice == "ask" else self._skipped)[doubt].append(row.r)
             return True
+        self._has_lines = True
         for key, c in self.at.items():
             if (row.r, c) in self.sheet.formulas:
                 self._calculated.setdefault(key, []).append(row.r)
@@ -225,6 +228,8 @@ class PlainTable:
 
     def close(self) -> None:
         """Add the errors and warnings about the table as a whole."""
+        if not (self._has_lines or any(self._asked.values()) or any(self._skipped.values()) or self.errors):
+            self.errors.append(FieldError(NO_LINES, cell=self.sheet.cell(self.header.data_row, 0)))
         self.errors += describe_left_out(self.sheet, self.at.values(), self._asked)
         keys = {c: key for key, c in self.at.items()}
         self.warnings += describe_hidden_columns(self.sheet, keys, self.header.data_row - 1, self.layout)
