@@ -269,6 +269,12 @@ def test_an_amount_on_a_heading_is_an_error():
     assert list_codes(result.errors) == [("no_subactivity", 3, "G")]
 
 
+@pytest.mark.parametrize("cells", [{}, {"number": "Keseluruhan"}, {"strategy": S1}, {"spent_s1": 5}])
+def test_amounts_alone_do_not_add_to_the_line_above(cells):
+    result = matrix(line(allocation=99), partial_line(allocation=99, **cells))
+    assert list_codes(result.errors) == [("no_subactivity", 3, "G")]
+
+
 @pytest.mark.parametrize(
     "cells",
     [{"agency": "Jumlah"}, {"number": "TOTAL"}, {"strategy": S1, "subactivity": "Sub Total Strategi 1"}],

@@ -42,7 +42,8 @@ def test_a_count_takes_the_unit_of_its_column() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["JUMLAH", "Sub Total", "SUB-JUMLAH", "Grand total", "Jumlah Kec. Suoh", "Total:"]
+    "text",
+    ["JUMLAH", "Sub Total", "SUB-JUMLAH", "Grand total", "Jumlah Kec. Suoh", "Total:", "JML.", "T O T A L"],
 )
 def test_sums_are_known_by_their_first_word(text: str) -> None:
     assert is_sum(text)

@@ -23,7 +23,15 @@ from app.exchange.matrix.columns import BY_KEY, Holds
 from app.exchange.matrix.doubtful_rows import CONTINUES_LEFT_OUT
 from app.exchange.matrix.headers import find_stage
 from app.exchange.matrix.models import MatrixRow, Named, Reading, Remark
-from app.exchange.matrix.rows import AMOUNTS, LEVELS, Block, MatrixTable, check_row, inherit
+from app.exchange.matrix.rows import (
+    AMOUNTS,
+    LEVELS,
+    NO_SUBACTIVITY,
+    Block,
+    MatrixTable,
+    check_row,
+    inherit,
+)
 from app.exchange.matrix.words import STRATEGY_NAMES
 from app.kit.files.books import Sheet, Value, name_column
 from app.kit.files.cells import render_text
@@ -75,7 +83,7 @@ class LineReader:
         self.calculated: dict[str, list[int]] = {}
 
     def read_line(self, r: int) -> None:
-        values: dict[str, object] = {"stage": self.stage}
+        values: dict[str, Any] = {"stage": self.stage}
         texts: dict[str, str] = {}
         rounded: set[str] = set()
         for column in BY_KEY.values():
@@ -89,6 +97,11 @@ class LineReader:
             self.errors.append(FieldError(CONTINUES_LEFT_OUT, cell=cell, values={"first": first}))
         if continues is None:
             self.block.last_line, self.block.left_out = r + 1, None
+        elif self.table.has_amount_alone(r):
+            # A sum without its word would add to the line above.
+            amount = next((values[key] for key in AMOUNTS if values[key]), None)
+            cell = self.sheet.cell(r, self.at[self.table.name_key])
+            self.errors.append(FieldError(NO_SUBACTIVITY, cell=cell, value=amount))
         row = MatrixRow(
             values,
             texts,

@@ -102,6 +102,11 @@ class MatrixTable:
         values = [self.value(r, key) for key in AMOUNTS]
         return any(isinstance(value, Formula) or bool(read_rupiah(value).value) for value in values)
 
+    def has_amount_alone(self, r: int) -> bool:
+        """Return whether a row has an amount, and nothing that says what it is for."""
+        own = {self.keys[c] for c in self.list_filled(r) if c in self.keys}
+        return self.has_amount(r) and own <= {"number", "strategy", *AMOUNTS}
+
     def is_footer(self, r: int) -> bool:
         """Return whether a row begins the notes or signatures below the table."""
         return is_footer(self.first_text(r)) and not self.has_amount(r) and not self._is_numbered(r)
@@ -151,8 +156,8 @@ class MatrixTable:
 
 NO_SUBACTIVITY = Kind(
     "no_subactivity",
-    "Ada jumlah tanpa sub kegiatan. Isi sub kegiatannya, atau hapus jumlah subtotal.",
-    "There is an amount without a sub-activity. Enter one, or remove the amount of a subtotal.",
+    "Ada jumlah tanpa sub kegiatan. Isi sub kegiatannya; bila ini baris jumlah, awali dengan “JUMLAH” atau hapus.",
+    "There is an amount without a sub-activity. Enter one; begin the row of a sum with “JUMLAH”, or remove it.",
 )
 NO_AGENCY = Kind(
     "no_agency",

@@ -13,11 +13,13 @@ TOTAL_DIFFERS = Kind(
     "The total row has {total}, but the lines that it adds up sum to {sum}.",
 )
 # No name of a region or of the nomenclature begins with these words.
-_SUM = re.compile(r"((sub|grand)\s*-?\s*)?(jumlah|total)\b", re.IGNORECASE)
+_SUM = re.compile(
+    r"((sub|grand)\s*-?\s*)?(jumlah|jml|jlh|total|j\s+u\s+m\s+l\s+a\s+h|t\s+o\s+t\s+a\s+l)\b", re.IGNORECASE
+)
 
 
 def is_sum(text: str) -> bool:
-    """Return whether a text names a sum: `JUMLAH`, `Sub Total`, `Jumlah Kec. Suoh`."""
+    """Return whether a text names a sum: `JUMLAH`, `Sub Total`, `T O T A L`, `Jml. Kec. Suoh`."""
     return bool(_SUM.match(text))
 
 
