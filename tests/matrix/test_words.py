@@ -194,6 +194,9 @@ def test_amounts_by_source_and_component():
     shares = (Share("APBD", 1_500_000), Share("DAK", 250_000))
     assert read_sources("APBD Rp 1.500.000; DAK: Rp 250.000").value == shares
     assert read_sources("APBD Rp 1.500.000, DAK (Rp 250,000)").value == shares
+    assert read_sources("APBD (1.500.000); DAK (250.000,-)").value == shares
+    assert read_sources("APBD (1.500), DAK (Rp 250.000)", times=1000).value == shares
+    assert read_sources("CSR (2026)").value == (Share("CSR (2026)"),)
     assert read_sources(write_sources(shares)).value == shares
     assert read_components(write_components(shares)).value == shares
     for text in (5_000, "5000", "5.000", "Rp 5.000", write_components((Share("", 5_000),))):

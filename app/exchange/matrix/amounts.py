@@ -165,18 +165,25 @@ _WEAK = re.compile(r",(?!\d)|(?<!\bkab)(?<!\bkabupaten)/|[&+]|\bdan\b", re.IGNOR
 _CODED = re.compile(r"^\d+(?:\.\d+)+\s+\S")
 # For `search`, not `match`: a name of any length costs one pass.
 _AMOUNT = re.compile(r"\bRp\.?\s*(\d[\d.,]*?)(?:,-)?\)?$", re.IGNORECASE)
+# In a cell of sources a grouped number in brackets can only be an amount: `APBD (10.000.000)`.
+_AMOUNT_OF_SOURCE = re.compile(
+    rf"{_AMOUNT.pattern}|\((\d{{1,3}}(?:[.,]\d{{3}})+(?:,\d\d)?)(?:,-)?\)$", re.IGNORECASE
+)
 _DIGITS = re.compile(r"-?\d[\d.,]*")
 _BEFORE_AMOUNT = " \n:=(–-"
 # No official name has more separators than this.
 MOST_PARTS = 12
 
 
-def read_sources(value: Value, known: Collection[str] = ()) -> Reading[tuple[Share, ...]]:
-    """Read funding sources in the order of the cell, without splitting `known` names."""
+def read_sources(value: Value, known: Collection[str] = (), times: int = 1) -> Reading[tuple[Share, ...]]:
+    """Read funding sources in the order of the cell, without splitting `known` names.
+
+    An amount in brackets without "Rp" is in units of `times` rupiah.
+    """
     text = read_usable_text(value, ())
     if isinstance(text, Reading):
         return text
-    return _parse_shares(split_names(text, known))
+    return _parse_shares(split_names(text, known), _AMOUNT_OF_SOURCE, times)
 
 
 def read_components(value: Value, times: int = 1) -> Reading[tuple[Share, ...]]:
@@ -194,7 +201,7 @@ def read_components(value: Value, times: int = 1) -> Reading[tuple[Share, ...]]:
         return Reading(shares, number.text, number.remarks)
     lines = [line for line in text.split("\n") if line]
     if all(_AMOUNT.search(line) for line in lines):
-        return _parse_shares(lines)
+        return _parse_shares(lines, _AMOUNT)
     return Reading((Share(text),))
 
 
@@ -226,15 +233,15 @@ def split_names(text: str, known: Collection[str] = ()) -> list[str]:
     return [name for name in names if name]
 
 
-def _parse_shares(names: list[str]) -> Reading[tuple[Share, ...]]:
+def _parse_shares(names: list[str], pattern: re.Pattern[str], times: int = 1) -> Reading[tuple[Share, ...]]:
     shares: list[Share] = []
     remarks: list[Remark] = []
     for name in names:
-        match = _AMOUNT.search(name)
+        match = pattern.search(name)
         if match is None:
             shares.append(Share(name))
             continue
-        amount = read_rupiah(match[1])
+        amount = read_rupiah(match[1]) if match[1] else read_rupiah(match[2], times)
         if amount.value is None:
             return Reading((), "\n".join(names), amount.remarks or (Remark(NOT_A_NUMBER, blocking=True),))
         remarks += amount.remarks

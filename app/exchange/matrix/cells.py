@@ -118,7 +118,7 @@ def read_cell(
 ) -> Reading[Any]:
     """Read a cell of this column, whose numbers are in units of `times` rupiah."""
     if column.holds is Holds.SOURCES:
-        return read_sources(value, known_sources)
+        return read_sources(value, known_sources, times)
     if column.holds in _SCALED:
         return _SCALED[column.holds](value, times)
     return FORMS[column.holds].read_value(value)
