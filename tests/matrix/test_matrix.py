@@ -309,6 +309,25 @@ def test_signatures_below_a_gap_are_reported_and_no_lines():
     assert list_codes(result.warnings) == [("text_after_table", 4, "N")]
 
 
+@pytest.mark.parametrize(
+    "words", ["Kotabaru, 2 Januari 2025", "Tanjung Selor, ........ 2026", "Liwa, 02-01-2026"]
+)
+@pytest.mark.parametrize("column", ["direct", "location", "recipients", "benefit_form"])
+def test_signatures_right_below_the_lines_are_reported_and_no_part_of_them(words, column):
+    result = matrix(line(), partial_line(**{column: words}), partial_line(**{column: "Kepala Bappeda"}))
+    assert (list_names(result), result.rows[0][column]) == (["Sub A"], matrix(line()).rows[0][column])
+    assert [code for code, *_ in list_codes(result.warnings)] == ["text_after_table"]
+
+
+@pytest.mark.parametrize(
+    "words", ["Rumah, 20 unit", "Pelatihan, tahap 2", "Suoh, Sekincau", "Dinas Sosial, 2026"]
+)
+def test_parts_of_a_line_are_no_signatures(words):
+    result = matrix(line(direct="Alat"), partial_line(direct=words), line(subactivity="Sub B"))
+    assert list_names(result)[-1] == "Sub B"
+    assert result.warnings == ()
+
+
 def test_lines_below_the_footer_are_an_error():
     result = matrix(line(), partial_line(number="Keterangan"), line(subactivity="Sub B"))
     assert list_names(result) == ["Sub A"]

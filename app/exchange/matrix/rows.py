@@ -20,7 +20,7 @@ from app.kit.files.cells import render_text
 from app.kit.problems import FieldError, Kind
 from app.kit.tables.headers import TableHeader, is_header_again
 from app.kit.tables.options import Doubt
-from app.kit.tables.rows import find_end, find_first_text, is_footer, list_filled
+from app.kit.tables.rows import find_end, find_first_text, is_below_table, list_filled
 from app.kit.tables.sums import is_sum
 
 LEVELS = ("agency", "program", "activity", "subactivity")
@@ -47,7 +47,7 @@ class MatrixTable:
         self.parts = header.parts.get("code", ())
         self.name_key = "subactivity" if "subactivity" in self.at else "code"
         self.first = header.data_row
-        self.end = find_end(sheet, self.first, self._ends_gap, self.is_footer)
+        self.end = find_end(sheet, self.first, self._ends_gap, self.ends_table)
 
     def value(self, r: int, key: str) -> Value:
         """Return the value of a cell. Returns None if the file has no such column or cell."""
@@ -107,9 +107,9 @@ class MatrixTable:
         own = {self.keys[c] for c in self.list_filled(r) if c in self.keys}
         return self.has_amount(r) and own <= {"number", "strategy", *AMOUNTS}
 
-    def is_footer(self, r: int) -> bool:
+    def ends_table(self, r: int) -> bool:
         """Return whether a row begins the notes or signatures below the table."""
-        return is_footer(self.first_text(r)) and not self.has_amount(r) and not self._is_numbered(r)
+        return is_below_table(self.first_text(r)) and not self.has_amount(r) and not self._is_numbered(r)
 
     def is_lost_line(self, r: int) -> bool:
         """Return whether a row below the end looks like a line."""

@@ -36,6 +36,7 @@ from app.kit.tables.rows import (
     describe_hidden_columns,
     describe_left_out,
     describe_results,
+    is_footer,
     list_skipped,
 )
 from app.kit.tables.sheets import choose_table
@@ -169,7 +170,7 @@ class _TableReader(LineReader):
     def _report_rest(self, end: int) -> None:
         """Warn about rows below the table unless they are a footer; report those that look like lines or name units."""
         below = [r for r in range(end, len(self.sheet.rows)) if self.table.list_filled(r)]
-        if below and not self.table.is_footer(below[0]):
+        if below and not is_footer(self.table.first_text(below[0])):
             cell = self.sheet.cell(below[0], self.table.list_filled(below[0])[0])
             self.warnings.append(
                 FieldError(TEXT_AFTER_TABLE, cell=cell, value=self.table.first_text(below[0]))

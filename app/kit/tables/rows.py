@@ -8,7 +8,7 @@ from app.kit.files.books import Sheet, Value
 from app.kit.files.cells import STORED_RESULT, find_refusal, render_text
 from app.kit.problems import Cell, FieldError, Kind
 from app.kit.tables.headers import TableHeader, is_header_again
-from app.kit.tables.layouts import TableLayout
+from app.kit.tables.layouts import LONGEST_LABEL, TableLayout
 from app.kit.tables.numbers import is_number
 from app.kit.tables.options import Doubt, SkippedRows, TableOptions
 from app.kit.tables.sums import is_sum
@@ -49,13 +49,26 @@ LINES_AFTER_END = Kind(
 
 # "Catatan Sipil" (civil registration) is a name, not a note below the table.
 _FOOTER = re.compile(
-    r"(keterangan|catatan(?!\s+sipil)|ket\s*[.:]|mengetahui|sumber\s*(data|:)|nb\s*[.:]|nip\b)", re.IGNORECASE
+    r"(keterangan|catatan(?!\s+sipil)|ket\s*[.:]|mengetahui|sumber\s*(data|:)|nb\s*[.:]|nip\b|terbilang\b"
+    r"|(ditetapkan|dibuat|disusun|disahkan|dicetak)\s+(di|oleh|pada|tanggal)\b|tanggal\s+cetak)",
+    re.IGNORECASE,
+)
+# The place and day above a signature: "Liwa, 5 Januari 2026", "Liwa, ..... 2026".
+_SIGNATURE = re.compile(
+    r"[a-z][a-z .'-]{2,40},\s*(tanggal|tgl\.?)?\s*([\d.…_-]+\s*|(?=[a-z]))"
+    r"((jan|feb|mar|apr|mei|jun|jul|agu|ags|sep|okt|nov|des)[a-z]*\.?|[.…_-]{2,})?\s*20[\d.…_]{2,}",
+    re.IGNORECASE,
 )
 
 
 def is_footer(text: str) -> bool:
-    """Return whether a row that begins with a text begins the notes or signatures below a table."""
+    """Return whether a row that begins with a text begins the notes below a table."""
     return bool(_FOOTER.match(text))
+
+
+def is_below_table(text: str) -> bool:
+    """Return whether a row that begins with a text begins the notes or the signatures below a table."""
+    return is_footer(text) or (len(text) <= LONGEST_LABEL and bool(_SIGNATURE.fullmatch(text)))
 
 
 def find_end(
@@ -235,7 +248,7 @@ class PlainTable:
         self.warnings += describe_hidden_columns(self.sheet, keys, self.header.data_row - 1, self.layout)
         self.warnings += describe_results(self.sheet, self.at, self._calculated)
         below = [r for r in range(self._end, len(self.sheet.rows)) if list_filled(self.sheet, r)]
-        if below and not self._ends_table(below[0]):
+        if below and not is_footer(find_first_text(self.sheet, below[0])):
             cell = self.sheet.cell(below[0], list_filled(self.sheet, below[0])[0])
             text = find_first_text(self.sheet, below[0])
             self.warnings.append(FieldError(TEXT_AFTER_TABLE, cell=cell, value=text))
@@ -257,4 +270,4 @@ class PlainTable:
         return any(self._is_figure(row.value(key)) for key in self.figures)
 
     def _ends_table(self, r: int) -> bool:
-        return is_footer(find_first_text(self.sheet, r)) and not self._is_line(r)
+        return is_below_table(find_first_text(self.sheet, r)) and not self._is_line(r)
