@@ -91,6 +91,10 @@ def test_three_rows(lowest):
     assert list_codes(result.warnings) == [("unknown_column", 3, "H"), ("unknown_column", 3, "J")]
 
 
+PLAN_LABELS = ["No", "Strategi", "OPD", "Program", "Sub Kegiatan", "Pagu"]
+LINE = [1, S1, "Dinas Sosial", "P", "Sub A", 100]
+
+
 @pytest.mark.parametrize("group", ["Target Kinerja", "Realisasi Fisik", None])
 def test_quarters_of_something_else_are_no_spending(group):
     rows = [
@@ -100,7 +104,20 @@ def test_quarters_of_something_else_are_no_spending(group):
     ]
     result = read_matrix(xlsx(rows), "a.xlsx")
     assert (result.spent, len(result.rows), result.errors) == ((), 1, ())
-    assert {code for code, *_ in list_codes(result.warnings)} == {"unknown_column"}
+    expected = {"unknown_column"} if group else {"unknown_column", "unheaded_column"}
+    assert {code for code, *_ in list_codes(result.warnings)} == expected
+
+
+def test_a_column_with_content_and_no_heading_is_named_once():
+    rows = [[*PLAN_LABELS, None, None], [*LINE, None, "lebih"], [*LINE, None, 5], ["JUMLAH", *[None] * 6, 5]]
+    result = read_matrix(xlsx(rows), "a.xlsx")
+    assert list_codes(result.warnings) == [("unheaded_column", 2, "H"), ("repeated_row", 3, "E")]
+
+
+@pytest.mark.parametrize("unit", ["(USD)", "(Rp M)", "(US$)", "(dalam T)"])
+def test_a_currency_or_scale_that_no_reader_knows_is_refused(unit):
+    rows = [[*PLAN_LABELS[:-1], f"Pagu {unit}"], LINE]
+    assert list_codes(read_matrix(xlsx(rows), "a.xlsx").errors) == [("unclear_unit", 1, "F")]
 
 
 def test_a_share_is_no_amount():

@@ -8,7 +8,7 @@ from app.kit.files.books import Sheet, name_column
 from app.kit.problems import FieldError, Kind
 from app.kit.tables.contents import list_labels
 from app.kit.tables.layouts import TableLayout
-from app.kit.tables.units import find_heading_scales, find_title_scales
+from app.kit.tables.units import find_heading_scales, find_title_scales, names_other_unit
 
 UNCLEAR_UNIT = Kind(
     "unclear_unit",
@@ -59,6 +59,8 @@ def find_factors(
         # A composed heading has the title above it too, whose unit is that of the figures.
         for row, text in rows if layout.compose is None else rows[:1]:
             own |= dict.fromkeys(find_heading_scales(text), (row, text))
+            if item.is_money and names_other_unit(text):
+                errors.append(FieldError(UNCLEAR_UNIT, cell=sheet.cell(row, c), value=text))
         if own and (len(own) > 1 or not item.is_money):
             row, text = next(iter(own.values()))
             errors.append(FieldError(UNCLEAR_UNIT, cell=sheet.cell(row, c), value=text))

@@ -36,7 +36,11 @@ UNKNOWN_COLUMN = Kind(
     "Kolom “{value}” tidak dikenal. Isinya tidak dibaca.",
     "The column “{value}” is unknown. The import did not read it.",
 )
-
+UNHEADED_COLUMN = Kind(
+    "unheaded_column",
+    "Kolom ini berisi (“{value}”), tetapi tidak berjudul. Isinya tidak dibaca.",
+    "This column has content (“{value}”), but no heading. The import did not read it.",
+)
 DOUBTFUL_COLUMN = Kind(
     "doubtful_column",
     "Kolom “{value}” mungkin berisi “{label}”. Pilih isinya, atau pilih agar kolom itu tidak dibaca.",
@@ -241,6 +245,10 @@ class _HeaderReader:
         # In a composed heading any of the rows may have the word that is unknown.
         texts = {c: headings[c][0][1] if layout.compose is None else index.paths[c] for c in unknown}
         warnings = [self._warn_unknown(headings[c][0][0], texts[c], c) for c in unknown if c not in doubtful]
+        for c in (c for c, rows in headings.items() if not rows and c not in {*columns.values(), *fields}):
+            if (first := contents.find_first(c)) is not None:
+                r, text = first
+                warnings.append(FieldError(UNHEADED_COLUMN, cell=sheet.cell(r, c), value=text))
         headings_of = {key: headings[c] for key, c in columns.items()}
         factors = find_factors(sheet, layout, self.top, columns, headings_of, errors)
         warnings += describe_factors(sheet, self.bottom, columns, factors)

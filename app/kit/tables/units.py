@@ -14,6 +14,7 @@ _SCALES = {
     for word in words.split()
 }
 _CURRENCY = frozenset(("rp", "idr", "rupiah"))
+_OTHER = frozenset(("usd", "us", "dollar", "dolar", "eur", "euro", "m", "t", "k"))
 _BESIDE = _CURRENCY | {"dalam", "dlm", "satuan", "x", "nilai"}
 _TOKENS = re.compile(r"[a-z]+|[.,]?\d[\d.,]*|%")
 _ZEROS = re.compile(r"1?[.,]?000(?:[.,]?000)*")
@@ -55,6 +56,15 @@ def find_heading_scales(text: str) -> set[int]:
         *(split_tokens(inside) for inside in re.findall(r"\((.*?)\)", text)),
     ]
     return {times for unit in units for token in unit if (times := _find_scale(token))}
+
+
+def names_other_unit(text: str) -> bool:
+    """Return whether a heading names a currency or a scale in brackets that no reader multiplies: `(USD)`, `(Rp M)`."""
+    units = [split_tokens(inside) for inside in re.findall(r"\((.*?)\)", text)]
+    return any(
+        not _OTHER.isdisjoint(unit) and all(token in _OTHER or token in _BESIDE for token in unit)
+        for unit in units
+    )
 
 
 def find_title_scales(text: str) -> set[int]:
