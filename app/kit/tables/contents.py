@@ -37,9 +37,9 @@ class ColumnContents:
         rows = range(self._data_row, len(self._sheet.rows))
         return any(self._sheet.value(r, c) is not None and render_text(self._sheet.value(r, c)) for r in rows)
 
-    def find_first(self, c: int) -> tuple[int, str] | None:
-        """Return the row and the text of the first cell with content; None if no row of the table has any."""
-        return next(((r, text) for r in self._rows if (text := self._render(r, c))), None)
+    def has_rows(self, c: int) -> bool:
+        """Return whether a row of the table has content in a column."""
+        return any(self._render(r, c) for r in self._rows)
 
     def holds_numbers(self, c: int) -> bool:
         """Return whether a column holds plain numbers alone."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from rapidfuzz import fuzz, process
 
-from app.kit.files.books import Sheet
+from app.kit.files.books import Sheet, name_column
 from app.kit.files.cells import render_text
 from app.kit.problems import ColumnShape, FieldError, Kind
 from app.kit.tables.candidates import NEAR_NAME
@@ -35,11 +35,6 @@ UNKNOWN_COLUMN = Kind(
     "unknown_column",
     "Kolom “{value}” tidak dikenal. Isinya tidak dibaca.",
     "The column “{value}” is unknown. The import did not read it.",
-)
-UNHEADED_COLUMN = Kind(
-    "unheaded_column",
-    "Kolom ini berisi (“{value}”), tetapi tidak berjudul. Isinya tidak dibaca.",
-    "This column has content (“{value}”), but no heading. The import did not read it.",
 )
 DOUBTFUL_COLUMN = Kind(
     "doubtful_column",
@@ -245,10 +240,12 @@ class _HeaderReader:
         # In a composed heading any of the rows may have the word that is unknown.
         texts = {c: headings[c][0][1] if layout.compose is None else index.paths[c] for c in unknown}
         warnings = [self._warn_unknown(headings[c][0][0], texts[c], c) for c in unknown if c not in doubtful]
-        for c in (c for c, rows in headings.items() if not rows and c not in {*columns.values(), *fields}):
-            if (first := contents.find_first(c)) is not None:
-                r, text = first
-                warnings.append(FieldError(UNHEADED_COLUMN, cell=sheet.cell(r, c), value=text))
+        bare = [c for c, rows in headings.items() if not rows and c not in {*columns.values(), *fields}]
+        warnings += [
+            FieldError(UNKNOWN_COLUMN, cell=sheet.cell(data_row - 1, c), value=name_column(c))
+            for c in bare
+            if contents.has_rows(c)
+        ]
         headings_of = {key: headings[c] for key, c in columns.items()}
         factors = find_factors(sheet, layout, self.top, columns, headings_of, errors)
         warnings += describe_factors(sheet, self.bottom, columns, factors)

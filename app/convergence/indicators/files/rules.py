@@ -172,7 +172,6 @@ class TableReader:
             sheet, header, layout, self.query, names=_NAMES, figures=figures, is_figure=_is_figure
         )
         refuse(table.errors, header.proposal if header.is_unclear else ())
-        table.warnings += _list_nameless(table)
         columns = ColumnReader(table, headings, self.indicators, self.query)
         reading = _Reading(table, columns, self)
         items = list(
@@ -359,17 +358,6 @@ def _write_years(sheet: Sheet) -> Sheet:
     return replace(sheet, rows=rows)
 
 
-def _list_nameless(table: PlainTable) -> Iterator[FieldError]:
-    """Yield a warning for each column with figures and without a heading."""
-    sheet, header = table.sheet, table.header
-    rows = sheet.rows[header.first_row : header.data_row]
-    headed = {c for cells in rows for c, value in enumerate(cells) if value is not None}
-    nameless = set(range(sheet.width)) - headed - {*table.at.values()}
-    lines = table.list_rows() if nameless else ()
-    for c in sorted({c for row in lines for c in nameless if _is_figure(sheet.value(row.r, c))}):
-        yield FieldError(UNKNOWN_COLUMN, cell=sheet.cell(header.data_row - 1, c), value=name_column(c))
-
-
 def _add_names(sheet: Sheet, header: TableHeader) -> TableHeader:
     """Return a header whose first column, if it has no heading, has the names of regions."""
     first = min(header.columns.values(), default=0)
@@ -378,4 +366,6 @@ def _add_names(sheet: Sheet, header: TableHeader) -> TableHeader:
     )
     if header.columns.keys() & {*_NAMES} or not is_blank:
         return header
-    return replace(header, columns={**header.columns, "name": 0})
+    named = sheet.cell(header.data_row - 1, 0)
+    warnings = tuple(warning for warning in header.warnings if warning.cell != named)
+    return replace(header, columns={**header.columns, "name": 0}, warnings=warnings)
