@@ -264,6 +264,23 @@ def test_headings_set_the_levels_below_them():
     assert result.errors == ()
 
 
+def test_a_heading_that_no_line_takes_is_named():
+    result = matrix(
+        partial_line(agency="DINAS SOSIAL", program="Program Z"),
+        line(),
+        partial_line(agency="Dinas B"),
+        partial_line(agency="Dinas C"),
+        partial_line(program="Program C"),
+        partial_line(number=1, strategy=S1, subactivity="Sub C", allocation=1),
+        partial_line(program="Lanjutan nama"),
+    )
+    assert list_codes(result.warnings) == [
+        ("heading_alone", 2, "E"),
+        ("heading_alone", 4, "C"),
+        ("heading_alone", 8, "E"),
+    ]
+
+
 def test_an_amount_on_a_heading_is_an_error():
     result = matrix(line(), partial_line(program="Program B", allocation=99))
     assert list_codes(result.errors) == [("no_subactivity", 3, "G")]

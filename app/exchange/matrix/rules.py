@@ -13,15 +13,17 @@ gap below the last number.
 """
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from app.exchange.matrix.amounts import read_change
 from app.exchange.matrix.columns import BY_KEY, SPENT
 from app.exchange.matrix.doubtful_rows import find_repeated
 from app.exchange.matrix.headers import LAYOUT
 from app.exchange.matrix.lines import NO_STRATEGY, LineReader
-from app.exchange.matrix.models import Matrix
-from app.exchange.matrix.rows import AMOUNTS, Block, MatrixTable, RowKind
+from app.exchange.matrix.models import Matrix, MatrixRow, Named
+from app.exchange.matrix.rows import AMOUNTS, LEVELS, Block, MatrixTable, RowKind
 from app.exchange.matrix.words import STRATEGY_NAMES, parse_strategy
+from app.kit.fields import fold_name
 from app.kit.files.books import Sheet
 from app.kit.files.reader import open_book
 from app.kit.problems import Cell, FieldError, Kind
@@ -53,6 +55,11 @@ UNKNOWN_SECTION = Kind(
     "unknown_section",
     "Baris bagian “{value}” bukan nama strategi. Yang dikenal: {allowed}.",
     "The section row “{value}” does not name a strategy. Known: {allowed}.",
+)
+HEADING_ALONE = Kind(
+    "heading_alone",
+    "Di bawah “{value}” tidak ada baris yang memakainya. Isi sel ini tidak dibaca.",
+    "No line below takes “{value}”. The import did not read this cell.",
 )
 
 DEFAULTS = LineOptions()
@@ -116,6 +123,11 @@ class _TableReader(LineReader):
     lacks_column = False
     """Whether lines have no strategy or no sub-activity, since the table has no column of it."""
 
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.waiting: dict[str, tuple[int, Named]] = {}
+        """Level → row and value of the heading that no line has taken yet."""
+
     def read(self) -> None:
         table = self.table = MatrixTable(self.sheet, self.header)
         for r in range(table.first, table.end):
@@ -125,9 +137,12 @@ class _TableReader(LineReader):
             elif kind is RowKind.TOTAL:
                 self._read_total(r)
             elif kind is RowKind.HEADING:
-                self.read_levels(r, {}, {}, heading=True)
-            elif kind is RowKind.LINE and not self._is_left_out(r):
+                self._read_heading(r)
+            elif kind is RowKind.LINE and self._is_left_out(r):
+                self.waiting.clear()
+            elif kind is RowKind.LINE:
                 self.read_line(r)
+                self._settle_headings(self.rows[-1])
         self._close_block()
         self.warnings += self.sums.find_differences()
         self.warnings += describe_results(self.sheet, self.at, self.calculated)
@@ -186,6 +201,31 @@ class _TableReader(LineReader):
                     FieldError(LINES_AFTER_END, cell=cell, value=self.table.text(r, self.table.name_key))
                 )
 
+    def _read_heading(self, r: int) -> None:
+        before = dict(self.block.above)
+        self.read_levels(r, {}, {}, heading=True)
+        for key in LEVELS:
+            value = self.block.above.get(key)
+            if self.table.text(r, key) and value is not None and value != before.get(key):
+                self._report_heading(key)
+                self.waiting[key] = r, value
+
+    def _settle_headings(self, line: MatrixRow) -> None:
+        """Take the headings whose value a line has, and report those in whose place it has another one."""
+        for key, (_, value) in list(self.waiting.items()):
+            own: Named = line[key] or Named(None, None)
+            if own == value or (own.name and fold_name(own.name) == fold_name(value.name or "")):
+                del self.waiting[key]
+            else:
+                self._report_heading(key)
+
+    def _report_heading(self, key: str) -> None:
+        """Warn about the heading of a level, if any, that no line has taken."""
+        if (heading := self.waiting.pop(key, None)) is not None:
+            r, _ = heading
+            cell, text = self.sheet.cell(r, self.at[key]), self.table.text(r, key)
+            self.warnings.append(FieldError(HEADING_ALONE, cell=cell, value=text))
+
     def _read_section(self, r: int) -> None:
         first, text = self.table.list_filled(r)[0], self.table.first_text(r)
         if self.sheet.merged.get((r, first), (r, first))[0] < r:
@@ -200,6 +240,8 @@ class _TableReader(LineReader):
 
     def _close_block(self) -> None:
         """End the block. A section that names no strategy is only a warning if all its rows name theirs."""
+        for key in list(self.waiting):
+            self._report_heading(key)
         if self.block.unknown is not None:
             self.warnings.append(self.block.unknown)
             self.block.unknown = None
