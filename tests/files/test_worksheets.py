@@ -5,7 +5,7 @@ from datetime import date, datetime, time, timedelta
 import pytest
 
 from app.kit.files.books import ErrorValue, Formula, Sheet, Value
-from app.kit.files.number_formats import classify_format
+from app.kit.files.number_formats import classify_format, read_serial
 from app.kit.files.reader import open_book
 from tests.files.parts import PACKAGE, RELATIONS, STRICT, TRANSITIONAL, pack, row, unpack, workbook
 from tests.matrix.test_files import find_cause
@@ -233,6 +233,18 @@ def test_a_damaged_result_is_damage() -> None:
 )  # fmt: skip
 def test_a_number_format_shows_this_kind(code: str, shows: str) -> None:
     assert classify_format(code) == shows
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ('#,##0" juta"', "60 juta"), ('0.0 "jt"', "60jt"), ('"Rp"#,##0",000"', "60,000"), ('0\\ "ribu"', "60ribu"),
+        ('0.0,,"juta"', 60), ('#,##0,"rb"', 60), ('0" KK"', 60), ('"juta"0', 60), ('0" jutawan"', 60),
+    ],
+)  # fmt: skip
+def test_a_scale_behind_a_number_is_part_of_it(code: str, text: object) -> None:
+    shows = classify_format(code)
+    assert (read_serial(60, shows, False), read_serial(0, shows, False)) == (text, 0)
 
 
 @pytest.mark.parametrize(

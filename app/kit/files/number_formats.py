@@ -5,11 +5,20 @@ Source: ECMA-376 part 1, 18.8.30 (numFmt) and 18.17.4 (dates and times).
 
 import math
 import re
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Literal
 
-Shows = Literal["number", "percent", "date", "elapsed"]
+
+@dataclass(frozen=True)
+class Scale:
+    """The words behind a number that make it more than it is: ` juta`."""
+
+    words: str
+
+
+Shows = Literal["number", "percent", "date", "elapsed"] | Scale
 Moment = date | time | timedelta
 
 # Formats that have a number and no code: dates and times, some of them in East Asian editions only.
@@ -19,6 +28,7 @@ _PERCENTS = frozenset((9, 10))
 
 # A text in quotes, an escaped or width-only character, brackets, or one character that counts.
 _PIECE = re.compile(r'"[^"]*"?|[\\_*].?|\[[^\]]*\]?|.', re.DOTALL)
+_QUOTED_SCALE = re.compile(r"[\s.,]*(ribu|rb|juta|jt|mil[iy]ar|tril[iy]un|0{3})\b.*", re.IGNORECASE)
 _ELAPSED_UNIT = re.compile(r"\[(?:h+|m+|s+)\]", re.IGNORECASE)
 _DATE_SIGNS = frozenset("dmyhsDMYHS")
 
@@ -43,12 +53,19 @@ def classify_builtin(number: int) -> Shows:
 
 
 def classify_format(code: str) -> Shows:
-    """Return the kind of value that a format's code shows: its first section, without quotes, brackets and escapes."""
+    """Return the kind of value that a format's code shows: its first section, without quotes, brackets and escapes.
+
+    A format shows a number as more than it is by `0" juta"`, but not by `0,," juta"`.
+    """
     shows: Shows = "number"
+    before = ""
     for match in _PIECE.finditer(code):
         piece = match[0]
         if piece == ";":
             break
+        if before in ("0", "#", "?") and piece[0] == '"' and _QUOTED_SCALE.fullmatch(piece.strip('"')):
+            return Scale(piece.strip('"'))
+        before = before if piece[0] in " \\_*" else piece
         if _ELAPSED_UNIT.fullmatch(piece):
             return "elapsed"
         if piece in _DATE_SIGNS:
@@ -75,12 +92,16 @@ def write_percentage(number: float) -> str:
     return f"{(Decimal(f'{number:.15g}') * 100).normalize():f}%"
 
 
-def read_serial(number: float, shows: Shows, is_1904: bool) -> int | float | Moment:
+def read_serial(number: float, shows: Shows, is_1904: bool) -> str | int | float | Moment:
     """Return the value of a serial number under a format. A number outside the calendar stays a number.
+
+    Under a scale it is the text that a person sees, `60 juta`, since its digits alone are too few.
 
     Excel's days 59 and 60, before 1 March 1900, are both 28 February, since 1900 had no leap day.
     The precision is a millisecond.
     """
+    if isinstance(shows, Scale):
+        return f"{number}{shows.words}" if number else number
     if shows == "number" or not -1e9 < number < 1e9:
         return number
     milliseconds = round(number * _DAY)
