@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from app.exchange.matrix.columns import COLUMNS
 from app.exchange.matrix.models import Code, CodeKind, Named
+from app.exchange.matrix.rows import join_lines
 from app.exchange.matrix.rules import read_matrix
 from app.kit.files.books import Formula, Sheet
 from app.kit.files.cells import take_results
@@ -173,6 +174,24 @@ def test_a_row_without_number_and_sub_activity_continues_the_line_above():
     )
     assert list_names(result) == ["Sub A"] * 4
     assert [row.continues for row in result.rows] == [None, 2, 2, None]
+
+
+@pytest.mark.parametrize("is_of_line", [True, False])
+def test_amounts_of_merged_components_and_sources_count_once(is_of_line):
+    def merge(sheet):
+        for letter in "CDEFGHIL" if is_of_line else "HIL":
+            sheet.merge_cells(f"{letter}2:{letter}3")
+
+    first = line(direct="Alat (Rp 600)", indirect="Rapat", funding_sources="APBD (Rp 1.000)")
+    second = partial_line(location="Suoh") if is_of_line else line(number=2, subactivity="Sub B")
+    result = matrix(first, second, change=merge)
+    lines = join_lines(result.rows)
+    assert [share.amount for row in lines for key in ("direct", "funding_sources") for share in row[key]] == (
+        [600, 1000] if is_of_line else [600, 1000, None, None]
+    )
+    assert [[share.name for share in row["indirect"]] for row in lines] == [["Rapat"]] * len(lines)
+    warned = [] if is_of_line else [("merged_amount", 3, "H"), ("merged_amount", 3, "L")]
+    assert list_codes(result.warnings) == warned
 
 
 def test_merged_levels_repeat_and_merged_amounts_count_once():

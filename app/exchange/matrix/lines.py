@@ -1,6 +1,7 @@
 """Reader of one line: its cells, the levels that it inherits, and its code, also in several columns."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from app.exchange.matrix.amounts import (
@@ -9,7 +10,7 @@ from app.exchange.matrix.amounts import (
     describe_unusable,
     names_currency,
 )
-from app.exchange.matrix.cells import NONE, read_cell, split_remarks
+from app.exchange.matrix.cells import CLASS_LETTERS, NONE, read_cell, split_remarks
 from app.exchange.matrix.codes import (
     CODE_CONFLICT,
     CODE_PART_MISSING,
@@ -22,7 +23,7 @@ from app.exchange.matrix.codes import (
 from app.exchange.matrix.columns import BY_KEY, Holds
 from app.exchange.matrix.doubtful_rows import CONTINUES_LEFT_OUT
 from app.exchange.matrix.headers import find_stage
-from app.exchange.matrix.models import MatrixRow, Named, Reading, Remark
+from app.exchange.matrix.models import MatrixRow, Named, Reading, Remark, Share
 from app.exchange.matrix.rows import (
     AMOUNTS,
     LEVELS,
@@ -102,6 +103,9 @@ class LineReader:
             amount = next((values[key] for key in AMOUNTS if values[key]), None)
             cell = self.sheet.cell(r, self.at[self.table.name_key])
             self.errors.append(FieldError(NO_SUBACTIVITY, cell=cell, value=amount))
+        for key in (*CLASS_LETTERS, "funding_sources"):
+            if values[key] and self.table.is_from_above(r, key):
+                values[key] = self._read_merged(r, key, values[key], is_of_line=continues is not None)
         row = MatrixRow(
             values,
             texts,
@@ -122,11 +126,7 @@ class LineReader:
         column, value = BY_KEY[key], self.table.value(r, key)
         if column.counts_once and self.table.is_from_above(r, key):
             if value is not None:
-                first_row = self.sheet.merged[r, self.at[key]][0] + 1
-                cell = self.sheet.cell(r, self.at[key])
-                self.warnings.append(
-                    FieldError(MERGED_AMOUNT, cell=cell, value=str(value), values={"first": first_row})
-                )
+                self._warn_merged(r, key)
             value = None
         elif key == "recipients" and "recipient_unit" in self.at:
             value = self._join_unit(r, value)
@@ -134,6 +134,24 @@ class LineReader:
         values[key] = reading.value
         if column.holds in (Holds.RUPIAH, Holds.CHANGE) and reading.remarks and reading.value is not None:
             rounded.add(key)
+
+    def _read_merged(
+        self, r: int, key: str, shares: tuple[Share, ...], *, is_of_line: bool
+    ) -> tuple[Share, ...]:
+        """Return the shares of a cell that is merged with rows above: each counts once in a line, each amount once."""
+        has_amount = any(share.amount is not None for share in shares)
+        if is_of_line:
+            # Sources without amounts share those of each row.
+            return () if has_amount or key != "funding_sources" else shares
+        if not has_amount:
+            return shares
+        self._warn_merged(r, key)
+        return tuple(replace(share, amount=None) for share in shares if share.name)
+
+    def _warn_merged(self, r: int, key: str) -> None:
+        cell, value = self.sheet.cell(r, self.at[key]), str(self.table.value(r, key))
+        first = self.sheet.merged[r, self.at[key]][0] + 1
+        self.warnings.append(FieldError(MERGED_AMOUNT, cell=cell, value=value, values={"first": first}))
 
     def _join_unit(self, r: int, count: Value) -> Value:
         """Return a count and its unit from two columns as one text; a count that no reader takes stays alone."""
