@@ -1,5 +1,6 @@
 """Choices of columns: a heading of any row names a column, and beats the labels."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from app.kit.problems import Invalid
 from app.kit.tables.choices import ColumnChoice, parse_columns
 from app.kit.tables.headers import TableHeader, find_table
 from app.kit.tables.layouts import TableField, TableLayout
+from app.kit.tables.resolutions import parse_resolutions
+from app.reference.places.areas.models import AREA_RESOLUTIONS
 
 LAYOUT = TableLayout(
     [
@@ -102,3 +105,12 @@ def test_malformed_choices():
         "/columns/1/heading",
         "/columns/1/row",
     ]
+
+
+@pytest.mark.parametrize("parse", [parse_columns, partial(parse_resolutions, AREA_RESOLUTIONS)])
+def test_a_syntax_error_names_the_part_of_the_form(parse):
+    with pytest.raises(Invalid) as caught:
+        parse('[{"x"')
+    (error,) = caught.value.errors
+    assert error.kind.code == "malformed_json"
+    assert error.pointer in ("/columns", "/resolutions")

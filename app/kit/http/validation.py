@@ -362,7 +362,7 @@ def _make_field_error(error: ErrorDetails, prefix: Sequence[object]) -> FieldErr
     where: ErrorPlace
     if place == "body":
         # The loc of a JSON syntax error is a position, not a path.
-        where = {"pointer": make_pointer([*prefix, *path]) if error["type"] != "json_invalid" else ""}
+        where = {"pointer": make_pointer(prefix if error["type"] == "json_invalid" else [*prefix, *path])}
     else:
         name = ".".join(str(part) for part in path)
         where = {"header": name} if place == "header" else {"parameter": name}
