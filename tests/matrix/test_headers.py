@@ -218,3 +218,14 @@ def test_a_mark_that_is_the_decimal_one_in_its_column():
     assert list_codes(read_matrix(xlsx(rows), "a.xlsx").errors) == [("ambiguous_number", 3, "E")]
     rows[1][4] = "1.250.000"
     assert [row["allocation"] for row in read_matrix(xlsx(rows[:2]), "a.xlsx").rows] == [1_250_000 * 10**6]
+
+
+@pytest.mark.parametrize("label", ["Jumlah", "Total (Rp)"])
+def test_a_sum_without_spending_beside_it_is_no_spending(label):
+    beside = read_matrix(xlsx([[*PLAN_LABELS, label], [*LINE, 7]]), "a.xlsx")
+    assert (beside.spent, list_codes(beside.warnings)) == ((), [("unknown_column", 1, "G")])
+    alone = read_matrix(xlsx([[*PLAN_LABELS[:-1], label], LINE]), "a.xlsx")
+    assert list_codes(alone.errors) == [("doubtful_column", 1, "F")]
+    assert [(item.heading, item.field) for item in alone.columns] == [(label, "allocation")]
+    spent = read_matrix(xlsx([[*PLAN_LABELS, "Sem.1", label], [*LINE, 7, 7]]), "a.xlsx")
+    assert spent.spent == ("spent_s1", "spent_total")

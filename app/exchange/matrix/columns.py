@@ -198,6 +198,8 @@ COLUMNS: tuple[MatrixColumn, ...] = (
             "Jumlah Anggaran",
             "Jumlah Dana",
             "Total Anggaran",
+            "Jumlah",
+            "Total",
             "Total Pagu",
             "Pagu Validasi",
             "Pagu SIPD",

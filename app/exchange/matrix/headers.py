@@ -28,6 +28,7 @@ LAYOUT = TableLayout(
             substitute=column.substitute,
             is_money=column.holds in _MONEY,
             doubtful=column.doubtful,
+            beside_group=("Total", "Jumlah") if column.key == "spent_total" else (),
             beside="recipients" if column.holds is Holds.UNIT else None,
             parts=CODE_PARTS if column.holds is Holds.CODE else (),
             most_parts=MOST_PARTS if column.holds is Holds.CODE else 0,

@@ -294,8 +294,20 @@ class _HeaderReader:
                 unknown.append(c)
             else:
                 labelled.setdefault(key, []).append(c)
+        for item in self.layout.fields:
+            if item.key in labelled and self._stands_alone(item, labelled, headings):
+                unknown += labelled.pop(item.key)
         columns |= {key: listed[0] for key, listed in labelled.items()}
         return {key: listed for key, listed in labelled.items() if len(listed) > 1}, unknown
+
+    def _stands_alone(
+        self, item: TableField, labelled: Mapping[str, Sequence[int]], headings: Headings
+    ) -> bool:
+        """Return whether columns have a label such as "Jumlah" without a group, in a table without others of it."""
+        words = {fold_heading(label) for label in item.beside_group}
+        texts = {fold_heading(text) for c in labelled[item.key] for _, text in headings[c]}
+        others = (other for other in self.layout.fields if other.key in labelled and other is not item)
+        return texts <= words and not any({*other.groups} & {*item.groups} for other in others)
 
     def _list_unclear(
         self,

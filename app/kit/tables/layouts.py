@@ -38,6 +38,7 @@ class TableField:
     its label is just its name.
     `parts`: headings of columns of digits that hold parts of the value, which has `most_parts` between dots; 0: one
     column alone can have the field.
+    `beside_group`: labels that without a group's words name the field only if the table has another of its groups.
     `is_measured`: the reader of the table compares the unit of its heading with one that it knows.
     """
 
@@ -53,6 +54,7 @@ class TableField:
     parts: tuple[str, ...] = ()
     most_parts: int = 0
     is_measured: bool = False
+    beside_group: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

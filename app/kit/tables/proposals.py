@@ -63,6 +63,8 @@ def rate_heading(layout: TableLayout, item: TableField, headings: Sequence[str])
         return 0
     lowest, *above = words
     labels = [] if item.beside else [fold_heading(label) for label in item.labels]
+    if not above and lowest in map(fold_heading, item.beside_group):
+        return 0
     if layout.find_key(headings) == item.key:
         return _LABEL - (labels.index(lowest) if lowest in labels else len(labels))
     if item.is_measured and lowest in labels:
