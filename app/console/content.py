@@ -1,6 +1,6 @@
 """Commands that load data: reference data, matrices, tables of publishers."""
 
-from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -8,10 +8,16 @@ import typer
 
 from app.console.frame import SHOWN_ERRORS, CommandRefused, choose, out, show_problem, use_database
 from app.convergence.indicators.models import CodeSystem, TableQuery
-from app.exchange.matrix.imports.models import RESOLUTIONS, Acceptance, ImportQuery, ImportReport
+from app.exchange.matrix.imports.models import (
+    RESOLUTIONS,
+    Acceptance,
+    ImportFinding,
+    ImportQuery,
+    ImportReport,
+)
 from app.exchange.matrix.models import Basis
 from app.kit.http.validation import validate
-from app.kit.problems import NotFound, Problem
+from app.kit.problems import ErrorShape, NotFound, Problem
 from app.kit.tables.choices import parse_columns
 from app.kit.tables.resolutions import parse_resolutions
 from app.reference.places.areas.models import AREA_RESOLUTIONS
@@ -20,6 +26,8 @@ from app.startup.bootstrap import import_file, import_table, load_shipped_refere
 cli = typer.Typer()
 reference = typer.Typer(help="Reference data: regions, nomenclature, funding sources.", no_args_is_help=True)
 cli.add_typer(reference, name="reference")
+
+SHOWN_CELLS = 8
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Report the result and store nothing.")]
 
@@ -109,10 +117,19 @@ def show_report(report: ImportReport, *, dry_run: bool = False) -> None:
             f"  {period.period}: {period.created} reports created, {period.updated} updated, "
             f"{period.unchanged} unchanged."
         )
-    for code, count in sorted(Counter(finding.code for finding in report.findings).items()):
-        out.print(f"  finding {code}: {count}")
-    for code, count in sorted(Counter(warning.code for warning in report.warnings).items()):
-        out.print(f"  warning {code}: {count}")
+    show_by_code("finding", report.findings)
+    show_by_code("warning", report.warnings)
+
+
+def show_by_code(noun: str, items: Iterable[ImportFinding | ErrorShape]) -> None:
+    """Print the number of findings or warnings of each code, and the first cells with them."""
+    cells: dict[str, list[str]] = {}
+    for item in items:
+        cells.setdefault(item.code, []).append(f"{item.cell.column}{item.cell.row}" if item.cell else "–")
+    for code, places in sorted(cells.items()):
+        more = f" and {len(places) - SHOWN_CELLS} more" if len(places) > SHOWN_CELLS else ""
+        shown = ", ".join(places[:SHOWN_CELLS])
+        out.print(f"  {noun} {code}: {len(places)} ({shown}{more})", highlight=False, soft_wrap=True)
 
 
 @cli.command()
@@ -160,5 +177,4 @@ def import_observations(
             f"  {series.indicator} {series.period}: {total}, of these {series.symbols} symbols",
             highlight=False,
         )
-    for code, count in sorted(Counter(warning.code for warning in done.warnings).items()):
-        out.print(f"  warning {code}: {count}")
+    show_by_code("warning", done.warnings)
