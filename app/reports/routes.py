@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from app.access.actor import Caller, RequestContext
+from app.kit.files.books import XLSX
 from app.kit.files.delimited import SPREADSHEET, Dialect
 from app.kit.http.etags import VARY, answer_unchanged, is_unchanged, make_etag
 from app.kit.http.pagination import Page, PageQuery
@@ -21,7 +22,6 @@ from app.reports.models import Catalogue
 from app.reports.writing import RequestedFile
 
 CSV = "text/csv"
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _CSV_CONTENT: dict[str, object] = {CSV: {"schema": {"type": "string"}}}
 _XLSX_CONTENT: dict[str, object] = {XLSX: {"schema": {}}}
 _XLSX_PROBLEMS: dict[str, object] = {"x-problems": [406, 501]}

@@ -12,6 +12,7 @@ from app.exchange.matrix.models import MatrixCsvQuery, MatrixQuery
 from app.exchange.matrix.queries import read_matrix_lines
 from app.exchange.matrix.writing import PLAN_TITLE, REPORT_TITLE, make_matrix_csv, make_matrix_xlsx
 from app.kit.database.journal import state_hash
+from app.kit.files.books import XLSX
 from app.kit.files.delimited import SPREADSHEET, Dialect
 from app.kit.http.etags import answer_unchanged, is_unchanged, make_etag
 from app.kit.http.forms import Upload
@@ -30,7 +31,6 @@ from app.tracking.progress.rules import check_period
 
 router = make_router(tags=["exchange"])
 
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 half_year_only = Kind(
     "half_year_only",
     id="Matriks hanya memuat semester atau tahun: {allowed}.",

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from app.exchange.pulls.models import Format, PullLine
 from app.extras import is_installed
 from app.kit.database.json_sql import dump_json
+from app.kit.files.books import XLSX
 from app.kit.http.preferences import read_weights
 from app.kit.openapi.schemas import count_younger, find_release
 from app.tracking.quarters.snapshots.models import CarriedReport, SnapshotReport
@@ -32,7 +33,7 @@ MEDIA_TYPES: dict[str, str] = {
     Format.csv: "text/csv",
     MACHINE_CSV: "text/csv",
     Format.parquet: "application/vnd.apache.parquet",
-    Format.xlsx: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    Format.xlsx: XLSX,
     "digests": "application/json",
 }
 COMPRESSIBLE = frozenset({Format.ndjson, Format.csv, MACHINE_CSV, "digests"})

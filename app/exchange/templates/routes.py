@@ -21,6 +21,7 @@ from app.exchange.templates.models import (
 )
 from app.exchange.templates.queries import TemplateTable, read_region_title, read_template_table
 from app.exchange.templates.rules import BY_NAME, TEMPLATES, list_matrix_columns
+from app.kit.files.books import XLSX
 from app.kit.files.delimited import Dialect, write_delimited
 from app.kit.http.replies import answer, choose_language
 from app.kit.http.routing import FromQuery, make_router
@@ -31,8 +32,6 @@ from app.kit.tables.templates import add_choices, write_guide, write_template
 from app.kit.wording import Language
 
 router = make_router(prefix="/templates", tags=["exchange"])
-
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 @router.get("", response_model=TemplateList)

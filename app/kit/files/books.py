@@ -13,6 +13,8 @@ LARGEST_ROW = 20_000
 LARGEST_COLUMN = 100
 LONGEST_CELL = 32_767
 """Most characters of a cell in Excel."""
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+"""Media type of a workbook."""
 CREATION_DATE = datetime(2025, 1, 1)  # noqa: DTZ001 - xlsxwriter takes naive ones
 """The creation date in every workbook that the service writes, so equal content gives equal bytes."""
 

@@ -345,8 +345,8 @@ def _write_years(sheet: Sheet) -> Sheet:
 
     Headings are above the first row with another number.
     """
-    rows = [list(row) for row in sheet.rows]
-    for row in rows[:DEEPEST_HEADER]:
+    top = [list(row) for row in sheet.rows[:DEEPEST_HEADER]]
+    for row in top:
         numbers = [cell for cell in row if isinstance(cell, int | float) and not isinstance(cell, bool)]
         if any(not isinstance(cell, int) or cell not in _YEARS for cell in numbers):
             break
@@ -355,7 +355,7 @@ def _write_years(sheet: Sheet) -> Sheet:
                 row[c] = str(cell)
             elif isinstance(cell, date) and cell.day == 1:
                 row[c] = f"{cell.year}-{cell.month:02}"
-    return replace(sheet, rows=rows)
+    return replace(sheet, rows=[*top, *sheet.rows[DEEPEST_HEADER:]])
 
 
 def _add_names(sheet: Sheet, header: TableHeader) -> TableHeader:
