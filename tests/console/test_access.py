@@ -116,8 +116,11 @@ def test_the_console_accepts_subjects_that_http_accepts(rata: Rata, prepared: Da
         )
 
 
+# The client of the tests decodes `%30` in an address twice.
 @given(
-    name=st.text(st.characters(codec="ascii", exclude_characters="/", exclude_categories=["Cc"]), max_size=45)
+    name=st.text(
+        st.characters(codec="ascii", exclude_characters="/%", exclude_categories=["Cc"]), max_size=45
+    )
 )
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_console_and_http_take_the_same_names(
